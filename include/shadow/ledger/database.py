@@ -1,0 +1,62 @@
+"""A connection to Postgres, and what its errors mean to a user."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from include.shadow.connection import Connection
+from include.shadow.errors import CredentialsError, LedgerError, ShadowError, SourceError, TransientError
+
+Session = psycopg.Connection
+
+_REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not permitted to log in", "no password")
+
+
+def connect(connection: Connection, **settings: str) -> Session[tuple[Any, ...]]:
+    """Open a session in UTC; `settings` are server settings for its whole life, such as statement_timeout.
+
+    Leaving its `with` block commits, or rolls back on an error, and closes it. Raises CredentialsError where the
+    server refuses who asks, TransientError where it is not there.
+    """
+    with translated(connection):
+        return psycopg.connect(**connection_keywords(connection, **settings))
+
+
+def connection_keywords(connection: Connection, **settings: str) -> dict[str, Any]:
+    """Return libpq's keywords for a connection, with server settings as options."""
+    options = " ".join(f"-c {name}={value}" for name, value in {"TimeZone": "UTC", **settings}.items())
+    defaults = {"connect_timeout": 10, "application_name": "shadow"}
+    return defaults | connection.parameters() | {"options": options}
+
+
+@contextmanager
+def translated(connection: Connection) -> Iterator[None]:
+    """Turn what psycopg raises inside the block into this package's errors."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _meaning(connection, error) from error
+
+
+def _meaning(connection: Connection, error: psycopg.Error) -> ShadowError:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if error.sqlstate is None and any(words in str(error) for words in _REFUSED):
+        return CredentialsError(f"connection {connection} is refused: {text}; check its login, password and database")
+    where = f"connection {connection}"
+    match error:
+        case errors.UndefinedTable() | errors.InvalidSchemaName() | errors.UndefinedColumn() if "shadow" in str(error):
+            meaning: ShadowError = LedgerError(f"{where}: {text}; run python -m include.shadow migrate")
+        case errors.InsufficientPrivilege():
+            meaning = CredentialsError(f"{where} lacks a right: {text}")
+        case errors.QueryCanceled():
+            meaning = TransientError(f"{where}: {text}; the time-out bounds what one query may take")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            meaning = TransientError(f"{where} is lost or not there: {text}")
+        case errors.UndefinedTable() | errors.UndefinedColumn() | psycopg.DataError():
+            meaning = SourceError(f"{where}: {text}")
+        case _:
+            meaning = LedgerError(f"{where}: {text}")
+    return meaning

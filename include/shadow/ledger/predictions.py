@@ -1,0 +1,68 @@
+"""Answers in the ledger: written once, a shard in one transaction."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.shadow.deployment import Challenger, Deployment
+from include.shadow.ledger.copying import copy
+from include.shadow.ledger.database import Session
+from include.shadow.ledger.snapshots import Snapshot, deployment_id
+
+
+def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
+    """Return the key of a challenger's model as it is now, entering it at first."""
+    key = [deployment_id(session, deployment), challenger.name, challenger.version, digest]
+    find = "SELECT id FROM shadow.model_version WHERE deployment_id = %s AND name = %s AND version = %s AND digest = %s"
+    row = session.execute(find, key).fetchone()
+    if row is None:
+        session.execute(
+            "INSERT INTO shadow.model_version (deployment_id, name, version, digest, uri) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
+            [*key, challenger.model],
+        )
+        row = session.execute(find, key).fetchone()
+    assert row is not None  # noqa: S101 (it was there or was inserted)
+    return int(row[0])
+
+
+def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> bool:
+    """Whether a shard's answers are stored."""
+    row = session.execute(
+        "SELECT 1 FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s AND shard = %s",
+        [snapshot.id, challenger, shard],
+    ).fetchone()
+    return row is not None
+
+
+def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> int:
+    """Return how many of a snapshot's requests one challenger has answered, errors included."""
+    row = session.execute(
+        "SELECT coalesce(sum(rows), 0) FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s",
+        [snapshot.id, challenger],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def store(
+    session: Session[Any], snapshot: Snapshot, challenger: int, shard: int, answers: Iterable[pa.Table]
+) -> tuple[int, int]:
+    """Write a shard's answers in one transaction; return rows and errors. A shard that is there stays as it is."""
+    tables = list(answers)
+    rows = sum(table.num_rows for table in tables)
+    errors = sum(pc.count(table["error"]).as_py() for table in tables)
+    first = tables[0]["ordinal"][0].as_py()
+    entered = session.execute(
+        "INSERT INTO shadow.scoring (snapshot_id, challenger_id, shard, first_ordinal, rows, errors) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
+        [snapshot.id, challenger, shard, first, rows, errors],
+    ).fetchone()
+    if entered is not None:
+        for table in tables:
+            key = {"day": snapshot.day, "snapshot_id": snapshot.id, "challenger_id": challenger}
+            columns = {name: pa.repeat(value, table.num_rows) for name, value in key.items()}
+            copy(session, "prediction", pa.table(columns | {name: table[name] for name in table.column_names}))
+    session.commit()
+    return rows, errors

@@ -1,0 +1,184 @@
+"""Snapshots in the ledger: which days were drawn, and which requests are in them."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg.rows import class_row
+
+from include.shadow.deployment import Deployment
+from include.shadow.errors import SnapshotError
+from include.shadow.ledger.copying import copy
+from include.shadow.ledger.database import Session
+from include.shadow.sampling import design, digest
+from include.shadow.snapshot import Manifest, read_part
+from include.shadow.store import FolderStore
+
+_REQUEST_COLUMNS = (
+    "day",
+    "snapshot_id",
+    "ordinal",
+    "request_id",
+    "requested_at",
+    "inclusion_probability",
+    "cell",
+    "champion",
+    "champion_version",
+    "champion_latency_ms",
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A registered snapshot: one day of one sampling design."""
+
+    id: int
+    day: dt.date
+    window_end: dt.datetime
+    population: int
+    rows: int
+    digest: str
+    location: str
+    champion_versions: list[str]
+    labels_until: dt.datetime | None
+    label_revision: int
+
+
+_FIELDS = "id, day, window_end, population, rows, digest, location, champion_versions, labels_until, label_revision"
+
+
+def deployment_id(session: Session[Any], deployment: Deployment) -> int:
+    """Return the deployment's key, entering it at first."""
+    row = session.execute("SELECT id FROM shadow.deployment WHERE name = %s", [deployment.name]).fetchone()
+    if row is None:
+        row = session.execute(
+            "INSERT INTO shadow.deployment (name, task) VALUES (%s, %s) "
+            "ON CONFLICT (name) DO UPDATE SET task = excluded.task RETURNING id",
+            [deployment.name, deployment.task],
+        ).fetchone()
+    assert row is not None  # noqa: S101 (RETURNING returns)
+    return int(row[0])
+
+
+def find(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot | None:
+    """Return the day's snapshot under the present sampling design, None where there is none."""
+    return next(iter(snapshots(session, deployment, day, day)), None)
+
+
+def snapshots(
+    session: Session[Any], deployment: Deployment, first: dt.date | None, last: dt.date | None
+) -> list[Snapshot]:
+    """Return the snapshots of the present sampling design from `first` to `last`, in order; None is no limit."""
+    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
+        return cursor.execute(
+            f"SELECT {_FIELDS} FROM shadow.snapshot "  # noqa: S608 (a constant)
+            "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
+            "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
+            [deployment.name, digest(design(deployment)), first, last],
+        ).fetchall()
+
+
+def register(
+    session: Session[Any], deployment: Deployment, manifest: Manifest, store: FolderStore, folder: str
+) -> None:
+    """Enter a snapshot with all its requests in one transaction; one that is there already is only checked.
+
+    Raises SnapshotError where the day is registered with another digest, or a part is not what the manifest says.
+    """
+    session.execute("SELECT shadow.ensure_partitions(%s)", [manifest.day])
+    session.commit()  # a partition locks its parent: hold that as short as can be
+    row = session.execute(
+        "INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, "
+        "digest, location, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (deployment_id, day, design) DO NOTHING RETURNING id",
+        [
+            deployment_id(session, deployment),
+            manifest.day,
+            manifest.design_digest,
+            manifest.window_start,
+            manifest.window_end,
+            manifest.population,
+            manifest.rows,
+            len(manifest.parts),
+            manifest.digest,
+            folder,
+            list(manifest.champion_versions),
+        ],
+    ).fetchone()
+    if row is None:
+        require_same(find(session, deployment, manifest.day), manifest)
+        return
+    snapshot_id, cells = int(row[0]), Cells(deployment.slices)
+    for part in manifest.parts:
+        ordinal = part.first_ordinal
+        for batch in read_part(store, folder, part).iter_batches():
+            copy(session, "request", _requests(batch, manifest.day, snapshot_id, ordinal, cells))
+            ordinal += batch.num_rows
+    copy(session, "cell", cells.table(snapshot_id))
+    session.commit()
+
+
+def require_same(snapshot: Snapshot | None, manifest: Manifest) -> None:
+    """Raise SnapshotError where a day is registered with other inputs than the store holds."""
+    if snapshot is None or snapshot.digest != manifest.digest:
+        registered = snapshot.digest if snapshot else "nothing"
+        raise SnapshotError(
+            f"snapshot of {manifest.day} has digest {manifest.digest}, must be {registered} as registered: "
+            "the inputs were changed; restore them from a backup"
+        )
+
+
+def _requests(batch: pa.RecordBatch, day: dt.date, snapshot_id: int, ordinal: int, cells: "Cells") -> pa.Table:
+    rows = batch.num_rows
+    champion = batch["champion"]
+    finite = pc.fill_null(pc.is_finite(champion), False)
+    columns = {
+        "day": pa.repeat(day, rows),
+        "snapshot_id": pa.repeat(snapshot_id, rows),
+        "ordinal": pa.array(range(ordinal, ordinal + rows), pa.int32()),
+        "cell": cells.numbered(batch),
+        "champion": pc.if_else(finite, champion, None),
+    }
+    return pa.table({key: columns[key] if key in columns else batch[key] for key in _REQUEST_COLUMNS})
+
+
+class Cells:
+    """The combinations of slice values that occur in a snapshot, numbered as they come."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self._columns = columns
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def numbered(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the number of each row's combination; a null value is the text (null)."""
+        code = np.zeros(batch.num_rows, np.int64)
+        dictionaries: list[list[str]] = []
+        for column in self._columns:
+            encoded = pc.fill_null(batch[column].cast(pa.string()), "(null)").dictionary_encode()
+            dictionaries.append(encoded.dictionary.to_pylist())
+            code = code * len(dictionaries[-1]) + encoded.indices.to_numpy()
+        codes, position = np.unique(code, return_inverse=True)
+        numbers = [self._number(int(one), dictionaries) for one in codes]
+        return pa.array(np.asarray(numbers, np.int32)[position])
+
+    def table(self, snapshot_id: int) -> pa.Table:
+        """Return the rows of `shadow.cell`."""
+        slices = [json.dumps(dict(zip(self._columns, values, strict=True))) for values in self._numbers]
+        return pa.table(
+            {
+                "snapshot_id": pa.repeat(snapshot_id, len(slices)),
+                "cell": pa.array(self._numbers.values(), pa.int32()),
+                "slices": pa.array(slices, pa.string()),
+            }
+        )
+
+    def _number(self, code: int, dictionaries: list[list[str]]) -> int:
+        values: list[str] = []
+        for dictionary in reversed(dictionaries):
+            code, index = divmod(code, len(dictionary))
+            values.append(dictionary[index])
+        return self._numbers.setdefault(tuple(reversed(values)), len(self._numbers))

@@ -1,0 +1,181 @@
+"""Snapshots: a day's sampled inputs as Parquet, with a manifest that says what they are.
+
+The parts are written first and the manifest last, each atomically, so a manifest means that the snapshot is whole. It
+is written once: where there is a manifest, nothing is read from production again.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.shadow.deployment import Deployment
+from include.shadow.errors import SnapshotError, TransientError
+from include.shadow.sampling import Draw, allocate, design, digest
+from include.shadow.source.postgres import PostgresSource, Reading
+from include.shadow.store import FolderStore
+from include.shadow.window import Window
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file: a shard of the snapshot, the unit in which scoring is spread over workers."""
+
+    name: str
+    first_ordinal: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a snapshot holds. `digest` is the SHA-256 of the manifest itself, and through its parts of all the rows."""
+
+    deployment: str
+    day: dt.date
+    window_start: dt.datetime
+    window_end: dt.datetime
+    design: Mapping[str, Any]
+    strata: Sequence[Draw]
+    champion_versions: Sequence[str]
+    parts: Sequence[Part]
+
+    @property
+    def rows(self) -> int:
+        """How many requests were drawn."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def population(self) -> int:
+        """How many requests the window held."""
+        return sum(draw.population for draw in self.strata)
+
+    @property
+    def design_digest(self) -> str:
+        """The sampling design's digest: evidence of two designs is never mixed."""
+        return digest(self.design)
+
+    @property
+    def digest(self) -> str:
+        """The snapshot's identity."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the manifest as it is stored."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True, default=lambda value: value.isoformat())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read a stored manifest."""
+        fields = json.loads(text)
+        return cls(
+            deployment=fields["deployment"],
+            day=dt.date.fromisoformat(fields["day"]),
+            window_start=dt.datetime.fromisoformat(fields["window_start"]),
+            window_end=dt.datetime.fromisoformat(fields["window_end"]),
+            design=fields["design"],
+            strata=[Draw(**draw) for draw in fields["strata"]],
+            champion_versions=fields["champion_versions"],
+            parts=[Part(**part) for part in fields["parts"]],
+        )
+
+
+def folder_of(deployment: Deployment, day: dt.date) -> str:
+    """Return the folder of a day's snapshot below the store."""
+    return f"{deployment.name}/{day}/{digest(design(deployment))[:12]}"
+
+
+def take(deployment: Deployment, window: Window, source: PostgresSource, store: FolderStore) -> Manifest:
+    """Draw the window's sample and write it, or return the manifest of the snapshot that is there.
+
+    Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.
+    """
+    folder = folder_of(deployment, window.day)
+    if store.exists(f"{folder}/manifest.json"):
+        return read_manifest(store, folder)
+    with source.reading(window) as reading:
+        draws = allocate(deployment.sample, reading.population())
+        parts, versions = _write(deployment, reading, draws, store, folder)
+    manifest = Manifest(
+        deployment=deployment.name,
+        day=window.day,
+        window_start=window.start,
+        window_end=window.end,
+        design=design(deployment),
+        strata=draws,
+        champion_versions=versions,
+        parts=parts,
+    )
+    with store.writing(f"{folder}/manifest.json") as file:
+        file.write(manifest.to_json().encode())
+    return manifest
+
+
+def read_manifest(store: FolderStore, folder: str) -> Manifest:
+    """Return a stored manifest; raise SnapshotError where it is missing or unreadable."""
+    path = store.path(f"{folder}/manifest.json")
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotError(f"{path} is no manifest: {error}; restore it from a backup") from error
+
+
+def read_part(store: FolderStore, folder: str, part: Part) -> pq.ParquetFile:
+    """Open one part; raise SnapshotError where its bytes are not those that were written."""
+    path = store.path(f"{folder}/{part.name}")
+    got = _sha256(path)
+    if got != part.sha256:
+        raise SnapshotError(f"{path} has SHA-256 {got}, must be {part.sha256}: the inputs were changed; restore them")
+    return pq.ParquetFile(path)
+
+
+def _write(
+    deployment: Deployment, reading: Reading, draws: list[Draw], store: FolderStore, folder: str
+) -> tuple[list[Part], list[str]]:
+    expected = sum(draw.size for draw in draws)
+    for all_candidates in (False, True):
+        versions: set[str] = set()
+        batches = (
+            _weighted(reading.sample(draws, all_candidates=all_candidates), draws, versions) if expected else iter(())
+        )
+        parts = list(_write_parts(batches, deployment.sample.shard_rows, store, folder))
+        if sum(part.rows for part in parts) == expected:
+            return parts, sorted(versions)
+    raise TransientError(f"{deployment.name}: {expected} requests were to be drawn and others came; try again")
+
+
+def _weighted(batches: pa.RecordBatchReader, draws: list[Draw], versions: set[str]) -> Iterator[pa.RecordBatch]:
+    strata = pa.array([draw.stratum for draw in draws])
+    probabilities = pa.array([draw.probability for draw in draws], pa.float64())
+    for batch in batches:
+        versions.update(pc.unique(batch["champion_version"]).to_pylist())
+        probability = probabilities.take(pc.index_in(batch["stratum"], strata))
+        yield batch.add_column(3, "inclusion_probability", probability)
+
+
+def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: FolderStore, folder: str) -> Iterator[Part]:
+    first = 0
+    waiting = next(batches, None)
+    while waiting is not None:
+        name = f"part-{first // rows:05d}.parquet"
+        written = 0
+        with store.writing(f"{folder}/{name}") as file, pq.ParquetWriter(file, waiting.schema) as writer:
+            while waiting is not None and written < rows:
+                piece = waiting.slice(0, rows - written)
+                writer.write_batch(piece)
+                written += piece.num_rows
+                waiting = waiting.slice(piece.num_rows) if piece.num_rows < waiting.num_rows else next(batches, None)
+        yield Part(name, first, written, _sha256(store.path(f"{folder}/{name}")))
+        first += written
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

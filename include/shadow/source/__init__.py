@@ -1,0 +1,1 @@
+"""Production, read only: the champion's prediction log and the labels."""

@@ -1,0 +1,115 @@
+"""What tables and columns production has, and what each column can be used for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from include.shadow.connection import Connection
+from include.shadow.errors import CredentialsError, SourceError
+from include.shadow.yaml_source import suggestion
+
+_COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, NULL), t.typcategory
+FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+_TABLES = """
+SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+UNION ALL
+SELECT schemaname || '.' || viewname FROM pg_views WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's type as SQL writes it, and its category in pg_type: N number, B boolean, S text, D date or time."""
+
+    name: str
+    type: str
+    category: str
+
+
+class Table:
+    """One table or view of production; every method that names a column makes sure that it is there."""
+
+    def __init__(self, name: str, columns: Mapping[str, Column]) -> None:
+        self.name = name
+        self._columns = columns
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The quoted name."""
+        return sql.Identifier(*self.name.split("."))
+
+    def require(self, column: str, key: str) -> Column:
+        """Return a column; raise SourceError that lists the columns there are."""
+        if column not in self._columns:
+            near = suggestion(column, self._columns)
+            raise SourceError(f"{key} == {column!r}, must be a column of {self.name}: {', '.join(self._columns)}{near}")
+        return self._columns[column]
+
+    def require_time(self, column: str, key: str) -> None:
+        """Raise SourceError where a column is neither a date nor a timestamp."""
+        found = self.require(column, key)
+        if not found.type.startswith(("timestamp", "date")):
+            raise SourceError(f"{key} == {column!r} is of type {found.type}, must be timestamptz, timestamp or date")
+
+    def type_of(self, column: str, key: str) -> sql.SQL:
+        """Return a column's type as SQL, to cast a parameter to."""
+        return sql.SQL(self.require(column, key).type)
+
+    def number(self, column: str, key: str) -> sql.Composed:
+        """Return a column as double precision; a boolean becomes 0 or 1."""
+        found = self.require(column, key)
+        if found.category not in ("N", "B"):
+            raise SourceError(f"{key} == {column!r} is of type {found.type}, must be a number or boolean")
+        cast = "{}::int::float8" if found.category == "B" else "{}::float8"
+        return sql.SQL(cast).format(sql.Identifier(column))
+
+    def feature(self, column: str, key: str) -> sql.Composed:
+        """Return a column as a model can take it: number, boolean, text, date or timestamp."""
+        found = self.require(column, key)
+        if found.category not in ("N", "B", "S", "D", "E") and found.type != "uuid":
+            raise SourceError(
+                f"{key}: column {column!r} is of type {found.type}, must be a number, boolean, text or time"
+            )
+        if found.category in ("S", "E") or found.type == "uuid":
+            return sql.SQL("{}::text").format(sql.Identifier(column))
+        if found.type == "numeric":
+            return sql.SQL("{}::float8").format(sql.Identifier(column))
+        return sql.SQL("{}").format(sql.Identifier(column))
+
+
+class Catalogue:
+    """The tables that a session can see."""
+
+    def __init__(self, session: "psycopg.Connection[tuple[Any, ...]]", connection: Connection) -> None:
+        self._session = session
+        self._connection = connection
+
+    def table(self, name: str, key: str) -> Table:
+        """Return a table by name; raise SourceError that names those there are, CredentialsError if unreadable."""
+        quoted_name = sql.Identifier(*name.split(".")).as_string(self._session)
+        row = self._session.execute("SELECT to_regclass(%s)::oid", [quoted_name]).fetchone()
+        if row is None or row[0] is None:
+            there = [str(found) for (found,) in self._session.execute(_TABLES)]
+            shown = ", ".join(there[:20]) or "no tables at all"
+            raise SourceError(
+                f"{key} == {name!r}, must be a table in {self._connection}: it has {shown}{suggestion(name, there)}"
+            )
+        self._require_select(name, quoted_name)
+        rows = self._session.execute(_COLUMNS, {"table": quoted_name}).fetchall()
+        return Table(name, {column: Column(column, kind, category) for column, kind, category in rows})
+
+    def _require_select(self, name: str, quoted_name: str) -> None:
+        allowed = self._session.execute("SELECT has_table_privilege(%s, 'SELECT')", [quoted_name]).fetchone()
+        if allowed is None or not allowed[0]:
+            raise CredentialsError(
+                f"connection {self._connection} may not read {name}: "
+                f"GRANT SELECT ON {name} TO {self._connection.login}, and nothing more"
+            )

@@ -1,0 +1,64 @@
+"""Where snapshots lie: a folder, in which a file is there whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from include.shadow.errors import DeploymentError, SnapshotError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class FolderStore:
+    """Snapshots in a folder of this machine, or of a volume that all workers share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return self.folder.as_uri()
+
+    def exists(self, name: str) -> bool:
+        """Whether a file of this name was written."""
+        return (self.folder / name).is_file()
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """Open a new file; it gets its name, atomically, when the block ends well, and leaves nothing otherwise."""
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+                temporary = Path(file.name)
+                try:
+                    yield file  # type: ignore[misc]
+                    file.flush()
+                    os.fsync(file.fileno())
+                    temporary.replace(path)
+                except BaseException:
+                    temporary.unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise SnapshotError(f"{path} cannot be written: {error.strerror or error}; see store.snapshots") from error
+
+    def path(self, name: str) -> Path:
+        """Return a local path to read a file from; raise SnapshotError where it is missing."""
+        path = self.folder / name
+        if not path.is_file():
+            raise SnapshotError(f"{path} is missing: it was registered, so it was there; restore it from a backup")
+        return path
+
+
+def open_store(uri: str) -> FolderStore:
+    """Return the store at a `file://` URI or a path; a relative one is relative to the project's folder.
+
+    Raises DeploymentError for any other kind of place.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file") and not parts.netloc:
+        return FolderStore(PROJECT / unquote(parts.path))
+    raise DeploymentError(f"store.snapshots == {uri!r}, must be file:///an/absolute/folder or a path")

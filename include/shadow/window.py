@@ -1,0 +1,46 @@
+"""Windows: which stretch of time a day is, in the deployment's own time zone."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from include.shadow.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class Window:
+    """One day of a deployment: `start` is in it, `end` is not; both are aware and in UTC."""
+
+    day: dt.date
+    start: dt.datetime
+    end: dt.datetime
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+
+def window_of(deployment: Deployment, day: dt.date) -> Window:
+    """Return the window that begins on `day`, at the hour of the schedule.
+
+    It lasts 23 or 25 hours where the clocks change. These are the data intervals of the deployment's DAG.
+    """
+    return Window(day, _tick(deployment, day), _tick(deployment, day + dt.timedelta(days=1)))
+
+
+def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
+    """Return the day whose window holds the moment `start`."""
+    local = start.astimezone(deployment.zone)
+    hour, minute = deployment.tick
+    return local.date() if (local.hour, local.minute) >= (hour, minute) else local.date() - dt.timedelta(days=1)
+
+
+def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
+    """Yield every day from `first` to `last`, both included."""
+    for offset in range((last - first).days + 1):
+        yield first + dt.timedelta(days=offset)
+
+
+def _tick(deployment: Deployment, day: dt.date) -> dt.datetime:
+    hour, minute = deployment.tick
+    local = dt.datetime.combine(day, dt.time(hour, minute), tzinfo=deployment.zone)
+    return local.astimezone(dt.UTC)

@@ -209,6 +209,7 @@ class Deployment(_Part):
     slices: list[Column] = []
     challengers: Annotated[list[Challenger], Field(min_length=1)]
     expectations: Expectations = Expectations()
+    timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
 
     @property

@@ -1,0 +1,1 @@
+"""Airflow's side: the only part of the engine that imports Airflow."""

@@ -1,7 +1,7 @@
 """Answers in the ledger: written once, a shard in one transaction."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +10,9 @@ from include.shadow.deployment import Challenger, Deployment
 from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
@@ -28,13 +31,12 @@ def challenger_id(session: Session[Any], deployment: Deployment, challenger: Cha
     return int(row[0])
 
 
-def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> bool:
-    """Whether a shard's answers are stored."""
-    row = session.execute(
-        "SELECT 1 FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s AND shard = %s",
+def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> tuple[int, int] | None:
+    """Return rows and errors of a shard whose answers are stored, None where they are not."""
+    return session.execute(
+        "SELECT rows, errors FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s AND shard = %s",
         [snapshot.id, challenger, shard],
     ).fetchone()
-    return row is not None
 
 
 def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> int:
@@ -66,3 +68,18 @@ def store(
             copy(session, "prediction", pa.table(columns | {name: table[name] for name in table.column_names}))
     session.commit()
     return rows, errors
+
+
+def frame(session: Session[Any], snapshot: Snapshot, challenger: int) -> "pd.DataFrame":
+    """Return one challenger's predictions as request_id, value, error, latency_ms, in the order of the draw."""
+    import pandas as pd
+
+    names = ["request_id", "value", "error", "latency_ms"]
+    rows = session.execute(
+        "SELECT request_id, value, error, latency_ms FROM shadow.prediction "
+        "JOIN shadow.request USING (day, snapshot_id, ordinal) "
+        "WHERE day = %s AND snapshot_id = %s AND challenger_id = %s ORDER BY ordinal",
+        [snapshot.day, snapshot.id, challenger],
+    ).fetchall()
+    types = {"value": "float64", "latency_ms": "float64"}
+    return pd.DataFrame(rows, columns=names).astype(types)

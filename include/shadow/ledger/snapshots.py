@@ -46,9 +46,14 @@ class Snapshot:
     champion_versions: list[str]
     labels_until: dt.datetime | None
     label_revision: int
+    labelled: int
+    contradicted: int
 
 
-_FIELDS = "id, day, window_end, population, rows, digest, location, champion_versions, labels_until, label_revision"
+_FIELDS = (
+    "id, day, window_end, population, rows, digest, location, champion_versions, labels_until, label_revision, "
+    "labelled, contradicted"
+)
 
 
 def deployment_id(session: Session[Any], deployment: Deployment) -> int:

@@ -32,7 +32,7 @@ class Predictor(Protocol):
     """A loaded model."""
 
     def predict(self, batch: pa.RecordBatch) -> Answers:
-        """Answer each row of a snapshot's batch. May raise: the rows that cannot be answered are then found one by one."""
+        """Answer each row of a snapshot's batch. May raise: the rows at fault are then found one by one."""
         ...
 
 

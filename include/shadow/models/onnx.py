@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from include.shadow.errors import ModelError
 from include.shadow.models import Answers
 
-_NUMPY = {
+_NUMPY: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(double)": np.dtype(np.float64),
     "tensor(int64)": np.dtype(np.int64),
@@ -37,7 +37,7 @@ class OnnxPredictor:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 (onnxruntime has one class of error for each way to fail)
+        except Exception as error:
             raise ModelError(f"{path} is no ONNX model that can be loaded: {error}") from error
         self._path = path
         self._features = list(features)
@@ -85,11 +85,12 @@ class OnnxPredictor:
             for row in np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False)):
                 errors.setdefault(int(row), f"feature {name} is null, the model's input is {kind}")
             column = pc.fill_null(column, "" if is_text else False if pa.types.is_boolean(column.type) else 0)
-        values = column.to_numpy(zero_copy_only=False)  # a null becomes NaN
-        if values.dtype == object and dtype.kind == "f":
-            values = np.array([np.nan if value is None else value for value in values], dtype)
+        if dtype.kind == "f":
+            column = column.cast(pa.float64())
+        values: NDArray[Any] = column.to_numpy(zero_copy_only=False)  # a null number becomes NaN
         shape = (-1,) if len(self._inputs.get(name, ("", (1, 1)))[1]) == 1 else (-1, 1)
-        return values.astype(dtype).reshape(shape)
+        converted: NDArray[Any] = values.astype(dtype).reshape(shape)
+        return converted
 
     def _answer(self, outputs: Sequence[Any]) -> NDArray[np.float64]:
         arrays = [np.asarray(one) for one in outputs]

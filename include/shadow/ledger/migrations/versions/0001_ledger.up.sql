@@ -36,10 +36,13 @@ CREATE TABLE shadow.snapshot (
     champion_versions  text[] NOT NULL,
     labels_until       timestamptz,
     label_revision     int NOT NULL DEFAULT 0,
+    labelled           int NOT NULL DEFAULT 0,
+    contradicted       int NOT NULL DEFAULT 0,
     created_at         timestamptz NOT NULL DEFAULT now(),
     UNIQUE (deployment_id, day, design),
     CHECK (window_start < window_end),
-    CHECK (population >= rows)
+    CHECK (population >= rows),
+    CHECK (labelled >= 0 AND contradicted >= 0 AND labelled + contradicted <= rows)
 );
 
 COMMENT ON TABLE shadow.snapshot IS 'one day of sampled inputs; the inputs themselves lie as Parquet at location';
@@ -181,11 +184,12 @@ CREATE TABLE shadow.verdict (
     policy            jsonb NOT NULL,
     input_digest      text NOT NULL,
     code_version      text NOT NULL,
+    revision          int NOT NULL,
     judged_at         timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (deployment_id, day, challenger_id, input_digest)
+    UNIQUE (deployment_id, day, challenger_id, revision)
 );
 
-COMMENT ON TABLE shadow.verdict IS 'history: a day judged again on other evidence or by another policy is another row';
+COMMENT ON TABLE shadow.verdict IS 'history: a day judged again on other evidence or by another policy is another revision';
 
 CREATE FUNCTION shadow.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,0 +1,110 @@
+"""One Airflow DAG for each deployment file: shadow_<name>, a day at a time.
+
+Which tasks there are and in which order stands here; what each does is a step of `include.shadow.day`, which the
+command line calls too. A file that cannot be used has no DAG; `broken_deployments.py` says why.
+"""
+
+import contextlib
+import datetime as dt
+
+from airflow.sdk import (
+    DAG,
+    CronDataIntervalTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    TriggerRule,
+    task,
+)
+
+from include.shadow.deployment import Deployment, load
+from include.shadow.deployments import paths
+from include.shadow.describe import describe
+from include.shadow.edge import tasks
+from include.shadow.errors import DeploymentError, PermanentError, TransientError
+
+SCORING_POOL = "shadow_scoring"
+RETRY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(PermanentError, action=RetryAction.FAIL, reason="trying again gives the same answer"),
+        RetryRule(TransientError, action=RetryAction.RETRY, retry_delay=dt.timedelta(minutes=1)),
+    ]
+)
+
+
+def build(deployment: Deployment) -> DAG:
+    """Return the daily DAG of one deployment."""
+    name = deployment.name
+    challengers = [challenger.name for challenger in deployment.challengers]
+    hour, minute = deployment.tick
+    midnight = dt.time(hour, minute, tzinfo=deployment.zone)
+    with DAG(
+        dag_id=f"shadow_{name}",
+        description=f"Shadow deployment {name}: {', '.join(challengers)}",
+        doc_md=describe(deployment),
+        schedule=CronDataIntervalTimetable(deployment.schedule, timezone=deployment.timezone),
+        start_date=dt.datetime.combine(deployment.start, midnight),
+        end_date=dt.datetime.combine(deployment.end, midnight) if deployment.end else None,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=dt.timedelta(hours=12),
+        default_args={
+            "owner": "shadow",
+            "retries": 3,
+            "retry_policy": RETRY,
+            "execution_timeout": dt.timedelta(minutes=deployment.timeout_minutes),
+        },
+        params={
+            "day": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="Day",
+                description="Shadow this day. Left empty: the day of the run's data interval.",
+            ),
+            "challengers": Param(
+                challengers,
+                type="array",
+                items={"type": "string", "enum": challengers},
+                examples=challengers,
+                title="Challengers",
+                description="Score and judge only these. The others keep what they have.",
+            ),
+        },
+        tags=["shadow", deployment.task],
+    ) as dag:
+        _tasks(name, challengers)
+    return dag
+
+
+def _tasks(name: str, challengers: list[str]) -> None:
+    """Wire the day: steps that report on trouble run whatever came before; the gate alone fails and alerts for it."""
+    sampled = task(tasks.sample)(name)
+    plan = task(tasks.validate_inputs)(name, sampled)
+    scored = (
+        task(pool=SCORING_POOL, map_index_template="{{ challenger }}, shard {{ shard }}")(tasks.score)
+        .partial(name=name)
+        .expand_kwargs(plan)
+    )
+    validated = (
+        task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")(tasks.validate_predictions)
+        .partial(name=name, plan=plan)
+        .expand(challenger=challengers)
+    )
+    changed_days = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.collect_labels)(name, sampled)
+    compared = task(map_index_template="{{ day }}")(tasks.compare).partial(name=name).expand(day=changed_days)
+    judged = (
+        task(trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ challenger }}")(tasks.judge)
+        .partial(name=name, sampled=sampled)
+        .expand(challenger=challengers)
+    )
+    gate = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.gate)(name)
+    scored >> validated >> changed_days
+    compared >> judged >> gate
+
+
+for path in paths():
+    with contextlib.suppress(DeploymentError):
+        deployment = load(path)
+        globals()[f"shadow_{deployment.name}"] = build(deployment)

@@ -1,0 +1,5 @@
+"""`python -m include.shadow`."""
+
+from include.shadow.cli import main
+
+main()

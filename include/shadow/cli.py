@@ -1,0 +1,160 @@
+"""The command line: the same steps as the DAG, without a scheduler.
+
+python -m include.shadow migrate
+python -m include.shadow run flight_delay --from 2013-03-01 --to 2013-04-30
+python -m include.shadow verdict flight_delay
+"""
+
+import datetime as dt
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from include.shadow import deployments, report
+from include.shadow.connection import environment
+from include.shadow.day import Shadow
+from include.shadow.deployment import Deployment, load
+from include.shadow.errors import ShadowError
+from include.shadow.ledger import migrations
+from include.shadow.run import run_days
+from include.shadow.window import days_between
+
+app = typer.Typer(
+    help=__doc__.splitlines()[0] if __doc__ else None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+errors = Console(stderr=True, soft_wrap=True)
+output = Console(soft_wrap=False)
+
+Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Direction(StrEnum):
+    """Which way to migrate."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+def main() -> None:
+    """Run the command line; an error that was foreseen is one message on standard error and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        app()
+    except ShadowError as error:
+        errors.print(f"[bold red]error[/] {_plain(error)}")
+        sys.exit(1)
+
+
+@app.command()
+def run(
+    name: Name,
+    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
+    last: Annotated[str | None, typer.Option("--to", help="Last day, the first by default.")] = None,
+) -> None:
+    """Shadow a deployment for some days: sample, validate, score, collect labels, compare, judge."""
+    begin = _day("--from", first)
+    end = _day("--to", last) if last else begin
+    if end < begin:
+        raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
+    deployment = deployments.find(name)
+    problems = run_days(Shadow(deployment, environment), list(days_between(begin, end)), console=errors)
+    with Shadow(deployment, environment).ledger() as session:
+        output.print(report.text(report.verdicts(session, deployment, end)))
+    for problem in problems:
+        errors.print(f"[bold red]error[/] {_plain(problem)}")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verdict(
+    name: Name,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The newest verdict up to this day.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show each challenger's verdict, with its findings and reasons."""
+    deployment = deployments.find(name)
+    with Shadow(deployment, environment).ledger() as session:
+        found = report.verdicts(session, deployment, _day("--as-of", as_of) if as_of else None)
+    if as_json:
+        _print_json(found)
+    else:
+        output.print(report.text(found))
+
+
+@app.command()
+def evidence(name: Name, as_json: AsJson = False) -> None:
+    """Show the evidence: one line (with --json one object) per day, challenger, slice and metric."""
+    deployment = deployments.find(name)
+    with Shadow(deployment, environment).ledger() as session:
+        rows = report.evidence(session, deployment)
+        if as_json:
+            for row in rows:
+                sys.stdout.write(json.dumps(row) + "\n")
+        else:
+            output.print(report.evidence_table(rows))
+
+
+@app.command()
+def migrate(
+    direction: Annotated[
+        Direction, typer.Argument(help="up to the newest revision, or down to nothing.")
+    ] = Direction.UP,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL, for psql -d nba_simulator -f, and do nothing.")
+    ] = False,
+    conn_id: Annotated[str | None, typer.Option(help="Whose database; by default that of every deployment.")] = None,
+) -> None:
+    """Bring the ledger's schema `shadow` to the newest revision, or take it away."""
+    if sql:
+        sys.stdout.write(migrations.as_sql(direction.value))
+        return
+    conn_ids = [conn_id] if conn_id else sorted({load(path).store.conn_id for path in deployments.paths()})
+    if not conn_ids:
+        raise typer.BadParameter(
+            f"there are no deployments in {deployments.folder()}: name one", param_hint="--conn-id"
+        )
+    for one in conn_ids:
+        before, after = migrations.migrate(environment(one), direction.value)
+        output.print(
+            f"{one}: ledger at revision {after or 'none'}"
+            + (" already" if before == after else f", was at {before or 'none'}")
+        )
+
+
+@app.command()
+def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", show_default=False)]) -> None:
+    """Check a deployment file without touching anything; every mistake is named with its line."""
+    deployment = load(file)
+    output.print(f"{file} is a valid deployment: {deployment.name}, {_challengers(deployment)}")
+
+
+def _challengers(deployment: Deployment) -> str:
+    return f"challengers {', '.join(one.name for one in deployment.challengers)}"
+
+
+def _day(option: str, text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}, must be a day as YYYY-MM-DD", param_hint=option) from None
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))
+
+
+def _print_json(content: Any) -> None:
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")

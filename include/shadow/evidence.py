@@ -1,0 +1,83 @@
+"""Evidence in memory: the days of one metric in one slice, as arrays."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.shadow.metrics import METRICS
+
+ALL = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One metric in one slice, one entry a day, in order; days without a pair are left out.
+
+    `champion` and `challenger` are weighted daily means of the metric, `difference` is champion minus challenger as
+    losses, so positive where the challenger is better. All arrays have shape (days,).
+    """
+
+    metric: str
+    slice: str
+    days: tuple[dt.date, ...]
+    requests: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    identical: NDArray[np.int64]
+    champion: NDArray[np.float64]
+    challenger: NDArray[np.float64]
+    difference: NDArray[np.float64]
+
+    @property
+    def total_requests(self) -> int:
+        """How many pairs stand behind the series."""
+        return int(self.pairs.sum())
+
+
+Evidence = Mapping[tuple[str, str], Series]
+
+
+def slice_name(column: str, value: str) -> str:
+    """Return a slice as it is shown and named: all, or column=value."""
+    return ALL if column == ALL else f"{column}={value}"
+
+
+def gather(rows: Iterable[Mapping[str, Any]], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
+    """Return the series of evidence rows that come by metric, slice and day.
+
+    `usable` says of each day whether its labels are ripe; a metric that needs no label takes every day in it.
+    """
+    grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        key = (row["metric"], slice_name(row["slice_column"], row["slice_value"]))
+        ripe = usable.get(row["day"])
+        if ripe is None or (METRICS[row["metric"]].needs_label and not ripe):
+            continue
+        grouped.setdefault(key, [])
+        if row["pairs"]:
+            grouped[key].append(row)
+    return {key: _series(*key, days) for key, days in grouped.items()}
+
+
+def _series(metric: str, name: str, rows: list[Mapping[str, Any]]) -> Series:
+    def column(key: str) -> NDArray[np.float64]:
+        return np.array([row[key] for row in rows], np.float64)
+
+    def count(key: str) -> NDArray[np.int64]:
+        return np.array([row[key] for row in rows], np.int64)
+
+    weight = column("weight")
+    return Series(
+        metric=metric,
+        slice=name,
+        days=tuple(row["day"] for row in rows),
+        requests=count("requests"),
+        pairs=count("pairs"),
+        identical=count("identical"),
+        champion=column("champion_sum") / weight,
+        challenger=column("challenger_sum") / weight,
+        difference=column("difference_sum") / weight,
+    )

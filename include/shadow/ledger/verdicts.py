@@ -77,3 +77,14 @@ def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None 
             parameterised(_SQL / "latest_verdicts.sql"), {"deployment": deployment.name, "as_of": as_of}
         ).fetchall()
     return {row.name: row for row in rows}
+
+
+def judged_days(session: Session[Any], deployment: Deployment) -> dict[dt.date, int]:
+    """Return how many challengers were judged on each day."""
+    rows = session.execute(
+        "SELECT day, count(DISTINCT m.name) FROM shadow.verdict AS v "
+        "JOIN shadow.model_version AS m ON m.id = v.challenger_id "
+        "JOIN shadow.deployment AS d ON d.id = v.deployment_id WHERE d.name = %s GROUP BY day",
+        [deployment.name],
+    )
+    return {day: int(count) for day, count in rows}

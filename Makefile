@@ -1,0 +1,46 @@
+# `make help` lists what there is. Every target makes .venv itself, and is quick the second time.
+PYTHON ?= python3.11
+VENV := .venv/.installed
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(VENV): requirements.txt
+	@echo "installing requirements.txt into .venv"
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@.venv/bin/uv pip sync --quiet --python .venv/bin/python requirements.txt
+	@touch $@
+
+demo: $(VENV) ## shadow real flights for two months, then three days under Airflow's scheduler
+	@.venv/bin/python -m include.embedded demo
+
+test: $(VENV) ## all tests but the slow simulations
+	@.venv/bin/python -m pytest -q -m "not slow"
+
+test-slow: $(VENV) ## the simulations of error rates and power
+	@.venv/bin/python -m pytest -q -m slow
+
+lint: $(VENV) ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+up: $(VENV) ## start Airflow on the demo's data and print the login
+	@.venv/bin/python -m include.embedded up
+
+down: $(VENV) ## stop what up or demo left running
+	@.venv/bin/python -m include.embedded down
+
+clean: ## stop everything and remove the demo's data and the trained models
+	@if test -x .venv/bin/python; then .venv/bin/python -m include.embedded down; fi
+	@rm -rf .shadow include/models .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+lock: $(VENV) ## renew requirements.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
+
+.PHONY: help demo test test-slow lint up down clean lock

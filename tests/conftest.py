@@ -1,0 +1,161 @@
+"""What every test starts from: an Airflow home of its own, one real Postgres, and copies of prepared databases."""
+
+import atexit
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+HOME = Path(tempfile.mkdtemp(prefix="shadow-airflow-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "SHADOW_"))]:
+    del os.environ[name]  # what a developer has set must not decide what a test sees
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+    "PYTHONPATH": os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+}
+
+import psycopg  # noqa: E402 (nothing may be imported before Airflow's variables are set)
+import pytest  # noqa: E402
+
+from include.embedded.postgres import SUPERUSER, EmbeddedPostgres  # noqa: E402
+from include.shadow.cli import main  # noqa: E402
+from include.shadow.connection import Connection  # noqa: E402
+from include.shadow.ledger import migrations  # noqa: E402
+from tests import production  # noqa: E402
+from tests.production import OWNER, READER, SHADOW, World  # noqa: E402
+
+Invoke = Callable[..., "tuple[int, str, str]"]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The one server of all tests; its folder is one that it can also enter where root may not make a namespace."""
+    folder = Path(tempfile.mkdtemp(prefix="shadow-postgres-"))
+    folder.chmod(0o711)
+    with EmbeddedPostgres(folder / "pg") as server:
+        with psycopg.connect(server.uri("postgres", SUPERUSER), autocommit=True) as session:
+            session.execute("ALTER SYSTEM SET fsync = off")  # only a loss of power would miss it
+            session.execute("SELECT pg_reload_conf()")
+        for role in (OWNER, READER, SHADOW):
+            server.ensure_role(role)
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def empty_production(postgres: EmbeddedPostgres) -> str:
+    """A template: the tables of production without rows, and a role that reads them."""
+    postgres.ensure_database("production_template", OWNER)
+    with psycopg.connect(postgres.uri("production_template", OWNER)) as session:
+        session.execute(production.TABLES)
+    postgres.ensure_reader("production_template", READER, "flights")
+    return "production_template"
+
+
+@pytest.fixture(scope="session")
+def filled_production(postgres: EmbeddedPostgres, empty_production: str) -> str:
+    """A template: production with the synthetic requests and labels of `production.synthetic()`."""
+    copy_database(postgres, "filled_template", OWNER, empty_production)
+    with psycopg.connect(postgres.uri("filled_template", OWNER)) as session:
+        production.write(session, *production.synthetic())
+    return "filled_template"
+
+
+@pytest.fixture(scope="session")
+def migrated_ledger(postgres: EmbeddedPostgres) -> str:
+    """A template: the ledger at its newest revision, without rows."""
+    postgres.ensure_database("ledger_template", SHADOW)
+    migrations.migrate(connection_to(postgres, "ledger_template", SHADOW))
+    return "ledger_template"
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres) -> Callable[[str, str | None], str]:
+    """Make a database for a role, from a template or empty; return its name."""
+
+    def make(owner: str, template: str | None) -> str:
+        return copy_database(postgres, f"test_{next(_numbers)}", owner, template or "template0")
+
+    return make
+
+
+@pytest.fixture
+def worlds(
+    postgres: EmbeddedPostgres,
+    databases: Callable[[str, str | None], str],
+    filled_production: str,
+    migrated_ledger: str,
+    tmp_path: Path,
+) -> Callable[..., World]:
+    """Make worlds with a ledger and folder of their own; `production` names the database of another to share it."""
+
+    def make(production: str | None = None, template: str = filled_production) -> World:
+        number = next(_numbers)
+        return World(
+            postgres=postgres,
+            production=production or databases(OWNER, template),
+            ledger=databases(SHADOW, migrated_ledger),
+            folder=tmp_path / f"world_{number}",
+        )
+
+    return make
+
+
+@pytest.fixture
+def world(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """A production with synthetic flights and an empty ledger, declared in the environment."""
+    return declare(worlds(), monkeypatch)
+
+
+@pytest.fixture
+def empty_world(worlds: Callable[..., World], empty_production: str, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same without a row in production."""
+    return declare(worlds(template=empty_production), monkeypatch)
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Call the command line in this process; return exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["shadow", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def declare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Declare a world's connections and deployments in the environment of this test."""
+    for name, value in world.variables().items():
+        monkeypatch.setenv(name, value)
+    return world
+
+
+def copy_database(postgres: EmbeddedPostgres, name: str, owner: str, template: str) -> str:
+    """Make a database from a template, which nobody may be connected to."""
+    with psycopg.connect(postgres.uri("postgres", SUPERUSER), autocommit=True) as session:
+        session.execute(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}"')
+    return name
+
+
+def connection_to(postgres: EmbeddedPostgres, database: str, role: str) -> Connection:
+    """Return the engine's own description of a connection."""
+    found = postgres.conninfo(database, role)
+    return Connection("shadow_db", found.host, found.port, found.user, found.password, found.dbname)

@@ -46,6 +46,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(folder / "pg") as server:
         with psycopg.connect(server.uri("postgres", SUPERUSER), autocommit=True) as session:
             session.execute("ALTER SYSTEM SET fsync = off")  # only a loss of power would miss it
+            session.execute("ALTER SYSTEM SET scram_iterations = 1")  # a day opens some thirty sessions
             session.execute("SELECT pg_reload_conf()")
         for role in (OWNER, READER, SHADOW):
             server.ensure_role(role)
@@ -66,7 +67,7 @@ def empty_production(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture(scope="session")
 def filled_production(postgres: EmbeddedPostgres, empty_production: str) -> str:
     """A template: production with the synthetic requests and labels of `production.synthetic()`."""
-    copy_database(postgres, "filled_template", OWNER, empty_production)
+    database(postgres, OWNER, empty_production, "filled_template")
     with psycopg.connect(postgres.uri("filled_template", OWNER)) as session:
         production.write(session, *production.synthetic())
     return "filled_template"
@@ -81,32 +82,23 @@ def migrated_ledger(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: EmbeddedPostgres) -> Callable[[str, str | None], str]:
-    """Make a database for a role, from a template or empty; return its name."""
-
-    def make(owner: str, template: str | None) -> str:
-        return copy_database(postgres, f"test_{next(_numbers)}", owner, template or "template0")
-
-    return make
-
-
-@pytest.fixture
 def worlds(
     postgres: EmbeddedPostgres,
-    databases: Callable[[str, str | None], str],
     filled_production: str,
     migrated_ledger: str,
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., World]:
-    """Make worlds with a ledger and folder of their own; `production` names the database of another to share it."""
+    """Make worlds: new ones, copies of another with all it holds, or ones that share the production of another."""
 
-    def make(production: str | None = None, template: str = filled_production) -> World:
-        number = next(_numbers)
+    def make(*, template: str = filled_production, of: World | None = None, beside: World | None = None) -> World:
+        folder = tmp_path_factory.mktemp("world")
+        if of is not None:
+            shutil.copytree(of.folder, folder, dirs_exist_ok=True)
         return World(
             postgres=postgres,
-            production=production or databases(OWNER, template),
-            ledger=databases(SHADOW, migrated_ledger),
-            folder=tmp_path / f"world_{number}",
+            production=beside.production if beside else database(postgres, OWNER, of.production if of else template),
+            ledger=database(postgres, SHADOW, of.ledger if of else migrated_ledger),
+            folder=folder,
         )
 
     return make
@@ -148,8 +140,9 @@ def declare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def copy_database(postgres: EmbeddedPostgres, name: str, owner: str, template: str) -> str:
-    """Make a database from a template, which nobody may be connected to."""
+def database(postgres: EmbeddedPostgres, owner: str, template: str = "template0", name: str | None = None) -> str:
+    """Make a database, empty or from a template that nobody is connected to; return its name."""
+    name = name or f"test_{next(_numbers)}"
     with psycopg.connect(postgres.uri("postgres", SUPERUSER), autocommit=True) as session:
         session.execute(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}"')
     return name

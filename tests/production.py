@@ -16,13 +16,13 @@ import yaml
 from psycopg import sql
 
 from include.embedded.postgres import EmbeddedPostgres
-from include.shadow.connection import environment
+from include.shadow.connection import Connection
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
 
 OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
 FIRST = dt.date(2024, 3, 1)
-DAYS = 5
+DAYS = 8
 MATURITY = 3
 
 TABLES = """
@@ -150,8 +150,14 @@ class World:
         return load(path)
 
     def shadow(self, **changes: Any) -> Shadow:
-        """Deploy, and return it with the connections that the environment declares."""
-        return Shadow(self.deploy(**changes), environment)
+        """Deploy, and return it with this world's connections."""
+        return Shadow(self.deploy(**changes), self.connection)
+
+    def connection(self, conn_id: str) -> Connection:
+        """Return the engine's own description of one of this world's two connections."""
+        database, role = {"production_db": (self.production, READER), "shadow_db": (self.ledger, SHADOW)}[conn_id]
+        found = self.postgres.conninfo(database, role)
+        return Connection(conn_id, found.host, found.port, found.user, found.password, found.dbname)
 
     def change_production(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Execute a statement in production as its owner."""

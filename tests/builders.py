@@ -1,0 +1,45 @@
+"""The example deployment of the documentation, to load as it is or changed."""
+
+from typing import Any
+
+import yaml
+
+from include.shadow.deployment import Deployment, parse
+from include.shadow.yaml_source import YamlSource
+
+FILE = "include/deployments/flight_delay.yaml"
+EXAMPLE = """\
+name: flight_delay
+schedule: "0 0 * * *"
+timezone: UTC
+start: 2013-03-01
+task: binary                     # binary | regression
+requests: {conn_id: production_db, table: flights.prediction_log, id: request_id, time: predicted_at,
+           features: [dep_hour, distance], prediction: champion_probability, version: model_version, latency: latency_ms}
+labels:   {conn_id: production_db, table: flights.outcome, id: request_id, value: is_late, time: known_at, maturity_days: 3}
+store:    {conn_id: shadow_db, snapshots: file:///var/lib/shadow/snapshots}
+sample:   {rate: 0.5, strata: [origin], minimum_per_stratum: 100, max_rows: 100000, salt: flight_delay}
+slices:   [origin, carrier]
+challengers:
+  - {name: gradient_boosting, version: "1", model: "onnx:include/models/gradient_boosting.onnx"}
+  - {name: logged_elsewhere, version: "1", model: "logged:flights.prediction_log.other_probability"}
+  - {name: control, model: champion}
+expectations: {inputs: include/expectations/flight_inputs.json, predictions: include/expectations/flight_predictions.json}
+policy:
+  alpha: 0.05
+  unit: day                      # day | week | request
+  burn_in: 28
+  rules:
+    - {metric: brier_score, is: superior}
+    - {metric: log_loss, is: non_inferior, margin: 0.005, slices: [origin]}
+    - {metric: error_rate, is: at_most, value: 0.001}
+    - {metric: agreement, is: at_least, value: 0.8, role: monitor}
+"""
+
+
+def a_deployment(**changes: Any) -> Deployment:
+    """Return the example with some keys changed; a mapping changes only the keys that it names."""
+    content = yaml.safe_load(EXAMPLE)
+    for key, value in changes.items():
+        content[key] = content[key] | value if isinstance(value, dict) else value
+    return parse(YamlSource(FILE, content))

@@ -15,8 +15,10 @@ timezone: UTC
 start: 2013-03-01
 task: binary                     # binary | regression
 requests: {conn_id: production_db, table: flights.prediction_log, id: request_id, time: predicted_at,
-           features: [dep_hour, distance], prediction: champion_probability, version: model_version, latency: latency_ms}
-labels:   {conn_id: production_db, table: flights.outcome, id: request_id, value: is_late, time: known_at, maturity_days: 3}
+           features: [dep_hour, distance], prediction: champion_probability, version: model_version,
+           latency: latency_ms}
+labels:   {conn_id: production_db, table: flights.outcome, id: request_id, value: is_late, time: known_at,
+           maturity_days: 3}
 store:    {conn_id: shadow_db, snapshots: file:///var/lib/shadow/snapshots}
 sample:   {rate: 0.5, strata: [origin], minimum_per_stratum: 100, max_rows: 100000, salt: flight_delay}
 slices:   [origin, carrier]
@@ -24,7 +26,8 @@ challengers:
   - {name: gradient_boosting, version: "1", model: "onnx:include/models/gradient_boosting.onnx"}
   - {name: logged_elsewhere, version: "1", model: "logged:flights.prediction_log.other_probability"}
   - {name: control, model: champion}
-expectations: {inputs: include/expectations/flight_inputs.json, predictions: include/expectations/flight_predictions.json}
+expectations: {inputs: include/expectations/flight_inputs.json,
+               predictions: include/expectations/flight_predictions.json}
 policy:
   alpha: 0.05
   unit: day                      # day | week | request

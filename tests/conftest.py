@@ -45,7 +45,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     folder.chmod(0o711)
     with EmbeddedPostgres(folder / "pg") as server:
         with psycopg.connect(server.uri("postgres", SUPERUSER), autocommit=True) as session:
-            session.execute("ALTER SYSTEM SET fsync = off")  # only a loss of power would miss it
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # only a loss of power would miss it
+                session.execute(f"ALTER SYSTEM SET {setting} = off")
             session.execute("ALTER SYSTEM SET scram_iterations = 1")  # a day opens some thirty sessions
             session.execute("SELECT pg_reload_conf()")
         for role in (OWNER, READER, SHADOW):
@@ -88,15 +89,20 @@ def worlds(
     migrated_ledger: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., World]:
-    """Make worlds: new ones, copies of another with all it holds, or ones that share the production of another."""
+    """Make worlds with a ledger and folder of their own, empty ones or copies of those of another world.
 
-    def make(*, template: str = filled_production, of: World | None = None, beside: World | None = None) -> World:
+    They share one production, which then cannot be changed, unless it is to be their own.
+    """
+
+    def make(of: World | None = None, *, own: bool = False, production: str | None = None) -> World:
         folder = tmp_path_factory.mktemp("world")
         if of is not None:
             shutil.copytree(of.folder, folder, dirs_exist_ok=True)
+        source = production or (of.production if of else filled_production)
         return World(
             postgres=postgres,
-            production=beside.production if beside else database(postgres, OWNER, of.production if of else template),
+            production=database(postgres, OWNER, source) if own else source,
+            owns_production=own,
             ledger=database(postgres, SHADOW, of.ledger if of else migrated_ledger),
             folder=folder,
         )
@@ -106,14 +112,14 @@ def worlds(
 
 @pytest.fixture
 def world(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
-    """A production with synthetic flights and an empty ledger, declared in the environment."""
-    return declare(worlds(), monkeypatch)
+    """A production of its own with synthetic flights, and an empty ledger, declared in the environment."""
+    return declare(worlds(own=True), monkeypatch)
 
 
 @pytest.fixture
-def empty_world(worlds: Callable[..., World], empty_production: str, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The same without a row in production."""
-    return declare(worlds(template=empty_production), monkeypatch)
+def reading(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same with the production that all share."""
+    return declare(worlds(), monkeypatch)
 
 
 @pytest.fixture

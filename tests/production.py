@@ -121,6 +121,7 @@ class World:
     production: str
     ledger: str
     folder: Path
+    owns_production: bool
 
     @property
     def snapshots(self) -> Path:
@@ -161,13 +162,9 @@ class World:
 
     def change_production(self, statement: str, values: Sequence[Any] = ()) -> None:
         """Execute a statement in production as its owner."""
+        assert self.owns_production, "other tests read this production: take the fixture world, or worlds(own=True)"
         with psycopg.connect(self.postgres.uri(self.production, OWNER)) as session:
             session.execute(statement, values)
-
-    def produce(self, log: pd.DataFrame, outcome: pd.DataFrame) -> None:
-        """Append requests and labels to production."""
-        with psycopg.connect(self.postgres.uri(self.production, OWNER)) as session:
-            write(session, log, outcome)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return rows of the ledger."""

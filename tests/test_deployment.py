@@ -26,8 +26,12 @@ policy: {rules: [{metric: brier_score, is: superior}]}
 """
 RULES = EXAMPLE[EXAMPLE.index("  rules:") :]
 CHALLENGERS = EXAMPLE[EXAMPLE.index("challengers:") : EXAMPLE.index("expectations:")]
+STORE = EXAMPLE[EXAMPLE.index("store:") : EXAMPLE.index("sample:")]
 DAILY = 'must be one time a day, "MINUTE HOUR * * *" or @daily: the day is the unit of evidence'
 NAME = "must be lower-case letters, digits and underscores, starting with a letter, at most 63"
+ZONE = "must be an IANA time zone such as UTC or Europe/Berlin"
+IS = "must be one of superior, non_inferior, at_most, at_least"
+TWICE = "must be there once"
 MODEL = "must be champion, onnx:PATH or logged:TABLE.COLUMN"
 BINARY = ", ".join(metrics_of("binary"))
 
@@ -86,12 +90,11 @@ def test_a_deployment_cannot_be_changed() -> None:
         ("name: flight_delay", "name: Flights", f"name == 'Flights', {NAME}"),
         ("name: flight_delay", "name: 1st", f"name == '1st', {NAME}"),
         ("name: flight_delay", "name: 7", "name == 7, must be a valid string: write it in quotes"),
-        ("timezone: UTC", "timezone: Mars", "timezone == 'Mars', must be an IANA time zone such as UTC or Europe/Berlin"),
+        ("timezone: UTC", "timezone: Mars", f"timezone == 'Mars', {ZONE}"),
         (
             "timezone: UTC",
             "timezone: Europe/Berln",
-            "timezone == 'Europe/Berln', must be an IANA time zone such as UTC or Europe/Berlin, "
-            "did you mean Europe/Berlin?",
+            f"timezone == 'Europe/Berln', {ZONE}, did you mean Europe/Berlin?",
         ),
         ("task: binary", "task: binray", "task == 'binray', must be one of binary, regression, did you mean binary?"),
         ("task: binary", "task: text", "task == 'text', must be one of binary, regression"),
@@ -113,27 +116,26 @@ def test_a_deployment_cannot_be_changed() -> None:
         (
             "model: champion",
             'model: "logged:column"',
-            "challengers[2].model == 'logged:column', must name a table and a column, "
-            "as in logged:flights.prediction_log.other_probability",
+            (
+                "challengers[2].model == 'logged:column', must name a table and a column, "
+                "as in logged:flights.prediction_log.other_probability"
+            ),
         ),
-        ("is: superior", "is: better", "policy.rules[0].is == 'better', must be one of superior, non_inferior, at_most, at_least"),
-        (
-            "is: superior",
-            "is: superor",
-            "policy.rules[0].is == 'superor', must be one of superior, non_inferior, at_most, at_least, "
-            "did you mean superior?",
-        ),
+        ("is: superior", "is: better", f"policy.rules[0].is == 'better', {IS}"),
+        ("is: superior", "is: superor", f"policy.rules[0].is == 'superor', {IS}, did you mean superior?"),
         ("margin: 0.005", "margin: 0", "policy.rules[1].margin == 0, must be greater than 0"),
         ("value: 0.001", "value: .inf", "policy.rules[2].value == inf, must be a finite number"),
         ("role: monitor", "role: watch", "policy.rules[3].role == 'watch', must be one of gate, monitor"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_is_not_allowed_is_named_with_what_is(old: str, new: str, problem: str) -> None:
     (line,) = problems_of(changed((old, new)))
     assert line.split(": ", 1)[1] == f"{problem} ({FILE}:{line_of(old)})"
 
 
-@pytest.mark.parametrize("schedule", ["0 * * * *", "0 0 * * 1", "0 0 1 * *", "*/5 0 * * *", "0 24 * * *", "@hourly", ""])
+@pytest.mark.parametrize(
+    "schedule", ["0 * * * *", "0 0 * * 1", "0 0 1 * *", "*/5 0 * * *", "0 24 * * *", "@hourly", ""]
+)
 def test_a_schedule_that_is_not_daily_is_refused(schedule: str) -> None:
     (line,) = problems_of(changed(('"0 0 * * *"', f'"{schedule}"')))
     assert line == f"deployment flight_delay: schedule == {schedule!r}, {DAILY} ({FILE}:2)"
@@ -190,9 +192,14 @@ def test_a_missing_key_is_named_with_the_line_around_it(old: str, new: str, prob
         ("features: [dep_hour, distance]", "features: []", "requests.features == []", 7),
         (CHALLENGERS, "challengers: []\n", "challengers == []", line_of("challengers:")),
         (RULES, "  rules: []\n", "policy.rules == []", line_of("  rules:")),
-        ('name: gradient_boosting, version: "1"', 'name: x, version: ""', "challengers[0].version == ''", 13),
+        (
+            'name: gradient_boosting, version: "1"',
+            'name: x, version: ""',
+            "challengers[0].version == ''",
+            line_of("name: gradient_b"),
+        ),
         ("time: known_at", f"time: {'x' * 64}", "labels.time == 'xxx", line_of("labels:")),
-        ("labels:   {", "labels: none #", "labels == 'none'", line_of("labels:")),
+        (STORE, "store: none\n", "store == 'none'", line_of(STORE)),
         ("start: 2013-03-01", "start: soon", "start == 'soon'", 4),
         ("start: 2013-03-01", "start: 2013-03-01 05:00:00", "start == ", 4),
     ],
@@ -217,9 +224,13 @@ def test_what_is_empty_too_long_or_of_another_kind_is_refused(old: str, new: str
             f"policy.rules[0].metric == 'squared_error', must be one of {BINARY}",
         ),
         ("is: superior", "is: superior, margin: 0.1", "policy.rules[0].margin == 0.1, belongs to non_inferior only"),
-        ("is: superior", "is: superior, value: 0.1", "policy.rules[0].value == 0.1, belongs to at_most and at_least only"),
-        (", margin: 0.005", "", "policy.rules[1].margin is missing"),
-        (", value: 0.001", "", "policy.rules[2].value is missing"),
+        (
+            "is: superior",
+            "is: superior, value: 1",
+            "policy.rules[0].value == 1.0, belongs to at_most and at_least only",
+        ),
+        ("non_inferior, margin: 0.005", "non_inferior", "policy.rules[1].margin is missing"),
+        ("at_most, value: 0.001", "at_most", "policy.rules[2].value is missing"),
         (
             "is: at_least, value: 0.8",
             "is: superior",
@@ -230,21 +241,23 @@ def test_what_is_empty_too_long_or_of_another_kind_is_refused(old: str, new: str
             "slices: [dest]",
             "policy.rules[1].slices == 'dest', must be one of the deployment's slices: origin, carrier",
         ),
-        ("slices:   [origin, carrier]", "slices: [origin, origin]", "slices[1] == 'origin', must be there once"),
-        ("name: control", "name: logged_elsewhere", "challengers[2].name == 'logged_elsewhere', must be there once"),
+        ("slices:   [origin, carrier]", "slices: [origin, origin]", f"slices[1] == 'origin', {TWICE}"),
+        ("name: control", "name: logged_elsewhere", f"challengers[2].name == 'logged_elsewhere', {TWICE}"),
         (
             "slices:   [origin, carrier]",
             "slices: [origin, stratum]",
             "slices[1] == 'stratum', must not be a name that snapshots use themselves",
         ),
-        ("start: 2013-03-01", "end: 2013-02-28\nstart: 2013-03-01", "end == 2013-02-28, must not be before start == 2013-03-01"),
+        (
+            "start: 2013-03-01",
+            "end: 2013-02-28\nstart: 2013-03-01",
+            "end == 2013-02-28, must not be before start == 2013-03-01",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_contradicts_itself_is_refused(old: str, new: str, problem: str) -> None:
     (line,) = problems_of(changed((old, new)))
-    key = next(part for part in ("metric: brier_score", "metric: log_loss", "metric: error_rate", old) if old in part)
-    near = {", margin: 0.005": "metric: log_loss", ", value: 0.001": "metric: error_rate"}.get(old, key)
-    assert line == f"deployment flight_delay: {problem} ({FILE}:{line_of(near)})"
+    assert line == f"deployment flight_delay: {problem} ({FILE}:{line_of(old)})"
 
 
 @pytest.mark.parametrize("name", ["request_id", "champion", "inclusion_probability"])
@@ -278,21 +291,23 @@ def test_a_rule_may_name_the_slice_of_all_requests() -> None:
 
 
 def test_all_wrong_values_are_named_at_once_each_with_its_line() -> None:
-    lines = problems_of(changed(("timezone: UTC", "timzone: UTC"), ("alpha: 0.05", "alpha: 2"), ("rate: 0.5", "rate: 0")))
-    assert sorted(lines) == sorted(
+    text = changed(("timezone: UTC", "timzone: UTC"), ("alpha: 0.05", "alpha: 2"), ("rate: 0.5", "rate: 0"))
+    assert sorted(problems_of(text)) == sorted(
         [
             f"deployment flight_delay: timzone is unknown, did you mean timezone? ({FILE}:3)",
             f"deployment flight_delay: sample.rate == 0, must be greater than 0 ({FILE}:{line_of('sample:')})",
             f"deployment flight_delay: policy.alpha == 2, must be less than 1 ({FILE}:{line_of('alpha:')})",
         ]
-    )  # fmt: skip
+    )
 
 
 def test_all_contradictions_are_named_at_once() -> None:
-    lines = problems_of(
-        changed(("metric: brier_score", "metric: brier"), ("name: control", "name: logged_elsewhere"), ("[origin]}", "[x]}"))
-    )  # fmt: skip
-    assert [line.split(" == ")[0] for line in lines] == [
+    text = changed(
+        ("metric: brier_score", "metric: brier"),
+        ("name: control", "name: logged_elsewhere"),
+        ("slices: [origin]", "slices: [dest]"),
+    )
+    assert [line.split(" == ")[0] for line in problems_of(text)] == [
         "deployment flight_delay: challengers[2].name",
         "deployment flight_delay: policy.rules[0].metric",
         "deployment flight_delay: policy.rules[1].slices",
@@ -328,8 +343,8 @@ def test_a_file_without_keys_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("name: [a\n", 2), ("name: a\n\tb: c\n", 2), ("name: a\n---\nname: b\n", 2), ("a: 1\nb: *x\n", 2), ("a: !what 1\n", 1)],
-)  # fmt: skip
+    [("a: [b\n", 2), ("a: b\n\tc: d\n", 2), ("a: b\n---\nc: d\n", 2), ("a: 1\nb: *x\n", 2), ("a: !what 1\n", 1)],
+)
 def test_what_is_no_yaml_is_refused_with_its_line(text: str, line: int) -> None:
     (problem,) = problems_of(text)
     assert problem.startswith(f"{FILE}:{line} is no valid YAML: ")
@@ -345,8 +360,9 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
 
 
 def test_an_alias_repeats_what_its_anchor_holds() -> None:
-    text = changed(("slices:   [origin, carrier]", "slices: &columns [origin]"), ("strata: [origin]", "strata: [origin]"))
-    text = text.replace("slices: [origin]}", "slices: *columns}")
+    text = changed(
+        ("slices:   [origin, carrier]", "slices: &columns [origin]"), ("slices: [origin]}", "slices: *columns}")
+    )
     assert parse(YamlSource.from_text(text, FILE)).policy.rules[1].slices == ["origin"]
 
 
@@ -428,7 +444,9 @@ def test_a_folder_that_is_missing_says_how_to_name_another(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_deployments_lie_in_the_project_unless_told_otherwise(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deployments_lie_in_the_project_unless_told_otherwise(
+    value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)

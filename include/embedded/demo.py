@@ -12,7 +12,7 @@ from rich.console import Console
 from include.embedded.airflow import USER, LocalAirflow
 from include.embedded.home import DEPLOYMENT, Home
 from include.shadow import report
-from include.shadow.day import Shadow
+from include.shadow.day import Shadow, identities
 from include.shadow.deployments import find
 from include.shadow.ledger import verdicts
 from include.shadow.run import run_days
@@ -79,9 +79,8 @@ def down(home: Home, console: Console) -> int:
 def _run_missing(shadow: Shadow, console: Console) -> None:
     """Run those of the two months' days that have no verdict of every challenger yet."""
     with shadow.ledger() as session:
-        done = verdicts.judged_days(session, shadow.deployment)
-    names = len(shadow.deployment.challengers)
-    missing = [day for day in days_between(FIRST, LAST) if done.get(day, 0) < names]
+        done = verdicts.judged_days(session, identities(session, shadow.deployment).values())
+    missing = [day for day in days_between(FIRST, LAST) if day not in done]
     if not missing:
         console.print(f"[green]✓[/] {FIRST} to {LAST} were shadowed before")
         return

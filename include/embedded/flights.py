@@ -85,7 +85,7 @@ def requests() -> "pd.DataFrame":
         predicted_at=departure - pd.Timedelta(hours=1),
         dep_hour=local.dt.hour,
         dep_minute_of_day=local.dt.hour * 60 + local.dt.minute,
-        weekday=local.dt.dayofweek + 1,
+        weekday=local.dt.day_of_week + 1,
         scheduled_minutes=(arrival - departure) // pd.Timedelta(minutes=1),
         recent_late_share=_recent_late_share(flights, departure),
         is_late=(flights["arr_delay"] >= LATE_MINUTES).astype("float64").where(arrived),

@@ -182,7 +182,7 @@ def collect_labels(shadow: Shadow, day: dt.date) -> list[dt.date]:
         cutoff = max([window_of(deployment, day).end, *(one.window_end for one in taken)])
         for snapshot in labels.due(taken, maturity, cutoff):
             _collect(shadow, session, snapshot, labels.until(snapshot, maturity, cutoff))
-        keys = _identities(session, deployment).values()
+        keys = identities(session, deployment).values()
         stale = evidence.stale(session, taken, list(keys), evidence.statement_digest(deployment))
     return sorted({stale_day for stale_day, _ in stale})
 
@@ -193,7 +193,7 @@ def compare(shadow: Shadow, day: dt.date) -> int:
     statement = evidence.statement_digest(deployment)
     with shadow.ledger() as session:
         snapshot = _require(session, deployment, day)
-        keys = list(_identities(session, deployment).values())
+        keys = list(identities(session, deployment).values())
         stale = evidence.stale(session, [snapshot], keys, statement)
         return sum(evidence.compare(session, deployment, snapshot, key) for _, key in stale)
 
@@ -264,7 +264,7 @@ def _require_success(validation: Validation, what: str) -> None:
         )
 
 
-def _identities(session: Session[Any], deployment: Deployment) -> Mapping[str, int]:
+def identities(session: Session[Any], deployment: Deployment) -> Mapping[str, int]:
     """Return the keys of the challengers' models as they are now; one whose model is missing is left out."""
     keys: dict[str, int] = {}
     for challenger in deployment.challengers:
@@ -308,7 +308,7 @@ def _incomparable(session: Session[Any], deployment: Deployment, day: dt.date, n
     if not snapshot.rows:
         return []
     said = {one.challenger_id: one for one in validations.recorded(session, [snapshot])}
-    keys = _identities(session, deployment)
+    keys = identities(session, deployment)
     subjects: list[tuple[str, int | None]] = [("inputs", None)]
     subjects += [(f"predictions of {name}", keys.get(name, -1)) for name in names]
     problems: list[str] = []

@@ -163,7 +163,7 @@ def _reason(
     lower, upper = bounds
     days, bound = len(values), _number(rule.bound)
     if days < terms.burn_in:
-        return f"{days} days of evidence, a bound is given from day {terms.burn_in} on"
+        return f"{days} {'day' if days == 1 else 'days'} of evidence, a bound is given from day {terms.burn_in} on"
     if not math.isfinite(lower) and not math.isfinite(upper):
         return f"{days} days of evidence do not differ from each other: nothing can be concluded from them"
     interval = f"{_number(lower)} to {_number(upper)}"

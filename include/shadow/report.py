@@ -73,7 +73,7 @@ def text(found: dict[str, Any]) -> Group:
     parts: list[RenderableType] = [f"[bold]{escape(found['deployment'])}[/] as of {found['as_of'] or 'no day yet'}", ""]
     for challenger in found["challengers"]:
         colour = _COLOURS[challenger["outcome"]]
-        since = f" since {challenger['decided_on']}" if challenger["decided_on"] else ""
+        since = f", first on {challenger['decided_on']}" if challenger["decided_on"] else ""
         name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
         parts.append(f"[{colour}]{challenger['outcome']}[/]{since}  [bold]{name}[/]")
         parts += [Padding(escape(reason), (0, 0, 0, 2)) for reason in _shown(challenger["reasons"])]

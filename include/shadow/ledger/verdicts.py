@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,11 @@ def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None 
     return {row.name: row for row in rows}
 
 
-def judged_days(session: Session[Any], deployment: Deployment) -> dict[dt.date, int]:
-    """Return how many challengers were judged on each day."""
+def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.date]:
+    """Return the days on which all of these challengers were judged, as the models that they are now."""
     rows = session.execute(
-        "SELECT day, count(DISTINCT m.name) FROM shadow.verdict AS v "
-        "JOIN shadow.model_version AS m ON m.id = v.challenger_id "
-        "JOIN shadow.deployment AS d ON d.id = v.deployment_id WHERE d.name = %s GROUP BY day",
-        [deployment.name],
+        "SELECT day FROM shadow.verdict WHERE challenger_id = ANY(%s) GROUP BY day "
+        "HAVING count(DISTINCT challenger_id) = %s",
+        [list(challengers), len(challengers)],
     )
-    return {day: int(count) for day, count in rows}
+    return {day for (day,) in rows}

@@ -1,0 +1,121 @@
+"""Evidence in memory: which rows of the ledger count, and what a day's value is."""
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from include.shadow.evidence import Series, gather, slice_name
+
+FIRST = dt.date(2013, 3, 1)
+
+
+def day(number: int) -> dt.date:
+    return FIRST + dt.timedelta(days=number)
+
+
+def row(
+    number: int, metric: str = "brier_score", column: str = "all", value: str = "all", **changes: Any
+) -> dict[str, Any]:
+    return {
+        "metric": metric,
+        "slice_column": column,
+        "slice_value": value,
+        "day": day(number),
+        "requests": 100,
+        "pairs": 80,
+        "identical": 3,
+        "weight": 160.0,
+        "champion_sum": 32.0,
+        "challenger_sum": 24.0,
+        "difference_sum": 8.0,
+    } | changes
+
+
+def ripe(days: int) -> dict[dt.date, bool]:
+    return {day(number): True for number in range(days)}
+
+
+def test_a_days_value_is_the_weighted_mean_of_its_requests() -> None:
+    weight, champion = np.array([1.0, 4.0, 2.5]), np.array([0.2, 0.6, 0.1])
+    challenger = np.array([0.3, 0.1, 0.1])
+    sums = {
+        "pairs": 3,
+        "weight": weight.sum(),
+        "champion_sum": weight @ champion,
+        "challenger_sum": weight @ challenger,
+        "difference_sum": weight @ (champion - challenger),
+    }
+    series = gather([row(0, **sums)], ripe(1))["brier_score", "all"]
+    assert_allclose(series.champion, [np.average(champion, weights=weight)], rtol=1e-15)
+    assert_allclose(series.challenger, [np.average(challenger, weights=weight)], rtol=1e-15)
+    assert_allclose(series.difference, [np.average(champion - challenger, weights=weight)], rtol=1e-15)
+
+
+def test_rows_are_gathered_by_metric_and_slice_in_order_of_days() -> None:
+    rows = [
+        row(0),
+        row(1),
+        row(0, column="origin", value="JFK"),
+        row(2, column="origin", value="JFK"),
+        row(0, "log_loss"),
+    ]
+    found = gather(rows, ripe(3))
+    assert {key: [str(one)[8:] for one in series.days] for key, series in found.items()} == {
+        ("brier_score", "all"): ["01", "02"],
+        ("brier_score", "origin=JFK"): ["01", "03"],
+        ("log_loss", "all"): ["01"],
+    }
+    series = found["brier_score", "all"]
+    assert (series.metric, series.slice, series.total_requests) == ("brier_score", "all", 160)
+    assert_array_equal(series.requests, [100, 100])
+    assert_array_equal(series.identical, [3, 3])
+
+
+@pytest.mark.parametrize(("metric", "days"), [("brier_score", 2), ("log_loss", 2), ("error_rate", 3), ("agreement", 3)])
+def test_a_day_whose_labels_are_not_ripe_counts_only_where_no_label_is_needed(metric: str, days: int) -> None:
+    usable = {day(0): True, day(1): False, day(2): True}
+    assert len(gather([row(number, metric) for number in range(3)], usable)[metric, "all"].days) == days
+
+
+def test_a_day_that_may_not_be_used_counts_for_nothing() -> None:
+    found = gather([row(0), row(1), row(1, "error_rate")], {day(0): True})
+    assert list(found) == [("brier_score", "all")]
+    assert found["brier_score", "all"].days == (day(0),)
+
+
+def test_a_slice_without_a_pair_is_there_and_empty() -> None:
+    empty = {"pairs": 0, "weight": 0.0, "champion_sum": 0.0, "challenger_sum": 0.0, "difference_sum": 0.0}
+    series = gather([row(0, column="origin", value="LGA", **empty)], ripe(1))["brier_score", "origin=LGA"]
+    assert (series.days, len(series.difference), series.total_requests) == ((), 0, 0)
+
+
+def test_a_day_without_a_pair_is_left_out_of_the_series() -> None:
+    series = gather([row(0), row(1, pairs=0, weight=0.0), row(2)], ripe(3))["brier_score", "all"]
+    assert series.days == (day(0), day(2))
+    assert np.isfinite(series.difference).all()
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_sum_that_is_missing_is_no_number_and_never_zero(missing: float | None) -> None:
+    series = gather([row(0), row(1, difference_sum=missing)], ripe(2))["brier_score", "all"]
+    assert_array_equal(np.isnan(series.difference), [False, True])
+
+
+def test_no_rows_are_no_evidence() -> None:
+    assert gather([], ripe(3)) == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "name"), [("all", "all", "all"), ("origin", "JFK", "origin=JFK"), ("code", "a=b", "code=a=b")]
+)
+def test_a_slice_is_named_by_column_and_value(column: str, value: str, name: str) -> None:
+    assert slice_name(column, value) == name
+
+
+def test_requests_behind_a_series_are_its_pairs() -> None:
+    found = gather([row(0, pairs=5), row(1, pairs=7)], ripe(2))["brier_score", "all"]
+    assert isinstance(found, Series)
+    assert found.total_requests == 12

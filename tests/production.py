@@ -195,7 +195,7 @@ class World:
         return {
             name: self.query(statement)
             for name, statement in {
-                "evidence": "SELECT m.name, m.digest, to_jsonb(e) - '{snapshot_id,challenger_id,computed_at}'::text[] "
+                "evidence": "SELECT m.name, m.digest, to_jsonb(e) - '{deployment_id,snapshot_id,challenger_id,computed_at}'::text[] "
                 "FROM shadow.evidence AS e JOIN shadow.model_version AS m ON m.id = e.challenger_id ORDER BY 1, 2, 3",
                 "request": "SELECT day, ordinal, request_id, requested_at, inclusion_probability, champion, "
                 "champion_version, champion_latency_ms, c.slices FROM shadow.request "

@@ -183,7 +183,9 @@ def summed(rows: pd.DataFrame) -> dict[str, float]:
         "requests": len(rows),
         "labelled": int(rows.label.notna().sum()),
         "pairs": len(pairs),
-        "identical": int((pairs.champion == pairs.challenger).sum()),
+        "identical": int(
+            (pairs.champion.eq(pairs.challenger) | pairs[["champion", "challenger"]].isna().all(axis=1)).sum()
+        ),
         **dict(zip(SUMS, (float(value.sum()) for value in values), strict=True)),
     }
 
@@ -524,7 +526,9 @@ def test_a_day_without_requests_gives_no_evidence_and_says_so(
     with caplog.at_level(logging.WARNING):
         assert run(continued, [20]) == []
     assert f"no request from {day(20)} 00:00 to {day(21)} 00:00 UTC in flights.prediction_log" in caplog.text
-    assert continued.query("SELECT rows, population, shards FROM shadow.snapshot WHERE day = %s", [day(20)]) == [(0, 0, 0)]
+    assert continued.query("SELECT rows, population, shards FROM shadow.snapshot WHERE day = %s", [day(20)]) == [
+        (0, 0, 0)
+    ]
     assert set(continued.evidence().day) == set(before.day)
     judged = [row for row in continued.verdicts() if row[0] == day(20)]
     assert {row[3] for row in judged} == {"INCONCLUSIVE"}

@@ -31,6 +31,9 @@ def row(
         "champion_sum": 32.0,
         "challenger_sum": 24.0,
         "difference_sum": 8.0,
+        "weight_squares": 400.0,
+        "difference_sum_weighted": 20.0,
+        "difference_squares_weighted": 3.0,
     } | changes
 
 

@@ -9,13 +9,14 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from include.shadow.errors import DeploymentError
-from include.shadow.metrics import METRICS, Metric, Task, metrics_of
+from include.shadow.metrics import BASIC, Task, metrics_of
+from include.shadow.rules import Part, Policy, Probability, Share, problems_of
 from include.shadow.yaml_source import Location, YamlSource, suggestion
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -70,17 +71,10 @@ def _table(value: str) -> str:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Table = Annotated[str, Field(min_length=1), AfterValidator(_table)]
 Column = Annotated[str, Field(min_length=1, max_length=63)]
-Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Day = Annotated[dt.date, Field(strict=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class Requests(_Part):
+class Requests(Part):
     """Where the champion's prediction log lies: one row per production request."""
 
     conn_id: str
@@ -93,7 +87,7 @@ class Requests(_Part):
     latency: Column | None = None
 
 
-class Labels(_Part):
+class Labels(Part):
     """Where the ground truth arrives: `time` is when a label became known, not what it is about."""
 
     conn_id: str
@@ -104,14 +98,14 @@ class Labels(_Part):
     maturity_days: Annotated[int, Field(ge=0, le=3650)]
 
 
-class Store(_Part):
+class Store(Part):
     """Where this package keeps what it knows: the ledger's connection, and the folder of the snapshots."""
 
     conn_id: str
     snapshots: Annotated[str, Field(min_length=1)]
 
 
-class Sample(_Part):
+class Sample(Part):
     """How many of a day's requests are shadowed.
 
     Within each stratum the requests with the smallest keyed hash are drawn: `rate` of them, at least
@@ -127,7 +121,20 @@ class Sample(_Part):
     shard_rows: Annotated[int, Field(ge=1)] = 50_000
 
 
-class Challenger(_Part):
+class Champion(Part):
+    """The champion's own model file: `sample` of a day's requests are scored by it again, and must come out the same.
+
+    A difference of more than `tolerance` means that the features differ between serving and shadow. `version` is the
+    one that the file is; other versions in the log cannot be scored again.
+    """
+
+    model: Annotated[str, AfterValidator(_model)]
+    version: str | None = None
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
+    sample: Annotated[int, Field(ge=1)] = 1000
+
+
+class Challenger(Part):
     """One model that scores in the shadow."""
 
     name: Identifier
@@ -140,58 +147,14 @@ class Challenger(_Part):
         return self.model == "champion"
 
 
-class Expectations(_Part):
+class Expectations(Part):
     """Great Expectations suites of one's own, as JSON files; without one, the package's defaults apply."""
 
     inputs: str | None = None
     predictions: str | None = None
 
 
-class Rule(_Part):
-    """One thing that must hold for promotion (a gate), or that is judged and shown only (a monitor)."""
-
-    metric: str
-    is_: Literal["superior", "non_inferior", "at_most", "at_least"] = Field(alias="is")
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    value: Finite | None = None
-    slices: list[str] = []
-    role: Literal["gate", "monitor"] = "gate"
-
-    @property
-    def definition(self) -> Metric:
-        """The metric that this rule is about."""
-        return METRICS[self.metric]
-
-    @property
-    def bound(self) -> float:
-        """What the interval is held against: 0, minus the margin, or the value."""
-        if self.is_ == "superior":
-            return 0.0
-        return -(self.margin or 0.0) if self.is_ == "non_inferior" else float(self.value or 0.0)
-
-    def __str__(self) -> str:
-        words = {
-            "superior": "superior to the champion",
-            "non_inferior": f"not worse than the champion by {self.margin} or more",
-            "at_most": f"at most {self.value}",
-            "at_least": f"at least {self.value}",
-        }[self.is_]
-        where = f", overall and in every {' and '.join(self.slices)}" if self.slices else ""
-        return f"{self.definition.title}: {words}{where}"
-
-
-class Policy(_Part):
-    """What must hold for promotion, at which error rate, and from when on a verdict is given."""
-
-    alpha: Probability = 0.05
-    unit: Literal["day"] = "day"
-    burn_in: Annotated[int, Field(ge=2, le=3650)] = 28
-    expected: Annotated[int, Field(ge=2, le=36500)] = 60
-    minimum_coverage: Share = 1.0
-    rules: Annotated[list[Rule], Field(min_length=1)]
-
-
-class Deployment(_Part):
+class Deployment(Part):
     """One YAML file of `include/deployments/`, checked."""
 
     name: Identifier
@@ -202,6 +165,9 @@ class Deployment(_Part):
     task: Task
     threshold: Probability = 0.5
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    quantile: Probability = 0.5
+    metrics: list[str] = []
+    champion: Champion | None = None
     requests: Requests
     labels: Labels
     store: Store
@@ -223,6 +189,12 @@ class Deployment(_Part):
     def zone(self) -> ZoneInfo:
         """The time zone in which a day is a day."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def tracked(self) -> list[str]:
+        """The metrics that evidence is kept of: the basic ones, those that rules name, and those asked for besides."""
+        named = BASIC | {rule.metric for rule in self.policy.rules} | set(self.metrics)
+        return [name for name in metrics_of(self.task) if name in named]
 
     @property
     def salt(self) -> str:
@@ -315,8 +287,19 @@ def _contradictions(deployment: Deployment) -> Iterator[tuple[Location, str]]:
     if deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     for position, rule in enumerate(deployment.policy.rules):
-        for key, message in _rule_problems(deployment, rule):
+        for key, message in problems_of(rule, deployment):
             yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
+    yield from _unjudgeable(deployment)
+
+
+def _unjudgeable(deployment: Deployment) -> Iterator[tuple[Location, str]]:
+    names = metrics_of(deployment.task)
+    for position, name in enumerate(deployment.metrics):
+        if name not in names:
+            near = suggestion(name, names)
+            yield ("metrics", position), f"metrics[{position}] == {name!r}, must be one of {', '.join(names)}{near}"
+    if deployment.champion and not deployment.champion.model.startswith("onnx:"):
+        yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, must be onnx:PATH"
 
 
 def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[tuple[Location, str]]:
@@ -325,24 +308,3 @@ def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[t
             suffix = f".{part}" if part else ""
             location: Location = (*key.split("."), position, *((part,) if part else ()))
             yield location, f"{key}[{position}]{suffix} == {name!r}, must be there once"
-
-
-def _rule_problems(deployment: Deployment, rule: Rule) -> Iterator[tuple[str, str]]:
-    names = metrics_of(deployment.task)
-    if rule.metric not in names:
-        yield "metric", f"== {rule.metric!r}, must be one of {', '.join(names)}{suggestion(rule.metric, names)}"
-        return
-    if rule.is_ in ("superior", "non_inferior") and not rule.definition.compares:
-        yield "is", f"== {rule.is_!r}, must be at_most or at_least: the champion has no {rule.metric} of its own"
-    if (rule.margin is None) == (rule.is_ == "non_inferior"):
-        yield "margin", "is missing" if rule.margin is None else f"== {rule.margin}, belongs to non_inferior only"
-    if (rule.value is None) == (rule.is_ in ("at_most", "at_least")):
-        yield "value", "is missing" if rule.value is None else f"== {rule.value}, belongs to at_most and at_least only"
-    if rule.metric == "agreement" and deployment.task == "regression" and deployment.tolerance is None:
-        yield "metric", "== 'agreement', needs the deployment's key tolerance: how far apart two answers still agree"
-    for name in rule.slices:
-        if name != "all" and name not in deployment.slices:
-            yield (
-                "slices",
-                f"== {name!r}, must be one of the deployment's slices: {', '.join(deployment.slices) or 'none'}",
-            )

@@ -1,6 +1,7 @@
 """A deployment in words, as Markdown: what is shadowed, and when it passes."""
 
-from include.shadow.deployment import Deployment, Rule
+from include.shadow.deployment import Deployment
+from include.shadow.rules import Rule
 
 
 def describe(deployment: Deployment) -> str:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from include.shadow.metrics import METRICS
 
 ALL = "all"
+WEEK = 7
+_SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,9 @@ class Series:
     """One metric in one slice, one entry a day, in order; days without a pair are left out.
 
     `champion` and `challenger` are weighted daily means of the metric, `difference` is champion minus challenger as
-    losses, so positive where the challenger is better. All arrays have shape (days,).
+    losses, so positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
+    weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
+    weights w and differences d of the pairs; None for a metric that is no sum.
     """
 
     metric: str
@@ -30,11 +34,45 @@ class Series:
     champion: NDArray[np.float64]
     challenger: NDArray[np.float64]
     difference: NDArray[np.float64]
+    weight: NDArray[np.float64] | None = None
+    squares: NDArray[np.float64] | None = None
 
     @property
     def total_requests(self) -> int:
         """How many pairs stand behind the series."""
         return int(self.pairs.sum())
+
+    def by_week(self) -> "Series":
+        """Return blocks of seven days, counted from the first; the days of a block that is not over are left out.
+
+        A block's value is the mean over its days, weighted as their requests are; a block without a day is left out.
+        """
+        first = self.days[0] if self.days else dt.date.min
+        number = np.array([(day - first).days // WEEK for day in self.days], np.int64)
+        last_is_over = bool(self.days) and (self.days[-1] - first).days % WEEK == WEEK - 1
+        whole = number < (number[-1] + last_is_over) if len(number) else np.zeros(0, bool)
+        blocks, position = np.unique(number[whole], return_inverse=True)
+        weight = (np.ones(len(number)) if self.weight is None else self.weight)[whole]
+        total = np.bincount(position, weight, len(blocks)).astype(np.float64)
+
+        def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(np.bincount(position, weight * values[whole], len(blocks)) / total)
+
+        def count(values: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.bincount(position, values[whole], len(blocks)).astype(np.int64)
+
+        return Series(
+            metric=self.metric,
+            slice=self.slice,
+            days=tuple(first + dt.timedelta(days=int(block + 1) * WEEK - 1) for block in blocks),
+            requests=count(self.requests),
+            pairs=count(self.pairs),
+            identical=count(self.identical),
+            champion=mean(self.champion),
+            challenger=mean(self.challenger),
+            difference=mean(self.difference),
+            weight=total,
+        )
 
 
 Evidence = Mapping[tuple[str, str], Series]
@@ -80,4 +118,6 @@ def _series(metric: str, name: str, rows: list[Mapping[str, Any]]) -> Series:
         champion=column("champion_sum") / weight,
         challenger=column("challenger_sum") / weight,
         difference=column("difference_sum") / weight,
+        weight=weight,
+        squares=np.column_stack([column(key) for key in _SQUARES]) if METRICS[metric].is_sum else None,
     )

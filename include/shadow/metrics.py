@@ -1,8 +1,8 @@
 """The metrics: what each one measures, which task it belongs to, and how a rule may use it.
 
-How a metric is computed stands in `ledger/sql/compare.sql`; what a rule may ask of it stands here. Inside the code
-every difference is a loss of the champion minus that of the challenger, so positive means that the challenger is
-better, whichever way the metric itself points.
+Those that are sums over requests are computed in `ledger/sql/compare.sql`, the others in `scores.py`; what a rule may
+ask of them stands here. Inside the code every difference is a loss of the champion minus that of the challenger, so
+positive means that the challenger is better, whichever way the metric itself points.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,25 @@ Task = Literal["binary", "regression"]
 class Metric:
     """One way to score predictions.
 
-    `needs_label`: it counts only requests whose label is known. `higher_is_better`: which way it points.
-    `operational`: it is a property of the day itself and is judged on the day's value, without a sequence.
-    `compares`: the champion has a value of its own, so that a difference means something.
+    `needs_label`: it counts only on days whose labels are ripe. `higher_is_better`: which way it points. `operational`:
+    it is a property of the day itself and is judged on the day's value, without a sequence. `compares`: the champion
+    has a value of its own, so that a difference means something. `is_sum`: it is a mean over requests, so that days and
+    slices add up; else each day has a value.
     """
 
     name: str
     title: str
     tasks: frozenset[Task]
-    needs_label: bool
+    needs_label: bool = True
     higher_is_better: bool = False
     operational: bool = False
     compares: bool = True
+    is_sum: bool = True
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether each request's value lies between 0 and 1."""
+        return self.name in _BOUNDED
 
     @property
     def sign(self) -> int:
@@ -34,29 +41,60 @@ class Metric:
         return -1 if self.higher_is_better else 1
 
 
+_BOUNDED = frozenset({"brier_score", "accuracy", "certainly_wrong", "error_rate"})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _REGRESSION: frozenset[Task] = frozenset({"regression"})
 _ALL: frozenset[Task] = _BINARY | _REGRESSION
 
+
+def _loss(name: str, title: str, tasks: frozenset[Task], *, is_sum: bool = True) -> Metric:
+    return Metric(name, title, tasks, is_sum=is_sum)
+
+
+def _gain(name: str, title: str, tasks: frozenset[Task], *, is_sum: bool = False) -> Metric:
+    return Metric(name, title, tasks, higher_is_better=True, is_sum=is_sum)
+
+
+def _of_the_day(name: str, title: str, *, compares: bool = False, is_sum: bool = False, better: bool = False) -> Metric:
+    return Metric(name, title, _ALL, False, better, True, compares, is_sum)
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("brier_score", "Brier score", _BINARY, needs_label=True),
-        Metric("log_loss", "log loss", _BINARY, needs_label=True),
-        Metric("squared_error", "squared error", _REGRESSION, needs_label=True),
-        Metric("absolute_error", "absolute error", _REGRESSION, needs_label=True),
-        Metric("error_rate", "share of requests without an answer", _ALL, needs_label=False, operational=True),
-        Metric(
-            "agreement",
-            "share of requests on which champion and challenger agree",
-            _ALL,
-            needs_label=False,
-            higher_is_better=True,
-            operational=True,
-            compares=False,
-        ),
+        _loss("brier_score", "Brier score", _BINARY),
+        _loss("log_loss", "log loss", _BINARY),
+        _gain("accuracy", "accuracy", _BINARY, is_sum=True),
+        _gain("precision", "precision", _BINARY),
+        _gain("recall", "recall", _BINARY),
+        _gain("f1", "F1", _BINARY),
+        _gain("roc_auc", "area under the ROC curve", _BINARY),
+        _gain("average_precision", "average precision", _BINARY),
+        _loss("calibration_error", "expected calibration error", _BINARY, is_sum=False),
+        _loss("certainly_wrong", "share of answers of exactly 0 or 1 that were wrong", _BINARY),
+        _loss("squared_error", "squared error", _REGRESSION),
+        _loss("absolute_error", "absolute error", _REGRESSION),
+        _loss("pinball_loss", "pinball loss", _REGRESSION),
+        Metric("bias", "mean error", _REGRESSION, compares=False),
+        _gain("r2", "R²", _REGRESSION),
+        _of_the_day("error_rate", "share of requests without an answer", compares=True, is_sum=True),
+        _of_the_day("agreement", "share of requests on which champion and challenger agree", is_sum=True, better=True),
+        _of_the_day("disagreement", "mean absolute difference of the two answers", is_sum=True),
+        _of_the_day("population_stability_index", "population stability index of the answers"),
+        _of_the_day("kolmogorov_smirnov", "Kolmogorov-Smirnov distance of the answers"),
+        _of_the_day("latency_p50", "median latency, ms", compares=True),
+        _of_the_day("latency_p95", "95 % latency, ms", compares=True),
+        _of_the_day("latency_p99", "99 % latency, ms", compares=True),
+        _of_the_day("latency_ratio_p50", "median latency, times the champion's"),
+        _of_the_day("latency_ratio_p95", "95 % latency, times the champion's"),
+        _of_the_day("latency_ratio_p99", "99 % latency, times the champion's"),
+        _of_the_day("pairing_loss", "share of requests that one of the two did not answer", is_sum=True),
+        Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
     )
 }
+
+
+BASIC = frozenset({"brier_score", "log_loss", "squared_error", "absolute_error", "error_rate", "agreement"})
 
 
 def metrics_of(task: Task) -> list[str]:

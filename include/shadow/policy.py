@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from include.shadow.confidence import confidence_sequence, observations_needed
-from include.shadow.deployment import Policy, Rule
-from include.shadow.evidence import ALL, Evidence, Series
+from include.shadow.confidence import (
+    ConfidenceSequence,
+    Side,
+    confidence_sequence,
+    observations_needed,
+    weighted_confidence_sequence,
+)
+from include.shadow.evidence import ALL, WEEK, Evidence, Series
+from include.shadow.observations import Question, UnanswerableError, ask, holds
+from include.shadow.rules import Policy, Rule
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -25,10 +31,12 @@ Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Finding:
     """What one rule says of one slice.
 
-    `estimate` and the interval `lower` to `upper` are of the difference (champion minus challenger as losses) for
-    superior and non_inferior, of the challenger's own value otherwise; None where nothing can be said yet. `alpha_pass`
-    and `alpha_fail` are what the lower and the upper bound (for at_most the other way round) were judged at, None for
-    a rule judged on the day itself. `decided_on` is the first day on which the sequence had cleared the bound.
+    `estimate` and the interval `lower` to `upper` are in the rule's unit: of the difference (champion minus challenger
+    as losses) for superior, non_inferior and not_harmful, of the challenger's value or its change for at_most and
+    at_least, as shares of the champion's value where the rule is relative; None where nothing can be said yet.
+    `alpha_pass` and `alpha_fail` are what the bound toward passing and the one toward failing were judged at, None for
+    a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound, and
+    `more_days` in how many days the effect seen so far would be decided.
     """
 
     metric: str
@@ -46,6 +54,7 @@ class Finding:
     alpha_pass: float | None = None
     alpha_fail: float | None = None
     decided_on: dt.date | None = None
+    more_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,21 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Terms:
-    """At which error rates a challenger's sequences are judged, from which observation on, and tuned to how many."""
+    """At which error rates a challenger's sequences are judged, and by which policy."""
 
+    policy: Policy
     alpha_pass: float
     alpha_fail: float
-    burn_in: int
-    expected: int
+
+    @property
+    def unit(self) -> str:
+        """What one observation is, in words."""
+        return "week" if self.policy.unit == "week" else "day"
+
+    @property
+    def expected(self) -> float:
+        """The number of observations, in the policy's unit, at which bounds are tightest."""
+        return max(2.0, self.policy.expected / WEEK) if self.policy.unit == "week" else float(self.policy.expected)
 
 
 def judge(policy: Policy, evidence: Evidence, *, promotable: int, blocked: Sequence[str] = ()) -> Verdict:
@@ -73,10 +91,10 @@ def judge(policy: Policy, evidence: Evidence, *, promotable: int, blocked: Seque
     `promotable` is the number of challengers that alpha is divided among. `blocked` are reasons why this challenger
     cannot pass whatever its evidence says: they are shown first.
     """
-    judged = [(rule, name) for rule in policy.rules for name in _slices(rule, evidence)]
-    alarms = sum(rule.role == "gate" and not _is_daily(rule) for rule, _ in judged)
-    terms = Terms(policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), policy.burn_in, policy.expected)
-    findings = [_find(rule, name, evidence.get((rule.metric, name)), terms) for rule, name in judged]
+    judged = [(rule, name) for rule in policy.rules for name in slices_of(rule, evidence)]
+    alarms = sum(rule.role == "gate" and not rule.is_daily for rule, _ in judged)
+    terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1))
+    findings = [find(rule, name, evidence.get((rule.metric, name)), terms) for rule, name in judged]
     gates = [finding for finding in findings if finding.role == "gate"]
     reasons = list(blocked)
     if not gates:
@@ -89,102 +107,157 @@ def judge(policy: Policy, evidence: Evidence, *, promotable: int, blocked: Seque
     return Verdict("PASS" if passed else "INCONCLUSIVE", reasons, findings)
 
 
+def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
+    """Return the slices that a rule is judged in: all requests, and each value of its columns that there is."""
+    columns = [name for name in rule.slices if name != ALL]
+    found = [name for metric, name in evidence if metric == rule.metric and name.split("=", 1)[0] in columns]
+    return [ALL, *sorted(name for name in found if name != ALL)]
+
+
+def find(rule: Rule, name: str, series: Series | None, terms: Terms) -> Finding:
+    """Judge one rule on one slice."""
+    if series is None or not series.days:
+        return _finding(rule, name, "INCONCLUSIVE", "there is no evidence: no day has a pair whose label is ripe")
+    values = np.vstack([series.champion, series.challenger, series.difference])
+    if not np.isfinite(values).all():
+        bad = series.days[int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])]
+        return _finding(rule, name, "INCONCLUSIVE", f"the value of {bad} is not a number", series)
+    needed = rule.requests_needed(name)
+    if series.total_requests < needed:
+        reason = f"{series.total_requests} requests are too few: {needed} are asked for"
+        return _finding(rule, name, "INCONCLUSIVE", reason, series)
+    try:
+        if rule.is_daily:
+            return _judge_days(rule, name, series)
+        return _judge_sequence(rule, name, series.by_week() if terms.policy.unit == "week" else series, terms)
+    except UnanswerableError as error:
+        return _finding(rule, name, "INCONCLUSIVE", str(error), series)
+
+
 def _sentence(finding: Finding) -> str:
     where = "" if finding.slice == ALL else f" in {finding.slice}"
     return f"{finding.metric} {finding.is_}{where}: {finding.reason}"
 
 
-def _slices(rule: Rule, evidence: Evidence) -> list[str]:
-    columns = [name for name in rule.slices if name != ALL]
-    found = [
-        name for metric, name in evidence if metric == rule.metric and name != ALL and name.split("=", 1)[0] in columns
-    ]
-    return [ALL, *sorted(found)]
+def _judge_days(rule: Rule, name: str, series: Series) -> Finding:
+    """Count the days on which the rule held; days that are still to come are held against neither side."""
+    question = ask(rule, series)
+    held = holds(rule, question.gains, series)
+    value = question.natural(float(question.gains[-1]))
+    hold, of = (rule.last.hold, rule.last.of) if rule.last else (1, 1)
+    recent = held[-of:]
+    good, bad = int(recent.sum()), int((~recent).sum())
+    outcome: Outcome = "PASS" if good >= hold else "FAIL" if bad > of - hold else "INCONCLUSIVE"
+    relation = f"{'is' if held[-1] else 'is not'} {rule.is_.replace('_', ' ')} {_number(rule.bound)}"
+    reason = f"{_number(value)} on {series.days[-1]} {relation}"
+    if rule.last:
+        reason += f"; it held on {good} of the last {len(recent)} days, {hold} of {of} are asked for"
+    return _finding(rule, name, outcome, reason, series, estimate=value)
 
 
-def _is_daily(rule: Rule) -> bool:
-    """Whether a rule judges the day's own value, as operational metrics are, and no sequence."""
-    return rule.definition.operational and rule.is_ in ("at_most", "at_least")
-
-
-def _find(rule: Rule, name: str, series: Series | None, terms: Terms) -> Finding:
-    if series is None or not series.days:
-        return _finding(rule, name, "INCONCLUSIVE", "there is no evidence: no day has a pair whose label is ripe")
-    values = series.difference if rule.is_ in ("superior", "non_inferior") else series.challenger
-    if not np.isfinite(values).all():
-        bad = series.days[int(np.flatnonzero(~np.isfinite(values))[0])]
-        return _finding(rule, name, "INCONCLUSIVE", f"the value of {bad} is not a number", series)
-    if _is_daily(rule):
-        return _judge_day(rule, name, series, float(values[-1]))
-    return _judge_sequence(rule, name, series, values, terms)
-
-
-def _judge_day(rule: Rule, name: str, series: Series, value: float) -> Finding:
-    passed = value <= rule.bound if rule.is_ == "at_most" else value >= rule.bound
-    relation = f"{'is' if passed else 'is not'} {rule.is_.replace('_', ' ')}"
-    reason = f"{_number(value)} on {series.days[-1]} {relation} {_number(rule.bound)}"
-    return _finding(rule, name, "PASS" if passed else "FAIL", reason, series, estimate=value)
-
-
-def _judge_sequence(rule: Rule, name: str, series: Series, values: NDArray[np.float64], terms: Terms) -> Finding:
-    """Hold the sequence against the bound: beyond it on the good side passes, on the other side fails."""
-    toward = -1.0 if rule.is_ == "at_most" else 1.0  # so that more is better
-    inclusive = rule.is_ in ("at_most", "at_least")
-    bound = toward * rule.bound
-    passing = confidence_sequence(
-        toward * values, alpha=terms.alpha_pass, burn_in=terms.burn_in, expected=terms.expected, side="lower"
-    )
-    failing = confidence_sequence(
-        toward * values, alpha=terms.alpha_fail, burn_in=terms.burn_in, expected=terms.expected, side="upper"
-    )
-    passes = passing.lower >= bound if inclusive else passing.lower > bound
-    fails = failing.upper < bound
-    outcome: Outcome = "PASS" if passes[-1] else "FAIL" if fails[-1] else "INCONCLUSIVE"
+def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Finding:
+    """Hold the sequence of gains against 0: above it passes, below it fails, and harm not shown passes not_harmful."""
+    if not series.days:
+        return _finding(rule, name, "INCONCLUSIVE", "no week of evidence is complete", series)
+    question = ask(rule, series)
+    passing = _sequence(rule, series, question, terms, "lower")
+    failing = _sequence(rule, series, question, terms, "upper")
+    passes, fails = holds(rule, passing.lower, series), failing.upper < 0
+    if rule.is_ == "not_harmful":
+        passes = ~fails
+    outcome: Outcome = "FAIL" if fails[-1] else "PASS" if passes[-1] else "INCONCLUSIVE"
     decided = {"PASS": passes, "FAIL": fails}.get(outcome)
-    worst, best = float(passing.lower[-1]), float(failing.upper[-1])
-    lower, upper = (worst, best) if toward > 0 else (-best, -worst)
+    bounds = sorted(question.natural(float(bound)) for bound in (passing.lower[-1], failing.upper[-1]))
+    more = _more_observations(question, terms) if outcome == "INCONCLUSIVE" else None
+    count = len(series.days)
     return _finding(
         rule,
         name,
         outcome,
-        _reason(rule, outcome, (lower, upper), toward * values, terms),
+        _early(outcome, count, terms)
+        or _reason(rule, outcome, bounds, _counted(count, terms.unit), _outlook(more, terms)),
         series,
-        estimate=float(values.mean()),
-        lower=lower,
-        upper=upper,
+        estimate=question.natural(float(passing.estimate[-1])),
+        lower=bounds[0],
+        upper=bounds[1],
         terms=terms,
         decided_on=None if decided is None else series.days[int(np.argmax(decided))],
+        more_days=None if more is None else more * (WEEK if terms.policy.unit == "week" else 1),
     )
 
 
-def _reason(
-    rule: Rule, outcome: Outcome, bounds: tuple[float, float], values: NDArray[np.float64], terms: Terms
-) -> str:
-    lower, upper = bounds
-    days, bound = len(values), _number(rule.bound)
-    if days < terms.burn_in:
-        return f"{days} {'day' if days == 1 else 'days'} of evidence, a bound is given from day {terms.burn_in} on"
-    if not math.isfinite(lower) and not math.isfinite(upper):
-        return f"{days} days of evidence do not differ from each other: nothing can be concluded from them"
-    interval = f"{_number(lower)} to {_number(upper)}"
+def _sequence(rule: Rule, series: Series, question: Question, terms: Terms, side: Side) -> ConfidenceSequence:
+    policy = terms.policy
+    alpha = terms.alpha_pass if side == "lower" else terms.alpha_fail
+    if policy.unit == "request" and series.squares is not None and series.weight is not None:
+        weight2, weight2_difference, weight2_difference2 = series.squares.T
+        margin = rule.margin or 0.0
+        per_day = max(float(series.pairs.mean()), 1.0)
+        return weighted_confidence_sequence(
+            count=series.pairs,
+            weight=series.weight,
+            weight_difference=series.weight * question.gains,
+            weight2=weight2,
+            weight2_difference=weight2_difference + margin * weight2,
+            weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
+            alpha=alpha,
+            burn_in=policy.burn_in,
+            expected=policy.expected * per_day,
+            side=side,
+        )
+    return confidence_sequence(
+        question.gains,
+        alpha=alpha,
+        burn_in=policy.observations_before_bound,
+        expected=terms.expected,
+        side=side,
+        method=policy.method,
+        bounds=question.range,
+    )
+
+
+def _reason(rule: Rule, outcome: Outcome, bounds: Sequence[float], past: str, outlook: str) -> str:
+    bound = _number(rule.bound)
+    if not any(math.isfinite(one) for one in bounds):
+        known = f"{past} of evidence do not differ from each other: nothing can be concluded from them"
+        return f"no harm is shown: {known}" if outcome == "PASS" else known
+    interval = f"after {past} the interval {_number(bounds[0])} to {_number(bounds[1])}"
+    if rule.is_ == "not_harmful":
+        return f"{interval} {'lies below' if outcome == 'FAIL' else 'shows no harm below'} {bound}"
     if outcome != "INCONCLUSIVE":
-        side = "clears" if outcome == "PASS" else "lies beyond"
-        return f"after {days} days the interval {interval} {side} {bound}"
-    return f"after {days} days the interval {interval} holds {bound}{_outlook(values, rule, terms)}"
+        return f"{interval} {'clears' if outcome == 'PASS' else 'lies beyond'} {bound}"
+    return f"{interval} holds {bound}; {outlook}"
 
 
-def _outlook(values: NDArray[np.float64], rule: Rule, terms: Terms) -> str:
-    """Return in how many more days the effect seen so far would be decided."""
-    toward = -1.0 if rule.is_ == "at_most" else 1.0
-    effect = float(values.mean()) - toward * rule.bound
+def _early(outcome: Outcome, count: int, terms: Terms) -> str | None:
+    """Return the reason before the burn-in is over, None after it."""
+    first = terms.policy.observations_before_bound
+    if count >= first:
+        return None
+    known = f"{_counted(count, terms.unit)} of evidence, a bound is given from {terms.unit} {first} on"
+    return f"no harm is shown: {known}" if outcome == "PASS" else known
+
+
+def _outlook(more: int | None, terms: Terms) -> str:
+    if more is None:
+        return "no number of days would decide an effect as small as the one seen so far"
+    return f"about {_counted(more, f'more {terms.unit}')} would decide an effect like the one seen so far"
+
+
+def _more_observations(question: Question, terms: Terms) -> int | None:
+    """Return how many more observations would decide the effect seen so far, None where none would."""
+    gains, first = question.gains, terms.policy.observations_before_bound
+    if len(gains) < 2:
+        return max(first - len(gains), 1)
+    effect = float(gains.mean())
     alpha = terms.alpha_pass if effect > 0 else terms.alpha_fail
-    needed = observations_needed(
-        effect, float(values.std(ddof=1)), alpha=alpha, expected=terms.expected, burn_in=terms.burn_in
-    )
-    if needed is None:
-        return "; no number of days would decide an effect as small as the one seen so far"
-    more = max(needed - len(values), 1)
-    return f"; about {more} more days would decide an effect like the one seen so far"
+    spread = float(gains.std(ddof=1))
+    needed = observations_needed(effect, spread, alpha=alpha, expected=terms.expected, burn_in=first)
+    return None if needed is None else max(needed - len(gains), 1)
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _finding(
@@ -199,6 +272,7 @@ def _finding(
     upper: float | None = None,
     terms: Terms | None = None,
     decided_on: dt.date | None = None,
+    more_days: int | None = None,
 ) -> Finding:
     return Finding(
         metric=rule.metric,
@@ -216,6 +290,7 @@ def _finding(
         alpha_pass=terms.alpha_pass if terms else None,
         alpha_fail=terms.alpha_fail if terms else None,
         decided_on=decided_on,
+        more_days=more_days,
     )
 
 

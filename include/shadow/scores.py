@@ -139,8 +139,8 @@ class _Pairs:
     @cached_property
     def labelled(self) -> Both | None:
         rows = self._is_pair & ~np.isnan(self._answers.label)
-        unlike = not np.array_equal(rows, self._is_pair)
-        return self._select(rows, self._answers.champion, self._answers.challenger) if unlike else self.answered
+        fewer = not np.array_equal(rows, self._is_pair)
+        return self._select(rows, self._answers.champion, self._answers.challenger) if fewer else self.answered
 
     @cached_property
     def classified(self) -> Both | None:
@@ -223,7 +223,7 @@ def _roc_auc(model: _Model) -> float | None:
     positives, negatives = positive.sum(), negative.sum()
     if positives <= 0 or negatives <= 0:
         return None
-    return float(np.sum((positive / positives) * ((np.cumsum(negative) - negative / 2) / negatives)))
+    return min(float(np.sum((positive / positives) * ((np.cumsum(negative) - negative / 2) / negatives))), 1.0)
 
 
 def _average_precision(model: _Model) -> float | None:
@@ -235,7 +235,7 @@ def _average_precision(model: _Model) -> float | None:
     hits, false_alarms = np.cumsum(positive), np.cumsum(negative)
     if hits[-1] <= 0 or false_alarms[-1] <= 0:
         return None
-    return float(np.sum((positive / hits[-1]) * (hits / (hits + false_alarms))))
+    return min(float(np.sum((positive / hits[-1]) * (hits / (hits + false_alarms)))), 1.0)
 
 
 def _calibration_error(model: _Model) -> float | None:
@@ -258,8 +258,8 @@ def _r2(model: _Model) -> float | None:
     if model.label.min() == model.label.max():
         return None
     mean = np.average(model.label, weights=model.weight)
-    total = float(np.sum(model.weight * (model.label - mean) ** 2))
-    return 1 - float(np.sum(model.weight * (model.label - model.value) ** 2)) / total if total > 0 else None
+    missed, total = (float(np.sum(model.weight * (model.label - guess) ** 2)) for guess in (model.value, mean))
+    return 1 - missed / total if 0 < total < np.inf else None
 
 
 def _population_stability_index(champion: _Model, challenger: _Model) -> tuple[float, float]:
@@ -290,8 +290,8 @@ def _latency(model: _Model, share: float) -> float:
 
 def _latency_ratio(champion: _Model, challenger: _Model, share: float) -> tuple[float, float | None]:
     """Return 1 and the ratio of the quantiles, not the quantile of ratios; undefined where the champion's is 0."""
-    baseline = _latency(champion, share)
-    return 1.0, _latency(challenger, share) / baseline if baseline > 0 else None
+    own, other = _latency(challenger, share), _latency(champion, share)
+    return 1.0, own / other if other > 0 else None
 
 
 def _each(measure: Callable[[_Model], float | None]) -> Measure:

@@ -8,9 +8,12 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
+from include.shadow import scores
 from include.shadow.deployment import Deployment
+from include.shadow.ledger import daily_values
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
+from include.shadow.metrics import METRICS
 from include.shadow.statements import parameterised
 
 _SQL = Path(__file__).parent / "sql"
@@ -18,7 +21,8 @@ _SQL = Path(__file__).parent / "sql"
 
 def statement_digest(deployment: Deployment) -> str:
     """Return what a day's evidence is computed by: the statement and what the deployment puts into it."""
-    content = (_SQL / "compare.sql").read_bytes() + repr(sorted(_settings(deployment).items())).encode()
+    code = (_SQL / "compare.sql").read_bytes() + Path(scores.__file__).read_bytes()
+    content = code + repr(sorted(_settings(deployment).items())).encode()
     return hashlib.sha256(content).hexdigest()
 
 
@@ -48,6 +52,9 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
         "challenger": challenger,
     }
     changed = session.execute(parameterised(_SQL / "compare.sql"), values).rowcount
+    names = [name for name in deployment.tracked if not METRICS[name].is_sum]
+    if names:
+        changed += daily_values.add(session, values, names)
     session.execute(
         "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement) "
         "SELECT id, %s, label_revision, %s FROM shadow.snapshot WHERE id = %s "
@@ -86,4 +93,10 @@ def read(
 
 
 def _settings(deployment: Deployment) -> dict[str, Any]:
-    return {"task": deployment.task, "threshold": deployment.threshold, "tolerance": deployment.tolerance}
+    return {
+        "task": deployment.task,
+        "metrics": deployment.tracked,
+        "threshold": deployment.threshold,
+        "tolerance": deployment.tolerance,
+        "quantile": deployment.quantile,
+    }

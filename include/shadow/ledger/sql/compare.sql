@@ -14,8 +14,11 @@ WITH answered AS (
 clipped AS (
     SELECT
         *,
-        greatest(least(champion, 1 - 2.220446049250313e-16), 2.220446049250313e-16) AS champion_clipped,
-        greatest(least(challenger, 1 - 2.220446049250313e-16), 2.220446049250313e-16) AS challenger_clipped
+        -- greatest and least pass over nulls: what is missing must stay missing
+        CASE WHEN champion IS NOT NULL
+            THEN greatest(least(champion, 1 - 2.220446049250313e-16), 2.220446049250313e-16) END AS champion_clipped,
+        CASE WHEN challenger IS NOT NULL
+            THEN greatest(least(challenger, 1 - 2.220446049250313e-16), 2.220446049250313e-16) END AS challenger_clipped
     FROM answered
 ),
 scored AS (
@@ -23,7 +26,7 @@ scored AS (
         a.cell, a.champion_version, a.weight, a.label, m.metric, m.champion, m.challenger,
         m.sign * (m.champion - m.challenger) AS difference,
         m.champion IS NOT NULL AND m.challenger IS NOT NULL AS is_pair,
-        a.champion = a.challenger AS is_identical
+        a.champion IS NOT DISTINCT FROM a.challenger AS is_identical
     FROM clipped AS a
     CROSS JOIN LATERAL (
         VALUES
@@ -33,16 +36,35 @@ scored AS (
                 -(a.label * ln(a.champion_clipped) + (1 - a.label) * ln(1 - a.champion_clipped)),
                 -(a.label * ln(a.challenger_clipped) + (1 - a.label) * ln(1 - a.challenger_clipped))
             ),
+            (
+                'binary', 'accuracy', -1,
+                ((a.champion >= :'threshold'::float8) = (a.label = 1))::int,
+                ((a.challenger >= :'threshold'::float8) = (a.label = 1))::int
+            ),
+            (
+                'binary', 'certainly_wrong', 1,
+                (a.champion IN (0, 1) AND a.champion <> a.label)::int,
+                (a.challenger IN (0, 1) AND a.challenger <> a.label)::int
+            ),
             ('regression', 'squared_error', 1, (a.champion - a.label) ^ 2, (a.challenger - a.label) ^ 2),
             ('regression', 'absolute_error', 1, abs(a.champion - a.label), abs(a.challenger - a.label)),
+            (
+                'regression', 'pinball_loss', 1,
+                greatest(:'quantile'::float8 * (a.label - a.champion), (:'quantile'::float8 - 1) * (a.label - a.champion)),
+                greatest(:'quantile'::float8 * (a.label - a.challenger), (:'quantile'::float8 - 1) * (a.label - a.challenger))
+            ),
+            ('regression', 'bias', 1, a.champion - a.label, a.challenger - a.label),
             ('any', 'error_rate', 1, (a.champion IS NULL)::int, (a.challenger IS NULL)::int),
             (
                 'binary', 'agreement', -1, 1,
                 ((a.champion >= :'threshold'::float8) = (a.challenger >= :'threshold'::float8))::int
             ),
-            ('regression', 'agreement', -1, 1, (abs(a.champion - a.challenger) <= :'tolerance'::float8)::int)
+            ('regression', 'agreement', -1, 1, (abs(a.champion - a.challenger) <= :'tolerance'::float8)::int),
+            ('any', 'disagreement', 1, 0, abs(a.champion - a.challenger)),
+            ('any', 'pairing_loss', 1, 0, (a.champion IS NULL OR a.challenger IS NULL)::int),
+            ('any', 'label_coverage', -1, (a.label IS NOT NULL)::int, (a.label IS NOT NULL)::int)
     ) AS m (task, metric, sign, champion, challenger)
-    WHERE m.task IN (:'task', 'any')
+    WHERE m.task IN (:'task', 'any') AND m.metric = ANY(:'metrics'::text[])
 ),
 cells AS (
     SELECT

@@ -1,0 +1,72 @@
+"""A rule as a question about one mean: gains whose mean is above 0 exactly where the rule holds.
+
+Margins and relative changes become sums of champion, challenger and difference, day by day, so nothing is divided by a
+day's own value and a small or negative champion inverts no verdict.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.shadow.evidence import Series
+from include.shadow.rules import BOUNDING, COMPARING, Rule
+
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Gains of shape (observations,), and how a gain reads in the rule's own unit: scale * gain + offset.
+
+    `range` is where each request's gain must lie, for a metric with bounds.
+    """
+
+    gains: NDArray[np.float64]
+    scale: float
+    offset: float
+    range: tuple[float, float]
+
+    def natural(self, gain: float) -> float:
+        """Return a gain in the unit of the rule: a difference, value or change, or a share of the champion's value."""
+        return self.scale * gain + self.offset
+
+
+class UnanswerableError(ValueError):
+    """The rule has no meaning on this evidence; the text says why."""
+
+
+def ask(rule: Rule, series: Series) -> Question:
+    """Return the question that a rule asks of a series.
+
+    Raises UnanswerableError where a share is asked of a champion whose value is 0.
+    """
+    level = float(np.abs(series.champion).mean()) if rule.is_relative else 1.0
+    if level == 0:
+        raise UnanswerableError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
+    if rule.is_ in COMPARING:
+        shift = np.full(len(series.days), rule.margin or 0.0)
+        if rule.relative_margin is not None:
+            shift = rule.relative_margin * np.abs(series.champion)
+        low, high = (-1 + float(shift.min()), 1 + float(shift.max()))
+        return Question(series.difference + shift, 1 / level, -float(shift.mean()) / level, (low, high))
+    value = float(rule.value or 0.0)
+    if rule.of == "value":
+        gains, offset, span = series.challenger - value, value, (-value, 1 - value)
+    else:
+        change = series.challenger - series.champion
+        allowed = value * np.abs(series.champion) if rule.of == "relative_change" else np.full(len(change), value)
+        gains, offset, span = change - allowed, value, (-1 - value, 1 - value)
+    if rule.is_ == "at_most":
+        return Question(-gains, -1 / level, offset, (-span[1], -span[0]))
+    return Question(gains, 1 / level, offset, span)
+
+
+def holds(rule: Rule, gains: NDArray[np.float64], series: Series) -> NDArray[np.bool_]:
+    """Say of each gain, or bound of gains, whether the rule holds there.
+
+    at_most and at_least include their bound, the others do not; what differs by rounding only is at the bound.
+    """
+    size = np.maximum.reduce([np.abs(series.champion), np.abs(series.challenger), np.full(len(gains), abs(rule.bound))])
+    rounding = ROUNDING * size
+    return np.asarray(gains >= -rounding if rule.is_ in BOUNDING else gains > rounding)

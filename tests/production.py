@@ -19,6 +19,7 @@ from include.embedded.postgres import EmbeddedPostgres
 from include.shadow.connection import Connection
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
+from include.shadow.metrics import QUIET
 
 OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
 FIRST = dt.date(2024, 3, 1)
@@ -96,7 +97,7 @@ def linear_model(path: Path, weights: Mapping[str, float]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = [None, 1]
     nodes, terms = [], []
-    for name, weight in weights.items():
+    for name in weights:
         nodes.append(helper.make_node("Mul", [name, f"weight_{name}"], [f"term_{name}"]))
         terms.append(f"term_{name}")
     nodes += [helper.make_node("Sum", terms, ["total"]), helper.make_node("Sigmoid", ["total"], ["probability"])]
@@ -187,7 +188,9 @@ class World:
             "e.metric, e.requests, e.labelled, e.pairs, e.identical, e.weight, e.weight_squares, e.champion_sum, "
             "e.champion_squares, e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares, "
             "e.difference_sum_weighted, e.difference_squares_weighted FROM shadow.evidence AS e "
-            "JOIN shadow.model_version AS m ON m.id = e.challenger_id ORDER BY 1, 2, 3, 4, 5, 6, 7"
+            "JOIN shadow.model_version AS m ON m.id = e.challenger_id WHERE e.metric <> ALL(%s) "
+            "ORDER BY 1, 2, 3, 4, 5, 6, 7",
+            [sorted(QUIET)],
         )
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -195,7 +198,8 @@ class World:
         return {
             name: self.query(statement)
             for name, statement in {
-                "evidence": "SELECT m.name, m.digest, to_jsonb(e) - '{deployment_id,snapshot_id,challenger_id,computed_at}'::text[] "
+                "evidence": "SELECT m.name, m.digest, "
+                "to_jsonb(e) - '{deployment_id,snapshot_id,challenger_id,computed_at}'::text[] "
                 "FROM shadow.evidence AS e JOIN shadow.model_version AS m ON m.id = e.challenger_id ORDER BY 1, 2, 3",
                 "request": "SELECT day, ordinal, request_id, requested_at, inclusion_probability, champion, "
                 "champion_version, champion_latency_ms, c.slices FROM shadow.request "
@@ -221,9 +225,9 @@ class World:
             "JOIN shadow.model_version AS m ON m.id = challenger_id ORDER BY 1, 2, 3"
         )
 
-    def _frame(self, statement: str) -> pd.DataFrame:
+    def _frame(self, statement: str, values: Sequence[Any] = ()) -> pd.DataFrame:
         with psycopg.connect(self.postgres.uri(self.ledger, SHADOW)) as session:
-            cursor = session.execute(statement)
+            cursor = session.execute(statement, values)
             return pd.DataFrame(cursor.fetchall(), columns=[one.name for one in cursor.description or ()])
 
     def _content(self) -> dict[str, Any]:

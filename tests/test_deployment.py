@@ -206,6 +206,7 @@ def test_a_missing_key_is_named_with_the_line_around_it(old: str, new: str, prob
         ),
         ("time: known_at", f"time: {'x' * 64}", "labels.time == 'xxx", line_of("labels:")),
         (STORE, "store: none\n", "store == 'none'", line_of(STORE)),
+        (STORE, "store:\n\n  - none\n", "store == ['none']", line_of(STORE)),
         ("start: 2013-03-01", "start: soon", "start == 'soon'", 4),
         ("start: 2013-03-01", "start: 2013-03-01 05:00:00", "start == ", 4),
     ],

@@ -1,4 +1,4 @@
-"""What goes wrong at the command line: one message that says what to do, exit code 1, nothing half-written, no secret."""
+"""What goes wrong at the command line: one message that says what to do, code 1, nothing half-written, no secret."""
 
 import json
 import os
@@ -25,9 +25,7 @@ def untouched(worlds: Callable[..., World]) -> World:
 
 
 @pytest.fixture
-def refused(
-    untouched: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., str]:
+def refused(untouched: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Run a day that must end in an error before anything is written; return the message."""
     declare(untouched, monkeypatch)
 
@@ -139,16 +137,16 @@ def test_a_deployment_that_is_unknown_is_named_with_those_there_are(refused: Cal
     assert "must be one of late, did you mean late?" in message
 
 
-def test_a_column_of_a_type_that_no_model_takes_is_named(
-    refused: Callable[..., str], untouched: World
-) -> None:
+def test_a_column_of_a_type_that_no_model_takes_is_named(refused: Callable[..., str], untouched: World) -> None:
     untouched.change_production("ALTER TABLE flights.prediction_log ADD COLUMN IF NOT EXISTS tags jsonb")
     message = refused(requests={"features": ["dep_hour", "tags"]})
     assert "requests.features: column 'tags' is of type jsonb, must be a number, boolean, text or time" in message
 
 
 @pytest.mark.parametrize("which", ["production", "ledger"])
-def test_a_wrong_password_is_said_without_showing_one(refused: Callable[..., str], untouched: World, which: str) -> None:
+def test_a_wrong_password_is_said_without_showing_one(
+    refused: Callable[..., str], untouched: World, which: str
+) -> None:
     variable, role = {
         "production": ("AIRFLOW_CONN_PRODUCTION_DB", READER),
         "ledger": ("AIRFLOW_CONN_SHADOW_DB", SHADOW),
@@ -182,7 +180,9 @@ def test_a_server_that_is_not_there_is_said(refused: Callable[..., str], untouch
         port = nobody.getsockname()[1]
         value = uri(untouched.postgres, READER, untouched.production, port=port)
         message = refused(variables={"AIRFLOW_CONN_PRODUCTION_DB": value})
-    assert f"connection production_db ({READER}@127.0.0.1:{port}/{untouched.production}) is lost or not there" in message
+    assert (
+        f"connection production_db ({READER}@127.0.0.1:{port}/{untouched.production}) is lost or not there" in message
+    )
 
 
 def test_a_database_that_is_missing_is_said(refused: Callable[..., str], untouched: World) -> None:
@@ -191,7 +191,9 @@ def test_a_database_that_is_missing_is_said(refused: Callable[..., str], untouch
     assert 'database "nowhere" does not exist; check its login, password and database' in message
 
 
-@pytest.mark.parametrize("command", [["run", "late", "--from", "2024-03-01"], ["verdict", "late"], ["evidence", "late"]])
+@pytest.mark.parametrize(
+    "command", [["run", "late", "--from", "2024-03-01"], ["verdict", "late"], ["evidence", "late"]]
+)
 def test_a_ledger_that_is_not_migrated_is_said_with_the_command(
     untouched: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
@@ -222,9 +224,7 @@ def test_a_reader_that_may_not_select_is_told_what_to_grant(
     assert "lacks a right: permission denied for schema flights" in refused()
 
 
-def test_a_model_with_other_inputs_than_the_features_is_named(
-    refused: Callable[..., str], tmp_path: Path
-) -> None:
+def test_a_model_with_other_inputs_than_the_features_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     model = linear_model(tmp_path / "model.onnx", {"dep_hour": 1.0, "wind": 1.0})
     message = refused(challengers=[{"name": "windy", "model": f"onnx:{model}"}])
     assert f"{model} wants inputs that are no features: wind; requests.features has dep_hour, distance" in message
@@ -248,9 +248,7 @@ def test_a_model_that_takes_text_for_a_number_is_named_and_nothing_of_its_shard_
     assert reading.query("SELECT FROM shadow.prediction") == reading.query("SELECT FROM shadow.scoring") == []
 
 
-def test_a_snapshots_folder_that_cannot_be_written_is_named(
-    reading: World, invoke: Invoke, tmp_path: Path
-) -> None:
+def test_a_snapshots_folder_that_cannot_be_written_is_named(reading: World, invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file and no folder")
     reading.deploy(store={"snapshots": (tmp_path / "file" / "snapshots").as_uri()})
     code, out, err = invoke("run", "late", "--from", day(0))
@@ -438,9 +436,7 @@ def test_validate_reads_a_file_without_any_connection(
     assert "policy.rules[0].metric == 'brier', must be one of brier_score" in " ".join(err.split())
 
 
-def test_no_password_is_in_what_a_day_logs(
-    reading: World, invoke: Invoke, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_password_is_in_what_a_day_logs(reading: World, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> None:
     reading.deploy(challengers=[OTHER])
     with caplog.at_level("DEBUG"):
         code, out, err = invoke("run", "late", "--from", day(0))

@@ -4,12 +4,14 @@ The command line runs in processes of its own, forked from a clean one that has 
 SIGKILL where the test says: no handler runs, no transaction ends well.
 """
 
+import contextlib
 import datetime as dt
 import functools
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
@@ -38,6 +40,13 @@ WRITES = {
     "evidence": (evidence, "compare"),
     "a verdict": (verdicts, "store"),
 }
+HEAVY = (
+    "great_expectations",
+    "adbc_driver_postgresql.dbapi",
+    "alembic.runtime.environment",
+    "alembic.script",
+    "pandas",
+)
 COPIES = {"request": snapshots, "cell": snapshots, "prediction": predictions}
 
 
@@ -104,19 +113,25 @@ def program(variables: dict[str, str], last: dt.date, fault: tuple[Any, ...] | N
     sys.argv = ["shadow", "run", "late", "--from", str(day(0)), "--to", str(last)]
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (until it dies)
     arrange(fault)
-    if together is not None:
+    if together is None:
+        cli.main()
+    else:
         for name in STEPS:
             meeting(name, together)
-    cli.main()
+        try:
+            cli.main()
+        finally:
+            together.abort()
 
 
 def meeting(name: str, together: Barrier) -> None:
-    """Let two processes enter a step at the same time."""
+    """Let two processes enter a step at the same time, until one of them has ended."""
     function = getattr(steps, name)
 
     @functools.wraps(function)
     def wrapped(*arguments: Any) -> Any:
-        together.wait(60)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(60)
         return function(*arguments)
 
     setattr(steps, name, wrapped)
@@ -125,7 +140,7 @@ def meeting(name: str, together: Barrier) -> None:
 @pytest.fixture(scope="module")
 def processes() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["great_expectations", "adbc_driver_postgresql.dbapi", __name__])
+    context.set_forkserver_preload([*HEAVY, __name__])
     return context
 
 
@@ -176,19 +191,15 @@ def last_verdicts(world: World) -> list[tuple[Any, ...]]:
 
 
 def files(world: World) -> list[Path]:
-    return sorted(
-        path.relative_to(world.snapshots) for path in world.snapshots.rglob("[!.]*") if path.is_file()
-    )
+    return sorted(path.relative_to(world.snapshots) for path in world.snapshots.rglob("[!.]*") if path.is_file())
 
 
 FAULTS = [
-    *(("step", name, "after", 1) for name in STEPS),
-    ("step", "score", "after", 2),
+    *(("step", name, "after", 1) for name in STEPS if name != "compare"),
     ("write", "the manifest", "before", 2),
     ("write", "the snapshot on disk", "after", 1),
-    ("write", "a shard", "before", 2),
     ("write", "labels", "before", 1),
-    ("write", "evidence", "before", 1),
+    ("write", "evidence", "after", 1),
     ("copy", "cell", 1),
     ("copy", "prediction", 2),
 ]

@@ -171,6 +171,12 @@ def test_days_that_do_not_differ_decide_nothing(rule: dict[str, Any], value: flo
 
 
 @pytest.mark.parametrize("rule", SEQUENTIAL)
+def test_days_that_differ_by_rounding_alone_decide_nothing(rule: dict[str, Any]) -> None:
+    values = np.resize([0.3, np.nextafter(0.3, 1), np.nextafter(0.3, 0)], DAYS)
+    assert finding_on(values, rule).outcome == finding_on(-values, rule).outcome == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("rule", SEQUENTIAL)
 @pytest.mark.parametrize("mean", [5.0, -5.0])
 @pytest.mark.parametrize("burn_in", [2, BURN_IN, DAYS])
 def test_no_verdict_is_given_before_the_burn_in(rule: dict[str, Any], mean: float, burn_in: int) -> None:

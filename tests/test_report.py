@@ -46,6 +46,8 @@ def stored(name: str = "gradient_boosting", **changes: Any) -> Stored:
         "champion_version": "7",
         "outcome": "PASS",
         "reasons": [],
+        "warnings": [],
+        "explanation": "",
         "findings": [finding()],
         "decided_on": dt.date(2013, 4, 2),
     }
@@ -124,9 +126,12 @@ def test_many_reasons_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_brackets_in_data_are_text_and_not_markup(monkeypatch: pytest.MonkeyPatch) -> None:
-    strange = stored(reasons=["[red]a slice[/red] [/]"], findings=[finding(slice="origin=[bold]JFK[/]")])
+    strange = stored(
+        reasons=["[red]a slice[/red] [/]"], warnings=["[/] few labels"], findings=[finding(slice="origin=[bold]JFK[/]")]
+    )
     text = shown(report.text(verdicts(monkeypatch, strange)))
     assert "[red]a slice[/red] [/]" in text
+    assert "[/] few labels" in text
     assert "origin=[bold]JFK[/]" in text
 
 

@@ -20,8 +20,8 @@ from include.shadow import deployments, report
 from include.shadow.connection import environment
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
-from include.shadow.errors import ShadowError
-from include.shadow.ledger import migrations
+from include.shadow.errors import LedgerError, ShadowError
+from include.shadow.ledger import migrations, verdicts
 from include.shadow.run import run_days
 from include.shadow.window import days_between
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 errors = Console(stderr=True, soft_wrap=True)
-output = Console(soft_wrap=False)
+output = Console(width=None if sys.stdout.isatty() else 140)
 
 Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -103,6 +103,35 @@ def evidence(name: Name, as_json: AsJson = False) -> None:
                 sys.stdout.write(json.dumps(row) + "\n")
         else:
             output.print(report.evidence_table(rows))
+
+
+@app.command()
+def explain(
+    name: Name,
+    challenger: Annotated[str, typer.Option(help="Whose verdict.")],
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The newest verdict up to this day.")] = None,
+) -> None:
+    """Explain a verdict in plain words: rules, slices, the requests that differ most, what would change it."""
+    deployment = deployments.find(name)
+    wanted = deployment.challenger(challenger)
+    with Shadow(deployment, environment).ledger() as session:
+        stored = verdicts.latest(session, deployment, _day("--as-of", as_of) if as_of else None).get(wanted.name)
+    if stored is None:
+        raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {deployment.name} first")
+    sys.stdout.write(f"{stored.day}: {stored.explanation}\n")
+
+
+@app.command()
+def labels(name: Name, as_json: AsJson = False) -> None:
+    """Show how many labels each day has, how many are expected, and whether the day counts."""
+    deployment = deployments.find(name)
+    with Shadow(deployment, environment).ledger() as session:
+        rows = report.maturity(session, deployment)
+    if as_json:
+        for row in rows:
+            sys.stdout.write(json.dumps(row) + "\n")
+    else:
+        output.print(report.maturity_table(rows))
 
 
 @app.command()

@@ -16,14 +16,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from include.shadow import parity
 from include.shadow import snapshot as snapshots_on_disk
 from include.shadow.connection import Connection, Connections
-from include.shadow.deployment import Deployment
+from include.shadow.deployment import Challenger, Deployment
 from include.shadow.errors import GateFailed, LedgerError, ShadowError, SourceError, ValidationFailed
 from include.shadow.expectations import Validation, input_expectations, prediction_expectations, validate
 from include.shadow.judging import Judged, judge_challenger
-from include.shadow.ledger import evidence, labels, predictions, snapshots, validations, verdicts
-from include.shadow.ledger.database import Session, connect, translated
+from include.shadow.ledger import evidence, labels, parities, predictions, snapshots, validations, verdicts
+from include.shadow.ledger.database import Session, connect, exclusively, translated
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.models import load, model_digest
 from include.shadow.scoring import score as score_part
@@ -79,10 +80,7 @@ class Sampled:
 def sample(shadow: Shadow, day: dt.date) -> Sampled:
     """Draw the day's sample and register it, or find it as it was drawn before."""
     window = window_of(shadow.deployment, day)
-    with shadow.ledger() as session:
-        session.execute(
-            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"shadow.sample/{shadow.deployment.name}/{day}"]
-        )
+    with shadow.ledger() as session, exclusively(session, f"sample/{shadow.deployment.name}/{day}"):
         registered = snapshots.find(session, shadow.deployment, day)
         session.commit()
         if registered is None:
@@ -194,8 +192,9 @@ def compare(shadow: Shadow, day: dt.date) -> int:
     with shadow.ledger() as session:
         snapshot = _require(session, deployment, day)
         keys = list(identities(session, deployment).values())
-        stale = evidence.stale(session, [snapshot], keys, statement)
-        return sum(evidence.compare(session, deployment, snapshot, key) for _, key in stale)
+        with exclusively(session, f"compare/{snapshot.id}"):
+            stale = evidence.stale(session, [snapshot], keys, statement)
+            return sum(evidence.compare(session, deployment, snapshot, key) for _, key in stale)
 
 
 def judge(shadow: Shadow, day: dt.date, challenger_name: str) -> Judged:
@@ -213,6 +212,8 @@ def judge(shadow: Shadow, day: dt.date, challenger_name: str) -> Judged:
             challenger=key,
             champion_version=judged.champion_version,
             verdict=judged.verdict,
+            warnings=judged.warnings,
+            explanation=judged.explanation,
             judged_on=judged.judged_on,
         )
     return judged
@@ -247,6 +248,18 @@ def plan(deployment: Deployment, shards: int, only: Collection[str] | None = Non
     """Return what is to be scored: every challenger on every shard, or only the named challengers."""
     names = [one.name for one in deployment.challengers if only is None or one.name in only]
     return [{"challenger": name, "shard": shard} for name in names for shard in range(shards)]
+
+
+def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, rows: pa.Table) -> None:
+    champion = shadow.deployment.champion
+    if champion is None:
+        return
+    model = Challenger(name="champion", model=champion.model)
+    predictor = load(shadow.deployment, model, shadow.source, window_of(shadow.deployment, snapshot.day))
+    found = parity.check(champion, predictor, rows)
+    if found.mismatched:
+        logger.warning("%d of %d requests differ when scored again", found.mismatched, found.checked)
+    parities.record(session, snapshot, champion, model_digest(model), found)
 
 
 def _require(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot:

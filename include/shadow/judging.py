@@ -1,29 +1,36 @@
 """Judging: which days of evidence count for a challenger, and what stands in the way of a PASS."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.evidence import ALL, Evidence, Series, gather
+from include.shadow.explanation import explain
+from include.shadow.ledger import calibrations, parities, snapshots, validations
 from include.shadow.ledger import evidence as ledger_evidence
-from include.shadow.ledger import snapshots, validations
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.labels import maturity_of
 from include.shadow.ledger.snapshots import Snapshot
+from include.shadow.metrics import QUIET
+from include.shadow.missing_labels import dependence
 from include.shadow.policy import Verdict, judge
 from include.shadow.window import window_of
 
 SIGNIFICANT_DIGITS = 12
+DAYS_OF_DISAGREEMENTS = 7
+MOST_REQUESTS = 5
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict, the champion that it is against, and everything that it rests on."""
+    """A verdict, the champion that it is against, its explanation, and everything that it rests on."""
 
     verdict: Verdict
     champion_version: str
+    warnings: Sequence[str]
+    explanation: str
     judged_on: Mapping[str, Any]
 
 
@@ -32,22 +39,50 @@ def judge_challenger(
 ) -> Judged:
     """Judge a challenger on all evidence against the champion of `day`, up to that day."""
     taken = snapshots.snapshots(session, deployment, None, day)
-    champion_version = _champion(taken)
-    valid = _valid(session, taken, key)
-    comparable = [one for one in taken if one.id in valid and one.champion_versions == [champion_version]]
-    rules = deployment.policy.rules
-    rows = ledger_evidence.read(
-        session,
-        key,
-        comparable,
-        champion_version=champion_version,
-        metrics={rule.metric for rule in rules},
-        slices={ALL} | {name for rule in rules for name in rule.slices},
-    )
-    found = gather(rows, ripe_days(deployment, comparable, day))
-    blocked = _blocked(deployment, challenger, taken, valid, day) + _identical(challenger, found)
+    champion_version = champion_of(taken)
+    comparable = comparable_days(session, taken, key, champion_version)
+    found = evidence_on(session, deployment, key, comparable, day)
+    blocked = [
+        *_blocked(deployment, challenger, taken, {one.id for one in comparable}, day),
+        *_identical(challenger, found),
+        *_parity(session, comparable),
+    ]
     verdict = judge(deployment.policy, found, promotable=len(deployment.promotable), blocked=blocked)
-    return Judged(verdict, champion_version, _judged_on(deployment, found, blocked))
+    warnings = [
+        *dependence(deployment.policy, found),
+        *_certainly_wrong(found),
+        *calibrations.warnings(session, deployment, key),
+    ]
+    disagreements = ledger_evidence.disagreements(session, key, comparable[-DAYS_OF_DISAGREEMENTS:])
+    explanation = explain(
+        deployment,
+        challenger,
+        verdict,
+        found,
+        disagreements,
+        champion_version=champion_version,
+        warnings=warnings,
+    )
+    judged_on = _judged_on(deployment, found, blocked) | {"warnings": warnings}
+    return Judged(verdict, champion_version, warnings, explanation, judged_on)
+
+
+def comparable_days(
+    session: Session[Any], taken: Sequence[Snapshot], key: int, champion_version: str
+) -> list[Snapshot]:
+    """Return the days on which only this champion served, and inputs and predictions meet their expectations."""
+    valid = _valid(session, taken, key)
+    return [one for one in taken if one.id in valid and one.champion_versions == [champion_version]]
+
+
+def evidence_on(
+    session: Session[Any], deployment: Deployment, key: int, comparable: Sequence[Snapshot], day: dt.date
+) -> dict[tuple[str, str], Series]:
+    """Return what a challenger's rules are judged on: the ripe days' evidence, overall and in every slice."""
+    rows = ledger_evidence.read(
+        session, key, comparable, metrics=QUIET | {rule.metric for rule in deployment.policy.rules}
+    )
+    return gather(rows, ripe_days(deployment, comparable, day))
 
 
 def ripe_days(deployment: Deployment, taken: Sequence[Snapshot], day: dt.date) -> dict[dt.date, bool]:
@@ -65,7 +100,7 @@ def ripe_days(deployment: Deployment, taken: Sequence[Snapshot], day: dt.date) -
     return ripe
 
 
-def _champion(taken: Sequence[Snapshot]) -> str:
+def champion_of(taken: Sequence[Snapshot]) -> str:
     """Return the version that served last; "none" where there was no request yet."""
     versions = [version for one in taken for version in one.champion_versions[-1:]]
     return versions[-1] if versions else "none"
@@ -86,11 +121,11 @@ def _blocked(
     today = next((one for one in taken if one.day == day), None)
     if today is None:
         reasons.append(f"{day} was not sampled")
-    elif today.rows and today.id not in valid:
-        reasons.append(f"the inputs or predictions of {day} are not complete or do not meet their expectations")
     elif len(today.champion_versions) > 1:
         versions = ", ".join(today.champion_versions)
         reasons.append(f"the champion changed in the course of {day}: {versions} served; evidence starts anew")
+    elif today.rows and today.id not in valid:
+        reasons.append(f"the inputs or predictions of {day} are not complete or do not meet their expectations")
     contradicted = sum(one.contradicted for one in taken)
     if contradicted:
         reasons.append(
@@ -108,6 +143,29 @@ def _identical(challenger: Challenger, found: Evidence) -> list[str]:
         most = max(series.total_requests for series in compared)
         return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]
     return []
+
+
+def _parity(session: Session[Any], comparable: Sequence[Snapshot]) -> Iterator[str]:
+    """Say on how many days the champion's own model did not say what the champion had logged."""
+    found = parities.mismatches(session, comparable)
+    if found:
+        newest = found[-1]
+        worst = ", ".join(one["request_id"] for one in newest.worst[:MOST_REQUESTS])
+        yield (
+            f"features differ between serving and shadow: on {len(found)} days the champion's own model answers "
+            f"otherwise than the log, last {newest.mismatched} of {newest.checked} requests, by up to "
+            f"{newest.largest:.3g} ({worst})"
+        )
+
+
+def _certainly_wrong(found: Evidence) -> Iterator[str]:
+    series = found.get(("certainly_wrong", ALL))
+    if series is None:
+        return
+    for model, share in (("champion", series.champion), ("challenger", series.challenger)):
+        count = round(float((share * series.pairs).sum()))
+        if count:
+            yield f"{count} answers of the {model} were exactly 0 or 1 and wrong: log loss counts each as 36"
 
 
 def _judged_on(deployment: Deployment, found: Evidence, blocked: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from include.shadow.deployment import Deployment
 from include.shadow.errors import ShadowError
 from include.shadow.evidence import slice_name
+from include.shadow.judging import ripe_days
 from include.shadow.ledger import evidence as ledger_evidence
 from include.shadow.ledger import predictions, snapshots
 from include.shadow.ledger import verdicts as ledger_verdicts
@@ -54,7 +55,14 @@ def _versions(deployment: Deployment) -> list[tuple[str, str]]:
 def _verdict(name: str, version: str, stored: ledger_verdicts.Stored | None) -> dict[str, Any]:
     if stored is None or stored.version != version:
         reason = "it was never judged: run a day"
-        empty = {"outcome": "INCONCLUSIVE", "day": None, "decided_on": None, "reasons": [reason], "findings": []}
+        empty = {
+            "outcome": "INCONCLUSIVE",
+            "day": None,
+            "decided_on": None,
+            "reasons": [reason],
+            "warnings": [],
+            "findings": [],
+        }
         return {"name": name, "version": version, **empty}
     return {
         "name": stored.name,
@@ -64,6 +72,7 @@ def _verdict(name: str, version: str, stored: ledger_verdicts.Stored | None) -> 
         "decided_on": str(stored.decided_on) if stored.decided_on else None,
         "champion_version": stored.champion_version,
         "reasons": stored.reasons,
+        "warnings": stored.warnings,
         "findings": [{key: one.get(key) for key in (*_FINDING, "reason")} | one for one in stored.findings],
     }
 
@@ -77,6 +86,7 @@ def text(found: dict[str, Any]) -> Group:
         name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
         parts.append(f"[{colour}]{challenger['outcome']}[/]{since}  [bold]{name}[/]")
         parts += [Padding(escape(reason), (0, 0, 0, 2)) for reason in _shown(challenger["reasons"])]
+        parts += [Padding(f"[yellow]warning[/] {escape(one)}", (0, 0, 0, 2)) for one in challenger["warnings"]]
         if challenger["findings"]:
             parts.append(_findings(challenger["findings"]))
     return Group(*parts)
@@ -117,7 +127,7 @@ def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str
         except ShadowError:
             continue
         key = predictions.challenger_id(session, deployment, challenger, digest)
-        for row in ledger_evidence.read(session, key, taken):
+        for row in ledger_evidence.read(session, key, taken, metrics=deployment.tracked):
             yield _evidence(challenger.name, row)
 
 
@@ -154,6 +164,48 @@ def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
         numbers = (_number(row["champion"]), _number(row["challenger_value"]), _number(row["difference"]))
         texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
         shown.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
+    return shown
+
+
+def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, Any]]:
+    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day is ripe.
+
+    `expected` is how many will have come in the end if the day is like those whose labels are complete; None before
+    there are any.
+    """
+    taken = snapshots.snapshots(session, deployment, None, None)
+    if not taken:
+        return []
+    ripe = ripe_days(deployment, taken, taken[-1].day)
+    whole = [one for one in taken if ripe[one.day] and one.rows]
+    final = sum(one.labelled for one in whole) / sum(one.rows for one in whole) if whole else None
+    return [
+        {
+            "day": str(one.day),
+            "sampled": one.rows,
+            "labelled": one.labelled,
+            "expected": one.labelled if ripe[one.day] else None if final is None else round(final * one.rows),
+            "share": one.labelled / one.rows if one.rows else None,
+            "contradicted": one.contradicted,
+            "collected_until": one.labels_until.isoformat() if one.labels_until else None,
+            "ripe": ripe[one.day],
+        }
+        for one in taken
+    ]
+
+
+def maturity_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the labels of each day as a table."""
+    shown = Table(header_style="bold")
+    shown.add_column("day", no_wrap=True)
+    for heading in ("sampled", "labelled", "expected", "share", "contradicted", "counts"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        share = "-" if row["share"] is None else f"{row['share']:.1%}"
+        expected = "-" if row["expected"] is None else str(row["expected"])
+        counts = "yes" if row["ripe"] else "not yet"
+        texts = (str(row["sampled"]), str(row["labelled"]), expected, share, str(row["contradicted"]), counts)
+        shown.add_row(row["day"], *texts)
     return shown
 
 

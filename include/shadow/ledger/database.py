@@ -33,6 +33,23 @@ def connection_keywords(connection: Connection, **settings: str) -> dict[str, An
 
 
 @contextmanager
+def exclusively(session: Session[Any], what: str) -> Iterator[None]:
+    """Let one session at a time into the block, for one thing by its name; transactions inside it are its own.
+
+    The lock is the session's, so it goes with the session whatever happens to the process.
+    """
+    session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"shadow/{what}"])
+    session.commit()
+    try:
+        yield
+    finally:
+        if not session.closed:
+            session.rollback()
+            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"shadow/{what}"])
+            session.commit()
+
+
+@contextmanager
 def translated(connection: Connection) -> Iterator[None]:
     """Turn what psycopg raises inside the block into this package's errors."""
     try:

@@ -13,9 +13,10 @@ from include.shadow.deployment import Deployment
 from include.shadow.ledger import daily_values
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
-from include.shadow.metrics import METRICS
+from include.shadow.metrics import METRICS, QUIET
 from include.shadow.statements import parameterised
 
+MOST_DISAGREEMENTS = 20
 _SQL = Path(__file__).parent / "sql"
 
 
@@ -92,10 +93,27 @@ def read(
         )
 
 
+def disagreements(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+    """Return the requests of these snapshots on which champion and challenger are furthest apart, furthest first.
+
+    Columns: day, request_id, champion, challenger, label (None where unknown) and slices.
+    """
+    with session.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            parameterised(_SQL / "disagreements.sql"),
+            {
+                "challenger": challenger,
+                "days": [one.day for one in snapshots],
+                "snapshots": [one.id for one in snapshots],
+                "most": MOST_DISAGREEMENTS,
+            },
+        ).fetchall()
+
+
 def _settings(deployment: Deployment) -> dict[str, Any]:
     return {
         "task": deployment.task,
-        "metrics": deployment.tracked,
+        "metrics": sorted(QUIET | set(deployment.tracked)),
         "threshold": deployment.threshold,
         "tolerance": deployment.tolerance,
         "quantile": deployment.quantile,

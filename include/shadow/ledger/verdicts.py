@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ class Stored:
     champion_version: str
     outcome: str
     reasons: list[str]
+    warnings: list[str]
     findings: list[dict[str, Any]]
+    explanation: str
     decided_on: dt.date | None
 
 
@@ -42,6 +44,8 @@ def store(
     challenger: int,
     champion_version: str,
     verdict: Verdict,
+    warnings: Sequence[str],
+    explanation: str,
     judged_on: Mapping[str, Any],
 ) -> None:
     """Keep a verdict, unless the newest one of the day was judged on the same input. Commits.
@@ -61,6 +65,8 @@ def store(
             "design": digest(design(deployment)),
             "outcome": verdict.outcome,
             "reasons": json.dumps(list(verdict.reasons)),
+            "warnings": json.dumps(list(warnings)),
+            "explanation": explanation,
             "findings": json.dumps(findings, default=str, allow_nan=False),
             "policy": deployment.policy.model_dump_json(by_alias=True),
             "input_digest": digest(judged_on),

@@ -62,6 +62,14 @@ scored AS (
             ('regression', 'agreement', -1, 1, (abs(a.champion - a.challenger) <= :'tolerance'::float8)::int),
             ('any', 'disagreement', 1, 0, abs(a.champion - a.challenger)),
             ('any', 'pairing_loss', 1, 0, (a.champion IS NULL OR a.challenger IS NULL)::int),
+            (
+                'any', 'answer_labelled', 1, CASE WHEN a.label IS NOT NULL THEN a.champion END,
+                CASE WHEN a.label IS NOT NULL THEN a.challenger END
+            ),
+            (
+                'any', 'answer_unlabelled', 1, CASE WHEN a.label IS NULL THEN a.champion END,
+                CASE WHEN a.label IS NULL THEN a.challenger END
+            ),
             ('any', 'label_coverage', -1, (a.label IS NOT NULL)::int, (a.label IS NOT NULL)::int)
     ) AS m (task, metric, sign, champion, challenger)
     WHERE m.task IN (:'task', 'any') AND m.metric = ANY(:'metrics'::text[])

@@ -1,6 +1,7 @@
 -- Each challenger's newest verdict of a day up to `as_of`, and since when its outcome has been reached on the same terms.
 SELECT DISTINCT ON (m.name)
-    m.name, m.version, v.day, v.champion_version, v.outcome, v.reasons, v.findings,
+    m.name, m.version, v.day, v.champion_version, v.outcome, v.reasons, v.warnings, v.findings,
+    v.explanation,
     CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
         SELECT min(earlier.day)
         FROM shadow.verdict AS earlier

@@ -127,6 +127,31 @@ CREATE TABLE shadow.validation (
 
 COMMENT ON COLUMN shadow.validation.challenger_id IS 'whose predictions were validated; null for the inputs';
 
+CREATE TABLE shadow.parity (
+    snapshot_id  int PRIMARY KEY REFERENCES shadow.snapshot,
+    digest       text NOT NULL,
+    tolerance    float8 NOT NULL,
+    checked      int NOT NULL CHECK (checked >= 0),
+    mismatched   int NOT NULL CHECK (mismatched BETWEEN 0 AND checked),
+    largest      float8 NOT NULL,
+    worst        jsonb NOT NULL,
+    checked_at   timestamptz NOT NULL DEFAULT now()
+);
+
+COMMENT ON TABLE shadow.parity IS 'the champion''s own model on requests of the snapshot, beside what it had logged';
+
+CREATE TABLE shadow.calibration (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id  int NOT NULL REFERENCES shadow.deployment,
+    challenger_id  int NOT NULL REFERENCES shadow.model_version,
+    policy         jsonb NOT NULL,
+    warning        text,
+    result         jsonb NOT NULL,
+    calibrated_at  timestamptz NOT NULL DEFAULT now()
+);
+
+COMMENT ON TABLE shadow.calibration IS 'how often a policy would err on a deployment''s own history';
+
 CREATE TABLE shadow.comparison (
     snapshot_id     int NOT NULL REFERENCES shadow.snapshot,
     challenger_id   int NOT NULL REFERENCES shadow.model_version,
@@ -180,8 +205,10 @@ CREATE TABLE shadow.verdict (
     design            text NOT NULL,
     outcome           text NOT NULL CHECK (outcome IN ('PASS', 'FAIL', 'INCONCLUSIVE')),
     reasons           jsonb NOT NULL,
+    warnings          jsonb NOT NULL,
     findings          jsonb NOT NULL,
     policy            jsonb NOT NULL,
+    explanation       text NOT NULL,
     input_digest      text NOT NULL,
     code_version      text NOT NULL,
     revision          int NOT NULL,

@@ -1,0 +1,45 @@
+"""Labels that never come, and whether that depends on what the models answered.
+
+Evidence speaks of labelled requests only. Where the requests whose label never came were answered otherwise than the
+labelled ones, day after day, the labels are not missing at random, and the verdict says so.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from include.shadow.confidence import confidence_sequence
+from include.shadow.evidence import ALL, Evidence, Series
+from include.shadow.metrics import ANSWERED_LABELLED, ANSWERED_UNLABELLED
+from include.shadow.rules import Policy
+
+
+def dependence(policy: Policy, evidence: Evidence) -> Iterator[str]:
+    """Yield a sentence for each model whose answers differ between labelled and unlabelled requests.
+
+    One observation a day, the weighted mean answer to unlabelled requests minus that to labelled ones; a two-sided
+    confidence sequence at the policy's alpha, halved between the two models.
+    """
+    known, missing = (evidence.get((metric, ALL)) for metric in (ANSWERED_LABELLED, ANSWERED_UNLABELLED))
+    if known is None or missing is None:
+        return
+    days, at_known, at_missing = np.intersect1d(
+        np.array(known.days, "datetime64[D]"), np.array(missing.days, "datetime64[D]"), return_indices=True
+    )
+    if len(days) < policy.burn_in:
+        return
+    for model in ("champion", "challenger"):
+        gap = _answers(missing, model)[at_missing] - _answers(known, model)[at_known]
+        sequence = confidence_sequence(gap, alpha=policy.alpha / 2, burn_in=policy.burn_in, expected=policy.expected)
+        lower, upper = float(sequence.lower[-1]), float(sequence.upper[-1])
+        if lower > 0 or upper < 0:
+            total = int(missing.pairs.sum())
+            yield (
+                f"labels are not missing at random: {total} requests never got one, and the {model} answered them "
+                f"{abs(float(gap.mean())):.3g} {'higher' if lower > 0 else 'lower'} than labelled ones "
+                f"(interval {lower:.3g} to {upper:.3g} over {len(days)} days); the verdict speaks of labelled requests"
+            )
+
+
+def _answers(series: Series, model: str) -> "np.typing.NDArray[np.float64]":
+    return series.champion if model == "champion" else series.challenger

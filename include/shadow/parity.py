@@ -1,0 +1,73 @@
+"""Parity: the champion's own model file, beside what the champion had logged in production.
+
+A difference means that features differ between serving and shadow, and then no comparison means anything.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from include.shadow.deployment import Champion
+from include.shadow.models import Predictor
+
+MOST_WORST = 20
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What a check found: how many requests were scored again, how many came out otherwise, by how much at most.
+
+    `worst` names up to twenty of them with the logged answer and the new one, None where the model gave none.
+    """
+
+    checked: int
+    mismatched: int
+    largest: float
+    worst: Sequence[dict[str, Any]]
+
+    def worst_json(self) -> str:
+        """Return the worst requests as they are stored."""
+        return json.dumps(list(self.worst))
+
+
+def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
+    """Score up to `champion.sample` rows of a snapshot again, spread evenly over it, and compare with the log.
+
+    Rows without a logged answer, or of another version than `champion.version`, are passed over.
+    """
+    logged = rows["champion"].to_numpy(zero_copy_only=False)
+    usable = np.isfinite(logged.astype(np.float64))
+    if champion.version is not None:
+        usable &= rows["champion_version"].to_numpy(zero_copy_only=False) == champion.version
+    candidates = np.flatnonzero(usable)
+    if not len(candidates):
+        return Parity(0, 0, 0.0, [])
+    step = max(len(candidates) // champion.sample, 1)
+    chosen = candidates[::step][: champion.sample]
+    batch = rows.take(pa.array(chosen)).combine_chunks().to_batches()[0]
+    answers = predictor.predict(batch)
+    again = np.array(answers.values, np.float64)
+    again[list(answers.errors)] = np.nan
+    expected = logged[chosen].astype(np.float64)
+    distance = np.where(np.isfinite(again), np.abs(again - expected), np.inf)
+    wrong = np.flatnonzero(distance > champion.tolerance)
+    worst = wrong[np.argsort(-distance[wrong], kind="stable")][:MOST_WORST]
+    names = batch["request_id"].to_pylist()
+    finite = distance[np.isfinite(distance)]
+    return Parity(
+        checked=len(chosen),
+        mismatched=len(wrong),
+        largest=float(finite.max()) if len(finite) else 0.0,
+        worst=[
+            {"request_id": names[row], "logged": float(expected[row]), "again": _number(again[row])}
+            for row in worst.tolist()
+        ],
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,230 @@
+"""The database itself refuses double writes, half writes, values that are no numbers, and changes of history."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+from include.shadow import day as steps
+from tests.production import SHADOW, World, day
+
+OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def judged(worlds: Callable[..., World]) -> World:
+    """A ledger with one whole day in it: one snapshot, one challenger, one shard."""
+    world = worlds()
+    shadow = world.shadow(challengers=[OTHER], sample={"shard_rows": ROWS})
+    sampled = steps.sample(shadow, day(0))
+    assert (sampled.rows, sampled.shards) == (ROWS, 1)
+    steps.validate_inputs(shadow, day(0))
+    steps.score(shadow, day(0), "other", 0)
+    steps.validate_predictions(shadow, day(0), "other")
+    for changed in steps.collect_labels(shadow, day(0)):
+        steps.compare(shadow, changed)
+    steps.judge(shadow, day(0), "other")
+    return world
+
+
+@pytest.fixture
+def session(judged: World) -> Iterator["psycopg.Connection[Any]"]:
+    """A session as the ledger's owner, whose work is undone."""
+    with psycopg.connect(judged.postgres.uri(judged.ledger, SHADOW)) as opened:
+        yield opened
+        opened.rollback()
+
+
+def again(session: "psycopg.Connection[Any]", table: str, where: str = "true", **changes: Any) -> int | None:
+    """Insert a copy of one row, with some columns changed; return its key where the table makes one."""
+    columns = session.execute(
+        "SELECT attname, attidentity <> '' FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0",
+        [f"shadow.{table}"],
+    ).fetchall()
+    names = [name for name, is_identity in columns if not is_identity]
+    assert set(changes) <= set(names)
+    statement = sql.SQL(
+        "INSERT INTO {table} ({names}) SELECT {values} FROM {table} WHERE {where} LIMIT 1 {key}"
+    ).format(
+        table=sql.Identifier("shadow", table),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        values=sql.SQL(", ").join(
+            sql.Literal(changes[one]) if one in changes else sql.Identifier(one) for one in names
+        ),
+        where=sql.SQL(where),
+        key=sql.SQL("RETURNING id" if len(names) < len(columns) else ""),
+    )
+    cursor = session.execute(statement)
+    assert cursor.rowcount == 1
+    return int(cursor.fetchone()[0]) if cursor.description else None
+
+
+def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
+    session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "deployment",
+        "model_version",
+        "snapshot",
+        "cell",
+        "request",
+        "prediction",
+        "scoring",
+        "label",
+        "validation",
+        "comparison",
+        "evidence",
+        "verdict",
+    ],
+)
+def test_no_row_can_be_there_twice(session: "psycopg.Connection[Any]", table: str) -> None:
+    with pytest.raises(errors.UniqueViolation):
+        again(session, table)
+
+
+def test_a_second_prediction_of_a_challenger_for_a_request_is_refused_whatever_it_says(
+    session: "psycopg.Connection[Any]",
+) -> None:
+    with pytest.raises(errors.UniqueViolation):
+        again(session, "prediction", value=None, error="it failed at the second attempt")
+
+
+def test_a_second_label_of_a_request_is_refused_whatever_it_says(session: "psycopg.Connection[Any]") -> None:
+    with pytest.raises(errors.UniqueViolation):
+        again(session, "label", value=0.25, known_at=dt.datetime(2031, 1, 1, tzinfo=dt.UTC))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize(("table", "column"), [("request", "champion"), ("prediction", "value"), ("label", "value")])
+def test_a_value_that_is_no_number_is_refused(
+    session: "psycopg.Connection[Any]", table: str, column: str, value: str
+) -> None:
+    where = "error IS NULL" if table == "prediction" else "true"
+    with pytest.raises(errors.CheckViolation):
+        again(session, table, where, ordinal=ROWS, **{column: value})
+
+
+@pytest.mark.parametrize(("value", "error"), [(None, None), (0.5, "failed")])
+def test_a_prediction_is_a_value_or_an_error_and_never_both_or_neither(
+    session: "psycopg.Connection[Any]", value: float | None, error: str | None
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        again(session, "prediction", ordinal=ROWS, value=value, error=error)
+
+
+@pytest.mark.parametrize("probability", [0, -0.1, 1.1, "NaN"])
+def test_an_inclusion_probability_is_above_0_and_at_most_1(
+    session: "psycopg.Connection[Any]", probability: float | str
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        again(session, "request", ordinal=ROWS, inclusion_probability=probability)
+
+
+def test_a_label_without_a_value_is_refused(session: "psycopg.Connection[Any]") -> None:
+    with pytest.raises(errors.NotNullViolation):
+        again(session, "label", ordinal=ROWS, value=None)
+
+
+@pytest.mark.parametrize("found", [0, 1])
+def test_a_snapshot_with_fewer_requests_than_its_rows_is_refused_at_commit(
+    session: "psycopg.Connection[Any]", found: int
+) -> None:
+    snapshot = again(session, "snapshot", design="another", rows=2, labelled=0)
+    for ordinal in range(found):
+        again(session, "request", snapshot_id=snapshot, ordinal=ordinal)
+    with pytest.raises(errors.IntegrityConstraintViolation, match=f"has {found} requests, must have 2"):
+        session.commit()
+
+
+def test_a_snapshot_with_all_its_requests_is_accepted(session: "psycopg.Connection[Any]") -> None:
+    snapshot = again(session, "snapshot", design="another", rows=2, labelled=0)
+    for ordinal in range(2):
+        again(session, "request", snapshot_id=snapshot, ordinal=ordinal)
+    check_as_at_commit(session)
+
+
+def test_a_shard_with_fewer_predictions_than_its_rows_is_refused_at_commit(session: "psycopg.Connection[Any]") -> None:
+    again(session, "scoring", shard=1, first_ordinal=ROWS, rows=2, errors=0)
+    again(session, "prediction", ordinal=ROWS)
+    with pytest.raises(errors.IntegrityConstraintViolation, match="has 1 predictions, must have 2"):
+        session.commit()
+
+
+def test_a_shard_with_all_its_predictions_is_accepted(session: "psycopg.Connection[Any]") -> None:
+    again(session, "scoring", shard=1, first_ordinal=ROWS, rows=2, errors=0)
+    for ordinal in (ROWS, ROWS + 1):
+        again(session, "prediction", ordinal=ordinal)
+    check_as_at_commit(session)
+
+
+def test_predictions_beside_a_shard_do_not_make_it_whole(session: "psycopg.Connection[Any]") -> None:
+    again(session, "scoring", shard=1, first_ordinal=ROWS, rows=2, errors=0)
+    for ordinal in (ROWS + 2, ROWS + 3):
+        again(session, "prediction", ordinal=ordinal)
+    with pytest.raises(errors.IntegrityConstraintViolation, match="has 0 predictions, must have 2"):
+        check_as_at_commit(session)
+
+
+@pytest.mark.parametrize("changes", [{"rows": 0}, {"errors": ROWS + 1}, {"errors": -1}])
+def test_a_shard_has_rows_and_no_more_errors_than_rows(
+    session: "psycopg.Connection[Any]", changes: dict[str, int]
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        again(session, "scoring", shard=1, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"rows": ROWS + 1}, {"rows": -1}, {"labelled": ROWS + 1}, {"contradicted": -1}])
+def test_a_snapshot_has_no_more_rows_than_there_were_requests_and_no_more_labels_than_rows(
+    session: "psycopg.Connection[Any]", changes: dict[str, int]
+) -> None:
+    with pytest.raises(errors.CheckViolation):
+        again(session, "snapshot", design="another", **changes)
+
+
+def test_an_outcome_is_one_of_three(session: "psycopg.Connection[Any]") -> None:
+    with pytest.raises(errors.CheckViolation):
+        again(session, "verdict", revision=2, outcome="MAYBE")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE shadow.verdict SET outcome = 'PASS'",
+        "UPDATE shadow.verdict SET outcome = outcome WHERE false",
+        "DELETE FROM shadow.verdict",
+        "DELETE FROM shadow.verdict WHERE id = -1",
+        "TRUNCATE shadow.verdict",
+        "TRUNCATE shadow.verdict, shadow.evidence",
+    ],
+)
+def test_verdicts_are_history(session: "psycopg.Connection[Any]", statement: str) -> None:
+    with pytest.raises(errors.RaiseException, match=r"verdict is append-only: (UPDATE|DELETE|TRUNCATE) is refused"):
+        session.execute(statement)
+
+
+@pytest.mark.parametrize("table", ["snapshot", "model_version", "deployment"])
+def test_what_evidence_rests_on_cannot_be_taken_away(session: "psycopg.Connection[Any]", table: str) -> None:
+    with pytest.raises(errors.ForeignKeyViolation):
+        session.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("shadow", table)))
+
+
+def test_a_day_has_partitions_of_its_own_that_can_be_dropped(session: "psycopg.Connection[Any]") -> None:
+    later = dt.date(2031, 1, 1)
+    with pytest.raises(errors.CheckViolation, match="no partition of relation"), session.transaction():
+        again(session, "label", day=later)
+    for _ in range(2):
+        session.execute("SELECT shadow.ensure_partitions(%s)", [later])
+    again(session, "label", day=later)
+    again(session, "prediction", day=later)
+    again(session, "request", day=later)
+    for table in ("label", "prediction", "request"):
+        session.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("shadow", f"{table}_20310101")))
+        query = sql.SQL("SELECT count(*) FROM {} WHERE day = %s").format(sql.Identifier("shadow", table))
+        assert session.execute(query, [later]).fetchone() == (0,)

@@ -76,7 +76,12 @@ def environment(conn_id: str) -> Connection:
 
 
 def _from_uri(conn_id: str, name: str, value: str) -> Connection:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # its text may hold the password
+        raise CredentialsError(
+            f"connection {conn_id}: {name} is no URI; percent-encode what is not a letter or digit in the password"
+        ) from None
     try:
         port = parts.port
     except ValueError:
@@ -102,9 +107,12 @@ def _from_uri(conn_id: str, name: str, value: str) -> Connection:
 def _from_json(conn_id: str, name: str, value: str) -> Connection:
     try:
         fields = json.loads(value)
+    except ValueError:
+        raise CredentialsError(f"connection {conn_id}: {name} starts with a brace but is no valid JSON") from None
+    try:
         port = int(fields["port"]) if fields.get("port") not in (None, "") else None
     except (ValueError, TypeError):
-        raise CredentialsError(f"connection {conn_id}: {name} starts with a brace but is no valid JSON") from None
+        raise CredentialsError(f"connection {conn_id}: the port in {name} must be a number up to 65535") from None
     return Connection(
         conn_id=conn_id,
         host=fields.get("host"),

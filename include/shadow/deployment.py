@@ -1,6 +1,6 @@
 """A deployment: one champion, its challengers, where requests and labels come from, and the policy.
 
-One YAML file is one deployment. `load` reads it; everything wrong in it is said at once, each line naming the key,
+One YAML file is one deployment. `load` reads it; every wrong value in it is said at once, each line naming the key,
 what was got, what is allowed, and the file and line. Parsing touches neither network nor database, because Airflow
 does it every half minute.
 """
@@ -57,7 +57,7 @@ def _timezone(value: str) -> str:
 def _model(value: str) -> str:
     if not _MODEL.fullmatch(value):
         raise ValueError("must be champion, onnx:PATH or logged:TABLE.COLUMN")
-    if value.startswith("logged:") and value.count(".") not in (1, 2):
+    if value.startswith("logged:") and (value.count(".") not in (1, 2) or not all(value[7:].split("."))):
         raise ValueError("must name a table and a column, as in logged:flights.prediction_log.other_probability")
     return value
 
@@ -70,6 +70,7 @@ def _table(value: str) -> str:
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Table = Annotated[str, Field(min_length=1), AfterValidator(_table)]
+ConnId = Annotated[str, Field(min_length=1)]
 Column = Annotated[str, Field(min_length=1, max_length=63)]
 Day = Annotated[dt.date, Field(strict=False)]
 
@@ -77,7 +78,7 @@ Day = Annotated[dt.date, Field(strict=False)]
 class Requests(Part):
     """Where the champion's prediction log lies: one row per production request."""
 
-    conn_id: str
+    conn_id: ConnId
     table: Table
     id: Column
     time: Column
@@ -90,7 +91,7 @@ class Requests(Part):
 class Labels(Part):
     """Where the ground truth arrives: `time` is when a label became known, not what it is about."""
 
-    conn_id: str
+    conn_id: ConnId
     table: Table
     id: Column
     value: Column
@@ -101,7 +102,7 @@ class Labels(Part):
 class Store(Part):
     """Where this package keeps what it knows: the ledger's connection, and the folder of the snapshots."""
 
-    conn_id: str
+    conn_id: ConnId
     snapshots: Annotated[str, Field(min_length=1)]
 
 
@@ -217,7 +218,10 @@ class Deployment(Part):
 
 
 def load(path: Path) -> Deployment:
-    """Read one deployment file; raise DeploymentError that names every wrong key with its line."""
+    """Read one deployment file; raise DeploymentError that names every wrong value with its line.
+
+    What contradicts another key is named once every value by itself is right.
+    """
     return parse(YamlSource.read(path))
 
 
@@ -249,11 +253,26 @@ def _explain(source: YamlSource, problem: Any) -> str:
         near = suggestion(str(problem["input"]), expected.split(", "))
         text = f"{key} == {_shown(problem['input'])}, must be one of {expected}{near}"
     else:
-        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        message = _MESSAGES.get(kind) or problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         hint = ": write it in quotes" if kind == "string_type" and isinstance(problem["input"], int | float) else ""
         message = message if message.startswith("must ") else f"must be {message}"
         text = f"{key} == {_shown(problem['input'])}, {message}{hint}"
     return f"{text} ({source.where(location)})"
+
+
+_MESSAGES = {
+    "too_short": "must have at least one entry",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most 63 characters",
+    "model_type": "must be keys and values",
+    "dict_type": "must be keys and values",
+    "list_type": "must be a list",
+    "date_type": "must be a day as YYYY-MM-DD",
+    "date_parsing": "must be a day as YYYY-MM-DD",
+    "date_from_datetime_inexact": "must be a day as YYYY-MM-DD, without a time",
+    "date_from_datetime_parsing": "must be a day as YYYY-MM-DD",
+    "invalid_key": "must be a word: write it in quotes",
+}
 
 
 def _shown(value: object) -> str:
@@ -279,11 +298,18 @@ def _contradictions(deployment: Deployment) -> Iterator[tuple[Location, str]]:
     yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
     yield from _repeated("slices", deployment.slices)
     yield from _repeated("requests.features", deployment.requests.features)
-    for key, names in (("requests.features", deployment.requests.features), ("slices", deployment.slices)):
+    columns = {
+        "requests.features": deployment.requests.features,
+        "slices": deployment.slices,
+        "sample.strata": deployment.sample.strata,
+    }
+    for key, names in columns.items():
         for position, name in enumerate(names):
-            if name in RESERVED:
+            if name in RESERVED or (key == "slices" and name == "all"):
                 location: Location = (*key.split("."), position)
                 yield location, f"{key}[{position}] == {name!r}, must not be a name that snapshots use themselves"
+    if deployment.sample.rates and not deployment.sample.strata:
+        yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
     if deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     for position, rule in enumerate(deployment.policy.rules):

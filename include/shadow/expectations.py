@@ -7,6 +7,7 @@ is a JSON file as Great Expectations stores one: {"name": ..., "expectations": [
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_REQUESTS = 20
+_QUOTED = re.compile(r"""(?<=value )(["']).*?\1|\[[^]]*\]""")  # an exception may show the values that it failed on
 
 Expectation = Mapping[str, Any]
 
@@ -116,6 +118,10 @@ def validate(frame: "pd.DataFrame", expectations: Sequence[Expectation]) -> Vali
         built = gx.ExpectationSuite(name=suite, expectations=[dict(one) for one in expectations])
     except Exception as error:
         raise DeploymentError(f"expectations: Great Expectations refuses the suite: {error}") from error
+    known = {one.expectation_type for one in built.expectations}
+    unknown = sorted({str(one["type"]) for one in expectations} - known)
+    if unknown:  # Great Expectations leaves them out with a line in its log
+        raise DeploymentError(f"expectations: {', '.join(unknown)} is no expectation of Great Expectations")
     result_format = {
         "result_format": "SUMMARY",
         "partial_unexpected_count": MOST_REQUESTS,
@@ -137,17 +143,19 @@ def _failure(result: Mapping[str, Any]) -> Failure:
     broken = _exception(result["exception_info"])
     if broken:
         detail = f"could not be evaluated: {broken}"
-    elif "unexpected_count" in found:
+    elif "unexpected_count" in found and "element_count" in found:
         share = found["unexpected_count"] / max(found["element_count"], 1)
         detail = f"{found['unexpected_count']} of {found['element_count']} rows ({share:.2%}) do not meet it"
-    elif "observed_value" in found:
+    elif isinstance(found.get("observed_value"), int | float):
         detail = f"observed {found['observed_value']}"
     else:
         detail = "does not hold"
     bounds = {key: value for key, value in configuration["kwargs"].items() if key not in ("batch_id", "column")}
     limits = ", ".join(f"{key}={value}" for key, value in sorted(bounds.items()) if value is not None)
     index = found.get("partial_unexpected_index_list") or []
-    requests = sorted({str(row["request_id"]) for row in index if isinstance(row, dict) and row.get("request_id")})
+    requests = sorted(
+        {str(row["request_id"]) for row in index if isinstance(row, dict) and row.get("request_id") is not None}
+    )
     return Failure(
         expectation=f"{configuration['type']}({limits})",
         column=configuration["kwargs"].get("column"),
@@ -161,7 +169,8 @@ def _exception(information: Mapping[str, Any]) -> str:
     entries = [information] if "raised_exception" in information else list(information.values())
     for entry in entries:
         if entry.get("raised_exception"):
-            return str(entry["exception_message"]).strip().splitlines()[0][:300]
+            message = str(entry["exception_message"]).strip().splitlines()[0]
+            return _QUOTED.sub("...", message)[:300]
     return ""
 
 

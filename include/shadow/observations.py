@@ -67,6 +67,18 @@ def holds(rule: Rule, gains: NDArray[np.float64], series: Series) -> NDArray[np.
 
     at_most and at_least include their bound, the others do not; what differs by rounding only is at the bound.
     """
-    size = np.maximum.reduce([np.abs(series.champion), np.abs(series.challenger), np.full(len(gains), abs(rule.bound))])
-    rounding = ROUNDING * size
+    rounding = ROUNDING * np.maximum(_size(series), abs(rule.bound))
     return np.asarray(gains >= -rounding if rule.is_ in BOUNDING else gains > rounding)
+
+
+def only_rounding(question: Question, series: Series) -> NDArray[np.bool_]:
+    """Say of each time whether the gains so far differ by no more than rounding, so that nothing follows from them."""
+    spread = np.maximum.accumulate(question.gains) - np.minimum.accumulate(question.gains)
+    return np.asarray(spread <= ROUNDING * np.maximum.accumulate(_size(series)))
+
+
+def _size(series: Series) -> NDArray[np.float64]:
+    """How large the numbers are that gains were computed from, and so how large their rounding can be."""
+    return np.asarray(
+        np.maximum.reduce([np.abs(series.champion), np.abs(series.challenger), np.abs(series.difference)]), np.float64
+    )

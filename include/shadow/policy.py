@@ -21,7 +21,7 @@ from include.shadow.confidence import (
     weighted_confidence_sequence,
 )
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
-from include.shadow.observations import Question, UnanswerableError, ask, holds
+from include.shadow.observations import Question, UnanswerableError, ask, holds, only_rounding
 from include.shadow.rules import Policy, Rule
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -108,10 +108,15 @@ def judge(policy: Policy, evidence: Evidence, *, promotable: int, blocked: Seque
 
 
 def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
-    """Return the slices that a rule is judged in: all requests, and each value of its columns that there is."""
-    columns = [name for name in rule.slices if name != ALL]
-    found = [name for metric, name in evidence if metric == rule.metric and name.split("=", 1)[0] in columns]
-    return [ALL, *sorted(name for name in found if name != ALL)]
+    """Return the slices that a rule is judged in: all requests, and each value of its columns.
+
+    A column without a value is named itself: it has no evidence, so the rule does not pass.
+    """
+    names = [ALL]
+    for column in sorted(set(rule.slices) - {ALL}):
+        values = [name for metric, name in evidence if metric == rule.metric and name.split("=", 1)[0] == column]
+        names += sorted(values) or [column]
+    return names
 
 
 def find(rule: Rule, name: str, series: Series | None, terms: Terms) -> Finding:
@@ -162,7 +167,8 @@ def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Find
     question = ask(rule, series)
     passing = _sequence(rule, series, question, terms, "lower")
     failing = _sequence(rule, series, question, terms, "upper")
-    passes, fails = holds(rule, passing.lower, series), failing.upper < 0
+    blind = only_rounding(question, series)
+    passes, fails = holds(rule, passing.lower, series) & ~blind, (failing.upper < 0) & ~blind
     if rule.is_ == "not_harmful":
         passes = ~fails
     outcome: Outcome = "FAIL" if fails[-1] else "PASS" if passes[-1] else "INCONCLUSIVE"
@@ -249,9 +255,11 @@ def _more_observations(question: Question, terms: Terms) -> int | None:
     gains, first = question.gains, terms.policy.observations_before_bound
     if len(gains) < 2:
         return max(first - len(gains), 1)
-    effect = float(gains.mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        effect, spread = float(gains.mean()), float(gains.std(ddof=1))
+    if not (math.isfinite(effect) and math.isfinite(spread)):
+        return None
     alpha = terms.alpha_pass if effect > 0 else terms.alpha_fail
-    spread = float(gains.std(ddof=1))
     needed = observations_needed(effect, spread, alpha=alpha, expected=terms.expected, burn_in=first)
     return None if needed is None else max(needed - len(gains), 1)
 

@@ -25,7 +25,7 @@ FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
 class Part(BaseModel):
     """A part of a deployment file: unknown keys and values of another type are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Last(Part):

@@ -47,7 +47,7 @@ def allocate(sample: Sample, population: Mapping[str, int]) -> list[Draw]:
     share in proportion. Raises SourceError where there are more strata than `max_rows`.
     """
     wanted = {
-        name: min(count, max(math.ceil(sample.rates.get(name, sample.rate) * count), sample.minimum_per_stratum))
+        name: min(count, max(_share(sample.rates.get(name, sample.rate), count), sample.minimum_per_stratum))
         for name, count in sorted(population.items())
         if count
     }
@@ -60,6 +60,10 @@ def allocate(sample: Sample, population: Mapping[str, int]) -> list[Draw]:
     if total > sample.max_rows:
         wanted = _capped(wanted, sample.max_rows)
     return [Draw(name, population[name], size) for name, size in wanted.items()]
+
+
+def _share(rate: float, count: int) -> int:
+    return math.ceil(round(rate * count, 9))  # 0.07 * 100 is a little more than 7
 
 
 def _capped(wanted: Mapping[str, int], most: int) -> dict[str, int]:

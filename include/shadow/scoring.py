@@ -85,12 +85,12 @@ def _call(predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], 
     began = time.perf_counter()
     try:
         answers = predictor.predict(part)
+        values = np.asarray(answers.values)
     except (ModelError, TransientError):
         raise
     except Exception as error:  # noqa: BLE001 (a model may raise anything; its rows are then errors)
         return _short(f"{type(error).__name__}: {error}")
     spent = (time.perf_counter() - began) * 1000 / len(rows)
-    values = np.asarray(answers.values)
     if values.shape != (len(rows),):
         return f"the model returned answers of shape {values.shape} to {len(rows)} requests"
     if values.dtype.kind not in "fiu":
@@ -119,4 +119,5 @@ def _refuse_non_finite(batch: pa.RecordBatch, features: Sequence[str], scored: S
 
 
 def _short(text: str) -> str:
-    return " ".join(text.replace("\x00", " ").split())[:LONGEST_ERROR]
+    printable = text.replace("\x00", " ").encode("utf-8", "replace").decode("utf-8")
+    return " ".join(printable.split())[:LONGEST_ERROR]

@@ -155,6 +155,8 @@ def _weighted(batches: pa.RecordBatchReader, draws: list[Draw], versions: set[st
     strata = pa.array([draw.stratum for draw in draws])
     probabilities = pa.array([draw.probability for draw in draws], pa.float64())
     for batch in batches:
+        if not batch.num_rows:
+            continue
         versions.update(pc.unique(batch["champion_version"]).to_pylist())
         probability = probabilities.take(pc.index_in(batch["stratum"], strata))
         yield batch.add_column(3, "inclusion_probability", probability)

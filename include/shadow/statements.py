@@ -22,7 +22,8 @@ def _text(path: Path) -> str:
 
 def parameterised(path: Path, pieces: Mapping[str, sql.Composable] | None = None) -> sql.Composed:
     """Return the statement with a parameter for each value, to execute with a mapping of values."""
-    return sql.Composed(_parts(_text(path).replace("%", "%%"), pieces or {}, None))
+    doubled = {name: sql.SQL(piece.as_string().replace("%", "%%")) for name, piece in (pieces or {}).items()}
+    return sql.Composed(_parts(_text(path).replace("%", "%%"), doubled, None))
 
 
 def quoted(path: Path, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any]) -> sql.Composed:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from include.shadow.errors import DeploymentError, SnapshotError
@@ -30,20 +30,21 @@ class FolderStore:
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """Open a new file; it gets its name, atomically, when the block ends well, and leaves nothing otherwise."""
         path = self.folder / name
-        try:
+        with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-                temporary = Path(file.name)
-                try:
-                    yield file  # type: ignore[misc]
-                    file.flush()
-                    os.fsync(file.fileno())
-                    temporary.replace(path)
-                except BaseException:
-                    temporary.unlink(missing_ok=True)
-                    raise
-        except OSError as error:
-            raise SnapshotError(f"{path} cannot be written: {error.strerror or error}; see store.snapshots") from error
+            file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
+        temporary = Path(file.name)
+        try:
+            yield _Writing(file, path)  # type: ignore[misc]
+            with _translated(path):
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                temporary.replace(path)
+        except BaseException:
+            file.close()
+            temporary.unlink(missing_ok=True)
+            raise
 
     def path(self, name: str) -> Path:
         """Return a local path to read a file from; raise SnapshotError where it is missing."""
@@ -51,6 +52,29 @@ class FolderStore:
         if not path.is_file():
             raise SnapshotError(f"{path} is missing: it was registered, so it was there; restore it from a backup")
         return path
+
+
+class _Writing:
+    """A file being written, whose own errors are the store's; what fails around it is not."""
+
+    def __init__(self, file: "tempfile._TemporaryFileWrapper[bytes]", path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def write(self, data: bytes) -> int:
+        with _translated(self._path):
+            return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SnapshotError(f"{path} cannot be written: {error.strerror or error}; see store.snapshots") from error
 
 
 def open_store(uri: str) -> FolderStore:

@@ -29,9 +29,8 @@ def window_of(deployment: Deployment, day: dt.date) -> Window:
 
 def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
     """Return the day whose window holds the moment `start`."""
-    local = start.astimezone(deployment.zone)
-    hour, minute = deployment.tick
-    return local.date() if (local.hour, local.minute) >= (hour, minute) else local.date() - dt.timedelta(days=1)
+    day = start.astimezone(deployment.zone).date()
+    return day if start >= _tick(deployment, day) else day - dt.timedelta(days=1)
 
 
 def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
@@ -42,5 +41,8 @@ def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
 
 def _tick(deployment: Deployment, day: dt.date) -> dt.datetime:
     hour, minute = deployment.tick
-    local = dt.datetime.combine(day, dt.time(hour, minute), tzinfo=deployment.zone)
-    return local.astimezone(dt.UTC)
+    first, second = (
+        dt.datetime.combine(day, dt.time(hour, minute, fold=fold), tzinfo=deployment.zone).astimezone(dt.UTC)
+        for fold in (0, 1)
+    )
+    return max(first, second) if first < second else first  # of two equal local times Airflow takes the second

@@ -33,18 +33,19 @@ class YamlSource:
     @classmethod
     def from_text(cls, text: str, name: str) -> "YamlSource":
         """Read text; `name` stands for the file in messages."""
-        loader = yaml.SafeLoader(text)
         lines: dict[Location, int] = {}
         try:
+            loader = yaml.SafeLoader(text)
             node = loader.get_single_node()
             content = _build(loader, node, (), lines, name) if node else None
+            loader.dispose()
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise DeploymentError(f"{name}:{line} is no valid YAML: {error.problem}") from None
-        except (yaml.YAMLError, ValueError) as error:
+        except yaml.YAMLError as error:
             raise DeploymentError(f"{name} is no valid YAML: {error}") from None
-        finally:
-            loader.dispose()
+        except RecursionError:
+            raise DeploymentError(f"{name} is nested without end, must be keys, values and lists") from None
         if not isinstance(content, dict):
             raise DeploymentError(f"{name} must hold keys and values, starting with name: ...")
         return cls(name, content, lines)
@@ -74,13 +75,23 @@ def _build(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[L
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, (*at, index), lines, name) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _scalar(loader, node, name)
     content: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node)
         line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise DeploymentError(f"{name}:{line} a key must be a word: write braces of your own in quotes")
+        key = _scalar(loader, key_node, name)
         if key in content:
             raise DeploymentError(f"{name}:{line} key {key!r} must be there once")
         lines[(*at, key)] = line
         content[key] = _build(loader, value_node, (*at, key), lines, name)
     return content
+
+
+def _scalar(loader: yaml.SafeLoader, node: yaml.Node, name: str) -> Any:
+    try:
+        return loader.construct_object(node)
+    except ValueError as error:  # such as a day that no month has
+        line = node.start_mark.line + 1
+        raise DeploymentError(f"{name}:{line} {node.value!r} is no valid value: {error}") from None

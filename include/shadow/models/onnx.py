@@ -65,6 +65,13 @@ class OnnxPredictor:
 
     def _require_features(self) -> None:
         missing = [name for name in self._inputs if name not in self._features]
+        if len(self._inputs) == 1 and missing and len(self._inputs[missing[0]][1]) == 2:
+            width = self._inputs[missing[0]][1][1]
+            if width not in (1, None):
+                raise ModelError(
+                    f"{self._path}: input {missing[0]} takes {width} columns, must take {len(self._features)}, "
+                    f"one for each of requests.features: {', '.join(self._features)}"
+                )
         if missing:
             raise ModelError(
                 f"{self._path} wants inputs that are no features: {', '.join(missing)}; "
@@ -81,6 +88,8 @@ class OnnxPredictor:
         is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if is_text != (kind == "tensor(string)") or pa.types.is_temporal(column.type):
             raise ModelError(f"{self._path}: feature {name} is {column.type}, the model's input is {kind}")
+        if dtype.kind in "ib" and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+            column = self._whole(column, name, kind, errors)
         if column.null_count and dtype.kind != "f":
             for row in np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False)):
                 errors.setdefault(int(row), f"feature {name} is null, the model's input is {kind}")
@@ -91,6 +100,19 @@ class OnnxPredictor:
         shape = (-1,) if len(self._inputs.get(name, ("", (1, 1)))[1]) == 1 else (-1, 1)
         converted: NDArray[Any] = values.astype(dtype).reshape(shape)
         return converted
+
+    def _whole(self, column: pa.Array, name: str, kind: str, errors: dict[int, str]) -> pa.Array:
+        """Make errors of the rows whose number an integer or boolean input cannot hold, and null of the number."""
+        values = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False).astype(np.float64)
+        dtype = _NUMPY[kind]
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        with np.errstate(invalid="ignore"):
+            fits = (values == np.floor(values)) & (values >= low) & (values <= high)
+        for row in np.flatnonzero(~fits):
+            errors.setdefault(
+                int(row), f"feature {name} is not a whole number that the model's input, {kind}, can hold"
+            )
+        return pc.if_else(pa.array(fits), column, None)
 
     def _answer(self, outputs: Sequence[Any]) -> NDArray[np.float64]:
         arrays = [np.asarray(one) for one in outputs]

@@ -9,7 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -76,7 +76,11 @@ Day = Annotated[dt.date, Field(strict=False)]
 
 
 class Requests(Part):
-    """Where the champion's prediction log lies: one row per production request."""
+    """Where the champion's prediction log lies: one row per production request.
+
+    An id that is there twice in a day stops the day, unless `duplicates` is "first": then the earliest row counts, the
+    answer as it was first given.
+    """
 
     conn_id: ConnId
     table: Table
@@ -86,6 +90,7 @@ class Requests(Part):
     prediction: Column
     version: Column | None = None
     latency: Column | None = None
+    duplicates: Literal["refuse", "first"] = "refuse"
 
 
 class Labels(Part):

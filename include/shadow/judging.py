@@ -8,7 +8,7 @@ from typing import Any
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.evidence import ALL, Evidence, Series, gather
 from include.shadow.explanation import explain
-from include.shadow.ledger import calibrations, parities, snapshots, validations
+from include.shadow.ledger import calibrations, labels, parities, snapshots, validations
 from include.shadow.ledger import evidence as ledger_evidence
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.labels import maturity_of
@@ -82,19 +82,24 @@ def evidence_on(
     rows = ledger_evidence.read(
         session, key, comparable, metrics=QUIET | {rule.metric for rule in deployment.policy.rules}
     )
-    return gather(rows, ripe_days(deployment, comparable, day))
+    return gather(rows, ripe_days(session, deployment, comparable, day))
 
 
-def ripe_days(deployment: Deployment, taken: Sequence[Snapshot], day: dt.date) -> dict[dt.date, bool]:
+def ripe_days(
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+) -> dict[dt.date, bool]:
     """Say of each day whether its labels count on `day`: enough of them are there, or none is expected any more.
 
-    Labels tend to arrive in an order that depends on what they say, so a day that is half labelled misleads.
+    Labels tend to arrive in an order that depends on what they say, so a day that is half labelled misleads. A label
+    that became known after `day` does not make one ripe that was not: judging a past day again changes nothing.
     """
     now, maturity = window_of(deployment, day).end, maturity_of(deployment)
+    later = [one for one in taken if one.window_end + maturity > now and one.labels_until and one.labels_until > now]
+    known = labels.known_by(session, later, now)
     ripe: dict[dt.date, bool] = {}
     for one in taken:
         mature = one.window_end + maturity
-        covered = one.rows > 0 and one.labelled >= deployment.policy.minimum_coverage * one.rows
+        covered = one.rows > 0 and known.get(one.id, one.labelled) >= deployment.policy.minimum_coverage * one.rows
         collected = one.labels_until is not None and one.labels_until >= mature
         ripe[one.day] = covered or (collected and mature <= now)
     return ripe

@@ -176,7 +176,7 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
     taken = snapshots.snapshots(session, deployment, None, None)
     if not taken:
         return []
-    ripe = ripe_days(deployment, taken, taken[-1].day)
+    ripe = ripe_days(session, deployment, taken, taken[-1].day)
     whole = [one for one in taken if ripe[one.day] and one.rows]
     final = sum(one.labelled for one in whole) / sum(one.rows for one in whole) if whole else None
     return [

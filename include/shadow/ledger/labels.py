@@ -37,6 +37,19 @@ def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[dict[int, st
         yield {int(ordinal): str(request) for ordinal, request in rows}
 
 
+def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> dict[int, int]:
+    """Return how many labels of these snapshots, by their keys, were known at a moment in the past."""
+    if not snapshots:
+        return {}
+    rows = session.execute(
+        "SELECT snapshot_id, count(*) FROM shadow.label WHERE day = ANY(%s) AND snapshot_id = ANY(%s) "
+        "AND conflict IS NULL AND known_at <= %s GROUP BY snapshot_id",
+        [[one.day for one in snapshots], [one.id for one in snapshots], moment],
+    )
+    counted = {int(key): int(count) for key, count in rows}
+    return {one.id: counted.get(one.id, 0) for one in snapshots}
+
+
 def lock(session: Session[Any], snapshot: Snapshot) -> dt.datetime | None:
     """Let one collector at a time work on a snapshot; return up to when its labels have been collected."""
     row = session.execute("SELECT labels_until FROM shadow.snapshot WHERE id = %s FOR UPDATE", [snapshot.id]).fetchone()

@@ -33,7 +33,9 @@ def record(session: Session[Any], snapshot: Snapshot, challenger: int | None, va
         "INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures) "
         "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (snapshot_id, challenger_id) DO UPDATE SET "
         "success = excluded.success, suite = excluded.suite, evaluated = excluded.evaluated, "
-        "failures = excluded.failures, validated_at = excluded.validated_at",
+        "failures = excluded.failures, validated_at = excluded.validated_at "
+        "WHERE (validation.success, validation.suite, validation.evaluated, validation.failures) "
+        "IS DISTINCT FROM (excluded.success, excluded.suite, excluded.evaluated, excluded.failures)",
         [
             snapshot.id,
             challenger,

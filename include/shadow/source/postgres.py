@@ -30,6 +30,7 @@ SETTINGS = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "300s",
 }
+_WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
 UNVERSIONED = "unversioned"
 _HERE = Path(__file__).parent
 
@@ -54,6 +55,8 @@ class PostgresSource:
         from adbc_driver_postgresql import dbapi
 
         pieces = self._pieces()
+        if self.deployment.requests.duplicates == "first":
+            pieces |= {"table": _first_of_each(pieces, window)}
         try:
             with (
                 closing(dbapi.connect(make_conninfo(**connection_keywords(self._requests, **SETTINGS)))) as session,
@@ -63,7 +66,9 @@ class PostgresSource:
                 yield Reading(cursor, pieces, window, self.deployment.salt)
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._requests} is lost or not there: {_first_line(error)}") from error
-        except adbc_driver_manager.Error as error:
+        except (adbc_driver_manager.Error, OSError) as error:  # a stream that breaks off raises OSError
+            if any(words in str(error) for words in _WORTH_ANOTHER_TRY):
+                raise TransientError(f"connection {self._requests}: {_first_line(error)}") from error
             raise SourceError(f"connection {self._requests}: {_first_line(error)}") from error
 
     def labels(
@@ -89,7 +94,7 @@ class PostgresSource:
             key = self.deployment.requests.id
             statement = sql.SQL(
                 "SELECT l.{id}::text, {value} FROM unnest(%(ids)s::text[]) AS wanted (id) "
-                "JOIN {table} AS l ON l.{id} = CAST(wanted.id AS {type}) {window} ORDER BY l.{id}"
+                "JOIN {table} AS l ON l.{id} = CAST(wanted.id AS {type}) {window} ORDER BY l.{id} {latest_first}"
             ).format(
                 id=sql.Identifier(key),
                 value=table.number(column_name, "model"),
@@ -98,6 +103,9 @@ class PostgresSource:
                 window=sql.SQL("WHERE {time} >= %(start)s AND {time} < %(end)s").format(
                     time=sql.Identifier(self.deployment.requests.time)
                 )
+                if same_log
+                else sql.SQL(""),
+                latest_first=sql.SQL(", l.{} DESC").format(sql.Identifier(self.deployment.requests.time))
                 if same_log
                 else sql.SQL(""),
             )
@@ -166,6 +174,18 @@ class Reading:
         }
         self._cursor.execute(quoted(_HERE / "sample.sql", self._pieces, values).as_string())
         return self._cursor.fetch_record_batch()
+
+
+def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.Composed:
+    """Return the window's log with the earliest row of each request id alone."""
+    return sql.SQL(
+        "(SELECT DISTINCT ON ({id}) * FROM {table} WHERE {time} >= {start} AND {time} < {end} "
+        "ORDER BY {id}, {time}) AS log"
+    ).format(
+        **{key: pieces[key] for key in ("id", "table", "time")},
+        start=sql.Literal(window.start),
+        end=sql.Literal(window.end),
+    )
 
 
 def column_names(deployment: Deployment) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from include.shadow.deployment import Deployment, load, parse
 from include.shadow.deployments import VARIABLE, find, folder, paths
@@ -32,6 +34,8 @@ NAME = "must be lower-case letters, digits and underscores, starting with a lett
 ZONE = "must be an IANA time zone such as UTC or Europe/Berlin"
 TWICE = "must be there once"
 MODEL = "must be champion, onnx:PATH or logged:TABLE.COLUMN"
+FULL, TEXT, SHORT = "must have at least one entry", "must not be empty", "must have at most 63 characters"
+KEYS, DAY = "must be keys and values", "must be a day as YYYY-MM-DD"
 BINARY = ", ".join(metrics_of("binary"))
 
 
@@ -95,8 +99,8 @@ def test_a_deployment_cannot_be_changed() -> None:
             "timezone: Europe/Berln",
             f"timezone == 'Europe/Berln', {ZONE}, did you mean Europe/Berlin?",
         ),
-        ("task: binary", "task: binray", "task == 'binray', must be one of binary, regression, did you mean binary?"),
-        ("task: binary", "task: text", "task == 'text', must be one of binary, regression"),
+        ("task: binary", "task: binray", "task == 'binray', must be one of binary, regression, multiclass, did you mean binary?"),
+        ("task: binary", "task: text", "task == 'text', must be one of binary, regression, multiclass"),
         ("table: flights.outcome", "table: a.b.c", "labels.table == 'a.b.c', must be TABLE or SCHEMA.TABLE"),
         ("table: flights.outcome", "table: flights.", "labels.table == 'flights.', must be TABLE or SCHEMA.TABLE"),
         ("maturity_days: 3", "maturity_days: -1", "labels.maturity_days == -1, must be greater than or equal to 0"),
@@ -117,6 +121,14 @@ def test_a_deployment_cannot_be_changed() -> None:
             'model: "logged:column"',
             (
                 "challengers[2].model == 'logged:column', must name a table and a column, "
+                "as in logged:flights.prediction_log.other_probability"
+            ),
+        ),
+        (
+            "model: champion",
+            'model: "logged:a..b"',
+            (
+                "challengers[2].model == 'logged:a..b', must name a table and a column, "
                 "as in logged:flights.prediction_log.other_probability"
             ),
         ),
@@ -171,6 +183,7 @@ def test_a_version_that_yaml_reads_as_no_text_asks_for_quotes(version: str) -> N
         ("role: monitor", "rol: monitor", "policy.rules[3].rol is unknown, did you mean role?"),
         ("{name: control,", "{name: control, verson: x,", "challengers[2].verson is unknown, did you mean version?"),
         ("unit: day", "units: day", "policy.units is unknown, did you mean unit?"),
+        ("is: superior", "is: superior, is_: superior", "policy.rules[0].is_ is unknown, did you mean is?"),
     ],
 )
 def test_an_unknown_key_is_refused_with_a_suggestion(old: str, new: str, problem: str) -> None:
@@ -193,28 +206,50 @@ def test_a_missing_key_is_named_with_the_line_around_it(old: str, new: str, prob
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "key", "on"),
+    ("old", "new", "got", "allowed", "on"),
     [
-        ("features: [dep_hour, distance]", "features: []", "requests.features == []", 7),
-        (CHALLENGERS, "challengers: []\n", "challengers == []", line_of("challengers:")),
-        (RULES, "  rules: []\n", "policy.rules == []", line_of("  rules:")),
+        ("features: [dep_hour, distance]", "features: []", "requests.features == []", FULL, 7),
+        (CHALLENGERS, "challengers: []\n", "challengers == []", FULL, line_of("challengers:")),
+        (RULES, "  rules: []\n", "policy.rules == []", FULL, line_of("  rules:")),
+        ("id: request_id, time: predicted_at", "id: '', time: predicted_at", "requests.id == ''", TEXT, 6),
+        ("conn_id: shadow_db", "conn_id: ''", "store.conn_id == ''", TEXT, line_of(STORE)),
         (
             'name: gradient_boosting, version: "1"',
             'name: x, version: ""',
             "challengers[0].version == ''",
+            TEXT,
             line_of("name: gradient_b"),
         ),
-        ("time: known_at", f"time: {'x' * 64}", "labels.time == 'xxx", line_of("labels:")),
-        (STORE, "store: none\n", "store == 'none'", line_of(STORE)),
-        (STORE, "store:\n\n  - none\n", "store == ['none']", line_of(STORE)),
-        ("start: 2013-03-01", "start: soon", "start == 'soon'", 4),
-        ("start: 2013-03-01", "start: 2013-03-01 05:00:00", "start == ", 4),
+        ("time: known_at", f"time: {'x' * 64}", f"labels.time == '{'x' * 64}'", SHORT, line_of("labels:")),
+        (STORE, "store: none\n", "store == 'none'", KEYS, line_of(STORE)),
+        (STORE, "store:\n\n  - none\n", "store == ['none']", KEYS, line_of(STORE)),
+        ("rate: 0.5", "rate: 0.5, rates: [1]", "sample.rates == [1]", KEYS, line_of("sample:")),
+        ("slices:   [origin, carrier]", "slices: origin", "slices == 'origin'", "must be a list", line_of("slices:")),
+        ("start: 2013-03-01", "start: soon", "start == 'soon'", DAY, 4),
+        ("start: 2013-03-01", "start: 2013-03-01T", "start == '2013-03-01T'", DAY, 4),
+        (
+            "start: 2013-03-01",
+            "start: 2013-03-01 05:00:00",
+            "start == datetime.datetime(2013, 3, 1, 5, 0)",
+            f"{DAY}, without a time",
+            4,
+        ),
     ],
 )
-def test_what_is_empty_too_long_or_of_another_kind_is_refused(old: str, new: str, key: str, on: int) -> None:
-    (line,) = problems_of(changed((old, new)))
-    assert line.startswith(f"deployment flight_delay: {key}")
-    assert line.endswith(f" ({FILE}:{on})")
+def test_what_is_empty_too_long_or_of_another_kind_is_refused(
+    old: str, new: str, got: str, allowed: str, on: int
+) -> None:
+    assert problems_of(changed((old, new))) == [f"deployment flight_delay: {got}, {allowed} ({FILE}:{on})"]
+
+
+def test_a_key_that_is_no_word_is_refused_with_its_line() -> None:
+    (line,) = problems_of(changed(("slices:   [", "7: x\nslices:   [")))
+    assert line.endswith(f"must be a word: write it in quotes ({FILE}:{line_of('slices:')})")
+
+
+def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
+    (line,) = problems_of(changed(("start: 2013-03-01", "start: 2013-13-01")))
+    assert line == f"{FILE}:4 '2013-13-01' is no valid value: month must be in 1..12"
 
 
 @pytest.mark.parametrize(
@@ -254,6 +289,21 @@ def test_what_is_empty_too_long_or_of_another_kind_is_refused(old: str, new: str
             "slices:   [origin, carrier]",
             "slices: [origin, stratum]",
             "slices[1] == 'stratum', must not be a name that snapshots use themselves",
+        ),
+        (
+            "slices:   [origin, carrier]",
+            "slices: [origin, carrier, all]",
+            "slices[2] == 'all', must not be a name that snapshots use themselves",
+        ),
+        (
+            "strata: [origin]",
+            "strata: [champion]",
+            "sample.strata[0] == 'champion', must not be a name that snapshots use themselves",
+        ),
+        (
+            "strata: [origin]",
+            "rates: {JFK: 1.0}",
+            "sample.rates needs sample.strata: it names a rate for each of their values",
         ),
         (
             "start: 2013-03-01",
@@ -355,6 +405,29 @@ def test_a_file_without_keys_is_refused(text: str) -> None:
 def test_what_is_no_yaml_is_refused_with_its_line(text: str, line: int) -> None:
     (problem,) = problems_of(text)
     assert problem.startswith(f"{FILE}:{line} is no valid YAML: ")
+
+
+@pytest.mark.parametrize("text", ["? [a]\n: 2\n", "? {a: 1}\n: 2\n", "name: {{ x }}\n"])
+def test_a_key_with_brackets_is_refused_with_its_line(text: str) -> None:
+    assert problems_of(text) == [f"{FILE}:1 a key must be a word: write braces of your own in quotes"]
+
+
+@pytest.mark.parametrize("text", ["name: &a [*a]\n", "name: &a {b: *a}\n", f"name: {'[' * 3000}{']' * 3000}\n"])
+def test_what_is_nested_without_end_is_refused(text: str) -> None:
+    assert problems_of(text) == [f"{FILE} is nested without end, must be keys, values and lists"]
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x07", "\x1b", "\ufffe"])
+def test_a_character_that_is_no_text_is_refused(character: str) -> None:
+    problem, _ = problems_of(f"name: a{character}b\n")
+    assert problem.startswith(f"{FILE} is no valid YAML: ")
+
+
+@given(text=st.text("ab1:-?,.&*!|>'\"%@`#~ \n\t[]{}\x00\x85\ufeff", max_size=40))
+@settings(deadline=None, max_examples=300)
+def test_any_text_is_answered_with_a_deployment_error(text: str) -> None:
+    with pytest.raises(DeploymentError):
+        parse(YamlSource.from_text(text, FILE))
 
 
 @pytest.mark.parametrize("content", [None, b"name: \xff\xfe\n"])

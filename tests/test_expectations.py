@@ -192,6 +192,30 @@ def test_a_failure_lists_some_requests_and_no_values() -> None:
     assert "98765" not in validation.failures_json() + str(failure) + repr(validation)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value_set"),
+    [
+        ("expect_column_distinct_values_to_be_in_set", ["allowed"]),
+        ("expect_column_distinct_values_to_equal_set", ["allowed"]),
+        ("expect_column_distinct_values_to_contain_set", ["allowed"]),
+        ("expect_column_most_common_value_to_be_in_set", ["allowed"]),
+    ],
+)
+def test_a_failure_on_a_set_of_values_shows_none_of_them(kind: str, value_set: list[str]) -> None:
+    names = ["ann", "bob", "cyd", "dan", "eve"]
+    validation = validate(inputs(name=names), one(kind, column="name", value_set=value_set))
+    failure = only_failure(validation)
+    assert not failure.detail.startswith("could not be evaluated")
+    assert not any(name in validation.failures_json() + str(failure) for name in names)
+
+
+def test_requests_whose_ids_are_numbers_are_listed_zero_among_them() -> None:
+    validation = validate(
+        inputs(request_id=[0, 0, 1, 2, 3]), one("expect_column_values_to_be_unique", column="request_id")
+    )
+    assert only_failure(validation).requests == ["0"]
+
+
 def test_a_failure_is_stored_as_json_with_all_that_it_says() -> None:
     validation = validate(inputs(request_id=["a", "b", "b", "d", "e"]), input_expectations(plain(), 5))
     assert json.loads(validation.failures_json()) == [
@@ -225,6 +249,12 @@ def test_a_frame_is_judged_by_itself_whatever_was_judged_before() -> None:
 def test_an_expectation_that_great_expectations_cannot_build_is_refused(expectation: list[dict[str, Any]]) -> None:
     with pytest.raises(DeploymentError, match="expectations: "):
         validate(inputs(), expectation)
+
+
+@pytest.mark.parametrize("beside", [[], one("expect_column_values_to_not_be_null", column="dep_hour")])
+def test_an_expectation_that_does_not_exist_is_refused(beside: list[dict[str, Any]]) -> None:
+    with pytest.raises(DeploymentError, match="expect_the_moon is no expectation of Great Expectations"):
+        validate(inputs(), [*beside, *one("expect_the_moon")])
 
 
 def test_no_suite_adds_nothing() -> None:

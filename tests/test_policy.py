@@ -177,6 +177,24 @@ def test_days_that_differ_by_rounding_alone_decide_nothing(rule: dict[str, Any])
 
 
 @pytest.mark.parametrize("rule", SEQUENTIAL)
+@pytest.mark.parametrize("toward", [1, -1])
+def test_days_that_differ_from_the_bound_by_rounding_alone_decide_nothing(rule: dict[str, Any], toward: int) -> None:
+    steps = np.resize([0, 1, 2], DAYS) * np.spacing(0.5) * toward
+    one = replace(series(policy(rule).rules[0].bound + steps), champion=np.full(DAYS, 0.5))
+    (finding,) = judge(policy(rule), evidence(one), promotable=1).findings
+    assert finding.outcome == "INCONCLUSIVE"
+    assert "do not differ from each other" in finding.reason
+
+
+@pytest.mark.parametrize("rule", SEQUENTIAL)
+@pytest.mark.parametrize("scale", [1e160, 1e300, 1e-160])
+def test_numbers_of_any_size_are_judged(rule: dict[str, Any], scale: float) -> None:
+    finding = finding_on(scale * NOISE, rule)
+    assert finding.outcome in ORDER
+    json.dumps(asdict(finding), allow_nan=False, default=str)
+
+
+@pytest.mark.parametrize("rule", SEQUENTIAL)
 @pytest.mark.parametrize("mean", [5.0, -5.0])
 @pytest.mark.parametrize("burn_in", [2, BURN_IN, DAYS])
 def test_no_verdict_is_given_before_the_burn_in(rule: dict[str, Any], mean: float, burn_in: int) -> None:
@@ -294,6 +312,16 @@ def test_a_rule_is_judged_on_all_requests_and_on_each_value_of_its_columns() -> 
     found = evidence(*(series(around(0.3), name=name) for name in names), series(around(0.3), "log_loss", "origin=EWR"))
     verdict = judge(policy(SUPERIOR | {"slices": ["origin", "all"]}), found, promotable=1)
     assert [finding.slice for finding in verdict.findings] == ["all", "origin=JFK", "origin=LGA"]
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_a_column_that_no_evidence_was_cut_by_never_passes(rule: dict[str, Any]) -> None:
+    values = around({"at_least": 0.9, "at_most": 0.005}.get(rule["is"], 0.3))
+    found = evidence(series(values, rule["metric"]), series(values, rule["metric"], "carrier=AA"))
+    verdict = judge(policy(rule | {"slices": ["origin"]}), found, promotable=1)
+    assert [(finding.slice, finding.outcome) for finding in verdict.findings][1:] == [("origin", "INCONCLUSIVE")]
+    assert verdict.outcome != "PASS"
+    assert any("in origin: there is no evidence" in reason for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Production is only read: by a role that may do nothing else, in sessions that are read only and bounded in time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from psycopg import errors
@@ -158,6 +159,27 @@ def test_a_draw_that_production_cannot_answer_is_an_error_of_the_source(ours: Wo
     ours.change_production(VIEW.format(name="broken", feature="1 / (distance - distance)", other="0", beside=""))
     with pytest.raises(SourceError, match="division by zero"):
         steps.sample(shadow_of(ours, "broken"), day(0))
+
+
+def test_a_stream_that_breaks_off_is_worth_another_try_and_leaves_no_snapshot(
+    ours: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = source.Reading.sample
+
+    def breaking(*arguments: Any, **keywords: Any) -> pa.RecordBatchReader:
+        reader = draw(*arguments, **keywords)
+
+        def some() -> Iterator[pa.RecordBatch]:
+            yield reader.read_next_batch().slice(0, 10)
+            raise OSError("[libpq] Execution error: server closed the connection unexpectedly")
+
+        return pa.RecordBatchReader.from_batches(reader.schema, some())
+
+    monkeypatch.setattr(source.Reading, "sample", breaking)
+    with pytest.raises(TransientError, match="server closed the connection"):
+        steps.sample(ours.shadow(name="broken_off"), day(0))
+    assert not list((ours.snapshots / "broken_off").rglob("*.*"))
+    assert ours.query("SELECT FROM shadow.deployment WHERE name = 'broken_off'") == []
 
 
 @pytest.mark.usefixtures("impatient")

@@ -170,6 +170,8 @@ def test_an_answer_that_is_no_number_names_the_features_that_are_null() -> None:
         (lambda rows: np.array(["0.5"] * rows), "must be numbers"),
         (lambda rows: np.array([None] * rows), "must be numbers"),
         (lambda rows: np.array([True] * rows), "must be numbers"),
+        (lambda rows: [[0.5, 0.5], [0.5], [0.5]], "ValueError"),
+        (lambda rows: None, "answers of shape"),
     ],
 )
 def test_answers_of_another_shape_or_kind_are_errors(answer: Callable[[int], Any], problem: str) -> None:
@@ -194,12 +196,25 @@ def test_a_model_that_leaves_rows_out_is_not_read_out_of_line() -> None:
     assert table["value"].to_pylist() == [0.001, None, 0.003, 0.004]
 
 
-@pytest.mark.parametrize("text", ["x" * 10_000, "nul \x00 in it", "two\n\n  lines\tof it", "é" * 3000])
+def test_a_model_that_answers_nothing_leaves_every_request_an_error() -> None:
+    class Silent:
+        def predict(self, batch: pa.RecordBatch) -> None:
+            return None
+
+    errors = errors_of(scored(Silent(), [1.0, 2.0]))
+    assert list(errors) == [0, 1]
+    assert all(error.startswith("AttributeError: ") for error in errors.values())
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 10_000, "nul \x00 in it", "two\n\n  lines\tof it", "é" * 3000, "half a pair \ud800 in it"]
+)
 def test_an_error_is_one_short_line_that_postgres_can_store(text: str) -> None:
     (error,) = errors_of(scored(Double([1.0], RuntimeError(text)), [1.0])).values()
     assert error.startswith("RuntimeError: ")
     assert len(error) <= LONGEST_ERROR
     assert not set(error) & {"\x00", "\n", "\t"}
+    assert error.encode()
 
 
 def test_an_error_that_a_model_reports_itself_is_shortened_too() -> None:
@@ -226,9 +241,9 @@ def test_logged_predictions_are_paired_by_request_id() -> None:
     window = Window(dt.date(2013, 3, 1), dt.datetime(2013, 3, 1, tzinfo=dt.UTC), dt.datetime(2013, 3, 2, tzinfo=dt.UTC))
 
     class Log:
-        def logged(self, column: str, requests: Sequence[str], asked: Window) -> dict[str, float | None]:
+        def logged(self, column: str, requests: Sequence[str], asked: Window) -> dict[str, tuple[float | None]]:
             assert (column, requests, asked) == ("log.other", ["a", "b", "c"], window)
-            return {"c": 0.3, "a": 0.1, "b": None}
+            return {"c": (0.3,), "a": (0.1,), "b": (None,)}
 
     predictor = LoggedPredictor(cast(PostgresSource, Log()), "log.other", window)
     table = scored(predictor, [1.0, 2.0, 3.0, 4.0], request_id=["a", "b", "c", None])

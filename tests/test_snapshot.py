@@ -30,6 +30,8 @@ class Production:
     batch_rows: int = 4
     versions: Sequence[str] = ("7",)
     fails_after: int | None = None  # how many batches come before the connection is lost
+    failure: Exception = field(default_factory=lambda: TransientError("connection lost"))
+    ends_empty: bool = False  # whether a batch without a row comes last
     lacks: Sequence[int] = (0, 0)  # how many requests too few come, over candidates and over all
     readings: int = 0
 
@@ -47,8 +49,10 @@ class Production:
         drawn = drawn[: len(drawn) - self.lacks[all_candidates]]
         for number, first in enumerate(range(0, len(drawn), self.batch_rows)):
             if number == self.fails_after:
-                raise TransientError("connection lost")
+                raise self.failure
             yield self.batch(drawn[first : first + self.batch_rows], first)
+        if self.ends_empty:
+            yield self.batch([], len(drawn))
 
     def batch(self, requests: list[str], first: int) -> pa.RecordBatch:
         rows = range(first, first + len(requests))
@@ -124,6 +128,13 @@ def test_parts_have_the_rows_of_a_shard_however_production_sends_them(
     assert rows["dep_hour"].to_pylist() == [None if row == 2 else float(row) for row in range(17)]
 
 
+@pytest.mark.parametrize(("count", "parts"), [(5, [5]), (6, [5, 1]), (4, [4])])
+def test_an_empty_batch_at_the_end_makes_no_part(count: int, parts: list[int], store: FolderStore) -> None:
+    manifest = taken(store, Production(counts={"EWR": count}, ends_empty=True))
+    assert [part.rows for part in manifest.parts] == parts
+    assert len(files(store)) == len(parts) + 1
+
+
 def test_each_request_is_stored_with_its_inclusion_probability(store: FolderStore) -> None:
     deployment = sampled(rate=0.5, rates={"LGA": 1.0})
     manifest = taken(store, deployment=deployment)
@@ -191,6 +202,12 @@ def test_a_lost_connection_leaves_no_manifest_and_no_half_part(store: FolderStor
         taken(store, Production(fails_after=2))
     assert files(store) == ["part-00000.parquet"]
     assert taken(store).rows == 17
+
+
+def test_an_error_of_the_network_is_not_blamed_on_the_store(store: FolderStore) -> None:
+    with pytest.raises(ConnectionResetError, match="reset by peer"):
+        taken(store, Production(fails_after=1, failure=ConnectionResetError("reset by peer")))
+    assert files(store) == []
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ def test_variables_become_parameters_and_names_and_all_else_stays(text: str, exp
     assert parameterised(written(text), pieces).as_string() == expected
 
 
+def test_a_percent_sign_in_a_name_is_no_parameter(written: Written) -> None:
+    path, pieces = written('SELECT :"id"'), {"id": sql.Identifier("a%b")}
+    assert parameterised(path, pieces).as_string() == 'SELECT "a%%b"'  # psycopg halves it again
+    assert quoted(path, pieces, {}).as_string() == 'SELECT "a%b"'
+
+
 def test_a_name_cannot_end_its_quotes(written: Written) -> None:
     statement = parameterised(written('SELECT :"id"'), {"id": sql.Identifier('x" FROM secrets --')})
     assert statement.as_string() == 'SELECT "x"" FROM secrets --"'

@@ -15,7 +15,14 @@ from tests.builders import a_deployment
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland"]
 DAYS = st.dates(dt.date(1990, 1, 1), dt.date(2037, 12, 30))
 HOURS = st.integers(0, 23)
-AWAKE = st.sampled_from([0, *range(4, 24)])  # clocks change between one and four
+CHANGES = [  # zone, and a day on which its clocks are changed in the hour
+    ("Europe/Berlin", 2, dt.date(2013, 3, 31)),
+    ("Europe/Berlin", 2, dt.date(2013, 10, 27)),
+    ("America/New_York", 2, dt.date(2013, 3, 10)),
+    ("America/New_York", 1, dt.date(2013, 11, 3)),
+    ("Australia/Lord_Howe", 2, dt.date(2013, 10, 6)),
+    ("Australia/Lord_Howe", 1, dt.date(2013, 4, 7)),
+]
 
 
 @cache
@@ -83,7 +90,7 @@ def test_the_day_of_a_window_is_found_from_where_it_begins(day: dt.date, hour: i
     assert day_of(deployment, start.astimezone(ZoneInfo("Asia/Tokyo"))) == day
 
 
-@given(day=DAYS, hour=AWAKE, zone=st.sampled_from(ZONES), part=st.floats(0, 1, exclude_max=True))
+@given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES), part=st.floats(0, 1, exclude_max=True))
 @settings(deadline=None, max_examples=50)
 def test_every_moment_of_a_window_belongs_to_its_day(day: dt.date, hour: int, zone: str, part: float) -> None:
     deployment = at(hour, zone)
@@ -91,6 +98,36 @@ def test_every_moment_of_a_window_belongs_to_its_day(day: dt.date, hour: int, zo
     assert day_of(deployment, window.start + part * (window.end - window.start - dt.timedelta(microseconds=1))) == day
     assert day_of(deployment, window.end - dt.timedelta(microseconds=1)) == day
     assert day_of(deployment, window.end) == day + dt.timedelta(days=1)
+
+
+@pytest.mark.parametrize(("zone", "hour", "day"), CHANGES)
+def test_every_moment_belongs_to_its_day_where_the_day_begins_as_the_clocks_change(
+    zone: str, hour: int, day: dt.date
+) -> None:
+    deployment = at(hour, zone)
+    for one in (day - dt.timedelta(days=1), day, day + dt.timedelta(days=1)):
+        window = window_of(deployment, one)
+        minutes = (window.end - window.start) // dt.timedelta(minutes=1)
+        assert {day_of(deployment, window.start + dt.timedelta(minutes=minute)) for minute in range(minutes)} == {one}
+
+
+@pytest.mark.parametrize(("zone", "hour", "day"), CHANGES)
+def test_windows_are_the_data_intervals_of_airflow(zone: str, hour: int, day: dt.date) -> None:
+    import pendulum
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+    timetable = CronDataIntervalTimetable(f"30 {hour} * * *", timezone=zone)
+    deployment = at(hour, zone)
+    first = window_of(deployment, day - dt.timedelta(days=3))
+    interval = DataInterval(pendulum.instance(first.start), pendulum.instance(first.end))
+    for one in days_between(day - dt.timedelta(days=2), day + dt.timedelta(days=2)):
+        run = timetable.next_dagrun_info(
+            last_automated_data_interval=interval, restriction=TimeRestriction(None, None, catchup=True)
+        )
+        assert run is not None
+        interval, window = run.data_interval, window_of(deployment, one)
+        assert (interval.start, interval.end) == (window.start, window.end)
 
 
 @pytest.mark.parametrize(

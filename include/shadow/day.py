@@ -137,7 +137,8 @@ def score(shadow: Shadow, day: dt.date, challenger_name: str, shard: int) -> tup
         part = manifest.parts[shard]
         predictor = load(deployment, challenger, shadow.source, window_of(deployment, day))
         file = snapshots_on_disk.read_part(shadow.store, snapshot.location, part)
-        answers = score_part(predictor, file, part.first_ordinal, deployment.requests.features)
+        features, classes = deployment.requests.features, len(deployment.classes)
+        answers = score_part(predictor, file, part.first_ordinal, features, classes=classes)
         return predictions.store(session, snapshot, key, shard, answers)
 
 
@@ -299,18 +300,23 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
     found: list[labels.Label] = []
     for requests in labels.requests(session, snapshot):
         arrived = shadow.source.labels(requests, since, until)
-        if shadow.deployment.task == "binary":
-            _require_binary(shadow.deployment, requests, arrived)
+        _require_class(shadow.deployment, requests, arrived)
         found += arrived
     labels.add(session, snapshot, found, until)
 
 
-def _require_binary(deployment: Deployment, requests: Mapping[int, str], arrived: list[labels.Label]) -> None:
+def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived: list[labels.Label]) -> None:
+    where = f"{deployment.labels.table}.{deployment.labels.value}"
     for ordinal, value, _ in arrived:
-        if value not in (0.0, 1.0):
+        if deployment.task == "binary" and value not in (0.0, 1.0):
             raise SourceError(
-                f"{deployment.labels.table}.{deployment.labels.value} == {value} for request {requests[ordinal]}, "
+                f"{where} == {value} for request {requests[ordinal]}, "
                 "must be 0 or 1 (or false or true) where task is binary"
+            )
+        if deployment.task == "multiclass" and value < 0:
+            raise SourceError(
+                f"{where} of request {requests[ordinal]} is none of the classes, must be one of "
+                f"{', '.join(deployment.classes)}"
             )
 
 

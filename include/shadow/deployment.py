@@ -29,6 +29,7 @@ RESERVED = (
     "champion",
     "champion_version",
     "champion_latency_ms",
+    "champion_probabilities",
 )
 _MODEL = re.compile(r"champion|(onnx|logged):\S.*")
 
@@ -57,7 +58,10 @@ def _timezone(value: str) -> str:
 def _model(value: str) -> str:
     if not _MODEL.fullmatch(value):
         raise ValueError("must be champion, onnx:PATH or logged:TABLE.COLUMN")
-    if value.startswith("logged:") and (value.count(".") not in (1, 2) or not all(value[7:].split("."))):
+    table, _, columns = value.removeprefix("logged:").rpartition(".")
+    if value.startswith("logged:") and not (
+        0 < len(table.split(".")) < 3 and all([*table.split("."), *columns.split(",")])
+    ):
         raise ValueError("must name a table and a column, as in logged:flights.prediction_log.other_probability")
     return value
 
@@ -87,10 +91,15 @@ class Requests(Part):
     id: Column
     time: Column
     features: Annotated[list[Column], Field(min_length=1)]
-    prediction: Column
+    prediction: Column | Annotated[list[Column], Field(min_length=2)]
     version: Column | None = None
     latency: Column | None = None
     duplicates: Literal["refuse", "first"] = "refuse"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that hold the champion's answer: one, or a probability for each class."""
+        return [self.prediction] if isinstance(self.prediction, str) else self.prediction
 
 
 class Labels(Part):
@@ -172,6 +181,7 @@ class Deployment(Part):
     threshold: Probability = 0.5
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     quantile: Probability = 0.5
+    classes: list[Column] = []
     metrics: list[str] = []
     champion: Champion | None = None
     requests: Requests
@@ -329,8 +339,27 @@ def _unjudgeable(deployment: Deployment) -> Iterator[tuple[Location, str]]:
         if name not in names:
             near = suggestion(name, names)
             yield ("metrics", position), f"metrics[{position}] == {name!r}, must be one of {', '.join(names)}{near}"
+    yield from _classes(deployment)
     if deployment.champion and not deployment.champion.model.startswith("onnx:"):
         yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, must be onnx:PATH"
+
+
+def _classes(deployment: Deployment) -> Iterator[tuple[Location, str]]:
+    """Yield where the number of classes and of the columns that hold their probabilities differ."""
+    yield from _repeated("classes", deployment.classes)
+    count, is_multiclass = len(deployment.classes), deployment.task == "multiclass"
+    if is_multiclass != (count > 2):
+        wanted = "at least three, for a multiclass task" if is_multiclass else "none, but for a multiclass task"
+        yield ("classes",), f"classes has {count}, must have {wanted}"
+        return
+    columns: dict[Location, list[str]] = {("requests", "prediction"): deployment.requests.columns}
+    for position, challenger in enumerate(deployment.challengers):
+        if challenger.model.startswith("logged:"):
+            columns["challengers", position, "model"] = challenger.model.rpartition(".")[2].split(",")
+    for location, names in columns.items():
+        if len(names) != max(count, 1):
+            key = ".".join(map(str, location))
+            yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
 
 
 def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[tuple[Location, str]]:

@@ -84,6 +84,9 @@ def prediction_expectations(deployment: Deployment, rows: int) -> list[Expectati
             **({"min_value": 0, "max_value": 1} if deployment.task == "binary" else _FINITE),
         ),
     ]
+    if deployment.classes:
+        own[-1] = _expect("expect_column_values_to_be_between", column="lowest", min_value=0)
+        own.append(_expect("expect_column_values_to_be_between", column="total", min_value=0.999, max_value=1.001))
     return [*own, *read_suite(deployment.expectations.predictions, "expectations.predictions")]
 
 

@@ -28,7 +28,7 @@ def explain(
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])
     lines += _section("Warnings", [f"- {warning}" for warning in warnings])
     lines += _section("Slices, worst first", list(_slices(deployment, evidence)))
-    lines += _section("Requests on which the two disagree most", list(_requests(disagreements)))
+    lines += _section("Requests on which the two disagree most", list(_requests(deployment, disagreements)))
     lines += ["What would change the verdict", *(f"- {text}" for text in _changes(verdict))]
     return "\n".join(lines)
 
@@ -77,13 +77,16 @@ def _slices(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _requests(disagreements: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _requests(deployment: Deployment, disagreements: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    def answer(value: float) -> str:
+        return deployment.classes[int(value)] if deployment.classes else f"{value:.4g}"
+
     for one in disagreements:
-        label = "no label yet" if one["label"] is None else f"label {one['label']:g}"
+        label = "no label yet" if one["label"] is None else f"label {answer(one['label'])}"
         slices = ", ".join(f"{name}={value}" for name, value in one["slices"].items())
         yield (
-            f"- {one['day']} {one['request_id']}: champion {one['champion']:.4g}, challenger {one['challenger']:.4g}, "
-            f"{label}{f' ({slices})' if slices else ''}"
+            f"- {one['day']} {one['request_id']}: champion {answer(one['champion'])}, "
+            f"challenger {answer(one['challenger'])}, {label}{f' ({slices})' if slices else ''}"
         )
 
 

@@ -8,7 +8,7 @@ positive means that the challenger is better, whichever way the metric itself po
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "regression", "multiclass"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Metric:
 _BOUNDED = frozenset({"brier_score", "accuracy", "certainly_wrong", "error_rate"})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _REGRESSION: frozenset[Task] = frozenset({"regression"})
-_ALL: frozenset[Task] = _BINARY | _REGRESSION
+_CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
+_NUMBER: frozenset[Task] = frozenset({"binary", "regression"})
+_ALL: frozenset[Task] = _BINARY | _REGRESSION | _CLASSES
 
 
 def _loss(name: str, title: str, tasks: frozenset[Task], *, is_sum: bool = True) -> Metric:
@@ -64,9 +66,9 @@ ANSWERED_LABELLED, ANSWERED_UNLABELLED = "answer_labelled", "answer_unlabelled"
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _loss("brier_score", "Brier score", _BINARY),
-        _loss("log_loss", "log loss", _BINARY),
-        _gain("accuracy", "accuracy", _BINARY, is_sum=True),
+        _loss("brier_score", "Brier score", _CLASSES),
+        _loss("log_loss", "log loss", _CLASSES),
+        _gain("accuracy", "accuracy", _CLASSES, is_sum=True),
         _gain("precision", "precision", _BINARY),
         _gain("recall", "recall", _BINARY),
         _gain("f1", "F1", _BINARY),
@@ -92,8 +94,8 @@ METRICS: dict[str, Metric] = {
         _of_the_day("latency_ratio_p99", "99 % latency, times the champion's"),
         _of_the_day("pairing_loss", "share of requests that one of the two did not answer", is_sum=True),
         Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
-        Metric(ANSWERED_LABELLED, "mean answer where the label is known", _ALL, compares=False),
-        Metric(ANSWERED_UNLABELLED, "mean answer where the label never came", _ALL, compares=False),
+        Metric(ANSWERED_LABELLED, "mean answer where the label is known", _NUMBER, compares=False),
+        Metric(ANSWERED_UNLABELLED, "mean answer where the label never came", _NUMBER, compares=False),
     )
 }
 

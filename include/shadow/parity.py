@@ -53,7 +53,12 @@ def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
     again = np.array(answers.values, np.float64)
     again[list(answers.errors)] = np.nan
     expected = logged[chosen].astype(np.float64)
-    distance = np.where(np.isfinite(again), np.abs(again - expected), np.inf)
+    if again.ndim == 2:  # classes: the answer is the likeliest, the distance that of the furthest probability
+        furthest = np.abs(again - np.array(batch["champion_probabilities"].to_pylist(), np.float64)).max(axis=1)
+        again = np.where(np.isfinite(furthest), np.argmax(np.nan_to_num(again, nan=-1.0), axis=1), np.nan)
+    else:
+        furthest = np.abs(again - expected)
+    distance = np.where(np.isfinite(furthest), furthest, np.inf)
     wrong = np.flatnonzero(distance > champion.tolerance)
     worst = wrong[np.argsort(-distance[wrong], kind="stable")][:MOST_WORST]
     names = batch["request_id"].to_pylist()

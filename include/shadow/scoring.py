@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from include.shadow.errors import ModelError, TransientError
+from include.shadow.ledger.copying import array_text
 from include.shadow.models import Predictor
 
 logger = logging.getLogger(__name__)
@@ -28,39 +29,46 @@ class Scored:
     values: NDArray[np.float64]
     errors: dict[int, str] = field(default_factory=dict)
     latency_ms: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    probabilities: NDArray[np.float64] | None = None
 
     def table(self, first_ordinal: int) -> pa.Table:
-        """Return ordinal, value, error and latency_ms; a value is null where there is an error."""
+        """Return ordinal, value, error, latency_ms and, where there are classes, probabilities; null where failed."""
         rows = len(self.values)
         failed = np.zeros(rows, bool)
         failed[list(self.errors)] = True
-        return pa.table(
-            {
-                "ordinal": pa.array(np.arange(first_ordinal, first_ordinal + rows, dtype=np.int32)),
-                "value": pa.array(self.values, mask=failed),
-                "error": pa.array([self.errors.get(row) for row in range(rows)], pa.string()),
-                "latency_ms": pa.array(self.latency_ms, mask=failed),
-            }
-        )
+        columns = {
+            "ordinal": pa.array(np.arange(first_ordinal, first_ordinal + rows, dtype=np.int32)),
+            "value": pa.array(self.values, mask=failed),
+            "error": pa.array([self.errors.get(row) for row in range(rows)], pa.string()),
+            "latency_ms": pa.array(self.latency_ms, mask=failed),
+        }
+        if self.probabilities is not None:
+            rows_or_none = (None if bad else row for row, bad in zip(self.probabilities.tolist(), failed, strict=True))
+            columns["probabilities"] = array_text(rows_or_none)
+        return pa.table(columns)
 
 
 def score(
-    predictor: Predictor, file: pq.ParquetFile, first_ordinal: int, features: Sequence[str]
+    predictor: Predictor, file: pq.ParquetFile, first_ordinal: int, features: Sequence[str], *, classes: int = 0
 ) -> Iterator[pa.Table]:
     """Yield the answers to a shard in tables of at most BATCH_ROWS rows.
+
+    With `classes`, the model answers with a probability for each, and the likeliest is the value.
 
     A row with an infinite feature is not shown to the model. Where the model raises, the rows it cannot answer are
     found by halving. Latency is the time of a call divided by its rows, in milliseconds.
     """
     ordinal = first_ordinal
     for batch in file.iter_batches(batch_size=BATCH_ROWS):
-        yield _score_batch(predictor, batch, features).table(ordinal)
+        yield _score_batch(predictor, batch, features, classes).table(ordinal)
         ordinal += batch.num_rows
 
 
-def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence[str]) -> Scored:
+def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence[str], classes: int) -> Scored:
     rows = batch.num_rows
     scored = Scored(np.full(rows, np.nan), _infinite(batch, features), np.full(rows, np.nan))
+    if classes:
+        scored.probabilities = np.full((rows, classes), np.nan)
     usable = np.array([row for row in range(rows) if row not in scored.errors], np.int64)
     calls = CALLS_TO_FIND_BAD_ROWS
     waiting = [usable] if len(usable) else []
@@ -91,11 +99,17 @@ def _call(predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], 
     except Exception as error:  # noqa: BLE001 (a model may raise anything; its rows are then errors)
         return _short(f"{type(error).__name__}: {error}")
     spent = (time.perf_counter() - began) * 1000 / len(rows)
-    if values.shape != (len(rows),):
+    expected = (len(rows),) if scored.probabilities is None else (len(rows), scored.probabilities.shape[1])
+    if values.shape != expected:
         return f"the model returned answers of shape {values.shape} to {len(rows)} requests"
     if values.dtype.kind not in "fiu":
         return f"the model returned {values.dtype}, must be numbers"
-    scored.values[rows] = values
+    if scored.probabilities is None:
+        scored.values[rows] = values
+    else:
+        scored.probabilities[rows] = values
+        whole = np.isfinite(values).all(axis=1)
+        scored.values[rows] = np.where(whole, np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1), np.nan)
     scored.latency_ms[rows] = spent
     scored.errors.update({int(rows[row]): _short(text) for row, text in answers.errors.items()})
     return None

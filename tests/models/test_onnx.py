@@ -169,6 +169,27 @@ def test_a_null_where_a_model_takes_no_missing_value_is_an_error_of_its_row(
 
 @pytest.mark.parametrize(
     ("kind", "values"),
+    [
+        (INT64, [1.0, np.nan, 3.0]),
+        (INT64, [1.0, 0.5, 3.0]),
+        (INT64, [1.0, 1e300, 3.0]),
+        (INT32, [1, 2**40, 3]),
+        (BOOL, [1.0, np.nan, 0.0]),
+        (BOOL, [1.0, 0.5, 0.0]),
+        (BOOL, [1, 2, 0]),
+    ],
+)
+def test_a_number_that_the_input_cannot_hold_is_an_error_of_its_row(
+    kind: int, values: list[float], cast_to_float: Callable[[int], Path]
+) -> None:
+    answers = OnnxPredictor(cast_to_float(kind), ["x"]).predict(batch(x=values))
+    assert list(answers.errors) == [1]
+    assert answers.errors[1].startswith("feature x is not a whole number that the model's input, tensor(")
+    assert_array_equal(answers.values[[0, 2]], [values[0], values[2]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
     [(FLOAT, [0.5, 2.0]), (DOUBLE, [0.5, 2.0]), (FLOAT, [1, 2]), (INT64, [1, 2]), (TEXT, ["0.5", "2"])],
 )
 def test_a_feature_reaches_the_model_as_its_input_takes_it(
@@ -197,8 +218,11 @@ def test_inputs_that_are_no_features_are_named(build: Build) -> None:
 
 
 def test_a_matrix_of_another_width_is_refused(total: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx"):
+    with pytest.raises(ModelError) as caught:
         OnnxPredictor(total, ["a", "b"])
+    assert str(caught.value) == (
+        f"{total}: input all takes 3 columns, must take 2, one for each of requests.features: a, b"
+    )
 
 
 @pytest.mark.parametrize(("kind", "shape"), [(TensorProto.INT8, COLUMN), (FLOAT, (None, 4)), (FLOAT, (None, 1, 1))])

@@ -1,6 +1,7 @@
 """Arrow tables into Postgres by COPY: the whole table in the caller's transaction, or nothing."""
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -21,3 +22,8 @@ def copy(session: Session[Any], name: str, table: pa.Table) -> None:
             buffer = io.BytesIO()
             pyarrow.csv.write_csv(batch, buffer, options)
             stream.write(buffer.getbuffer())
+
+
+def array_text(rows: Iterable[Iterable[float] | None]) -> pa.Array:
+    """Return arrays of numbers as Postgres reads them from text, {0.1,0.9}; None is null."""
+    return pa.array([None if row is None else "{" + ",".join(map(repr, row)) + "}" for row in rows], pa.string())

@@ -71,15 +71,19 @@ def store(
 
 
 def frame(session: Session[Any], snapshot: Snapshot, challenger: int) -> "pd.DataFrame":
-    """Return one challenger's predictions as request_id, value, error, latency_ms, in the order of the draw."""
+    """Return one challenger's predictions as request_id, value, error, latency_ms, in the order of the draw.
+
+    Where there are classes, `lowest` and `total` are of their probabilities.
+    """
     import pandas as pd
 
-    names = ["request_id", "value", "error", "latency_ms"]
+    names = ["request_id", "value", "error", "latency_ms", "lowest", "total"]
     rows = session.execute(
-        "SELECT request_id, value, error, latency_ms FROM shadow.prediction "
+        "SELECT request_id, value, error, latency_ms, (SELECT min(p) FROM unnest(probabilities) AS p), "
+        "(SELECT sum(p) FROM unnest(probabilities) AS p) FROM shadow.prediction "
         "JOIN shadow.request USING (day, snapshot_id, ordinal) "
         "WHERE day = %s AND snapshot_id = %s AND challenger_id = %s ORDER BY ordinal",
         [snapshot.day, snapshot.id, challenger],
     ).fetchall()
-    types = {"value": "float64", "latency_ms": "float64"}
+    types = dict.fromkeys(("value", "latency_ms", "lowest", "total"), "float64")
     return pd.DataFrame(rows, columns=names).astype(types)

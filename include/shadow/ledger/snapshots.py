@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError
-from include.shadow.ledger.copying import copy
+from include.shadow.ledger.copying import array_text, copy
 from include.shadow.ledger.database import Session
 from include.shadow.sampling import design, digest
 from include.shadow.snapshot import Manifest, read_part
@@ -148,7 +148,10 @@ def _requests(batch: pa.RecordBatch, day: dt.date, snapshot_id: int, ordinal: in
         "cell": cells.numbered(batch),
         "champion": pc.if_else(finite, champion, None),
     }
-    return pa.table({key: columns[key] if key in columns else batch[key] for key in _REQUEST_COLUMNS})
+    if "champion_probabilities" in batch.schema.names:
+        columns["champion_probabilities"] = array_text(batch["champion_probabilities"].to_pylist())
+    names = [*_REQUEST_COLUMNS, *(name for name in columns if name not in _REQUEST_COLUMNS)]
+    return pa.table({key: columns[key] if key in columns else batch[key] for key in names})
 
 
 class Cells:

@@ -22,7 +22,10 @@ from include.shadow.window import Window
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model said: `values` has one double for each row of the batch, `errors` says why where it has none."""
+    """What a model said: `values` has one double for each row of the batch, `errors` says why where it has none.
+
+    Where the task has classes, `values` has shape (rows, classes): a probability for each.
+    """
 
     values: NDArray[np.float64]
     errors: Mapping[int, str] = field(default_factory=dict)
@@ -53,14 +56,14 @@ def load(deployment: Deployment, challenger: Challenger, source: PostgresSource,
     if kind == "champion":
         from include.shadow.models.champion import ChampionPredictor
 
-        return ChampionPredictor()
+        return ChampionPredictor(len(deployment.classes))
     if kind == "logged":
         from include.shadow.models.logged import LoggedPredictor
 
         return LoggedPredictor(source, address, window)
     from include.shadow.models.onnx import OnnxPredictor
 
-    return OnnxPredictor(_model_file(challenger), deployment.requests.features)
+    return OnnxPredictor(_model_file(challenger), deployment.requests.features, classes=len(deployment.classes))
 
 
 def _model_file(challenger: Challenger) -> Path:

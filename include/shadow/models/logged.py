@@ -9,7 +9,7 @@ from include.shadow.window import Window
 
 
 class LoggedPredictor:
-    """Reads the challenger's answers from `TABLE.COLUMN` of production, by request id."""
+    """Reads the challenger's answers from `TABLE.COLUMN`, or a column for each class, of production, by request id."""
 
     def __init__(self, source: PostgresSource, column: str, window: Window) -> None:
         self._source = source
@@ -20,8 +20,8 @@ class LoggedPredictor:
         """Return the logged answers; a request without one is an error of that row."""
         requests = batch["request_id"].to_pylist()
         logged = self._source.logged(self._column, [one for one in requests if one is not None], self._window)
-        found = [logged.get(request) for request in requests]
-        values = np.array([np.nan if value is None else value for value in found], np.float64)
-        return Answers(
-            values, {row: f"{self._column} holds no prediction" for row, value in enumerate(found) if value is None}
-        )
+        width = self._column.count(",") + 1
+        found = [logged.get(request, (None,) * width) for request in requests]
+        values = np.array([[np.nan if one is None else one for one in row] for row in found], np.float64)
+        errors = {row: f"{self._column} holds no prediction" for row, one in enumerate(found) if None in one}
+        return Answers(values if width > 1 else values.reshape(-1), errors)

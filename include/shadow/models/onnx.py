@@ -26,10 +26,11 @@ class OnnxPredictor:
     """An ONNX model with one input of shape (n, 1) for each feature, or one of shape (n, features) for all of them.
 
     Its answer is the second column of an output with two columns (a classifier's probabilities), else its only
-    floating-point output. One thread, so that the same input gives the same bits on every machine of a kind.
+    floating-point output; with `classes`, the output with so many columns. One thread, so that the same input gives
+    the same bits on every machine of a kind.
     """
 
-    def __init__(self, path: Path, features: Sequence[str]) -> None:
+    def __init__(self, path: Path, features: Sequence[str], *, classes: int = 0) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -41,6 +42,7 @@ class OnnxPredictor:
             raise ModelError(f"{path} is no ONNX model that can be loaded: {error}") from error
         self._path = path
         self._features = list(features)
+        self._classes = classes
         self._inputs = {one.name: (one.type, one.shape) for one in self._session.get_inputs()}
         self._matrix = self._is_matrix()
         if not self._matrix:
@@ -117,6 +119,11 @@ class OnnxPredictor:
     def _answer(self, outputs: Sequence[Any]) -> NDArray[np.float64]:
         arrays = [np.asarray(one) for one in outputs]
         floats = [array for array in arrays if array.dtype.kind == "f"]
+        if self._classes:
+            for array in floats:
+                if array.ndim == 2 and array.shape[1] == self._classes:
+                    return array.astype(np.float64)
+            floats = []
         for array in floats:
             if array.ndim == 2 and array.shape[1] == 2:
                 return array[:, 1].astype(np.float64)
@@ -125,6 +132,7 @@ class OnnxPredictor:
             return single[0].reshape(-1).astype(np.float64)
         shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays)
         raise ModelError(
-            f"{self._path} has outputs {shapes}: must have probabilities of shape (n, 2) or one float output; "
+            f"{self._path} has outputs {shapes}: must have probabilities of shape (n, {self._classes or 2})"
+            f"{'' if self._classes else ' or one float output'}; "
             "export a classifier without zipmap"
         )

@@ -1,6 +1,6 @@
 """What tables and columns production has, and what each column can be used for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,17 @@ class Table:
             raise SourceError(f"{key} == {column!r} is of type {found.type}, must be a number or boolean")
         cast = "{}::int::float8" if found.category == "B" else "{}::float8"
         return sql.SQL(cast).format(sql.Identifier(column))
+
+    def position(self, column: str, key: str, classes: Sequence[str]) -> sql.Composed:
+        """Return which of the classes a column holds, counted from 0; -1 for any other value."""
+        self.require(column, key)
+        cases = [
+            sql.SQL("WHEN {} THEN {}").format(sql.Literal(name), sql.Literal(number))
+            for number, name in enumerate(classes)
+        ]
+        return sql.SQL("(CASE WHEN {0} IS NOT NULL THEN CASE {0}::text {1} ELSE -1 END END)::float8").format(
+            sql.Identifier(column), sql.SQL(" ").join(cases)
+        )
 
     def feature(self, column: str, key: str) -> sql.Composed:
         """Return a column as a model can take it: number, boolean, text, date or timestamp."""

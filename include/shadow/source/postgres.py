@@ -85,19 +85,19 @@ class PostgresSource:
         with translated(self._labels), connect(self._labels, **SETTINGS) as session:
             return session.execute(parameterised(_HERE / "labels.sql", pieces), values).fetchall()
 
-    def logged(self, column: str, requests: Sequence[str], window: Window) -> dict[str, float | None]:
-        """Return what `TABLE.COLUMN` holds for these request ids; an id without a row is left out."""
-        table_name, _, column_name = column.rpartition(".")
+    def logged(self, column: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
+        """Return what `TABLE.COLUMN,COLUMN` holds for these request ids; an id without a row is left out."""
+        table_name, _, column_names = column.rpartition(".")
         same_log = table_name == self.deployment.requests.table
         with translated(self._requests), connect(self._requests, **SETTINGS) as session:
             table = Catalogue(session, self._requests).table(table_name, "model")
             key = self.deployment.requests.id
             statement = sql.SQL(
-                "SELECT l.{id}::text, {value} FROM unnest(%(ids)s::text[]) AS wanted (id) "
+                "SELECT l.{id}::text, {values} FROM unnest(%(ids)s::text[]) AS wanted (id) "
                 "JOIN {table} AS l ON l.{id} = CAST(wanted.id AS {type}) {window} ORDER BY l.{id} {latest_first}"
             ).format(
                 id=sql.Identifier(key),
-                value=table.number(column_name, "model"),
+                values=sql.SQL(", ").join(table.number(name, "model") for name in column_names.split(",")),
                 table=table.identifier,
                 type=table.type_of(key, "requests.id"),
                 window=sql.SQL("WHERE {time} >= %(start)s AND {time} < %(end)s").format(
@@ -109,7 +109,8 @@ class PostgresSource:
                 if same_log
                 else sql.SQL(""),
             )
-            return dict(session.execute(statement, _bounds(window) | {"ids": list(requests)}).fetchall())
+            rows = session.execute(statement, _bounds(window) | {"ids": list(requests)})
+            return {str(request): tuple(values) for request, *values in rows}
 
     def _pieces(self) -> dict[str, sql.Composable]:
         deployment, requests = self.deployment, self.deployment.requests
@@ -118,7 +119,7 @@ class PostgresSource:
             table.require(requests.id, "requests.id")
             table.require_time(requests.time, "requests.time")
             columns = [
-                _named(table.number(requests.prediction, "requests.prediction"), "champion"),
+                *_answers(table, requests.columns),
                 _named(_version(table, requests.version), "champion_version"),
                 _named(_latency(table, requests.latency), "champion_latency_ms"),
                 *(_named(table.feature(name, key), name) for name, key in _inputs(deployment).items()),
@@ -142,7 +143,9 @@ class PostgresSource:
                 "id": sql.Identifier(labels.id),
                 "time": sql.Identifier(labels.time),
                 "type": table.type_of(labels.id, "labels.id"),
-                "value": table.number(labels.value, "labels.value"),
+                "value": table.number(labels.value, "labels.value")
+                if not self.deployment.classes
+                else table.position(labels.value, "labels.value", self.deployment.classes),
             }
 
 
@@ -190,7 +193,8 @@ def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.
 
 def column_names(deployment: Deployment) -> list[str]:
     """Return the columns that a sample holds behind request_id, requested_at and stratum."""
-    return ["champion", "champion_version", "champion_latency_ms", *_inputs(deployment)]
+    probabilities = ["champion_probabilities"] if deployment.classes else []
+    return ["champion", *probabilities, "champion_version", "champion_latency_ms", *_inputs(deployment)]
 
 
 def _inputs(deployment: Deployment) -> dict[str, str]:
@@ -212,6 +216,23 @@ def _bounds(window: Window) -> dict[str, Any]:
 
 def _named(expression: sql.Composable, name: str) -> sql.Composed:
     return sql.SQL("{} AS {}").format(expression, sql.Identifier(name))
+
+
+def _answers(table: Table, columns: Sequence[str]) -> list[sql.Composable]:
+    """Return the champion's answer: a number, or the likeliest class, counted from 0, and all probabilities."""
+    numbers = [table.number(column, "requests.prediction") for column in columns]
+    if len(numbers) == 1:
+        return [_named(numbers[0], "champion")]
+    array = sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(numbers))
+    whole = sql.SQL("array_position({}, NULL) IS NULL").format(array)
+    likeliest = sql.SQL(
+        "(SELECT (k - 1)::float8 FROM unnest({}) WITH ORDINALITY AS c (p, k) ORDER BY p DESC, k LIMIT 1)"
+    ).format(array)
+    case = sql.SQL("CASE WHEN {} THEN {} END")
+    return [
+        _named(case.format(whole, likeliest), "champion"),
+        _named(case.format(whole, array), "champion_probabilities"),
+    ]
 
 
 def _version(table: Table, column: str | None) -> sql.Composable:

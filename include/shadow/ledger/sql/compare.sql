@@ -3,7 +3,8 @@
 WITH answered AS (
     SELECT
         r.cell, r.champion_version, 1 / r.inclusion_probability AS weight,
-        r.champion, p.value AS challenger, l.value AS label
+        r.champion, p.value AS challenger, l.value AS label,
+        r.champion_probabilities, p.probabilities AS challenger_probabilities
     FROM shadow.request AS r
     JOIN shadow.prediction AS p USING (day, snapshot_id, ordinal)
     LEFT JOIN shadow.label AS l
@@ -26,7 +27,8 @@ scored AS (
         a.cell, a.champion_version, a.weight, a.label, m.metric, m.champion, m.challenger,
         m.sign * (m.champion - m.challenger) AS difference,
         m.champion IS NOT NULL AND m.challenger IS NOT NULL AS is_pair,
-        a.champion IS NOT DISTINCT FROM a.challenger AS is_identical
+        (a.champion, a.champion_probabilities) IS NOT DISTINCT FROM (a.challenger, a.challenger_probabilities)
+            AS is_identical
     FROM clipped AS a
     CROSS JOIN LATERAL (
         VALUES
@@ -46,6 +48,33 @@ scored AS (
                 (a.champion IN (0, 1) AND a.champion <> a.label)::int,
                 (a.challenger IN (0, 1) AND a.challenger <> a.label)::int
             ),
+            (
+                'multiclass', 'brier_score', 1,
+                (
+                    SELECT sum((u.p - (u.k - 1 = a.label)::int) ^ 2)
+                    FROM unnest(a.champion_probabilities) WITH ORDINALITY AS u (p, k)
+                ),
+                (
+                    SELECT sum((u.p - (u.k - 1 = a.label)::int) ^ 2)
+                    FROM unnest(a.challenger_probabilities) WITH ORDINALITY AS u (p, k)
+                )
+            ),
+            (
+                'multiclass', 'log_loss', 1,
+                -ln(greatest(least(a.champion_probabilities[a.label::int + 1], 1 - 2.220446049250313e-16),
+                    2.220446049250313e-16)) + 0 * a.champion * a.label,
+                -ln(greatest(least(a.challenger_probabilities[a.label::int + 1], 1 - 2.220446049250313e-16),
+                    2.220446049250313e-16)) + 0 * a.challenger * a.label
+            ),
+            ('multiclass', 'accuracy', -1, (a.champion = a.label)::int, (a.challenger = a.label)::int),
+            ('multiclass', 'agreement', -1, 1, (a.champion = a.challenger)::int),
+            (
+                'multiclass', 'disagreement', 1, 0,
+                (
+                    SELECT sum(abs(u.p - u.q)) / 2
+                    FROM unnest(a.champion_probabilities, a.challenger_probabilities) AS u (p, q)
+                )
+            ),
             ('regression', 'squared_error', 1, (a.champion - a.label) ^ 2, (a.challenger - a.label) ^ 2),
             ('regression', 'absolute_error', 1, abs(a.champion - a.label), abs(a.challenger - a.label)),
             (
@@ -60,7 +89,8 @@ scored AS (
                 ((a.champion >= :'threshold'::float8) = (a.challenger >= :'threshold'::float8))::int
             ),
             ('regression', 'agreement', -1, 1, (abs(a.champion - a.challenger) <= :'tolerance'::float8)::int),
-            ('any', 'disagreement', 1, 0, abs(a.champion - a.challenger)),
+            ('binary', 'disagreement', 1, 0, abs(a.champion - a.challenger)),
+            ('regression', 'disagreement', 1, 0, abs(a.champion - a.challenger)),
             ('any', 'pairing_loss', 1, 0, (a.champion IS NULL OR a.challenger IS NULL)::int),
             (
                 'any', 'answer_labelled', 1, CASE WHEN a.label IS NOT NULL THEN a.champion END,

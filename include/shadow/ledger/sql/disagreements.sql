@@ -8,6 +8,11 @@ LEFT JOIN shadow.label AS l
     ON l.day = r.day AND l.snapshot_id = r.snapshot_id AND l.ordinal = r.ordinal AND l.conflict IS NULL
 WHERE r.day = ANY(:'days'::date[]) AND r.snapshot_id = ANY(:'snapshots'::int[])
   AND p.day = ANY(:'days'::date[]) AND p.challenger_id = :'challenger'
-  AND r.champion IS NOT NULL AND p.value IS NOT NULL AND r.champion <> p.value
-ORDER BY abs(r.champion - p.value) DESC, r.day, r.ordinal
+  AND r.champion IS NOT NULL AND p.value IS NOT NULL
+  AND (r.champion, r.champion_probabilities) IS DISTINCT FROM (p.value, p.probabilities)
+ORDER BY
+    coalesce(
+        (SELECT sum(abs(u.p - u.q)) FROM unnest(r.champion_probabilities, p.probabilities) AS u (p, q)),
+        abs(r.champion - p.value)
+    ) DESC, r.day, r.ordinal
 LIMIT :'most'

@@ -71,6 +71,7 @@ CREATE TABLE shadow.request (
     champion               float8 CHECK (champion > '-Infinity' AND champion < 'Infinity'),
     champion_version       text NOT NULL,
     champion_latency_ms    float8,
+    champion_probabilities float8[],
     PRIMARY KEY (day, snapshot_id, ordinal)
 ) PARTITION BY LIST (day);
 
@@ -82,9 +83,12 @@ CREATE TABLE shadow.prediction (
     value          float8 CHECK (value > '-Infinity' AND value < 'Infinity'),
     error          text,
     latency_ms     float8,
+    probabilities  float8[],
     PRIMARY KEY (day, snapshot_id, challenger_id, ordinal),
     CHECK ((value IS NULL) <> (error IS NULL))
 ) PARTITION BY LIST (day);
+
+COMMENT ON COLUMN shadow.prediction.probabilities IS 'of each class, where there are several; value is then the likeliest, counted from 0';
 
 COMMENT ON TABLE shadow.prediction IS 'what one challenger answered to one request: a value or an error, stored once';
 

@@ -24,6 +24,9 @@ test: $(VENV) ## all tests but the slow simulations
 test-slow: $(VENV) ## the simulations of error rates and power
 	@.venv/bin/python -m pytest -q -m slow
 
+bench: $(VENV) ## how often policies err and how long they take, simulated
+	@.venv/bin/python -m tests.simulation
+
 lint: $(VENV) ## ruff and mypy
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -43,4 +46,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
 
-.PHONY: help demo test test-slow lint up down clean lock
+.PHONY: help demo test test-slow bench lint up down clean lock

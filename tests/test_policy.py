@@ -181,9 +181,7 @@ def test_days_that_differ_by_rounding_alone_decide_nothing(rule: dict[str, Any])
 def test_days_that_differ_from_the_bound_by_rounding_alone_decide_nothing(rule: dict[str, Any], toward: int) -> None:
     steps = np.resize([0, 1, 2], DAYS) * np.spacing(0.5) * toward
     one = replace(series(policy(rule).rules[0].bound + steps), champion=np.full(DAYS, 0.5))
-    (finding,) = judge(policy(rule), evidence(one), promotable=1).findings
-    assert finding.outcome == "INCONCLUSIVE"
-    assert "do not differ from each other" in finding.reason
+    assert judge(policy(rule), evidence(one), promotable=1).outcome == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize("rule", SEQUENTIAL)

@@ -22,6 +22,7 @@ from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
 from include.shadow.errors import LedgerError, ShadowError
 from include.shadow.ledger import migrations, verdicts
+from include.shadow.metrics import metrics_of
 from include.shadow.run import run_days
 from include.shadow.window import days_between
 
@@ -166,6 +167,7 @@ def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", sho
     """Check a deployment file without touching anything; every mistake is named with its line."""
     deployment = load(file)
     output.print(f"{file} is a valid deployment: {deployment.name}, {_challengers(deployment)}")
+    output.print(f"metrics of a {deployment.task} task: {', '.join(metrics_of(deployment.task))}")
 
 
 def _challengers(deployment: Deployment) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from include.shadow.deployment import Challenger, Deployment
-from include.shadow.evidence import ALL, Evidence, Series
+from include.shadow.evidence import ALL, Evidence
 from include.shadow.policy import Finding, Verdict
 from include.shadow.rules import COMPARING
 
@@ -38,7 +38,9 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
-    longest = max((series for series in evidence.values() if series.slice == ALL), key=_length, default=None)
+    names = [rule.metric for rule in deployment.policy.rules]
+    overall = [evidence[name, ALL] for name in names if (name, ALL) in evidence]
+    longest = max(overall, key=lambda series: (series.metric in _comparing(deployment), len(series.days)), default=None)
     if longest is None or not longest.days:
         yield "- nothing yet: no day has evidence"
         return
@@ -50,8 +52,9 @@ def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
     yield "- a difference is the champion's loss minus the challenger's: positive favours the challenger"
 
 
-def _length(series: Series) -> int:
-    return len(series.days)
+def _comparing(deployment: Deployment) -> list[str]:
+    """Return the metrics on which the two are compared, in the order of their rules."""
+    return [rule.metric for rule in deployment.policy.rules if rule.is_ in COMPARING]
 
 
 def _rule(finding: Finding) -> str:
@@ -67,7 +70,7 @@ def _rule(finding: Finding) -> str:
 
 def _slices(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
     """List the slices of the first metric on which the two are compared, by mean daily difference."""
-    metric = next((rule.metric for rule in deployment.policy.rules if rule.is_ in COMPARING), None)
+    metric = next(iter(_comparing(deployment)), None)
     found = [one for (name, _), one in evidence.items() if name == metric and one.slice != ALL and one.days]
     for series in sorted(found, key=lambda one: float(one.difference.mean()))[:MOST_SLICES]:
         mean = float(series.difference.mean())

@@ -29,7 +29,8 @@ class Question:
 
     def natural(self, gain: float) -> float:
         """Return a gain in the unit of the rule: a difference, value or change, or a share of the champion's value."""
-        return self.scale * gain + self.offset
+        value = self.scale * gain + self.offset
+        return 0.0 if abs(value) <= ROUNDING * abs(self.offset) else value
 
 
 class UnanswerableError(ValueError):

@@ -174,7 +174,8 @@ def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Find
     outcome: Outcome = "FAIL" if fails[-1] else "PASS" if passes[-1] else "INCONCLUSIVE"
     decided = {"PASS": passes, "FAIL": fails}.get(outcome)
     bounds = sorted(question.natural(float(bound)) for bound in (passing.lower[-1], failing.upper[-1]))
-    more = _more_observations(question, terms) if outcome == "INCONCLUSIVE" else None
+    widths = (float((passing.estimate - passing.lower)[-1]), float((failing.upper - failing.estimate)[-1]))
+    more = _more_observations(question, widths, terms) if outcome == "INCONCLUSIVE" else None
     count = len(series.days)
     return _finding(
         rule,
@@ -250,8 +251,12 @@ def _outlook(more: int | None, terms: Terms) -> str:
     return f"about {_counted(more, f'more {terms.unit}')} would decide an effect like the one seen so far"
 
 
-def _more_observations(question: Question, terms: Terms) -> int | None:
-    """Return how many more observations would decide the effect seen so far, None where none would."""
+def _more_observations(question: Question, widths: tuple[float, float], terms: Terms) -> int | None:
+    """Return how many more observations would decide the effect seen so far, None where none would.
+
+    `widths` are the margins toward passing and failing as they are. They are wider than those of independent, symmetric
+    days with the same spread, and are taken to stay so.
+    """
     gains, first = question.gains, terms.policy.observations_before_bound
     if len(gains) < 2:
         return max(first - len(gains), 1)
@@ -259,7 +264,12 @@ def _more_observations(question: Question, terms: Terms) -> int | None:
         effect, spread = float(gains.mean()), float(gains.std(ddof=1))
     if not (math.isfinite(effect) and math.isfinite(spread)):
         return None
-    alpha = terms.alpha_pass if effect > 0 else terms.alpha_fail
+    alpha, width = (terms.alpha_pass, widths[0]) if effect > 0 else (terms.alpha_fail, widths[1])
+    if len(gains) >= first and math.isfinite(width):
+        plain = confidence_sequence(
+            gains, alpha=alpha, burn_in=first, expected=terms.expected, side="lower", method="plain"
+        )
+        spread *= max(1.0, width / float((plain.estimate - plain.lower)[-1]))
     needed = observations_needed(effect, spread, alpha=alpha, expected=terms.expected, burn_in=first)
     return None if needed is None else max(needed - len(gains), 1)
 

@@ -184,7 +184,7 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
             "day": str(one.day),
             "sampled": one.rows,
             "labelled": one.labelled,
-            "expected": one.labelled if ripe[one.day] else None if final is None else round(final * one.rows),
+            "expected": one.labelled if ripe[one.day] else _expected(one, final),
             "share": one.labelled / one.rows if one.rows else None,
             "contradicted": one.contradicted,
             "collected_until": one.labels_until.isoformat() if one.labels_until else None,
@@ -192,6 +192,10 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
         }
         for one in taken
     ]
+
+
+def _expected(snapshot: snapshots.Snapshot, final: float | None) -> int | None:
+    return None if final is None else max(snapshot.labelled, round(final * snapshot.rows))
 
 
 def maturity_table(rows: list[dict[str, Any]]) -> Table:

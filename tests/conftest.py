@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The one server of all tests; its folder is one that it can also enter where root may not make a namespace."""
-    folder = Path(tempfile.mkdtemp(prefix="shadow-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="shadow-postgres-", dir=in_memory()))
     folder.chmod(0o711)
     with EmbeddedPostgres(folder / "pg") as server:
         with psycopg.connect(server.uri("postgres", SUPERUSER), autocommit=True) as session:
@@ -137,6 +137,14 @@ def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return code, *capsys.readouterr()
 
     return call
+
+
+def in_memory() -> str | None:
+    """Return a folder in memory where there is plenty: databases are many small files, slow to make and to remove."""
+    memory = "/dev/shm"
+    if not os.access(memory, os.W_OK) or os.statvfs(memory).f_flag & os.ST_NOEXEC:
+        return None
+    return memory if shutil.disk_usage(memory).free > 4 << 30 else None
 
 
 def declare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:

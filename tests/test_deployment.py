@@ -99,7 +99,11 @@ def test_a_deployment_cannot_be_changed() -> None:
             "timezone: Europe/Berln",
             f"timezone == 'Europe/Berln', {ZONE}, did you mean Europe/Berlin?",
         ),
-        ("task: binary", "task: binray", "task == 'binray', must be one of binary, regression, multiclass, did you mean binary?"),
+        (
+            "task: binary",
+            "task: binray",
+            "task == 'binray', must be one of binary, regression, multiclass, did you mean binary?",
+        ),
         ("task: binary", "task: text", "task == 'text', must be one of binary, regression, multiclass"),
         ("table: flights.outcome", "table: a.b.c", "labels.table == 'a.b.c', must be TABLE or SCHEMA.TABLE"),
         ("table: flights.outcome", "table: flights.", "labels.table == 'flights.', must be TABLE or SCHEMA.TABLE"),

@@ -81,19 +81,21 @@ def test_every_session_of_the_source_is_read_only_and_bounded(ours: World) -> No
     ours.change_production(
         f"CREATE VIEW flights.spied AS SELECT request_id, {one} AS is_late, known_at FROM flights.outcome"
     )
-    shadow = shadow_of(ours, "spy", labels={"table": "flights.spied"})
+    spy = {"name": "spy", "model": "logged:flights.spy.other_probability"}
+    shadow = shadow_of(ours, "spy", labels={"table": "flights.spied"}, challengers=[spy])
     steps.sample(shadow, day(0))
     (part, *_) = sorted((ours.snapshots / "spy").rglob("*.parquet"))
     (drawn,) = set(pq.read_table(part)["dep_hour"].to_pylist())
     milliseconds = [int(source.SETTINGS[name].removesuffix("s")) * 1000 for name in names[1:]]
     assert drawn.split() == ["on", *map(str, milliseconds)]
-    ids = {0: "f0000", 1: "f0001"}
-    arrived = shadow.source.labels(ids, None, window_of(shadow.deployment, day(5)).end)
+    arrived = shadow.source.labels({0: "f0000", 1: "f0001"}, None, window_of(shadow.deployment, day(5)).end)
     assert {value for _, value, _ in arrived} == {1.0}
-    logged = shadow.source.logged(
-        "flights.spy.other_probability", list(ids.values()), window_of(shadow.deployment, day(0))
+    steps.score(shadow, day(0), "spy", 0)
+    logged = ours.query(
+        "SELECT DISTINCT value FROM shadow.prediction "
+        "JOIN shadow.model_version AS m ON m.id = challenger_id WHERE m.name = 'spy'"
     )
-    assert logged == dict.fromkeys(ids.values(), 1.0)
+    assert logged == [(1.0,)]
 
 
 def test_counting_and_drawing_see_the_same_rows(worlds: Callable[..., World]) -> None:
@@ -106,7 +108,7 @@ def test_counting_and_drawing_see_the_same_rows(worlds: Callable[..., World]) ->
         assert reading.population() == before
 
 
-@pytest.mark.parametrize("step", ["draw", "labels", "logged"])
+@pytest.mark.parametrize("step", ["draw", "labels"])
 def test_even_the_owner_of_production_cannot_write_through_the_source(worlds: Callable[..., World], step: str) -> None:
     """Where somebody declares the wrong role, the session's own setting still refuses."""
     world = worlds(own=True)
@@ -119,16 +121,17 @@ def test_even_the_owner_of_production_cannot_write_through_the_source(worlds: Ca
     )
     found = world.postgres.conninfo(world.production, OWNER)
     owner = Connection("production_db", found.host, found.port, found.user, found.password, found.dbname)
-    deployment = world.deploy(labels={"table": "flights.writing"}, requests={"table": "flights.log"})
+    deployment = world.deploy(
+        requests={"table": "flights.log" if step == "draw" else "flights.prediction_log"},
+        labels={"table": "flights.writing"},
+    )
     shadow = Shadow(deployment, lambda conn_id: owner if conn_id == "production_db" else world.connection(conn_id))
-    window = window_of(deployment, day(0))
-    read = {
-        "draw": lambda: steps.sample(shadow, day(0)),
-        "labels": lambda: shadow.source.labels({0: "f0000"}, None, window.end),
-        "logged": lambda: shadow.source.logged("flights.log.other_probability", ["f0000"], window),
-    }[step]
+    read = steps.sample
+    if step == "labels":
+        steps.sample(shadow, day(0))
+        read = steps.collect_labels
     with pytest.raises(ShadowError, match="cannot execute INSERT in a read-only transaction"):
-        read()
+        read(shadow, day(0))
     with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
         assert session.execute("SELECT count(*) FROM flights.written").fetchone() == (0,)
 
@@ -182,16 +185,19 @@ def test_a_stream_that_breaks_off_is_worth_another_try_and_leaves_no_snapshot(
     assert ours.query("SELECT FROM shadow.deployment WHERE name = 'broken_off'") == []
 
 
-@pytest.mark.usefixtures("impatient")
-def test_labels_and_logged_predictions_that_take_too_long_are_worth_another_try(ours: World) -> None:
+def test_labels_and_logged_predictions_that_take_too_long_are_worth_another_try(
+    ours: World, request: pytest.FixtureRequest
+) -> None:
     ours.change_production("CREATE VIEW flights.slow_labels AS SELECT l.* FROM flights.outcome AS l, pg_sleep(60)")
     ours.change_production(VIEW.format(name="slow_log", feature="0", other="flights.nap()", beside=""))
-    shadow = ours.shadow(labels={"table": "flights.slow_labels"})
-    window = window_of(shadow.deployment, day(0))
+    slow = {"name": "slow", "model": "logged:flights.slow_log.other_probability"}
+    shadow = ours.shadow(name="slow", labels={"table": "flights.slow_labels"}, challengers=[slow])
+    steps.sample(shadow, day(0))
+    request.getfixturevalue("impatient")
     with pytest.raises(TransientError, match="the time-out bounds what one query may take"):
-        shadow.source.labels({0: "f0000"}, None, window.end)
+        steps.collect_labels(shadow, day(0))
     with pytest.raises(TransientError, match="canceling statement due to statement timeout"):
-        shadow.source.logged("flights.slow_log.other_probability", ["f0000"], window)
+        steps.score(shadow, day(0), "slow", 0)
 
 
 def test_a_session_that_is_lost_while_labels_are_read_is_worth_another_try(ours: World) -> None:

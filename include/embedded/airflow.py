@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
+from include.embedded.account import command_line
 from include.embedded.home import METADATA, OWNERS, Home
-from include.embedded.postgres import command_line
 from include.shadow.store import PROJECT
 
 USER = "admin"

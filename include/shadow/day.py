@@ -8,6 +8,7 @@ and run again, anywhere, and the day ends the same.
 
 import datetime as dt
 import logging
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,8 +113,10 @@ def validate_inputs(shadow: Shadow, day: dt.date) -> Validation:
             parts = [
                 snapshots_on_disk.read_part(shadow.store, snapshot.location, part).read() for part in manifest.parts
             ]
-            expectations = input_expectations(shadow.deployment, snapshot.rows)
-            validation = validate(pa.concat_tables(parts).to_pandas(), expectations)
+            rows = pa.concat_tables(parts)
+            _require_features(shadow.deployment, day, rows)
+            validation = validate(rows.to_pandas(), input_expectations(shadow.deployment, snapshot.rows))
+            _check_parity(shadow, session, snapshot, rows)
         validations.record(session, snapshot, None, validation)
     _require_success(validation, f"the inputs of {day}")
     return validation
@@ -251,6 +254,15 @@ def plan(deployment: Deployment, shards: int, only: Collection[str] | None = Non
     return [{"challenger": name, "shard": shard} for name in names for shard in range(shards)]
 
 
+def _require_features(deployment: Deployment, day: dt.date, rows: pa.Table) -> None:
+    missing = [name for name in deployment.requests.features if name not in rows.column_names]
+    if missing:
+        raise ValidationFailed(
+            f"{day} was drawn before requests.features had {', '.join(missing)}: its evidence stays as it is, and a "
+            "challenger that needs them has none for that day"
+        )
+
+
 def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, rows: pa.Table) -> None:
     champion = shadow.deployment.champion
     if champion is None:
@@ -308,6 +320,8 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
 def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived: list[labels.Label]) -> None:
     where = f"{deployment.labels.table}.{deployment.labels.value}"
     for ordinal, value, _ in arrived:
+        if not math.isfinite(value):
+            raise SourceError(f"{where} == {value} for request {requests[ordinal]}, must be finite")
         if deployment.task == "binary" and value not in (0.0, 1.0):
             raise SourceError(
                 f"{where} == {value} for request {requests[ordinal]}, "

@@ -124,12 +124,13 @@ def _blocked(
     if challenger.is_control:
         reasons.append("this is the control, the champion against itself: it measures noise and is never promoted")
     today = next((one for one in taken if one.day == day), None)
+    newest = next((one for one in reversed(taken) if one.rows), None)
+    if newest is not None and len(newest.champion_versions) > 1:
+        versions = ", ".join(newest.champion_versions)
+        reasons.append(f"the champion changed in the course of {newest.day}: {versions} served; evidence starts anew")
     if today is None:
         reasons.append(f"{day} was not sampled")
-    elif len(today.champion_versions) > 1:
-        versions = ", ".join(today.champion_versions)
-        reasons.append(f"the champion changed in the course of {day}: {versions} served; evidence starts anew")
-    elif today.rows and today.id not in valid:
+    elif len(today.champion_versions) < 2 and today.rows and today.id not in valid:
         reasons.append(f"the inputs or predictions of {day} are not complete or do not meet their expectations")
     contradicted = sum(one.contradicted for one in taken)
     if contradicted:

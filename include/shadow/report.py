@@ -126,7 +126,9 @@ def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str
             digest = model_digest(challenger)
         except ShadowError:
             continue
-        key = predictions.challenger_id(session, deployment, challenger, digest)
+        key = predictions.find_challenger(session, deployment, challenger, digest)
+        if key is None:
+            continue
         for row in ledger_evidence.read(session, key, taken, metrics=deployment.tracked):
             yield _evidence(challenger.name, row)
 

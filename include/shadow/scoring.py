@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from include.shadow.errors import ModelError, TransientError
+from include.shadow.errors import ShadowError
 from include.shadow.ledger.copying import array_text
 from include.shadow.models import Predictor
 
@@ -94,7 +94,7 @@ def _call(predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], 
     try:
         answers = predictor.predict(part)
         values = np.asarray(answers.values)
-    except (ModelError, TransientError):
+    except ShadowError:  # what production or the ledger says is about all rows
         raise
     except Exception as error:  # noqa: BLE001 (a model may raise anything; its rows are then errors)
         return _short(f"{type(error).__name__}: {error}")

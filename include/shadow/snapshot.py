@@ -36,7 +36,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot holds. `digest` is the SHA-256 of the manifest itself, and through its parts of all the rows."""
+    """What a snapshot holds; `champion_versions` come in the order in which they answered last.
+
+    `digest` is the SHA-256 of the manifest itself, and through its parts of all the rows.
+    """
 
     deployment: str
     day: dt.date
@@ -100,6 +103,7 @@ def take(deployment: Deployment, window: Window, source: PostgresSource, store: 
     folder = folder_of(deployment, window.day)
     if store.exists(f"{folder}/manifest.json"):
         return read_manifest(store, folder)
+    store.sweep(folder)
     with source.reading(window) as reading:
         draws = allocate(deployment.sample, reading.population())
         parts, versions = _write(deployment, reading, draws, store, folder)
@@ -141,23 +145,28 @@ def _write(
 ) -> tuple[list[Part], list[str]]:
     expected = sum(draw.size for draw in draws)
     for all_candidates in (False, True):
-        versions: set[str] = set()
+        versions: dict[str, dt.datetime] = {}
         batches = (
             _weighted(reading.sample(draws, all_candidates=all_candidates), draws, versions) if expected else iter(())
         )
         parts = list(_write_parts(batches, deployment.sample.shard_rows, store, folder))
         if sum(part.rows for part in parts) == expected:
-            return parts, sorted(versions)
+            return parts, sorted(versions, key=lambda version: (versions[version], version))
     raise TransientError(f"{deployment.name}: {expected} requests were to be drawn and others came; try again")
 
 
-def _weighted(batches: pa.RecordBatchReader, draws: list[Draw], versions: set[str]) -> Iterator[pa.RecordBatch]:
+def _weighted(
+    batches: pa.RecordBatchReader, draws: list[Draw], versions: dict[str, dt.datetime]
+) -> Iterator[pa.RecordBatch]:
+    """Add each request's inclusion probability, and note in `versions` when each champion version answered last."""
     strata = pa.array([draw.stratum for draw in draws])
     probabilities = pa.array([draw.probability for draw in draws], pa.float64())
     for batch in batches:
         if not batch.num_rows:
             continue
-        versions.update(pc.unique(batch["champion_version"]).to_pylist())
+        last = pa.table([batch["champion_version"], batch["requested_at"]], names=["version", "at"])
+        for row in last.group_by("version").aggregate([("at", "max")]).to_pylist():
+            versions[row["version"]] = max(row["at_max"], versions.get(row["version"], row["at_max"]))
         probability = probabilities.take(pc.index_in(batch["stratum"], strata))
         yield batch.add_column(3, "inclusion_probability", probability)
 

@@ -46,6 +46,11 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
             raise
 
+    def sweep(self, folder: str) -> None:
+        """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+        for leftover in (self.folder / folder).glob(".*"):
+            leftover.unlink(missing_ok=True)
+
     def path(self, name: str) -> Path:
         """Return a local path to read a file from; raise SnapshotError where it is missing."""
         path = self.folder / name

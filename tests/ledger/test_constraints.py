@@ -200,8 +200,8 @@ def test_an_outcome_is_one_of_three(session: "psycopg.Connection[Any]") -> None:
         "UPDATE shadow.verdict SET outcome = outcome WHERE false",
         "DELETE FROM shadow.verdict",
         "DELETE FROM shadow.verdict WHERE id = -1",
-        "TRUNCATE shadow.verdict",
-        "TRUNCATE shadow.verdict, shadow.evidence",
+        "TRUNCATE shadow.verdict CASCADE",
+        "TRUNCATE shadow.verdict, shadow.evidence CASCADE",
     ],
 )
 def test_verdicts_are_history(session: "psycopg.Connection[Any]", statement: str) -> None:

@@ -1,5 +1,6 @@
 """A connection to Postgres, and what its errors mean to a user."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from include.shadow.errors import CredentialsError, LedgerError, ShadowError, So
 
 Session = psycopg.Connection
 
+_LEDGER = re.compile(r'"shadow[."]')
 _REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not permitted to log in", "no password")
 
 
@@ -64,12 +66,14 @@ def _meaning(connection: Connection, error: psycopg.Error) -> ShadowError:
         return CredentialsError(f"connection {connection} is refused: {text}; check its login, password and database")
     where = f"connection {connection}"
     match error:
-        case errors.UndefinedTable() | errors.InvalidSchemaName() | errors.UndefinedColumn() if "shadow" in str(error):
+        case errors.UndefinedTable() | errors.InvalidSchemaName() if _LEDGER.search(str(error)):
             meaning: ShadowError = LedgerError(f"{where}: {text}; run python -m include.shadow migrate")
         case errors.InsufficientPrivilege():
             meaning = CredentialsError(f"{where} lacks a right: {text}")
         case errors.QueryCanceled():
             meaning = TransientError(f"{where}: {text}; the time-out bounds what one query may take")
+        case errors.DeadlockDetected() | errors.SerializationFailure():
+            meaning = TransientError(f"{where}: two runs met at the same rows, {text}")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             meaning = TransientError(f"{where} is lost or not there: {text}")
         case errors.UndefinedTable() | errors.UndefinedColumn() | psycopg.DataError():

@@ -17,18 +17,26 @@ if TYPE_CHECKING:
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
     """Return the key of a challenger's model as it is now, entering it at first."""
-    key = [deployment_id(session, deployment), challenger.name, challenger.version, digest]
-    find = "SELECT id FROM shadow.model_version WHERE deployment_id = %s AND name = %s AND version = %s AND digest = %s"
-    row = session.execute(find, key).fetchone()
-    if row is None:
+    key = find_challenger(session, deployment, challenger, digest)
+    if key is None:
         session.execute(
             "INSERT INTO shadow.model_version (deployment_id, name, version, digest, uri) VALUES (%s, %s, %s, %s, %s) "
             "ON CONFLICT DO NOTHING",
-            [*key, challenger.model],
+            [deployment_id(session, deployment), challenger.name, challenger.version, digest, challenger.model],
         )
-        row = session.execute(find, key).fetchone()
-    assert row is not None  # noqa: S101 (it was there or was inserted)
-    return int(row[0])
+        key = find_challenger(session, deployment, challenger, digest)
+    assert key is not None  # noqa: S101 (it was there or was inserted)
+    return key
+
+
+def find_challenger(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int | None:
+    """Return the key of a challenger's model as it is now, None where it never was scored."""
+    row = session.execute(
+        "SELECT m.id FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
+        "WHERE d.name = %s AND m.name = %s AND m.version = %s AND m.digest = %s",
+        [deployment.name, challenger.name, challenger.version, digest],
+    ).fetchone()
+    return int(row[0]) if row else None
 
 
 def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> tuple[int, int] | None:

@@ -51,7 +51,11 @@ def model_digest(challenger: Challenger) -> str:
 
 
 def load(deployment: Deployment, challenger: Challenger, source: PostgresSource, window: Window) -> Predictor:
-    """Load a challenger's model; raise ModelError where that fails or its inputs are not the deployment's features."""
+    """Load a challenger's model.
+
+    Raises ModelError where that fails or its inputs are not the deployment's features, SourceError or CredentialsError
+    where a column of logged answers is missing, is no number or may not be read.
+    """
     kind, _, address = challenger.model.partition(":")
     if kind == "champion":
         from include.shadow.models.champion import ChampionPredictor
@@ -60,6 +64,7 @@ def load(deployment: Deployment, challenger: Challenger, source: PostgresSource,
     if kind == "logged":
         from include.shadow.models.logged import LoggedPredictor
 
+        source.logged(address, [], window)  # a column that is not there is no error of each row
         return LoggedPredictor(source, address, window)
     from include.shadow.models.onnx import OnnxPredictor
 

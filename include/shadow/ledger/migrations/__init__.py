@@ -5,6 +5,8 @@ Each revision is a pair of SQL files that a person can read and run; Alembic kee
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +32,8 @@ def run(name: str) -> None:
 def migrate(connection: Connection, direction: Direction = "up") -> tuple[str | None, str | None]:
     """Bring the ledger to the newest revision, or take all of it away; in one transaction.
 
-    Returns the revision before and after, None for an empty database. Raises CredentialsError or TransientError.
+    Returns the revision before and after, None for an empty database. Raises CredentialsError, TransientError, and
+    LedgerError for a revision of a newer package.
     """
     import sqlalchemy
 
@@ -39,9 +42,26 @@ def migrate(connection: Connection, direction: Direction = "up") -> tuple[str | 
         engine = sqlalchemy.create_engine(
             "postgresql+psycopg://", creator=lambda: connect(connection), poolclass=sqlalchemy.NullPool
         )
-        with engine.begin() as bind:
+        with _unwrapped(), engine.begin() as bind:
+            bind.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('shadow/migrate', 0))")
             _alembic(direction, bind=bind)
     return before, revision(connection)
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise psycopg's own error in place of SQLAlchemy's around it, and a LedgerError in place of Alembic's."""
+    import alembic.util
+    import sqlalchemy.exc
+
+    try:
+        yield
+    except sqlalchemy.exc.DBAPIError as error:
+        raise error.orig or error from error
+    except alembic.util.CommandError as error:
+        raise LedgerError(
+            f"the ledger is at a revision that this package does not know: {error}; install a newer package"
+        ) from error
 
 
 def as_sql(direction: Direction = "up") -> str:

@@ -16,20 +16,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from include.shadow.calibration import (
-    POLICIES,
-    RATES,
-    Calibration,
-    Plan,
-    block_length,
-    calibrate,
-    plan,
-    resampled,
-    svg,
-)
+from include.shadow.calibration import POLICIES, Calibration, block_length, calibrate, resampled
+from include.shadow.calibration_picture import svg
 from include.shadow.confidence import observations_needed
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import Evidence, Series
+from include.shadow.planning import RATES, Plan, plan
 from include.shadow.policy import judge
 from include.shadow.rules import Policy
 

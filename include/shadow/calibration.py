@@ -10,7 +10,6 @@ ones look at each of them every day. Pure arithmetic on arrays: no database, no 
 """
 
 import datetime as dt
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,12 +18,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from include.shadow.confidence import confidence_sequence, observations_needed
+from include.shadow.confidence import confidence_sequence
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
 from include.shadow.observations import Question, UnanswerableError, ask, only_rounding
 from include.shadow.policy import Terms, slices_of
-from include.shadow.rules import BOUNDING, COMPARING, Policy, Rule
+from include.shadow.rules import BOUNDING, Policy, Rule
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -32,22 +31,10 @@ Indices = NDArray[np.int64]
 
 POLICIES: Final = ("this policy", "running mean", "daily t-test")
 FEWEST_DAYS: Final = 28
-RATES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _YEAR: Final = 365
 _CELLS: Final = 100_000  # resampled days of one gate in memory at once
 _SOME_WEEKS: Final = 100_000
 _ROUNDING: Final = 1e-12
-_SLOWER: Final = 1.1  # how much longer a smaller sample may take
-_STYLE: Final = """
-.calibration{--ink:#1f2328;--line:#d5d9de;--ground:#fff;--p0:#0060a8;--p1:#b34700;--p2:#00734f}
-@media(prefers-color-scheme:dark){
-.calibration{--ink:#e6e6e6;--line:#3c4148;--ground:#16181c;--p0:#6cb8ff;--p1:#ff9d5c;--p2:#4fd6a5}}
-.calibration text{font:13px system-ui,sans-serif;fill:var(--ink)}.calibration .title{font-weight:600}
-.calibration path{fill:none;stroke-width:2}.calibration .grid{stroke:var(--line);stroke-width:1}
-.calibration .alpha{stroke:var(--ink);stroke-dasharray:6 4}.calibration .ground{fill:var(--ground)}
-.calibration .p0{stroke:var(--p0)}.calibration .p1{stroke:var(--p1);stroke-dasharray:9 3}
-.calibration .p2{stroke:var(--p2);stroke-dasharray:2 3}
-"""
 
 
 @dataclass(frozen=True)
@@ -166,7 +153,7 @@ def calibrate(
     it shows by chance is taken for real. Raises LedgerError for too little history or no gate to resample and for unit
     `request`, ValueError for arguments out of range.
     """
-    _check(policy, effect, runs=runs, days=days)
+    check(policy, effect, runs=runs, days=days)
     asked, left_out = _asked(policy, evidence)
     terms = _terms(policy, evidence, promotable)
     calendar = sorted({day for one in asked for day in one.series.days})
@@ -211,7 +198,8 @@ def resampled(rng: np.random.Generator, runs: int, days: int, history: int, leng
     return np.asarray((np.take_along_axis(start, block, axis=1) + day - block) % history)
 
 
-def _check(policy: Policy, effect: float | None, *, runs: int = 1, days: int | None = None) -> None:
+def check(policy: Policy, effect: float | None, *, runs: int = 1, days: int | None = None) -> None:
+    """Raise ValueError for arguments out of range, LedgerError for a policy whose days cannot be resampled."""
     if runs < 1 or (days is not None and days < FEWEST_DAYS):
         raise ValueError(f"runs == {runs} and days == {days}, must be >= 1 and >= {FEWEST_DAYS}")
     if policy.unit == "request":
@@ -226,17 +214,17 @@ def _asked(policy: Policy, evidence: Evidence) -> tuple[list[_Asked], list[str]]
     for rule in policy.rules:
         for name in slices_of(rule, evidence):
             series = evidence.get((rule.metric, name))
-            found = _question(rule, series, FEWEST_DAYS) if rule.role == "gate" else "a monitor, it decides nothing"
+            found = question_of(rule, series, FEWEST_DAYS) if rule.role == "gate" else "a monitor, it decides nothing"
             if isinstance(found, Question) and series is not None:
                 asked.append(_Asked(rule, name, series, found))
             else:
-                left_out.append(f"{_named(rule, name)}: {found}")
+                left_out.append(f"{named(rule, name)}: {found}")
     if not asked:
         raise LedgerError(f"there is no gate to calibrate: {'; '.join(left_out[:3])}")
     return asked, left_out
 
 
-def _question(rule: Rule, series: Series | None, needed: int) -> Question | str:
+def question_of(rule: Rule, series: Series | None, needed: int) -> Question | str:
     """Return what a rule asks of a series, or why nothing can be said."""
     if rule.is_daily:
         return "judged day by day, without a sequence"
@@ -252,7 +240,8 @@ def _question(rule: Rule, series: Series | None, needed: int) -> Question | str:
     return "its days do not differ from each other" if only_rounding(question, series)[-1] else question
 
 
-def _named(rule: Rule, name: str) -> str:
+def named(rule: Rule, name: str) -> str:
+    """Return a rule on a slice as results name it."""
     limit = f" {rule.bound:g}" if rule.bound else ""
     return f"{rule.metric} {rule.is_}{limit}{'' if name == ALL else f' in {name}'}"
 
@@ -383,7 +372,7 @@ def _row(policy: str, first: Array, days: int) -> Row:
 def _gate_row(gate: _Gate, wrong: Flags, missed: Flags) -> GateRow:
     asked, share = gate.asked, float(wrong.mean())
     return GateRow(
-        rule=_named(asked.rule, asked.name),
+        rule=named(asked.rule, asked.name),
         days=len(asked.series.days),
         effect=abs(asked.question.scale) * gate.shift,
         false_promotion=None if asked.rule.is_ == "not_harmful" else share,
@@ -410,139 +399,3 @@ def _warning(row: Row, gates: Sequence[GateRow], alpha: float, days: int) -> str
         f"calibration: with {what} at its bound, {share:.1%} (standard error {error:.1%}) of histories of {days} days "
         f"like this one end in a false promotion, alpha is {alpha:.2%}: {advice}"
     )
-
-
-@dataclass(frozen=True)
-class Rate:
-    """In how many days the effect would be decided if `rate` times as many requests were sampled; None for never."""
-
-    rate: float
-    days: int | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """In how many `days` of evidence in all, `seen` of them there already, an effect would be decided.
-
-    `between` and `within` are the variances of an observation (a day or week) that stay, and that shrink as more
-    requests are sampled, in the rule's unit squared; `within`, `rates` and `proposed` are None and empty where the
-    evidence cannot tell them apart.
-    """
-
-    rule: str
-    effect: float
-    alpha: float
-    seen: int
-    days: int | None
-    between: float
-    within: float | None
-    rates: tuple[Rate, ...]
-    proposed: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
-
-def plan(
-    series: Series, rule: Rule, policy: Policy, *, promotable: int, effect: float, rates: Sequence[float] = RATES
-) -> Plan:
-    """Return in how many days `rule` would pass if its mean lay `effect`, in its unit, beyond its bound.
-
-    `rates` are multiples of the present sample. The proposed one is the smallest that takes at most a tenth longer than
-    the present one. Assumed: days to come vary as those seen do and independently, so that the plain margin of
-    `observations_needed` holds, to which chance comes earlier in most histories, and later where days depend on each
-    other or are bet on; and requests of a day are drawn independently, so that their part of the variance, on average
-    the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw², is divided by the rate
-    and the rest stays. Days with an n of 1 say nothing about it.
-
-    Raises LedgerError for fewer than two observations, a rule without a sequence toward passing and unit `request`.
-    """
-    _check(policy, effect)
-    if not all(0 < rate < math.inf for rate in rates):
-        raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
-    weekly = policy.unit == "week"
-    question = _planned(rule, series, weekly=weekly)
-    terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha)
-    total = float(question.gains.var(ddof=1)) * question.scale**2
-    within = _within(rule, series, weekly=weekly)
-    within = None if within is None else min(within, total)
-    between = total - (within or 0.0)
-
-    def days(rate: float) -> int | None:
-        deviation, first = math.sqrt(between + (within or 0.0) / rate), policy.observations_before_bound
-        alpha, expected = terms.alpha_pass, terms.expected
-        needed = observations_needed(effect, deviation, alpha=alpha, expected=expected, burn_in=first)
-        return None if needed is None else needed * (WEEK if weekly else 1)
-
-    now = days(1.0)
-    others = () if within is None else tuple(Rate(rate, days(rate)) for rate in sorted(rates))
-    enough = [one.rate for one in others if now and one.days and one.days <= _SLOWER * now]
-    known = (_named(rule, series.slice), effect, terms.alpha_pass, len(series.days), now, between, within, others)
-    return Plan(*known, proposed=min(enough, default=None))
-
-
-def _planned(rule: Rule, series: Series, *, weekly: bool) -> Question:
-    named = _named(rule, series.slice)
-    if rule.is_ == "not_harmful":
-        raise LedgerError(f"{named}: passes unless harm is shown, so no number of days is needed")
-    question = _question(rule, series, 2 * WEEK if weekly else 2)
-    if isinstance(question, str):
-        raise LedgerError(f"{named}: {question}")
-    return ask(rule, series.by_week()) if weekly else question
-
-
-def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
-    """Return the variance of an observation that is due to the sample of requests, None where it is not known."""
-    if series.squares is None or rule.is_ not in COMPARING or rule.relative_margin is not None:
-        return None
-    weight, mean = np.ones(len(series.days)) if series.weight is None else series.weight, series.difference
-    weight2, weight2_difference, weight2_difference2 = series.squares.T
-    effective = weight**2 / weight2
-    spread = weight2_difference2 - 2 * mean * weight2_difference + mean**2 * weight2
-    known = effective > 1 + _ROUNDING
-    variance = (np.maximum(spread, 0) / weight**2)[known] * effective[known] / (effective[known] - 1)
-    if not known.any():
-        return None
-    share = weight[known] / weight[known].sum()
-    return float(share**2 @ variance) * known.sum() / WEEK if weekly else float(variance.mean())
-
-
-def svg(calibration: Calibration) -> str:
-    """Return a picture of the share of false promotions up to each day, for light and dark pages; it needs no files."""
-    days, highest = calibration.days, max(calibration.alpha, *(row.by_day[-1] for row in calibration.rows))
-    top = next(limit for limit in (0.05, 0.1, 0.2, 0.5, 1.0) if limit >= highest)
-    step = next((step for step in (7, 14, 28, 56, 91) if days <= 8 * step), max(days // 4, 1))
-
-    def y(share: float) -> float:
-        return 350 - 280 * share / top
-
-    lines = [_label(30, 24, "False promotions by day, every gate's truth at its bound", "start", "title")]
-    rules = ", ".join(one.rule for one in calibration.gates)
-    lines.append(_label(30, 44, rules if len(rules) <= 100 else f"{rules[:99]}…", "start"))
-    for share in np.linspace(0, top, 6).tolist():
-        lines += [f'<path class="grid" d="M70 {y(share):.1f}H700"/>', _label(62, y(share) + 4, f"{share:.0%}", "end")]
-    lines += [_label(70 + 630 * day / days, 370, f"{day}", "middle") for day in range(0, days + 1, step)]
-    lines.append(_label(385, 392, "days of evidence", "middle"))
-    lines.append(f'<g transform="rotate(-90 18 210)">{_label(18, 210, "promoted, % of runs", "middle")}</g>')
-    lines.append(f'<path class="alpha" d="M70 {y(calibration.alpha):.1f}H700"/>')
-    lines.append(_label(698, y(calibration.alpha) - 5, f"alpha {calibration.alpha:.2%}", "end"))
-    for number, row in enumerate(calibration.rows):
-        changes = [day for day in range(1, days + 1) if row.by_day[day - 1] != (row.by_day[day - 2] if day > 1 else 0)]
-        steps = "".join(f"H{70 + 630 * day / days:.1f}V{y(row.by_day[day - 1]):.1f}" for day in changes)
-        lines.append(f'<path class="p{number}" d="M70 350{steps}H700"/>')
-        lines.append(f'<path class="p{number}" d="M{70 + 210 * number} 416h26"/>')
-        text = f"{row.policy} {row.false_promotion:.1%}"
-        lines.append(_label(102 + 210 * number, 420, text, "start"))
-    head = '<svg xmlns="http://www.w3.org/2000/svg" class="calibration" viewBox="0 0 720 440" role="img">'
-    ground = '<rect class="ground" width="720" height="440"/>'
-    return "\n".join([head, f"<title>{_plain(rules)}</title><style>{_STYLE}</style>{ground}", *lines, "</svg>\n"])
-
-
-def _label(x: float, y: float, text: str, anchor: str, kind: str = "label") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_plain(text)}</text>'
-
-
-def _plain(text: str) -> str:
-    """Escape; what cannot be printed has no place in XML."""
-    return html.escape("".join(one if one.isprintable() else " " for one in text))

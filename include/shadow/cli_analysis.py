@@ -1,6 +1,7 @@
 """The commands that look ahead on a deployment's own history: `plan` and `calibrate`."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from include.shadow import deployments
-from include.shadow.calibration import Calibration, Plan, calibrate, plan, svg
+from include.shadow.calibration import Calibration, calibrate
+from include.shadow.calibration_picture import svg
 from include.shadow.connection import environment
 from include.shadow.day import Shadow
 from include.shadow.deployment import Challenger, Deployment
@@ -22,6 +24,7 @@ from include.shadow.judging import champion_of, comparable_days, evidence_on
 from include.shadow.ledger import calibrations, predictions, snapshots
 from include.shadow.ledger.database import Session
 from include.shadow.models import model_digest
+from include.shadow.planning import Plan, plan
 from include.shadow.rules import COMPARING
 from include.shadow.store import FolderStore
 
@@ -41,6 +44,7 @@ def plan_command(
     as_json: AsJson = False,
 ) -> None:
     """Show in how many days an effect would be decided, and what other sampling rates would change."""
+    _require_positive(effect)
     deployment = deployments.find(name)
     plans: dict[str, list[Plan]] = {}
     with Shadow(deployment, environment).ledger() as session:
@@ -80,6 +84,7 @@ def calibrate_command(
 
     A policy that errs more often than its alpha gets a warning in its verdicts from then on.
     """
+    _require_positive(effect)
     deployment = deployments.find(name)
     results: dict[str, Calibration] = {}
     with Shadow(deployment, environment).ledger() as session:
@@ -99,6 +104,11 @@ def calibrate_command(
         output.print(_calibration_table(found))
         for line in _notes(found):
             output.print(Padding(line, (0, 0, 0, 2)), markup=False)
+
+
+def _require_positive(effect: float | None) -> None:
+    if effect is not None and not (math.isfinite(effect) and effect > 0):
+        raise typer.BadParameter(f"{effect}, must be a number above 0", param_hint="--effect")
 
 
 def _wanted(deployment: Deployment, name: str | None) -> list[Challenger]:
@@ -151,7 +161,7 @@ def _notes(found: Calibration) -> Iterator[str]:
     for gate in found.gates:
         if gate.false_promotion is not None:
             share = f"{gate.false_promotion:.1%} ± {gate.false_promotion_se or 0.0:.1%}"
-            yield f"{gate.rule} alone at its bound: promotes wrongly in {share}, misses {gate.missed:.1%}"
+            yield f"{gate.rule} at its bound, the others as seen: promotes wrongly in {share}, misses {gate.missed:.1%}"
     for reason in found.left_out:
         yield f"left out: {reason}"
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from include.shadow import cli_analysis, deployments, report
+from include.shadow import cli_analysis, cli_registry, deployments, report
 from include.shadow.connection import environment
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
@@ -33,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(cli_analysis.app)
+cli_registry.register(app)
 errors = Console(stderr=True, soft_wrap=True)
 output = Console(width=None if sys.stdout.isatty() else 140)
 

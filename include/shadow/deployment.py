@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -69,6 +70,13 @@ def _model(value: str) -> str:
 def _table(value: str) -> str:
     if value.count(".") > 1 or not all(value.split(".")):
         raise ValueError("must be TABLE or SCHEMA.TABLE")
+    return value
+
+
+def _file(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("", "file") or parts.netloc or parts.path.endswith("/") or not parts.path:
+        raise ValueError("must be file:///an/absolute/file or a path")
     return value
 
 
@@ -169,6 +177,13 @@ class Expectations(Part):
     predictions: str | None = None
 
 
+class Promotion(Part):
+    """How the champion may change: whether a promotion may be forced, and the file that tells others who it is."""
+
+    allow_force: bool = False
+    manifest: Annotated[str, AfterValidator(_file)] | None = None
+
+
 class Deployment(Part):
     """One YAML file of `include/deployments/`, checked."""
 
@@ -193,6 +208,7 @@ class Deployment(Part):
     expectations: Expectations = Expectations()
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
+    promotion: Promotion = Promotion()
 
     @property
     def tick(self) -> tuple[int, int]:

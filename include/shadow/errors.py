@@ -8,6 +8,7 @@ ShadowError
 │   ├── LedgerError           the schema `shadow` is missing, behind, or contradicts what is asked
 │   ├── ModelError            a challenger's model cannot be loaded or has other inputs than the features
 │   ├── SnapshotError         a snapshot is missing, incomplete or not the one that was registered
+│   ├── RegistryError         a promotion or a rollback is refused: what stands in its way
 │   ├── ValidationFailed      an expectation does not hold: the day, or the challenger, stops
 │   └── GateFailed            the verdict is FAIL, or the day's evidence is not comparable
 └── TransientError            a lost connection, a time-out: worth another try
@@ -44,6 +45,10 @@ class ModelError(PermanentError):
 
 class SnapshotError(PermanentError):
     """A snapshot is missing, incomplete, or differs from the one that was registered."""
+
+
+class RegistryError(PermanentError):
+    """A promotion or a rollback is refused, or its manifest cannot be written."""
 
 
 class ValidationFailed(PermanentError):  # noqa: N818 (it is an outcome, as Airflow's own AirflowFailException)

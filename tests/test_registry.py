@@ -552,6 +552,27 @@ def test_who_writes_the_manifest_last_has_read_the_ledger_last(twice: World, mon
     assert view(twice)[0][:2] == ("champion", "7")
 
 
+def test_one_process_at_a_time_reads_the_champion_and_writes_the_manifest(
+    world: World, shadow: Shadow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.promote(shadow, "other", **by("ada"))
+    moments: list[list[tuple[Any, ...]]] = []
+
+    def watched(where: Any, name: str) -> None:
+        function = getattr(where, name)
+
+        def call(*arguments: Any) -> Any:
+            moments.append(world.query("SELECT pg_try_advisory_lock(hashtextextended('shadow/manifest/late', 0))"))
+            return function(*arguments)
+
+        monkeypatch.setattr(where, name, call)
+
+    watched(promotions, "champion")
+    watched(Path, "replace")
+    registry.publish(shadow)
+    assert moments == [[(False,)], [(False,)]]
+
+
 def test_without_a_manifest_in_the_file_none_is_written(world: World) -> None:
     shadow = world.shadow(**settings(world, promotion={"manifest": None}))
     registry.promote(shadow, "other", **by("ada"))

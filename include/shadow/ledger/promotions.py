@@ -195,13 +195,7 @@ def add(
         "undoes": undoes,
         **{f"from_{key}": getattr(champion, key) for key in ("name", "version", "digest", "uri", "model_id")},
         **{key: getattr(successor, key) for key in ("name", "version", "digest", "uri", "model_id")},
-        "verdict_id": verdict and verdict.id,
-        "day": verdict and verdict.day,
-        "compared_with": verdict and verdict.champion_version,
-        "outcome": verdict and verdict.outcome,
-        "findings": json.dumps(verdict.findings if verdict else []),
-        "input_digest": verdict and verdict.input_digest,
-        "policy": json.dumps(verdict.policy) if verdict else deployment.policy.model_dump_json(by_alias=True),
+        **_rests_on(deployment, verdict),
         "overridden": json.dumps(overridden),
         "case_digest": case_digest,
         "code_version": CODE_VERSION,
@@ -215,3 +209,15 @@ def add(
             "look at the case again"
         ) from error
     return history(session, deployment)[-1]
+
+
+def _rests_on(deployment: Deployment, verdict: Judgement | None) -> dict[str, Any]:
+    return {
+        "verdict_id": verdict and verdict.id,
+        "day": verdict and verdict.day,
+        "compared_with": verdict and verdict.champion_version,
+        "outcome": verdict and verdict.outcome,
+        "findings": json.dumps(verdict.findings if verdict else []),
+        "input_digest": verdict and verdict.input_digest,
+        "policy": json.dumps(verdict.policy) if verdict else deployment.policy.model_dump_json(by_alias=True),
+    }

@@ -1,5 +1,6 @@
 """The demo: two months of days on the command line's path, then three days under Airflow's scheduler."""
 
+import contextlib
 import datetime as dt
 import sys
 import time
@@ -141,8 +142,9 @@ def _offer(airflow: LocalAirflow, console: Console) -> None:
         return
     console.print(_login(airflow))
     console.print("Ctrl-C stops everything.")
-    while True:
-        time.sleep(3600)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def _login(airflow: LocalAirflow) -> str:

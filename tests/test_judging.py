@@ -875,12 +875,52 @@ def test_inputs_that_were_changed_stop_every_step_and_never_pass(
         with pytest.raises(SnapshotError, match="must be"):
             step()
     verdict = steps.judge(shadow, day(RUN), "other").verdict
-    assert [finding.outcome for finding in verdict.findings] == ["PASS"]
     assert verdict.outcome == "INCONCLUSIVE"
-    assert verdict.reasons == [
+    assert verdict.reasons[0] == (
         f"the inputs or predictions of {day(RUN)} are not complete or do not meet their expectations"
-    ]
+    )
 
 
 def test_a_day_that_was_not_sampled_never_passes(late: World) -> None:
-    assert closed(late, number=RUN) == [f"{day(RUN)} was not sampled"]
+    assert closed(late, number=RUN)[0] == f"{day(RUN)} was not sampled"
+
+
+def test_an_operational_rule_does_not_pass_on_the_value_of_an_earlier_day(continued: World) -> None:
+    continued.change_production(
+        "UPDATE flights.prediction_log SET other_probability = NULL WHERE predicted_at >= %s", [moment(RUN)]
+    )
+    run(continued, range(RUN, RUN + 1))
+    rule = {"metric": "agreement", "is": "at_least", "value": 0.1}
+    assert judged(continued, RUN - 1, policy={"burn_in": 2, "rules": [rule]}).verdict.outcome == "PASS"
+    assert judged(continued, RUN, policy={"burn_in": 2, "rules": [rule]}).verdict.outcome == "INCONCLUSIVE"
+
+
+def test_parity_of_a_champion_file_that_is_no_longer_named_does_not_block(continued: World) -> None:
+    keep_parity(continued, 4, Parity(59, 1, 0.4, [{"request_id": "f0001", "logged": 0.5, "again": 0.1}]))
+    assert judged(continued, RUN - 1, policy=PASSING).verdict.outcome == "PASS"
+
+
+@pytest.fixture(scope="module")
+def slow_labels(produce: Produce) -> tuple[World, dict[str, Any]]:
+    """Every request gets a label; that of a high answer three days later."""
+    log, _ = production.synthetic(days=9, per_day=50, seed=8)
+    said = log.champion_probability.fillna(0.5)
+    wait = np.where(said > 0.6, 3, 0)
+    known_at = [at + dt.timedelta(days=int(days)) for at, days in zip(log.predicted_at, wait, strict=True)]
+    world = produce(log, log[["request_id"]].assign(is_late=(said > 0.5).astype(int), known_at=known_at))
+    changes = {"labels": {"maturity_days": 5}, "policy": PASSING | {"burn_in": 3, "minimum_coverage": 0.4}}
+    run(world, range(9), **changes)
+    return world, changes
+
+
+def test_labels_that_are_late_are_not_said_never_to_come(slow_labels: tuple[World, dict[str, Any]]) -> None:
+    world, changes = slow_labels
+    assert list(judged(world, 8, **changes).warnings) == []
+
+
+def test_a_day_that_counts_early_still_expects_its_other_labels(
+    slow_labels: tuple[World, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+) -> None:
+    world, changes = slow_labels
+    rows = labels_of(invoke, declare(world, monkeypatch), **changes)
+    assert [row["expected"] for row in rows] == [50] * 9

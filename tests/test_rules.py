@@ -864,3 +864,41 @@ def test_a_unit_or_method_that_cannot_judge_a_rule_is_refused(
     usable = {"rules": [{"metric": "brier_score", "is": "superior"}], "unit": unit, "method": method}
     found = list(problems_of(Rule.model_validate(rule), a_deployment(policy=usable)))
     assert [key for key, _ in found] == ([] if problem is None else [problem])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "brier_score"])
+def test_not_harmful_does_not_pass_where_every_day_is_equally_worse(metric: str) -> None:
+    champion, challenger = (1.0, 0.0) if metric == "accuracy" else (0.0, 1.0)
+    one = paired(np.full(DAYS, champion), challenger, metric)
+    assert finding_on(one, NOT_HARMFUL | {"metric": metric}).outcome != "PASS"
+
+
+@pytest.mark.parametrize(("kind", "value"), [("at_most", 0.1), ("at_least", 0.1)])
+def test_whatever_lies_between_zero_and_one_can_be_bet_on_relatively_too(kind: str, value: float) -> None:
+    champion = np.resize([0.0, 0.5], DAYS)
+    rule = {"metric": "accuracy", "is": kind, "of": "relative_change", "value": value}
+    assert finding_on(paired(champion, np.ones(DAYS), "accuracy"), rule, method="betting").outcome in ORDER
+
+
+def test_bets_on_single_requests_are_refused() -> None:
+    usable = {"rules": [SUPERIOR], "unit": "request"}
+    with pytest.raises(Exception, match="betting"):
+        a_deployment(policy=usable | {"method": "betting"})
+
+
+def test_a_day_is_shown_with_its_own_relative_change() -> None:
+    rule = {"metric": "latency_p95", "is": "at_most", "of": "relative_change", "value": 0.1}
+    assert finding_on(paired([2.0, 4.0, 10.0], [2.0, 4.0, 12.0], "latency_p95"), rule).estimate == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("challenger", [0.0, 5.0])
+def test_a_share_of_a_champion_that_is_zero_on_the_day_has_no_meaning(challenger: float) -> None:
+    rule = {"metric": "latency_p95", "is": "at_most", "of": "relative_change", "value": 0.1}
+    one = paired([0.0, 4.0, 0.0], [0.0, 4.0, challenger], "latency_p95")
+    assert finding_on(one, rule).outcome == "INCONCLUSIVE"
+
+
+def test_days_that_differ_by_rounding_say_so() -> None:
+    steps = np.resize([0, 1, 2], DAYS) * np.spacing(0.5)
+    finding = finding_on(paired(0.5, 0.3 + steps), BOUNDED[0])
+    assert "do not differ from each other" in finding.reason

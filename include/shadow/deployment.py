@@ -356,6 +356,8 @@ def _unjudgeable(deployment: Deployment) -> Iterator[tuple[Location, str]]:
             near = suggestion(name, names)
             yield ("metrics", position), f"metrics[{position}] == {name!r}, must be one of {', '.join(names)}{near}"
     yield from _classes(deployment)
+    if deployment.policy.unit == "request" and deployment.policy.method == "betting":
+        yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
     if deployment.champion and not deployment.champion.model.startswith("onnx:"):
         yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, must be onnx:PATH"
 

@@ -15,6 +15,7 @@ from include.shadow.ledger.labels import maturity_of
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.metrics import QUIET
 from include.shadow.missing_labels import dependence
+from include.shadow.models import model_digest
 from include.shadow.policy import Verdict, judge
 from include.shadow.window import window_of
 
@@ -45,11 +46,11 @@ def judge_challenger(
     blocked = [
         *_blocked(deployment, challenger, taken, {one.id for one in comparable}, day),
         *_identical(challenger, found),
-        *_parity(session, comparable),
+        *_parity(session, deployment, comparable),
     ]
-    verdict = judge(deployment.policy, found, promotable=len(deployment.promotable), blocked=blocked)
+    verdict = judge(deployment.policy, found, promotable=len(deployment.promotable), blocked=blocked, day=day)
     warnings = [
-        *dependence(deployment.policy, found),
+        *dependence(deployment.policy, found, mature_days(deployment, comparable)),
         *_certainly_wrong(found),
         *calibrations.warnings(session, deployment, key),
     ]
@@ -105,6 +106,12 @@ def ripe_days(
     return ripe
 
 
+def mature_days(deployment: Deployment, taken: Sequence[Snapshot]) -> set[dt.date]:
+    """Return the days of which no label is expected any more."""
+    maturity = maturity_of(deployment)
+    return {one.day for one in taken if one.labels_until and one.labels_until >= one.window_end + maturity}
+
+
 def champion_of(taken: Sequence[Snapshot]) -> str:
     """Return the version that served last; "none" where there was no request yet."""
     versions = [version for one in taken for version in one.champion_versions[-1:]]
@@ -151,9 +158,13 @@ def _identical(challenger: Challenger, found: Evidence) -> list[str]:
     return []
 
 
-def _parity(session: Session[Any], comparable: Sequence[Snapshot]) -> Iterator[str]:
+def _parity(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:
     """Say on how many days the champion's own model did not say what the champion had logged."""
-    found = parities.mismatches(session, comparable)
+    champion = deployment.champion
+    if champion is None:
+        return
+    digest = model_digest(Challenger(name="champion", model=champion.model))
+    found = parities.mismatches(session, comparable, champion, digest)
     if found:
         newest = found[-1]
         worst = ", ".join(one["request_id"] for one in newest.worst[:MOST_REQUESTS])
@@ -169,7 +180,7 @@ def _certainly_wrong(found: Evidence) -> Iterator[str]:
     if series is None:
         return
     for model, share in (("champion", series.champion), ("challenger", series.challenger)):
-        count = round(float((share * series.pairs).sum()))
+        count = max(round(float((share * series.pairs).sum())), int((share > 0).sum()))
         if count:
             yield f"{count} answers of the {model} were exactly 0 or 1 and wrong: log loss counts each as 36"
 

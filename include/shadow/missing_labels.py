@@ -4,7 +4,8 @@ Evidence speaks of labelled requests only. Where the requests whose label never 
 labelled ones, day after day, the labels are not missing at random, and the verdict says so.
 """
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from include.shadow.metrics import ANSWERED_LABELLED, ANSWERED_UNLABELLED
 from include.shadow.rules import Policy
 
 
-def dependence(policy: Policy, evidence: Evidence) -> Iterator[str]:
+def dependence(policy: Policy, evidence: Evidence, mature: Collection[dt.date] | None = None) -> Iterator[str]:
     """Yield a sentence for each model whose answers differ between labelled and unlabelled requests.
 
     One observation a day, the weighted mean answer to unlabelled requests minus that to labelled ones; a two-sided
-    confidence sequence at the policy's alpha, halved between the two models.
+    confidence sequence at the policy's alpha, halved between the two models. Only `mature` days count, all
+    where it is None: on others a label may still come.
     """
     known, missing = (evidence.get((metric, ALL)) for metric in (ANSWERED_LABELLED, ANSWERED_UNLABELLED))
     if known is None or missing is None:
@@ -26,6 +28,9 @@ def dependence(policy: Policy, evidence: Evidence) -> Iterator[str]:
     days, at_known, at_missing = np.intersect1d(
         np.array(known.days, "datetime64[D]"), np.array(missing.days, "datetime64[D]"), return_indices=True
     )
+    if mature is not None:
+        over = np.isin(days, np.array(sorted(mature), "datetime64[D]"))
+        days, at_known, at_missing = days[over], at_known[over], at_missing[over]
     if len(days) < policy.burn_in:
         return
     for model in ("champion", "challenger"):
@@ -33,7 +38,7 @@ def dependence(policy: Policy, evidence: Evidence) -> Iterator[str]:
         sequence = confidence_sequence(gap, alpha=policy.alpha / 2, burn_in=policy.burn_in, expected=policy.expected)
         lower, upper = float(sequence.lower[-1]), float(sequence.upper[-1])
         if lower > 0 or upper < 0:
-            total = int(missing.pairs.sum())
+            total = int(missing.pairs[at_missing].sum())
             yield (
                 f"labels are not missing at random: {total} requests never got one, and the {model} answered them "
                 f"{abs(float(gap.mean())):.3g} {'higher' if lower > 0 else 'lower'} than labelled ones "

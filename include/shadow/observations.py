@@ -42,22 +42,26 @@ def ask(rule: Rule, series: Series) -> Question:
 
     Raises UnanswerableError where a share is asked of a champion whose value is 0.
     """
-    level = float(np.abs(series.champion).mean()) if rule.is_relative else 1.0
+    size = np.abs(series.champion)
+    level = float(size[-1] if rule.is_daily else size.mean()) if rule.is_relative else 1.0
     if level == 0:
         raise UnanswerableError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
     if rule.is_ in COMPARING:
         shift = np.full(len(series.days), rule.margin or 0.0)
         if rule.relative_margin is not None:
             shift = rule.relative_margin * np.abs(series.champion)
-        low, high = (-1 + float(shift.min()), 1 + float(shift.max()))
-        return Question(series.difference + shift, 1 / level, -float(shift.mean()) / level, (low, high))
+        low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
+        return Question(series.difference + shift, 1 / level, -float(shift.mean()) / level, (float(low), float(high)))
     value = float(rule.value or 0.0)
     if rule.of == "value":
         gains, offset, span = series.challenger - value, value, (-value, 1 - value)
     else:
         change = series.challenger - series.champion
         allowed = value * np.abs(series.champion) if rule.of == "relative_change" else np.full(len(change), value)
-        gains, offset, span = change - allowed, value, (-1 - value, 1 - value)
+        span = (-1 - value, 1 - value)
+        if rule.of == "relative_change":
+            span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
+        gains, offset = change - allowed, value
     if rule.is_ == "at_most":
         return Question(-gains, -1 / level, offset, (-span[1], -span[0]))
     return Question(gains, 1 / level, offset, span)

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from include.shadow.deployment import Champion
+from include.shadow.errors import ShadowError
 from include.shadow.models import Predictor
 
 MOST_WORST = 20
@@ -49,9 +51,7 @@ def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
     step = max(len(candidates) // champion.sample, 1)
     chosen = candidates[::step][: champion.sample]
     batch = rows.take(pa.array(chosen)).combine_chunks().to_batches()[0]
-    answers = predictor.predict(batch)
-    again = np.array(answers.values, np.float64)
-    again[list(answers.errors)] = np.nan
+    again = _answers(predictor, batch)
     expected = logged[chosen].astype(np.float64)
     if again.ndim == 2:  # classes: the answer is the likeliest, the distance that of the furthest probability
         furthest = np.abs(again - np.array(batch["champion_probabilities"].to_pylist(), np.float64)).max(axis=1)
@@ -72,6 +72,23 @@ def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
             for row in worst.tolist()
         ],
     )
+
+
+def _answers(predictor: Predictor, batch: pa.RecordBatch) -> NDArray[np.float64]:
+    """Return the model's answers, NaN where it has none; where it raises, one row at a time."""
+    try:
+        answers = predictor.predict(batch)
+    except ShadowError:
+        raise
+    except Exception:  # noqa: BLE001 (a model may raise anything)
+        if batch.num_rows == 1:
+            return np.full(1, np.nan)
+        rows = [_answers(predictor, batch.slice(row, 1)) for row in range(batch.num_rows)]
+        whole = next((one for one in rows if np.isfinite(one).all()), rows[0])
+        return np.concatenate([one if one.shape == whole.shape else np.full(whole.shape, np.nan) for one in rows])
+    again = np.array(answers.values, np.float64)
+    again[list(answers.errors)] = np.nan
+    return again
 
 
 def _number(value: float) -> float | None:

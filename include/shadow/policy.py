@@ -24,6 +24,7 @@ from include.shadow.evidence import ALL, WEEK, Evidence, Series
 from include.shadow.observations import Question, UnanswerableError, ask, holds, only_rounding
 from include.shadow.rules import Policy, Rule
 
+UNBOUNDED = (-math.inf, math.inf)
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
@@ -73,6 +74,7 @@ class Terms:
     policy: Policy
     alpha_pass: float
     alpha_fail: float
+    day: dt.date | None = None
 
     @property
     def unit(self) -> str:
@@ -85,15 +87,17 @@ class Terms:
         return max(2.0, self.policy.expected / WEEK) if self.policy.unit == "week" else float(self.policy.expected)
 
 
-def judge(policy: Policy, evidence: Evidence, *, promotable: int, blocked: Sequence[str] = ()) -> Verdict:
-    """Return the verdict on one challenger.
+def judge(
+    policy: Policy, evidence: Evidence, *, promotable: int, blocked: Sequence[str] = (), day: dt.date | None = None
+) -> Verdict:
+    """Return the verdict on one challenger, of `day`; None is the newest day that a series has.
 
     `promotable` is the number of challengers that alpha is divided among. `blocked` are reasons why this challenger
     cannot pass whatever its evidence says: they are shown first.
     """
     judged = [(rule, name) for rule in policy.rules for name in slices_of(rule, evidence)]
     alarms = sum(rule.role == "gate" and not rule.is_daily for rule, _ in judged)
-    terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1))
+    terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), day)
     findings = [find(rule, name, evidence.get((rule.metric, name)), terms) for rule, name in judged]
     gates = [finding for finding in findings if finding.role == "gate"]
     reasons = list(blocked)
@@ -133,7 +137,7 @@ def find(rule: Rule, name: str, series: Series | None, terms: Terms) -> Finding:
         return _finding(rule, name, "INCONCLUSIVE", reason, series)
     try:
         if rule.is_daily:
-            return _judge_days(rule, name, series)
+            return _judge_days(rule, name, series, terms.day)
         return _judge_sequence(rule, name, series.by_week() if terms.policy.unit == "week" else series, terms)
     except UnanswerableError as error:
         return _finding(rule, name, "INCONCLUSIVE", str(error), series)
@@ -144,13 +148,19 @@ def _sentence(finding: Finding) -> str:
     return f"{finding.metric} {finding.is_}{where}: {finding.reason}"
 
 
-def _judge_days(rule: Rule, name: str, series: Series) -> Finding:
-    """Count the days on which the rule held; days that are still to come are held against neither side."""
+def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> Finding:
+    """Count the days on which the rule held; days without a value are held against neither side.
+
+    A metric that waits for labels is judged on the newest ripe day, any other on the judged day itself or not at all.
+    """
+    newest = series.days[-1]
+    if day is not None and newest != day and not rule.definition.needs_label:
+        return _finding(rule, name, "INCONCLUSIVE", f"{day} has no value, the newest is of {newest}", series)
     question = ask(rule, series)
     held = holds(rule, question.gains, series)
     value = question.natural(float(question.gains[-1]))
     hold, of = (rule.last.hold, rule.last.of) if rule.last else (1, 1)
-    recent = held[-of:]
+    recent = held[[newest - one < dt.timedelta(days=of) for one in series.days]]
     good, bad = int(recent.sum()), int((~recent).sum())
     outcome: Outcome = "PASS" if good >= hold else "FAIL" if bad > of - hold else "INCONCLUSIVE"
     relation = f"{'is' if held[-1] else 'is not'} {rule.is_.replace('_', ' ')} {_number(rule.bound)}"
@@ -170,7 +180,8 @@ def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Find
     blind = only_rounding(question, series)
     passes, fails = holds(rule, passing.lower, series) & ~blind, (failing.upper < 0) & ~blind
     if rule.is_ == "not_harmful":
-        passes = ~fails
+        again = np.arange(len(series.days)) > 0
+        passes = ~fails & ~(again & blind & (passing.estimate < 0))  # harm that is the same every day is harm
     outcome: Outcome = "FAIL" if fails[-1] else "PASS" if passes[-1] else "INCONCLUSIVE"
     decided = {"PASS": passes, "FAIL": fails}.get(outcome)
     bounds = sorted(question.natural(float(bound)) for bound in (passing.lower[-1], failing.upper[-1]))
@@ -182,7 +193,9 @@ def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Find
         name,
         outcome,
         _early(outcome, count, terms)
-        or _reason(rule, outcome, bounds, _counted(count, terms.unit), _outlook(more, terms)),
+        or _reason(
+            rule, outcome, UNBOUNDED if blind[-1] else bounds, _counted(count, terms.unit), _outlook(more, terms)
+        ),
         series,
         estimate=question.natural(float(passing.estimate[-1])),
         lower=bounds[0],

@@ -13,7 +13,7 @@ from rich.table import Table
 from include.shadow.deployment import Deployment
 from include.shadow.errors import ShadowError
 from include.shadow.evidence import slice_name
-from include.shadow.judging import ripe_days
+from include.shadow.judging import mature_days, ripe_days
 from include.shadow.ledger import evidence as ledger_evidence
 from include.shadow.ledger import predictions, snapshots
 from include.shadow.ledger import verdicts as ledger_verdicts
@@ -179,14 +179,16 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
     if not taken:
         return []
     ripe = ripe_days(session, deployment, taken, taken[-1].day)
-    whole = [one for one in taken if ripe[one.day] and one.rows]
+    mature = mature_days(deployment, taken)
+    over = {one.day for one in taken if one.day in mature or one.labelled + one.contradicted == one.rows}
+    whole = [one for one in taken if one.day in over and one.rows]
     final = sum(one.labelled for one in whole) / sum(one.rows for one in whole) if whole else None
     return [
         {
             "day": str(one.day),
             "sampled": one.rows,
             "labelled": one.labelled,
-            "expected": one.labelled if ripe[one.day] else _expected(one, final),
+            "expected": one.labelled if one.day in over else _expected(one, final),
             "share": one.labelled / one.rows if one.rows else None,
             "contradicted": one.contradicted,
             "collected_until": one.labels_until.isoformat() if one.labels_until else None,

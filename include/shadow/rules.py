@@ -133,7 +133,8 @@ def problems_of(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str
         yield "metric", "== 'agreement', needs the deployment's key tolerance: how far apart two answers still agree"
     if deployment.policy.unit == "request" and not rule.is_daily and not _fits_requests(rule):
         yield "is", f"== {rule.is_!r} cannot be judged with policy.unit == 'request', which knows differences only"
-    if deployment.policy.method == "betting" and not rule.is_daily and not rule.definition.is_bounded:
+    is_bounded = rule.definition.is_bounded and (rule.metric, deployment.task) != ("brier_score", "multiclass")
+    if deployment.policy.method == "betting" and not rule.is_daily and not is_bounded:
         yield "metric", f"== {rule.metric!r} has no bounds, which policy.method == 'betting' needs"
     for name in rule.slices:
         if name != "all" and name not in deployment.slices:

@@ -113,7 +113,7 @@ def disagreements(session: Session[Any], challenger: int, snapshots: Sequence[Sn
 def _settings(deployment: Deployment) -> dict[str, Any]:
     return {
         "task": deployment.task,
-        "metrics": sorted(QUIET | set(deployment.tracked)),
+        "metrics": sorted({name for name in QUIET if deployment.task in METRICS[name].tasks} | {*deployment.tracked}),
         "threshold": deployment.threshold,
         "tolerance": deployment.tolerance,
         "quantile": deployment.quantile,

@@ -45,11 +45,14 @@ def record(session: Session[Any], snapshot: Snapshot, champion: Champion, digest
     session.commit()
 
 
-def mismatches(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Mismatch]:
-    """Return the checks of these snapshots that found a difference, in order of their days."""
+def mismatches(
+    session: Session[Any], snapshots: Collection[Snapshot], champion: Champion, digest: str
+) -> list[Mismatch]:
+    """Return what the champion's model as it is now did not say again on these snapshots, in order of their days."""
     with session.cursor(row_factory=class_row(Mismatch)) as cursor:
         return cursor.execute(
             "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.parity "
-            "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 ORDER BY day",
-            [[one.id for one in snapshots]],
+            "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
+            "AND parity.digest = %s AND tolerance = %s ORDER BY day",
+            [[one.id for one in snapshots], digest, champion.tolerance],
         ).fetchall()

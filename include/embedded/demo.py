@@ -13,6 +13,7 @@ from rich.console import Console
 from include.embedded.airflow import USER, LocalAirflow
 from include.embedded.home import DEPLOYMENT, Home
 from include.shadow import report
+from include.shadow.connection import environment
 from include.shadow.day import Shadow, identities
 from include.shadow.deployments import find
 from include.shadow.ledger import verdicts
@@ -35,7 +36,7 @@ def run(home: Home, console: Console) -> int:
         with _said(console, "models trained, the 336,776 flights of 2013 loaded as production"):
             home.load_production()
             home.migrate()
-        shadow = Shadow(find(DEPLOYMENT), home.finder)
+        shadow = Shadow(find(DEPLOYMENT), environment)
         _run_missing(shadow, console)
         with _said(console, "Airflow: api-server, scheduler, dag-processor"):
             airflow.start()

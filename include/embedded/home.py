@@ -10,7 +10,7 @@ import psycopg
 
 from include.embedded import flights, train
 from include.embedded.postgres import EmbeddedPostgres
-from include.shadow.connection import Connections, environment
+from include.shadow.connection import environment
 from include.shadow.ledger import migrations
 from include.shadow.store import PROJECT
 
@@ -64,11 +64,6 @@ class Home:
             "AIRFLOW_CONN_PRODUCTION_DB": self.postgres.uri(PRODUCTION, READER),
             "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(LEDGER, OWNERS[LEDGER]),
         }
-
-    @property
-    def finder(self) -> Connections:
-        """Finds a connection in the environment."""
-        return environment
 
     def secret(self, name: str) -> str:
         """Return a secret of this folder, made at first and readable by its owner only."""

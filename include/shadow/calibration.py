@@ -22,7 +22,7 @@ from include.shadow.confidence import confidence_sequence
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
 from include.shadow.observations import Question, UnanswerableError, ask, only_rounding
-from include.shadow.policy import Terms, slices_of
+from include.shadow.policy import Terms, slices_of, terms_of
 from include.shadow.rules import BOUNDING, Policy, Rule
 
 Array = NDArray[np.float64]
@@ -155,7 +155,7 @@ def calibrate(
     """
     check(policy, effect, runs=runs, days=days)
     asked, left_out = _asked(policy, evidence)
-    terms = _terms(policy, evidence, promotable)
+    terms = terms_of(policy, evidence, promotable=promotable)
     calendar = sorted({day for one in asked for day in one.series.days})
     history, total = len(calendar), days or max(_YEAR, len(calendar))
     length = max(block_length(one.question.gains) for one in asked if one.name == ALL or one is asked[0])
@@ -244,12 +244,6 @@ def named(rule: Rule, name: str) -> str:
     """Return a rule on a slice as results name it."""
     limit = f" {rule.bound:g}" if rule.bound else ""
     return f"{rule.metric} {rule.is_}{limit}{'' if name == ALL else f' in {name}'}"
-
-
-def _terms(policy: Policy, evidence: Evidence, promotable: int) -> Terms:
-    """Divide alpha as policy.judge does."""
-    alarms = sum(len(slices_of(rule, evidence)) for rule in policy.rules if rule.role == "gate" and not rule.is_daily)
-    return Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1))
 
 
 def _gate(

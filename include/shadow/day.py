@@ -20,7 +20,7 @@ import pyarrow as pa
 from include.shadow import parity
 from include.shadow import snapshot as snapshots_on_disk
 from include.shadow.connection import Connection, Connections
-from include.shadow.deployment import Challenger, Deployment
+from include.shadow.deployment import Deployment
 from include.shadow.errors import GateFailed, LedgerError, ShadowError, SourceError, ValidationFailed
 from include.shadow.expectations import Validation, input_expectations, prediction_expectations, validate
 from include.shadow.judging import Judged, judge_challenger
@@ -267,7 +267,7 @@ def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, row
     champion = shadow.deployment.champion
     if champion is None:
         return
-    model = Challenger(name="champion", model=champion.model)
+    model = champion.as_challenger
     predictor = load(shadow.deployment, model, shadow.source, window_of(shadow.deployment, snapshot.day))
     found = parity.check(champion, predictor, rows)
     if found.mismatched:

@@ -156,6 +156,11 @@ class Champion(Part):
     tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
     sample: Annotated[int, Field(ge=1)] = 1000
 
+    @property
+    def as_challenger(self) -> "Challenger":
+        """The champion as a model to load, as challengers are."""
+        return Challenger(name="champion", model=self.model)
+
 
 class Challenger(Part):
     """One model that scores in the shadow."""

@@ -163,7 +163,7 @@ def _parity(session: Session[Any], deployment: Deployment, comparable: Sequence[
     champion = deployment.champion
     if champion is None:
         return
-    digest = model_digest(Challenger(name="champion", model=champion.model))
+    digest = model_digest(champion.as_challenger)
     found = parities.mismatches(session, comparable, champion, digest)
     if found:
         newest = found[-1]

@@ -95,9 +95,8 @@ def judge(
     `promotable` is the number of challengers that alpha is divided among. `blocked` are reasons why this challenger
     cannot pass whatever its evidence says: they are shown first.
     """
+    terms = terms_of(policy, evidence, promotable=promotable, day=day)
     judged = [(rule, name) for rule in policy.rules for name in slices_of(rule, evidence)]
-    alarms = sum(rule.role == "gate" and not rule.is_daily for rule, _ in judged)
-    terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), day)
     findings = [find(rule, name, evidence.get((rule.metric, name)), terms) for rule, name in judged]
     gates = [finding for finding in findings if finding.role == "gate"]
     reasons = list(blocked)
@@ -109,6 +108,12 @@ def judge(
         return Verdict("FAIL", reasons, findings)
     passed = bool(gates) and not blocked and all(finding.outcome == "PASS" for finding in gates)
     return Verdict("PASS" if passed else "INCONCLUSIVE", reasons, findings)
+
+
+def terms_of(policy: Policy, evidence: Evidence, *, promotable: int, day: dt.date | None = None) -> Terms:
+    """Divide alpha: to pass among the promotable challengers, to fail among the gates' sequences, slice by slice."""
+    alarms = sum(len(slices_of(rule, evidence)) for rule in policy.rules if rule.role == "gate" and not rule.is_daily)
+    return Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), day)
 
 
 def slices_of(rule: Rule, evidence: Evidence) -> list[str]:

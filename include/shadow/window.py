@@ -41,8 +41,7 @@ def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
 
 def _tick(deployment: Deployment, day: dt.date) -> dt.datetime:
     hour, minute = deployment.tick
-    first, second = (
+    return max(  # of two equal local times Airflow takes the second, and before a gap the clock that was
         dt.datetime.combine(day, dt.time(hour, minute, fold=fold), tzinfo=deployment.zone).astimezone(dt.UTC)
         for fold in (0, 1)
     )
-    return max(first, second) if first < second else first  # of two equal local times Airflow takes the second

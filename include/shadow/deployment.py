@@ -7,31 +7,21 @@ does it every half minute.
 
 import datetime as dt
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from include.shadow.consequences import Alerts, Promotion, Status
+from include.shadow.contradictions import contradictions
 from include.shadow.errors import DeploymentError
 from include.shadow.metrics import BASIC, Task, metrics_of
-from include.shadow.rules import Part, Policy, Probability, Share, problems_of
+from include.shadow.rules import Part, Policy, Probability, Share
 from include.shadow.yaml_source import Location, YamlSource, suggestion
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
-RESERVED = (
-    "request_id",
-    "requested_at",
-    "stratum",
-    "inclusion_probability",
-    "champion",
-    "champion_version",
-    "champion_latency_ms",
-    "champion_probabilities",
-)
 _MODEL = re.compile(r"champion|(onnx|logged):\S.*")
 
 
@@ -70,13 +60,6 @@ def _model(value: str) -> str:
 def _table(value: str) -> str:
     if value.count(".") > 1 or not all(value.split(".")):
         raise ValueError("must be TABLE or SCHEMA.TABLE")
-    return value
-
-
-def _file(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("", "file") or parts.netloc or parts.path.endswith("/") or not parts.path:
-        raise ValueError("must be file:///an/absolute/file or a path")
     return value
 
 
@@ -182,13 +165,6 @@ class Expectations(Part):
     predictions: str | None = None
 
 
-class Promotion(Part):
-    """How the champion may change: whether a promotion may be forced, and the file that tells others who it is."""
-
-    allow_force: bool = False
-    manifest: Annotated[str, AfterValidator(_file)] | None = None
-
-
 class Deployment(Part):
     """One YAML file of `include/deployments/`, checked."""
 
@@ -214,6 +190,8 @@ class Deployment(Part):
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
     promotion: Promotion = Promotion()
+    alerts: Alerts = Alerts()
+    status: Status | None = None
 
     @property
     def tick(self) -> tuple[int, int]:
@@ -270,14 +248,14 @@ def parse(source: YamlSource) -> Deployment:
     except ValidationError as error:
         lines = [_explain(source, problem) for problem in error.errors()]
         raise DeploymentError("\n".join(f"{title}: {line}" for line in lines)) from None
-    lines = [f"{message} ({source.where(location)})" for location, message in _contradictions(deployment)]
+    lines = [f"{message} ({source.where(location)})" for location, message in contradictions(deployment)]
     if lines:
         raise DeploymentError("\n".join(f"{title}: {line}" for line in lines))
     return deployment
 
 
 def _explain(source: YamlSource, problem: Any) -> str:
-    location: Location = tuple(problem["loc"])
+    location = _written(problem["loc"])
     key = source.key(location)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "missing":
@@ -294,6 +272,13 @@ def _explain(source: YamlSource, problem: Any) -> str:
         message = message if message.startswith("must ") else f"must be {message}"
         text = f"{key} == {_shown(problem['input'])}, {message}{hint}"
     return f"{text} ({source.where(location)})"
+
+
+def _written(location: Location) -> Location:
+    """Return where something stands in the file: pydantic names the kind of a channel between its number and key."""
+    if location[:2] == ("alerts", "channels") and len(location) > 3:
+        return (*location[:3], *location[4:])
+    return tuple(location)
 
 
 _MESSAGES = {
@@ -328,66 +313,3 @@ def _allowed(location: Location) -> list[str]:
         if model is None:
             return []
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _contradictions(deployment: Deployment) -> Iterator[tuple[Location, str]]:
-    yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
-    yield from _repeated("slices", deployment.slices)
-    yield from _repeated("requests.features", deployment.requests.features)
-    columns = {
-        "requests.features": deployment.requests.features,
-        "slices": deployment.slices,
-        "sample.strata": deployment.sample.strata,
-    }
-    for key, names in columns.items():
-        for position, name in enumerate(names):
-            if name in RESERVED or (key == "slices" and name == "all"):
-                location: Location = (*key.split("."), position)
-                yield location, f"{key}[{position}] == {name!r}, must not be a name that snapshots use themselves"
-    if deployment.sample.rates and not deployment.sample.strata:
-        yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
-    if deployment.end is not None and deployment.end < deployment.start:
-        yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
-    for position, rule in enumerate(deployment.policy.rules):
-        for key, message in problems_of(rule, deployment):
-            yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
-    yield from _unjudgeable(deployment)
-
-
-def _unjudgeable(deployment: Deployment) -> Iterator[tuple[Location, str]]:
-    names = metrics_of(deployment.task)
-    for position, name in enumerate(deployment.metrics):
-        if name not in names:
-            near = suggestion(name, names)
-            yield ("metrics", position), f"metrics[{position}] == {name!r}, must be one of {', '.join(names)}{near}"
-    yield from _classes(deployment)
-    if deployment.policy.unit == "request" and deployment.policy.method == "betting":
-        yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
-    if deployment.champion and not deployment.champion.model.startswith("onnx:"):
-        yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, must be onnx:PATH"
-
-
-def _classes(deployment: Deployment) -> Iterator[tuple[Location, str]]:
-    """Yield where the number of classes and of the columns that hold their probabilities differ."""
-    yield from _repeated("classes", deployment.classes)
-    count, is_multiclass = len(deployment.classes), deployment.task == "multiclass"
-    if is_multiclass != (count > 2):
-        wanted = "at least three, for a multiclass task" if is_multiclass else "none, but for a multiclass task"
-        yield ("classes",), f"classes has {count}, must have {wanted}"
-        return
-    columns: dict[Location, list[str]] = {("requests", "prediction"): deployment.requests.columns}
-    for position, challenger in enumerate(deployment.challengers):
-        if challenger.model.startswith("logged:"):
-            columns["challengers", position, "model"] = challenger.model.rpartition(".")[2].split(",")
-    for location, names in columns.items():
-        if len(names) != max(count, 1):
-            key = ".".join(map(str, location))
-            yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
-
-
-def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[tuple[Location, str]]:
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            suffix = f".{part}" if part else ""
-            location: Location = (*key.split("."), position, *((part,) if part else ()))
-            yield location, f"{key}[{position}]{suffix} == {name!r}, must be there once"

@@ -1,0 +1,104 @@
+"""What contradicts itself in a deployment file, once every value by itself is right."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from include.shadow.consequences import PREVIOUS
+from include.shadow.metrics import metrics_of
+from include.shadow.rules import problems_of
+from include.shadow.yaml_source import Location, suggestion
+
+if TYPE_CHECKING:
+    from include.shadow.deployment import Deployment
+
+RESERVED = (
+    "request_id",
+    "requested_at",
+    "stratum",
+    "inclusion_probability",
+    "champion",
+    "champion_version",
+    "champion_latency_ms",
+    "champion_probabilities",
+)
+
+
+def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+    """Yield each contradiction: where it stands in the file, and what is wrong with it."""
+    yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
+    yield from _repeated("slices", deployment.slices)
+    yield from _repeated("requests.features", deployment.requests.features)
+    columns = {
+        "requests.features": deployment.requests.features,
+        "slices": deployment.slices,
+        "sample.strata": deployment.sample.strata,
+    }
+    for key, names in columns.items():
+        for position, name in enumerate(names):
+            if name in RESERVED or (key == "slices" and name == "all"):
+                location: Location = (*key.split("."), position)
+                yield location, f"{key}[{position}] == {name!r}, must not be a name that snapshots use themselves"
+    if deployment.sample.rates and not deployment.sample.strata:
+        yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
+    if deployment.end is not None and deployment.end < deployment.start:
+        yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
+    for position, rule in enumerate(deployment.policy.rules):
+        for key, message in problems_of(rule, deployment):
+            yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
+    yield from _unjudgeable(deployment)
+    yield from _inconsequent(deployment)
+
+
+def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+    names = metrics_of(deployment.task)
+    for position, name in enumerate(deployment.metrics):
+        if name not in names:
+            near = suggestion(name, names)
+            yield ("metrics", position), f"metrics[{position}] == {name!r}, must be one of {', '.join(names)}{near}"
+    yield from _classes(deployment)
+    if deployment.policy.unit == "request" and deployment.policy.method == "betting":
+        yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
+    if deployment.champion and not deployment.champion.model.startswith("onnx:"):
+        yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, must be onnx:PATH"
+
+
+def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+    names = [one.name for one in deployment.challengers]
+    for position, one in enumerate(deployment.challengers):
+        key = f"challengers[{position}]"
+        if one.name == PREVIOUS:
+            yield ("challengers", position, "name"), f"{key}.name == {PREVIOUS!r}, must not be: a promotion makes it"
+        if deployment.promotion.mlflow and not one.is_control and not one.version.isdecimal():
+            text = f"must be the number of a version of {deployment.promotion.mlflow.model} in MLflow"
+            yield ("challengers", position, "version"), f"{key}.version == {one.version!r}, {text}"
+    for name in deployment.status.ids if deployment.status else {}:
+        if name not in names:
+            near = suggestion(name, names)
+            yield ("status", "ids", name), f"status.ids.{name} must be one of the challengers {', '.join(names)}{near}"
+    yield from _repeated("alerts.channels", [str(one) for one in deployment.alerts.channels])
+
+
+def _classes(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+    """Yield where the number of classes and of the columns that hold their probabilities differ."""
+    yield from _repeated("classes", deployment.classes)
+    count, is_multiclass = len(deployment.classes), deployment.task == "multiclass"
+    if is_multiclass != (count > 2):
+        wanted = "at least three, for a multiclass task" if is_multiclass else "none, but for a multiclass task"
+        yield ("classes",), f"classes has {count}, must have {wanted}"
+        return
+    columns: dict[Location, list[str]] = {("requests", "prediction"): deployment.requests.columns}
+    for position, challenger in enumerate(deployment.challengers):
+        if challenger.model.startswith("logged:"):
+            columns["challengers", position, "model"] = challenger.model.rpartition(".")[2].split(",")
+    for location, names in columns.items():
+        if len(names) != max(count, 1):
+            key = ".".join(map(str, location))
+            yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
+
+
+def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[tuple[Location, str]]:
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            suffix = f".{part}" if part else ""
+            location: Location = (*key.split("."), position, *((part,) if part else ()))
+            yield location, f"{key}[{position}]{suffix} == {name!r}, must be there once"

@@ -7,30 +7,19 @@ command line calls too. A file that cannot be used has no DAG; `broken_deploymen
 import contextlib
 import datetime as dt
 
-from airflow.sdk import (
-    DAG,
-    CronDataIntervalTimetable,
-    ExceptionRetryPolicy,
-    Param,
-    RetryAction,
-    RetryRule,
-    TriggerRule,
-    task,
-)
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
 
 from include.shadow.deployment import Deployment, load
 from include.shadow.deployments import paths
 from include.shadow.describe import describe
-from include.shadow.edge import tasks
-from include.shadow.errors import DeploymentError, PermanentError, TransientError
+from include.shadow.edge import assets, tasks
+from include.shadow.edge.deadline import deadline_of
+from include.shadow.edge.links import VerdictLink
+from include.shadow.edge.notifier import gate_callbacks
+from include.shadow.edge.retrying import RETRY
+from include.shadow.errors import DeploymentError
 
 SCORING_POOL = "shadow_scoring"
-RETRY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(PermanentError, action=RetryAction.FAIL, reason="trying again gives the same answer"),
-        RetryRule(TransientError, action=RetryAction.RETRY, retry_delay=dt.timedelta(minutes=1)),
-    ]
-)
 
 
 def build(deployment: Deployment) -> DAG:
@@ -49,6 +38,7 @@ def build(deployment: Deployment) -> DAG:
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=dt.timedelta(hours=12),
+        deadline=deadline_of(deployment),
         default_args={
             "owner": "shadow",
             "retries": 3,
@@ -74,14 +64,16 @@ def build(deployment: Deployment) -> DAG:
         },
         tags=["shadow", deployment.task],
     ) as dag:
-        _tasks(name, challengers)
+        _tasks(name)
+    dag.task_dict["gate"].operator_extra_links = (VerdictLink(),)
     return dag
 
 
-def _tasks(name: str, challengers: list[str]) -> None:
+def _tasks(name: str) -> None:
     """Wire the day: steps that report on trouble run whatever came before; the gate alone fails and alerts for it."""
+    roster = task(tasks.roster)(name)
     sampled = task(tasks.sample)(name)
-    plan = task(tasks.validate_inputs)(name, sampled)
+    plan = task(tasks.validate_inputs)(name, sampled, roster)
     scored = (
         task(pool=SCORING_POOL, map_index_template="{{ challenger }}, shard {{ shard }}")(tasks.score)
         .partial(name=name)
@@ -90,18 +82,19 @@ def _tasks(name: str, challengers: list[str]) -> None:
     validated = (
         task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")(tasks.validate_predictions)
         .partial(name=name, plan=plan)
-        .expand(challenger=challengers)
+        .expand(challenger=roster)
     )
     changed_days = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.collect_labels)(name, sampled)
     compared = task(map_index_template="{{ day }}")(tasks.compare).partial(name=name).expand(day=changed_days)
     judged = (
         task(trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ challenger }}")(tasks.judge)
         .partial(name=name, sampled=sampled)
-        .expand(challenger=challengers)
+        .expand(challenger=roster)
     )
-    gate = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.gate)(name)
+    gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
+    announced = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.announce)(name)
     scored >> validated >> changed_days
-    compared >> judged >> gate
+    compared >> judged >> [gate, announced]
 
 
 for path in paths():

@@ -13,6 +13,7 @@ EDGE = SHADOW / "edge"
 OPTIONAL = ("boto3", "great_expectations", "onnx", "onnxruntime", "pandas", "scipy", "skl2onnx", "sklearn")
 HEAVY = (*OPTIONAL, "adbc_driver_manager", "adbc_driver_postgresql", "numpy", "psycopg", "pyarrow")
 ENGINE = sorted(path for path in SHADOW.rglob("*.py") if EDGE not in path.parents)
+COMMAND_LINE = sorted(SHADOW.glob("cli*.py"))  # it puts engine and edge together, as DAGs do
 PARSED = sorted([*(PROJECT / "dags").glob("*.py"), EDGE / "__init__.py", EDGE / "tasks.py"])
 
 
@@ -84,7 +85,14 @@ def test_the_files_that_are_looked_at_are_there() -> None:
 @pytest.mark.parametrize("path", ENGINE, ids=named)
 def test_the_engine_knows_neither_airflow_nor_its_edge(path: Path) -> None:
     found = {name: [named(path)] for name in imported(path, inside_functions=True)}
-    assert not forbidden(found, "airflow", "include.shadow.edge", "include.embedded", "dags", "plugins", "tests")
+    edge = [] if path in COMMAND_LINE else ["include.shadow.edge"]
+    assert not forbidden(found, "airflow", *edge, "include.embedded", "dags", "plugins", "tests")
+
+
+def test_the_command_line_starts_without_airflow_and_nothing_of_the_engine_needs_it() -> None:
+    assert not forbidden(loaded_with(SHADOW / "cli.py"), "airflow", "boto3", "botocore")
+    others = {name for path in ENGINE if path not in COMMAND_LINE for name in imported(path, inside_functions=True)}
+    assert {name for name in others if name.startswith("include.shadow.cli")} == {"include.shadow.cli.main"}
 
 
 @pytest.mark.parametrize("module", ["confidence", "policy", "metrics", "evidence"])

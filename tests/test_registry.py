@@ -25,6 +25,7 @@ from typer.testing import CliRunner, Result
 from include.shadow import cli_registry, deployments, registry
 from include.shadow.connection import environment
 from include.shadow.day import Shadow
+from include.shadow.documents import FileDocument
 from include.shadow.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from include.shadow.ledger import predictions, promotions, verdicts
 from include.shadow.ledger.database import Session
@@ -32,7 +33,6 @@ from include.shadow.ledger.promotions import Promotion
 from include.shadow.models import model_digest
 from include.shadow.policy import Finding, Outcome, Verdict
 from include.shadow.run import run_days
-from include.shadow.store import FolderStore
 from tests.conftest import declare
 from tests.production import World, day, linear_model, moment
 from tests.test_faults import dying
@@ -142,6 +142,11 @@ def as_published(world: World) -> dict[str, Any] | None:
         "since": since.isoformat(),
         "approved_by": approved_by,
     }
+
+
+def leftovers(path: Path) -> list[str]:
+    """What lies beside a document but for the lock, which stays."""
+    return [one.name for one in path.parent.iterdir() if one.name not in (path.name, f".{path.name}.lock")]
 
 
 def refusal(call: Callable[[], object], error: type[Exception] = RegistryError) -> str:
@@ -504,7 +509,7 @@ def test_the_manifest_is_written_whole_or_not_at_all(
 ) -> None:
     registry.promote(shadow, "other", **by("ada"))
     path = world.folder / "published" / "champion.json"
-    assert registry.publish(shadow) == path
+    assert registry.publish(shadow) == str(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     before = path.read_bytes()
 
@@ -519,7 +524,7 @@ def test_the_manifest_is_written_whole_or_not_at_all(
     assert "champion late --publish" in said
     assert [one.kind for one in registry.history(shadow)] == ["promotion", "rollback"]
     assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
+    assert leftovers(path) == []
     registry.publish(shadow)
     assert published(world) == as_published(world)
     assert published(world) != json.loads(before)
@@ -531,7 +536,7 @@ def test_publishing_twice_gives_the_same_file(world: World, shadow: Shadow) -> N
     before = path.read_bytes()
     path.unlink()
     for _ in range(2):
-        assert registry.publish(shadow) == path
+        assert registry.publish(shadow) == str(path)
         assert path.read_bytes() == before
 
 
@@ -567,6 +572,7 @@ def test_one_process_at_a_time_reads_the_champion_and_writes_the_manifest(
 
         monkeypatch.setattr(where, name, call)
 
+    (world.folder / "published" / "champion.json").unlink()
     watched(promotions, "champion")
     watched(Path, "replace")
     registry.publish(shadow)
@@ -622,7 +628,7 @@ PLACES: list[tuple[Any, str, str, int]] = [
     (psycopg.Cursor, "execute", "before", 10),
     (psycopg.Connection, "commit", "before", 4),
     (psycopg.Connection, "commit", "after", 4),
-    (FolderStore, "writing", "before", 1),
+    (FileDocument, "replace", "before", 1),
     (Path, "replace", "before", 1),
     (Path, "replace", "after", 1),
 ]
@@ -649,7 +655,7 @@ def test_killed_anywhere_it_leaves_the_old_or_the_new_champion_and_runs_to_its_e
         assert run(world, digest, None) == 0
         assert registry.history(world.shadow(**settings(world))) == made
         assert published(world) == as_published(world)
-        assert [path.name for path in (world.folder / "published").iterdir()] == ["champion.json"]
+        assert leftovers(world.folder / "published" / "champion.json") == []
         world = deployed(worlds(passed))
     assert (ended, len(view(world)), published(world)) == (0, 1, as_published(world))
     assert deaths >= fewest

@@ -34,13 +34,14 @@ class AirflowError(Exception):
 
 
 class LocalAirflow:
-    """Airflow's processes and its REST API, for one home folder."""
+    """Airflow's processes and its REST API, for one home folder; `users` are names with their roles."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, users: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self.users = {USER: "admin", **(users or {})}
         self.folder = home.airflow
         self._processes = self.folder / "processes.json"
-        self._client: httpx.Client | None = None
+        self._clients: dict[str, httpx.Client] = {}
 
     @property
     def url(self) -> str:
@@ -50,7 +51,10 @@ class LocalAirflow:
     @property
     def password(self) -> str:
         """The password of USER."""
-        return self.home.secret("airflow-password")
+        return self._password(USER)
+
+    def _password(self, user: str) -> str:
+        return self.home.secret("airflow-password" if user == USER else f"airflow-password-{user}")
 
     def start(self) -> None:
         """Migrate the metadata, start the three processes, and wait until they are healthy."""
@@ -58,7 +62,7 @@ class LocalAirflow:
         port = _free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = os.environ | self.settings(port)
-        _write(self.folder / "passwords.json", {USER: self.password})
+        _write(self.folder / "passwords.json", {user: self._password(user) for user in self.users})
         self._run(settings, "db", "migrate")
         self._run(settings, "pools", "set", SCORING_POOL, str(SCORING_SLOTS), "challengers being scored")
         commands = {
@@ -74,9 +78,9 @@ class LocalAirflow:
 
     def stop(self) -> bool:
         """End the processes that were started for this home, whoever started them; return whether there were any."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
         groups = [pid for pid in self._remembered()["processes"].values() if _is_ours(pid)]
         for how in (signal.SIGTERM, signal.SIGKILL):
             for pid in groups:
@@ -99,7 +103,7 @@ class LocalAirflow:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in self.users.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.folder / "passwords.json"),
             "AIRFLOW__CORE__FERNET_KEY": "",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
@@ -112,16 +116,16 @@ class LocalAirflow:
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
 
-    def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """Call Airflow's REST API as USER; raise AirflowError for anything but success."""
-        if self._client is None:
+    def call(self, method: str, path: str, *, user: str = USER, **arguments: Any) -> Any:
+        """Call Airflow's REST API; raise AirflowError for anything but success."""
+        if user not in self._clients:
             answer = httpx.post(
-                f"{self.url}/auth/token", json={"username": USER, "password": self.password}, timeout=30
+                f"{self.url}/auth/token", json={"username": user, "password": self._password(user)}, timeout=30
             )
             token = answer.raise_for_status().json()["access_token"]
             headers = {"Authorization": f"Bearer {token}"}
-            self._client = httpx.Client(base_url=f"{self.url}/api/v2", headers=headers, timeout=30)
-        response = self._client.request(method, path, **arguments)
+            self._clients[user] = httpx.Client(base_url=f"{self.url}/api/v2", headers=headers, timeout=30)
+        response = self._clients[user].request(method, path, **arguments)
         if response.is_error:
             raise AirflowError(f"{method} {path} answers {response.status_code}: {response.text[:500]}")
         return response.json() if response.content else None

@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from include.shadow.confidence import confidence_sequence
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
+from include.shadow.looks import Terms
 from include.shadow.observations import Question, UnanswerableError, ask, only_rounding
-from include.shadow.policy import Terms, slices_of, terms_of
+from include.shadow.policy import slices_of, terms_of
 from include.shadow.rules import BOUNDING, Policy, Rule
 
 Array = NDArray[np.float64]

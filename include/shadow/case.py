@@ -107,6 +107,8 @@ def assemble(
 def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iterator[str]:
     if declared.is_control:
         yield f"{declared.name} is the control, the champion against itself: it can never be promoted"
+    if declared.is_watched:
+        yield f"{declared.name} was champion until promotion {champion.number}: roll that back instead"
     same = (challenger.name, challenger.version, challenger.digest) == (
         champion.name,
         champion.version,

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from include.shadow import cli_analysis, cli_registry, deployments, report
+from include.shadow import cli_alerts, cli_analysis, cli_page, cli_registry, cli_status, deployments, report
 from include.shadow.connection import environment
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
@@ -34,6 +34,9 @@ app = typer.Typer(
 )
 app.add_typer(cli_analysis.app)
 cli_registry.register(app)
+cli_alerts.register(app)
+cli_status.register(app)
+cli_page.register(app)
 errors = Console(stderr=True, soft_wrap=True)
 output = Console(width=None if sys.stdout.isatty() else 140)
 

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from include.shadow import deployments, registry
+from include.shadow import deployments, registry, status
 from include.shadow.case import Case
 from include.shadow.connection import environment
 from include.shadow.day import Shadow
+from include.shadow.edge.aws import open_for_terminal
 from include.shadow.ledger.promotions import Champion, Promotion
 
 Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
@@ -50,6 +51,7 @@ def promote(
     if not yes:
         typer.confirm(f"{'Force' if force else 'Promote'} {found.challenger.name}?", abort=True)
     made = registry.promote(shadow, challenger, approved_by=approved_by, reason=reason, expected=found, force=force)
+    status.update_quietly(shadow)
     _print(f"{name}: the champion is {escape(str(made.champion))}")
 
 
@@ -64,13 +66,14 @@ def rollback(name: Name, approved_by: Approver, reason: Reason, yes: Yes = False
     if not yes:
         typer.confirm(f"Roll back to {undone.from_name} {undone.from_version}?", abort=True)
     made = registry.rollback(shadow, approved_by=approved_by, reason=reason, undoes=undone.number)
+    status.update_quietly(shadow)
     _print(f"{name}: the champion is {escape(str(made.champion))}")
 
 
 def champion(
     name: Name,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null before the first promotion.")] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="Write the manifest again.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the manifest, and MLflow's alias, again.")] = False,
 ) -> None:
     """Show who is champion since when, and by whom."""
     shadow = _shadow(name)
@@ -83,7 +86,8 @@ def champion(
     else:
         _print(f"{name}: {escape(str(found))}, digest {_cut(found.digest)}")
     if publish and not as_json:
-        _print(f"wrote {written}" if written else "wrote nothing: there is no promotion, or no promotion.manifest")
+        nothing = "wrote nothing: there is no promotion, or neither promotion.manifest nor promotion.mlflow"
+        _print(f"wrote {escape(written)}" if written else nothing)
 
 
 def promotions(
@@ -143,7 +147,7 @@ def _champion(found: Champion | None) -> dict[str, Any] | None:
 
 
 def _shadow(name: str) -> Shadow:
-    return Shadow(deployments.find(name), environment)
+    return Shadow(deployments.find(name), environment, open_for_terminal)
 
 
 def _print(content: str | Table) -> None:

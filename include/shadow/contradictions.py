@@ -75,6 +75,10 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
         if name not in names:
             near = suggestion(name, names)
             yield ("status", "ids", name), f"status.ids.{name} must be one of the challengers {', '.join(names)}{near}"
+    ids = list(deployment.status.ids.items()) if deployment.status else []
+    for position, (name, entry) in enumerate(ids):
+        if entry in [other for _, other in ids[:position]]:
+            yield ("status", "ids", name), f"status.ids.{name} == {entry!r}, must be there once"
     yield from _repeated("alerts.channels", [str(one) for one in deployment.alerts.channels])
 
 

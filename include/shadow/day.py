@@ -9,7 +9,7 @@ and run again, anywhere, and the day ends the same.
 import datetime as dt
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,8 @@ import pyarrow as pa
 from include.shadow import parity
 from include.shadow import snapshot as snapshots_on_disk
 from include.shadow.connection import Connection, Connections
-from include.shadow.deployment import Deployment
+from include.shadow.deployment import Challenger, Deployment
+from include.shadow.documents import Document, open_file
 from include.shadow.errors import GateFailed, LedgerError, ShadowError, SourceError, ValidationFailed
 from include.shadow.expectations import Validation, input_expectations, prediction_expectations, validate
 from include.shadow.judging import Judged, judge_challenger
@@ -38,10 +39,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shadow:
-    """A deployment together with the connections, ledger, production and store that it works on."""
+    """A deployment together with the connections, ledger, production and store that it works on.
+
+    `documents` opens what others read, by address and conn_id; the one here opens files alone.
+    """
 
     deployment: Deployment
     connections: Connections
+    documents: Callable[[str, str | None], Document] = open_file
 
     @cached_property
     def source(self) -> PostgresSource:
@@ -241,8 +246,7 @@ def gate(shadow: Shadow, day: dt.date, only: Collection[str] | None = None) -> d
             continue
         outcomes[name] = verdict.outcome
         logger.info("%s: %s. %s", name, verdict.outcome, "; ".join(verdict.reasons))
-        if verdict.outcome == "FAIL":
-            problems.append(f"{name} FAILS: {verdict.reasons[0]}")
+        problems += _alarm(deployment, deployment.challenger(name), verdict)
     if problems:
         raise GateFailed("\n".join([f"{deployment.name} on {day}: the gate is closed", *problems]))
     return outcomes
@@ -332,6 +336,18 @@ def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived:
                 f"{where} of request {requests[ordinal]} is none of the classes, must be one of "
                 f"{', '.join(deployment.classes)}"
             )
+
+
+def _alarm(deployment: Deployment, challenger: Challenger, verdict: verdicts.Stored) -> Iterator[str]:
+    """Yield what a verdict closes the gate with: a challenger that fails, or a former champion that passes."""
+    if challenger.is_watched and verdict.outcome == "PASS":
+        yield (
+            f"{challenger.name} {verdict.version} is better than {verdict.champion_version}, which has followed it, on "
+            f"every rule: roll back with the DAG shadow_{deployment.name}_rollback or "
+            f"python -m include.shadow rollback {deployment.name}"
+        )
+    elif not challenger.is_watched and verdict.outcome == "FAIL":
+        yield f"{challenger.name} FAILS: {verdict.reasons[0]}"
 
 
 def _incomparable(session: Session[Any], deployment: Deployment, day: dt.date, names: Collection[str]) -> list[str]:

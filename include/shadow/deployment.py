@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from include.shadow.consequences import Alerts, Promotion, Status
+from include.shadow.consequences import PREVIOUS, Alerts, Promotion, Status
 from include.shadow.contradictions import contradictions
 from include.shadow.errors import DeploymentError
 from include.shadow.metrics import BASIC, Task, metrics_of
@@ -153,6 +153,11 @@ class Challenger(Part):
     model: Annotated[str, AfterValidator(_model)]
 
     @property
+    def is_watched(self) -> bool:
+        """Whether this is the former champion, judged against the one that has followed it."""
+        return self.name == PREVIOUS
+
+    @property
     def is_control(self) -> bool:
         """Whether this is the champion against itself, which measures noise and can never be promoted."""
         return self.model == "champion"
@@ -219,7 +224,7 @@ class Deployment(Part):
     @property
     def promotable(self) -> list[Challenger]:
         """The challengers that a verdict may promote, among which alpha is divided."""
-        return [challenger for challenger in self.challengers if not challenger.is_control]
+        return [one for one in self.challengers if not one.is_control and not one.is_watched]
 
     def challenger(self, name: str) -> Challenger:
         """Return a challenger by name; raise DeploymentError that lists the names there are."""

@@ -35,6 +35,51 @@ def describe(deployment: Deployment) -> str:
     return "\n".join(lines)
 
 
+def describe_promotion(deployment: Deployment) -> str:
+    """Return how a challenger becomes champion here, for the promotion DAG's page."""
+    policy = deployment.promotion
+    often = "a PASS" if policy.consecutive == 1 else f"{policy.consecutive} judged days of PASS in a row"
+    lines = [
+        f"### Promotion in `{deployment.name}`",
+        "",
+        (
+            f"Starts when a challenger has {often}, and by hand for one that passes. The case is looked at again right "
+            "before the promotion: model file, evidence, champion and policy must be the ones that were shown."
+        ),
+        "",
+    ]
+    if policy.approval == "automatic":
+        return "\n".join([*lines, "- **Approval:** none is asked for; the policy promotes."])
+    who = _listed(policy.approvers) if policy.approvers else "whoever may answer required actions in Airflow"
+    return "\n".join(
+        [
+            *lines,
+            f"- **Approval** by {who}, within {policy.response_hours} hours; silence changes nothing.",
+            f"- **Asked once:** a rejection holds until the case changes, silence for {policy.ask_again_days} days.",
+            f"- **Afterwards** the former champion is judged against the new one for {policy.watch_days} days.",
+        ]
+    )
+
+
+def describe_rollback(deployment: Deployment) -> str:
+    """Return how the former champion comes back, for the rollback DAG's page."""
+    by_itself = ", and by itself when it turns out better than the new one" if _comes_back(deployment) else ""
+    return "\n".join(
+        [
+            f"### Rollback in `{deployment.name}`",
+            "",
+            (
+                "Puts the champion back that the newest promotion has replaced: by hand, with a reason that is kept"
+                f"{by_itself}. A second rollback goes one promotion further back."
+            ),
+        ]
+    )
+
+
+def _comes_back(deployment: Deployment) -> bool:
+    return deployment.promotion.rollback == "automatic"
+
+
 def _rule(rule: Rule) -> str:
     return f"{rule} *({rule.role}{'' if rule.role == 'gate' else ', shown only'})*"
 

@@ -48,7 +48,7 @@ class SnapshotError(PermanentError):
 
 
 class RegistryError(PermanentError):
-    """A promotion or a rollback is refused, or its manifest cannot be written."""
+    """A promotion or a rollback is refused, or a file that tells others of it is not written."""
 
 
 class ValidationFailed(PermanentError):  # noqa: N818 (it is an outcome, as Airflow's own AirflowFailException)

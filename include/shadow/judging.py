@@ -48,8 +48,10 @@ def judge_challenger(
         *_identical(challenger, found),
         *_parity(session, deployment, comparable),
     ]
-    verdict = judge(deployment.policy, found, promotable=len(deployment.promotable), blocked=blocked, day=day)
+    promotable = 1 if challenger.is_watched else len(deployment.promotable)
+    verdict = judge(deployment.policy, found, promotable=promotable, blocked=blocked, day=day)
     warnings = [
+        *_direction(challenger, champion_version),
         *dependence(deployment.policy, found, mature_days(deployment, comparable)),
         *_certainly_wrong(found),
         *calibrations.warnings(session, deployment, key),
@@ -64,7 +66,7 @@ def judge_challenger(
         champion_version=champion_version,
         warnings=warnings,
     )
-    judged_on = _judged_on(deployment, found, blocked) | {"warnings": warnings}
+    judged_on = _judged_on(deployment, promotable, found, blocked) | {"warnings": warnings}
     return Judged(verdict, champion_version, warnings, explanation, judged_on)
 
 
@@ -175,6 +177,14 @@ def _parity(session: Session[Any], deployment: Deployment, comparable: Sequence[
         )
 
 
+def _direction(challenger: Challenger, champion_version: str) -> Iterator[str]:
+    if challenger.is_watched:
+        yield (
+            f"this is the former champion, {challenger.version}, watched after a promotion: PASS says that it is "
+            f"better than {champion_version}, the champion now, and is a case for a rollback"
+        )
+
+
 def _certainly_wrong(found: Evidence) -> Iterator[str]:
     series = found.get(("certainly_wrong", ALL))
     if series is None:
@@ -185,10 +195,10 @@ def _certainly_wrong(found: Evidence) -> Iterator[str]:
             yield f"{count} answers of the {model} were exactly 0 or 1 and wrong: log loss counts each as 36"
 
 
-def _judged_on(deployment: Deployment, found: Evidence, blocked: Sequence[str]) -> dict[str, Any]:
+def _judged_on(deployment: Deployment, promotable: int, found: Evidence, blocked: Sequence[str]) -> dict[str, Any]:
     return {
         "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
-        "promotable": len(deployment.promotable),
+        "promotable": promotable,
         "blocked": list(blocked),
         "evidence": [[*key, *_content(series)] for key, series in sorted(found.items())],
     }

@@ -29,8 +29,12 @@ class Question:
 
     def natural(self, gain: float) -> float:
         """Return a gain in the unit of the rule: a difference, value or change, or a share of the champion's value."""
-        value = self.scale * gain + self.offset
-        return 0.0 if abs(value) <= ROUNDING * abs(self.offset) else value
+        return float(self.naturals(np.array([gain]))[0])
+
+    def naturals(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return gains of any shape in the unit of the rule."""
+        values = self.scale * gains + self.offset
+        return np.where(np.abs(values) <= ROUNDING * abs(self.offset), 0.0, values)
 
 
 class UnanswerableError(ValueError):

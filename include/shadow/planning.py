@@ -15,8 +15,8 @@ from include.shadow.calibration import check, named, question_of
 from include.shadow.confidence import observations_needed
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import WEEK, Series
+from include.shadow.looks import Terms
 from include.shadow.observations import Question, ask
-from include.shadow.policy import Terms
 from include.shadow.rules import COMPARING, Policy, Rule
 
 RATES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

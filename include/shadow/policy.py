@@ -13,15 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from include.shadow.confidence import (
-    ConfidenceSequence,
-    Side,
-    confidence_sequence,
-    observations_needed,
-    weighted_confidence_sequence,
-)
+from include.shadow.confidence import confidence_sequence, observations_needed
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
-from include.shadow.observations import Question, UnanswerableError, ask, holds, only_rounding
+from include.shadow.looks import Terms, look
+from include.shadow.observations import Question, UnanswerableError, ask, holds
 from include.shadow.rules import Policy, Rule
 
 UNBOUNDED = (-math.inf, math.inf)
@@ -67,26 +62,6 @@ class Verdict:
     findings: Sequence[Finding]
 
 
-@dataclass(frozen=True)
-class Terms:
-    """At which error rates a challenger's sequences are judged, and by which policy."""
-
-    policy: Policy
-    alpha_pass: float
-    alpha_fail: float
-    day: dt.date | None = None
-
-    @property
-    def unit(self) -> str:
-        """What one observation is, in words."""
-        return "week" if self.policy.unit == "week" else "day"
-
-    @property
-    def expected(self) -> float:
-        """The number of observations, in the policy's unit, at which bounds are tightest."""
-        return max(2.0, self.policy.expected / WEEK) if self.policy.unit == "week" else float(self.policy.expected)
-
-
 def judge(
     policy: Policy, evidence: Evidence, *, promotable: int, blocked: Sequence[str] = (), day: dt.date | None = None
 ) -> Verdict:
@@ -102,8 +77,8 @@ def judge(
     reasons = list(blocked)
     if not gates:
         reasons.append("no rule is a gate: a policy of monitors decides nothing")
-    reasons += [_sentence(finding) for finding in gates if finding.outcome == "FAIL"]
-    reasons += [_sentence(finding) for finding in gates if finding.outcome == "INCONCLUSIVE"]
+    reasons += [reason_of(finding) for finding in gates if finding.outcome == "FAIL"]
+    reasons += [reason_of(finding) for finding in gates if finding.outcome == "INCONCLUSIVE"]
     if any(finding.outcome == "FAIL" for finding in gates):
         return Verdict("FAIL", reasons, findings)
     passed = bool(gates) and not blocked and all(finding.outcome == "PASS" for finding in gates)
@@ -148,7 +123,8 @@ def find(rule: Rule, name: str, series: Series | None, terms: Terms) -> Finding:
         return _finding(rule, name, "INCONCLUSIVE", str(error), series)
 
 
-def _sentence(finding: Finding) -> str:
+def reason_of(finding: Finding) -> str:
+    """Return a finding as the reason for a verdict."""
     where = "" if finding.slice == ALL else f" in {finding.slice}"
     return f"{finding.metric} {finding.is_}{where}: {finding.reason}"
 
@@ -176,21 +152,14 @@ def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> F
 
 
 def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Finding:
-    """Hold the sequence of gains against 0: above it passes, below it fails, and harm not shown passes not_harmful."""
     if not series.days:
         return _finding(rule, name, "INCONCLUSIVE", "no week of evidence is complete", series)
-    question = ask(rule, series)
-    passing = _sequence(rule, series, question, terms, "lower")
-    failing = _sequence(rule, series, question, terms, "upper")
-    blind = only_rounding(question, series)
-    passes, fails = holds(rule, passing.lower, series) & ~blind, (failing.upper < 0) & ~blind
-    if rule.is_ == "not_harmful":
-        again = np.arange(len(series.days)) > 0
-        passes = ~fails & ~(again & blind & (passing.estimate < 0))  # harm that is the same every day is harm
-    outcome: Outcome = "FAIL" if fails[-1] else "PASS" if passes[-1] else "INCONCLUSIVE"
-    decided = {"PASS": passes, "FAIL": fails}.get(outcome)
-    bounds = sorted(question.natural(float(bound)) for bound in (passing.lower[-1], failing.upper[-1]))
-    widths = (float((passing.estimate - passing.lower)[-1]), float((failing.upper - failing.estimate)[-1]))
+    looks = look(rule, series, terms)
+    question = looks.question
+    outcome: Outcome = "FAIL" if looks.fails[-1] else "PASS" if looks.passes[-1] else "INCONCLUSIVE"
+    decided = {"PASS": looks.passes, "FAIL": looks.fails}.get(outcome)
+    bounds = [float(bound[-1]) for bound in looks.natural_bounds]
+    widths = (float((looks.estimate - looks.lower)[-1]), float((looks.upper - looks.estimate)[-1]))
     more = _more_observations(question, widths, terms) if outcome == "INCONCLUSIVE" else None
     count = len(series.days)
     return _finding(
@@ -199,45 +168,15 @@ def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Find
         outcome,
         _early(outcome, count, terms)
         or _reason(
-            rule, outcome, UNBOUNDED if blind[-1] else bounds, _counted(count, terms.unit), _outlook(more, terms)
+            rule, outcome, UNBOUNDED if looks.blind[-1] else bounds, _counted(count, terms.unit), _outlook(more, terms)
         ),
         series,
-        estimate=question.natural(float(passing.estimate[-1])),
+        estimate=question.natural(float(looks.estimate[-1])),
         lower=bounds[0],
         upper=bounds[1],
         terms=terms,
         decided_on=None if decided is None else series.days[int(np.argmax(decided))],
         more_days=None if more is None else more * (WEEK if terms.policy.unit == "week" else 1),
-    )
-
-
-def _sequence(rule: Rule, series: Series, question: Question, terms: Terms, side: Side) -> ConfidenceSequence:
-    policy = terms.policy
-    alpha = terms.alpha_pass if side == "lower" else terms.alpha_fail
-    if policy.unit == "request" and series.squares is not None and series.weight is not None:
-        weight2, weight2_difference, weight2_difference2 = series.squares.T
-        margin = rule.margin or 0.0
-        per_day = max(float(series.pairs.mean()), 1.0)
-        return weighted_confidence_sequence(
-            count=series.pairs,
-            weight=series.weight,
-            weight_difference=series.weight * question.gains,
-            weight2=weight2,
-            weight2_difference=weight2_difference + margin * weight2,
-            weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
-            alpha=alpha,
-            burn_in=policy.burn_in,
-            expected=policy.expected * per_day,
-            side=side,
-        )
-    return confidence_sequence(
-        question.gains,
-        alpha=alpha,
-        burn_in=policy.observations_before_bound,
-        expected=terms.expected,
-        side=side,
-        method=policy.method,
-        bounds=question.range,
     )
 
 

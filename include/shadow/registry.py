@@ -1,29 +1,25 @@
 """The registry: the champion of a deployment changes only here, by promotion or rollback.
 
 Each change is one transaction that holds the deployment, looks at everything again, and adds a row behind the one that
-it was decided on: compare and set. A manifest, where one is configured, is written after the commit; `publish` writes
-it again, and is what repairs it after a crash between the two.
+it was decided on: compare and set. What tells others, a manifest and an alias in MLflow where they are configured, is
+written after the commit; `publish` writes it again, and is what repairs it after a crash between the two.
 """
 
 import datetime as dt
-import glob
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from include.shadow import mlflow_alias
 from include.shadow.case import Case, assemble, observe
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
-from include.shadow.errors import RegistryError, SnapshotError
+from include.shadow.documents import revise
+from include.shadow.errors import RegistryError, ShadowError
 from include.shadow.ledger import predictions, promotions
 from include.shadow.ledger.database import Session, exclusively
 from include.shadow.ledger.promotions import Approval, Champion, Promotion
-from include.shadow.store import FolderStore, open_store
-
-READABLE = 0o644
 
 
 def case(shadow: Shadow, challenger_name: str, day: dt.date | None = None) -> Case:
@@ -52,7 +48,8 @@ def promote(
     a call can be repeated after a crash: what it has promoted is returned and published again. `force` overrides the
     case's problems, where the deployment allows it, and is kept as forced.
 
-    Raises RegistryError where the promotion is refused, or stands and its manifest cannot be written.
+    Raises RegistryError where the promotion is refused; RegistryError or TransientError where it stands and `publish`
+    fails.
     """
     deployment, approval = shadow.deployment, _approval(shadow.deployment, approved_by, reason, approved_at)
     seen, wanted = None, expected
@@ -100,8 +97,8 @@ def rollback(
     """Put the champion back that the newest promotion replaced; a second rollback goes one promotion further back.
 
     `undoes` is the number of the promotion that is meant: another one is then not taken back, and a call can be
-    repeated after a crash. Raises RegistryError where nothing is left to take back, another promotion came first, or
-    the rollback stands and its manifest cannot be written.
+    repeated after a crash. Raises RegistryError where nothing is left to take back or another promotion came first;
+    RegistryError or TransientError where the rollback stands and `publish` fails.
     """
     deployment, approval = shadow.deployment, _approval(shadow.deployment, approved_by, reason, approved_at)
 
@@ -135,33 +132,40 @@ def champion(shadow: Shadow) -> Champion | None:
         return promotions.champion(session, shadow.deployment)
 
 
-def publish(shadow: Shadow) -> Path | None:
-    """Write the manifest as the ledger has it now, atomically; return its path.
+def publish(shadow: Shadow) -> str | None:
+    """Write the manifest and point MLflow's alias as the ledger has it now; return where to.
 
-    None where the deployment has no manifest, or nothing was promoted yet. Raises RegistryError where it cannot be
-    written: the promotion stands all the same.
+    None where the deployment has neither, or nothing was promoted yet. Raises RegistryError or TransientError where
+    one cannot be written: the promotion stands all the same.
     """
-    deployment, uri = shadow.deployment, shadow.deployment.promotion.manifest
-    if uri is None:
+    deployment, declared = shadow.deployment, shadow.deployment.promotion
+    if declared.manifest is None and declared.mlflow is None:
         return None
-    path = open_store(uri).folder
     with shadow.ledger() as session, exclusively(session, f"manifest/{deployment.name}"):
         present = promotions.champion(session, deployment)  # inside, so that who writes last has read last
         if present is None:
             return None
         try:
-            for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):  # of a process that was killed
-                leftover.unlink(missing_ok=True)
-            with FolderStore(path.parent).writing(path.name) as file:
-                file.write(_manifest(deployment, present))
-                os.fchmod(file.fileno(), READABLE)  # a temporary file is its owner's alone
-        except (SnapshotError, OSError) as error:
-            raise RegistryError(
-                f"deployment {deployment.name}: the champion is {present}, but promotion.manifest == {uri!r} cannot be "
-                f"written: {error.__cause__ or error}; mend that and publish it again: "
-                f"python -m include.shadow champion {deployment.name} --publish"
+            places = [*_write_manifest(shadow, present), *mlflow_alias.follow(shadow, present)]
+        except ShadowError as error:
+            raise type(error)(
+                f"deployment {deployment.name}: the champion is {present}, but {error}; mend that and publish it "
+                f"again: python -m include.shadow champion {deployment.name} --publish"
             ) from error
-    return path
+    return " and ".join(places)
+
+
+def _write_manifest(shadow: Shadow, present: Champion) -> list[str]:
+    uri, conn_id = shadow.deployment.promotion.manifest, shadow.deployment.promotion.conn_id
+    if uri is None:
+        return []
+    content = _manifest(shadow.deployment, present)
+    try:
+        document = shadow.documents(uri, conn_id)
+        revise(document, lambda _: content)
+    except ShadowError as error:
+        raise type(error)(f"promotion.manifest == {uri!r} is not written: {error}") from error
+    return [str(document)]
 
 
 def _manifest(deployment: Deployment, present: Champion) -> bytes:

@@ -11,6 +11,7 @@ from include.shadow.day import Shadow
 from include.shadow.errors import LedgerError, PermanentError, ValidationFailed
 from include.shadow.ledger import migrations
 from include.shadow.models import load
+from include.shadow.watch import watched
 from include.shadow.window import window_of
 
 
@@ -27,7 +28,7 @@ def run_days(shadow: Shadow, days: Sequence[dt.date], console: Console) -> list[
         task = progress.add_task(shadow.deployment.name, total=len(days))
         for day in days:
             progress.update(task, description=f"{shadow.deployment.name} {day}")
-            problems += run_day(shadow, day)
+            problems += run_day(watched(shadow, day), day)
             progress.advance(task)
     return problems
 

@@ -62,7 +62,7 @@ def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: Wo
     broken = reading.deployments / "broken.yaml"
     broken.write_text((reading.deployments / "late.yaml").read_text().replace("name: late", "name: broken\nschedul: x"))
     found = dag_bag()
-    assert list(found.dags) == ["shadow_late"]
+    assert set(found.dags) == {"shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
     [(file, text)] = found.import_errors.items()
     assert file.endswith("broken_deployments.py")  # Airflow stops every DAG of a file with an error: this has none
     assert f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)" in text
@@ -125,10 +125,10 @@ def test_a_day_through_airflow_is_the_day_of_the_command_line(
 
 def test_chosen_challengers_alone_are_scored_and_judged(dag_bag: DagBag, reading: World) -> None:
     deployment = reading.deploy()
-    chosen, *others = [one.name for one in deployment.challengers]
+    chosen = deployment.challengers[0].name
     states = run(dag_bag().dags["shadow_late"], 0, challengers=[chosen])
+    assert {label for task, label in states if task == "judge"} == {chosen}
     assert states["judge", chosen] == "success"
-    assert {states["judge", other] for other in others} == {"skipped"}
     assert all(label.startswith(chosen) for task, label in states if task == "score")
     assert states["gate", ""] == "success"
 

@@ -1,17 +1,25 @@
 """What a task knows from Airflow: its deployment, its day, and connections."""
 
 import datetime as dt
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.shadow.connection import Connection
 from include.shadow.day import Shadow
+from include.shadow.deployment import Deployment
 from include.shadow.deployments import find
+from include.shadow.edge.aws import open_document
+from include.shadow.edge.run_type import run_type
 from include.shadow.errors import CredentialsError
+from include.shadow.ledger import verdicts
+from include.shadow.watch import watched
 from include.shadow.window import day_of
+
+logger = logging.getLogger(__name__)
 
 
 def airflow_connection(conn_id: str) -> Connection:
@@ -34,9 +42,10 @@ def airflow_connection(conn_id: str) -> Connection:
     )
 
 
-def shadow(name: str) -> Shadow:
-    """Return a deployment with Airflow's connections."""
-    return Shadow(find(name), airflow_connection)
+def shadow(name: str, day: dt.date | None = None) -> Shadow:
+    """Return a deployment with Airflow's connections; on a day, with the former champion that is watched on it."""
+    found = Shadow(find(name), airflow_connection, open_document)
+    return found if day is None else watched(found, day)
 
 
 def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
@@ -47,14 +56,19 @@ def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
     return day_of(find(name), context["data_interval_start"])
 
 
-def chosen(context: Mapping[str, Any]) -> list[str] | None:
-    """Return the challengers that the run's form names; None means all."""
-    names = (context.get("params") or {}).get("challengers")
-    return list(names) if names else None
+def is_news(context: Mapping[str, Any], found: Shadow, day: dt.date) -> bool:
+    """Whether anybody should hear of a run: it is no backfill, and no newer day was judged; the log says why not."""
+    if run_type(context) == "backfill":
+        logger.info("%s is backfilled: nobody is told", day)
+        return False
+    with found.ledger() as session:
+        newest = max((one.day for one in verdicts.latest(session, found.deployment).values()), default=day)
+    if newest > day:
+        logger.info("%s is past, %s was judged: nobody is told", day, newest)
+    return newest <= day
 
 
-def skip_unless_chosen(context: Mapping[str, Any], challenger: str) -> None:
-    """Skip the task where the run's form leaves its challenger out."""
-    names = chosen(context)
-    if names is not None and challenger not in names:
-        raise AirflowSkipException(f"{challenger} was not chosen for this run")
+def chosen(context: Mapping[str, Any], deployment: Deployment) -> list[str]:
+    """Return the challengers that a run is about: those that its form names, and a former champion that is watched."""
+    names = set((context.get("params") or {}).get("challengers") or [])
+    return [one.name for one in deployment.challengers if not names or one.name in names or one.is_watched]

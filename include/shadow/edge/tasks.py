@@ -4,10 +4,23 @@ This file is imported where DAGs are parsed, so the engine is imported inside th
 """
 
 import datetime as dt
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
+
+from include.shadow.edge import assets
+
+if TYPE_CHECKING:
+    from include.shadow.ledger.verdicts import Stored
+
+
+def roster(name: str) -> list[str]:
+    """Return the challengers of the day: those that the form names, and a former champion that is watched."""
+    from include.shadow.edge.context import chosen, day_of_run, shadow
+
+    context = get_current_context()
+    return chosen(context, shadow(name, day_of_run(context, name)).deployment)
 
 
 def sample(name: str) -> dict[str, Any]:
@@ -19,15 +32,15 @@ def sample(name: str) -> dict[str, Any]:
     return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
 
 
-def validate_inputs(name: str, sampled: dict[str, Any]) -> list[dict[str, Any]]:
+def validate_inputs(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
     """Check the inputs; return what is to be scored, one entry for each mapped score task."""
     from include.shadow import day as steps
-    from include.shadow.edge.context import chosen, shadow
+    from include.shadow.edge.context import shadow
 
-    context = shadow(name)
     day = dt.date.fromisoformat(sampled["day"])
+    context = shadow(name, day)
     steps.validate_inputs(context, day)
-    plan = steps.plan(context.deployment, sampled["shards"], chosen(get_current_context()))
+    plan = steps.plan(context.deployment, sampled["shards"], challengers)
     return [{"day": sampled["day"], **one} for one in plan]
 
 
@@ -37,20 +50,21 @@ def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
     from include.shadow.edge.context import shadow
 
     _label(challenger=challenger, shard=shard)
-    rows, errors = steps.score(shadow(name), dt.date.fromisoformat(day), challenger, shard)
+    date = dt.date.fromisoformat(day)
+    rows, errors = steps.score(shadow(name, date), date, challenger, shard)
     return {"rows": rows, "errors": errors}
 
 
 def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenger: str) -> None:
     """Check one challenger's predictions."""
     from include.shadow import day as steps
-    from include.shadow.edge.context import day_of_run, shadow, skip_unless_chosen
+    from include.shadow.edge.context import day_of_run, shadow
 
     context = _label(challenger=challenger)
     if plan is None:
         raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
-    skip_unless_chosen(context, challenger)
-    steps.validate_predictions(shadow(name), day_of_run(context, name), challenger)
+    day = day_of_run(context, name)
+    steps.validate_predictions(shadow(name, day), day, challenger)
 
 
 def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
@@ -60,7 +74,8 @@ def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
 
     if sampled is None:
         raise AirflowSkipException("the day was not sampled")
-    return [str(day) for day in steps.collect_labels(shadow(name), dt.date.fromisoformat(sampled["day"]))]
+    day = dt.date.fromisoformat(sampled["day"])
+    return [str(changed) for changed in steps.collect_labels(shadow(name, day), day)]
 
 
 def compare(name: str, day: str) -> int:
@@ -69,17 +84,18 @@ def compare(name: str, day: str) -> int:
     from include.shadow.edge.context import shadow
 
     _label(day=day)
-    return steps.compare(shadow(name), dt.date.fromisoformat(day))
+    date = dt.date.fromisoformat(day)
+    return steps.compare(shadow(name, date), date)
 
 
 def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]:
     """Judge one challenger; return its outcome and the reasons."""
     from include.shadow import day as steps
-    from include.shadow.edge.context import shadow, skip_unless_chosen
+    from include.shadow.edge.context import shadow
 
-    context = _label(challenger=challenger)
-    skip_unless_chosen(context, challenger)
-    verdict = steps.judge(shadow(name), dt.date.fromisoformat(sampled["day"]), challenger).verdict
+    _label(challenger=challenger)
+    day = dt.date.fromisoformat(sampled["day"])
+    verdict = steps.judge(shadow(name, day), day, challenger).verdict
     return {"challenger": challenger, "outcome": verdict.outcome, "reasons": list(verdict.reasons)}
 
 
@@ -89,7 +105,53 @@ def gate(name: str) -> dict[str, str]:
     from include.shadow.edge.context import chosen, day_of_run, shadow
 
     context = get_current_context()
-    return steps.gate(shadow(name), day_of_run(context, name), chosen(context))
+    day = day_of_run(context, name)
+    found = shadow(name, day)
+    return steps.gate(found, day, chosen(context, found.deployment))
+
+
+def announce(name: str) -> list[str]:
+    """Add the asset events of the day: its verdicts, a case for a promotion, a case for a rollback; return which.
+
+    Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
+    """
+    from include.shadow import approval, status, watch
+    from include.shadow.edge import metrics
+    from include.shadow.edge.context import day_of_run, is_news, shadow
+    from include.shadow.ledger import verdicts
+
+    context = get_current_context()
+    day = day_of_run(context, name)
+    found = shadow(name, day)
+    status.update_quietly(shadow(name))
+    if not is_news(context, found, day):
+        return []
+    with found.ledger() as session:
+        stored = [one for one in verdicts.latest(session, found.deployment).values() if one.day == day]
+    for one in stored:
+        metrics.verdict(found, one.name, day)
+    events = [(assets.verdict(name), _facts(one)) for one in stored]
+    proposal, regression = approval.proposal(found, day), watch.regression(found, day)
+    if proposal is not None:
+        case = proposal.case
+        events.append((assets.case(name), {"challenger": case.challenger.name, "day": str(day), "case": case.digest}))
+    if regression is not None:
+        number, reason = regression.promotion.number, regression.reason
+        events.append((assets.regression(name), {"promotion": number, "day": str(day), "reason": reason}))
+    for asset, extra in events:
+        context["outlet_events"][assets.alias(name)].add(asset, extra=extra)
+    return [asset.uri for asset, _ in events]
+
+
+def _facts(verdict: "Stored") -> dict[str, Any]:
+    return {
+        "challenger": verdict.name,
+        "version": verdict.version,
+        "day": str(verdict.day),
+        "outcome": verdict.outcome,
+        "champion_version": verdict.champion_version,
+        "decided_on": str(verdict.decided_on) if verdict.decided_on else None,
+    }
 
 
 def _label(**values: Any) -> Context:

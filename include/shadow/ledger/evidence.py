@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from include.shadow import scores
 from include.shadow.deployment import Deployment
-from include.shadow.ledger import daily_values
+from include.shadow.ledger import daily_values, score_bins
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
 from include.shadow.metrics import METRICS, QUIET
@@ -21,8 +21,9 @@ _SQL = Path(__file__).parent / "sql"
 
 
 def statement_digest(deployment: Deployment) -> str:
-    """Return what a day's evidence is computed by: the statement and what the deployment puts into it."""
-    code = (_SQL / "compare.sql").read_bytes() + Path(scores.__file__).read_bytes()
+    """Return what a day's evidence is computed by: the statements and what the deployment puts into them."""
+    paths = (_SQL / "compare.sql", Path(scores.__file__), *score_bins.STATEMENTS)
+    code = b"".join(path.read_bytes() for path in paths)
     content = code + repr(sorted(_settings(deployment).items())).encode()
     return hashlib.sha256(content).hexdigest()
 
@@ -56,6 +57,7 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     names = [name for name in deployment.tracked if not METRICS[name].is_sum]
     if names:
         changed += daily_values.add(session, values, names)
+    changed += score_bins.add(session, values)
     session.execute(
         "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement) "
         "SELECT id, %s, label_revision, %s FROM shadow.snapshot WHERE id = %s "

@@ -10,14 +10,14 @@ CREATE TABLE shadow.question (
     case_digest    text NOT NULL,
     run_id         text NOT NULL,
     asked_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE (deployment_id, run_id)
+    UNIQUE (deployment_id, run_id, case_digest)
 );
 
 COMMENT ON TABLE shadow.question IS 'a promotion that somebody was asked to approve, or that was approved by policy';
 
 COMMENT ON COLUMN shadow.question.topic IS 'digest of what is asked about: a rejected topic is not asked about again';
 
-COMMENT ON COLUMN shadow.question.run_id IS 'the run that asks: asking again in the same run is the same question';
+COMMENT ON COLUMN shadow.question.run_id IS 'the run that asks: asking about the same case again in it is the same question';
 
 CREATE TABLE shadow.answer (
     question_id    bigint PRIMARY KEY REFERENCES shadow.question,

@@ -1,0 +1,172 @@
+"""Documents on S3, through Airflow's amazon provider, which is imported where the first one is opened."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+from urllib.parse import urlsplit
+
+from include.shadow.documents import Document, DocumentChangedError, open_file
+from include.shadow.errors import RegistryError, ShadowError, TransientError
+
+PATIENCE = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 4}}
+JSON = {"ContentType": "application/json"}
+_KEPT = ("ContentType", "CacheControl", "ContentDisposition", "ContentLanguage", "Metadata")
+_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "412"}
+_MISSING = {"NoSuchKey", "404"}
+_AGAIN = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"}
+_RENEW = "renew the session's credentials"
+_CREDENTIALS = "correct the access key and the secret"
+_RIGHTS = (
+    "allow s3:GetObject and s3:PutObject on the object, and s3:ListBucket on the bucket, without which S3 says this of "
+    "an object that is not there yet"
+)
+_REMEDIES = {
+    "NoSuchBucket": "create the bucket, or correct its name",
+    "AccessDenied": _RIGHTS,
+    "Forbidden": _RIGHTS,
+    "403": _RIGHTS,
+    "ExpiredToken": _RENEW,
+    "ExpiredTokenException": _RENEW,
+    "InvalidToken": _RENEW,
+    "InvalidClientTokenId": _CREDENTIALS,
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "PermanentRedirect": "set region_name to the bucket's region",
+    "AuthorizationHeaderMalformed": "set region_name to the bucket's region",
+    "NotImplemented": "take a store that knows conditional writes (If-Match), as S3 does",
+}
+_UNFOUND = "declare them in the connection that conn_id names, in the environment, or as the machine's role"
+
+
+class S3Document:
+    """A document that is an object on S3; its tag is the ETag, and S3 itself compares and sets.
+
+    An object that is there keeps its content type and its own metadata; tags of the object are lost, as with every
+    PutObject. `client` is boto3's for S3, and `credentials` names where they come from.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, credentials: str) -> None:
+        self._client = client
+        self._object = {"Bucket": bucket, "Key": key}
+        self._credentials = credentials
+        self._kept: dict[str, Any] = JSON
+
+    def __str__(self) -> str:
+        return f"s3://{self._object['Bucket']}/{self._object['Key']}"
+
+    def read(self) -> tuple[bytes | None, str | None]:
+        """Return content and ETag; raise RegistryError or TransientError where it cannot be read."""
+        from botocore.exceptions import ClientError
+
+        with _translated(f"{self} cannot be read", self._credentials):
+            try:
+                found = self._client.get_object(**self._object)
+            except ClientError as error:
+                if _code(error) not in _MISSING:
+                    raise
+                self._kept = JSON
+                return None, None
+            content: bytes = found["Body"].read()
+        self._kept = {name: found[name] for name in _KEPT if found.get(name)}
+        return content, str(found["ETag"])
+
+    def replace(self, content: bytes, tag: str | None) -> None:
+        """Write it whole, if it is still what was read: raise DocumentChangedError where it is not.
+
+        Raises RegistryError or TransientError where it cannot be written. After a TransientError it may have been
+        written all the same: the answer was lost.
+        """
+        from botocore.exceptions import ClientError
+
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        with _translated(f"{self} cannot be written", self._credentials):
+            try:
+                self._client.put_object(**self._object, Body=content, **self._kept, **condition)
+            except ClientError as error:
+                if _code(error) in _CHANGED or (tag is not None and _code(error) in _MISSING):
+                    raise DocumentChangedError(str(self)) from error
+                raise
+
+
+def open_document(uri: str, conn_id: str | None) -> Document:
+    """Return the document at s3://BUCKET/KEY, a `file://` URI or a path.
+
+    On S3 `conn_id` names a connection of Airflow's amazon provider; None takes the credentials that boto3 finds by
+    itself. Raises CredentialsError where the connection is not declared, RegistryError where it cannot be used.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "s3":
+        return open_file(uri)
+    credentials = f"connection {conn_id}" if conn_id else "boto3's own search, as there is no conn_id"
+    what = f"{uri} cannot be opened"
+    try:
+        with _translated(what, credentials):
+            client = _client(conn_id)
+    except ValueError as error:  # an endpoint or a setting that boto3 refuses
+        raise RegistryError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
+    return S3Document(client, parts.netloc, parts.path.removeprefix("/"), credentials)
+
+
+def open_for_terminal(uri: str, conn_id: str | None) -> Document:
+    """Return the same for a command line, whose standard output is its answer: what Airflow logs goes to the other."""
+    with redirect_stdout(sys.stderr):
+        return open_document(uri, conn_id)
+
+
+def _client(conn_id: str | None) -> Any:
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from botocore.config import Config
+
+    from include.shadow.edge.context import airflow_connection
+
+    if conn_id is not None:
+        airflow_connection(conn_id)  # the hook would take other credentials for a connection that is not declared
+    hook = S3Hook(aws_conn_id=conn_id)
+    return hook.get_client_type(config=Config(**PATIENCE).merge(hook.config))
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def _translated(what: str, credentials: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _answered(what, credentials, error) from error
+    except BotoCoreError as error:
+        raise _unanswered(what, credentials, error) from error
+
+
+def _answered(what: str, credentials: str, error: Any) -> ShadowError:
+    """Say what AWS has answered, and what to do about it."""
+    code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = error.response.get("Error", {}).get("Message") or f"HTTP {status}"
+    text = f"{what}: {code}: {said} (credentials of {credentials})"
+    if code in _AGAIN or status == 429 or (status >= 500 and code not in _REMEDIES):
+        return TransientError(text)
+    return RegistryError(f"{text}; {_REMEDIES.get(code, 'see what AWS says of this code')}")
+
+
+def _unanswered(what: str, credentials: str, error: Any) -> ShadowError:
+    """Say why AWS was not asked, or has not answered."""
+    from botocore import exceptions
+
+    text = f"{what}: {str(error).strip().splitlines()[0]} (credentials of {credentials})"
+    match error:
+        case exceptions.SSLError():
+            return RegistryError(f"{text}; correct the endpoint, or verify in the connection's extra")
+        case exceptions.ConnectionError() | exceptions.HTTPClientError() | exceptions.IncompleteReadError():
+            return TransientError(text)
+        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError() | exceptions.ProfileNotFound():
+            return RegistryError(f"{text}; {_UNFOUND}")
+        case exceptions.SSOError() | exceptions.TokenRetrievalError():
+            return RegistryError(f"{text}; {_RENEW}")
+        case exceptions.ParamValidationError():
+            return RegistryError(f"{what}: {' '.join(str(error).split())}; correct the address")
+    return RegistryError(f"{text}; correct the connection")

@@ -1,0 +1,130 @@
+"""The callbacks of the gate: tell that it failed, or that it is open again.
+
+They are objects without templates that read everything when they are called: a rendered notifier would keep the text
+of the day before. Airflow does not call them for a gate that never ran, or whose process was killed at its last try:
+that is what the deadline is for.
+
+This file is imported where DAGs are parsed, so the engine is imported inside the calls.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import quote
+
+from airflow.sdk import BaseNotifier, Context
+
+from include.shadow.edge.run_type import run_type
+
+if TYPE_CHECKING:
+    from include.shadow.alerts import Alert
+    from include.shadow.day import Shadow
+
+logger = logging.getLogger(__name__)
+
+
+class Callbacks(TypedDict):
+    """What a task takes."""
+
+    on_failure_callback: list[Any]
+    on_success_callback: list[Any]
+
+
+def gate_callbacks(name: str) -> Callbacks:
+    """Return the callbacks of a deployment's gate, to give to its task."""
+    return {"on_failure_callback": [GateFailedNotifier(name)], "on_success_callback": [GateOpenNotifier(name)]}
+
+
+class GateNotifier(BaseNotifier):
+    """Tells of one deployment's gate. Whatever goes wrong is logged, and never raised: it would hide the gate's error.
+
+    A backfill tells nobody, nor does the gate of a day that is not the newest.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def notify(self, context: Context) -> None:
+        """Tell what is news."""
+        facts: Mapping[str, Any] = context
+        try:
+            if run_type(facts) == "backfill":
+                logger.info("run %s is a backfill: nobody is told", facts.get("run_id"))
+                return
+            self.tell(facts)
+        except Exception:
+            logger.exception("nobody was told of the gate of %s, run %s", self.name, facts.get("run_id"))
+
+    def tell(self, context: Mapping[str, Any]) -> None:
+        """Tell what is news of a run that is no backfill."""
+        raise NotImplementedError
+
+
+class GateFailedNotifier(GateNotifier):
+    """Tells that the gate failed: by what the ledger says, or, where it is not there, by the gate's own error."""
+
+    def tell(self, context: Mapping[str, Any]) -> None:
+        """Tell that the gate failed."""
+        from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
+        from include.shadow import gate_alert, news, telling
+        from include.shadow.edge import channels
+        from include.shadow.edge.context import day_of_run, shadow
+
+        found, day, link = shadow(self.name), day_of_run(context, self.name), link_to(context)
+        error = context.get("exception")
+        said = [str(redact(line)) for line in gate_alert.said_by(error if isinstance(error, BaseException) else None)]
+        telling.tell(
+            found,
+            lambda session: news.of_failure(session, found.deployment, day, said=said, link=link),
+            channels.send,
+            otherwise=gate_alert.failed_gate(found.deployment, day, said=said, verdicts={}, link=link),
+        )
+
+
+class GateOpenNotifier(GateNotifier):
+    """Tells that the gate is open again, once, where it was told closed or late before."""
+
+    def tell(self, context: Mapping[str, Any]) -> None:
+        """Tell that the gate is open again, unless the run is about some of the challengers only."""
+        from include.shadow import news, telling
+        from include.shadow.edge import channels
+        from include.shadow.edge.context import chosen, day_of_run, shadow
+
+        found, day, link = shadow(self.name), day_of_run(context, self.name), link_to(context)
+        left_out = {one.name for one in found.deployment.challengers} - set(chosen(context, found.deployment))
+        if left_out:
+            logger.info("the run leaves out %s: no recovery is told", ", ".join(sorted(left_out)))
+            return
+        telling.tell(
+            found,
+            lambda session: news.of_success(session, found.deployment, day, link=link),
+            channels.send,
+        )
+
+
+def announce(found: "Shadow", compose: Callable[[], "Alert"]) -> None:
+    """Tell an alert that `compose` makes, of a promotion for example; whatever goes wrong is logged, never raised."""
+    from include.shadow import telling
+    from include.shadow.edge import channels
+
+    try:
+        telling.tell(found, compose(), channels.send)
+    except Exception:
+        logger.exception("nobody was told of %s", found.deployment.name)
+
+
+def link_to(context: Mapping[str, Any], task_id: str | None = None) -> str | None:
+    """Return the page of a task instance, of the one that calls by default; None where Airflow has no address."""
+    instance = context["ti"]
+    return address(instance.dag_id, instance.run_id, task_id or instance.task_id)
+
+
+def address(dag_id: str, run_id: str, task_id: str | None = None) -> str | None:
+    """Return the page of a run, or of one of its tasks; None where Airflow was not told its address."""
+    from airflow.sdk.configuration import conf
+
+    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    page = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return None if not base else page if task_id is None else f"{page}/tasks/{quote(task_id, safe='')}"

@@ -1,0 +1,30 @@
+"""What happens next with the challenger shown: the step that its verdict leads to, and what was asked and answered."""
+
+from include.shadow.page.facts import DeploymentFacts, QuestionFacts
+from include.shadow.page.wording import moment
+
+
+def what_next(facts: DeploymentFacts) -> str:
+    """Return what happens next with the challenger shown; empty where nothing is known."""
+    line, champion = facts.challenger, facts.champion
+    if line is None:
+        return facts.next_step or ""
+    if champion and champion.by_promotion and (champion.name, champion.version) == (line.name, line.version):
+        return "Nothing: it is champion already."
+    asked = [one for one in facts.questions if (one.challenger, one.version) == (line.name, line.version)]
+    newest = max(asked, key=lambda one: one.asked_at, default=None)
+    answered = _answered(newest) if newest and line.outcome == "PASS" else ""
+    return " ".join(part for part in (answered, facts.next_step or "") if part)
+
+
+def _answered(question: QuestionFacts) -> str:
+    asked = f"Its promotion was asked for on {moment(question.asked_at)}"
+    who = f" by {question.answered_by}" if question.answered_by else ""
+    why = f": {question.answer_reason}" if question.answer_reason else ""
+    return {
+        None: f"{asked}, and nobody has answered yet.",
+        "approved": f"{asked} and approved{who}{why}.",
+        "rejected": f"{asked} and rejected{who}{why}; it is asked about again once the case is another.",
+        "silence": f"{asked}, and nobody answered in time.",
+        "changed": f"{asked} and approved{who}, but the case had changed by then, so nothing was done.",
+    }[question.answer]

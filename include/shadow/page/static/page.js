@@ -1,0 +1,57 @@
+// The theme of the page around this one, or the one that Airflow has stored; and each reader's local time on hover.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const isFile = root.hasAttribute("data-file");
+
+  function named(value) {
+    return value === "dark" || value === "light" ? value : null;
+  }
+
+  function around() {
+    try {
+      if (window.parent === window) return null;
+      const classes = window.parent.document.documentElement.classList;
+      return classes.contains("dark") ? "dark" : classes.contains("light") ? "light" : null;
+    } catch {
+      return null;
+    }
+  }
+
+  function stored() {
+    try {
+      return named(window.localStorage.getItem("theme"));
+    } catch {
+      return null;
+    }
+  }
+
+  function apply() {
+    const theme = isFile ? null : around() ?? stored();
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+  }
+
+  function watch() {
+    window.addEventListener("storage", apply);
+    try {
+      if (window.parent === window) return;
+      const changed = { attributes: true, attributeFilter: ["class"] };
+      new MutationObserver(apply).observe(window.parent.document.documentElement, changed);
+    } catch {
+      // another origin around this page: it follows the reader's system
+    }
+  }
+
+  function localTimes() {
+    for (const one of document.querySelectorAll("time[datetime]")) {
+      one.title = `${new Date(one.dateTime).toLocaleString(undefined, { timeZoneName: "short" })}, your time`;
+    }
+  }
+
+  if (!isFile) {
+    apply();
+    watch();
+  }
+  document.addEventListener("DOMContentLoaded", localTimes);
+})();

@@ -1,0 +1,92 @@
+"""Watching a promotion: the former champion becomes a challenger for some days, judged in the other direction."""
+
+import datetime as dt
+import logging
+from dataclasses import dataclass, replace
+
+from include.shadow.consequences import PREVIOUS
+from include.shadow.day import Shadow
+from include.shadow.deployment import Challenger, Deployment
+from include.shadow.errors import ModelError
+from include.shadow.ledger import promotions, verdicts
+from include.shadow.ledger.promotions import Promotion
+from include.shadow.models import model_digest
+
+logger = logging.getLogger(__name__)
+
+
+def watched(shadow: Shadow, day: dt.date) -> Shadow:
+    """Return the deployment as it is on a day: with the former champion among its challengers while it is watched.
+
+    It is watched on the `promotion.watch_days` days after the one that the promotion rests on, while that promotion
+    stands. A former champion whose model file is unknown or has changed cannot be watched, and the log says so.
+    """
+    if not shadow.deployment.promotion.watch_days:
+        return shadow
+    with shadow.ledger() as session:
+        promotion = under_watch(shadow.deployment, promotions.history(session, shadow.deployment), day)
+    if promotion is None:
+        return shadow
+    former = _former(shadow.deployment, promotion)
+    if former is None:
+        return shadow
+    challengers = [*shadow.deployment.challengers, former]
+    return replace(shadow, deployment=shadow.deployment.model_copy(update={"challengers": challengers}))
+
+
+def under_watch(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
+    """Return the promotion whose former champion is watched on a day; None where there is none."""
+    if not history or history[-1].kind == "rollback":
+        return None
+    newest = history[-1]
+    since = newest.day or newest.created_at.astimezone(deployment.zone).date()
+    until = since + dt.timedelta(days=deployment.promotion.watch_days)
+    return newest if since < day <= until else None
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A promotion that was a mistake, as it now seems: on a day its former champion passes against the new one."""
+
+    promotion: Promotion
+    day: dt.date
+    reason: str
+
+
+def regression(shadow: Shadow, day: dt.date) -> Regression | None:
+    """Return the promotion that a day's verdict of the former champion speaks against; None where there is none.
+
+    `shadow` is the deployment as it is on that day; the day must be the newest that was judged.
+    """
+    deployment = shadow.deployment
+    with shadow.ledger() as session:
+        promotion = under_watch(deployment, promotions.history(session, deployment), day)
+        verdict = verdicts.latest(session, deployment).get(PREVIOUS)
+    if promotion is None or verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
+        return None
+    same_sides = verdict.champion_version in promotion.champion.logged_as and verdict.version == promotion.from_version
+    if not same_sides:
+        return None
+    reason = (
+        f"{promotion.from_name} {promotion.from_version}, champion before promotion {promotion.number}, is better than "
+        f"{promotion.name} {promotion.version} by every gate on {day}"
+    )
+    return Regression(promotion, day, reason)
+
+
+def _former(deployment: Deployment, promotion: Promotion) -> Challenger | None:
+    before = promotion.before
+    name = f"deployment {deployment.name}: the former champion, {before.name} {before.version}, is not watched"
+    if before.uri is None:
+        logger.warning("%s: its model is unknown; declare it as champion.model before a promotion", name)
+        return None
+    former = Challenger(name=PREVIOUS, version=before.version, model=before.uri)
+    try:
+        digest = model_digest(former)
+    except ModelError as error:
+        logger.warning("%s: %s", name, error)
+        return None
+    if before.digest not in (None, digest):
+        logger.warning("%s: %s holds another model than the one that was champion", name, before.uri)
+        return None
+    return former

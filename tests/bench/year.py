@@ -1,0 +1,181 @@
+"""A ledger of a synthetic year, written straight into its tables: for measuring, and for what needs many days."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+
+from include.shadow.deployment import Deployment
+from include.shadow.evidence import gather
+from include.shadow.ledger import evidence as ledger_evidence
+from include.shadow.ledger import snapshots
+from include.shadow.policy import judge
+from include.shadow.sampling import design, digest
+
+EFFECTS = {"better": 0.004, "worse": -0.004, "equal": 0.0}
+PER_DAY = 60
+
+SNAPSHOTS = """
+INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
+    location, champion_versions, labels_until, label_revision, labelled)
+SELECT %(deployment)s, %(first)s::date + n, %(design)s, (%(first)s::date + n)::timestamp AT TIME ZONE 'UTC',
+    (%(first)s::date + n + 1)::timestamp AT TIME ZONE 'UTC', 10 * %(rows)s, %(rows)s, 1, 'digest ' || n, 'day-' || n,
+    '{7}', (%(first)s::date + least(n + 4, %(days)s))::timestamp AT TIME ZONE 'UTC', 1, 0
+FROM generate_series(0, %(days)s - 1) AS n
+ORDER BY n
+"""
+CELLS = """
+INSERT INTO shadow.cell (snapshot_id, cell, slices)
+SELECT s.id, c, jsonb_build_object(%(column)s::text, 'c' || c)
+FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(slices)s - 1) AS c WHERE s.deployment_id = %(deployment)s
+"""
+VALIDATIONS = """
+INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures)
+SELECT s.id, m, true, 'suite', 10, '[]'
+FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[] || NULL::int) AS m
+WHERE s.deployment_id = %(deployment)s
+"""
+COMPARISONS = """
+INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement)
+SELECT s.id, m, 1, 'a statement'
+FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.deployment_id = %(deployment)s
+"""
+# A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
+EVIDENCE = """
+INSERT INTO shadow.evidence (deployment_id, day, snapshot_id, challenger_id, champion_version, slice_column,
+    slice_value, metric, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
+    challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+    difference_squares_weighted)
+SELECT s.deployment_id, s.day, s.id, %(model)s, '7', e.slice_column, e.slice_value, m.metric, e.n, e.n, e.n, 0,
+    10 * e.n, 100 * e.n, v.champion * 10 * e.n, 0, (v.champion - v.difference) * 10 * e.n, 0,
+    v.difference * 10 * e.n, v.difference ^ 2 * 10 * e.n + 0.1 * e.n, v.difference * 100 * e.n,
+    v.difference ^ 2 * 100 * e.n + e.n
+FROM (
+    SELECT *, random_normal() * 0.02 AS luck FROM shadow.snapshot WHERE deployment_id = %(deployment)s ORDER BY day
+) AS s
+CROSS JOIN unnest(%(metrics)s::text[]) AS m (metric)
+CROSS JOIN (
+    SELECT 'all' AS slice_column, '' AS slice_value, %(rows)s AS n, 0.0 AS own
+    UNION ALL
+    SELECT %(column)s, 'c' || c, greatest(%(rows)s / %(slices)s, 1), (c - %(slices)s / 2) * 0.0004
+    FROM generate_series(0, %(slices)s - 1) AS c
+) AS e
+CROSS JOIN LATERAL (
+    SELECT 0.2 + s.luck AS champion, %(effect)s + e.own + s.luck * 0.3 + random_normal() * 0.01 AS difference
+) AS v
+ORDER BY s.day, e.slice_column, e.slice_value, m.metric
+"""
+BINS = """
+INSERT INTO shadow.score_bin (challenger_id, snapshot_id, champion_version, model, width, bin, requests, weight,
+    answer_sum, labelled, labelled_weight, labelled_weight_squares, labelled_answer_sum, label_sum, label_squares)
+SELECT m, s.id, '7', b.model, 0.05, b.bin, 50, 500, 500 * (b.bin + 0.5) / 20, 50, 500, 5000, 500 * (b.bin + 0.5) / 20,
+    500 * (b.bin + 0.5) / 20, 500 * (b.bin + 0.5) / 20
+FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m
+CROSS JOIN (SELECT * FROM unnest(ARRAY['champion', 'challenger']) AS a (model), generate_series(0, 19) AS g (bin)) AS b
+WHERE s.deployment_id = %(deployment)s
+"""
+QUADRANTS = """
+INSERT INTO shadow.quadrant (challenger_id, snapshot_id, champion_version, champion_yes, challenger_yes, threshold,
+    requests, weight, labelled, positive)
+SELECT m, s.id, '7', a, b, 0.5, 250, 2500, 200, 120
+FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m
+CROSS JOIN unnest(ARRAY[true, false]) AS a CROSS JOIN unnest(ARRAY[true, false]) AS b
+WHERE s.deployment_id = %(deployment)s
+"""
+REQUESTS = """
+INSERT INTO shadow.request (day, snapshot_id, ordinal, request_id, requested_at, inclusion_probability, cell, champion,
+    champion_version, champion_latency_ms)
+SELECT s.day, s.id, o, 'r' || s.id || '-' || o, s.window_start, 0.1, o %% %(slices)s, 0.5, '7', 5
+FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(rows)s - 1) AS o WHERE s.deployment_id = %(deployment)s
+"""
+PREDICTIONS = """
+INSERT INTO shadow.prediction (day, snapshot_id, challenger_id, ordinal, value, latency_ms)
+SELECT s.day, s.id, m, o, (o %% 100) / 100.0, 5
+FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(rows)s - 1) AS o CROSS JOIN unnest(%(models)s::int[]) AS m
+WHERE s.deployment_id = %(deployment)s
+"""
+DISAGREEMENTS = """
+INSERT INTO shadow.disagreement (challenger_id, snapshot_id, place, ordinal, distance)
+SELECT m, s.id, p, p, 0.5 - p * 0.01
+FROM shadow.snapshot AS s CROSS JOIN generate_series(1, 20) AS p CROSS JOIN unnest(%(models)s::int[]) AS m
+WHERE s.deployment_id = %(deployment)s
+"""
+VERDICTS = """
+INSERT INTO shadow.verdict (deployment_id, day, challenger_id, champion_version, design, outcome, reasons, warnings,
+    findings, policy, explanation, input_digest, code_version, revision)
+SELECT %(deployment)s, s.day, %(model)s, '7', %(design)s, %(outcome)s, %(reasons)s, '[]', %(findings)s, %(policy)s,
+    repeat('explained ', 500), 'input ' || s.day, '0.1.0', 1
+FROM shadow.snapshot AS s WHERE s.deployment_id = %(deployment)s ORDER BY s.day
+"""
+PER_MODEL = (BINS, QUADRANTS, REQUESTS, PREDICTIONS, DISAGREEMENTS)
+
+
+def fill(
+    session: "psycopg.Connection[Any]", deployment: Deployment, *, days: int, slices: int, seed: float = 0.5
+) -> None:
+    """Write a year of a deployment that declares one slice column, and its verdicts of every day. Commits.
+
+    A challenger's effect is that of the first word of its name in EFFECTS; the control's is 0.
+    """
+    values = _enter(session, deployment, days=days, slices=slices)
+    session.execute("SELECT setseed(%s)", [seed])
+    for statement in (SNAPSHOTS, CELLS, VALIDATIONS, COMPARISONS):
+        session.execute(statement, values)
+    session.execute("SELECT shadow.ensure_partitions(day) FROM shadow.snapshot")
+    for name, model in values["by_name"].items():
+        effect = EFFECTS.get(name.split("_")[0], 0.0)
+        session.execute(EVIDENCE, {**values, "model": model, "effect": effect})
+    for statement in PER_MODEL:
+        session.execute(statement, values)
+    session.execute("UPDATE shadow.snapshot SET labelled = rows")
+    session.commit()
+    session.execute("ANALYZE")
+    for name, model in values["by_name"].items():
+        _judge(session, deployment, values, name, model)
+    session.commit()
+
+
+def _enter(session: "psycopg.Connection[Any]", deployment: Deployment, *, days: int, slices: int) -> dict[str, Any]:
+    key = snapshots.deployment_id(session, deployment)
+    by_name = {}
+    for one in deployment.challengers:
+        row = session.execute(
+            "INSERT INTO shadow.model_version (deployment_id, name, version, uri, digest) VALUES (%s, %s, %s, %s, %s) "
+            "RETURNING id",
+            [key, one.name, one.version, one.model, f"digest of {one.name}"],
+        ).fetchone()
+        assert row is not None
+        by_name[one.name] = int(row[0])
+    return {
+        "deployment": key,
+        "first": deployment.start,
+        "days": days,
+        "slices": slices,
+        "column": deployment.slices[0],
+        "rows": PER_DAY,
+        "design": digest(design(deployment)),
+        "metrics": deployment.tracked,
+        "models": list(by_name.values()),
+        "by_name": by_name,
+    }
+
+
+def _judge(
+    session: "psycopg.Connection[Any]", deployment: Deployment, values: dict[str, Any], name: str, model: int
+) -> None:
+    taken = snapshots.snapshots(session, deployment, None, None)
+    found = gather(ledger_evidence.read(session, model, taken), {one.day: True for one in taken})
+    verdict = judge(deployment.policy, found, promotable=len(deployment.promotable))
+    findings = [{("is" if k == "is_" else k): v for k, v in asdict(one).items()} for one in verdict.findings]
+    session.execute(
+        VERDICTS,
+        {
+            **values,
+            "model": model,
+            "outcome": "INCONCLUSIVE" if deployment.challenger(name).is_control else verdict.outcome,
+            "reasons": json.dumps(list(verdict.reasons)),
+            "findings": json.dumps(findings, default=str),
+            "policy": deployment.policy.model_dump_json(by_alias=True),
+        },
+    )

@@ -5,9 +5,9 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from include.shadow.edge.links import VERDICT_ROUTE, VerdictLink
+from include.shadow.edge.links import PREFIX, VERDICT_ROUTE, VerdictLink, base_path
 
-PREFIX = "/shadow"
+PAGES = f"{base_path()}{PREFIX}"
 
 
 async def pages(scope: MutableMapping[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
@@ -23,22 +23,22 @@ class ShadowPlugin(AirflowPlugin):
     name = "shadow"
     fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "Shadow"}]
     external_views = [
-        {"name": "Shadow", "href": f"{PREFIX}/", "destination": "nav", "url_route": "shadow", "nav_top_level": True},
+        {"name": "Shadow", "href": f"{PAGES}/", "destination": "nav", "url_route": "shadow", "nav_top_level": True},
         {
             "name": "Shadow",
-            "href": f"{PREFIX}/dags/{{DAG_ID}}",
+            "href": f"{PAGES}/dags/{{DAG_ID}}",
             "destination": "dag",
             "url_route": "shadow-deployment",
         },
         {
             "name": "Shadow",
-            "href": f"{PREFIX}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
+            "href": f"{PAGES}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
             "destination": "dag_run",
             "url_route": "shadow-day",
         },
         {
             "name": "Verdict",
-            "href": f"{PREFIX}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
+            "href": f"{PAGES}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
             "destination": "task_instance",
             "url_route": VERDICT_ROUTE,
         },

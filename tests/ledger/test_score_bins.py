@@ -280,8 +280,9 @@ def test_days_with_bins_of_other_widths_are_added_up_in_the_widest(numbers: Call
 
 
 def test_days_that_drift_far_apart_are_added_up_in_no_more_than_sixty_bins(numbers: Callable[..., World]) -> None:
-    world = numbers("distance + 1e6 * extract(day FROM predicted_at)", "distance")
+    world = numbers(*["distance + 1e6 * extract(day FROM predicted_at)"] * 2)
     assert run(world, [0, 1], **REGRESSION) == []
+    assert max(width for (width,) in world.query("SELECT width FROM shadow.score_bin")) < 200
     shadow, taken, key = of(world, **REGRESSION)
     with shadow.ledger() as session:
         found = ledger_page.bins(session, key, taken, "7", {})
@@ -301,8 +302,8 @@ def test_days_that_drift_far_apart_are_added_up_in_no_more_than_sixty_bins(numbe
     ids=["all zero", "all alike", "large", "outliers"],
 )
 def test_few_bins_hold_whatever_is_answered(numbers: Callable[..., World], champion: str, bins: int) -> None:
-    world = numbers(champion, champion)
-    run(world, [0], **REGRESSION)
+    world = numbers(champion, champion if bins == 1 else "dep_hour")
+    run(world, [0], **REGRESSION, sample={"rate": 1.0})
     found = world.query(
         "SELECT bin * width, (bin + 1) * width, answer_sum / weight, requests FROM shadow.score_bin "
         "WHERE model = 'champion' AND challenger_id = (SELECT min(id) FROM shadow.model_version) ORDER BY 1"

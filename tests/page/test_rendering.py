@@ -72,7 +72,7 @@ def hostile() -> str:
 
 def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
     page = Page(whole)
-    assert whole.index("</span> PASS</h2>") < whole.index("Somebody is asked to approve") < whole.index('id="rules"')
+    assert whole.index("</span> PASS</h2>") < whole.index("Its promotion was asked for") < whole.index('id="rules"')
     for words in (
         "PASS since 2013-04-02: gradient_boosting is better on every gate",
         "Warning: labels that never come depend",
@@ -317,10 +317,10 @@ def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: st
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "and nobody has answered yet. Somebody is asked"),
+        (None, "and nobody has answered yet."),
         ("approved", "and approved by dana: fine."),
         ("rejected", "and rejected by dana: fine; it is asked about again once the case is another."),
-        ("silence", "and nobody answered in time."),
+        ("silence", "and nobody answered in time; it is asked again some days later."),
         ("changed", "but the case had changed by then"),
     ],
 )
@@ -339,6 +339,23 @@ def test_next_of_others_is_their_step() -> None:
     made = replace(examples.champion(), name="gradient_boosting", version="1", by_promotion=True)
     assert what_next(replace(facts, champion=made)) == "Nothing: it is champion already."
     assert what_next(examples.a_broken_page()) == ""
+
+
+def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
+    facts = examples.a_deployment_page()
+    line = facts.challenger
+    assert line is not None
+    one = replace(facts.promotions[0], kind="promotion", to_name=line.name, to_version=line.version)
+    back = replace(facts, champion=None, promotions=(replace(one, number=4, undone_by=5),))
+    assert what_next(back) == "Promotion 4 of it was taken back by 5: it is asked about by hand only."
+
+
+def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:
+    served = deployment_page(examples.a_deployment_page(), Links("/af/shadow", "/af"))
+    name = examples.a_deployment_page().name
+    for dag in (f"shadow_{name}", f"shadow_{name}_promotion", f"shadow_{name}_rollback"):
+        assert f'<a href="/af/dags/{dag}" data-airflow>' in served
+    assert "data-airflow>" not in whole
 
 
 def test_a_page_is_made_once_for_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
 from include.shadow.connection import Connection
 from include.shadow.day import Shadow
@@ -26,6 +26,11 @@ def airflow_connection(conn_id: str) -> Connection:
     """Return a connection as Airflow declares it: secrets backend, environment or its own page."""
     try:
         found = BaseHook.get_connection(conn_id)
+    except AirflowSecretsBackendAccessDenied:
+        raise CredentialsError(
+            f"connection {conn_id} cannot be read here: Airflow keeps the connections of its own database from the "
+            f"callback of a deadline; set AIRFLOW_CONN_{conn_id.upper()} or put it into a secrets backend"
+        ) from None
     except AirflowNotFoundException:
         raise CredentialsError(
             f"connection {conn_id} is not declared: add it in Airflow under Admin, Connections, or set "

@@ -1,12 +1,18 @@
 """The button on the gate task: from the grid to the page of the verdict."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 from airflow.sdk.types import TaskInstanceKey
 
+PREFIX = "/shadow"
 VERDICT_ROUTE = "shadow-verdict"
+
+
+def base_path() -> str:
+    """Return the path below which Airflow is served, without a slash at its end: empty where it has a host alone."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
 class VerdictLink(BaseOperatorLink):

@@ -24,13 +24,13 @@ from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
 from include.shadow.deployments import find, paths
 from include.shadow.edge.context import airflow_connection
+from include.shadow.edge.links import PREFIX, base_path
 from include.shadow.errors import DeploymentError, ShadowError
 from include.shadow.page import gathering, rendering
 from include.shadow.page.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
 from include.shadow.window import day_of
 
-PREFIX = "/shadow"
-LINKS = Links(PREFIX)
+LINKS = Links(f"{base_path()}{PREFIX}", base_path())
 DAG_PREFIX = "shadow_"
 _SUFFIXES = ("_promotion", "_rollback")
 _HEADERS = {

@@ -13,7 +13,7 @@ from include.shadow.policy import Finding
 from include.shadow.rules import COMPARING, Policy, Rule
 
 _UNIT_WORDS: Mapping[Unit, str] = {
-    "difference": "champion's loss minus challenger's, {title}",
+    "difference": "champion's loss minus challenger's, {title}: above 0 favours the challenger",
     "value": "the challenger's {title}",
     "change": "challenger minus champion, {title}",
 }

@@ -53,7 +53,7 @@ def run_page(shadow: Shadow, day: dt.date, challenger: str | None = None) -> Run
     """Return the deployment as of a day, with what the day's run did."""
     try:
         with _reading(shadow) as session:
-            facts = read_page(session, shadow.deployment, challenger, day)
+            facts = read_page(session, shadow.deployment, challenger, day, closed=True)
             return RunFacts(facts, one_day.read(session, shadow.deployment, day, facts.challengers))
     except ShadowError as error:
         return RunFacts(_broken(shadow.deployment, error), None)
@@ -101,11 +101,19 @@ def read_line(session: Session[Any], deployment: Deployment) -> DeploymentLine:
 
 
 def read_page(
-    session: Session[Any], deployment: Deployment, challenger: str | None = None, day: dt.date | None = None
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: str | None = None,
+    day: dt.date | None = None,
+    *,
+    closed: bool = False,
 ) -> DeploymentFacts:
-    """Return one deployment; raise DeploymentError for an unknown challenger."""
+    """Return one deployment; raise DeploymentError for an unknown challenger.
+
+    Where none is named, it is the one that needs looking at, and with `closed` one that closes the gate.
+    """
     found = standing.standing(session, deployment, day)
-    shown_line = _chosen(deployment, found, challenger)
+    shown_line = _chosen(deployment, found, challenger, closed=closed)
     ripe = {} if found.until is None else ripe_days(session, deployment, found.taken, found.until)
     facts = _whole(session, deployment, found, shown_line, ripe)
     if not found.taken:
@@ -117,9 +125,9 @@ def read_page(
     return replace(facts, missing=_explained(deployment, facts))
 
 
-def _chosen(deployment: Deployment, found: Standing, challenger: str | None) -> ChallengerLine:
+def _chosen(deployment: Deployment, found: Standing, challenger: str | None, *, closed: bool) -> ChallengerLine:
     if challenger is None:
-        return standing.first_to_look_at(found.lines)
+        return standing.first_to_look_at(found.lines, closed=closed)
     for line in found.lines:
         if line.name == challenger:
             return line

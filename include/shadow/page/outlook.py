@@ -1,6 +1,6 @@
 """What happens next with the challenger shown: the step that its verdict leads to, and what was asked and answered."""
 
-from include.shadow.page.facts import DeploymentFacts, QuestionFacts
+from include.shadow.page.facts import ChallengerLine, DeploymentFacts, PromotionFacts, QuestionFacts
 from include.shadow.page.wording import moment
 
 
@@ -11,10 +11,18 @@ def what_next(facts: DeploymentFacts) -> str:
         return facts.next_step or ""
     if champion and champion.by_promotion and (champion.name, champion.version) == (line.name, line.version):
         return "Nothing: it is champion already."
+    undone = next((one for one in facts.promotions if _is_of(one, line) and one.undone_by), None)
+    if undone is not None and line.outcome == "PASS":
+        return f"Promotion {undone.number} of it was taken back by {undone.undone_by}: it is asked about by hand only."
     asked = [one for one in facts.questions if (one.challenger, one.version) == (line.name, line.version)]
     newest = max(asked, key=lambda one: one.asked_at, default=None)
-    answered = _answered(newest) if newest and line.outcome == "PASS" else ""
-    return " ".join(part for part in (answered, facts.next_step or "") if part)
+    if newest is not None and line.outcome == "PASS":
+        return _answered(newest)
+    return facts.next_step or ""
+
+
+def _is_of(one: PromotionFacts, line: ChallengerLine) -> bool:
+    return one.kind != "rollback" and (one.to_name, one.to_version) == (line.name, line.version)
 
 
 def _answered(question: QuestionFacts) -> str:
@@ -25,6 +33,6 @@ def _answered(question: QuestionFacts) -> str:
         None: f"{asked}, and nobody has answered yet.",
         "approved": f"{asked} and approved{who}{why}.",
         "rejected": f"{asked} and rejected{who}{why}; it is asked about again once the case is another.",
-        "silence": f"{asked}, and nobody answered in time.",
-        "changed": f"{asked} and approved{who}, but the case had changed by then, so nothing was done.",
+        "silence": f"{asked}, and nobody answered in time; it is asked again some days later.",
+        "changed": f"{asked} and approved{who}, but the case had changed by then: it is asked anew.",
     }[question.answer]

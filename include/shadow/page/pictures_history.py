@@ -107,7 +107,7 @@ def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts]
 
 
 def _timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts], width: int) -> Canvas:
-    days = [one.day for one in history] + [one.at.astimezone(dt.UTC).date() for one in promotions]
+    days = [one.day for one in history] + [_day_of(one, history) for one in promotions]
     kinds = list(dict.fromkeys(one.kind for one in promotions))
     legend = [Entry(_KINDS[kind][0], "other", _KINDS[kind][1]) for kind in kinds]
     top = (height_of(legend, width - 16) if legend else 0) + (34 if promotions else 8)
@@ -124,7 +124,7 @@ def _timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts
             canvas.points(name.lower(), judged, y, fill=colour, shape=shape, size=55, on=("x", None))
         else:
             _runs(canvas, name.lower(), judged, y, colour)
-    _changes(canvas, promotions)
+    _changes(canvas, promotions, history)
     if legend:
         draw_legend(canvas, legend)
     return canvas
@@ -142,10 +142,16 @@ def _runs(canvas: Canvas, name: str, places: Sequence[int], y: float, colour: st
     canvas.boxes(name, starts, y - 6, ends, y + 6, fill=colour, on=("x", None))
 
 
-def _changes(canvas: Canvas, promotions: Sequence[PromotionFacts]) -> None:
+def _day_of(one: PromotionFacts, history: Sequence[OutcomeDay]) -> dt.date:
+    """Return where a change stands among the days: on the one that it rests on, else not after the newest verdict."""
+    made = one.day or one.at.astimezone(dt.UTC).date()
+    return min(made, history[-1].day) if history else made
+
+
+def _changes(canvas: Canvas, promotions: Sequence[PromotionFacts], history: Sequence[OutcomeDay]) -> None:
     """Draw each change with its number, which is left out where the next one is too near."""
     ordered = sorted(promotions, key=lambda one: one.at)
-    places = [milliseconds(one.at.astimezone(dt.UTC).date()) for one in ordered]
+    places = [milliseconds(_day_of(one, history)) for one in ordered]
     pixels = [canvas.pixel("x", one) for one in places] + [canvas.inner_width + 40.0]
     for index, (one, x) in enumerate(zip(ordered, places, strict=True)):
         canvas.segments("change", x, -8, x, canvas.inner_height, stroke="other", width=1, dash=(2, 2), on=("x", None))

@@ -110,7 +110,7 @@ def _slices_legend(facts: SlicesFacts) -> list[Entry]:
         *entries,
         Entry("triangle-down", "fail", "challenger worse"),
         Entry("triangle-up", "pass", "challenger better"),
-        Entry("circle", "muted", "not shown"),
+        Entry("circle", "muted", "undecided"),
     ]
 
 
@@ -129,7 +129,7 @@ def _slices_table(facts: SlicesFacts, measure: Measure) -> Table:
     rows = [
         (
             one.name if one.column else "all requests",
-            "worse" if one.worse else "better" if one.better else "not shown",
+            "worse" if one.worse else "better" if one.better else "undecided",
             measure.say(one.estimate, places, signed=True),
             measure.interval(one.lower, one.upper, places),
             count(one.requests),

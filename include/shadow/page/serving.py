@@ -41,9 +41,13 @@ def policy_of_file() -> str:
 
 @dataclass(frozen=True)
 class Links:
-    """Where pages lie below `base`, a path without a slash at its end; None in a file, which links nowhere."""
+    """Where pages lie below `base`, and Airflow's own below `airflow`: paths without a slash at their end.
+
+    Both are None in a file, which links nowhere.
+    """
 
     base: str | None = None
+    airflow: str | None = None
 
     def overview(self) -> str | None:
         """Return the address of the list of all deployments."""
@@ -53,6 +57,11 @@ class Links:
         """Return the address of a deployment's page: of one challenger and one day, where they are given."""
         asked = {key: str(value) for key, value in (("challenger", challenger), ("day", day)) if value is not None}
         return self._at(f"/deployments/{quote(name, safe='')}{f'?{urlencode(asked)}' if asked else ''}")
+
+    def dag(self, name: str, part: str = "") -> str | None:
+        """Return the address of a deployment's DAG in Airflow: the daily one, or its `promotion` or `rollback`."""
+        dag_id = f"shadow_{name}_{part}" if part else f"shadow_{name}"
+        return None if self.airflow is None else f"{self.airflow}/dags/{quote(dag_id, safe='')}"
 
     def asset(self, name: str) -> str | None:
         """Return the address of a file of `ASSETS`, another one whenever its content changes."""

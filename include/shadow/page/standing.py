@@ -89,11 +89,16 @@ def everyone(deployment: Deployment, judged: Mapping[str, Judged]) -> list[Chall
     return found
 
 
-def first_to_look_at(lines: Sequence[ChallengerLine]) -> ChallengerLine:
-    """Return the challenger to show where none is named: promotable before others, PASS before FAIL before open."""
+def first_to_look_at(lines: Sequence[ChallengerLine], *, closed: bool = False) -> ChallengerLine:
+    """Return the challenger to show where none is named: promotable before others, PASS before FAIL before open.
 
-    def rank(one: ChallengerLine) -> tuple[bool, int]:
-        return one.role != "promotable", _ORDER.index(one.outcome) if one.outcome else len(_ORDER)
+    With `closed` it is one that closes the gate, where there is one: one that fails, or a former champion that passes.
+    """
+
+    def rank(one: ChallengerLine) -> tuple[bool, bool, int]:
+        closes = one.outcome == {"promotable": "FAIL", "watched": "PASS"}.get(one.role)
+        order = _ORDER.index(one.outcome) if one.outcome else len(_ORDER)
+        return not (closed and closes), one.role != "promotable", order
 
     return min(lines, key=rank)
 

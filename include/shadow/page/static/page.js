@@ -49,7 +49,20 @@
     }
   }
 
+  // The frame's sandbox forbids leaving it from inside; the page around follows a link of its own.
+  function leave(event) {
+    const link = event.target.closest("a[data-airflow]");
+    if (!link || window.parent === window || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    const outside = window.parent.document.createElement("a");
+    outside.href = link.href;
+    window.parent.document.body.append(outside);
+    outside.click();
+    outside.remove();
+  }
+
   if (!isFile) {
+    document.addEventListener("click", leave);
     apply();
     watch();
   }

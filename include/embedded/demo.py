@@ -1,4 +1,7 @@
-"""The demo: two months of days on the command line's path, then three days under Airflow's scheduler."""
+"""The demo: two months of days on the command line's path, then three days under Airflow's scheduler.
+
+It ends with a question in Airflow: shall the challenger that passes be champion?
+"""
 
 import contextlib
 import datetime as dt
@@ -7,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 
@@ -23,7 +27,8 @@ from include.shadow.window import days_between, window_of
 FIRST, LAST = dt.date(2013, 3, 1), dt.date(2013, 4, 30)
 SCHEDULED = [dt.date(2013, 5, 1), dt.date(2013, 5, 2), dt.date(2013, 5, 3)]
 DAG_ID = f"shadow_{DEPLOYMENT}"
-DAY_SECONDS = 600
+PROMOTION_ID = f"{DAG_ID}_promotion"
+DAY_SECONDS, QUESTION_SECONDS = 600, 120
 EXPECTED = {"gradient_boosting": "PASS", "gradient_boosting_percent": "FAIL", "control": "INCONCLUSIVE"}
 
 
@@ -42,6 +47,8 @@ def run(home: Home, console: Console) -> int:
             airflow.start()
         _run_scheduled(airflow, console)
         outcomes = _show(shadow, console)
+        question = _question(airflow)
+        console.print(f"{question[0]}: [bold]{question[1]}[/]" if question else "[bold red]nobody is asked[/]")
         _offer(airflow, console)
     except KeyboardInterrupt:
         console.print("stopped")
@@ -52,8 +59,7 @@ def run(home: Home, console: Console) -> int:
             home.postgres.stop()
     if outcomes != EXPECTED:
         console.print(f"[bold red]the verdicts should be {EXPECTED}[/]")
-        return 1
-    return 0
+    return 0 if question and outcomes == EXPECTED else 1
 
 
 def up(home: Home, console: Console) -> int:
@@ -94,9 +100,12 @@ def _run_missing(shadow: Shadow, console: Console) -> None:
 
 
 def _run_scheduled(airflow: LocalAirflow, console: Console) -> None:
-    airflow.wait_for_dag(DAG_ID)
+    for dag_id in (DAG_ID, PROMOTION_ID):
+        airflow.wait_for_dag(dag_id)
     airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
     for day in SCHEDULED:
+        if day == SCHEDULED[-1]:  # the question is about the newest verdict
+            airflow.call("PATCH", f"/dags/{PROMOTION_ID}", json={"is_paused": False})
         with _said(console, f"{DAG_ID} for {day} under the scheduler"):
             state = _wait_for_run(airflow, _ensure_run(airflow, day))
         console.print(f"  run {state}{': the gate is closed, as the verdicts say' if state == 'failed' else ''}")
@@ -135,6 +144,22 @@ def _show(shadow: Shadow, console: Console) -> dict[str, Any]:
     console.print(report.text(found))
     fresh = [one for one in found["challengers"] if one["day"] == str(SCHEDULED[-1])]
     return {one["name"]: one["outcome"] for one in fresh}
+
+
+def _question(airflow: LocalAirflow) -> tuple[str, str] | None:
+    """Wait for the question whether the challenger shall be champion; return what became of it and its page."""
+    end = time.monotonic() + QUESTION_SECONDS
+    while time.monotonic() < end:
+        for run in airflow.call("GET", f"/dags/{PROMOTION_ID}/dagRuns")["dag_runs"]:
+            path = f"/dags/{PROMOTION_ID}/dagRuns/{run['dag_run_id']}/taskInstances/approve"
+            page = f"{airflow.url}/dags/{PROMOTION_ID}/runs/{quote(run['dag_run_id'])}/tasks/approve/required_actions"
+            state = airflow.call("GET", path)["state"]
+            if state == "awaiting_input":
+                return "Its promotion waits for an answer", page
+            if state == "success":
+                return "Its promotion was answered", page
+        time.sleep(1)
+    return None
 
 
 def _offer(airflow: LocalAirflow, console: Console) -> None:

@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv/.installed
 export PYTHONPATH := $(CURDIR)
+STACK_OPTIONS = $(if $(PROJECT),--project "$(PROJECT)") $(foreach one,$(PARAMETERS),--parameter "$(one)") $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
 
@@ -27,10 +28,17 @@ test-slow: $(VENV) ## the simulations of error rates and power
 bench: $(VENV) ## how often policies err and how long they take, simulated
 	@.venv/bin/python -m tests.simulation
 
-lint: $(VENV) ## ruff and mypy
+lint: $(VENV) ## ruff, mypy and cfn-lint
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/cfn-lint include/infrastructure/shadow.yaml
+
+deploy: $(VENV) ## make deploy ENV=dev: show what would change on AWS, ask, do it (PARAMETERS="NAME=VALUE ...", YES=1)
+	@.venv/bin/python -m include.infrastructure.stack deploy "$(ENV)" $(STACK_OPTIONS)
+
+destroy: $(VENV) ## make destroy ENV=dev: show what goes and what is kept, ask, delete the stack (YES=1)
+	@.venv/bin/python -m include.infrastructure.stack destroy "$(ENV)" $(STACK_OPTIONS)
 
 up: $(VENV) ## start Airflow on the demo's data and print the login
 	@.venv/bin/python -m include.embedded up
@@ -46,4 +54,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
 
-.PHONY: help demo test test-slow bench lint up down clean lock
+.PHONY: help demo test test-slow bench lint deploy destroy up down clean lock

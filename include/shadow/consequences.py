@@ -14,6 +14,8 @@ PREVIOUS = "previous_champion"  # what the former champion is called while it is
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+(\.fifo)?")
 _ADDRESS = re.compile(r"[^@\s,;]+@[^@\s,;]+")
+_NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._#-][A-Za-z0-9._/#-]{0,254}")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
 def _document(value: str) -> str:
@@ -44,10 +46,24 @@ def _address(value: str) -> str:
     return value
 
 
+def _namespace(value: str) -> str:
+    if not _NAMESPACE.fullmatch(value):
+        raise ValueError("must be letters, digits and ._/#-, at most 255, and not begin with AWS/")
+    return value
+
+
+def _environment(value: str) -> str:
+    if not _ENVIRONMENT.fullmatch(value):
+        raise ValueError("must be one word such as dev, staging or prod: letters, digits and ._-, at most 255")
+    return value
+
+
 Document = Annotated[str, AfterValidator(_document)]
 Clock = Annotated[str, AfterValidator(_clock)]
 Topic = Annotated[str, AfterValidator(_topic)]
 Address = Annotated[str, AfterValidator(_address)]
+Namespace = Annotated[str, AfterValidator(_namespace)]
+Environment = Annotated[str, AfterValidator(_environment)]
 
 
 class RegisteredModel(Part):
@@ -161,3 +177,16 @@ class Status(Part):
     conn_id: ConnId | None = None
     key: Text = "recommendations"
     ids: dict[str, Text] = {}
+
+
+class CloudWatch(Part):
+    """Metrics of each day on Amazon CloudWatch, through Airflow's amazon provider.
+
+    `environment` and `namespace` are the stack's parameters Environment and MetricNamespace: its alarms watch these
+    alone. Without a `conn_id`, null, the credentials are those that boto3 finds by itself, such as a role of the
+    machine.
+    """
+
+    environment: Environment
+    namespace: Namespace = "Shadow"
+    conn_id: ConnId | None = "aws_default"

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from include.shadow.consequences import PREVIOUS, Alerts, Promotion, Status
+from include.shadow.consequences import PREVIOUS, Alerts, CloudWatch, Promotion, Status
 from include.shadow.contradictions import contradictions
 from include.shadow.errors import DeploymentError
 from include.shadow.metrics import BASIC, Task, metrics_of
@@ -197,6 +197,7 @@ class Deployment(Part):
     promotion: Promotion = Promotion()
     alerts: Alerts = Alerts()
     status: Status | None = None
+    cloudwatch: CloudWatch | None = None
 
     @property
     def tick(self) -> tuple[int, int]:

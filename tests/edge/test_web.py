@@ -91,7 +91,7 @@ def run() -> Iterator[str]:
         found = DagRun(
             dag_id="shadow_late",
             run_id=RUN,
-            logical_date=None,  # another test's run of the same DAG may have this one
+            logical_date=start + dt.timedelta(seconds=7),  # another test's run may have the window's start
             data_interval=(start, start + dt.timedelta(days=1)),
             run_after=start,
             run_type=DagRunType.MANUAL,

@@ -1,4 +1,4 @@
-"""Documents on S3, through Airflow's amazon provider, which is imported where the first one is opened."""
+"""Documents on S3, and AWS's clients, through Airflow's amazon provider, which is imported where it is first used."""
 
 import sys
 from collections.abc import Iterator
@@ -23,9 +23,6 @@ _RIGHTS = (
 )
 _REMEDIES = {
     "NoSuchBucket": "create the bucket, or correct its name",
-    "AccessDenied": _RIGHTS,
-    "Forbidden": _RIGHTS,
-    "403": _RIGHTS,
     "ExpiredToken": _RENEW,
     "ExpiredTokenException": _RENEW,
     "InvalidToken": _RENEW,
@@ -37,6 +34,7 @@ _REMEDIES = {
     "AuthorizationHeaderMalformed": "set region_name to the bucket's region",
     "NotImplemented": "take a store that knows conditional writes (If-Match), as S3 does",
 }
+_DENIED = ("AccessDenied", "AccessDeniedException", "Forbidden", "403")
 _UNFOUND = "declare them in the connection that conn_id names, in the environment, or as the machine's role"
 
 
@@ -60,7 +58,7 @@ class S3Document:
         """Return content and ETag; raise RegistryError or TransientError where it cannot be read."""
         from botocore.exceptions import ClientError
 
-        with _translated(f"{self} cannot be read", self._credentials):
+        with translated(f"{self} cannot be read", self._credentials):
             try:
                 found = self._client.get_object(**self._object)
             except ClientError as error:
@@ -81,7 +79,7 @@ class S3Document:
         from botocore.exceptions import ClientError
 
         condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
-        with _translated(f"{self} cannot be written", self._credentials):
+        with translated(f"{self} cannot be written", self._credentials):
             try:
                 self._client.put_object(**self._object, Body=content, **self._kept, **condition)
             except ClientError as error:
@@ -99,14 +97,13 @@ def open_document(uri: str, conn_id: str | None) -> Document:
     parts = urlsplit(uri)
     if parts.scheme != "s3":
         return open_file(uri)
-    credentials = f"connection {conn_id}" if conn_id else "boto3's own search, as there is no conn_id"
-    what = f"{uri} cannot be opened"
+    credentials, what = source_of(conn_id), f"{uri} cannot be opened"
     try:
-        with _translated(what, credentials):
-            client = _client(conn_id)
+        with translated(what, credentials):
+            found = client("s3", conn_id)
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise RegistryError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
-    return S3Document(client, parts.netloc, parts.path.removeprefix("/"), credentials)
+    return S3Document(found, parts.netloc, parts.path.removeprefix("/"), credentials)
 
 
 def open_for_terminal(uri: str, conn_id: str | None) -> Document:
@@ -115,15 +112,25 @@ def open_for_terminal(uri: str, conn_id: str | None) -> Document:
         return open_document(uri, conn_id)
 
 
-def _client(conn_id: str | None) -> Any:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+def source_of(conn_id: str | None) -> str:
+    """Return where the credentials come from, as errors name it."""
+    return f"connection {conn_id}" if conn_id else "boto3's own search, as there is no conn_id"
+
+
+def client(service: str, conn_id: str | None) -> Any:
+    """Return boto3's client for a service, patient for a while; the connection's own settings win.
+
+    None takes the credentials that boto3 finds by itself. Raises CredentialsError where the connection is not
+    declared, boto3's own errors and ValueError where it cannot be used.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 
     from include.shadow.edge.context import airflow_connection
 
     if conn_id is not None:
         airflow_connection(conn_id)  # the hook would take other credentials for a connection that is not declared
-    hook = S3Hook(aws_conn_id=conn_id)
+    hook: AwsBaseHook[Any] = AwsBaseHook(aws_conn_id=conn_id, client_type=service)
     return hook.get_client_type(config=Config(**PATIENCE).merge(hook.config))
 
 
@@ -132,25 +139,27 @@ def _code(error: Any) -> str:
 
 
 @contextmanager
-def _translated(what: str, credentials: str) -> Iterator[None]:
+def translated(what: str, credentials: str, rights: str = _RIGHTS) -> Iterator[None]:
+    """Raise RegistryError or TransientError for an error of boto3's; `rights` is what to allow where AWS denies it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _answered(what, credentials, error) from error
+        raise _answered(what, credentials, rights, error) from error
     except BotoCoreError as error:
         raise _unanswered(what, credentials, error) from error
 
 
-def _answered(what: str, credentials: str, error: Any) -> ShadowError:
+def _answered(what: str, credentials: str, rights: str, error: Any) -> ShadowError:
     """Say what AWS has answered, and what to do about it."""
     code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = error.response.get("Error", {}).get("Message") or f"HTTP {status}"
     text = f"{what}: {code}: {said} (credentials of {credentials})"
-    if code in _AGAIN or status == 429 or (status >= 500 and code not in _REMEDIES):
+    remedies = _REMEDIES | dict.fromkeys(_DENIED, rights)
+    if code in _AGAIN or status == 429 or (status >= 500 and code not in remedies):
         return TransientError(text)
-    return RegistryError(f"{text}; {_REMEDIES.get(code, 'see what AWS says of this code')}")
+    return RegistryError(f"{text}; {remedies.get(code, 'see what AWS says of this code')}")
 
 
 def _unanswered(what: str, credentials: str, error: Any) -> ShadowError:

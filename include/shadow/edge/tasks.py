@@ -116,8 +116,8 @@ def announce(name: str) -> list[str]:
     Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
     """
     from include.shadow import approval, status, watch
-    from include.shadow.edge import metrics
-    from include.shadow.edge.context import day_of_run, is_news, shadow
+    from include.shadow.edge import cloudwatch, metrics
+    from include.shadow.edge.context import chosen, day_of_run, is_news, shadow
     from include.shadow.ledger import verdicts
 
     context = get_current_context()
@@ -130,6 +130,7 @@ def announce(name: str) -> list[str]:
         stored = [one for one in verdicts.latest(session, found.deployment).values() if one.day == day]
     for one in stored:
         metrics.verdict(found, one.name, day)
+    cloudwatch.publish(found, day, chosen(context, found.deployment))
     events = [(assets.verdict(name), _facts(one)) for one in stored]
     proposal, regression = approval.proposal(found, day), watch.regression(found, day)
     if proposal is not None:

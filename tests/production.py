@@ -201,6 +201,12 @@ class World:
                 "evidence": "SELECT m.name, m.digest, "
                 "to_jsonb(e) - '{deployment_id,snapshot_id,challenger_id,computed_at}'::text[] "
                 "FROM shadow.evidence AS e JOIN shadow.model_version AS m ON m.id = e.challenger_id ORDER BY 1, 2, 3",
+                **{
+                    name: f"SELECT m.name, m.digest, s.day, to_jsonb(t) - '{{challenger_id,snapshot_id}}'::text[] "
+                    f"FROM shadow.{name} AS t JOIN shadow.model_version AS m ON m.id = t.challenger_id "
+                    "JOIN shadow.snapshot AS s ON s.id = t.snapshot_id ORDER BY 1, 2, 3, 4"
+                    for name in ("score_bin", "quadrant", "disagreement")
+                },
                 "request": "SELECT day, ordinal, request_id, requested_at, inclusion_probability, champion, "
                 "champion_version, champion_latency_ms, c.slices FROM shadow.request "
                 "JOIN shadow.cell AS c USING (snapshot_id, cell) ORDER BY 1, 2",

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Checked:
-    """A stored validation with its day; `challenger_id`, `name` and `version` are None for the inputs."""
+    """A stored validation with its day.
+
+    `challenger_id`, `name` and `version` are None for the inputs, `failures` where there is none.
+    """
 
     day: dt.date
     snapshot_id: int
@@ -55,7 +58,7 @@ class Checked:
     success: bool
     evaluated: int
     validated_at: dt.datetime
-    failures: list[dict[str, Any]]
+    failures: list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def history(session: Session[Any], challenger: int) -> list[tuple[dt.date, Outco
 
 def valid(session: Session[Any], snapshots: Sequence[Snapshot]) -> dict[int | None, set[int]]:
     """Return which snapshots met their expectations: their inputs under None, else a challenger's predictions."""
-    rows = session.execute(parameterised(_SQL / "page_valid.sql"), {"snapshots": [one.id for one in snapshots]})
+    rows = session.execute(parameterised(_SQL / "page_valid.sql"), {"snapshots": keys(snapshots)})
     return {challenger: set(found) for challenger, found in rows}
 
 
@@ -199,7 +202,7 @@ def disagreements(session: Session[Any], challenger: int, snapshots: Sequence[Sn
 def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[Checked]:
     """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
     with session.cursor(row_factory=class_row(Checked)) as cursor:
-        values = {"snapshots": [one.id for one in snapshots], "challenger": challenger}
+        values = {"snapshots": keys(snapshots), "challenger": challenger}
         return cursor.execute(parameterised(_SQL / "page_validations.sql"), values).fetchall()
 
 
@@ -215,9 +218,14 @@ def shards(session: Session[Any], snapshot: Snapshot) -> int:
     return int(row[0]) if row else 0
 
 
+def keys(snapshots: Iterable[Snapshot]) -> str:
+    """Return the keys of snapshots as Postgres reads an array from text, many times faster than from a list."""
+    return "{" + ",".join(str(one.id) for one in snapshots) + "}"
+
+
 def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
-    return {"challenger": challenger, "snapshots": [one.id for one in snapshots]}
+    return {"challenger": challenger, "snapshots": keys(snapshots)}
 
 
 def _against(champion_version: str, snapshots: Sequence[Snapshot], ripe: Mapping[dt.date, bool]) -> dict[str, Any]:
-    return {"champion_version": champion_version, "ripe": [one.id for one in snapshots if ripe.get(one.day)]}
+    return {"champion_version": champion_version, "ripe": keys([one for one in snapshots if ripe.get(one.day)])}

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from include.shadow.evidence import Series, slice_name
 from include.shadow.ledger.database import Session
+from include.shadow.ledger.page import keys
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.metrics import METRICS
 from include.shadow.statements import parameterised
@@ -40,7 +41,7 @@ def series(
     """
     values = {
         "challengers": list(comparable),
-        "snapshots": sorted({one.id for days in comparable.values() for one in days}),
+        "snapshots": keys({one.id: one for days in comparable.values() for one in days}.values()),
         "champion_version": champion_version,
         "metrics": list(metrics),
         "every_slice": every_slice,

@@ -1,6 +1,7 @@
 """What each day says for itself: labels, expectations, latency, drift, the control's noise, outcomes."""
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -106,7 +107,7 @@ def failures(one: Checked) -> tuple[ExpectationFailure, ...]:
             detail=failure["detail"],
             requests=tuple(failure.get("requests", ())[:MOST_REQUESTS]),
         )
-        for failure in one.failures
+        for failure in one.failures or ()
     )
 
 
@@ -177,6 +178,6 @@ def _aligned(days: Sequence[dt.date], series: Series, values: "np.ndarray[Any, A
     known = {
         day: value
         for day, value in zip(series.days, np.asarray(values, np.float64).tolist(), strict=True)
-        if np.isfinite(value)
+        if math.isfinite(value)
     }
     return tuple(known.get(day) for day in days)

@@ -1,6 +1,7 @@
 """A stored verdict's findings as facts: each with its rule, its unit, and its place on a scale that all rules share."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ _UNIT_WORDS: Mapping[Unit, str] = {
 def policy_of(judged: Judged, present: Policy) -> Policy:
     """Return the policy that a verdict was judged by; the present one where its form is not known any more."""
     try:
-        return Policy.model_validate_json(_json(judged.policy))
+        return Policy.model_validate_json(json.dumps(judged.policy))
     except ValidationError:
         return present
 
@@ -111,9 +112,3 @@ def _finding(stored: Mapping[str, Any]) -> Finding:
     since = fields.get("decided_on")
     known = {key: fields[key] for key in Finding.__dataclass_fields__ if key in fields}
     return Finding(**known | {"decided_on": dt.date.fromisoformat(since) if since else None})
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(content)

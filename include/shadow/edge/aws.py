@@ -130,7 +130,7 @@ def client(service: str, conn_id: str | None) -> Any:
 
     if conn_id is not None:
         airflow_connection(conn_id)  # the hook would take other credentials for a connection that is not declared
-    hook: AwsBaseHook[Any] = AwsBaseHook(aws_conn_id=conn_id, client_type=service)
+    hook = AwsBaseHook(aws_conn_id=conn_id, client_type=service)
     return hook.get_client_type(config=Config(**PATIENCE).merge(hook.config))
 
 

@@ -20,7 +20,7 @@ demo: $(VENV) ## shadow real flights for two months, then three days under Airfl
 	@.venv/bin/python -m include.embedded demo
 
 test: $(VENV) ## all tests but the slow simulations
-	@.venv/bin/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	@.venv/bin/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV) ## the simulations of error rates and power
 	@.venv/bin/python -m pytest -q -m slow

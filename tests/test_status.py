@@ -211,10 +211,12 @@ def test_the_key_and_the_entries_are_those_of_the_deployment_file(world: World) 
 
 
 def test_two_challengers_in_one_entry_are_refused(world: World) -> None:
-    shadow = deployed(world, status={"ids": {"other": "one", "linear": "one"}})
-    with pytest.raises(DeploymentError, match=r"status\.ids\.other == 'one' is the entry of linear too"):
+    shadow = deployed(world, status={"ids": {"other": "late/linear"}})
+    with pytest.raises(DeploymentError, match=r"status\.ids\.other == 'late/linear' is the entry of linear too"):
         status.update(shadow)
     assert not file_of(shadow).exists()
+    with pytest.raises(DeploymentError, match=r"status\.ids\.linear == 'one', must be there once"):
+        deployed(world, status={"ids": {"other": "one", "linear": "one"}})
 
 
 def test_without_a_status_file_nothing_is_done(world: World) -> None:

@@ -94,7 +94,8 @@ def _tasks(name: str) -> None:
     gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
     announced = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.announce)(name)
     scored >> validated >> changed_days
-    compared >> judged >> [gate, announced]
+    reported = task(tasks.report)(name, roster)
+    compared >> judged >> [gate, announced, reported]
 
 
 for path in paths():

@@ -118,6 +118,9 @@ def test_a_day_through_airflow_is_the_day_of_the_command_line(
     names = [one.name for one in deployment.challengers]
     assert set(states.values()) == {"success"}
     assert {label for task, label in states if task == "judge"} == set(names)
+    for name in names:
+        report = by_airflow.snapshots / "late" / "reports" / str(day(1)) / f"{name}.html"
+        assert f"late, {name}: shadow deployment" in report.read_text()
     scored = {f"{name}, shard {shard}" for name in names for shard in shards}
     assert {label for task, label in states if task == "score"} == scored
     assert by_airflow.content() == by_hand.content()

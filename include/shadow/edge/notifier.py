@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseNotifier, Context
 
+from include.shadow.edge.links import VERDICT_ROUTE
 from include.shadow.edge.run_type import run_type
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class GateFailedNotifier(GateNotifier):
         from include.shadow.edge import channels
         from include.shadow.edge.context import day_of_run, shadow
 
-        found, day, link = shadow(self.name), day_of_run(context, self.name), link_to(context)
+        found, day, link = shadow(self.name), day_of_run(context, self.name), verdict_page(context)
         error = context.get("exception")
         said = [str(redact(line)) for line in gate_alert.said_by(error if isinstance(error, BaseException) else None)]
         telling.tell(
@@ -92,7 +93,7 @@ class GateOpenNotifier(GateNotifier):
         from include.shadow.edge import channels
         from include.shadow.edge.context import chosen, day_of_run, shadow
 
-        found, day, link = shadow(self.name), day_of_run(context, self.name), link_to(context)
+        found, day, link = shadow(self.name), day_of_run(context, self.name), verdict_page(context)
         left_out = {one.name for one in found.deployment.challengers} - set(chosen(context, found.deployment))
         if left_out:
             logger.info("the run leaves out %s: no recovery is told", ", ".join(sorted(left_out)))
@@ -113,6 +114,12 @@ def announce(found: "Shadow", compose: Callable[[], "Alert"]) -> None:
         telling.tell(found, compose(), channels.send)
     except Exception:
         logger.exception("nobody was told of %s", found.deployment.name)
+
+
+def verdict_page(context: Mapping[str, Any]) -> str | None:
+    """Return the tab of a gate that shows its verdict; None where Airflow has no address."""
+    page = link_to(context)
+    return page and f"{page}/plugin/{VERDICT_ROUTE}"
 
 
 def link_to(context: Mapping[str, Any], task_id: str | None = None) -> str | None:

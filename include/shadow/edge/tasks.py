@@ -110,6 +110,15 @@ def gate(name: str) -> dict[str, str]:
     return steps.gate(found, day, chosen(context, found.deployment))
 
 
+def report(name: str, challengers: list[str]) -> list[str]:
+    """Write the day's page of each challenger as a file into the snapshot store; return the files' names."""
+    from include.shadow.edge.context import day_of_run, shadow
+    from include.shadow.page.publishing import publish
+
+    day = day_of_run(get_current_context(), name)
+    return publish(shadow(name, day), day, challengers)
+
+
 def announce(name: str) -> list[str]:
     """Add the asset events of the day: its verdicts, a case for a promotion, a case for a rollback; return which.
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -458,12 +459,19 @@ def test_a_deletion_that_fails_says_what_is_in_the_way(deployed: FakeAws, run: R
 # ---- make
 
 
+def recipe(*arguments: str) -> str:
+    """Return what make would run; the tests themselves may be run by a make, whose variables are not this one's."""
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    command = ["make", "-n", "--no-print-directory", *arguments]
+    return subprocess.run(
+        command, cwd=PROJECT, env=env, capture_output=True, text=True, check=True
+    ).stdout.splitlines()[-1]
+
+
 def test_make_hands_over_environment_parameters_and_yes() -> None:
     options = ["ENV=dev", "PARAMETERS=AlertEmail=ada@example.com WithMwaa=true", "YES=1", "PROJECT=nba"]
-    ended = subprocess.run(["make", "-n", "deploy", *options], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1].split("include.infrastructure.stack ")[1].split() == [
+    assert recipe("deploy", *options).split("include.infrastructure.stack ")[1].split() == [
         *("deploy", '"dev"', "--project", '"nba"', "--parameter", '"AlertEmail=ada@example.com"'),
         *("--parameter", '"WithMwaa=true"', "--yes"),
     ]
-    ended = subprocess.run(["make", "-n", "destroy"], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1].split("include.infrastructure.stack ")[1].split() == ["destroy", '""']
+    assert recipe("destroy").split("include.infrastructure.stack ")[1].split() == ["destroy", '""']

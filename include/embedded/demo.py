@@ -48,7 +48,8 @@ def run(home: Home, console: Console) -> int:
         _run_scheduled(airflow, console)
         outcomes = _show(shadow, console)
         question = _question(airflow)
-        console.print(f"{question[0]}: [bold]{question[1]}[/]" if question else "[bold red]nobody is asked[/]")
+        said = f"{question[0]}: [bold]{question[1]}[/]" if question else "[bold red]nobody is asked[/]"
+        console.print(said, soft_wrap=True)
         _offer(airflow, console)
     except KeyboardInterrupt:
         console.print("stopped")

@@ -51,9 +51,10 @@ class LocalAirflow:
     @property
     def password(self) -> str:
         """The password of USER."""
-        return self._password(USER)
+        return self.password_of(USER)
 
-    def _password(self, user: str) -> str:
+    def password_of(self, user: str) -> str:
+        """Return the password of one of the users."""
         return self.home.secret("airflow-password" if user == USER else f"airflow-password-{user}")
 
     def start(self) -> None:
@@ -62,7 +63,7 @@ class LocalAirflow:
         port = _free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = os.environ | self.settings(port)
-        _write(self.folder / "passwords.json", {user: self._password(user) for user in self.users})
+        _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
         self._run(settings, "db", "migrate")
         self._run(settings, "pools", "set", SCORING_POOL, str(SCORING_SLOTS), "challengers being scored")
         commands = {
@@ -120,7 +121,7 @@ class LocalAirflow:
         """Call Airflow's REST API; raise AirflowError for anything but success."""
         if user not in self._clients:
             answer = httpx.post(
-                f"{self.url}/auth/token", json={"username": user, "password": self._password(user)}, timeout=30
+                f"{self.url}/auth/token", json={"username": user, "password": self.password_of(user)}, timeout=30
             )
             token = answer.raise_for_status().json()["access_token"]
             headers = {"Authorization": f"Bearer {token}"}

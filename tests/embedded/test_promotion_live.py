@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -16,6 +17,7 @@ from include.embedded.postgres import EmbeddedPostgres
 from include.shadow import approval, deployments, registry
 from include.shadow.day import Shadow
 from include.shadow.window import window_of
+from tests.page.test_browser import CHROMIUM, QUIET
 from tests.production import World, day
 from tests.receivers import Posts, web_server
 from tests.test_registry import CALM, POLICY, judge
@@ -246,3 +248,37 @@ def test_evidence_that_changes_between_question_and_answer_stops_the_promotion(l
         "SELECT answer FROM shadow.answer JOIN shadow.question AS q ON q.id = question_id WHERE run_id = %s", [run]
     ) == [("changed",)]
     assert approval.proposal(live.shadow("changed"), day(0)) is not None
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+def test_pages_inside_airflow_are_found_read_and_left_again(live: Live) -> None:
+    """From the login to the navigation, a deployment, its worst slice, a gate's verdict, and to Airflow's own page."""
+    from playwright.sync_api import sync_playwright
+
+    assert httpx.get(f"{live.airflow.url}/shadow/deployments/late").status_code == 401
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/shadow/" in request.frame.url else None)
+        page.goto(f"{live.airflow.url}/")
+        page.fill('input[name="username"]', "viewer")
+        page.fill('input[name="password"]', live.airflow.password_of("viewer"))
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: "login" not in url)
+        page.goto(f"{live.airflow.url}/plugin/shadow")
+        frame = page.frame_locator("iframe")
+        frame.get_by_role("link", name="late", exact=True).click()
+        frame.get_by_role("heading", name="late", exact=True).wait_for()
+        page.goto(f"{live.airflow.url}/dags/shadow_late/runs/first/tasks/gate/plugin/shadow-verdict")
+        frame.get_by_role("heading", name=f"The run of {day(0)}").wait_for()
+        assert frame.locator("section.verdict .sentence").inner_text().startswith("other 1")
+        worst = frame.locator("#section-slices table tbody tr").nth(1).text_content()  # after all requests
+        assert worst is not None
+        assert worst.startswith(("origin=", "carrier="))
+        assert frame.locator("svg[role=img]").count() >= 3
+        frame.get_by_role("link", name="roll back").click()
+        page.wait_for_url("**/dags/shadow_late_rollback**")
+        browser.close()
+    assert asked
+    assert [url for url in asked if not url.startswith((live.airflow.url, "data:"))] == []

@@ -250,7 +250,7 @@ def test_a_question_and_a_rollback_are_told() -> None:
     assert question.title == "flight_delay: promote trees 2?"
     again = alerts.asked(a_deployment(), DAY, challenger="trees", version="2", case_digest="d")
     assert again.signature != question.signature
-    back = alerts.rolled_back(a_deployment(), DAY, champion="old", version="1", who="bob", reason="worse", number=5)
+    back = alerts.rolled_back(a_deployment(), DAY, challenger="old", version="1", who="bob", reason="worse", number=5)
     assert back.title == "flight_delay: rolled back, the champion is old 1 again"
     assert back.kind == "rolled_back"
 

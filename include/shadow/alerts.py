@@ -191,7 +191,7 @@ def rolled_back(
     deployment: Deployment,
     day: dt.date,
     *,
-    champion: str,
+    challenger: str,
     version: str,
     who: str,
     reason: str,
@@ -199,13 +199,13 @@ def rolled_back(
     number: int | None = None,
     link: str | None = None,
 ) -> Alert:
-    """Return the alert that a former champion is champion again; `number` is the rollback's."""
+    """Return the alert that `challenger`, a former champion, is champion again; `number` is the rollback's."""
     return _promotion(
         "rolled_back",
         deployment,
         day,
-        f"rolled back, the champion is {champion} {version} again",
-        facts=_changed(champion, version, who, reason, case_digest, number),
+        f"rolled back, the champion is {challenger} {version} again",
+        facts=_changed(challenger, version, who, reason, case_digest, number),
         todo="Serve it, if production does not follow by itself.",
         link=link,
     )

@@ -25,18 +25,24 @@ def paths() -> list[Path]:
     return sorted(path for path in where.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
 
 
+def declared() -> dict[str, Path]:
+    """Return each file by the name that it declares, or by its own name where it cannot be read."""
+    found: dict[str, Path] = {}
+    for path in paths():
+        try:
+            name = YamlSource.read(path).content.get("name")
+        except DeploymentError:
+            name = path.stem
+        found[str(name)] = path
+    return found
+
+
 def find(name: str) -> Deployment:
     """Return the deployment of a name, whatever its file is called; raise DeploymentError where there is none.
 
     A file that is broken only matters if it is the one that is asked for.
     """
-    found: dict[str, Path] = {}
-    for path in paths():
-        try:
-            declared = YamlSource.read(path).content.get("name")
-        except DeploymentError:
-            declared = path.stem
-        found[str(declared)] = path
+    found = declared()
     if name not in found:
         names = ", ".join(sorted(found)) or "none"
         raise DeploymentError(

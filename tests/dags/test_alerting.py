@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.shadow.edge import channels, notifier
+from include.shadow.edge import channels, links, notifier
 from include.shadow.edge.notifier import gate_callbacks
 from include.shadow.errors import GateFailed
 from include.shadow.run import run_day
@@ -235,13 +235,13 @@ def test_announcing_never_raises(reading: World, hook: Posts, caplog: pytest.Log
 
 def test_links_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/base/")
-    found = notifier.address("shadow_x", "manual__2024-03-02T00:00:00+00:00 a/b?c", "gate")
+    found = links.address("shadow_x", "manual__2024-03-02T00:00:00+00:00 a/b?c", "gate")
     assert found == (
         "https://airflow.example/base/dags/shadow_x/runs/"
         "manual__2024-03-02T00%3A00%3A00%2B00%3A00%20a%2Fb%3Fc/tasks/gate"
     )
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
-    assert notifier.address("shadow_x", "r") is None
+    assert links.address("shadow_x", "r") is None
 
 
 def test_callbacks_and_deadline_make_no_new_dag_version(dag_bag: DagBag, reading: World) -> None:

@@ -58,18 +58,8 @@ def changed(context: Mapping[str, Any], found: "Shadow", made: "Promotion", day:
 def _alert(found: "Shadow", made: "Promotion", day: dt.date, link: str | None) -> "Alert":
     from include.shadow import alerts
 
-    if made.kind == "rollback":
-        return alerts.rolled_back(
-            found.deployment,
-            day,
-            champion=made.name,
-            version=made.version,
-            who=made.approved_by,
-            reason=made.reason,
-            number=made.number,
-            link=link,
-        )
-    return alerts.promoted(
+    tell = alerts.rolled_back if made.kind == "rollback" else alerts.promoted
+    return tell(
         found.deployment,
         day,
         challenger=made.name,

@@ -50,7 +50,7 @@ def tell_late(name: str, context: Mapping[str, Any]) -> None:
     from include.shadow.alerts import late
     from include.shadow.edge import channels
     from include.shadow.edge.context import shadow
-    from include.shadow.edge.notifier import address
+    from include.shadow.edge.links import address
     from include.shadow.window import day_of
 
     run = context["dag_run"]

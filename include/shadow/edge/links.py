@@ -1,4 +1,4 @@
-"""The button on the gate task: from the grid to the page of the verdict."""
+"""Where Airflow's pages and ours lie, and the button on the gate task: from the grid to the page of the verdict."""
 
 from urllib.parse import quote, urlsplit
 
@@ -12,7 +12,27 @@ VERDICT_ROUTE = "shadow-verdict"
 
 def base_path() -> str:
     """Return the path below which Airflow is served, without a slash at its end: empty where it has a host alone."""
-    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+    return urlsplit(_base_url()).path.rstrip("/")
+
+
+def address(dag_id: str, run_id: str, task_id: str | None = None) -> str | None:
+    """Return the page of a run, or of one of its tasks; None where Airflow was not told its address."""
+    base = _base_url()
+    return f"{base}{_path(dag_id, run_id, task_id)}" if base else None
+
+
+def verdict_tab(page: str | None) -> str | None:
+    """Return the tab of a gate's page that shows its verdict; None for None."""
+    return page and f"{page}/plugin/{VERDICT_ROUTE}"
+
+
+def _base_url() -> str:
+    return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+
+
+def _path(dag_id: str, run_id: str, task_id: str | None) -> str:
+    run = f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return run if task_id is None else f"{run}/tasks/{quote(task_id, safe='')}"
 
 
 class VerdictLink(BaseOperatorLink):
@@ -21,8 +41,5 @@ class VerdictLink(BaseOperatorLink):
     name = "Verdict"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 (its place is Airflow's)
-        """Return the address of the tab that shows the verdict."""
-        parts = ("dags", ti_key.dag_id, "runs", ti_key.run_id, "tasks", ti_key.task_id, "plugin", VERDICT_ROUTE)
-        return (
-            f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{'/'.join(quote(one, safe='') for one in parts)}"
-        )
+        """Return the address of the tab that shows the verdict, a path where Airflow was not told its own."""
+        return str(verdict_tab(f"{_base_url()}{_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id)}"))

@@ -10,11 +10,10 @@ This file is imported where DAGs are parsed, so the engine is imported inside th
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import quote
 
 from airflow.sdk import BaseNotifier, Context
 
-from include.shadow.edge.links import VERDICT_ROUTE
+from include.shadow.edge.links import address, verdict_tab
 from include.shadow.edge.run_type import run_type
 
 if TYPE_CHECKING:
@@ -118,20 +117,10 @@ def announce(found: "Shadow", compose: Callable[[], "Alert"]) -> None:
 
 def verdict_page(context: Mapping[str, Any]) -> str | None:
     """Return the tab of a gate that shows its verdict; None where Airflow has no address."""
-    page = link_to(context)
-    return page and f"{page}/plugin/{VERDICT_ROUTE}"
+    return verdict_tab(link_to(context))
 
 
 def link_to(context: Mapping[str, Any], task_id: str | None = None) -> str | None:
     """Return the page of a task instance, of the one that calls by default; None where Airflow has no address."""
     instance = context["ti"]
     return address(instance.dag_id, instance.run_id, task_id or instance.task_id)
-
-
-def address(dag_id: str, run_id: str, task_id: str | None = None) -> str | None:
-    """Return the page of a run, or of one of its tasks; None where Airflow was not told its address."""
-    from airflow.sdk.configuration import conf
-
-    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    page = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
-    return None if not base else page if task_id is None else f"{page}/tasks/{quote(task_id, safe='')}"

@@ -7,7 +7,6 @@ page about the routes. Nothing is changed here: actions stay on Airflow's own pa
 import datetime as dt
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -22,7 +21,7 @@ from sqlalchemy import select
 
 from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
-from include.shadow.deployments import find, paths
+from include.shadow.deployments import declared, find, paths
 from include.shadow.edge.context import airflow_connection
 from include.shadow.edge.links import PREFIX, base_path
 from include.shadow.errors import DeploymentError, ShadowError
@@ -68,7 +67,7 @@ def _readable(name: str, user: GetUserDep) -> str:
 def _of_dag(dag_id: str, user: GetUserDep) -> str:
     """Return the deployment of a DAG that the user may read; 404 where the DAG is of none."""
     name = dag_id.removeprefix(DAG_PREFIX)
-    known = _names()
+    known = declared()
     for suffix in _SUFFIXES:
         if name not in known and name.endswith(suffix):
             name = name.removesuffix(suffix)
@@ -166,17 +165,6 @@ def _page(name: str, key: tuple[Any, ...], make: Callable[[Shadow], str]) -> HTM
 
 def _shadow(deployment: Deployment) -> Shadow:
     return Shadow(deployment, airflow_connection)
-
-
-def _names() -> set[str]:
-    return {name for path in paths() for name in (_name(path),) if name}
-
-
-def _name(path: Path) -> str | None:
-    try:
-        return load(path).name
-    except DeploymentError:
-        return path.stem
 
 
 def _html(page: str, status: int = 200) -> HTMLResponse:

@@ -17,9 +17,9 @@ from psycopg import sql
 
 from include.embedded.postgres import EmbeddedPostgres
 from include.shadow.connection import Connection
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
 from include.shadow.metrics import QUIET
+from include.shadow.surroundings import Shadow
 
 OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
 FIRST = dt.date(2024, 3, 1)

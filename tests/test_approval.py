@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from include.shadow import approval, question_text, registry
-from include.shadow.day import Shadow
 from include.shadow.errors import RegistryError
 from include.shadow.ledger.questions import Answer
+from include.shadow.surroundings import Shadow
 from tests.production import SHADOW, World, day, linear_model, moment
 from tests.test_registry import CHANGED, by, judge, refusal, settings
 

@@ -12,6 +12,7 @@ from include.shadow.deployment import Deployment, load, parse
 from include.shadow.deployments import VARIABLE, find, folder, paths
 from include.shadow.errors import DeploymentError
 from include.shadow.metrics import metrics_of
+from include.shadow.model import ALLOWED
 from include.shadow.yaml_source import YamlSource
 from tests.builders import EXAMPLE, FILE, a_deployment
 
@@ -33,7 +34,7 @@ DAILY = 'must be one time a day, "MINUTE HOUR * * *" or @daily: the day is the u
 NAME = "must be lower-case letters, digits and underscores, starting with a letter, at most 63"
 ZONE = "must be an IANA time zone such as UTC or Europe/Berlin"
 TWICE = "must be there once"
-MODEL = "must be champion, onnx:PATH or logged:TABLE.COLUMN"
+MODEL = ALLOWED
 FULL, TEXT, SHORT = "must have at least one entry", "must not be empty", "must have at most 63 characters"
 KEYS, DAY = "must be keys and values", "must be a day as YYYY-MM-DD"
 BINARY = ", ".join(metrics_of("binary"))

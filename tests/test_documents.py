@@ -271,13 +271,13 @@ def test_without_an_opener_for_s3_the_place_is_refused_with_its_key(worlds: Call
     judge(shadow, 0, "PASS")
     said = refusal(lambda: registry.promote(shadow, "other", **by("ada")), DeploymentError)
     assert f"promotion.manifest == {uri!r} is not written" in said
-    assert "include.shadow.edge.aws" in said
+    assert "include.shadow.edge.outside" in said
     said = refusal(lambda: status.update(shadow), DeploymentError)
     assert f"status.file == {uri!r} is not written" in said
 
 
 def test_neither_the_command_line_nor_the_opener_imports_airflow_before_s3_is_used() -> None:
-    program = "import sys, include.shadow.cli, include.shadow.edge.aws as aws; aws.open_for_terminal('/a/b', None); "
+    program = "import sys, include.shadow.cli, include.shadow.edge.outside as o; o.Terminal().document('/a/b', None); "
     program += "sys.exit(' '.join({'airflow', 'boto3', 'botocore', 'httpx'} & set(sys.modules)) or 0)"
     ended = subprocess.run([sys.executable, "-c", program], check=False, cwd=FOLDER, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")

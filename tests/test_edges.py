@@ -11,11 +11,11 @@ from rich.console import Console
 
 from include.shadow import day as steps
 from include.shadow.connection import Connection
-from include.shadow.day import Shadow
 from include.shadow.errors import ShadowError, SourceError, TransientError
 from include.shadow.ledger import migrations
 from include.shadow.run import run_days
 from include.shadow.source.postgres import Reading
+from include.shadow.surroundings import Shadow
 from tests.conftest import Invoke, connection_to, database
 from tests.production import OWNER, READER, World, day, moment
 from tests.test_errors import assert_message

@@ -15,10 +15,10 @@ import pytest
 from include.shadow import mlflow_alias, registry
 from include.shadow.connection import Connection, environment
 from include.shadow.consequences import Promotion
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.errors import CredentialsError, RegistryError, ShadowError, TransientError
 from include.shadow.ledger.promotions import Champion
+from include.shadow.surroundings import Shadow
 from tests.builders import a_deployment
 from tests.conftest import Invoke, declare
 from tests.production import World, moment

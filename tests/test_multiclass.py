@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 from include.shadow import day as steps
 from include.shadow.errors import DeploymentError, SourceError, ValidationFailed
 from include.shadow.run import run_day
+from include.shadow.surroundings import Shadow
 from tests.conftest import database
 from tests.production import OWNER, READER, World, day, moment
 
@@ -53,7 +54,7 @@ def football(worlds: Callable[..., World], matches: dict[str, Any]) -> World:
     return replace(world, production=name, owns_production=True)
 
 
-def shadow(world: World, **changes: Any) -> steps.Shadow:
+def shadow(world: World, **changes: Any) -> Shadow:
     settings: dict[str, Any] = {
         "task": "multiclass",
         "classes": CLASSES,

@@ -11,6 +11,7 @@ import pytest
 from include.shadow import day as steps
 from include.shadow.errors import ValidationFailed
 from include.shadow.run import run_day
+from include.shadow.surroundings import Shadow
 from tests.conftest import PROJECT, database
 from tests.production import OWNER, READER, World
 
@@ -53,7 +54,7 @@ def vintages(worlds: Callable[..., World], log: pd.DataFrame) -> World:
     return replace(world, production=name, owns_production=False)
 
 
-def shadow(world: World, duplicates: str) -> steps.Shadow:
+def shadow(world: World, duplicates: str) -> Shadow:
     return world.shadow(
         start=FIRST,
         requests={

@@ -11,10 +11,10 @@ from psycopg import errors
 
 from include.shadow import day as steps
 from include.shadow.connection import Connection
-from include.shadow.day import Shadow
 from include.shadow.errors import ShadowError, SourceError, TransientError
 from include.shadow.ledger.database import connect
 from include.shadow.source import postgres as source
+from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 from tests.production import OWNER, READER, World, day
 

@@ -24,7 +24,6 @@ from typer.testing import CliRunner, Result
 
 from include.shadow import cli_registry, deployments, registry
 from include.shadow.connection import environment
-from include.shadow.day import Shadow
 from include.shadow.documents import FileDocument
 from include.shadow.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from include.shadow.ledger import predictions, promotions, verdicts
@@ -33,6 +32,7 @@ from include.shadow.ledger.promotions import Promotion
 from include.shadow.models import model_digest
 from include.shadow.policy import Finding, Outcome, Verdict
 from include.shadow.run import run_days
+from include.shadow.surroundings import Shadow
 from tests.conftest import declare
 from tests.production import World, day, linear_model, moment
 from tests.test_faults import dying

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from include.shadow import deployments, registry, status
 from include.shadow.connection import environment
-from include.shadow.day import Shadow
 from include.shadow.documents import FileDocument, revise
 from include.shadow.errors import DeploymentError, RegistryError
 from include.shadow.json_entries import new, set_key
 from include.shadow.ledger import predictions, questions
 from include.shadow.models import model_digest
+from include.shadow.surroundings import Shadow
 from tests.conftest import Invoke, declare
 from tests.production import World, day
 from tests.test_faults import dying

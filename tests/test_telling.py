@@ -15,10 +15,10 @@ import pytest
 from include.shadow import alerts, cli_alerts, gate_alert, news, telling
 from include.shadow.alerts import Alert
 from include.shadow.consequences import Channel
-from include.shadow.day import Shadow
 from include.shadow.errors import LedgerError, TransientError
 from include.shadow.ledger import alerts as ledger
 from include.shadow.policy import Outcome
+from include.shadow.surroundings import Shadow
 from tests.conftest import Invoke, declare
 from tests.production import SHADOW, World, day
 from tests.test_registry import judge

@@ -11,10 +11,10 @@ from rich.console import Console
 from include.shadow import day as steps
 from include.shadow import registry
 from include.shadow.consequences import PREVIOUS
-from include.shadow.day import Shadow
 from include.shadow.errors import GateFailed
 from include.shadow.ledger import verdicts
 from include.shadow.run import run_days
+from include.shadow.surroundings import Shadow
 from include.shadow.watch import regression, watched
 from tests.production import World, day, linear_model
 from tests.test_registry import CHANGED, by, judge, settings

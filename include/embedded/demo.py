@@ -18,10 +18,11 @@ from include.embedded.airflow import USER, LocalAirflow
 from include.embedded.home import DEPLOYMENT, Home
 from include.shadow import report
 from include.shadow.connection import environment
-from include.shadow.day import Shadow, identities
+from include.shadow.day import identities
 from include.shadow.deployments import find
 from include.shadow.ledger import verdicts
 from include.shadow.run import run_days
+from include.shadow.surroundings import Shadow
 from include.shadow.window import days_between, window_of
 
 FIRST, LAST = dt.date(2013, 3, 1), dt.date(2013, 4, 30)

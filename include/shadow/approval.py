@@ -8,7 +8,6 @@ from typing import Any
 
 from include.shadow import registry
 from include.shadow.case import Case
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.errors import RegistryError
 from include.shadow.ledger import predictions, promotions, questions, verdicts
@@ -16,6 +15,7 @@ from include.shadow.ledger.database import Session
 from include.shadow.ledger.promotions import Promotion
 from include.shadow.ledger.questions import Question
 from include.shadow.sampling import digest
+from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 BY_POLICY = "policy: promotion.approval is automatic"

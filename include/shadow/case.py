@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from include.shadow.day import Shadow
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.errors import ModelError
 from include.shadow.judging import champion_of
@@ -19,6 +18,7 @@ from include.shadow.models import model_digest
 from include.shadow.sampling import design, digest
 from include.shadow.source.postgres import UNVERSIONED
 from include.shadow.source.versions import newest_version
+from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 
 BEFORE_THE_FIRST = "champion"  # what the champion is called that no promotion has made
@@ -186,7 +186,7 @@ def _logged(deployment: Deployment, version: str) -> Champion:
     if declared is None or declared.version not in (None, version):
         return Champion(BEFORE_THE_FIRST, version, None, None)
     try:
-        found = model_digest(Challenger(name=BEFORE_THE_FIRST, model=declared.model))
+        found = model_digest(declared.as_challenger)
     except ModelError:
         found = None
     return Champion(BEFORE_THE_FIRST, version, found, declared.model)

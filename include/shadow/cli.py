@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 
 from include.shadow import cli_alerts, cli_analysis, cli_page, cli_registry, cli_status, deployments, report
+from include.shadow.cli_shadow import shadow_of
 from include.shadow.connection import environment
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment, load
 from include.shadow.errors import LedgerError, ShadowError
 from include.shadow.ledger import migrations, verdicts
@@ -73,8 +73,8 @@ def run(
     if end < begin:
         raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
     deployment = deployments.find(name)
-    problems = run_days(Shadow(deployment, environment), list(days_between(begin, end)), console=errors)
-    with Shadow(deployment, environment).ledger() as session:
+    problems = run_days(shadow_of(deployment), list(days_between(begin, end)), console=errors)
+    with shadow_of(deployment).ledger() as session:
         output.print(report.text(report.verdicts(session, deployment, end)))
     for problem in problems:
         errors.print(f"[bold red]error[/] {_plain(problem)}")
@@ -90,7 +90,7 @@ def verdict(
 ) -> None:
     """Show each challenger's verdict, with its findings and reasons."""
     deployment = deployments.find(name)
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         found = report.verdicts(session, deployment, _day("--as-of", as_of) if as_of else None)
     if as_json:
         _print_json(found)
@@ -102,7 +102,7 @@ def verdict(
 def evidence(name: Name, as_json: AsJson = False) -> None:
     """Show the evidence: one line (with --json one object) per day, challenger, slice and metric."""
     deployment = deployments.find(name)
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         rows = report.evidence(session, deployment)
         if as_json:
             for row in rows:
@@ -120,7 +120,7 @@ def explain(
     """Explain a verdict in plain words: rules, slices, the requests that differ most, what would change it."""
     deployment = deployments.find(name)
     wanted = deployment.challenger(challenger)
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         stored = verdicts.latest(session, deployment, _day("--as-of", as_of) if as_of else None).get(wanted.name)
     if stored is None:
         raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {deployment.name} first")
@@ -131,7 +131,7 @@ def explain(
 def labels(name: Name, as_json: AsJson = False) -> None:
     """Show how many labels each day has, how many are expected, and whether the day counts."""
     deployment = deployments.find(name)
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         rows = report.maturity(session, deployment)
     if as_json:
         for row in rows:

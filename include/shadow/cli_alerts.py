@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from include.shadow import deployments, telling
-from include.shadow.connection import environment
-from include.shadow.day import Shadow
+from include.shadow import telling
+from include.shadow.cli_shadow import shadow_of
 from include.shadow.errors import LedgerError
 from include.shadow.ledger import alerts as ledger
 from include.shadow.ledger.alerts import Told
@@ -34,7 +33,7 @@ def alerts(
     ] = False,
 ) -> None:
     """Show what was told to whom, and what could not be delivered; exit code 1 where --send fails again."""
-    shadow = Shadow(deployments.find(name), environment)
+    shadow = shadow_of(name)
     failed = [one for one in telling.tell_again(shadow, _sender()) if one.error is not None] if send else []
     with shadow.ledger() as session:
         told = ledger.history(session, shadow.deployment)

@@ -15,8 +15,7 @@ from rich.table import Table
 from include.shadow import deployments
 from include.shadow.calibration import Calibration, calibrate
 from include.shadow.calibration_picture import svg
-from include.shadow.connection import environment
-from include.shadow.day import Shadow
+from include.shadow.cli_shadow import shadow_of
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, Evidence
@@ -47,7 +46,7 @@ def plan_command(
     _require_positive(effect)
     deployment = deployments.find(name)
     plans: dict[str, list[Plan]] = {}
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         for one in _wanted(deployment, challenger):
             _, evidence = _history(session, deployment, one)
             plans[one.name] = [
@@ -87,7 +86,7 @@ def calibrate_command(
     _require_positive(effect)
     deployment = deployments.find(name)
     results: dict[str, Calibration] = {}
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         for one in _wanted(deployment, challenger):
             key, evidence = _history(session, deployment, one)
             found = calibrate(deployment.policy, evidence, promotable=_promotable(deployment), effect=effect, runs=runs)

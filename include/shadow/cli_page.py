@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 
 from include.shadow import deployments
-from include.shadow.connection import environment
-from include.shadow.day import Shadow
+from include.shadow.cli_shadow import shadow_of
 from include.shadow.store import FolderStore
 
 output = Console(width=None if sys.stdout.isatty() else 140)
@@ -46,7 +45,7 @@ def report(
     from include.shadow.page.rendering import report as page_of
 
     deployment = deployments.find(name)
-    with Shadow(deployment, environment).ledger() as session:
+    with shadow_of(deployment).ledger() as session:
         facts = read_page(session, deployment, challenger, None if day is None else _day(day))
     _write(out, page_of(facts).encode())
     output.print(f"{out}: {facts.name}, {_shown(facts.challenger.name if facts.challenger else None)}", markup=False)

@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from include.shadow import deployments, registry, status
+from include.shadow import registry, status
 from include.shadow.case import Case
-from include.shadow.connection import environment
-from include.shadow.day import Shadow
-from include.shadow.edge.aws import open_for_terminal
+from include.shadow.cli_shadow import shadow_of
 from include.shadow.ledger.promotions import Champion, Promotion
+from include.shadow.surroundings import Shadow
 
 Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
 Approver = Annotated[str, typer.Option("--approved-by", help="Who has decided: it is kept.")]
@@ -147,7 +146,7 @@ def _champion(found: Champion | None) -> dict[str, Any] | None:
 
 
 def _shadow(name: str) -> Shadow:
-    return Shadow(deployments.find(name), environment, open_for_terminal)
+    return shadow_of(name)
 
 
 def _print(content: str | Table) -> None:

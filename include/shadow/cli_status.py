@@ -10,10 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from include.shadow import deployments, status
-from include.shadow.connection import environment
-from include.shadow.day import Shadow
-from include.shadow.edge.aws import open_for_terminal
+from include.shadow import status
+from include.shadow.cli_shadow import shadow_of
 from include.shadow.errors import DeploymentError
 from include.shadow.status import Standing
 
@@ -31,7 +29,7 @@ def show(
     write: Annotated[bool, typer.Option("--write", help="Bring status.file up to date.")] = False,
 ) -> None:
     """Show how each challenger stands: in shadow, passed, failed, asked, rejected, promoted or rolled back."""
-    shadow = Shadow(deployments.find(name), environment, open_for_terminal)
+    shadow = shadow_of(name)
     declared = shadow.deployment.status
     if write and declared is None:
         raise DeploymentError(f"deployment {name}: status is not set: name a file in the deployment file first")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from include.shadow.consequences import PREVIOUS
 from include.shadow.metrics import metrics_of
+from include.shadow.model import FOREIGN, REMOTE, Model
 from include.shadow.rules import problems_of
 from include.shadow.yaml_source import Location, suggestion
 
@@ -58,8 +59,39 @@ def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     yield from _classes(deployment)
     if deployment.policy.unit == "request" and deployment.policy.method == "betting":
         yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
-    if deployment.champion and not deployment.champion.model.startswith("onnx:"):
-        yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, must be onnx:PATH"
+    if deployment.champion and deployment.champion.kind in ("champion", "logged"):
+        text = "must be a model that can be run: its answers are compared with the log"
+        yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, {text}"
+    if deployment.champion:
+        yield from _unloadable(("champion",), "champion", deployment.champion)
+    for position, challenger in enumerate(deployment.challengers):
+        yield from _unloadable(("challengers", position), f"challengers[{position}]", challenger)
+
+
+def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Location, str]]:
+    """Yield what a kind of model lacks, and what means nothing to it."""
+    needed = {
+        "digest": (model.kind == "onnx" and model.address.startswith("s3://")) or model.kind == "sklearn",
+        "unpickle": model.kind == "sklearn",
+    }
+    reasons = {
+        "digest": "is missing, must be the SHA-256 of the model's file: nothing else says which model it is",
+        "unpickle": "must be true: reading such a file runs whatever code is in it, so say that you trust it",
+    }
+    for name, is_needed in needed.items():
+        if is_needed and not getattr(model, name):
+            yield (*location, name), f"{key}.{name} {reasons[name]}"
+    known = {
+        "digest": ("onnx", "skops", "sklearn"),
+        "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
+        "runtime": FOREIGN,
+        "limits": (*FOREIGN, *REMOTE, "onnx"),
+        "unpickle": ("sklearn",),
+        "trusted": ("skops",),
+    }
+    for name, kinds in known.items():
+        if getattr(model, name) and model.kind not in kinds:
+            yield (*location, name), f"{key}.{name} means nothing to {model.kind}, must not be there"
 
 
 def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:

@@ -9,68 +9,27 @@ and run again, anywhere, and the day ends the same.
 import datetime as dt
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from include.shadow import parity
 from include.shadow import snapshot as snapshots_on_disk
-from include.shadow.connection import Connection, Connections
 from include.shadow.deployment import Challenger, Deployment
-from include.shadow.documents import Document, open_file
 from include.shadow.errors import GateFailed, LedgerError, ShadowError, SourceError, ValidationFailed
 from include.shadow.expectations import Validation, input_expectations, prediction_expectations, validate
 from include.shadow.judging import Judged, judge_challenger
 from include.shadow.ledger import evidence, labels, parities, predictions, snapshots, validations, verdicts
-from include.shadow.ledger.database import Session, connect, exclusively, translated
+from include.shadow.ledger.database import Session, exclusively
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.models import load, model_digest
 from include.shadow.scoring import score as score_part
-from include.shadow.source.postgres import PostgresSource
-from include.shadow.store import FolderStore, open_store
+from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Shadow:
-    """A deployment together with the connections, ledger, production and store that it works on.
-
-    `documents` opens what others read, by address and conn_id; the one here opens files alone.
-    """
-
-    deployment: Deployment
-    connections: Connections
-    documents: Callable[[str, str | None], Document] = open_file
-
-    @cached_property
-    def source(self) -> PostgresSource:
-        """Production, read only."""
-        deployment = self.deployment
-        return PostgresSource(
-            deployment, self.connections(deployment.requests.conn_id), self.connections(deployment.labels.conn_id)
-        )
-
-    @cached_property
-    def store(self) -> FolderStore:
-        """Where snapshots lie."""
-        return open_store(self.deployment.store.snapshots)
-
-    @cached_property
-    def ledger_connection(self) -> Connection:
-        """The ledger's database."""
-        return self.connections(self.deployment.store.conn_id)
-
-    @contextmanager
-    def ledger(self) -> Iterator[Session[Any]]:
-        """Open the ledger for one step; raise LedgerError where it is not migrated."""
-        with translated(self.ledger_connection), connect(self.ledger_connection) as session:
-            yield session
 
 
 @dataclass(frozen=True)
@@ -143,7 +102,7 @@ def score(shadow: Shadow, day: dt.date, challenger_name: str, shard: int) -> tup
         manifest = snapshots_on_disk.read_manifest(shadow.store, snapshot.location)
         snapshots.require_same(snapshot, manifest)
         part = manifest.parts[shard]
-        predictor = load(deployment, challenger, shadow.source, window_of(deployment, day))
+        predictor = load(shadow, challenger, window_of(deployment, day))
         file = snapshots_on_disk.read_part(shadow.store, snapshot.location, part)
         features, classes = deployment.requests.features, len(deployment.classes)
         answers = score_part(predictor, file, part.first_ordinal, features, classes=classes)
@@ -272,7 +231,7 @@ def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, row
     if champion is None:
         return
     model = champion.as_challenger
-    predictor = load(shadow.deployment, model, shadow.source, window_of(shadow.deployment, snapshot.day))
+    predictor = load(shadow, model, window_of(shadow.deployment, snapshot.day))
     found = parity.check(champion, predictor, rows)
     if found.mismatched:
         logger.warning("%d of %d requests differ when scored again", found.mismatched, found.checked)

@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -17,12 +18,13 @@ from include.shadow.consequences import PREVIOUS, Alerts, CloudWatch, Promotion,
 from include.shadow.contradictions import contradictions
 from include.shadow.errors import DeploymentError
 from include.shadow.metrics import BASIC, Task, metrics_of
+from include.shadow.model import Model
 from include.shadow.rules import Part, Policy, Probability, Share
 from include.shadow.yaml_source import Location, YamlSource, suggestion
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FOLDER = "must be a path, file:///an/absolute/folder or s3://BUCKET/PREFIX"
 _DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
-_MODEL = re.compile(r"champion|(onnx|logged):\S.*")
 
 
 def _identifier(value: str) -> str:
@@ -46,24 +48,23 @@ def _timezone(value: str) -> str:
     return value
 
 
-def _model(value: str) -> str:
-    if not _MODEL.fullmatch(value):
-        raise ValueError("must be champion, onnx:PATH or logged:TABLE.COLUMN")
-    table, _, columns = value.removeprefix("logged:").rpartition(".")
-    if value.startswith("logged:") and not (
-        0 < len(table.split(".")) < 3 and all([*table.split("."), *columns.split(",")])
-    ):
-        raise ValueError("must name a table and a column, as in logged:flights.prediction_log.other_probability")
-    return value
-
-
 def _table(value: str) -> str:
     if value.count(".") > 1 or not all(value.split(".")):
         raise ValueError("must be TABLE or SCHEMA.TABLE")
     return value
 
 
+def _folder(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.query or parts.fragment or not (parts.netloc or parts.path):
+        raise ValueError(FOLDER)
+    if parts.scheme not in ("", "file", "s3") or (parts.scheme == "s3") != bool(parts.netloc):
+        raise ValueError(FOLDER)
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Table = Annotated[str, Field(min_length=1), AfterValidator(_table)]
 ConnId = Annotated[str, Field(min_length=1)]
 Column = Annotated[str, Field(min_length=1, max_length=63)]
@@ -105,10 +106,14 @@ class Labels(Part):
 
 
 class Store(Part):
-    """Where this package keeps what it knows: the ledger's connection, and the folder of the snapshots."""
+    """Where this package keeps what it knows: the ledger's connection, and the folder of the snapshots.
+
+    The folder is a path, file:///an/absolute/folder or s3://BUCKET/PREFIX, with the credentials of `snapshots_conn_id`.
+    """
 
     conn_id: ConnId
-    snapshots: Annotated[str, Field(min_length=1)]
+    snapshots: Folder
+    snapshots_conn_id: ConnId | None = None
 
 
 class Sample(Part):
@@ -127,14 +132,13 @@ class Sample(Part):
     shard_rows: Annotated[int, Field(ge=1)] = 50_000
 
 
-class Champion(Part):
+class Champion(Model):
     """The champion's own model file: `sample` of a day's requests are scored by it again, and must come out the same.
 
     A difference of more than `tolerance` means that the features differ between serving and shadow. `version` is the
     one that the file is; other versions in the log cannot be scored again.
     """
 
-    model: Annotated[str, AfterValidator(_model)]
     version: str | None = None
     tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
     sample: Annotated[int, Field(ge=1)] = 1000
@@ -142,15 +146,14 @@ class Champion(Part):
     @property
     def as_challenger(self) -> "Challenger":
         """The champion as a model to load, as challengers are."""
-        return Challenger(name="champion", model=self.model)
+        return Challenger(name="champion", **{name: getattr(self, name) for name in Model.model_fields})
 
 
-class Challenger(Part):
+class Challenger(Model):
     """One model that scores in the shadow."""
 
     name: Identifier
     version: Annotated[str, Field(min_length=1)] = "1"
-    model: Annotated[str, AfterValidator(_model)]
 
     @property
     def is_watched(self) -> bool:

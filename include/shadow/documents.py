@@ -158,8 +158,8 @@ def open_file(uri: str, conn_id: str | None = None) -> FileDocument:  # noqa: AR
     parts = urlsplit(uri)
     if parts.scheme == "s3":
         raise DeploymentError(
-            f"{uri!r} is on S3, but this program opens files alone: give Shadow(documents=...) the function "
-            "open_document of include.shadow.edge.aws, as the command line and Airflow's tasks do"
+            f"{uri!r} is on S3, but this program opens files alone: give Shadow(outside=...) an Outside of "
+            "include.shadow.edge.outside, as the command line and Airflow's tasks do"
         )
     if parts.scheme not in ("", "file") or parts.netloc or parts.query or parts.fragment:
         raise DeploymentError(f"{uri!r} must be file:///an/absolute/file or a path, without ? and #")

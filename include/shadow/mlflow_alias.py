@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from include.shadow.connection import Connection
 from include.shadow.consequences import RegisteredModel
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.errors import CredentialsError, RegistryError, ShadowError, TransientError
 from include.shadow.ledger.promotions import Champion
+from include.shadow.surroundings import Shadow
 
 if TYPE_CHECKING:
     import httpx

@@ -13,13 +13,13 @@ from typing import Any
 
 from include.shadow import mlflow_alias
 from include.shadow.case import Case, assemble, observe
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.documents import revise
 from include.shadow.errors import RegistryError, ShadowError
 from include.shadow.ledger import predictions, promotions
 from include.shadow.ledger.database import Session, exclusively
 from include.shadow.ledger.promotions import Approval, Champion, Promotion
+from include.shadow.surroundings import Shadow
 
 
 def case(shadow: Shadow, challenger_name: str, day: dt.date | None = None) -> Case:
@@ -161,7 +161,7 @@ def _write_manifest(shadow: Shadow, present: Champion) -> list[str]:
         return []
     content = _manifest(shadow.deployment, present)
     try:
-        document = shadow.documents(uri, conn_id)
+        document = shadow.outside.document(uri, conn_id)
         revise(document, lambda _: content)
     except ShadowError as error:
         raise type(error)(f"promotion.manifest == {uri!r} is not written: {error}") from error

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from include.shadow import day as steps
-from include.shadow.day import Shadow
 from include.shadow.errors import LedgerError, PermanentError, ValidationFailed
 from include.shadow.ledger import migrations
 from include.shadow.models import load
+from include.shadow.surroundings import Shadow
 from include.shadow.watch import watched
 from include.shadow.window import window_of
 
@@ -45,7 +45,7 @@ def check(shadow: Shadow, day: dt.date) -> None:
     shadow.source.check()
     steps.check_suites(deployment)
     for challenger in deployment.challengers:
-        load(deployment, challenger, shadow.source, window_of(deployment, day))
+        load(shadow, challenger, window_of(deployment, day))
 
 
 def run_day(shadow: Shadow, day: dt.date) -> list[PermanentError]:

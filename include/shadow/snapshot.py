@@ -20,7 +20,7 @@ from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError, TransientError
 from include.shadow.sampling import Draw, allocate, design, digest
 from include.shadow.source.postgres import PostgresSource, Reading
-from include.shadow.store import FolderStore
+from include.shadow.store import Store
 from include.shadow.window import Window
 
 
@@ -95,7 +95,7 @@ def folder_of(deployment: Deployment, day: dt.date) -> str:
     return f"{deployment.name}/{day}/{digest(design(deployment))[:12]}"
 
 
-def take(deployment: Deployment, window: Window, source: PostgresSource, store: FolderStore) -> Manifest:
+def take(deployment: Deployment, window: Window, source: PostgresSource, store: Store) -> Manifest:
     """Draw the window's sample and write it, or return the manifest of the snapshot that is there.
 
     Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.
@@ -122,7 +122,7 @@ def take(deployment: Deployment, window: Window, source: PostgresSource, store: 
     return manifest
 
 
-def read_manifest(store: FolderStore, folder: str) -> Manifest:
+def read_manifest(store: Store, folder: str) -> Manifest:
     """Return a stored manifest; raise SnapshotError where it is missing or unreadable."""
     path = store.path(f"{folder}/manifest.json")
     try:
@@ -131,7 +131,7 @@ def read_manifest(store: FolderStore, folder: str) -> Manifest:
         raise SnapshotError(f"{path} is no manifest: {error}; restore it from a backup") from error
 
 
-def read_part(store: FolderStore, folder: str, part: Part) -> pq.ParquetFile:
+def read_part(store: Store, folder: str, part: Part) -> pq.ParquetFile:
     """Open one part; raise SnapshotError where its bytes are not those that were written."""
     path = store.path(f"{folder}/{part.name}")
     got = _sha256(path)
@@ -141,7 +141,7 @@ def read_part(store: FolderStore, folder: str, part: Part) -> pq.ParquetFile:
 
 
 def _write(
-    deployment: Deployment, reading: Reading, draws: list[Draw], store: FolderStore, folder: str
+    deployment: Deployment, reading: Reading, draws: list[Draw], store: Store, folder: str
 ) -> tuple[list[Part], list[str]]:
     expected = sum(draw.size for draw in draws)
     for all_candidates in (False, True):
@@ -171,7 +171,7 @@ def _weighted(
         yield batch.add_column(3, "inclusion_probability", probability)
 
 
-def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: FolderStore, folder: str) -> Iterator[Part]:
+def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, folder: str) -> Iterator[Part]:
     first = 0
     waiting = next(batches, None)
     while waiting is not None:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from include.shadow.consequences import Status
-from include.shadow.day import Shadow
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.documents import revise
 from include.shadow.errors import DeploymentError, RegistryError, ShadowError
@@ -16,6 +15,7 @@ from include.shadow.ledger import judged, promotions, questions
 from include.shadow.ledger.judged import Judged
 from include.shadow.ledger.promotions import Promotion
 from include.shadow.ledger.questions import Question
+from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def update(shadow: Shadow) -> bool:
         return False
     ids = _ids(deployment, declared)
     try:
-        document = shadow.documents(declared.file, declared.conn_id)
+        document = shadow.outside.document(declared.file, declared.conn_id)
     except ShadowError as error:
         raise _told(deployment, declared, error) from error
 

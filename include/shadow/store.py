@@ -1,16 +1,36 @@
-"""Where snapshots lie: a folder, in which a file is there whole or not at all."""
+"""Where snapshots lie: a place in which a file is there whole or not at all."""
 
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from include.shadow.errors import DeploymentError, SnapshotError
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Store(Protocol):
+    """A place for files that are written once and read often, named by paths with slashes."""
+
+    def exists(self, name: str) -> bool:
+        """Whether a file of this name was written."""
+        ...
+
+    def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open a new file; it gets its name, atomically, when the block ends well, and leaves nothing otherwise."""
+        ...
+
+    def sweep(self, folder: str) -> None:
+        """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """Return a local path to read a file from; raise SnapshotError where it is missing."""
+        ...
 
 
 class FolderStore:
@@ -85,7 +105,7 @@ def _translated(path: Path) -> Iterator[None]:
 def open_store(uri: str) -> FolderStore:
     """Return the store at a `file://` URI or a path; a relative one is relative to the project's folder.
 
-    Raises DeploymentError for any other kind of place.
+    Raises DeploymentError for any other kind of place: `edge.outside` opens those on S3.
     """
     parts = urlsplit(uri)
     if parts.scheme in ("", "file") and not parts.netloc:

@@ -15,11 +15,11 @@ from typing import Any
 from include.shadow.alert_text import text
 from include.shadow.alerts import Alert, plain
 from include.shadow.consequences import Alerts, Channel, Email, Sns
-from include.shadow.day import Shadow
 from include.shadow.errors import ShadowError
 from include.shadow.ledger import alerts as ledger
 from include.shadow.ledger.alerts import Told
 from include.shadow.ledger.database import Session, exclusively
+from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 TRIED_AGAIN = dt.timedelta(days=7)

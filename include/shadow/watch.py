@@ -5,12 +5,13 @@ import logging
 from dataclasses import dataclass, replace
 
 from include.shadow.consequences import PREVIOUS
-from include.shadow.day import Shadow
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.errors import ModelError
 from include.shadow.ledger import promotions, verdicts
-from include.shadow.ledger.promotions import Promotion
+from include.shadow.ledger.promotions import Model, Promotion
+from include.shadow.model import Model as DeclaredModel
 from include.shadow.models import model_digest
+from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +75,23 @@ def regression(shadow: Shadow, day: dt.date) -> Regression | None:
     return Regression(promotion, day, reason)
 
 
+def _declared(deployment: Deployment, before: Model) -> Challenger:
+    """Return a former champion as a challenger, with what the file says of a model at the same address."""
+    known = [*([deployment.champion] if deployment.champion else []), *deployment.challengers]
+    same = next((one for one in known if one.model == before.uri), None)
+    fields = {name: getattr(same, name) for name in DeclaredModel.model_fields} if same else {"model": before.uri}
+    if same is None and str(before.uri).startswith("onnx:s3:"):
+        fields["digest"] = before.digest
+    return Challenger(name=PREVIOUS, version=before.version, **fields)
+
+
 def _former(deployment: Deployment, promotion: Promotion) -> Challenger | None:
     before = promotion.before
     name = f"deployment {deployment.name}: the former champion, {before.name} {before.version}, is not watched"
     if before.uri is None:
         logger.warning("%s: its model is unknown; declare it as champion.model before a promotion", name)
         return None
-    former = Challenger(name=PREVIOUS, version=before.version, model=before.uri)
+    former = _declared(deployment, before)
     try:
         digest = model_digest(former)
     except ModelError as error:

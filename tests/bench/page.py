@@ -13,10 +13,10 @@ import psycopg
 
 from include.embedded.postgres import EmbeddedPostgres
 from include.shadow.connection import Connection
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.ledger import migrations
 from include.shadow.page import gathering
+from include.shadow.surroundings import Shadow
 from tests.bench import year
 from tests.builders import a_deployment
 from tests.production import SHADOW

@@ -16,11 +16,11 @@ import pytest
 from include.infrastructure import template
 from include.shadow import day as steps
 from include.shadow.consequences import CloudWatch
-from include.shadow.day import Shadow
 from include.shadow.edge import cloudwatch
 from include.shadow.errors import DeploymentError
 from include.shadow.expectations import Failure, Validation
 from include.shadow.ledger import snapshots, validations
+from include.shadow.surroundings import Shadow
 from tests.conftest import declare
 from tests.edge.test_promotion_tasks import Events
 from tests.production import MATURITY, World, day

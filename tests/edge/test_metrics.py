@@ -13,11 +13,11 @@ import pytest
 
 from include.shadow import day as steps
 from include.shadow import registry
-from include.shadow.day import Shadow
 from include.shadow.edge import metrics
 from include.shadow.ledger import predictions, verdicts
 from include.shadow.models import model_digest
 from include.shadow.policy import Finding, Verdict
+from include.shadow.surroundings import Shadow
 from tests.conftest import PROJECT
 from tests.production import World, day
 from tests.test_registry import by, judge, settings

@@ -9,8 +9,8 @@ import pytest
 
 from include.shadow import approval, registry
 from include.shadow.consequences import PREVIOUS
-from include.shadow.day import Shadow
 from include.shadow.errors import RegistryError
+from include.shadow.surroundings import Shadow
 from include.shadow.watch import watched
 from tests.conftest import declare
 from tests.production import World, day

@@ -15,7 +15,7 @@ from include.embedded.airflow import AirflowError, LocalAirflow
 from include.embedded.home import METADATA, OWNERS, Home
 from include.embedded.postgres import EmbeddedPostgres
 from include.shadow import approval, deployments, registry
-from include.shadow.day import Shadow
+from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 from tests.page.test_browser import CHROMIUM, QUIET
 from tests.production import World, day

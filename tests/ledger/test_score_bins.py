@@ -15,6 +15,7 @@ from include.shadow import day as steps
 from include.shadow.ledger import evidence, predictions, snapshots
 from include.shadow.ledger import page as ledger_page
 from include.shadow.run import run_day, run_days
+from include.shadow.surroundings import Shadow
 from tests.production import SHADOW, World, day
 from tests.test_multiclass import football, matches  # noqa: F401 (fixtures)
 from tests.test_multiclass import shadow as multiclass
@@ -78,7 +79,7 @@ def kept(world: World, table: str) -> list[tuple[Any, ...]]:
     )
 
 
-def of(world: World, **changes: Any) -> tuple[steps.Shadow, list[snapshots.Snapshot], int]:
+def of(world: World, **changes: Any) -> tuple[Shadow, list[snapshots.Snapshot], int]:
     """Return the deployment, its days, and the key of the challenger `other`."""
     shadow = world.shadow(**{"sample": SAMPLE} | changes)
     with shadow.ledger() as session:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,11 +11,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from onnx import TensorProto, helper
 
+from include.shadow.connection import environment
 from include.shadow.deployment import Challenger
 from include.shadow.errors import ModelError
 from include.shadow.models import load, model_digest
 from include.shadow.models.onnx import OnnxPredictor
-from include.shadow.source.postgres import PostgresSource
+from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 from tests.builders import a_deployment
 
@@ -298,7 +299,7 @@ def test_a_challenger_is_loaded_with_the_features_of_the_deployment(cast_to_floa
     deployment = a_deployment(requests={"features": ["x"]})
     challenger = Challenger(name="other", model=f"onnx:{cast_to_float(FLOAT)}")
     window = window_of(deployment, deployment.start)
-    predictor = load(deployment, challenger, cast(PostgresSource, None), window)
+    predictor = load(Shadow(deployment, environment), challenger, window)
     assert_array_equal(predictor.predict(batch(x=[1.0, 2.0])).values, [1, 2])
 
 
@@ -307,7 +308,7 @@ def test_a_model_that_is_missing_is_named_with_what_to_do() -> None:
     challenger = Challenger(name="other", model="onnx:include/models/nowhere.onnx")
     for use in (
         lambda: model_digest(challenger),
-        lambda: load(deployment, challenger, cast(PostgresSource, None), window_of(deployment, deployment.start)),
+        lambda: load(Shadow(deployment, environment), challenger, window_of(deployment, deployment.start)),
     ):
         with pytest.raises(
             ModelError, match=r"challenger other: model == .*include/models/nowhere\.onnx.* put the model"

@@ -17,13 +17,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 from include.shadow import day as steps
 from include.shadow import judging, report
-from include.shadow.day import Shadow
 from include.shadow.ledger import page, predictions, snapshots
 from include.shadow.ledger.page_series import series
 from include.shadow.page import days, facts, gathering
 from include.shadow.page.answers import wilson
 from include.shadow.page.facts import DeploymentFacts
 from include.shadow.run import run_days
+from include.shadow.surroundings import Shadow
 from tests.ledger.test_score_bins import answers
 from tests.production import SHADOW, World, day
 

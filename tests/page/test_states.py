@@ -14,7 +14,6 @@ from include.shadow import registry
 from include.shadow.alerts import Alert
 from include.shadow.connection import Connection
 from include.shadow.consequences import PREVIOUS
-from include.shadow.day import Shadow
 from include.shadow.deployment import Challenger
 from include.shadow.errors import LedgerError
 from include.shadow.ledger import alerts, migrations, predictions, questions, verdicts
@@ -23,6 +22,7 @@ from include.shadow.page import gathering
 from include.shadow.page.facts import DeploymentFacts
 from include.shadow.policy import Finding, Outcome, Verdict
 from include.shadow.run import run_days
+from include.shadow.surroundings import Shadow
 from tests.production import SHADOW, World, day
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}

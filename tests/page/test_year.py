@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from include.shadow import judging
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.evidence import ALL
 from include.shadow.judging import judge_challenger
@@ -23,6 +22,7 @@ from include.shadow.page.findings import with_rules
 from include.shadow.page.sequences import MOST_SLICES, Alphas, alphas_of
 from include.shadow.policy import judge, terms_of
 from include.shadow.rules import Rule
+from include.shadow.surroundings import Shadow
 from tests.bench import year
 from tests.builders import a_deployment
 from tests.production import SHADOW, World

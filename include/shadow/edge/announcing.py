@@ -12,9 +12,9 @@ from include.shadow.edge import assets, notifier
 
 if TYPE_CHECKING:
     from include.shadow.alerts import Alert
-    from include.shadow.day import Shadow
     from include.shadow.ledger.promotions import Promotion
     from include.shadow.ledger.questions import Question
+    from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,12 @@
 """Documents on S3, and AWS's clients, through Airflow's amazon provider, which is imported where it is first used."""
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from include.shadow.documents import Document, DocumentChangedError, open_file
-from include.shadow.errors import RegistryError, ShadowError, TransientError
+from include.shadow.errors import PermanentError, RegistryError, ShadowError, TransientError
 
 PATIENCE = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 4}}
 JSON = {"ContentType": "application/json"}
@@ -62,7 +61,7 @@ class S3Document:
             try:
                 found = self._client.get_object(**self._object)
             except ClientError as error:
-                if _code(error) not in _MISSING:
+                if code_of(error) not in _MISSING:
                     raise
                 self._kept = JSON
                 return None, None
@@ -83,7 +82,7 @@ class S3Document:
             try:
                 self._client.put_object(**self._object, Body=content, **self._kept, **condition)
             except ClientError as error:
-                if _code(error) in _CHANGED or (tag is not None and _code(error) in _MISSING):
+                if code_of(error) in _CHANGED or (tag is not None and code_of(error) in _MISSING):
                     raise DocumentChangedError(str(self)) from error
                 raise
 
@@ -104,12 +103,6 @@ def open_document(uri: str, conn_id: str | None) -> Document:
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise RegistryError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
     return S3Document(found, parts.netloc, parts.path.removeprefix("/"), credentials)
-
-
-def open_for_terminal(uri: str, conn_id: str | None) -> Document:
-    """Return the same for a command line, whose standard output is its answer: what Airflow logs goes to the other."""
-    with redirect_stdout(sys.stderr):
-        return open_document(uri, conn_id)
 
 
 def source_of(conn_id: str | None) -> str:
@@ -134,48 +127,51 @@ def client(service: str, conn_id: str | None) -> Any:
     return hook.get_client_type(config=Config(**PATIENCE).merge(hook.config))
 
 
-def _code(error: Any) -> str:
+def code_of(error: Any) -> str:
+    """Return the code in which AWS names an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
-def translated(what: str, credentials: str, rights: str = _RIGHTS) -> Iterator[None]:
-    """Raise RegistryError or TransientError for an error of boto3's; `rights` is what to allow where AWS denies it."""
+def translated(
+    what: str, credentials: str, rights: str = _RIGHTS, *, kind: type[PermanentError] = RegistryError
+) -> Iterator[None]:
+    """Raise `kind` or TransientError for an error of boto3's; `rights` is what to allow where AWS denies it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _answered(what, credentials, rights, error) from error
+        raise _answered(what, credentials, rights, error, kind) from error
     except BotoCoreError as error:
-        raise _unanswered(what, credentials, error) from error
+        raise _unanswered(what, credentials, error, kind) from error
 
 
-def _answered(what: str, credentials: str, rights: str, error: Any) -> ShadowError:
+def _answered(what: str, credentials: str, rights: str, error: Any, kind: type[PermanentError]) -> ShadowError:
     """Say what AWS has answered, and what to do about it."""
-    code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = error.response.get("Error", {}).get("Message") or f"HTTP {status}"
     text = f"{what}: {code}: {said} (credentials of {credentials})"
     remedies = _REMEDIES | dict.fromkeys(_DENIED, rights)
     if code in _AGAIN or status == 429 or (status >= 500 and code not in remedies):
         return TransientError(text)
-    return RegistryError(f"{text}; {remedies.get(code, 'see what AWS says of this code')}")
+    return kind(f"{text}; {remedies.get(code, 'see what AWS says of this code')}")
 
 
-def _unanswered(what: str, credentials: str, error: Any) -> ShadowError:
+def _unanswered(what: str, credentials: str, error: Any, kind: type[PermanentError]) -> ShadowError:
     """Say why AWS was not asked, or has not answered."""
     from botocore import exceptions
 
     text = f"{what}: {str(error).strip().splitlines()[0]} (credentials of {credentials})"
     match error:
         case exceptions.SSLError():
-            return RegistryError(f"{text}; correct the endpoint, or verify in the connection's extra")
+            return kind(f"{text}; correct the endpoint, or verify in the connection's extra")
         case exceptions.ConnectionError() | exceptions.HTTPClientError() | exceptions.IncompleteReadError():
             return TransientError(text)
         case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError() | exceptions.ProfileNotFound():
-            return RegistryError(f"{text}; {_UNFOUND}")
+            return kind(f"{text}; {_UNFOUND}")
         case exceptions.SSOError() | exceptions.TokenRetrievalError():
-            return RegistryError(f"{text}; {_RENEW}")
+            return kind(f"{text}; {_RENEW}")
         case exceptions.ParamValidationError():
-            return RegistryError(f"{what}: {' '.join(str(error).split())}; correct the address")
-    return RegistryError(f"{text}; correct the connection")
+            return kind(f"{what}: {' '.join(str(error).split())}; correct the address")
+    return kind(f"{text}; correct the connection")

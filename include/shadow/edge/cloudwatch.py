@@ -14,7 +14,6 @@ from typing import Any
 
 from include.shadow import day as steps
 from include.shadow.consequences import CloudWatch
-from include.shadow.day import Shadow
 from include.shadow.edge import aws
 from include.shadow.edge.metrics import OUTCOMES
 from include.shadow.errors import GateFailed, ShadowError
@@ -23,6 +22,7 @@ from include.shadow.judging import mature_days
 from include.shadow.ledger import page, snapshots, validations, verdicts
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
+from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 

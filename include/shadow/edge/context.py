@@ -9,13 +9,13 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
 from include.shadow.connection import Connection
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.deployments import find
-from include.shadow.edge.aws import open_document
+from include.shadow.edge.outside import Cloud
 from include.shadow.edge.run_type import run_type
 from include.shadow.errors import CredentialsError
 from include.shadow.ledger import verdicts
+from include.shadow.surroundings import Shadow
 from include.shadow.watch import watched
 from include.shadow.window import day_of
 
@@ -49,7 +49,7 @@ def airflow_connection(conn_id: str) -> Connection:
 
 def shadow(name: str, day: dt.date | None = None) -> Shadow:
     """Return a deployment with Airflow's connections; on a day, with the former champion that is watched on it."""
-    found = Shadow(find(name), airflow_connection, open_document)
+    found = Shadow(find(name), airflow_connection, Cloud())
     return found if day is None else watched(found, day)
 
 

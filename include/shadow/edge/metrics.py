@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
-from include.shadow.day import Shadow
 from include.shadow.judging import mature_days
 from include.shadow.ledger import snapshots, verdicts
 from include.shadow.ledger.promotions import Promotion
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.ledger.verdicts import Stored
+from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from include.shadow.edge.run_type import run_type
 
 if TYPE_CHECKING:
     from include.shadow.alerts import Alert
-    from include.shadow.day import Shadow
+    from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from include.shadow.ledger.copying import array_text, copy
 from include.shadow.ledger.database import Session
 from include.shadow.sampling import design, digest
 from include.shadow.snapshot import Manifest, read_part
-from include.shadow.store import FolderStore
+from include.shadow.store import Store
 
 _REQUEST_COLUMNS = (
     "day",
@@ -87,9 +87,7 @@ def snapshots(
         ).fetchall()
 
 
-def register(
-    session: Session[Any], deployment: Deployment, manifest: Manifest, store: FolderStore, folder: str
-) -> None:
+def register(session: Session[Any], deployment: Deployment, manifest: Manifest, store: Store, folder: str) -> None:
     """Enter a snapshot with all its requests in one transaction; one that is there already is only checked.
 
     Raises SnapshotError where the day is registered with another digest, or a part is not what the manifest says.

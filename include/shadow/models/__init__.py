@@ -6,18 +6,19 @@ One file a kind of model, loaded only where it is used.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from include.shadow.deployment import Challenger, Deployment
+from include.shadow.deployment import Challenger
 from include.shadow.errors import ModelError
-from include.shadow.source.postgres import PostgresSource
-from include.shadow.store import PROJECT
+from include.shadow.models import files
 from include.shadow.window import Window
+
+if TYPE_CHECKING:
+    from include.shadow.surroundings import Shadow
 
 
 @dataclass(frozen=True)
@@ -39,43 +40,36 @@ class Predictor(Protocol):
         ...
 
 
-def model_digest(challenger: Challenger) -> str:
+def model_digest(model: Challenger) -> str:
     """Return what tells one model from another: the SHA-256 of its file, or of its address where there is no file.
 
-    Raises ModelError where the file is missing.
+    Raises ModelError where the file is missing, or is not the one that `digest` declares.
     """
-    if challenger.model.startswith("onnx:"):
-        with _model_file(challenger).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(challenger.model.encode()).hexdigest()
+    if model.kind == "onnx":
+        return files.digest(model)
+    return hashlib.sha256(model.model.encode()).hexdigest()
 
 
-def load(deployment: Deployment, challenger: Challenger, source: PostgresSource, window: Window) -> Predictor:
-    """Load a challenger's model.
+def load(shadow: "Shadow", model: Challenger, window: Window) -> Predictor:
+    """Load a model for one window of its deployment.
 
     Raises ModelError where that fails or its inputs are not the deployment's features, SourceError or CredentialsError
     where a column of logged answers is missing, is no number or may not be read.
     """
-    kind, _, address = challenger.model.partition(":")
-    if kind == "champion":
-        from include.shadow.models.champion import ChampionPredictor
+    deployment = shadow.deployment
+    features, classes = deployment.requests.features, len(deployment.classes)
+    match model.kind:
+        case "champion":
+            from include.shadow.models.champion import ChampionPredictor
 
-        return ChampionPredictor(len(deployment.classes))
-    if kind == "logged":
-        from include.shadow.models.logged import LoggedPredictor
+            return ChampionPredictor(classes)
+        case "logged":
+            from include.shadow.models.logged import LoggedPredictor
 
-        source.logged(address, [], window)  # a column that is not there is no error of each row
-        return LoggedPredictor(source, address, window)
-    from include.shadow.models.onnx import OnnxPredictor
+            shadow.source.logged(model.address, [], window)  # a column that is not there is no error of each row
+            return LoggedPredictor(shadow.source, model.address, window)
+        case "onnx":
+            from include.shadow.models.onnx import OnnxPredictor
 
-    return OnnxPredictor(_model_file(challenger), deployment.requests.features, classes=len(deployment.classes))
-
-
-def _model_file(challenger: Challenger) -> Path:
-    path = PROJECT / challenger.model.removeprefix("onnx:").removeprefix("file://")
-    if not path.is_file():
-        raise ModelError(
-            f"challenger {challenger.name}: model == {challenger.model!r}, but there is no file {path}: "
-            "put the model there, or mend challengers[].model; the models of the demo come from `make demo`"
-        )
-    return path
+            return OnnxPredictor(files.fetch(shadow, model), features, classes=classes)
+    raise ModelError(f"challenger {model.name}: model == {model.model!r} cannot be loaded")

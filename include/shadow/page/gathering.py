@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from include.shadow.day import Shadow
 from include.shadow.deployment import Deployment
 from include.shadow.describe import describe
 from include.shadow.errors import DeploymentError, ShadowError
@@ -25,6 +24,7 @@ from include.shadow.page.facts import ChallengerLine, DeploymentFacts, Deploymen
 from include.shadow.page.missing import never_judged, why_missing
 from include.shadow.page.standing import Standing
 from include.shadow.page.subject import about
+from include.shadow.surroundings import Shadow
 
 MOST_PROMOTIONS = 50
 MOST_QUESTIONS = 20

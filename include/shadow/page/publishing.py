@@ -3,8 +3,8 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from include.shadow.day import Shadow
 from include.shadow.page import gathering, rendering
+from include.shadow.surroundings import Shadow
 
 
 def publish(shadow: Shadow, day: dt.date, challengers: Iterable[str]) -> list[str]:

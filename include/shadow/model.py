@@ -1,0 +1,120 @@
+"""A model in a deployment file: where it lies, what it runs in, and what it may take."""
+
+import re
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from include.shadow.rules import Part, Positive
+
+KINDS = {
+    "champion": "champion",
+    "onnx": "onnx:PATH or onnx:s3://BUCKET/KEY",
+    "python": "python:MODULE:FUNCTION",
+    "mlflow": "mlflow:models:/NAME/VERSION, mlflow:models:/NAME@ALIAS or mlflow:FOLDER",
+    "skops": "skops:PATH",
+    "sklearn": "sklearn:PATH",
+    "endpoint": "endpoint:http(s)://HOST/v2/models/NAME[/versions/VERSION]",
+    "sagemaker": "sagemaker:ENDPOINT",
+    "logged": "logged:TABLE.COLUMN",
+}
+ALLOWED = f"must be {', '.join(list(KINDS.values())[:-1])} or {KINDS['logged']}"
+FOREIGN = ("python", "mlflow", "skops", "sklearn")  # their code is somebody else's: it runs in a process of its own
+REMOTE = ("endpoint", "sagemaker")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_REGISTERED = re.compile(r"models:/[^/@\s]+(/[1-9]\d*|@[A-Za-z0-9_-]+)")
+_ENDPOINT = re.compile(r"/v2/models/[^/\s]+(/versions/[^/\s]+)?")
+_SAGEMAKER = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _address(value: str) -> str:
+    kind, _, address = value.partition(":")
+    if kind not in KINDS or (kind == "champion") != (value == "champion") or (address != address.strip()):
+        raise ValueError(ALLOWED)
+    if kind != "champion" and not address:
+        raise ValueError(ALLOWED)
+    parts = urlsplit(address)
+    table, _, columns = address.rpartition(".")
+    if kind == "logged" and not (0 < len(table.split(".")) < 3 and all([*table.split("."), *columns.split(",")])):
+        raise ValueError("must name a table and a column, as in logged:flights.prediction_log.other_probability")
+    if kind == "python" and not _FUNCTION.fullmatch(address):
+        raise ValueError(f"must be {KINDS[kind]}, as in python:include.my_models:predict")
+    if kind == "mlflow" and address.startswith("models:") and not _REGISTERED.fullmatch(address):
+        raise ValueError("must be mlflow:models:/NAME/VERSION or mlflow:models:/NAME@ALIAS: latest is no version")
+    if kind == "sagemaker" and not _SAGEMAKER.fullmatch(address):
+        raise ValueError("must be sagemaker:ENDPOINT, the endpoint's name")
+    if kind == "endpoint":
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _ENDPOINT.fullmatch(parts.path):
+            raise ValueError(f"must be {KINDS[kind]}: an address of the Open Inference Protocol")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must be without login, ? and #: credentials belong into the connection of conn_id")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not _SHA256.fullmatch(value):
+        raise ValueError("must be the SHA-256 of the model's file: 64 hexadecimal digits, as sha256sum prints them")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Digest = Annotated[str, AfterValidator(_sha256)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Runtime(Part):
+    """The interpreter that a model runs in, where it cannot live beside Airflow's packages.
+
+    Either `python`, the path of an interpreter, or `requirements`, from which an environment is made once and kept.
+    """
+
+    python: Text | None = None
+    requirements: Annotated[list[Text], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.python is None) == (self.requirements is None):
+            raise ValueError("must have either python or requirements")
+        return self
+
+
+class Limits(Part):
+    """What one call of a model may take; a row that needs more is an error.
+
+    `seconds` and `memory_mb` bound a call, `rows` how many requests it answers at once, and `calls_per_second` how
+    often an endpoint is called by one task.
+    """
+
+    seconds: Positive = 60.0
+    memory_mb: Annotated[int, Field(ge=64)] = 2048
+    rows: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    calls_per_second: Positive | None = None
+
+
+class Model(Part):
+    """A model, wherever it lies.
+
+    `digest` is the SHA-256 that its file must have, and is needed where the file lies on S3. `conn_id` names the
+    credentials for S3, an endpoint, SageMaker or an MLflow server. `unpickle` says that a file may run code of its own
+    while it is read, which `sklearn:` needs; `trusted` names the types that a `skops:` file may hold beside the usual.
+    """
+
+    model: Address
+    digest: Digest | None = None
+    conn_id: Text | None = None
+    runtime: Runtime | None = None
+    limits: Limits | None = None
+    unpickle: bool = False
+    trusted: list[Text] = []
+
+    @property
+    def kind(self) -> str:
+        """What stands before the first colon."""
+        return self.model.partition(":")[0]
+
+    @property
+    def address(self) -> str:
+        """What stands behind it."""
+        return self.model.partition(":")[2]

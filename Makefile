@@ -34,6 +34,9 @@ lint: $(VENV) ## ruff, mypy and cfn-lint
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint include/infrastructure/shadow.yaml
 
+env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
+	@python3 -m include.embedded.env_file
+
 deploy: $(VENV) ## make deploy ENV=dev: show what would change on AWS, ask, do it (PARAMETERS="NAME=VALUE ...", YES=1)
 	@.venv/bin/python -m include.infrastructure.stack deploy "$(ENV)" $(STACK_OPTIONS)
 
@@ -54,4 +57,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
 
-.PHONY: help demo test test-slow bench lint deploy destroy up down clean lock
+.PHONY: help demo test test-slow bench lint env deploy destroy up down clean lock

@@ -123,9 +123,9 @@ def test_a_deployment_cannot_be_changed() -> None:
         ("model: champion", 'model: "pickle:m.pkl"', f"challengers[2].model == 'pickle:m.pkl', {MODEL}"),
         (
             "model: champion",
-            'model: "logged:column"',
+            'model: "logged:column,"',
             (
-                "challengers[2].model == 'logged:column', must name a table and a column, "
+                "challengers[2].model == 'logged:column,', must name a table and a column, "
                 "as in logged:flights.prediction_log.other_probability"
             ),
         ),

@@ -10,8 +10,20 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 SHADOW = PROJECT / "include" / "shadow"
 EDGE = SHADOW / "edge"
-OPTIONAL = ("boto3", "great_expectations", "onnx", "onnxruntime", "pandas", "scipy", "skl2onnx", "sklearn")
-HEAVY = (*OPTIONAL, "adbc_driver_manager", "adbc_driver_postgresql", "numpy", "psycopg", "pyarrow")
+OPTIONAL = (
+    "boto3",
+    "great_expectations",
+    "joblib",
+    "mlflow",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "scipy",
+    "skl2onnx",
+    "skops",
+    "sklearn",
+)
+HEAVY = (*OPTIONAL, "adbc_driver_manager", "adbc_driver_postgresql", "duckdb", "fsspec", "numpy", "psycopg", "pyarrow")
 ENGINE = sorted(path for path in SHADOW.rglob("*.py") if EDGE not in path.parents)
 COMMAND_LINE = sorted(SHADOW.glob("cli*.py"))  # it puts engine and edge together, as DAGs do
 PARSED = sorted([*(PROJECT / "dags").glob("*.py"), EDGE / "__init__.py", EDGE / "tasks.py"])

@@ -19,7 +19,7 @@ from include.shadow.models import Answers
 from include.shadow.models.champion import ChampionPredictor
 from include.shadow.models.logged import LoggedPredictor
 from include.shadow.scoring import CALLS_TO_FIND_BAD_ROWS, LONGEST_ERROR, score
-from include.shadow.source.postgres import PostgresSource
+from include.shadow.source import Source
 from include.shadow.window import Window
 
 FEATURES = ["x", "text"]
@@ -245,7 +245,7 @@ def test_logged_predictions_are_paired_by_request_id() -> None:
             assert (column, requests, asked) == ("log.other", ["a", "b", "c"], window)
             return {"c": (0.3,), "a": (0.1,), "b": (None,)}
 
-    predictor = LoggedPredictor(cast(PostgresSource, Log()), "log.other", window)
+    predictor = LoggedPredictor(cast(Source, Log()), "log.other", window)
     table = scored(predictor, [1.0, 2.0, 3.0, 4.0], request_id=["a", "b", "c", None])
     assert table["value"].to_pylist() == [0.1, None, 0.3, None]
     assert errors_of(table) == dict.fromkeys([1, 3], "log.other holds no prediction")

@@ -1,5 +1,6 @@
-"""A real Airflow on one machine: api-server, scheduler and dag-processor, with LocalExecutor on the embedded Postgres.
+"""A real Airflow on one machine: api-server, scheduler and dag-processor, on the embedded Postgres.
 
+The scheduler runs the tasks itself (LocalExecutor), or Celery workers that share a Redis do (CeleryExecutor).
 Everything listens on loopback. The processes are remembered in a file, so that those of a killed demo are found and
 ended by the next one.
 """
@@ -24,6 +25,7 @@ from include.shadow.store import PROJECT
 
 USER = "admin"
 SCORING_POOL, SCORING_SLOTS = "shadow_scoring", 2
+WORKERS = ("worker-1", "worker-2")
 START_SECONDS = 120
 HOST = "127.0.0.1"
 FAVOURITE_PORT = 8080
@@ -34,11 +36,15 @@ class AirflowError(Exception):
 
 
 class LocalAirflow:
-    """Airflow's processes and its REST API, for one home folder; `users` are names with their roles."""
+    """Airflow's processes and its REST API, for one home folder; `users` are names with their roles.
 
-    def __init__(self, home: Home, users: Mapping[str, str] | None = None) -> None:
+    With `broker`, the address of a Redis, the Celery workers of WORKERS run the tasks, one at a time each.
+    """
+
+    def __init__(self, home: Home, users: Mapping[str, str] | None = None, broker: str | None = None) -> None:
         self.home = home
         self.users = {USER: "admin", **(users or {})}
+        self.broker = broker
         self.folder = home.airflow
         self._processes = self.folder / "processes.json"
         self._clients: dict[str, httpx.Client] = {}
@@ -58,7 +64,7 @@ class LocalAirflow:
         return self.home.secret("airflow-password" if user == USER else f"airflow-password-{user}")
 
     def start(self) -> None:
-        """Migrate the metadata, start the three processes, and wait until they are healthy."""
+        """Migrate the metadata, start the processes, and wait until they are healthy."""
         self.stop()
         port = _free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,13 +72,8 @@ class LocalAirflow:
         _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
         self._run(settings, "db", "migrate")
         self._run(settings, "pools", "set", SCORING_POOL, str(SCORING_SLOTS), "challengers being scored")
-        commands = {
-            "api-server": ["api-server", "--host", HOST, "--port", str(port), "--workers", "1"],
-            "scheduler": ["scheduler", "--skip-serve-logs"],
-            "dag-processor": ["dag-processor"],
-        }
         started: dict[str, int] = {}
-        for name, command in commands.items():
+        for name, command in self._commands(port).items():
             started[name] = self._spawn(settings, name, command)
             _write(self._processes, {"port": port, "processes": started})
         self._wait(port)
@@ -96,12 +97,12 @@ class LocalAirflow:
         """Return Airflow's configuration as environment variables."""
         metadata = self.home.postgres.uri(METADATA, OWNERS[METADATA]).replace("postgresql://", "postgresql+psycopg2://")
         return self.home.connections() | {
+            **self._executor(metadata),
             "AIRFLOW_HOME": str(self.folder),
             "PYTHONPATH": str(PROJECT),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in self.users.items()),
@@ -140,6 +141,26 @@ class LocalAirflow:
         errors = self.call("GET", "/importErrors")["import_errors"]
         text = "\n".join(error["stack_trace"] for error in errors) or "without an import error"
         raise AirflowError(f"{dag_id} was not parsed within {START_SECONDS} seconds: {text}")
+
+    def _commands(self, port: int) -> dict[str, list[str]]:
+        workers = WORKERS if self.broker else ()
+        return {
+            "api-server": ["api-server", "--host", HOST, "--port", str(port), "--workers", "1"],
+            "scheduler": ["scheduler", "--skip-serve-logs"],
+            "dag-processor": ["dag-processor"],
+            **{name: ["celery", "worker", "--celery-hostname", name, "--skip-serve-logs"] for name in workers},
+        }
+
+    def _executor(self, metadata: str) -> dict[str, str]:
+        if self.broker is None:
+            return {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+        return {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CELERY__BROKER_URL": self.broker,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata}",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
+            "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
+        }
 
     def _wait(self, port: int) -> None:
         for _ in _until(START_SECONDS):
@@ -208,8 +229,12 @@ def _free_port() -> int:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether a process is still the one that was started: its number may belong to another program by now."""
-    return "airflow" in command_line(pid)
+    """Whether a process is still the one that was started: its number may belong to another program by now.
+
+    A Celery worker names itself celeryd once it is up.
+    """
+    command = command_line(pid)
+    return "airflow" in command or "celeryd" in command
 
 
 def _gone(pids: list[int], seconds: int) -> bool:

@@ -15,7 +15,7 @@ from include.shadow.ledger.verdicts import Stored
 from include.shadow.sampling import digest
 from include.shadow.window import window_of
 
-Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back"]
+Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back", "test"]
 MOST_LINES, LONGEST_LINE, LONGEST_TITLE = 40, 500, 200
 
 

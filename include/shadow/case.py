@@ -16,8 +16,7 @@ from include.shadow.ledger.database import Session
 from include.shadow.ledger.promotions import Champion, Judgement, Model
 from include.shadow.models import model_digest
 from include.shadow.sampling import design, digest
-from include.shadow.source.postgres import UNVERSIONED
-from include.shadow.source.versions import newest_version
+from include.shadow.source import UNVERSIONED
 from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 
@@ -197,8 +196,7 @@ def _log_version(shadow: Shadow, session: Session[Any]) -> str:
     deployment = shadow.deployment
     taken = snapshots.snapshots(session, deployment, None, None)
     since = window_of(deployment, taken[-1].day).start if taken else None
-    connection = shadow.connections(deployment.requests.conn_id)
-    return newest_version(deployment.requests, connection, since) or champion_of(taken)
+    return shadow.source.newest_version(since) or champion_of(taken)
 
 
 def _policy(deployment: Deployment) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from include.shadow import cli_alerts, cli_analysis, cli_page, cli_registry, cli_status, deployments, report
+from include.shadow import (
+    cli_alerts,
+    cli_analysis,
+    cli_backup,
+    cli_doctor,
+    cli_page,
+    cli_registry,
+    cli_status,
+    deployments,
+    report,
+)
 from include.shadow.cli_shadow import shadow_of
 from include.shadow.connection import environment
 from include.shadow.deployment import Deployment, load
@@ -37,6 +47,8 @@ cli_registry.register(app)
 cli_alerts.register(app)
 cli_status.register(app)
 cli_page.register(app)
+cli_backup.register(app)
+cli_doctor.register(app)
 errors = Console(stderr=True, soft_wrap=True)
 output = Console(width=None if sys.stdout.isatty() else 140)
 
@@ -149,18 +161,18 @@ def migrate(
         bool, typer.Option("--sql", help="Print the SQL, for psql -d nba_simulator -f, and do nothing.")
     ] = False,
     conn_id: Annotated[str | None, typer.Option(help="Whose database; by default that of every deployment.")] = None,
+    drop_evidence: cli_backup.DropEvidence = False,
+    backup: cli_backup.Backup = None,
+    pg_bin: cli_backup.PgBin = None,
 ) -> None:
-    """Bring the ledger's schema `shadow` to the newest revision, or take it away."""
+    """Bring the ledger's schema `shadow` to the newest revision, or take it away; with rows only after a backup."""
+    cli_backup.require_both(direction.value, drop_evidence=drop_evidence, file=backup, sql=sql)
     if sql:
         sys.stdout.write(migrations.as_sql(direction.value))
         return
-    conn_ids = [conn_id] if conn_id else sorted({load(path).store.conn_id for path in deployments.paths()})
-    if not conn_ids:
-        raise typer.BadParameter(
-            f"there are no deployments in {deployments.folder()}: name one", param_hint="--conn-id"
-        )
-    for one in conn_ids:
-        before, after = migrations.migrate(environment(one), direction.value)
+    for one in cli_backup.conn_ids(conn_id, only_one=backup is not None):
+        kept = cli_backup.kept_in(environment(one), backup, pg_bin)
+        before, after = migrations.migrate(environment(one), direction.value, kept=kept)
         output.print(
             f"{one}: ledger at revision {after or 'none'}"
             + (" already" if before == after else f", was at {before or 'none'}")

@@ -7,6 +7,7 @@ from include.shadow.consequences import PREVIOUS
 from include.shadow.metrics import metrics_of
 from include.shadow.model import FOREIGN, REMOTE, Model
 from include.shadow.rules import problems_of
+from include.shadow.source.partitions import is_parquet
 from include.shadow.yaml_source import Location, suggestion
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     """Yield each contradiction: where it stands in the file, and what is wrong with it."""
     yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
     yield from _repeated("slices", deployment.slices)
+    yield from _repeated("dependencies", [dependency.name for dependency in deployment.dependencies], "name")
     yield from _repeated("requests.features", deployment.requests.features)
     columns = {
         "requests.features": deployment.requests.features,
@@ -46,8 +48,20 @@ def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     for position, rule in enumerate(deployment.policy.rules):
         for key, message in problems_of(rule, deployment):
             yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
+    yield from _unreadable(deployment)
     yield from _unjudgeable(deployment)
     yield from _inconsequent(deployment)
+
+
+def _unreadable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+    """Yield which connection production lacks, and which table is not in Parquet."""
+    for key, part in (("requests", deployment.requests), ("labels", deployment.labels)):
+        if part.conn_id is None and not is_parquet(part.table):
+            yield (key, "conn_id"), f"{key}.conn_id is missing"
+    for position, challenger in enumerate(deployment.challengers):
+        if challenger.kind == "logged" and "." in challenger.address and is_parquet(deployment.requests.table):
+            text = "must be logged:COLUMN, a column of the log itself, where requests.table is Parquet"
+            yield ("challengers", position, "model"), f"challengers[{position}].model == {challenger.model!r}, {text}"
 
 
 def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
@@ -66,6 +80,9 @@ def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
         yield from _unloadable(("champion",), "champion", deployment.champion)
     for position, challenger in enumerate(deployment.challengers):
         yield from _unloadable(("challengers", position), f"challengers[{position}]", challenger)
+        if challenger.is_transform and not deployment.store.snapshots.startswith("s3://"):
+            text = f"must be s3://BUCKET/PREFIX where challengers[{position}] is a batch transform: it works on S3"
+            yield ("store", "snapshots"), f"store.snapshots == {deployment.store.snapshots!r}, {text}"
 
 
 def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Location, str]]:
@@ -92,6 +109,11 @@ def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Lo
     for name, kinds in known.items():
         if getattr(model, name) and model.kind not in kinds:
             yield (*location, name), f"{key}.{name} means nothing to {model.kind}, must not be there"
+    if model.limits and model.is_transform:
+        yield (*location, "limits"), f"{key}.limits means nothing to a batch transform, must not be there"
+    if model.limits and model.limits.calls_per_second and model.kind not in REMOTE:
+        text = f"means nothing to {model.kind}, must not be there: it spares an endpoint"
+        yield (*location, "limits", "calls_per_second"), f"{key}.limits.calls_per_second {text}"
 
 
 def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:

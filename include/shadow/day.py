@@ -162,6 +162,8 @@ def compare(shadow: Shadow, day: dt.date) -> int:
         keys = list(identities(session, deployment).values())
         with exclusively(session, f"compare/{snapshot.id}"):
             stale = evidence.stale(session, [snapshot], keys, statement)
+            if stale:
+                evidence.analyze(session, snapshot)
             return sum(evidence.compare(session, deployment, snapshot, key) for _, key in stale)
 
 
@@ -281,7 +283,7 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
 
 
 def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived: list[labels.Label]) -> None:
-    where = f"{deployment.labels.table}.{deployment.labels.value}"
+    where = deployment.labels.column
     for ordinal, value, _ in arrived:
         if not math.isfinite(value):
             raise SourceError(f"{where} == {value} for request {requests[ordinal]}, must be finite")

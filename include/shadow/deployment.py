@@ -20,6 +20,7 @@ from include.shadow.errors import DeploymentError
 from include.shadow.metrics import BASIC, Task, metrics_of
 from include.shadow.model import Model
 from include.shadow.rules import Part, Policy, Probability, Share
+from include.shadow.source.partitions import ALLOWED, Pattern, is_parquet
 from include.shadow.yaml_source import Location, YamlSource, suggestion
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -49,8 +50,10 @@ def _timezone(value: str) -> str:
 
 
 def _table(value: str) -> str:
-    if value.count(".") > 1 or not all(value.split(".")):
-        raise ValueError("must be TABLE or SCHEMA.TABLE")
+    if is_parquet(value):
+        Pattern.parse(value)
+    elif "://" in value or value.count(".") > 1 or not all(value.split(".")):
+        raise ValueError(ALLOWED if "://" in value else "must be TABLE or SCHEMA.TABLE")
     return value
 
 
@@ -72,13 +75,17 @@ Day = Annotated[dt.date, Field(strict=False)]
 
 
 class Requests(Part):
-    """Where the champion's prediction log lies: one row per production request.
+    """Where the champion's prediction log lies: one row per production request, in a table or in Parquet files.
+
+    `table` is TABLE or SCHEMA.TABLE of the database that `conn_id` names, or `parquet:` and where the files lie, on
+    disk or on S3, with the day in it: `parquet:s3://BUCKET/predictions/dt={day}/*.parquet`. For S3 `conn_id` names a
+    connection of Airflow's amazon provider, or is not there: then boto3 finds credentials by itself.
 
     An id that is there twice in a day stops the day, unless `duplicates` is "first": then the earliest row counts, the
     answer as it was first given.
     """
 
-    conn_id: ConnId
+    conn_id: ConnId | None = None
     table: Table
     id: Column
     time: Column
@@ -95,14 +102,23 @@ class Requests(Part):
 
 
 class Labels(Part):
-    """Where the ground truth arrives: `time` is when a label became known, not what it is about."""
+    """Where the ground truth arrives: `time` is when a label became known, not what it is about.
 
-    conn_id: ConnId
+    `table` and `conn_id` are as those of requests; Parquet files lie by the day on which labels became known, or in
+    one place without a day.
+    """
+
+    conn_id: ConnId | None = None
     table: Table
     id: Column
     value: Column
     time: Column
     maturity_days: Annotated[int, Field(ge=0, le=3650)]
+
+    @property
+    def column(self) -> str:
+        """The labels in words: TABLE.COLUMN, or COLUMN of the files."""
+        return f"{self.value} of {self.table}" if is_parquet(self.table) else f"{self.table}.{self.value}"
 
 
 class Store(Part):
@@ -146,7 +162,8 @@ class Champion(Model):
     @property
     def as_challenger(self) -> "Challenger":
         """The champion as a model to load, as challengers are."""
-        return Challenger(name="champion", **{name: getattr(self, name) for name in Model.model_fields})
+        own: dict[str, Any] = {} if self.version is None else {"version": self.version}
+        return Challenger(name="champion", **own, **{name: getattr(self, name) for name in Model.model_fields})
 
 
 class Challenger(Model):
@@ -164,6 +181,23 @@ class Challenger(Model):
     def is_control(self) -> bool:
         """Whether this is the champion against itself, which measures noise and can never be promoted."""
         return self.model == "champion"
+
+
+def _http(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise ValueError("must be an address such as http://host:8080/path, without a login")
+    return value
+
+
+class Dependency(Part):
+    """Anything else that must answer over HTTP for the deployment to work, such as a feature service or an MCP server.
+
+    Only the doctor asks for it.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    url: Annotated[str, AfterValidator(_http)]
 
 
 class Expectations(Part):
@@ -201,6 +235,7 @@ class Deployment(Part):
     alerts: Alerts = Alerts()
     status: Status | None = None
     cloudwatch: CloudWatch | None = None
+    dependencies: list[Dependency] = []
 
     @property
     def tick(self) -> tuple[int, int]:

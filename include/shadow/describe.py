@@ -19,7 +19,7 @@ def describe(deployment: Deployment) -> str:
         "",
         f"- **Sample:** {_sample(deployment)}",
         (
-            f"- **Labels:** `{labels.table}.{labels.value}`, expected for up to {labels.maturity_days} days. "
+            f"- **Labels:** `{labels.column}`, expected for up to {labels.maturity_days} days. "
             f"A day counts {_coverage(deployment)}."
         ),
         (

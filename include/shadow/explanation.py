@@ -1,10 +1,10 @@
 """A verdict in plain words: what was compared, each rule with its numbers, where it is worse, what would change it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.evidence import ALL, Evidence
+from include.shadow.ledger.disagreements import Answered
 from include.shadow.policy import Finding, Verdict
 from include.shadow.rules import COMPARING
 
@@ -16,7 +16,7 @@ def explain(
     challenger: Challenger,
     verdict: Verdict,
     evidence: Evidence,
-    disagreements: Sequence[Mapping[str, Any]],
+    disagreements: Sequence[Answered],
     *,
     champion_version: str,
     warnings: Sequence[str],
@@ -80,16 +80,16 @@ def _slices(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _requests(deployment: Deployment, disagreements: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _requests(deployment: Deployment, disagreements: Sequence[Answered]) -> Iterator[str]:
     def answer(value: float) -> str:
         return deployment.classes[int(value)] if deployment.classes else f"{value:.4g}"
 
     for one in disagreements:
-        label = "no label yet" if one["label"] is None else f"label {answer(one['label'])}"
-        slices = ", ".join(f"{name}={value}" for name, value in one["slices"].items())
+        label = "no label yet" if one.label is None else f"label {answer(one.label)}"
+        slices = ", ".join(f"{name}={value}" for name, value in one.slices.items())
         yield (
-            f"- {one['day']} {one['request_id']}: champion {answer(one['champion'])}, "
-            f"challenger {answer(one['challenger'])}, {label}{f' ({slices})' if slices else ''}"
+            f"- {one.day} {one.request_id}: champion {answer(one.champion)}, "
+            f"challenger {answer(one.challenger)}, {label}{f' ({slices})' if slices else ''}"
         )
 
 

@@ -11,6 +11,7 @@ from include.shadow.explanation import explain
 from include.shadow.ledger import calibrations, labels, parities, snapshots, validations
 from include.shadow.ledger import evidence as ledger_evidence
 from include.shadow.ledger.database import Session
+from include.shadow.ledger.disagreements import furthest
 from include.shadow.ledger.labels import maturity_of
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.metrics import QUIET
@@ -56,13 +57,12 @@ def judge_challenger(
         *_certainly_wrong(found),
         *calibrations.warnings(session, deployment, key),
     ]
-    disagreements = ledger_evidence.disagreements(session, key, comparable[-DAYS_OF_DISAGREEMENTS:])
     explanation = explain(
         deployment,
         challenger,
         verdict,
         found,
-        disagreements,
+        furthest(session, key, comparable[-DAYS_OF_DISAGREEMENTS:]),
         champion_version=champion_version,
         warnings=warnings,
     )

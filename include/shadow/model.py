@@ -16,8 +16,8 @@ KINDS = {
     "skops": "skops:PATH",
     "sklearn": "sklearn:PATH",
     "endpoint": "endpoint:http(s)://HOST/v2/models/NAME[/versions/VERSION]",
-    "sagemaker": "sagemaker:ENDPOINT",
-    "logged": "logged:TABLE.COLUMN",
+    "sagemaker": "sagemaker:ENDPOINT[/VARIANT] or sagemaker:transform/MODEL/INSTANCE_TYPE",
+    "logged": "logged:TABLE.COLUMN or logged:COLUMN of the log itself",
 }
 ALLOWED = f"must be {', '.join(list(KINDS.values())[:-1])} or {KINDS['logged']}"
 FOREIGN = ("python", "mlflow", "skops", "sklearn")  # their code is somebody else's: it runs in a process of its own
@@ -25,8 +25,11 @@ REMOTE = ("endpoint", "sagemaker")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _REGISTERED = re.compile(r"models:/[^/@\s]+(/[1-9]\d*|@[A-Za-z0-9_-]+)")
 _ENDPOINT = re.compile(r"/v2/models/[^/\s]+(/versions/[^/\s]+)?")
-_SAGEMAKER = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}")
+_NAME = r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"
+_SAGEMAKER = re.compile(rf"(?!transform/){_NAME}(/{_NAME})?|transform/{_NAME}/ml\.[a-z0-9-]+\.[a-z0-9]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w., -]+\])?\s*==\s*[A-Za-z0-9][\w.!+-]*(\s*;.+)?")
+_HASHED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w., -]+\])?\s*@\s*(https?|file)://[^\s#@]+#sha256=[0-9a-f]{64}")
 
 
 def _address(value: str) -> str:
@@ -37,14 +40,15 @@ def _address(value: str) -> str:
         raise ValueError(ALLOWED)
     parts = urlsplit(address)
     table, _, columns = address.rpartition(".")
-    if kind == "logged" and not (0 < len(table.split(".")) < 3 and all([*table.split("."), *columns.split(",")])):
+    names = [*(table.split(".") if "." in address else []), *columns.split(",")]
+    if kind == "logged" and not (len(names) - columns.count(",") <= 3 and all(names)):
         raise ValueError("must name a table and a column, as in logged:flights.prediction_log.other_probability")
     if kind == "python" and not _FUNCTION.fullmatch(address):
         raise ValueError(f"must be {KINDS[kind]}, as in python:include.my_models:predict")
     if kind == "mlflow" and address.startswith("models:") and not _REGISTERED.fullmatch(address):
         raise ValueError("must be mlflow:models:/NAME/VERSION or mlflow:models:/NAME@ALIAS: latest is no version")
     if kind == "sagemaker" and not _SAGEMAKER.fullmatch(address):
-        raise ValueError("must be sagemaker:ENDPOINT, the endpoint's name")
+        raise ValueError(f"must be {KINDS[kind]}, as in sagemaker:transform/late-model/ml.m5.large")
     if kind == "endpoint":
         if parts.scheme not in ("http", "https") or not parts.hostname or not _ENDPOINT.fullmatch(parts.path):
             raise ValueError(f"must be {KINDS[kind]}: an address of the Open Inference Protocol")
@@ -59,19 +63,30 @@ def _sha256(value: str) -> str:
     return value
 
 
+def _requirement(value: str) -> str:
+    if not (_PINNED.fullmatch(value) or _HASHED.fullmatch(value)):
+        raise ValueError(
+            "must be NAME==VERSION, or NAME @ ADDRESS#sha256=DIGEST without a login: what is not pinned may be another "
+            "package tomorrow, and the model another model"
+        )
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Digest = Annotated[str, AfterValidator(_sha256)]
 Text = Annotated[str, Field(min_length=1)]
+Requirement = Annotated[str, AfterValidator(_requirement)]
 
 
 class Runtime(Part):
     """The interpreter that a model runs in, where it cannot live beside Airflow's packages.
 
-    Either `python`, the path of an interpreter, or `requirements`, from which an environment is made once and kept.
+    Either `python`, the path of an interpreter, or `requirements`, from which an environment is made once and kept;
+    each of them names one version.
     """
 
     python: Text | None = None
-    requirements: Annotated[list[Text], Field(min_length=1)] | None = None
+    requirements: Annotated[list[Requirement], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -84,7 +99,7 @@ class Limits(Part):
     """What one call of a model may take; a row that needs more is an error.
 
     `seconds` and `memory_mb` bound a call, `rows` how many requests it answers at once, and `calls_per_second` how
-    often an endpoint is called by one task.
+    often an endpoint is called by one task. A batch transform of SageMaker has none.
     """
 
     seconds: Positive = 60.0
@@ -118,3 +133,8 @@ class Model(Part):
     def address(self) -> str:
         """What stands behind it."""
         return self.model.partition(":")[2]
+
+    @property
+    def is_transform(self) -> bool:
+        """Whether it is run by a batch transform of SageMaker, over a shard at once."""
+        return self.kind == "sagemaker" and self.address.startswith("transform/")

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError, TransientError
 from include.shadow.sampling import Draw, allocate, design, digest
-from include.shadow.source.postgres import PostgresSource, Reading
+from include.shadow.source import Reading, Source
 from include.shadow.store import Store
 from include.shadow.window import Window
 
@@ -95,7 +95,7 @@ def folder_of(deployment: Deployment, day: dt.date) -> str:
     return f"{deployment.name}/{day}/{digest(design(deployment))[:12]}"
 
 
-def take(deployment: Deployment, window: Window, source: PostgresSource, store: Store) -> Manifest:
+def take(deployment: Deployment, window: Window, source: Source, store: Store) -> Manifest:
     """Draw the window's sample and write it, or return the manifest of the snapshot that is there.
 
     Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.

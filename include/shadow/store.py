@@ -110,4 +110,7 @@ def open_store(uri: str) -> FolderStore:
     parts = urlsplit(uri)
     if parts.scheme in ("", "file") and not parts.netloc:
         return FolderStore(PROJECT / unquote(parts.path))
-    raise DeploymentError(f"store.snapshots == {uri!r}, must be file:///an/absolute/folder or a path")
+    raise DeploymentError(
+        f"{uri!r} must be file:///an/absolute/folder or a path, or on S3, s3://BUCKET/PREFIX, where "
+        "this program can open that: give Shadow(outside=...) an Outside of include.shadow.edge.outside"
+    )

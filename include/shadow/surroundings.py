@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from include.shadow.connection import Connection, Connections
-from include.shadow.deployment import Deployment
+from include.shadow.deployment import Challenger, Deployment
 from include.shadow.documents import Document, open_file
+from include.shadow.errors import DeploymentError
 from include.shadow.ledger.database import Session, connect, translated
-from include.shadow.source.postgres import PostgresSource
+from include.shadow.source import LabelSource, RequestSource, Source
+from include.shadow.source.lake import Folder, Lake
+from include.shadow.source.partitions import Pattern, is_parquet
 from include.shadow.store import Store, open_store
+
+if TYPE_CHECKING:
+    from include.shadow.models import Predictor
 
 
 class Outside(Protocol):
@@ -23,6 +29,14 @@ class Outside(Protocol):
 
     def store(self, uri: str, conn_id: str | None) -> Store:
         """Return a store, of snapshots or of models."""
+        ...
+
+    def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:
+        """Return where Parquet files of production lie."""
+        ...
+
+    def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
+        """Return a model on SageMaker."""
         ...
 
 
@@ -37,6 +51,22 @@ class FilesAlone:
         """Return the store at a `file://` URI or a path; raise DeploymentError for any other place."""
         return open_store(uri)
 
+    def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:  # noqa: ARG002 (files need no connection)
+        """Return the files of this machine; raise DeploymentError for any other place."""
+        if pattern.is_on_s3:
+            raise DeploymentError(
+                f"parquet:{pattern}, must be files of this machine here: S3 is opened by include.shadow.edge.outside, "
+                "as tasks and the command line do"
+            )
+        return Folder()
+
+    def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":  # noqa: ARG002 (it is refused)
+        """Raise DeploymentError: SageMaker is not reached from here."""
+        raise DeploymentError(
+            f"challenger {model.name}: model == {model.model!r}, must be a model that needs no cloud here: SageMaker "
+            "is opened by include.shadow.edge.outside, as tasks and the command line do"
+        )
+
 
 FILES_ALONE = FilesAlone()
 
@@ -50,12 +80,9 @@ class Shadow:
     outside: Outside = FILES_ALONE
 
     @cached_property
-    def source(self) -> PostgresSource:
+    def source(self) -> Source:
         """Production, read only."""
-        deployment = self.deployment
-        return PostgresSource(
-            deployment, self.connections(deployment.requests.conn_id), self.connections(deployment.labels.conn_id)
-        )
+        return Source(self._requests(), self._labels())
 
     @cached_property
     def store(self) -> Store:
@@ -67,6 +94,28 @@ class Shadow:
     def ledger_connection(self) -> Connection:
         """The ledger's database."""
         return self.connections(self.deployment.store.conn_id)
+
+    def _requests(self) -> RequestSource:
+        table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
+        if conn_id is None or is_parquet(table):
+            from include.shadow.source.parquet import ParquetRequests
+
+            pattern = Pattern.parse(table)
+            return ParquetRequests(self.deployment, self.outside.lake(pattern, conn_id), pattern)
+        from include.shadow.source.postgres import PostgresRequests
+
+        return PostgresRequests(self.deployment, self.connections(conn_id))
+
+    def _labels(self) -> LabelSource:
+        table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
+        if conn_id is None or is_parquet(table):
+            from include.shadow.source.parquet_labels import ParquetLabels
+
+            pattern = Pattern.parse(table)
+            return ParquetLabels(self.deployment, self.outside.lake(pattern, conn_id), pattern)
+        from include.shadow.source.postgres_labels import PostgresLabels
+
+        return PostgresLabels(self.deployment, self.connections(conn_id))
 
     @contextmanager
     def ledger(self) -> Iterator[Session[Any]]:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import re
 from dataclasses import dataclass, replace
 
 from include.shadow.consequences import PREVIOUS
@@ -14,6 +15,8 @@ from include.shadow.models import model_digest
 from include.shadow.surroundings import Shadow
 
 logger = logging.getLogger(__name__)
+
+_REGISTERED = re.compile(r"^(mlflow:models:/[^/@]+)[/@].*$")
 
 
 def watched(shadow: Shadow, day: dt.date) -> Shadow:
@@ -78,11 +81,17 @@ def regression(shadow: Shadow, day: dt.date) -> Regression | None:
 def _declared(deployment: Deployment, before: Model) -> Challenger:
     """Return a former champion as a challenger, with what the file says of a model at the same address."""
     known = [*([deployment.champion] if deployment.champion else []), *deployment.challengers]
-    same = next((one for one in known if one.model == before.uri), None)
-    fields = {name: getattr(same, name) for name in DeclaredModel.model_fields} if same else {"model": before.uri}
+    same = next((one for one in known if _unversioned(one.model) == _unversioned(str(before.uri))), None)
+    fields = {name: getattr(same, name) for name in DeclaredModel.model_fields} if same else {}
+    fields["model"] = before.uri
     if same is None and str(before.uri).startswith("onnx:s3:"):
         fields["digest"] = before.digest
     return Challenger(name=PREVIOUS, version=before.version, **fields)
+
+
+def _unversioned(uri: str) -> str:
+    """Return an address without version or alias, where it is a model that is registered in MLflow."""
+    return _REGISTERED.sub(r"\1", uri)
 
 
 def _former(deployment: Deployment, promotion: Promotion) -> Challenger | None:

@@ -62,7 +62,7 @@ def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: Wo
     broken = reading.deployments / "broken.yaml"
     broken.write_text((reading.deployments / "late.yaml").read_text().replace("name: late", "name: broken\nschedul: x"))
     found = dag_bag()
-    assert set(found.dags) == {"shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
+    assert set(found.dags) == {"shadow_doctor", "shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
     [(file, text)] = found.import_errors.items()
     assert file.endswith("broken_deployments.py")  # Airflow stops every DAG of a file with an error: this has none
     assert f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)" in text

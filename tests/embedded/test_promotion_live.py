@@ -53,6 +53,11 @@ class Live:
         """Return what a deployment's alerts were about."""
         return [(one["kind"], one["title"]) for one in self.posts.bodies if one["deployment"] == name]
 
+    def logged(self, task: str) -> list[dict[str, Any]]:
+        """Return the lines that a task of the daily DAG has logged."""
+        files = (self.airflow.folder / "logs").glob(f"dag_id=shadow_late/*/task_id={task}/**/*.log")
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
     def standing(self, name: str) -> str:
         """Return what the status file says of the challenger."""
         [entry] = [
@@ -168,6 +173,9 @@ def test_a_pass_of_the_daily_run_asks_and_only_who_may_can_answer(live: Live) ->
     body = {"dag_run_id": "first", "logical_date": window.end.isoformat(), **interval}
     live.airflow.call("POST", "/dags/shadow_late/dagRuns", json=body)
     assert live.ended("shadow_late", "first") == "success"
+    [verdict] = [one for one in live.logged("judge") if one["event"] == "verdict" and one["challenger"] == "other"]
+    assert (verdict["deployment"], verdict["day"], verdict["outcome"]) == ("late", str(day(0)), "PASS")
+    assert {one["errors"] for one in live.logged("score") if one["event"] == "scored"} >= {0}
     run = live.question("late")
     asked = live.airflow.call("GET", live.details("late", run))
     case = registry.case(live.shadow("late"), "other")

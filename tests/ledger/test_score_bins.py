@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,10 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 
 from include.shadow import day as steps
+from include.shadow.judging import judge_challenger
 from include.shadow.ledger import evidence, predictions, snapshots
 from include.shadow.ledger import page as ledger_page
+from include.shadow.ledger.disagreements import furthest
 from include.shadow.run import run_day, run_days
 from include.shadow.surroundings import Shadow
 from tests.production import SHADOW, World, day
@@ -148,13 +152,22 @@ def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) ->
 def test_the_requests_that_differ_most_are_those_that_the_explanation_names(whole: World) -> None:
     shadow, taken, key = of(whole)
     with shadow.ledger() as session:
-        expected = evidence.disagreements(session, key, taken)
-        found = ledger_page.disagreements(session, key, taken, 20)
-    assert [one.request_id for one in found] == [one["request_id"] for one in expected]
-    assert [(one.champion, one.challenger, one.label, one.slices) for one in found] == [
-        (one["champion"], one["challenger"], one["label"], one["slices"]) for one in expected
+        found = furthest(session, key, taken)
+        judged = judge_challenger(session, shadow.deployment, shadow.deployment.challengers[0], key, taken[-1].day)
+    expected = frame(
+        whole,
+        "SELECT r.day, request_id, champion, value, (SELECT l.value FROM shadow.label AS l WHERE l.day = r.day AND "
+        "l.snapshot_id = r.snapshot_id AND l.ordinal = r.ordinal AND conflict IS NULL) AS label, c.slices "
+        "FROM shadow.request AS r JOIN shadow.prediction AS p USING (day, snapshot_id, ordinal) "
+        f"JOIN shadow.cell AS c USING (snapshot_id, cell) WHERE challenger_id = {key} AND champion <> value "
+        "ORDER BY abs(champion - value) DESC, r.day, r.ordinal LIMIT 20",
+    )
+    assert [astuple(one) for one in found] == [
+        (*row[:4], None if isnan(row[4]) else row[4], row[5]) for row in expected.itertuples(index=False)
     ]
     assert len(found) == 20
+    named = [one for one in found if one.day in {snapshot.day for snapshot in taken[-7:]}]
+    assert all(f"{one.day} {one.request_id}: champion" in judged.explanation for one in named)
 
 
 def test_a_late_label_changes_the_bins_and_comparing_again_changes_nothing(continued: World) -> None:

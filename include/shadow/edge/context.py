@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
+from include.shadow.aliases import resolved
 from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment
 from include.shadow.deployments import find
@@ -48,9 +49,14 @@ def airflow_connection(conn_id: str) -> Connection:
 
 
 def shadow(name: str, day: dt.date | None = None) -> Shadow:
-    """Return a deployment with Airflow's connections; on a day, with the former champion that is watched on it."""
-    found = Shadow(find(name), airflow_connection, Cloud())
+    """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
+    found = resolved(surround(find(name)))
     return found if day is None else watched(found, day)
+
+
+def surround(deployment: Deployment) -> Shadow:
+    """Return a deployment with Airflow's connections around it, and places on S3 as Airflow opens them."""
+    return Shadow(deployment, airflow_connection, Cloud())
 
 
 def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:

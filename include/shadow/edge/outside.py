@@ -2,11 +2,18 @@
 
 import sys
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from include.shadow.deployment import Challenger, Deployment
 from include.shadow.documents import Document
 from include.shadow.edge.aws import open_document
+from include.shadow.source.lake import Folder, Lake
+from include.shadow.source.partitions import Pattern
 from include.shadow.store import Store, open_store
+
+if TYPE_CHECKING:
+    from include.shadow.models import Predictor
 
 
 class Cloud:
@@ -14,6 +21,9 @@ class Cloud:
 
     None takes the credentials that boto3 finds by itself.
     """
+
+    def __init__(self) -> None:
+        self._stores: dict[tuple[str, str | None], Store] = {}
 
     def document(self, uri: str, conn_id: str | None) -> Document:
         """Return the document at s3://BUCKET/KEY, a `file://` URI or a path.
@@ -23,7 +33,7 @@ class Cloud:
         return open_document(uri, conn_id)
 
     def store(self, uri: str, conn_id: str | None) -> Store:
-        """Return the store at s3://BUCKET/PREFIX, a `file://` URI or a path.
+        """Return the store at s3://BUCKET/PREFIX, a `file://` URI or a path; one on S3 is kept with what it fetches.
 
         Raises CredentialsError where the connection is not declared, SnapshotError where it cannot be used.
         """
@@ -31,7 +41,30 @@ class Cloud:
             return open_store(uri)
         from include.shadow.edge.s3_store import open_s3
 
-        return open_s3(uri, conn_id)
+        place = (uri, conn_id)
+        if place not in self._stores:
+            self._stores[place] = open_s3(uri, conn_id)
+        return self._stores[place]
+
+    def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:
+        """Return where Parquet files of production lie, on S3 or on this machine.
+
+        Raises CredentialsError where the connection is not declared, SourceError where it cannot be used.
+        """
+        if not pattern.is_on_s3:
+            return Folder()
+        from include.shadow.edge.s3_lake import open_lake
+
+        return open_lake(str(pattern), conn_id)
+
+    def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
+        """Return a model on SageMaker.
+
+        Raises CredentialsError where the connection is not declared, ModelError where it cannot be used.
+        """
+        from include.shadow.edge.sagemaker import open_sagemaker
+
+        return open_sagemaker(model, deployment)
 
 
 class Terminal(Cloud):
@@ -46,3 +79,13 @@ class Terminal(Cloud):
         """Return a store as `Cloud` does."""
         with redirect_stdout(sys.stderr):
             return super().store(uri, conn_id)
+
+    def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:
+        """Return where Parquet files lie as `Cloud` does."""
+        with redirect_stdout(sys.stderr):
+            return super().lake(pattern, conn_id)
+
+    def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
+        """Return a model on SageMaker as `Cloud` does."""
+        with redirect_stdout(sys.stderr):
+            return super().sagemaker(model, deployment)

@@ -3,7 +3,9 @@
 What is read is fetched into a folder of this process, which goes with it.
 """
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,8 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._credentials = credentials
-        self._fetched = tempfile.TemporaryDirectory(prefix="shadow-s3-")
+        self._fetched = Path(tempfile.mkdtemp(prefix="shadow-s3-"))
+        weakref.finalize(self, shutil.rmtree, self._fetched, ignore_errors=True)
 
     def __str__(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
@@ -42,6 +45,7 @@ class S3Store:
             except ClientError as error:
                 if code_of(error) in _MISSING:
                     return False
+                self._ask_why(name, error)
                 raise
         return True
 
@@ -62,7 +66,7 @@ class S3Store:
         """
         from botocore.exceptions import ClientError
 
-        path = Path(self._fetched.name) / name
+        path = self._fetched / name
         if path.is_file():
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +80,14 @@ class S3Store:
                         f"{self}/{name} is missing: what names it has seen it; restore it, from an older version of "
                         "the object where the bucket keeps them"
                     ) from error
+                self._ask_why(name, error)
                 raise
         return partial.replace(path)
+
+    def _ask_why(self, name: str, error: Any) -> None:
+        """Raise what S3 answers to a GET, where all that is known is the number that it answered to a HEAD."""
+        if code_of(error).isdecimal():
+            self._client.get_object(**self._object(name), Range="bytes=0-0")
 
     def _upload(self, name: str, file: IO[bytes]) -> None:
         file.seek(0)

@@ -6,6 +6,7 @@ This file is imported where DAGs are parsed, so the engine is imported inside th
 import datetime as dt
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -52,6 +53,7 @@ def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
     _label(challenger=challenger, shard=shard)
     date = dt.date.fromisoformat(day)
     rows, errors = steps.score(shadow(name, date), date, challenger, shard)
+    _record("scored", deployment=name, day=day, challenger=challenger, shard=shard, rows=rows, errors=errors)
     return {"rows": rows, "errors": errors}
 
 
@@ -95,7 +97,10 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
 
     _label(challenger=challenger)
     day = dt.date.fromisoformat(sampled["day"])
-    verdict = steps.judge(shadow(name, day), day, challenger).verdict
+    judged = steps.judge(shadow(name, day), day, challenger)
+    verdict = judged.verdict
+    facts = {"outcome": verdict.outcome, "champion_version": judged.champion_version, "reasons": list(verdict.reasons)}
+    _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)
     return {"challenger": challenger, "outcome": verdict.outcome, "reasons": list(verdict.reasons)}
 
 
@@ -162,6 +167,11 @@ def _facts(verdict: "Stored") -> dict[str, Any]:
         "champion_version": verdict.champion_version,
         "decided_on": str(verdict.decided_on) if verdict.decided_on else None,
     }
+
+
+def _record(event: str, **facts: Any) -> None:
+    """Write one line into the task's log whose facts are fields, for CloudWatch Logs Insights and its like to query."""
+    structlog.get_logger("shadow").info(event, **facts)
 
 
 def _label(**values: Any) -> Context:

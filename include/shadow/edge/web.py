@@ -19,11 +19,11 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
+from include.shadow.aliases import known
 from include.shadow.deployment import Deployment, load
 from include.shadow.deployments import declared, find, paths
-from include.shadow.edge.context import airflow_connection
+from include.shadow.edge.context import surround
 from include.shadow.edge.links import PREFIX, base_path
-from include.shadow.edge.outside import Cloud
 from include.shadow.errors import DeploymentError, ShadowError
 from include.shadow.page import gathering, rendering
 from include.shadow.page.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
@@ -165,7 +165,7 @@ def _page(name: str, key: tuple[Any, ...], make: Callable[[Shadow], str]) -> HTM
 
 
 def _shadow(deployment: Deployment) -> Shadow:
-    return Shadow(deployment, airflow_connection, Cloud())
+    return known(surround(deployment))
 
 
 def _html(page: str, status: int = 200) -> HTMLResponse:

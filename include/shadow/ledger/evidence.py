@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from include.shadow import scores
@@ -16,7 +17,6 @@ from include.shadow.ledger.snapshots import Snapshot, deployment_id
 from include.shadow.metrics import METRICS, QUIET
 from include.shadow.statements import parameterised
 
-MOST_DISAGREEMENTS = 20
 _SQL = Path(__file__).parent / "sql"
 
 
@@ -40,6 +40,19 @@ def stale(
         {"snapshots": [one.id for one in snapshots], "challengers": list(challengers), "statement": statement},
     )
     return [(day, int(challenger)) for day, challenger in rows]
+
+
+def analyze(session: Session[Any], snapshot: Snapshot) -> None:
+    """Tell the planner how large a day's tables are, where they have grown since it looked. Commits.
+
+    Rows that have just been copied into a new partition are unknown to it until autovacuum comes by, and a join planned
+    for one row takes hours for a million.
+    """
+    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request", "prediction", "label")]
+    grown = session.execute(parameterised(_SQL / "grown.sql"), {"names": names}).fetchall()
+    for (name,) in grown:
+        session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("shadow", name)))
+    session.commit()
 
 
 def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int) -> int:
@@ -93,23 +106,6 @@ def read(
                 "slices": None if slices is None else list(slices),
             },
         )
-
-
-def disagreements(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
-    """Return the requests of these snapshots on which champion and challenger are furthest apart, furthest first.
-
-    Columns: day, request_id, champion, challenger, label (None where unknown) and slices.
-    """
-    with session.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            parameterised(_SQL / "disagreements.sql"),
-            {
-                "challenger": challenger,
-                "days": [one.day for one in snapshots],
-                "snapshots": [one.id for one in snapshots],
-                "most": MOST_DISAGREEMENTS,
-            },
-        ).fetchall()
 
 
 def _settings(deployment: Deployment) -> dict[str, Any]:

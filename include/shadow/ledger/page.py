@@ -112,18 +112,6 @@ class Corner:
     last: dt.date
 
 
-@dataclass(frozen=True)
-class Answered:
-    """One request that the two answered differently; `label` is None where it is unknown."""
-
-    day: dt.date
-    request_id: str | None
-    champion: float
-    challenger: float
-    label: float | None
-    slices: dict[str, str]
-
-
 def fingerprint(session: Session[Any], deployment: Deployment) -> str:
     """Return a digest that changes whenever anything may have changed that a page shows of a deployment.
 
@@ -190,13 +178,6 @@ def quadrants(
     with session.cursor(row_factory=class_row(Corner)) as cursor:
         values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe) | {"threshold": threshold}
         return cursor.execute(parameterised(_SQL / "page_quadrants.sql"), values).fetchall()
-
-
-def disagreements(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot], most: int) -> list[Answered]:
-    """Return the requests of these snapshots that the two answered furthest apart, furthest first."""
-    with session.cursor(row_factory=class_row(Answered)) as cursor:
-        values = _on(challenger, snapshots) | {"days": [one.day for one in snapshots], "most": most}
-        return cursor.execute(parameterised(_SQL / "page_disagreements.sql"), values).fetchall()
 
 
 def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[Checked]:

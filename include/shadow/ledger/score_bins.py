@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from include.shadow.ledger import disagreements
 from include.shadow.ledger.database import Session
 from include.shadow.statements import parameterised
 
-MOST_DISAGREEMENTS = 20
 _SQL = Path(__file__).parent / "sql"
 STATEMENTS = (_SQL / "add_score_bins.sql", _SQL / "add_disagreements.sql")
 
@@ -27,4 +27,4 @@ def add(session: Session[Any], settings: Mapping[str, Any]) -> int:
     if settings["task"] in ("binary", "regression"):
         row = session.execute(parameterised(binned), settings).fetchone()
         changed = int(row[0]) if row else 0
-    return changed + session.execute(parameterised(disagreeing), {**settings, "most": MOST_DISAGREEMENTS}).rowcount
+    return changed + session.execute(parameterised(disagreeing), {**settings, "most": disagreements.MOST}).rowcount

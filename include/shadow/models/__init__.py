@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 class Answers:
     """What a model said: `values` has one double for each row of the batch, `errors` says why where it has none.
 
-    Where the task has classes, `values` has shape (rows, classes): a probability for each.
+    Where the task has classes, `values` has shape (rows, classes): a probability for each. `latency_ms` has the
+    milliseconds of each row where the time of the call is not the model's own, as where the call has waited.
     """
 
     values: NDArray[np.float64]
     errors: Mapping[int, str] = field(default_factory=dict)
+    latency_ms: NDArray[np.float64] | None = None
 
 
 class Predictor(Protocol):
-    """A loaded model."""
+    """A loaded model. One that is better shown many rows at once says how many in `batch_rows`."""
 
     def predict(self, batch: pa.RecordBatch) -> Answers:
         """Answer each row of a snapshot's batch. May raise: the rows at fault are then found one by one."""
@@ -45,8 +47,16 @@ def model_digest(model: Challenger) -> str:
 
     Raises ModelError where the file is missing, or is not the one that `digest` declares.
     """
-    if model.kind == "onnx":
+    if model.kind in ("onnx", "skops", "sklearn"):
         return files.digest(model)
+    if model.kind == "python":
+        from include.shadow.models import python
+
+        return python.digest(model)
+    if model.kind == "mlflow":
+        from include.shadow.models import mlflow
+
+        return mlflow.digest(model)
     return hashlib.sha256(model.model.encode()).hexdigest()
 
 
@@ -68,8 +78,34 @@ def load(shadow: "Shadow", model: Challenger, window: Window) -> Predictor:
 
             shadow.source.logged(model.address, [], window)  # a column that is not there is no error of each row
             return LoggedPredictor(shadow.source, model.address, window)
-        case "onnx":
+        case "onnx" if model.limits is None:
             from include.shadow.models.onnx import OnnxPredictor
 
             return OnnxPredictor(files.fetch(shadow, model), features, classes=classes)
-    raise ModelError(f"challenger {model.name}: model == {model.model!r} cannot be loaded")
+        case "endpoint":
+            from include.shadow.models.endpoint import EndpointPredictor
+
+            connection = shadow.connections(model.conn_id) if model.conn_id else None
+            return EndpointPredictor(model, connection, features, classes=classes)
+        case "sagemaker":
+            return shadow.outside.sagemaker(model, deployment)
+    return _contained(shadow, model)
+
+
+def _contained(shadow: "Shadow", model: Challenger) -> Predictor:
+    """Load a model in a process of its own."""
+    from include.shadow.models import mlflow, onnx_apart, python, sklearn
+    from include.shadow.models.contained import Contained
+
+    programs = {
+        "python": python.program,
+        "mlflow": mlflow.program,
+        "skops": sklearn.program,
+        "sklearn": sklearn.program,
+        "onnx": onnx_apart.program,
+    }
+    if model.kind not in programs:
+        raise ModelError(f"challenger {model.name}: model == {model.model!r} cannot be loaded")
+    program = programs[model.kind](shadow, model)
+    deployment = shadow.deployment
+    return Contained(program, model.limits, deployment.requests.features, classes=len(deployment.classes))

@@ -4,14 +4,17 @@ import numpy as np
 import pyarrow as pa
 
 from include.shadow.models import Answers
-from include.shadow.source.postgres import PostgresSource
+from include.shadow.source import Source
 from include.shadow.window import Window
 
 
 class LoggedPredictor:
-    """Reads the challenger's answers from `TABLE.COLUMN`, or a column for each class, of production, by request id."""
+    """Reads the challenger's answers from production, by request id.
 
-    def __init__(self, source: PostgresSource, column: str, window: Window) -> None:
+    They are in `TABLE.COLUMN`, or in `COLUMN` of the log itself; in a column for each class where there are classes.
+    """
+
+    def __init__(self, source: Source, column: str, window: Window) -> None:
         self._source = source
         self._column = column
         self._window = window

@@ -9,11 +9,11 @@ from typing import Any, TypeGuard
 from include.shadow.deployment import Deployment
 from include.shadow.ledger import page
 from include.shadow.ledger.database import Session
-from include.shadow.ledger.page import Answered, Bin, Corner
+from include.shadow.ledger.disagreements import Answered, furthest
+from include.shadow.ledger.page import Bin, Corner
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.page.facts import Binned, Disagreement, Quadrant, QuadrantsFacts, ScoresFacts
 
-MOST_DISAGREEMENTS = 20
 DAYS_OF_DISAGREEMENTS = 7
 BINARY_BINS = 20
 _95 = 1.959963984540054  # the standard normal's 97.5 % point
@@ -136,7 +136,7 @@ def _quadrant(one: Corner, total: float) -> Quadrant:
 def disagreements(session: Session[Any], deployment: Deployment, compared: Compared) -> tuple[Disagreement, ...]:
     """Return the requests of the newest comparable days that the two answered furthest apart, furthest first."""
     newest = compared.days[-DAYS_OF_DISAGREEMENTS:]
-    found = page.disagreements(session, compared.challenger, newest, MOST_DISAGREEMENTS) if newest else []
+    found = furthest(session, compared.challenger, newest) if newest else []
     return tuple(_disagreement(deployment.classes, one) for one in found)
 
 

@@ -63,6 +63,17 @@ class Table:
         """Return a column's type as SQL, to cast a parameter to."""
         return sql.SQL(self.require(column, key).type)
 
+    def text(self, column: str, key: str) -> sql.Composed:
+        """Return a column as text."""
+        self.require(column, key)
+        return sql.SQL("{}::text").format(sql.Identifier(column))
+
+    def likeliest(self, array: sql.Composed) -> sql.Composed:
+        """Return where an array of numbers is largest, counted from 0; the first of equal ones."""
+        return sql.SQL(
+            "(SELECT (k - 1)::float8 FROM unnest({}) WITH ORDINALITY AS c (p, k) ORDER BY p DESC, k LIMIT 1)"
+        ).format(array)
+
     def number(self, column: str, key: str) -> sql.Composed:
         """Return a column as double precision; a boolean becomes 0 or 1."""
         found = self.require(column, key)

@@ -1,4 +1,4 @@
-"""Requests and labels in Postgres.
+"""Requests in Postgres.
 
 Every session is read only, bounded by a statement and a lock time-out, and uses one connection at a time. Rows come as
 Arrow batches, so that memory does not grow with them. Tables and columns are looked up in the catalogue before they
@@ -20,7 +20,9 @@ from include.shadow.deployment import Deployment
 from include.shadow.errors import SourceError, TransientError
 from include.shadow.ledger.database import connect, connection_keywords, translated
 from include.shadow.sampling import HASHES, Draw
-from include.shadow.source.catalogue import Catalogue, Table
+from include.shadow.source import UNVERSIONED
+from include.shadow.source.catalogue import Catalogue
+from include.shadow.source.columns import plain, request_pieces
 from include.shadow.statements import parameterised, quoted
 from include.shadow.window import Window
 
@@ -31,22 +33,19 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "300s",
 }
 _WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
-UNVERSIONED = "unversioned"
 _HERE = Path(__file__).parent
 
 
-class PostgresSource:
-    """One deployment's production: its requests, its labels, and predictions that were logged elsewhere."""
+class PostgresRequests:
+    """One deployment's prediction log, and predictions that were logged elsewhere."""
 
-    def __init__(self, deployment: Deployment, requests: Connection, labels: Connection) -> None:
+    def __init__(self, deployment: Deployment, connection: Connection) -> None:
         self.deployment = deployment
-        self._requests = requests
-        self._labels = labels
+        self._connection = connection
 
     def check(self) -> None:
         """Raise SourceError where a table or column that the deployment names is missing or of no use."""
         self._pieces()
-        self._label_pieces()
 
     @contextmanager
     def reading(self, window: Window) -> "Iterator[Reading]":
@@ -59,94 +58,74 @@ class PostgresSource:
             pieces |= {"table": _first_of_each(pieces, window)}
         try:
             with (
-                closing(dbapi.connect(make_conninfo(**connection_keywords(self._requests, **SETTINGS)))) as session,
+                closing(dbapi.connect(make_conninfo(**connection_keywords(self._connection, **SETTINGS)))) as session,
                 closing(session.cursor()) as cursor,
             ):
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 yield Reading(cursor, pieces, window, self.deployment.salt)
         except adbc_driver_manager.OperationalError as error:
-            raise TransientError(f"connection {self._requests} is lost or not there: {_first_line(error)}") from error
+            raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
         except (adbc_driver_manager.Error, OSError) as error:  # a stream that breaks off raises OSError
             if any(words in str(error) for words in _WORTH_ANOTHER_TRY):
-                raise TransientError(f"connection {self._requests}: {_first_line(error)}") from error
-            raise SourceError(f"connection {self._requests}: {_first_line(error)}") from error
+                raise TransientError(f"connection {self._connection}: {_first_line(error)}") from error
+            raise SourceError(f"connection {self._connection}: {_first_line(error)}") from error
 
-    def labels(
-        self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime
-    ) -> list[tuple[int, float, dt.datetime]]:
-        """Return (ordinal, label, known at) of the given requests, ordinal to id, known in (since, until]."""
-        pieces = self._label_pieces()
-        values = {
-            "ordinals": list(requests),
-            "ids": list(requests.values()),
-            "since": since or "-infinity",
-            "until": until,
-        }
-        with translated(self._labels), connect(self._labels, **SETTINGS) as session:
-            return session.execute(parameterised(_HERE / "labels.sql", pieces), values).fetchall()
+    def logged(self, address: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
+        """Return what `COLUMN,COLUMN` of the log, or `TABLE.COLUMN,COLUMN`, holds for these request ids.
 
-    def logged(self, column: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
-        """Return what `TABLE.COLUMN,COLUMN` holds for these request ids; an id without a row is left out."""
-        table_name, _, column_names = column.rpartition(".")
-        same_log = table_name == self.deployment.requests.table
-        with translated(self._requests), connect(self._requests, **SETTINGS) as session:
-            table = Catalogue(session, self._requests).table(table_name, "model")
-            key = self.deployment.requests.id
+        An id without a row is left out.
+        """
+        name, _, columns = address.rpartition(".")
+        name = name or self.deployment.requests.table
+        same_log = name == self.deployment.requests.table
+        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
+            table = Catalogue(session, self._connection).table(name, "model")
+            key, time = sql.Identifier(self.deployment.requests.id), sql.Identifier(self.deployment.requests.time)
+            window_of_log = sql.SQL("WHERE l.{time} >= %(start)s AND l.{time} < %(end)s").format(time=time)
+            latest_first = sql.SQL(", l.{time} DESC").format(time=time)
             statement = sql.SQL(
                 "SELECT l.{id}::text, {values} FROM unnest(%(ids)s::text[]) AS wanted (id) "
-                "JOIN {table} AS l ON l.{id} = CAST(wanted.id AS {type}) {window} ORDER BY l.{id} {latest_first}"
+                "JOIN {table} AS l ON l.{id} = CAST(wanted.id AS {type}) {window} ORDER BY l.{id} {order}"
             ).format(
-                id=sql.Identifier(key),
-                values=sql.SQL(", ").join(table.number(name, "model") for name in column_names.split(",")),
+                id=key,
+                values=sql.SQL(", ").join(table.number(column, "model") for column in columns.split(",")),
                 table=table.identifier,
-                type=table.type_of(key, "requests.id"),
-                window=sql.SQL("WHERE {time} >= %(start)s AND {time} < %(end)s").format(
-                    time=sql.Identifier(self.deployment.requests.time)
-                )
-                if same_log
-                else sql.SQL(""),
-                latest_first=sql.SQL(", l.{} DESC").format(sql.Identifier(self.deployment.requests.time))
-                if same_log
-                else sql.SQL(""),
+                type=table.type_of(self.deployment.requests.id, "requests.id"),
+                window=window_of_log if same_log else sql.SQL(""),
+                order=latest_first if same_log else sql.SQL(""),
             )
             rows = session.execute(statement, _bounds(window) | {"ids": list(requests)})
             return {str(request): tuple(values) for request, *values in rows}
 
+    def newest_version(self, since: dt.datetime | None) -> str | None:
+        """Return the champion version of the newest request since a moment, None where there is no request.
+
+        Raises SourceError where a table or column is missing, CredentialsError or TransientError as `connect` does.
+        """
+        requests = self.deployment.requests
+        if requests.version is None:
+            return UNVERSIONED
+        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
+            table = Catalogue(session, self._connection).table(requests.table, "requests.table")
+            table.require(requests.version, "requests.version")
+            table.require_time(requests.time, "requests.time")
+            pieces = {
+                "table": table.identifier,
+                "version": sql.Identifier(requests.version),
+                "time": sql.Identifier(requests.time),
+            }
+            values = {"since": since or "-infinity", "unversioned": UNVERSIONED}
+            row = session.execute(parameterised(_HERE / "newest_version.sql", pieces), values).fetchone()
+        return str(row[0]) if row else None
+
     def _pieces(self) -> dict[str, sql.Composable]:
-        deployment, requests = self.deployment, self.deployment.requests
-        with translated(self._requests), connect(self._requests, **SETTINGS) as session:
-            table = Catalogue(session, self._requests).table(requests.table, "requests.table")
+        requests = self.deployment.requests
+        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
+            table = Catalogue(session, self._connection).table(requests.table, "requests.table")
             table.require(requests.id, "requests.id")
             table.require_time(requests.time, "requests.time")
-            columns = [
-                *_answers(table, requests.columns),
-                _named(_version(table, requests.version), "champion_version"),
-                _named(_latency(table, requests.latency), "champion_latency_ms"),
-                *(_named(table.feature(name, key), name) for name, key in _inputs(deployment).items()),
-            ]
-            return {
-                "table": table.identifier,
-                "id": sql.Identifier(requests.id),
-                "time": sql.Identifier(requests.time),
-                "stratum": _stratum(table, deployment.sample.strata),
-                "columns": sql.SQL(", ").join(columns),
-                "names": sql.SQL(", ").join(sql.Identifier(name) for name in column_names(deployment)),
-            }
-
-    def _label_pieces(self) -> dict[str, sql.Composable]:
-        labels = self.deployment.labels
-        with translated(self._labels), connect(self._labels, **SETTINGS) as session:
-            table = Catalogue(session, self._labels).table(labels.table, "labels.table")
-            table.require_time(labels.time, "labels.time")
-            return {
-                "table": table.identifier,
-                "id": sql.Identifier(labels.id),
-                "time": sql.Identifier(labels.time),
-                "type": table.type_of(labels.id, "labels.id"),
-                "value": table.number(labels.value, "labels.value")
-                if not self.deployment.classes
-                else table.position(labels.value, "labels.value", self.deployment.classes),
-            }
+            pieces = request_pieces(table, self.deployment)
+            return pieces | {"table": table.identifier, "time": sql.Identifier(requests.time)}
 
 
 class Reading:
@@ -176,7 +155,7 @@ class Reading:
             "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
         }
         self._cursor.execute(quoted(_HERE / "sample.sql", self._pieces, values).as_string())
-        return self._cursor.fetch_record_batch()
+        return plain(self._cursor.fetch_record_batch())
 
 
 def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.Composed:
@@ -191,68 +170,8 @@ def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.
     )
 
 
-def column_names(deployment: Deployment) -> list[str]:
-    """Return the columns that a sample holds behind request_id, requested_at and stratum."""
-    probabilities = ["champion_probabilities"] if deployment.classes else []
-    return ["champion", *probabilities, "champion_version", "champion_latency_ms", *_inputs(deployment)]
-
-
-def _inputs(deployment: Deployment) -> dict[str, str]:
-    named = {
-        "requests.features": deployment.requests.features,
-        "slices": deployment.slices,
-        "sample.strata": deployment.sample.strata,
-    }
-    columns: dict[str, str] = {}
-    for key, names in named.items():
-        for name in names:
-            columns.setdefault(name, key)
-    return columns
-
-
 def _bounds(window: Window) -> dict[str, Any]:
     return {"start": window.start, "end": window.end}
-
-
-def _named(expression: sql.Composable, name: str) -> sql.Composed:
-    return sql.SQL("{} AS {}").format(expression, sql.Identifier(name))
-
-
-def _answers(table: Table, columns: Sequence[str]) -> list[sql.Composable]:
-    """Return the champion's answer: a number, or the likeliest class, counted from 0, and all probabilities."""
-    numbers = [table.number(column, "requests.prediction") for column in columns]
-    if len(numbers) == 1:
-        return [_named(numbers[0], "champion")]
-    array = sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(numbers))
-    whole = sql.SQL("array_position({}, NULL) IS NULL").format(array)
-    likeliest = sql.SQL(
-        "(SELECT (k - 1)::float8 FROM unnest({}) WITH ORDINALITY AS c (p, k) ORDER BY p DESC, k LIMIT 1)"
-    ).format(array)
-    case = sql.SQL("CASE WHEN {} THEN {} END")
-    return [
-        _named(case.format(whole, likeliest), "champion"),
-        _named(case.format(whole, array), "champion_probabilities"),
-    ]
-
-
-def _version(table: Table, column: str | None) -> sql.Composable:
-    if column is None:
-        return sql.Literal(UNVERSIONED)
-    table.require(column, "requests.version")
-    return sql.SQL("coalesce({}::text, {})").format(sql.Identifier(column), sql.Literal(UNVERSIONED))
-
-
-def _latency(table: Table, column: str | None) -> sql.Composable:
-    return sql.SQL("NULL::float8") if column is None else table.number(column, "requests.latency")
-
-
-def _stratum(table: Table, columns: Sequence[str]) -> sql.Composable:
-    if not columns:
-        return sql.SQL("'all'::text")
-    for column in columns:
-        table.require(column, "sample.strata")
-    parts = [sql.SQL("coalesce({}::text, '(null)')").format(sql.Identifier(column)) for column in columns]
-    return sql.SQL("concat_ws('/', {})").format(sql.SQL(", ").join(parts))
 
 
 def _first_line(error: Exception) -> str:

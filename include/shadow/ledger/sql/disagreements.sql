@@ -1,18 +1,20 @@
--- The requests of these snapshots on which champion and challenger are furthest apart.
-SELECT
-    r.day, r.request_id, r.champion, p.value AS challenger, l.value AS label, c.slices
-FROM shadow.request AS r
-JOIN shadow.prediction AS p USING (day, snapshot_id, ordinal)
+-- The requests of these snapshots that the two answered furthest apart, as they were noted when each day was compared.
+SELECT r.day, r.request_id, r.champion, p.value AS challenger, l.value AS label, c.slices
+FROM (
+    SELECT d.snapshot_id, s.day, d.ordinal, d.distance
+    FROM shadow.disagreement AS d
+    JOIN shadow.snapshot AS s ON s.id = d.snapshot_id
+    WHERE d.challenger_id = :'challenger' AND d.snapshot_id = ANY(:'snapshots'::int[])
+    ORDER BY d.distance DESC, s.day, d.ordinal
+    LIMIT :'most'
+) AS d
+JOIN shadow.request AS r
+    ON r.day = d.day AND r.day = ANY(:'days'::date[]) AND r.snapshot_id = d.snapshot_id AND r.ordinal = d.ordinal
+JOIN shadow.prediction AS p
+    ON p.day = d.day AND p.day = ANY(:'days'::date[]) AND p.snapshot_id = d.snapshot_id AND p.ordinal = d.ordinal
+    AND p.challenger_id = :'challenger'
 JOIN shadow.cell AS c ON c.snapshot_id = r.snapshot_id AND c.cell = r.cell
 LEFT JOIN shadow.label AS l
-    ON l.day = r.day AND l.snapshot_id = r.snapshot_id AND l.ordinal = r.ordinal AND l.conflict IS NULL
-WHERE r.day = ANY(:'days'::date[]) AND r.snapshot_id = ANY(:'snapshots'::int[])
-  AND p.day = ANY(:'days'::date[]) AND p.challenger_id = :'challenger'
-  AND r.champion IS NOT NULL AND p.value IS NOT NULL
-  AND (r.champion, r.champion_probabilities) IS DISTINCT FROM (p.value, p.probabilities)
-ORDER BY
-    coalesce(
-        (SELECT sum(abs(u.p - u.q)) FROM unnest(r.champion_probabilities, p.probabilities) AS u (p, q)),
-        abs(r.champion - p.value)
-    ) DESC, r.day, r.ordinal
-LIMIT :'most'
+    ON l.day = d.day AND l.day = ANY(:'days'::date[]) AND l.snapshot_id = d.snapshot_id AND l.ordinal = d.ordinal
+    AND l.conflict IS NULL
+ORDER BY d.distance DESC, d.day, d.ordinal

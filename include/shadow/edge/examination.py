@@ -1,0 +1,36 @@
+"""The whole examination: the installation, and each deployment with all that it needs."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+from include.shadow.aliases import resolved
+from include.shadow.deployment import Deployment
+from include.shadow.deployments import declared, find
+from include.shadow.doctor import INSTALLATION, Check, Probe, deployment, examine, packages
+from include.shadow.edge import doctor
+from include.shadow.errors import DeploymentError
+from include.shadow.surroundings import Shadow
+
+
+def installation() -> list[Check]:
+    """Examine the interpreter, its packages, and Airflow."""
+    return examine(INSTALLATION, [*packages.probes(), *doctor.installation_probes()])
+
+
+def of_deployment(name: str, surround: Callable[[Deployment], Shadow], *, send_test: bool = False) -> list[Check]:
+    """Examine a deployment; a file that cannot be used is its only check.
+
+    `surround` puts connections and places around it, as the command line or a task does.
+    """
+    try:
+        found = find(name)
+    except DeploymentError as error:
+        return [Check(name, "deployment file", "failed", str(error), f"correct {declared().get(name, 'its name')}")]
+    shadow = resolved(surround(found))
+    today = dt.datetime.now(found.zone).date()
+    return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(shadow, today, send_test=send_test))]
+
+
+def _all(shadow: Shadow, day: dt.date, *, send_test: bool) -> Iterator[Probe]:
+    yield from deployment.probes(shadow, day)
+    yield from doctor.probes(shadow.deployment, send_test=send_test)

@@ -1,0 +1,5 @@
+"""A module that ends the process."""
+
+import os
+
+os._exit(6)

@@ -326,7 +326,12 @@ def test_make_env_needs_only_the_standard_library_and_env_is_not_committed(tmp_p
         shutil.copy(PROJECT / "include" / name, tmp_path / "include" / name)
     shutil.copy(PROJECT / "Makefile", tmp_path)
     recipe = subprocess.run(
-        ["make", "--dry-run", "env"], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["make", "--dry-run", "env"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
     ).stdout
     assert recipe == "python3 -m include.embedded.env_file\n"
     script = (

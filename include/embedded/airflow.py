@@ -38,11 +38,20 @@ class AirflowError(Exception):
 class LocalAirflow:
     """Airflow's processes and its REST API, for one home folder; `users` are names with their roles.
 
+    It takes `port` where that is free, and another one otherwise; 0 leaves it to the system.
     With `broker`, the address of a Redis, the Celery workers of WORKERS run the tasks, one at a time each.
     """
 
-    def __init__(self, home: Home, users: Mapping[str, str] | None = None, broker: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        users: Mapping[str, str] | None = None,
+        broker: str | None = None,
+        *,
+        port: int = FAVOURITE_PORT,
+    ) -> None:
         self.home = home
+        self.port = port
         self.users = {USER: "admin", **(users or {})}
         self.broker = broker
         self.folder = home.airflow
@@ -66,7 +75,7 @@ class LocalAirflow:
     def start(self) -> None:
         """Migrate the metadata, start the processes, and wait until they are healthy."""
         self.stop()
-        port = _free_port()
+        port = _free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = os.environ | self.settings(port)
         _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
@@ -218,9 +227,9 @@ def _write(path: Path, content: object) -> None:
     temporary.replace(path)
 
 
-def _free_port() -> int:
-    """Return Airflow's usual port where it is free, else one that is."""
-    for port in (FAVOURITE_PORT, 0):
+def _free_port(favourite: int) -> int:
+    """Return a port where it is free, else one that is."""
+    for port in (favourite, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))

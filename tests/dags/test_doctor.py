@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from include.shadow.doctor import examine
+from include.shadow.edge import doctor
 from tests.production import World
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -22,6 +24,21 @@ def test_the_doctor_looks_every_day_and_in_the_pool_of_scoring(dag_bag: DagBag) 
     assert dag.get_task("scoring_pool").pool == "shadow_scoring"
     assert dag.schedule == "30 5 * * *"
     assert dag.dagrun_timeout == dt.timedelta(hours=1)
+
+
+def test_a_pool_that_is_missing_or_has_no_slots_is_said() -> None:
+    from airflow.models.pool import Pool
+
+    def found() -> tuple[str, str]:
+        [check] = examine("here", [one for one in doctor.installation_probes() if one.what == "pool"])
+        return check.state, check.found
+
+    assert found() == ("failed", "the pool shadow_scoring is missing: no score task would ever start")
+    for slots, said in ((0, ("failed", "has no slots")), (4, ("ok", "shadow_scoring has 4 slots"))):
+        Pool.create_or_update_pool("shadow_scoring", slots, "challengers being scored", include_deferred=False)
+        state, text = found()
+        assert (state, said[1] in text) == (said[0], True)
+    Pool.delete_pool("shadow_scoring")
 
 
 def test_every_deployment_is_looked_at_and_the_broken_one_is_red(

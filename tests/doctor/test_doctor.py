@@ -23,8 +23,10 @@ ELSEWHERE = {"Airflow", "pool"}  # of an Airflow that no test here has
 
 
 @pytest.fixture
-def examined(invoke: Invoke) -> Callable[..., dict[str, dict[str, Any]]]:
+def examined(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, dict[str, Any]]]:
     """Run the doctor; return its checks by what they are of, and require that the exit code says the same."""
+    for name in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
+        monkeypatch.delenv(name, raising=False)  # another test may have made Airflow's database, without a pool
 
     def call(*arguments: object) -> dict[str, dict[str, Any]]:
         code, out, err = invoke("doctor", "late", "--json", *arguments)

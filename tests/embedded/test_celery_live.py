@@ -70,7 +70,7 @@ def live(
     for name, value in {"server": postgres, "world": world}.items():
         object.__setattr__(home, name, value)
     with empty_metadata(postgres), redis(folder) as broker:
-        airflow = LocalAirflow(home, broker=broker)
+        airflow = LocalAirflow(home, broker=broker, port=0)
         try:
             airflow.start()
             airflow.wait_for_dag(DAG)

@@ -73,7 +73,7 @@ def airflow(
     home = HomeOfTests(tmp_path_factory.mktemp("airflow"))
     for name, value in {"server": postgres, "world": world}.items():
         object.__setattr__(home, name, value)
-    found = LocalAirflow(home)
+    found = LocalAirflow(home, port=0)
     try:
         found.start()
         found.wait_for_dag(DAG)

@@ -149,7 +149,7 @@ def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts
     home = HomeOfTests(folder)
     for name, value in {"server": postgres, "world": world, "posts": posts}.items():
         object.__setattr__(home, name, value)
-    airflow = LocalAirflow(home, users={"viewer": "viewer", "operator": "op"})
+    airflow = LocalAirflow(home, users={"viewer": "viewer", "operator": "op"}, port=0)
     try:
         airflow.start()
         for name in NAMES:

@@ -105,6 +105,7 @@ def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Lo
         "limits": (*FOREIGN, *REMOTE, "onnx"),
         "unpickle": ("sklearn",),
         "trusted": ("skops",),
+        "nulls": ("endpoint",),
     }
     for name, kinds in known.items():
         if getattr(model, name) and model.kind not in kinds:

@@ -1,7 +1,7 @@
 """A model in a deployment file: where it lies, what it runs in, and what it may take."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -114,6 +114,7 @@ class Model(Part):
     `digest` is the SHA-256 that its file must have, and is needed where the file lies on S3. `conn_id` names the
     credentials for S3, an endpoint, SageMaker or an MLflow server. `unpickle` says that a file may run code of its own
     while it is read, which `sklearn:` needs; `trusted` names the types that a `skops:` file may hold beside the usual.
+    `nulls` is how an endpoint wants a missing number, which JSON cannot write: without it such a row is an error.
     """
 
     model: Address
@@ -123,6 +124,7 @@ class Model(Part):
     limits: Limits | None = None
     unpickle: bool = False
     trusted: list[Text] = []
+    nulls: Literal["null", "NaN"] | None = None
 
     @property
     def kind(self) -> str:

@@ -34,6 +34,7 @@ class Server:
     port: int = 0
     version: str | None = "1"
     is_described: bool = True
+    takes_nan: bool = False
     metadata: dict[str, Any] | None = None
     faults: list[Fault | None] = field(default_factory=list)
     always: Fault | None = None
@@ -106,7 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.say(200, self.ours.metadata or self.ours.described())
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])), parse_constant=_refuse)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        asked = json.loads(body, parse_constant=float if self.ours.takes_nan else _refuse)
         self.ours.asked.append(asked)
         self.ours.headers.append(dict(self.headers))
         self.ours.moments.append(time.monotonic())

@@ -313,6 +313,19 @@ def test_a_number_that_json_cannot_hold_is_an_error_of_its_row(server: Server, c
     assert answered(answers) == [2]
 
 
+@pytest.mark.parametrize("nulls", ["null", "NaN"])
+def test_a_missing_number_is_sent_as_the_server_takes_it(server: Server, nulls: str) -> None:
+    server.takes_nan = nulls == "NaN"
+    server.inferred = lambda asked: {"outputs": [tensor("p", "FP32", [3], [0.1, 0.2, 0.3])]}  # type: ignore[method-assign]
+    content = {"dep_hour": [None, 2.0, 3.0, float("inf")], "distance": [1.0] * 4}
+    answers = predictor(server, nulls=nulls).predict(batch(**content))
+    sent = {one["name"]: one["data"] for one in server.asked[0]["inputs"]}["dep_hour"]
+    assert sent[1:] == [2.0, 3.0]
+    assert sent[0] is None if nulls == "null" else sent[0] != sent[0]
+    assert answered(answers) == [0, 1, 2]
+    assert answers.values[:3].tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
 def test_rows_without_any_that_can_be_sent_call_nobody(server: Server) -> None:
     answers = predictor(server).predict(batch(dep_hour=[None, None], distance=pa.array([1.0, 2.0])).cast(
         pa.schema({"dep_hour": pa.float64(), "distance": pa.float64()})))  # fmt: skip

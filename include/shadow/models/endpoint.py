@@ -59,7 +59,8 @@ class EndpointPredictor:
     """A model that a server answers for, with inputs and outputs as those of `OnnxPredictor`.
 
     Where the server gives no metadata it is asked with one input of shape (n, 1) for each feature. JSON knows no NaN: a
-    row with a null or infinite number is an error. Answers of another version than the address or the challenger
+    row with a null number is an error unless the challenger's `nulls` says how the server wants it, and infinity is one
+    always. Answers of another version than the address or the challenger
     declares are refused. Raises ModelError, CredentialsError or TransientError where the server cannot be used.
     """
 
@@ -102,14 +103,15 @@ class EndpointPredictor:
         arrays, errors = self._inputs.arrays(batch)
         for name, array in arrays.items():
             if array.dtype.kind == "f":
-                for row in np.flatnonzero(~np.isfinite(array.reshape(batch.num_rows, -1)).all(axis=1)):
+                fits = np.isfinite(array) if self._model.nulls is None else ~np.isinf(array)
+                for row in np.flatnonzero(~fits.reshape(batch.num_rows, -1).all(axis=1)):
                     text = f"is null or no number that {self._kinds[name]} and JSON can hold"
                     errors.setdefault(int(row), f"{self._named(name, array, row)} {text}")
         shape = (batch.num_rows, self._classes) if self._classes else (batch.num_rows,)
         hidden = cache(partial(texts, batch))
 
         def call(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-            body = request({name: array[rows] for name, array in arrays.items()}, self._kinds)
+            body = request({name: array[rows] for name, array in arrays.items()}, self._kinds, self._model.nulls)
             said, spent = self._call(lambda: self._infer(body, hidden))
             return self._read(said, len(rows)), spent
 

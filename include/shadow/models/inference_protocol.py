@@ -54,13 +54,24 @@ def guessed(schema: pa.Schema, features: Sequence[str]) -> list[Tensor]:
     return [Tensor(name, kind, DATATYPES.get(kind), (None, 1)) for name, kind in kinds.items()]
 
 
-def request(arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str]) -> bytes:
-    """Return the body that asks for an inference on these arrays."""
+def request(arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str], nulls: str | None = None) -> bytes:
+    """Return the body that asks for an inference on these arrays; `nulls` is how NaN is written, null or NaN.
+
+    Raises ValueError for a NaN without it, and for infinity.
+    """
     inputs = [
-        {"name": name, "shape": list(array.shape), "datatype": kinds[name], "data": array.reshape(-1).tolist()}
+        {"name": name, "shape": list(array.shape), "datatype": kinds[name], "data": _data(array, nulls)}
         for name, array in arrays.items()
     ]
-    return json.dumps({"inputs": inputs}, allow_nan=False).encode()
+    return json.dumps({"inputs": inputs}, allow_nan=nulls == "NaN").encode()
+
+
+def _data(array: NDArray[Any], nulls: str | None) -> list[Any]:
+    flat = array.reshape(-1)
+    if nulls == "null" and flat.dtype.kind == "f":
+        return [None if value != value else value for value in flat.tolist()]  # noqa: PLR0124 (NaN is not itself)
+    values: list[Any] = flat.tolist()
+    return values
 
 
 def outputs(said: Any, rows: int) -> list[NDArray[Any]]:

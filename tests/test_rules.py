@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
@@ -220,7 +220,23 @@ RELATIVE = [rule for rule in SEQUENTIAL if is_relative(rule)]
 R2 = arrays(np.float64, 30, elements=st.floats(-2, 1, width=32))
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e-30])
+@pytest.mark.parametrize("rule", RELATIVE)
+def test_a_relative_rule_does_not_depend_on_the_unit_of_the_metric(rule: dict[str, Any], scale: float) -> None:
+    key = "relative_margin" if "relative_margin" in rule else "value"
+    champion, noise = np.full(40, 0.3), 0.02 * np.sin(np.arange(40))
+    for challenger in (0.2, 0.3, 0.4):
+        one = paired(scale * champion, scale * (challenger + noise), "r2")
+        found = finding_on(one, rule | {"metric": "r2", key: 0.05})
+        usual = finding_on(paired(champion, challenger + noise, "r2"), rule | {"metric": "r2", key: 0.05})
+        assert (found.outcome, found.decided_on) == (usual.outcome, usual.decided_on)
+        assert (found.lower, found.upper) == pytest.approx((usual.lower, usual.upper), rel=1e-6)
+
+
 @given(champion=R2, challenger=R2, rule=st.sampled_from(RELATIVE), value=st.sampled_from([0.05, 0.5]))
+@example(
+    np.array([2.0**-149, *[0.0] * 29]), np.zeros(30), {"metric": "r2", "is": "at_least", "of": "relative_change"}, 0.05
+)
 @settings(deadline=None, max_examples=100)
 def test_no_sign_of_the_champion_inverts_a_verdict(
     champion: np.ndarray, challenger: np.ndarray, rule: dict[str, Any], value: float

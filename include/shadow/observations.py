@@ -76,7 +76,8 @@ def holds(rule: Rule, gains: NDArray[np.float64], series: Series) -> NDArray[np.
 
     at_most and at_least include their bound, the others do not; what differs by rounding only is at the bound.
     """
-    rounding = ROUNDING * np.maximum(_size(series), abs(rule.bound))
+    size = _size(series)
+    rounding = ROUNDING * np.maximum(size, abs(rule.bound) * (size if rule.is_relative else 1.0))
     return np.asarray(gains >= -rounding if rule.is_ in BOUNDING else gains > rounding)
 
 

@@ -22,6 +22,7 @@ from include.shadow.edge import aws
 from include.shadow.edge.aws import S3Document, open_document
 from include.shadow.errors import CredentialsError, DeploymentError, RegistryError, ShadowError, TransientError
 from include.shadow.store import PROJECT
+from tests import receivers
 from tests.conftest import PROJECT as FOLDER
 from tests.conftest import Invoke, declare
 from tests.production import World
@@ -286,13 +287,8 @@ def test_neither_the_command_line_nor_the_opener_imports_airflow_before_s3_is_us
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """The address of an S3 that lives in memory."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with receivers.aws() as found:
+        yield found
 
 
 def declared(endpoint: str, **extra: Any) -> str:

@@ -27,6 +27,7 @@ USER = "admin"
 SCORING_POOL, SCORING_SLOTS = "shadow_scoring", 2
 WORKERS = ("worker-1", "worker-2")
 START_SECONDS = 120
+BECOMING_SECONDS = 0.5
 HOST = "127.0.0.1"
 FAVOURITE_PORT = 8080
 
@@ -240,10 +241,25 @@ def _free_port(favourite: int) -> int:
 def _is_ours(pid: int) -> bool:
     """Whether a process is still the one that was started: its number may belong to another program by now.
 
-    A Celery worker names itself celeryd once it is up.
+    A Celery worker names itself celeryd once it is up. While a process becomes another program it has no command line
+    for a moment, as one that has ended and was not waited for.
     """
     command = command_line(pid)
+    for _ in _until(BECOMING_SECONDS, pause=0.01):
+        if command or not _exists(pid):
+            break
+        command = command_line(pid)
     return "airflow" in command or "celeryd" in command
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _gone(pids: list[int], seconds: int) -> bool:

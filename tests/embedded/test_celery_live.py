@@ -6,21 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import yaml
 
 from include.embedded.airflow import WORKERS, LocalAirflow
-from include.embedded.home import METADATA, OWNERS, Home
-from include.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from include.embedded.postgres import EmbeddedPostgres
 from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 from tests.conftest import PROJECT, Invoke
+from tests.embedded.live import home_in
 from tests.embedded.redis_server import NEEDED, redis
 from tests.production import World, day
 
@@ -30,20 +28,6 @@ RECEIVED = re.compile(r"Task execute_workload\[([0-9a-f-]{36})\] received")
 DEPLOYED = {"end": day(5), "sample": {"shard_rows": 40}}  # ended: unpausing must not run a day of today
 
 pytestmark = NEEDED
-
-
-class HomeOfTests(Home):
-    """Airflow's files in a folder of the test, its metadata on the tests' server, its deployments those of a world."""
-
-    server: EmbeddedPostgres
-    world: World
-
-    @property
-    def postgres(self) -> EmbeddedPostgres:  # type: ignore[override]
-        return self.server
-
-    def connections(self) -> dict[str, str]:
-        return self.world.variables()
 
 
 @dataclass(frozen=True)
@@ -66,11 +50,8 @@ def live(
 ) -> Iterator[Live]:
     world, folder = worlds(), tmp_path_factory.mktemp("celery")
     shadow = world.shadow(**DEPLOYED)
-    home = HomeOfTests(folder)
-    for name, value in {"server": postgres, "world": world}.items():
-        object.__setattr__(home, name, value)
-    with empty_metadata(postgres), redis(folder) as broker:
-        airflow = LocalAirflow(home, broker=broker, port=0)
+    with redis(folder) as broker:
+        airflow = LocalAirflow(home_in(folder, postgres, world), broker=broker, port=0)
         try:
             airflow.start()
             airflow.wait_for_dag(DAG)
@@ -78,20 +59,6 @@ def live(
             yield Live(airflow, world)
         finally:
             airflow.stop()
-
-
-@contextmanager
-def empty_metadata(postgres: EmbeddedPostgres) -> Iterator[None]:
-    """Give Airflow a database without the runs of other tests, and leave it none of these."""
-    drop = f'DROP DATABASE IF EXISTS "{METADATA}" WITH (FORCE)'
-    uri = postgres.uri("postgres", SUPERUSER)
-    with psycopg.connect(uri, autocommit=True) as session:
-        session.execute(drop)
-    postgres.ensure_role(OWNERS[METADATA])
-    postgres.ensure_database(METADATA, OWNERS[METADATA])
-    yield
-    with psycopg.connect(uri, autocommit=True) as session:
-        session.execute(drop)
 
 
 def run_day(airflow: LocalAirflow, shadow: Shadow) -> None:

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from include.embedded.airflow import LocalAirflow
-from include.embedded.home import METADATA, OWNERS, Home
-from include.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from include.embedded.postgres import EmbeddedPostgres
+from tests.embedded.live import home_in
 from tests.models.beside import MISBEHAVING
 from tests.production import World, day
 
@@ -27,20 +26,6 @@ REASONS = {
     "text": "the model returned text, must be numbers",
     "shape": "the model returned answers of shape (1, 3) to 1 requests",
 }
-
-
-class HomeOfTests(Home):
-    """Airflow's files in a folder of the test, its metadata on the tests' server, its deployments those of a world."""
-
-    server: EmbeddedPostgres
-    world: World
-
-    @property
-    def postgres(self) -> EmbeddedPostgres:  # type: ignore[override]
-        return self.server
-
-    def connections(self) -> dict[str, str]:
-        return self.world.variables()
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +51,7 @@ def world(worlds: Callable[..., World]) -> World:
 def airflow(
     postgres: EmbeddedPostgres, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalAirflow]:
-    with psycopg.connect(postgres.uri("postgres", SUPERUSER), autocommit=True) as session:
-        session.execute(f'DROP DATABASE IF EXISTS "{METADATA}" WITH (FORCE)')
-    postgres.ensure_role(OWNERS[METADATA])
-    postgres.ensure_database(METADATA, OWNERS[METADATA])
-    home = HomeOfTests(tmp_path_factory.mktemp("airflow"))
-    for name, value in {"server": postgres, "world": world}.items():
-        object.__setattr__(home, name, value)
-    found = LocalAirflow(home, port=0)
+    found = LocalAirflow(home_in(tmp_path_factory.mktemp("airflow"), postgres, world), port=0)
     try:
         found.start()
         found.wait_for_dag(DAG)

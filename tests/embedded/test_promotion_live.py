@@ -12,11 +12,12 @@ import psycopg
 import pytest
 
 from include.embedded.airflow import AirflowError, LocalAirflow
-from include.embedded.home import METADATA, OWNERS, Home
+from include.embedded.home import METADATA, OWNERS
 from include.embedded.postgres import EmbeddedPostgres
 from include.shadow import approval, deployments, registry
 from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
+from tests.embedded.live import home_in
 from tests.page.test_browser import CHROMIUM, QUIET
 from tests.production import World, day
 from tests.receivers import Posts, web_server
@@ -26,21 +27,6 @@ SECONDS = 180
 PARKING = 8  # an answer while the worker that asked is still ending can fail its task
 NAMES = ("late", "rejected", "silent", "changed")
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
-
-
-class HomeOfTests(Home):
-    """Airflow's files in a folder of the test, its metadata on the tests' server, its deployments those of a world."""
-
-    server: EmbeddedPostgres
-    world: World
-    posts: Posts
-
-    @property
-    def postgres(self) -> EmbeddedPostgres:  # type: ignore[override]
-        return self.server
-
-    def connections(self) -> dict[str, str]:
-        return self.world.variables() | {"AIRFLOW_CONN_HOOK": self.posts.connection()}
 
 
 @dataclass(frozen=True)
@@ -144,11 +130,7 @@ def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts
     text = (world.deployments / "late.yaml").read_text()
     for name in NAMES[1:]:
         (world.deployments / f"{name}.yaml").write_text(text.replace("name: late\n", f"name: {name}\n", 1))
-    postgres.ensure_role(OWNERS[METADATA])
-    postgres.ensure_database(METADATA, OWNERS[METADATA])
-    home = HomeOfTests(folder)
-    for name, value in {"server": postgres, "world": world, "posts": posts}.items():
-        object.__setattr__(home, name, value)
+    home = home_in(folder, postgres, world, {"AIRFLOW_CONN_HOOK": posts.connection()})
     airflow = LocalAirflow(home, users={"viewer": "viewer", "operator": "op"}, port=0)
     try:
         airflow.start()

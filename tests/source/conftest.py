@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.receivers import aws
+
 SECRET = "neverToBeSeenInAnyText"
 _numbers = itertools.count(1)
 
@@ -15,13 +17,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """The address of an S3 that lives in memory."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with aws() as found:
+        yield found
 
 
 def declared(endpoint: str, **extra: Any) -> str:

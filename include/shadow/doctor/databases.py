@@ -76,19 +76,23 @@ def _at_head(shadow: Shadow) -> str:
 
 
 def _writable(shadow: Shadow, conn_id: str) -> str:
-    connection = shadow.connections(conn_id)
-    lacking = _lines(connection, "unwritable.sql")
-    if lacking:
-        raise CredentialsError(f"{connection.login or 'the role'} {_short(lacking)}")
-    return f"{connection.login or 'the role'} can keep evidence"
+    return _require_none(
+        shadow.connections(conn_id), "unwritable.sql", "evidence could not be kept", "can keep evidence"
+    )
 
 
 def _read_only(shadow: Shadow, conn_id: str) -> str:
-    connection = shadow.connections(conn_id)
-    rights = _lines(connection, "writable.sql")
-    if rights:
-        raise CredentialsError(f"{connection.login or 'the role'} {_short(rights)}: production could be written")
-    return f"{connection.login or 'the role'} can change nothing"
+    return _require_none(
+        shadow.connections(conn_id), "writable.sql", "production could be written", "can change nothing"
+    )
+
+
+def _require_none(connection: Connection, statement: str, otherwise: str, fine: str) -> str:
+    """Raise CredentialsError with the lines that a statement returns; return what it means that there are none."""
+    role, lines = connection.login or "the role", _lines(connection, statement)
+    if lines:
+        raise CredentialsError(f"{role} {_short(lines)}: {otherwise}")
+    return f"{role} {fine}"
 
 
 def _lines(connection: Connection, statement: str) -> list[str]:

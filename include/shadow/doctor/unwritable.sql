@@ -1,4 +1,4 @@
--- What the role of this session cannot do in the ledger although the daily steps need it, a line each.
+-- What this role cannot do in the ledger although the daily steps need it, a line each.
 SELECT 'may not use schema shadow' WHERE NOT has_schema_privilege('shadow', 'USAGE')
 UNION ALL
 SELECT 'may not make the partitions of a day in schema shadow' WHERE NOT has_schema_privilege('shadow', 'CREATE')

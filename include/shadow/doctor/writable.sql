@@ -1,4 +1,4 @@
--- What the role of this session could change in this database, a line each; nothing where it can only read.
+-- What this role could change in this database, a line each; nothing where it can only read.
 WITH relation AS (
     SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name
     FROM pg_class AS c

@@ -1,6 +1,6 @@
 """The metrics: what each one measures, which task it belongs to, and how a rule may use it.
 
-Those that are sums over requests are computed in `ledger/sql/compare.sql`, the others in `scores.py`; what a rule may
+Those that are means over requests are computed in `losses.py`, the others in `scores.py`; what a rule may
 ask of them stands here. Inside the code every difference is a loss of the champion minus that of the challenger, so
 positive means that the challenger is better, whichever way the metric itself points.
 """

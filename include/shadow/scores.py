@@ -1,6 +1,6 @@
 """The metrics that cannot be summed: ranks, ratios of sums, quantiles and distances, for one day and slice at a time.
 
-What adds up over days and slices is computed in `ledger/sql/compare.sql`. What is here needs the rows: each score is a
+What adds up over days and slices is computed in `losses.py`. What is here needs the day as a whole: each score is a
 daily value, and so one observation a day. Champion and challenger are always measured on the same requests, weighted by
 the inverse of each request's inclusion probability; a weight counts as that many equal rows, like scikit-learn's
 `sample_weight`. A score that is undefined on a day is None, never NaN and never a made-up number.

@@ -5,7 +5,7 @@ sent as parameters, or quoted by libpq's rules where a driver takes none; nothin
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,12 @@ def parameterised(path: Path, pieces: Mapping[str, sql.Composable] | None = None
 def quoted(path: Path, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any]) -> sql.Composed:
     """Return the statement with each value quoted in place, for a driver without parameters."""
     return sql.Composed(_parts(_text(path), pieces, values))
+
+
+def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return the columns of rows by name, as arrays for a statement that unnests them: hundreds of rows at once."""
+    turned = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: list(column) for name, column in zip(names, turned, strict=True)}
 
 
 def _parts(text: str, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any] | None) -> list[sql.Composable]:

@@ -185,7 +185,7 @@ def test_a_late_label_changes_the_bins_and_comparing_again_changes_nothing(conti
     dump = continued.dump()
     shadow, taken, key = of(continued)
     with shadow.ledger() as session:
-        assert evidence.compare(session, shadow.deployment, taken[0], key) == 0
+        assert evidence.compare(session, shadow.deployment, taken[0], [key]) == 0
     assert continued.dump("comparison") == {name: rows for name, rows in dump.items() if name != "comparison"}
 
 
@@ -201,17 +201,19 @@ def test_days_that_were_compared_by_other_statements_are_compared_again(continue
     assert {table: kept(continued, table) for table in TABLES} == expected
 
 
-def test_the_statements_are_part_of_what_evidence_is_computed_by(
+def test_the_program_is_part_of_what_evidence_is_computed_by(
     whole: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     deployment = whole.deploy(sample=SAMPLE)
     before = evidence.statement_digest(deployment)
-    for number, path in enumerate(evidence.score_bins.STATEMENTS):
+    names = {path.name for path in evidence.PROGRAM}
+    assert names >= {"losses.py", "sums.py", "scores.py", "bins.py", "day_requests.sql", "day_labels.sql", "spread.sql"}
+    for number, path in enumerate(evidence.PROGRAM):
         changed = tmp_path / path.name
         changed.write_text(path.read_text() + "-- changed\n")
-        statements = list(evidence.score_bins.STATEMENTS)
-        statements[number] = changed
-        monkeypatch.setattr(evidence.score_bins, "STATEMENTS", tuple(statements))
+        program = list(evidence.PROGRAM)
+        program[number] = changed
+        monkeypatch.setattr(evidence, "PROGRAM", tuple(program))
         assert evidence.statement_digest(deployment) != before
         monkeypatch.undo()
 
@@ -221,7 +223,7 @@ def test_another_threshold_moves_the_quadrants_and_not_the_bins(continued: World
     shadow, taken, key = of(continued, threshold=0.2)
     with shadow.ledger() as session:
         for one in taken:
-            evidence.compare(session, shadow.deployment, one, key)
+            evidence.compare(session, shadow.deployment, one, [key])
         at_old, at_new = (ledger_page.quadrants(session, key, taken, "7", {}, threshold) for threshold in (0.5, 0.2))
     assert kept(continued, "score_bin") == before
     assert at_old == []
@@ -237,7 +239,7 @@ def test_a_day_whose_requests_are_gone_keeps_its_bins(continued: World) -> None:
         for parent in ("prediction", "label", "request"):
             session.execute(f"DROP TABLE shadow.{parent}_{taken[0].day:%Y%m%d}")
     with shadow.ledger() as session:
-        evidence.compare(session, shadow.deployment, taken[0], key)
+        evidence.compare(session, shadow.deployment, taken[0], [key])
         assert furthest(session, key, taken[:1]) == []
     assert {table: kept(continued, table) for table in before} == before
 

@@ -1,7 +1,8 @@
-"""Evidence in the ledger: one statement computes a day, another reads it back by metric and slice."""
+"""Evidence in the ledger: a day is computed from its answers in one transaction, and read back by metric and slice."""
 
 import datetime as dt
 import hashlib
+import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,32 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from include.shadow import scores
+from include.shadow import bins, daily_values, losses, scores, sums
+from include.shadow.bins import Furthest
+from include.shadow.daily_values import DailyValues
 from include.shadow.deployment import Deployment
-from include.shadow.ledger import daily_values, score_bins
+from include.shadow.ledger import answers, score_bins
 from include.shadow.ledger.database import Session
+from include.shadow.ledger.disagreements import MOST
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
+from include.shadow.losses import Batch, Settings
 from include.shadow.metrics import METRICS, QUIET
-from include.shadow.statements import parameterised
+from include.shadow.statements import columns_of, parameterised
+from include.shadow.sums import FIELDS, Slices, Sums
 
 _SQL = Path(__file__).parent / "sql"
+PROGRAM = (
+    *(Path(str(module.__file__)) for module in (answers, bins, daily_values, losses, scores, sums)),
+    *answers.STATEMENTS,
+    score_bins.SPREAD,
+)
+_KEY = ("champion_version", "slice_column", "slice_value", "metric")
 
 
 def statement_digest(deployment: Deployment) -> str:
-    """Return what a day's evidence is computed by: the statements and what the deployment puts into them."""
-    paths = (_SQL / "compare.sql", Path(scores.__file__), *score_bins.STATEMENTS)
-    code = b"".join(path.read_bytes() for path in paths)
-    content = code + repr(sorted(_settings(deployment).items())).encode()
-    return hashlib.sha256(content).hexdigest()
+    """Return what a day's evidence is computed by: the program and what the deployment puts into it."""
+    code = b"".join(path.read_bytes() for path in PROGRAM)
+    return hashlib.sha256(code + repr((_settings(deployment), _metrics(deployment))).encode()).hexdigest()
 
 
 def stale(
@@ -55,31 +65,77 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     session.commit()
 
 
-def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int) -> int:
-    """Compute a day's evidence for one challenger and note what it rests on; return how many rows changed. Commits."""
+def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int]) -> int:
+    """Compute a day's evidence for some challengers and note what it rests on; return how many rows changed. Commits.
+
+    A day whose requests are gone keeps the evidence that it has.
+    """
     session.commit()  # the isolation level is that of a whole transaction
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    session.execute("SET LOCAL max_parallel_workers_per_gather = 0")  # sums of doubles depend on their order
-    values = _settings(deployment) | {
-        "deployment": deployment_id(session, deployment),
-        "day": snapshot.day,
-        "snapshot": snapshot.id,
-        "challenger": challenger,
-    }
-    changed = session.execute(parameterised(_SQL / "compare.sql"), values).rowcount
-    names = [name for name in deployment.tracked if not METRICS[name].is_sum]
-    if names:
-        changed += daily_values.add(session, values, names)
-    changed += score_bins.add(session, values)
+    rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
+    slices = Slices.of(dict(rows))
+    daily = any(not METRICS[name].is_sum for name in deployment.tracked)
+    changed = 0
+    for together in [[one] for one in challengers] if daily else [list(challengers)]:  # daily values need the whole day
+        days = {one: _Day(session, deployment, snapshot, one, slices) for one in together}
+        for one, batch in answers.batches(session, deployment, snapshot, together, latencies=daily):
+            days[one].add(batch)
+        changed += sum(day.store() for day in days.values())
     session.execute(
         "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement) "
-        "SELECT id, %s, label_revision, %s FROM shadow.snapshot WHERE id = %s "
+        "SELECT id, unnest(%s::int[]), label_revision, %s FROM shadow.snapshot WHERE id = %s "
         "ON CONFLICT (snapshot_id, challenger_id) DO UPDATE SET label_revision = excluded.label_revision, "
         "statement = excluded.statement, compared_at = excluded.compared_at",
-        [challenger, statement_digest(deployment), snapshot.id],
+        [list(challengers), statement_digest(deployment), snapshot.id],
     )
     session.commit()
     return changed
+
+
+class _Day:
+    """One challenger's day while it is compared."""
+
+    def __init__(
+        self, session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int, slices: Slices
+    ) -> None:
+        settings, metrics = _settings(deployment), _metrics(deployment)
+        self._session, self._versions, self._requests = session, snapshot.champion_versions, 0
+        self._keys: dict[str, Any] = {
+            "deployment": deployment_id(session, deployment),
+            "day": snapshot.day,
+            "snapshot": snapshot.id,
+            "challenger": challenger,
+            "threshold": deployment.threshold,
+        }
+        self._daily = [name for name in metrics if not METRICS[name].is_sum]
+        self._sums = Sums([name for name in metrics if METRICS[name].is_sum], settings, len(self._versions), slices)
+        self._daily_values = DailyValues(self._daily, settings, len(self._versions), slices)
+        self._bins = score_bins.begin(session, self._keys, settings, len(self._versions))
+        self._furthest = Furthest(MOST)
+
+    def add(self, batch: Batch) -> None:
+        """Add a batch to everything that is made of the day."""
+        self._requests += len(batch.ordinal)
+        for one in (self._sums, self._daily_values, self._bins, self._furthest):
+            if one is not None:
+                one.add(batch)
+
+    def store(self) -> int:
+        """Enter what was made of the day; return how many rows changed."""
+        if not self._requests:
+            return 0
+        rows = [
+            (self._versions[version], *key, metric, *values)
+            for made in (self._sums, self._daily_values)
+            for version, key, metric, values in made.rows()
+        ]
+        columns = columns_of((*_KEY, *FIELDS), rows)
+        changed = self._session.execute(parameterised(_SQL / "add_evidence.sql"), self._keys | columns).rowcount
+        undefined = self._keys | columns | {"daily": self._daily}
+        changed += self._session.execute(parameterised(_SQL / "drop_undefined.sql"), undefined).rowcount
+        if self._bins is not None:
+            changed += score_bins.add_bins(self._session, self._keys, self._versions, self._bins)
+        return changed + score_bins.add_furthest(self._session, self._keys, self._furthest)
 
 
 def read(
@@ -108,11 +164,10 @@ def read(
         )
 
 
-def _settings(deployment: Deployment) -> dict[str, Any]:
-    return {
-        "task": deployment.task,
-        "metrics": sorted({name for name in QUIET if deployment.task in METRICS[name].tasks} | {*deployment.tracked}),
-        "threshold": deployment.threshold,
-        "tolerance": deployment.tolerance,
-        "quantile": deployment.quantile,
-    }
+def _settings(deployment: Deployment) -> Settings:
+    tolerance = math.nan if deployment.tolerance is None else deployment.tolerance
+    return Settings(deployment.task, deployment.threshold, tolerance, deployment.quantile)
+
+
+def _metrics(deployment: Deployment) -> list[str]:
+    return sorted({name for name in QUIET if deployment.task in METRICS[name].tasks} | {*deployment.tracked})

@@ -1,30 +1,45 @@
-"""What a page shows of a day's answers: in bins, by quadrant, and which requests differ most; kept beside the evidence.
+"""Bins, quadrants and the requests that differ most in the ledger, entered in the comparison's transaction."""
 
-Answers in bins add up over days. Binary: 20 equal bins of 0 to 1. Regression: each day's bins have a width that is a
-power of two and begin at a multiple of it, chosen from the day's answers alone, so that days may be compared in any
-order and still lie within each other's bins. Several classes have neither bins nor quadrants.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from include.shadow.ledger import disagreements
+from include.shadow.bins import BIN_FIELDS, PROBABILITIES, QUADRANT_FIELDS, Bins, Furthest, Grid
 from include.shadow.ledger.database import Session
-from include.shadow.statements import parameterised
+from include.shadow.losses import Settings
+from include.shadow.statements import columns_of, parameterised
 
 _SQL = Path(__file__).parent / "sql"
-STATEMENTS = (_SQL / "add_score_bins.sql", _SQL / "add_disagreements.sql")
+SPREAD = _SQL / "spread.sql"
 
 
-def add(session: Session[Any], settings: Mapping[str, Any]) -> int:
-    """Enter one day and challenger, in the comparison's transaction; return how many rows changed.
+def begin(session: Session[Any], keys: dict[str, Any], settings: Settings, versions: int) -> Bins | None:
+    """Return empty bins for one challenger's day, None where there are none: with several classes, without an answer.
 
-    `settings` are those of the comparison. A day whose requests are gone keeps what it has.
+    `keys` are those of the comparison.
     """
-    binned, disagreeing = STATEMENTS
-    changed = 0
-    if settings["task"] in ("binary", "regression"):
-        row = session.execute(parameterised(binned), settings).fetchone()
-        changed = int(row[0]) if row else 0
-    return changed + session.execute(parameterised(disagreeing), {**settings, "most": disagreements.MOST}).rowcount
+    if settings.task == "binary":
+        return Bins(PROBABILITIES, versions, settings.threshold)
+    if settings.task == "multiclass":
+        return None
+    row = session.execute(parameterised(SPREAD), keys).fetchone()
+    return None if row is None or row[0] is None else Bins(Grid.of(row[0], row[1]), versions, None)
+
+
+def add_bins(session: Session[Any], keys: dict[str, Any], versions: Sequence[str], bins: Bins) -> int:
+    """Enter bins and quadrants; return how many rows changed. A day whose requests are gone keeps what it has."""
+    rows = [(versions[version], model, bins.grid.width, place, *sums) for version, model, place, sums in bins.bins()]
+    if not rows:
+        return 0
+    values = keys | columns_of(("champion_version", "model", "width", "bin", *BIN_FIELDS), rows)
+    row = session.execute(parameterised(_SQL / "add_score_bins.sql"), values).fetchone()
+    quadrants = [(versions[version], *said, *sums) for version, *said, sums in bins.quadrants()]
+    values = keys | columns_of(("champion_version", "champion_yes", "challenger_yes", *QUADRANT_FIELDS), quadrants)
+    changed = int(row[0]) if row else 0
+    return changed + session.execute(parameterised(_SQL / "add_quadrants.sql"), values).rowcount
+
+
+def add_furthest(session: Session[Any], keys: dict[str, Any], furthest: Furthest) -> int:
+    """Enter the requests that the two answered furthest apart; return how many rows changed."""
+    values = keys | {"ordinals": furthest.ordinal.tolist(), "distances": furthest.distance.tolist()}
+    return session.execute(parameterised(_SQL / "add_disagreements.sql"), values).rowcount

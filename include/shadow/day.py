@@ -164,7 +164,8 @@ def compare(shadow: Shadow, day: dt.date) -> int:
             stale = evidence.stale(session, [snapshot], keys, statement)
             if stale:
                 evidence.analyze(session, snapshot)
-            return sum(evidence.compare(session, deployment, snapshot, key) for _, key in stale)
+                return evidence.compare(session, deployment, snapshot, [key for _, key in stale])
+            return 0
 
 
 def judge(shadow: Shadow, day: dt.date, challenger_name: str) -> Judged:

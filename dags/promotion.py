@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, XComArg, task
+from airflow.sdk import DAG, Param, TriggerRule, XComArg, get_parsing_context, task
 
 from include.shadow.deployment import Deployment, load
 from include.shadow.deployments import paths
@@ -31,20 +31,18 @@ def promotion(deployment: Deployment) -> DAG:
         description=f"Promotion of {deployment.name}: {', '.join(names)}",
         doc_md=describe_promotion(deployment),
         schedule=[assets.case(deployment.name)],
-        params={
-            "challenger": Param(
-                None,
-                type=["null", "string"],
-                enum=[None, *names],
-                title="Challenger",
-                description="Who is to be champion. Left empty in a run that a PASS has started.",
-            ),
-            "reason": REASON,
-        },
         tags=["shadow", "promotion"],
         **_common(),
     ) as dag:
         _ask_and_promote(deployment)
+    challenger = Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *names],
+        title="Challenger",
+        description="Who is to be champion. Left empty in a run that a PASS has started.",
+    )
+    dag.params.update({"challenger": challenger, "reason": REASON})  # after the tasks: each of them would copy them
     return dag
 
 
@@ -78,20 +76,18 @@ def rollback(deployment: Deployment) -> DAG:
         description=f"Rollback of {deployment.name}: the champion before the newest promotion",
         doc_md=describe_rollback(deployment),
         schedule=[assets.regression(deployment.name)] if automatic else None,
-        params={
-            "reason": REASON,
-            "undoes": Param(
-                None,
-                type=["null", "integer"],
-                minimum=1,
-                title="Promotion",
-                description="The number of the promotion that is meant. Left empty: the newest that stands.",
-            ),
-        },
         tags=["shadow", "rollback"],
         **_common(),
     ) as dag:
         task(outlets=[assets.alias(deployment.name)])(tasks.rollback)(deployment.name)
+    undoes = Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Promotion",
+        description="The number of the promotion that is meant. Left empty: the newest that stands.",
+    )
+    dag.params.update({"reason": REASON, "undoes": undoes})
     return dag
 
 
@@ -109,8 +105,10 @@ def _common() -> dict[str, Any]:
     }
 
 
+wanted = get_parsing_context().dag_id  # of the one task that runs; None where all DAGs are parsed
 for path in paths():
     with contextlib.suppress(DeploymentError):
         deployment = load(path)
-        for dag in (promotion(deployment), rollback(deployment)):
-            globals()[dag.dag_id] = dag
+        for kind, build in (("promotion", promotion), ("rollback", rollback)):
+            if wanted in (None, f"shadow_{deployment.name}_{kind}"):
+                globals()[f"shadow_{deployment.name}_{kind}"] = build(deployment)

@@ -7,7 +7,7 @@ command line calls too. A file that cannot be used has no DAG; `broken_deploymen
 import contextlib
 import datetime as dt
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, get_parsing_context, task
 
 from include.shadow.deployment import Deployment, load
 from include.shadow.deployments import paths
@@ -45,28 +45,32 @@ def build(deployment: Deployment) -> DAG:
             "retry_policy": RETRY,
             "execution_timeout": dt.timedelta(minutes=deployment.timeout_minutes),
         },
-        params={
-            "day": Param(
-                None,
-                type=["null", "string"],
-                format="date",
-                title="Day",
-                description="Shadow this day. Left empty: the day of the run's data interval.",
-            ),
-            "challengers": Param(
-                challengers,
-                type="array",
-                items={"type": "string", "enum": challengers},
-                examples=challengers,
-                title="Challengers",
-                description="Score and judge only these. The others keep what they have.",
-            ),
-        },
         tags=["shadow", deployment.task],
     ) as dag:
         _tasks(name)
+    dag.params.update(_params(challengers))  # after the tasks: each of them would copy them
     dag.task_dict["gate"].operator_extra_links = (VerdictLink(),)
     return dag
+
+
+def _params(challengers: list[str]) -> dict[str, Param]:
+    return {
+        "day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="Shadow this day. Left empty: the day of the run's data interval.",
+        ),
+        "challengers": Param(
+            challengers,
+            type="array",
+            items={"type": "string", "enum": challengers},
+            examples=challengers,
+            title="Challengers",
+            description="Score and judge only these. The others keep what they have.",
+        ),
+    }
 
 
 def _tasks(name: str) -> None:
@@ -98,7 +102,9 @@ def _tasks(name: str) -> None:
     compared >> judged >> [gate, announced, reported]
 
 
+wanted = get_parsing_context().dag_id  # of the one task that runs; None where all DAGs are parsed
 for path in paths():
     with contextlib.suppress(DeploymentError):
         deployment = load(path)
-        globals()[f"shadow_{deployment.name}"] = build(deployment)
+        if wanted in (None, f"shadow_{deployment.name}"):
+            globals()[f"shadow_{deployment.name}"] = build(deployment)

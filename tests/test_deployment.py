@@ -254,7 +254,7 @@ def test_a_key_that_is_no_word_is_refused_with_its_line() -> None:
 
 def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
     (line,) = problems_of(changed(("start: 2013-03-01", "start: 2013-13-01")))
-    assert line == f"{FILE}:4 '2013-13-01' is no valid value: month must be in 1..12"
+    assert line == f"{FILE}:4 start == '2013-13-01' is no valid value: month must be in 1..12"
 
 
 @pytest.mark.parametrize(
@@ -424,8 +424,8 @@ def test_what_is_nested_without_end_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("character", ["\x00", "\x07", "\x1b", "\ufffe"])
 def test_a_character_that_is_no_text_is_refused(character: str) -> None:
-    problem, _ = problems_of(f"name: a{character}b\n")
-    assert problem.startswith(f"{FILE} is no valid YAML: ")
+    (problem,) = problems_of(f"\nname: a{character}b\n")
+    assert problem == f"{FILE}:2 is no valid YAML: the character U+{ord(character):04X} is no text"
 
 
 @given(text=st.text("ab1:-?,.&*!|>'\"%@`#~ \n\t[]{}\x00\x85\ufeff", max_size=40))
@@ -536,3 +536,10 @@ def test_deployments_lie_in_the_project_unless_told_otherwise(
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
     assert folder() == Path(__file__).parents[1] / "include" / "deployments"
+
+
+def test_of_two_files_of_one_name_neither_is_taken(write: Callable[[str, str], None]) -> None:
+    write("a.yaml", MINIMAL)
+    write("b.yaml", MINIMAL)
+    with pytest.raises(DeploymentError, match=r"name == 'small', must be there once \(.*a\.yaml and .*b\.yaml\)"):
+        find("small")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from include.shadow.evidence import Series, gather, slice_name
+from include.shadow.evidence import SQUARES, Columns, Evidence, Series, slice_name
+from include.shadow.evidence import gather as gather_columns
 
 FIRST = dt.date(2013, 3, 1)
+SUMS = ("weight", "champion_sum", "challenger_sum", "difference_sum")
 
 
 def day(number: int) -> dt.date:
@@ -39,6 +41,20 @@ def row(
 
 def ripe(days: int) -> dict[dt.date, bool]:
     return {day(number): True for number in range(days)}
+
+
+def gather(rows: list[dict[str, Any]], usable: dict[dt.date, bool]) -> Evidence:
+    """Gather rows of the ledger, put together by metric and slice as it does."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for one in rows:
+        groups.setdefault((one["metric"], one["slice_column"], one["slice_value"]), []).append(one)
+    found = []
+    for key, days in groups.items():
+        counts = {name: np.array([one[name] for one in days], np.int64) for name in ("requests", "pairs", "identical")}
+        counts["days"] = np.array([(one["day"] - dt.date(2000, 1, 1)).days for one in days], np.int64)
+        sums = {name: np.array([one[name] for one in days], np.float64) for name in (*SUMS, *SQUARES)}
+        found.append(Columns(*key, counts, sums))
+    return gather_columns(found, usable)
 
 
 def test_a_days_value_is_the_weighted_mean_of_its_requests() -> None:
@@ -101,10 +117,24 @@ def test_a_day_without_a_pair_is_left_out_of_the_series() -> None:
     assert np.isfinite(series.difference).all()
 
 
-@pytest.mark.parametrize("missing", [None, float("nan")])
-def test_a_sum_that_is_missing_is_no_number_and_never_zero(missing: float | None) -> None:
-    series = gather([row(0), row(1, difference_sum=missing)], ripe(2))["brier_score", "all"]
+def test_a_sum_that_is_no_number_stays_none_and_is_never_zero() -> None:
+    series = gather([row(0), row(1, difference_sum=float("nan"))], ripe(2))["brier_score", "all"]
     assert_array_equal(np.isnan(series.difference), [False, True])
+
+
+def test_days_come_in_their_order_whatever_order_they_are_kept_in() -> None:
+    rows = [row(number, pairs=number + 1, difference_sum=float(number)) for number in (2, 0, 3, 1)]
+    series = gather(rows, ripe(4))["brier_score", "all"]
+    assert series.days == tuple(day(number) for number in range(4))
+    assert_array_equal(series.pairs, [1, 2, 3, 4])
+    assert_array_equal(series.difference * 160, [0, 1, 2, 3])
+
+
+def test_series_with_days_of_their_own_keep_them() -> None:
+    other = [row(0, column="origin", value="JFK"), row(2, column="origin", value="JFK")]
+    found = gather([row(0), row(1), *other], ripe(3))
+    assert found["brier_score", "all"].days == (day(0), day(1))
+    assert found["brier_score", "origin=JFK"].days == (day(0), day(2))
 
 
 def test_no_rows_are_no_evidence() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.shadow.deployment import Deployment
@@ -18,8 +19,9 @@ from include.shadow.expectations import (
     input_expectations,
     prediction_expectations,
     read_suite,
-    validate,
 )
+from include.shadow.rows import TableRows
+from include.shadow.validation import validate as validate_rows
 from tests.builders import a_deployment
 
 SECRET = 987654321.0
@@ -57,6 +59,10 @@ def inputs(**columns: Any) -> pd.DataFrame:
 
 def predictions(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"request_id": list("abc"), "value": [0.0, 0.5, 1.0], "error": [None] * 3} | columns)
+
+
+def validate(frame: pd.DataFrame, expectations: list[dict[str, Any]]) -> Validation:
+    return validate_rows(TableRows(pa.Table.from_pandas(frame, preserve_index=False)), expectations)
 
 
 def one(kind: str, **kwargs: Any) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ from include.shadow.metrics import ANSWERED_LABELLED, ANSWERED_UNLABELLED
 from include.shadow.missing_labels import dependence
 from include.shadow.models import Answers
 from include.shadow.parity import MOST_WORST, Parity, check
+from include.shadow.rows import TableRows
 from include.shadow.rules import Policy
 from include.shadow.run import run_days
 from tests import production
@@ -690,7 +691,7 @@ def logged(answers: Mapping[str, float | None], versions: Mapping[str, str] | No
 
 
 def checked(log: pa.Table, model: Model, **champion: Any) -> Parity:
-    return check(Champion(model="onnx:m.onnx", **champion), model, log)
+    return check(Champion(model="onnx:m.onnx", **champion), model, TableRows(log))
 
 
 def test_parity_holds_where_the_model_says_what_was_logged_but_for_the_tolerance() -> None:

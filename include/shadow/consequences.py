@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from include.shadow.rules import Part
+from include.shadow.store import is_written
 
 ConnId = Annotated[str, Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -21,9 +22,10 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 def _document(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme == "s3":
-        if not parts.netloc or not parts.path.strip("/") or parts.path.endswith("/") or parts.query or parts.fragment:
+        is_one = is_written(value) and parts.path.strip("/") and not parts.path.endswith("/")
+        if not is_one or parts.query or parts.fragment:
             raise ValueError("must be s3://BUCKET/KEY")
-    elif parts.scheme not in ("", "file") or parts.netloc or parts.path.endswith("/") or not parts.path:
+    elif not is_written(value) or parts.path.endswith("/") or not parts.path:
         raise ValueError("must be file:///an/absolute/file, a path, or s3://BUCKET/KEY")
     return value
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from include.shadow.consequences import PREVIOUS
 from include.shadow.metrics import metrics_of
 from include.shadow.model import FOREIGN, REMOTE, Model
-from include.shadow.rules import problems_of
+from include.shadow.rules import conflicts, problems_of
 from include.shadow.source.partitions import is_parquet
-from include.shadow.yaml_source import Location, suggestion
+from include.shadow.yaml_source import Location, shortened, suggestion
 
 if TYPE_CHECKING:
     from include.shadow.deployment import Deployment
@@ -27,10 +27,10 @@ RESERVED = (
 
 def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     """Yield each contradiction: where it stands in the file, and what is wrong with it."""
-    yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
-    yield from _repeated("slices", deployment.slices)
-    yield from _repeated("dependencies", [dependency.name for dependency in deployment.dependencies], "name")
-    yield from _repeated("requests.features", deployment.requests.features)
+    if deployment.name == "doctor" or deployment.name.endswith(("_promotion", "_rollback")):
+        text = "must not be doctor nor end in _promotion or _rollback: other DAGs are called so"
+        yield ("name",), f"name == {shortened(deployment.name)}, {text}"
+    yield from _twice(deployment)
     columns = {
         "requests.features": deployment.requests.features,
         "slices": deployment.slices,
@@ -40,7 +40,10 @@ def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
         for position, name in enumerate(names):
             if name in RESERVED or (key == "slices" and name == "all"):
                 location: Location = (*key.split("."), position)
-                yield location, f"{key}[{position}] == {name!r}, must not be a name that snapshots use themselves"
+                yield (
+                    location,
+                    f"{key}[{position}] == {shortened(name)}, must not be a name that snapshots use themselves",
+                )
     if deployment.sample.rates and not deployment.sample.strata:
         yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
     if deployment.end is not None and deployment.end < deployment.start:
@@ -48,9 +51,27 @@ def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     for position, rule in enumerate(deployment.policy.rules):
         for key, message in problems_of(rule, deployment):
             yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
+    for position, message in conflicts(deployment.policy.rules):
+        yield ("policy", "rules", position), f"policy.rules[{position}] {message}"
     yield from _unreadable(deployment)
     yield from _unjudgeable(deployment)
     yield from _inconsequent(deployment)
+
+
+def _twice(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+    """Yield what is there twice in a list, and which column would have to be two things at once."""
+    requests, labels = deployment.requests, deployment.labels
+    yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
+    yield from _repeated("slices", deployment.slices)
+    yield from _repeated("dependencies", [dependency.name for dependency in deployment.dependencies], "name")
+    yield from _repeated("requests.features", requests.features)
+    yield from _repeated("requests.prediction", requests.columns)
+    yield from _repeated("sample.strata", deployment.sample.strata)
+    yield from _repeated("metrics", deployment.metrics)
+    columns = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
+    for part, key, identity in columns:
+        if getattr(getattr(deployment, part), key) == identity:
+            yield (part, key), f"{part}.{key} == {shortened(identity)}, must not be the column of {part}.id"
 
 
 def _unreadable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
@@ -61,7 +82,10 @@ def _unreadable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged" and "." in challenger.address and is_parquet(deployment.requests.table):
             text = "must be logged:COLUMN, a column of the log itself, where requests.table is Parquet"
-            yield ("challengers", position, "model"), f"challengers[{position}].model == {challenger.model!r}, {text}"
+            yield (
+                ("challengers", position, "model"),
+                f"challengers[{position}].model == {shortened(challenger.model)}, {text}",
+            )
 
 
 def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
@@ -69,20 +93,23 @@ def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     for position, name in enumerate(deployment.metrics):
         if name not in names:
             near = suggestion(name, names)
-            yield ("metrics", position), f"metrics[{position}] == {name!r}, must be one of {', '.join(names)}{near}"
+            yield (
+                ("metrics", position),
+                f"metrics[{position}] == {shortened(name)}, must be one of {', '.join(names)}{near}",
+            )
     yield from _classes(deployment)
     if deployment.policy.unit == "request" and deployment.policy.method == "betting":
         yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
     if deployment.champion and deployment.champion.kind in ("champion", "logged"):
         text = "must be a model that can be run: its answers are compared with the log"
-        yield ("champion", "model"), f"champion.model == {deployment.champion.model!r}, {text}"
+        yield ("champion", "model"), f"champion.model == {shortened(deployment.champion.model)}, {text}"
     if deployment.champion:
         yield from _unloadable(("champion",), "champion", deployment.champion)
     for position, challenger in enumerate(deployment.challengers):
         yield from _unloadable(("challengers", position), f"challengers[{position}]", challenger)
         if challenger.is_transform and not deployment.store.snapshots.startswith("s3://"):
             text = f"must be s3://BUCKET/PREFIX where challengers[{position}] is a batch transform: it works on S3"
-            yield ("store", "snapshots"), f"store.snapshots == {deployment.store.snapshots!r}, {text}"
+            yield ("store", "snapshots"), f"store.snapshots == {shortened(deployment.store.snapshots)}, {text}"
 
 
 def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Location, str]]:
@@ -125,7 +152,7 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
             yield ("challengers", position, "name"), f"{key}.name == {PREVIOUS!r}, must not be: a promotion makes it"
         if deployment.promotion.mlflow and not one.is_control and not one.version.isdecimal():
             text = f"must be the number of a version of {deployment.promotion.mlflow.model} in MLflow"
-            yield ("challengers", position, "version"), f"{key}.version == {one.version!r}, {text}"
+            yield ("challengers", position, "version"), f"{key}.version == {shortened(one.version)}, {text}"
     for name in deployment.status.ids if deployment.status else {}:
         if name not in names:
             near = suggestion(name, names)
@@ -133,7 +160,7 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     ids = list(deployment.status.ids.items()) if deployment.status else []
     for position, (name, entry) in enumerate(ids):
         if entry in [other for _, other in ids[:position]]:
-            yield ("status", "ids", name), f"status.ids.{name} == {entry!r}, must be there once"
+            yield ("status", "ids", name), f"status.ids.{name} == {shortened(entry)}, must be there once"
     yield from _repeated("alerts.channels", [str(one) for one in deployment.alerts.channels])
 
 
@@ -141,23 +168,28 @@ def _classes(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     """Yield where the number of classes and of the columns that hold their probabilities differ."""
     yield from _repeated("classes", deployment.classes)
     count, is_multiclass = len(deployment.classes), deployment.task == "multiclass"
-    if is_multiclass != (count > 2):
+    is_wrong = count < 3 if is_multiclass else count > 0
+    if is_wrong:
         wanted = "at least three, for a multiclass task" if is_multiclass else "none, but for a multiclass task"
         yield ("classes",), f"classes has {count}, must have {wanted}"
         return
-    columns: dict[Location, list[str]] = {("requests", "prediction"): deployment.requests.columns}
+    columns: dict[str, tuple[Location, list[str]]] = {
+        "requests.prediction": (("requests", "prediction"), deployment.requests.columns)
+    }
     for position, challenger in enumerate(deployment.challengers):
-        if challenger.model.startswith("logged:"):
-            columns["challengers", position, "model"] = challenger.model.rpartition(".")[2].split(",")
-    for location, names in columns.items():
+        if challenger.kind == "logged":
+            key = f"challengers[{position}].model"
+            columns[key] = (("challengers", position, "model"), challenger.address.rpartition(".")[2].split(","))
+    for key, (location, names) in columns.items():
         if len(names) != max(count, 1):
-            key = ".".join(map(str, location))
             yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
 
 
 def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[tuple[Location, str]]:
+    seen = set[str]()
     for position, name in enumerate(names):
-        if name in names[:position]:
+        if name in seen:
             suffix = f".{part}" if part else ""
             location: Location = (*key.split("."), position, *((part,) if part else ()))
-            yield location, f"{key}[{position}]{suffix} == {name!r}, must be there once"
+            yield location, f"{key}[{position}]{suffix} == {shortened(name)}, must be there once"
+        seen.add(name)

@@ -9,24 +9,28 @@ and run again, anywhere, and the day ends the same.
 import datetime as dt
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from include.shadow import parity
 from include.shadow import snapshot as snapshots_on_disk
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.errors import GateFailed, LedgerError, ShadowError, SourceError, ValidationFailed
-from include.shadow.expectations import Validation, input_expectations, prediction_expectations, validate
+from include.shadow.expectations import Validation, input_expectations, prediction_expectations
 from include.shadow.judging import Judged, judge_challenger
 from include.shadow.ledger import evidence, labels, parities, predictions, snapshots, validations, verdicts
 from include.shadow.ledger.database import Session, exclusively
+from include.shadow.ledger.prediction_rows import PredictionRows
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.models import load, model_digest
+from include.shadow.rows import Rows, SnapshotRows
 from include.shadow.scoring import score as score_part
 from include.shadow.surroundings import Shadow
+from include.shadow.validation import validate
 from include.shadow.window import window_of
 
 logger = logging.getLogger(__name__)
@@ -74,12 +78,9 @@ def validate_inputs(shadow: Shadow, day: dt.date) -> Validation:
         if not snapshot.rows:
             validation = Validation("", 0, [])
         else:
-            parts = [
-                snapshots_on_disk.read_part(shadow.store, snapshot.location, part).read() for part in manifest.parts
-            ]
-            rows = pa.concat_tables(parts)
+            rows = SnapshotRows(shadow.store, snapshot.location, manifest.parts)
             _require_features(shadow.deployment, day, rows)
-            validation = validate(rows.to_pandas(), input_expectations(shadow.deployment, snapshot.rows))
+            validation = validate(rows, input_expectations(shadow.deployment, snapshot.rows))
             _check_parity(shadow, session, snapshot, rows)
         validations.record(session, snapshot, None, validation)
     _require_success(validation, f"the inputs of {day}")
@@ -128,8 +129,8 @@ def validate_predictions(shadow: Shadow, day: dt.date, challenger_name: str) -> 
             )
         if not snapshot.rows:
             return Validation("", 0, [])
-        frame = predictions.frame(session, snapshot, key)
-        validation = validate(frame, prediction_expectations(deployment, snapshot.rows))
+        rows = PredictionRows(session, snapshot, key)
+        validation = validate(rows, prediction_expectations(deployment, snapshot.rows))
         validations.record(session, snapshot, key, validation)
     _require_success(validation, f"the predictions of {challenger.name} for {day}")
     return validation
@@ -220,8 +221,8 @@ def plan(deployment: Deployment, shards: int, only: Collection[str] | None = Non
     return [{"challenger": name, "shard": shard} for name in names for shard in range(shards)]
 
 
-def _require_features(deployment: Deployment, day: dt.date, rows: pa.Table) -> None:
-    missing = [name for name in deployment.requests.features if name not in rows.column_names]
+def _require_features(deployment: Deployment, day: dt.date, rows: Rows) -> None:
+    missing = [name for name in deployment.requests.features if name not in rows.schema.names]
     if missing:
         raise ValidationFailed(
             f"{day} was drawn before requests.features had {', '.join(missing)}: its evidence stays as it is, and a "
@@ -229,7 +230,7 @@ def _require_features(deployment: Deployment, day: dt.date, rows: pa.Table) -> N
         )
 
 
-def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, rows: pa.Table) -> None:
+def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, rows: Rows) -> None:
     champion = shadow.deployment.champion
     if champion is None:
         return
@@ -275,29 +276,36 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
     if since is not None and since >= until:
         session.commit()
         return
-    found: list[labels.Label] = []
-    for requests in labels.requests(session, snapshot):
+    labels.add(session, snapshot, _arrived(shadow, labels.requests(session, snapshot), since, until), since, until)
+
+
+def _arrived(
+    shadow: Shadow, batches: Iterable[Mapping[int, str]], since: dt.datetime | None, until: dt.datetime
+) -> Iterator[pa.Table]:
+    for requests in batches:
         arrived = shadow.source.labels(requests, since, until)
         _require_class(shadow.deployment, requests, arrived)
-        found += arrived
-    labels.add(session, snapshot, found, until)
+        yield arrived
 
 
-def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived: list[labels.Label]) -> None:
-    where = deployment.labels.column
-    for ordinal, value, _ in arrived:
-        if not math.isfinite(value):
-            raise SourceError(f"{where} == {value} for request {requests[ordinal]}, must be finite")
-        if deployment.task == "binary" and value not in (0.0, 1.0):
-            raise SourceError(
-                f"{where} == {value} for request {requests[ordinal]}, "
-                "must be 0 or 1 (or false or true) where task is binary"
-            )
-        if deployment.task == "multiclass" and value < 0:
-            raise SourceError(
-                f"{where} of request {requests[ordinal]} is none of the classes, must be one of "
-                f"{', '.join(deployment.classes)}"
-            )
+def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived: pa.Table) -> None:
+    where, values = deployment.labels.column, arrived["value"].to_numpy()
+    wrong = ~np.isfinite(values)
+    if deployment.task == "binary":
+        wrong |= (values != 0) & (values != 1)
+    elif deployment.task == "multiclass":
+        wrong |= values < 0
+    if not wrong.any():
+        return
+    row = int(np.argmax(wrong))
+    value, request = float(values[row]), requests[arrived["ordinal"][row].as_py()]
+    if deployment.task == "multiclass" and value < 0:
+        classes = ", ".join(deployment.classes)
+        raise SourceError(f"{where} of request {request} is none of the classes, must be one of {classes}")
+    allowed = "must be finite"
+    if deployment.task == "binary" and math.isfinite(value):
+        allowed = "must be 0 or 1 (or false or true) where task is binary"
+    raise SourceError(f"{where} == {value} for request {request}, {allowed}")
 
 
 def _alarm(deployment: Deployment, challenger: Challenger, verdict: verdicts.Stored) -> Iterator[str]:

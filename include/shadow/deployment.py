@@ -7,30 +7,41 @@ does it every half minute.
 
 import datetime as dt
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from include.shadow.consequences import PREVIOUS, Alerts, CloudWatch, Promotion, Status
 from include.shadow.contradictions import contradictions
 from include.shadow.errors import DeploymentError
+from include.shadow.explained import explained, refusal
 from include.shadow.metrics import BASIC, Task, metrics_of
 from include.shadow.model import Model
 from include.shadow.rules import Part, Policy, Probability, Share
 from include.shadow.source.partitions import ALLOWED, Pattern, is_parquet
-from include.shadow.yaml_source import Location, YamlSource, suggestion
+from include.shadow.store import is_written
+from include.shadow.yaml_source import YamlSource, suggestion
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_LONGEST_NAME = 63
+_NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
 FOLDER = "must be a path, file:///an/absolute/folder or s3://BUCKET/PREFIX"
+MOST_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are integers of SQL
+_NO_ZONES = {"localtime", "Factory"}  # another one on each machine, and none at all
+DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
 
 
 def _identifier(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError("must be lower-case letters, digits and underscores, starting with a letter, at most 63")
+        other = next((f": {one!r} is U+{ord(one):04X}, which ASCII has not" for one in value if not one.isascii()), "")
+        raise ValueError(
+            f"must be lower-case letters, digits and underscores, starting with a letter, at most 63{other}"
+        )
     return value
 
 
@@ -42,10 +53,28 @@ def _daily(value: str) -> str:
 
 
 def _timezone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError(
-            f"must be an IANA time zone such as UTC or Europe/Berlin{suggestion(value, available_timezones())}"
-        )
+    if value not in _zones():
+        raise ValueError(f"must be an IANA time zone such as UTC or Europe/Berlin{suggestion(value, _zones())}")
+    return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the zones of this machine: looking for them reads some six hundred files."""
+    return frozenset(available_timezones() - _NO_ZONES)
+
+
+def _written_day(value: object) -> object:
+    """Refuse what pydantic would take for seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not _ISO_DAY.fullmatch(value)):
+        raise ValueError("must be a day as YYYY-MM-DD")
+    return value
+
+
+def _possible_day(value: dt.date) -> dt.date:
+    first, last = DAYS
+    if not first <= value <= last:
+        raise ValueError(f"must be a day from {first} to {last}")
     return value
 
 
@@ -61,7 +90,7 @@ def _folder(value: str) -> str:
     parts = urlsplit(value)
     if parts.query or parts.fragment or not (parts.netloc or parts.path):
         raise ValueError(FOLDER)
-    if parts.scheme not in ("", "file", "s3") or (parts.scheme == "s3") != bool(parts.netloc):
+    if not is_written(value) or (parts.scheme == "s3") != bool(parts.netloc):
         raise ValueError(FOLDER)
     return value
 
@@ -71,7 +100,11 @@ Folder = Annotated[str, AfterValidator(_folder)]
 Table = Annotated[str, Field(min_length=1), AfterValidator(_table)]
 ConnId = Annotated[str, Field(min_length=1)]
 Column = Annotated[str, Field(min_length=1, max_length=63)]
-Day = Annotated[dt.date, Field(strict=False)]
+Columns = Annotated[
+    Annotated[Column, Tag("one")] | Annotated[list[Column], Field(min_length=2), Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list) else "one"),
+]
+Day = Annotated[dt.date, Field(strict=False), BeforeValidator(_written_day), AfterValidator(_possible_day)]
 
 
 class Requests(Part):
@@ -90,7 +123,7 @@ class Requests(Part):
     id: Column
     time: Column
     features: Annotated[list[Column], Field(min_length=1)]
-    prediction: Column | Annotated[list[Column], Field(min_length=2)]
+    prediction: Columns
     version: Column | None = None
     latency: Column | None = None
     duplicates: Literal["refuse", "first"] = "refuse"
@@ -142,10 +175,10 @@ class Sample(Part):
     rate: Share
     rates: dict[str, Share] = {}
     strata: list[Column] = []
-    minimum_per_stratum: Annotated[int, Field(ge=0)] = 0
-    max_rows: Annotated[int, Field(ge=1)] = 100_000
+    minimum_per_stratum: Annotated[int, Field(ge=0, le=MOST_ROWS)] = 0
+    max_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 100_000
     salt: str | None = None
-    shard_rows: Annotated[int, Field(ge=1)] = 50_000
+    shard_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 50_000
 
 
 class Champion(Model):
@@ -185,7 +218,8 @@ class Challenger(Model):
 
 def _http(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    is_readable = value.isprintable() and " " not in value and parts.port != 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not is_readable:
         raise ValueError("must be an address such as http://host:8080/path, without a login")
     return value
 
@@ -286,74 +320,13 @@ def load(path: Path) -> Deployment:
 def parse(source: YamlSource) -> Deployment:
     """Check what a YAML file holds; raise DeploymentError as `load` does."""
     name = source.content.get("name")
-    title = f"deployment {name}" if isinstance(name, str) else "deployment"
+    is_shown = isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
+    title = f"deployment {name}" if is_shown else "deployment"
     try:
         deployment = Deployment.model_validate(source.content)
     except ValidationError as error:
-        lines = [_explain(source, problem) for problem in error.errors()]
-        raise DeploymentError("\n".join(f"{title}: {line}" for line in lines)) from None
+        raise refusal(title, [explained(Deployment, source, problem) for problem in error.errors()]) from None
     lines = [f"{message} ({source.where(location)})" for location, message in contradictions(deployment)]
     if lines:
-        raise DeploymentError("\n".join(f"{title}: {line}" for line in lines))
+        raise refusal(title, lines)
     return deployment
-
-
-def _explain(source: YamlSource, problem: Any) -> str:
-    location = _written(problem["loc"])
-    key = source.key(location)
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "missing":
-        text = f"{key} is missing"
-    elif kind == "extra_forbidden":
-        text = f"{key} is unknown{suggestion(str(location[-1]), _allowed(location[:-1]))}"
-    elif kind == "literal_error":
-        expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
-        near = suggestion(str(problem["input"]), expected.split(", "))
-        text = f"{key} == {_shown(problem['input'])}, must be one of {expected}{near}"
-    else:
-        message = _MESSAGES.get(kind) or problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        hint = ": write it in quotes" if kind == "string_type" and isinstance(problem["input"], int | float) else ""
-        message = message if message.startswith("must ") else f"must be {message}"
-        text = f"{key} == {_shown(problem['input'])}, {message}{hint}"
-    return f"{text} ({source.where(location)})"
-
-
-def _written(location: Location) -> Location:
-    """Return where something stands in the file: pydantic names the kind of a channel between its number and key."""
-    if location[:2] == ("alerts", "channels") and len(location) > 3:
-        return (*location[:3], *location[4:])
-    return tuple(location)
-
-
-_MESSAGES = {
-    "too_short": "must have at least one entry",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most 63 characters",
-    "model_type": "must be keys and values",
-    "dict_type": "must be keys and values",
-    "list_type": "must be a list",
-    "date_type": "must be a day as YYYY-MM-DD",
-    "date_parsing": "must be a day as YYYY-MM-DD",
-    "date_from_datetime_inexact": "must be a day as YYYY-MM-DD, without a time",
-    "date_from_datetime_parsing": "must be a day as YYYY-MM-DD",
-    "invalid_key": "must be a word: write it in quotes",
-}
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _allowed(location: Location) -> list[str]:
-    model: Any = Deployment
-    for step in location:
-        if isinstance(step, int):
-            continue
-        fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-        annotation = fields.get(str(step))
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-        if model is None:
-            return []
-    return [field.alias or name for name, field in model.model_fields.items()]

@@ -27,25 +27,32 @@ def paths() -> list[Path]:
 
 def declared() -> dict[str, Path]:
     """Return each file by the name that it declares, or by its own name where it cannot be read."""
-    found: dict[str, Path] = {}
-    for path in paths():
-        try:
-            name = YamlSource.read(path).content.get("name")
-        except DeploymentError:
-            name = path.stem
-        found[str(name)] = path
-    return found
+    return {_name_of(path) or path.stem: path for path in paths()}
 
 
 def find(name: str) -> Deployment:
     """Return the deployment of a name, whatever its file is called; raise DeploymentError where there is none.
 
-    A file that is broken only matters if it is the one that is asked for.
+    A file that is broken only matters if it is the one that is asked for; of two that declare the name neither is.
     """
-    found = declared()
-    if name not in found:
-        names = ", ".join(sorted(found)) or "none"
+    names = {path: _name_of(path) for path in paths()}
+    found = [path for path, one in names.items() if one == name]
+    found = found or [path for path, one in names.items() if one is None and path.stem == name]
+    if not found:
+        known = sorted({one or path.stem for path, one in names.items()})
         raise DeploymentError(
-            f"there is no deployment {name!r} in {folder()}, must be one of {names}{suggestion(name, found)}"
+            f"there is no deployment {name!r} in {folder()}, must be one of {', '.join(known) or 'none'}"
+            f"{suggestion(name, known)}"
         )
-    return load(found[name])
+    if len(found) > 1:
+        files = " and ".join(map(str, found))
+        raise DeploymentError(f"deployment {name}: name == {name!r}, must be there once ({files})")
+    return load(found[0])
+
+
+def _name_of(path: Path) -> str | None:
+    """Return the name that a file declares, None where it cannot be read."""
+    try:
+        return str(YamlSource.read(path).content.get("name"))
+    except DeploymentError:
+        return None

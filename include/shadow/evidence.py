@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,8 @@ from include.shadow.metrics import METRICS
 
 ALL = "all"
 WEEK = 7
-_SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
+_EPOCH = dt.date(2000, 1, 1)
+SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Series:
     `champion` and `challenger` are weighted daily means of the metric, `difference` is champion minus challenger as
     losses, so positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
     weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
-    weights w and differences d of the pairs; None for a metric that is no sum.
+    weights w and differences d of the pairs; None for a metric that is no sum, and where they were not asked for.
     """
 
     metric: str
@@ -83,41 +83,81 @@ def slice_name(column: str, value: str) -> str:
     return ALL if column == ALL else f"{column}={value}"
 
 
-def gather(rows: Iterable[Mapping[str, Any]], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
-    """Return the series of evidence rows that come by metric, slice and day.
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
+
+    `counts` has days (since 2000-01-01), requests, pairs and identical; `sums` has weight, champion_sum,
+    challenger_sum, difference_sum, and where they were asked for those of SQUARES.
+    """
+
+    metric: str
+    slice_column: str
+    slice_value: str
+    counts: Mapping[str, NDArray[np.int64]]
+    sums: Mapping[str, NDArray[np.float64]]
+
+
+def gather(found: Iterable[Columns], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
+    """Return the series of evidence in the order in which it comes.
 
     `usable` says of each day whether its labels are ripe; a metric that needs no label takes every day in it.
     """
-    grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        key = (row["metric"], slice_name(row["slice_column"], row["slice_value"]))
-        ripe = usable.get(row["day"])
-        if ripe is None or (METRICS[row["metric"]].needs_label and not ripe):
-            continue
-        grouped.setdefault(key, [])
-        if row["pairs"]:
-            grouped[key].append(row)
-    return {key: _series(*key, days) for key, days in grouped.items()}
+    days = {False: _Days(usable), True: _Days([day for day, ripe in usable.items() if ripe])}
+    gathered: dict[tuple[str, str], Series] = {}
+    for one in found:
+        wanted = days[METRICS[one.metric].needs_label]
+        if wanted.holds_any(one.counts["days"]):
+            name = slice_name(one.slice_column, one.slice_value)
+            gathered[one.metric, name] = _series(one, name, wanted)
+    return gathered
 
 
-def _series(metric: str, name: str, rows: list[Mapping[str, Any]]) -> Series:
-    def column(key: str) -> NDArray[np.float64]:
-        return np.array([row[key] for row in rows], np.float64)
+class _Days:
+    """Days that count; most series have the same ones, which are then looked up once."""
 
-    def count(key: str) -> NDArray[np.int64]:
-        return np.array([row[key] for row in rows], np.int64)
+    def __init__(self, days: Iterable[dt.date]) -> None:
+        self._numbers = np.array(sorted((day - _EPOCH).days for day in days), np.int64)
+        self._known: dict[bytes, tuple[dt.date, ...]] = {}
 
-    weight = column("weight")
+    def holds_any(self, numbers: NDArray[np.int64]) -> bool:
+        """Say whether any of these days counts."""
+        return bool(self._among(numbers).any())
+
+    def places(self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where the days stand that count and have a pair, in their order."""
+        chosen = np.flatnonzero(self._among(numbers) & (pairs > 0))
+        return np.asarray(chosen[np.argsort(numbers[chosen], kind="stable")], np.int64)
+
+    def dates(self, numbers: NDArray[np.int64]) -> tuple[dt.date, ...]:
+        """Return numbers as days."""
+        key = numbers.tobytes()
+        if key not in self._known:
+            self._known[key] = tuple(_EPOCH + dt.timedelta(days=one) for one in numbers.tolist())
+        return self._known[key]
+
+    def _among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if not len(self._numbers):
+            return np.zeros(len(numbers), np.bool_)
+        place = np.minimum(np.searchsorted(self._numbers, numbers), len(self._numbers) - 1)
+        return np.asarray(self._numbers[place] == numbers)
+
+
+def _series(found: Columns, name: str, wanted: _Days) -> Series:
+    places = wanted.places(found.counts["days"], found.counts["pairs"])
+    counts = {key: column[places] for key, column in found.counts.items()}
+    sums = {key: column[places] for key, column in found.sums.items()}
+    weight, has_squares = sums["weight"], METRICS[found.metric].is_sum and SQUARES[0] in sums
     return Series(
-        metric=metric,
+        metric=found.metric,
         slice=name,
-        days=tuple(row["day"] for row in rows),
-        requests=count("requests"),
-        pairs=count("pairs"),
-        identical=count("identical"),
-        champion=column("champion_sum") / weight,
-        challenger=column("challenger_sum") / weight,
-        difference=column("difference_sum") / weight,
+        days=wanted.dates(counts["days"]),
+        requests=counts["requests"],
+        pairs=counts["pairs"],
+        identical=counts["identical"],
+        champion=sums["champion_sum"] / weight,
+        challenger=sums["challenger_sum"] / weight,
+        difference=sums["difference_sum"] / weight,
         weight=weight,
-        squares=np.column_stack([column(key) for key in _SQUARES]) if METRICS[metric].is_sum else None,
+        squares=np.column_stack([sums[key] for key in SQUARES]) if has_squares else None,
     )

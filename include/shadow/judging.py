@@ -1,18 +1,22 @@
 """Judging: which days of evidence count for a challenger, and what stands in the way of a PASS."""
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.evidence import ALL, Evidence, Series, gather
 from include.shadow.explanation import explain
 from include.shadow.ledger import calibrations, labels, parities, snapshots, validations
-from include.shadow.ledger import evidence as ledger_evidence
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.disagreements import furthest
 from include.shadow.ledger.labels import maturity_of
+from include.shadow.ledger.series import read as read_series
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.metrics import QUIET
 from include.shadow.missing_labels import dependence
@@ -20,7 +24,8 @@ from include.shadow.models import model_digest
 from include.shadow.policy import Verdict, judge
 from include.shadow.window import window_of
 
-SIGNIFICANT_DIGITS = 12
+SIGNIFICANT_BITS = 40  # some twelve digits
+_NOT_FINITE = 1 << 20  # no number has such an exponent
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
 
@@ -43,7 +48,7 @@ def judge_challenger(
     taken = snapshots.snapshots(session, deployment, None, day)
     champion_version = champion_of(taken)
     comparable = comparable_days(session, taken, key, champion_version)
-    found = evidence_on(session, deployment, key, comparable, day)
+    found = evidence_on(session, deployment, key, comparable, day, squares=deployment.policy.unit == "request")
     blocked = [
         *_blocked(deployment, challenger, taken, {one.id for one in comparable}, day),
         *_identical(challenger, found),
@@ -79,13 +84,21 @@ def comparable_days(
 
 
 def evidence_on(
-    session: Session[Any], deployment: Deployment, key: int, comparable: Sequence[Snapshot], day: dt.date
+    session: Session[Any],
+    deployment: Deployment,
+    key: int,
+    comparable: Sequence[Snapshot],
+    day: dt.date,
+    *,
+    squares: bool = True,
 ) -> dict[tuple[str, str], Series]:
-    """Return what a challenger's rules are judged on: the ripe days' evidence, overall and in every slice."""
-    rows = ledger_evidence.read(
-        session, key, comparable, metrics=QUIET | {rule.metric for rule in deployment.policy.rules}
-    )
-    return gather(rows, ripe_days(session, deployment, comparable, day))
+    """Return what a challenger's rules are judged on: the ripe days' evidence, overall and in every slice.
+
+    `squares` says whether the sums of squares are needed.
+    """
+    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
+    found = read_series(session, key, comparable, metrics=metrics, squares=squares)
+    return gather(found, ripe_days(session, deployment, comparable, day))
 
 
 def ripe_days(
@@ -122,8 +135,7 @@ def champion_of(taken: Sequence[Snapshot]) -> str:
 
 def _valid(session: Session[Any], taken: Sequence[Snapshot], key: int) -> set[int]:
     """Return the snapshots whose inputs, and this challenger's predictions, were validated and meet expectations."""
-    said = {(one.snapshot_id, one.challenger_id): one.success for one in validations.recorded(session, taken)}
-    return {one.id for one in taken if said.get((one.id, None)) and said.get((one.id, key))}
+    return validations.passed(session, taken, key)
 
 
 def _blocked(
@@ -200,12 +212,23 @@ def _judged_on(deployment: Deployment, promotable: int, found: Evidence, blocked
         "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
         "promotable": promotable,
         "blocked": list(blocked),
-        "evidence": [[*key, *_content(series)] for key, series in sorted(found.items())],
+        "evidence": _digest(found),
     }
 
 
-def _content(series: Series) -> list[list[Any]]:
-    """Return a series for the digest, rounded: the last bits of a sum say nothing about the evidence."""
-    means = (series.champion, series.challenger, series.difference)
-    rounded = [[f"{value:.{SIGNIFICANT_DIGITS}g}" for value in mean.tolist()] for mean in means]
-    return [[str(day) for day in series.days], series.pairs.tolist(), *rounded]
+def _digest(found: Evidence) -> str:
+    """Return the SHA-256 of all series, rounded: the last bits of a sum say nothing about the evidence."""
+    total = hashlib.sha256()
+    names: dict[tuple[dt.date, ...], str] = {}
+    for key, series in sorted(found.items()):
+        if series.days not in names:
+            names[series.days] = ",".join(map(str, series.days))
+        means = np.stack([series.champion, series.challenger, series.difference])
+        fraction, exponent = np.frexp(means)
+        known = np.isfinite(means)
+        fraction[~known], exponent[~known] = 0.0, _NOT_FINITE
+        total.update(json.dumps([*key, names[series.days]]).encode())
+        total.update(series.pairs.astype("<i8").tobytes())
+        total.update(np.rint(fraction * 2.0**SIGNIFICANT_BITS).astype("<i8").tobytes())
+        total.update(exponent.astype("<i4").tobytes())
+    return total.hexdigest()

@@ -59,15 +59,65 @@ class Looks:
         bounds = self.question.naturals(np.vstack([self.lower, self.upper]))
         return bounds.min(axis=0), bounds.max(axis=0)
 
+    @property
+    def newest_bounds(self) -> tuple[float, float]:
+        """The interval at the newest look in the rule's own unit, the smaller number first."""
+        bounds = self.question.naturals(np.array([self.lower[-1], self.upper[-1]]))
+        return float(bounds.min()), float(bounds.max())
+
 
 def look(rule: Rule, series: Series, terms: Terms) -> Looks:
     """Hold the sequence of gains against 0: above it passes, below it fails, and harm not shown passes not_harmful.
 
     `series` has at least one observation, and is in weeks where the policy is. Raises UnanswerableError as `ask` does.
     """
-    question = ask(rule, series)
-    passing = _sequence(rule, series, question, terms, "lower")
-    failing = _sequence(rule, series, question, terms, "upper")
+    return look_at_all(rule, [(series, ask(rule, series))], terms)[0]
+
+
+def look_at_all(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[Looks]:
+    """Return what `look` does for many series, each with the question that the rule asks of it."""
+    passing = _sequences(rule, asked, terms, "lower")
+    failing = _sequences(rule, asked, terms, "upper")
+    return [_looks(rule, *one) for one in zip(asked, passing, failing, strict=True)]
+
+
+def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float64]:
+    """Return estimate, lower and upper bound of the mean gain at the newest look of many series: shape (series, 3).
+
+    Each has at least one observation, in the policy's unit. Raises UnanswerableError as `ask` does.
+    """
+    asked = [(series, ask(rule, series)) for series in many]
+    passing = _sequences(rule, asked, terms, "lower")
+    failing = _sequences(rule, asked, terms, "upper")
+    found = [(one.estimate[-1], one.lower[-1], other.upper[-1]) for one, other in zip(passing, failing, strict=True)]
+    return np.array(found, np.float64).reshape(-1, 3)
+
+
+def plain_margins(questions: Sequence[Question], alphas: Sequence[float], terms: Terms) -> list[float]:
+    """Return how far the plain bound lies below the mean of each question's gains by now, at an alpha of its own."""
+    margins = [0.0] * len(questions)
+    for alpha in set(alphas):
+        places = [place for place, one in enumerate(alphas) if one == alpha]
+        for same in _of_one_length([len(questions[place].gains) for place in places]):
+            chosen = [places[place] for place in same]
+            sequence = confidence_sequence(
+                np.stack([questions[place].gains for place in chosen]),
+                alpha=alpha,
+                burn_in=terms.policy.observations_before_bound,
+                expected=terms.expected,
+                side="lower",
+                method="plain",
+            )
+            widths = (sequence.estimate - sequence.lower)[:, -1].tolist()
+            for place, width in zip(chosen, widths, strict=True):
+                margins[place] = width
+    return margins
+
+
+def _looks(
+    rule: Rule, asked: tuple[Series, Question], passing: ConfidenceSequence, failing: ConfidenceSequence
+) -> Looks:
+    series, question = asked
     blind = only_rounding(question, series)
     passes, fails = holds(rule, passing.lower, series) & ~blind, (failing.upper < 0) & ~blind
     if rule.is_ == "not_harmful":
@@ -76,49 +126,47 @@ def look(rule: Rule, series: Series, terms: Terms) -> Looks:
     return Looks(question, passing.estimate, passing.lower, failing.upper, passes, fails, blind)
 
 
-def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float64]:
-    """Return estimate, lower and upper bound of the mean gain at the newest look of many series: shape (series, 3).
-
-    What `look` gives one by one, but those of one length at once. Each has at least one observation, in the policy's
-    unit. Raises UnanswerableError as `ask` does.
-    """
-    found = np.empty((len(many), 3))
-    lengths = np.array([len(one.days) for one in many])
-    for length in np.unique(lengths):
-        of_length = np.flatnonzero(lengths == length)
-        if terms.policy.unit == "request":
-            for place in of_length.tolist():
-                one = look(rule, many[place], terms)
-                found[place] = one.estimate[-1], one.lower[-1], one.upper[-1]
-            continue
-        questions = [ask(rule, many[place]) for place in of_length.tolist()]
-        gains = np.stack([question.gains for question in questions])
-        passing = _of_days(gains, questions[0].range, terms, "lower")
-        failing = _of_days(gains, questions[0].range, terms, "upper")
-        found[of_length] = np.column_stack([passing.estimate[:, -1], passing.lower[:, -1], failing.upper[:, -1]])
-    return found
+def _sequences(
+    rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms, side: Side
+) -> list[ConfidenceSequence]:
+    """Return the sequence of each, those of one length and range computed at once."""
+    found: dict[int, ConfidenceSequence] = {}
+    groups: dict[tuple[int, tuple[float, float]], list[int]] = {}
+    for place, (series, question) in enumerate(asked):
+        if terms.policy.unit == "request" and series.squares is not None and series.weight is not None:
+            found[place] = _of_requests(rule, series, question, terms, side)
+        else:
+            groups.setdefault((len(question.gains), question.range), []).append(place)
+    for (_, span), places in groups.items():
+        many = _of_days(np.stack([asked[place][1].gains for place in places]), span, terms, side)
+        for row, place in enumerate(places):
+            found[place] = ConfidenceSequence(many.lower[row], many.upper[row], many.estimate[row])
+    return [found[place] for place in range(len(asked))]
 
 
-def _sequence(rule: Rule, series: Series, question: Question, terms: Terms, side: Side) -> ConfidenceSequence:
-    policy = terms.policy
-    alpha = terms.alpha_pass if side == "lower" else terms.alpha_fail
-    if policy.unit == "request" and series.squares is not None and series.weight is not None:
-        weight2, weight2_difference, weight2_difference2 = series.squares.T
-        margin = rule.margin or 0.0
-        per_day = max(float(series.pairs.mean()), 1.0)
-        return weighted_confidence_sequence(
-            count=series.pairs,
-            weight=series.weight,
-            weight_difference=series.weight * question.gains,
-            weight2=weight2,
-            weight2_difference=weight2_difference + margin * weight2,
-            weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
-            alpha=alpha,
-            burn_in=policy.burn_in,
-            expected=policy.expected * per_day,
-            side=side,
-        )
-    return _of_days(question.gains, question.range, terms, side)
+def _of_one_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the places of equal lengths together."""
+    return [[place for place, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))]
+
+
+def _of_requests(rule: Rule, series: Series, question: Question, terms: Terms, side: Side) -> ConfidenceSequence:
+    assert series.squares is not None  # noqa: S101 (such a series is told from the others by it)
+    assert series.weight is not None  # noqa: S101
+    weight2, weight2_difference, weight2_difference2 = series.squares.T
+    margin = rule.margin or 0.0
+    per_day = max(float(series.pairs.mean()), 1.0)
+    return weighted_confidence_sequence(
+        count=series.pairs,
+        weight=series.weight,
+        weight_difference=series.weight * question.gains,
+        weight2=weight2,
+        weight2_difference=weight2_difference + margin * weight2,
+        weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
+        alpha=terms.alpha_pass if side == "lower" else terms.alpha_fail,
+        burn_in=terms.policy.burn_in,
+        expected=terms.policy.expected * per_day,
+        side=side,
+    )
 
 
 def _of_days(gains: NDArray[np.float64], bounds: tuple[float, float], terms: Terms, side: Side) -> ConfidenceSequence:

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from include.shadow.rules import Part, Positive
+from include.shadow.rules import Part
+from include.shadow.store import is_written
 
 KINDS = {
     "champion": "champion",
@@ -38,11 +39,12 @@ def _address(value: str) -> str:
         raise ValueError(ALLOWED)
     if kind != "champion" and not address:
         raise ValueError(ALLOWED)
-    parts = urlsplit(address)
     table, _, columns = address.rpartition(".")
     names = [*(table.split(".") if "." in address else []), *columns.split(",")]
     if kind == "logged" and not (len(names) - columns.count(",") <= 3 and all(names)):
         raise ValueError("must name a table and a column, as in logged:flights.prediction_log.other_probability")
+    if kind in ("onnx", "skops", "sklearn") and not _is_file(address):
+        raise ValueError(f"must be {KINDS[kind]}, PATH being a path or file:///an/absolute/path")
     if kind == "python" and not _FUNCTION.fullmatch(address):
         raise ValueError(f"must be {KINDS[kind]}, as in python:include.my_models:predict")
     if kind == "mlflow" and address.startswith("models:") and not _REGISTERED.fullmatch(address):
@@ -50,11 +52,23 @@ def _address(value: str) -> str:
     if kind == "sagemaker" and not _SAGEMAKER.fullmatch(address):
         raise ValueError(f"must be {KINDS[kind]}, as in sagemaker:transform/late-model/ml.m5.large")
     if kind == "endpoint":
-        if parts.scheme not in ("http", "https") or not parts.hostname or not _ENDPOINT.fullmatch(parts.path):
-            raise ValueError(f"must be {KINDS[kind]}: an address of the Open Inference Protocol")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must be without login, ? and #: credentials belong into the connection of conn_id")
+        _require_served(address)
     return value
+
+
+def _is_file(address: str) -> bool:
+    parts = urlsplit(address)
+    return is_written(address) and (parts.scheme != "s3" or (not parts.path.endswith("/") and len(parts.path) > 1))
+
+
+def _require_served(address: str) -> None:
+    parts = urlsplit(address)
+    is_readable = address.isprintable() and " " not in address and parts.port != 0
+    is_served = parts.hostname and _ENDPOINT.fullmatch(parts.path)
+    if parts.scheme not in ("http", "https") or not is_served or not is_readable:
+        raise ValueError(f"must be {KINDS['endpoint']}: an address of the Open Inference Protocol")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be without login, ? and #: credentials belong into the connection of conn_id")
 
 
 def _sha256(value: str) -> str:
@@ -102,10 +116,10 @@ class Limits(Part):
     often an endpoint is called by one task. A batch transform of SageMaker has none.
     """
 
-    seconds: Positive = 60.0
-    memory_mb: Annotated[int, Field(ge=64)] = 2048
+    seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 60.0
+    memory_mb: Annotated[int, Field(ge=64, le=1 << 24)] = 2048
     rows: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    calls_per_second: Positive | None = None
+    calls_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
 
 
 class Model(Part):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from include.shadow.deployment import Champion
 from include.shadow.errors import ShadowError
 from include.shadow.models import Predictor
+from include.shadow.rows import PART_ROWS, Rows, rows_at_once
 
 MOST_WORST = 20
 
@@ -36,23 +37,19 @@ class Parity:
         return json.dumps(list(self.worst))
 
 
-def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
+def check(champion: Champion, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> Parity:
     """Score up to `champion.sample` rows of a snapshot again, spread evenly over it, and compare with the log.
 
-    Rows without a logged answer, or of another version than `champion.version`, are passed over.
+    Rows without a logged answer, or of another version than `champion.version`, are passed over. The rows are read
+    twice, `part_rows` at a time: to count those that can be compared, and to take some of them.
     """
-    logged = rows["champion"].to_numpy(zero_copy_only=False)
-    usable = np.isfinite(logged.astype(np.float64))
-    if champion.version is not None:
-        usable &= rows["champion_version"].to_numpy(zero_copy_only=False) == champion.version
-    candidates = np.flatnonzero(usable)
-    if not len(candidates):
+    compared = ["champion"] if champion.version is None else ["champion", "champion_version"]
+    candidates = sum(len(_candidates(champion, table)) for table in rows.read(compared, part_rows))
+    if not candidates:
         return Parity(0, 0, 0.0, [])
-    step = max(len(candidates) // champion.sample, 1)
-    chosen = candidates[::step][: champion.sample]
-    batch = rows.take(pa.array(chosen)).combine_chunks().to_batches()[0]
+    batch = _spread(champion, rows, max(candidates // champion.sample, 1), part_rows)
     again = _answers(predictor, batch)
-    expected = logged[chosen].astype(np.float64)
+    expected = batch["champion"].to_numpy(zero_copy_only=False).astype(np.float64)
     if again.ndim == 2:  # classes: the answer is the likeliest, the distance that of the furthest probability
         furthest = np.abs(again - np.array(batch["champion_probabilities"].to_pylist(), np.float64)).max(axis=1)
         again = np.where(np.isfinite(furthest), np.argmax(np.nan_to_num(again, nan=-1.0), axis=1), np.nan)
@@ -64,7 +61,7 @@ def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
     names = batch["request_id"].to_pylist()
     finite = distance[np.isfinite(distance)]
     return Parity(
-        checked=len(chosen),
+        checked=batch.num_rows,
         mismatched=len(wrong),
         largest=float(finite.max()) if len(finite) else 0.0,
         worst=[
@@ -72,6 +69,30 @@ def check(champion: Champion, predictor: Predictor, rows: pa.Table) -> Parity:
             for row in worst.tolist()
         ],
     )
+
+
+def _candidates(champion: Champion, table: pa.Table) -> NDArray[np.int64]:
+    """Return which rows have an answer that can be compared."""
+    usable = np.isfinite(table["champion"].to_numpy(zero_copy_only=False).astype(np.float64))
+    if champion.version is not None:
+        usable &= table["champion_version"].to_numpy(zero_copy_only=False) == champion.version
+    return np.flatnonzero(usable)
+
+
+def _spread(champion: Champion, rows: Rows, step: int, part_rows: int) -> pa.RecordBatch:
+    """Return every `step`th of the rows that can be compared, as many as the sample has."""
+    taken: list[pa.Table] = []
+    missing, skipped = champion.sample, 0
+    names = rows.schema.names
+    for table in rows.read(names, rows_at_once(len(names), part_rows)):
+        candidates = _candidates(champion, table)
+        chosen = candidates[skipped::step][:missing]
+        skipped = (skipped - len(candidates)) % step
+        missing -= len(chosen)
+        taken.append(table.take(pa.array(chosen)))
+        if not missing:
+            break
+    return pa.concat_tables(taken).combine_chunks().to_batches()[0]
 
 
 def _answers(predictor: Predictor, batch: pa.RecordBatch) -> NDArray[np.float64]:

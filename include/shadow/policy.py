@@ -7,15 +7,15 @@ alpha is divided among them. What is missing, empty or not finite never passes, 
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from include.shadow.confidence import confidence_sequence, observations_needed
+from include.shadow.confidence import observations_needed
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
-from include.shadow.looks import Terms, look
+from include.shadow.looks import Looks, Terms, look_at_all, plain_margins
 from include.shadow.observations import Question, UnanswerableError, ask, holds
 from include.shadow.rules import Policy, Rule
 
@@ -71,8 +71,7 @@ def judge(
     cannot pass whatever its evidence says: they are shown first.
     """
     terms = terms_of(policy, evidence, promotable=promotable, day=day)
-    judged = [(rule, name) for rule in policy.rules for name in slices_of(rule, evidence)]
-    findings = [find(rule, name, evidence.get((rule.metric, name)), terms) for rule, name in judged]
+    findings = [finding for rule in policy.rules for finding in _find(rule, evidence, terms)]
     gates = [finding for finding in findings if finding.role == "gate"]
     reasons = list(blocked)
     if not gates:
@@ -103,24 +102,48 @@ def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
     return names
 
 
-def find(rule: Rule, name: str, series: Series | None, terms: Terms) -> Finding:
-    """Judge one rule on one slice."""
+def _find(rule: Rule, evidence: Evidence, terms: Terms) -> list[Finding]:
+    """Judge one rule on all its slices, their sequences together."""
+    found: dict[str, Finding] = {}
+    asked: dict[str, tuple[Series, Question]] = {}
+    names = slices_of(rule, evidence)
+    for name in names:
+        series = evidence.get((rule.metric, name))
+        reason = _unfit(rule, name, series)
+        if series is None or reason is not None:
+            found[name] = _finding(rule, name, "INCONCLUSIVE", reason or "", series if _has_days(series) else None)
+            continue
+        try:
+            if rule.is_daily:
+                found[name] = _judge_days(rule, name, series, terms.day)
+                continue
+            units = series.by_week() if terms.policy.unit == "week" else series
+            if units.days:
+                asked[name] = units, ask(rule, units)
+            else:
+                found[name] = _finding(rule, name, "INCONCLUSIVE", "no week of evidence is complete", units)
+        except UnanswerableError as error:
+            found[name] = _finding(rule, name, "INCONCLUSIVE", str(error), series)
+    found |= _judge_sequences(rule, asked, terms)
+    return [found[name] for name in names]
+
+
+def _has_days(series: Series | None) -> bool:
+    return series is not None and bool(series.days)
+
+
+def _unfit(rule: Rule, name: str, series: Series | None) -> str | None:
+    """Return why nothing can be concluded from a series, None where it can be looked at."""
     if series is None or not series.days:
-        return _finding(rule, name, "INCONCLUSIVE", "there is no evidence: no day has a pair whose label is ripe")
+        return "there is no evidence: no day has a pair whose label is ripe"
     values = np.vstack([series.champion, series.challenger, series.difference])
     if not np.isfinite(values).all():
         bad = series.days[int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])]
-        return _finding(rule, name, "INCONCLUSIVE", f"the value of {bad} is not a number", series)
+        return f"the value of {bad} is not a number"
     needed = rule.requests_needed(name)
     if series.total_requests < needed:
-        reason = f"{series.total_requests} requests are too few: {needed} are asked for"
-        return _finding(rule, name, "INCONCLUSIVE", reason, series)
-    try:
-        if rule.is_daily:
-            return _judge_days(rule, name, series, terms.day)
-        return _judge_sequence(rule, name, series.by_week() if terms.policy.unit == "week" else series, terms)
-    except UnanswerableError as error:
-        return _finding(rule, name, "INCONCLUSIVE", str(error), series)
+        return f"{series.total_requests} requests are too few: {needed} are asked for"
+    return None
 
 
 def reason_of(finding: Finding) -> str:
@@ -151,16 +174,25 @@ def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> F
     return _finding(rule, name, outcome, reason, series, estimate=value)
 
 
-def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Finding:
-    if not series.days:
-        return _finding(rule, name, "INCONCLUSIVE", "no week of evidence is complete", series)
-    looks = look(rule, series, terms)
-    question = looks.question
-    outcome: Outcome = "FAIL" if looks.fails[-1] else "PASS" if looks.passes[-1] else "INCONCLUSIVE"
+def _judge_sequences(rule: Rule, asked: Mapping[str, tuple[Series, Question]], terms: Terms) -> dict[str, Finding]:
+    """Judge one rule on slices whose gains were asked for, each with at least one observation in the policy's unit."""
+    looks = dict(zip(asked, look_at_all(rule, list(asked.values()), terms), strict=True))
+    outcomes: dict[str, Outcome] = {
+        name: "FAIL" if one.fails[-1] else "PASS" if one.passes[-1] else "INCONCLUSIVE" for name, one in looks.items()
+    }
+    undecided = [name for name, outcome in outcomes.items() if outcome == "INCONCLUSIVE"]
+    more = dict(zip(undecided, _more_observations([looks[name] for name in undecided], terms), strict=True))
+    return {
+        name: _judge_sequence(rule, name, series, looks[name], outcomes[name], more.get(name), terms)
+        for name, (series, _) in asked.items()
+    }
+
+
+def _judge_sequence(
+    rule: Rule, name: str, series: Series, looks: Looks, outcome: Outcome, more: int | None, terms: Terms
+) -> Finding:
     decided = {"PASS": looks.passes, "FAIL": looks.fails}.get(outcome)
-    bounds = [float(bound[-1]) for bound in looks.natural_bounds]
-    widths = (float((looks.estimate - looks.lower)[-1]), float((looks.upper - looks.estimate)[-1]))
-    more = _more_observations(question, widths, terms) if outcome == "INCONCLUSIVE" else None
+    bounds = looks.newest_bounds
     count = len(series.days)
     return _finding(
         rule,
@@ -171,7 +203,7 @@ def _judge_sequence(rule: Rule, name: str, series: Series, terms: Terms) -> Find
             rule, outcome, UNBOUNDED if looks.blind[-1] else bounds, _counted(count, terms.unit), _outlook(more, terms)
         ),
         series,
-        estimate=question.natural(float(looks.estimate[-1])),
+        estimate=looks.question.natural(float(looks.estimate[-1])),
         lower=bounds[0],
         upper=bounds[1],
         terms=terms,
@@ -208,27 +240,52 @@ def _outlook(more: int | None, terms: Terms) -> str:
     return f"about {_counted(more, f'more {terms.unit}')} would decide an effect like the one seen so far"
 
 
-def _more_observations(question: Question, widths: tuple[float, float], terms: Terms) -> int | None:
-    """Return how many more observations would decide the effect seen so far, None where none would.
+def _more_observations(many: Sequence[Looks], terms: Terms) -> list[int | None]:
+    """Return in how many more observations the effects seen so far would be decided, None where none would.
 
-    `widths` are the margins toward passing and failing as they are. They are wider than those of independent, symmetric
-    days with the same spread, and are taken to stay so.
+    Margins as they are now are wider than those of independent, symmetric days with the same spread, and are taken to
+    stay so.
     """
-    gains, first = question.gains, terms.policy.observations_before_bound
+    first = terms.policy.observations_before_bound
+    seen = [_seen(looks, terms) for looks in many]
+    wide = [place for place, one in enumerate(seen) if one.count >= first and math.isfinite(one.width)]
+    plain = plain_margins([many[place].question for place in wide], [seen[place].alpha for place in wide], terms)
+    wider = {place: max(1.0, seen[place].width / width) for place, width in zip(wide, plain, strict=True)}
+    more: list[int | None] = []
+    for place, one in enumerate(seen):
+        if one.count < 2:
+            more.append(max(first - one.count, 1))
+        elif not (math.isfinite(one.effect) and math.isfinite(one.spread)):
+            more.append(None)
+        else:
+            spread = one.spread * wider.get(place, 1.0)
+            needed = observations_needed(one.effect, spread, alpha=one.alpha, expected=terms.expected, burn_in=first)
+            more.append(None if needed is None else max(needed - one.count, 1))
+    return more
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The effect so far, its spread, the side that it would be decided on with its margin, and of how many it is."""
+
+    count: int
+    effect: float = math.nan
+    spread: float = math.nan
+    alpha: float = math.nan
+    width: float = math.nan
+
+
+def _seen(looks: Looks, terms: Terms) -> _Seen:
+    gains = looks.question.gains
     if len(gains) < 2:
-        return max(first - len(gains), 1)
+        return _Seen(len(gains))
     with np.errstate(over="ignore", invalid="ignore"):
         effect, spread = float(gains.mean()), float(gains.std(ddof=1))
     if not (math.isfinite(effect) and math.isfinite(spread)):
-        return None
-    alpha, width = (terms.alpha_pass, widths[0]) if effect > 0 else (terms.alpha_fail, widths[1])
-    if len(gains) >= first and math.isfinite(width):
-        plain = confidence_sequence(
-            gains, alpha=alpha, burn_in=first, expected=terms.expected, side="lower", method="plain"
-        )
-        spread *= max(1.0, width / float((plain.estimate - plain.lower)[-1]))
-    needed = observations_needed(effect, spread, alpha=alpha, expected=terms.expected, burn_in=first)
-    return None if needed is None else max(needed - len(gains), 1)
+        return _Seen(len(gains))
+    if effect > 0:
+        return _Seen(len(gains), effect, spread, terms.alpha_pass, float((looks.estimate - looks.lower)[-1]))
+    return _Seen(len(gains), effect, spread, terms.alpha_fail, float((looks.upper - looks.estimate)[-1]))
 
 
 def _counted(count: int, unit: str) -> str:

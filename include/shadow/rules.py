@@ -1,12 +1,12 @@
 """What a policy may ask: rules on metrics, as gates or monitors, and the error rates they are judged at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from include.shadow.metrics import METRICS, Metric, metrics_of
-from include.shadow.yaml_source import suggestion
+from include.shadow.yaml_source import shortened, suggestion
 
 if TYPE_CHECKING:
     from include.shadow.deployment import Deployment
@@ -15,6 +15,12 @@ Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Count = Annotated[int, Field(ge=0)]
+Minimum = Annotated[
+    Annotated[Count, Tag("one")] | Annotated[dict[str, Count], Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
+]
 
 COMPARING = ("superior", "non_inferior", "not_harmful")
 BOUNDING = ("at_most", "at_least")
@@ -31,8 +37,8 @@ class Part(BaseModel):
 class Last(Part):
     """A rule on daily values holds where it held on `hold` of the last `of` days."""
 
-    hold: Annotated[int, Field(ge=1)]
-    of: Annotated[int, Field(ge=1)]
+    hold: Annotated[int, Field(ge=1, le=3650)]
+    of: Annotated[int, Field(ge=1, le=3650)]
 
 
 class Rule(Part):
@@ -52,7 +58,7 @@ class Rule(Part):
     relative_margin: Positive | None = None
     value: Finite | None = None
     slices: list[str] = []
-    minimum_requests: Annotated[int, Field(ge=0)] | dict[str, Annotated[int, Field(ge=0)]] = 0
+    minimum_requests: Minimum = 0
     last: Last | None = None
     role: Literal["gate", "monitor"] = "gate"
 
@@ -124,7 +130,10 @@ def problems_of(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str
     """Yield what contradicts itself or the deployment in a rule: the key, and what is wrong with it."""
     names = metrics_of(deployment.task)
     if rule.metric not in names:
-        yield "metric", f"== {rule.metric!r}, must be one of {', '.join(names)}{suggestion(rule.metric, names)}"
+        yield (
+            "metric",
+            f"== {shortened(rule.metric)}, must be one of {', '.join(names)}{suggestion(rule.metric, names)}",
+        )
         return
     if rule.is_ in COMPARING and not rule.definition.compares:
         yield "is", f"== {rule.is_!r}, must be at_most or at_least: the champion has no {rule.metric} of its own"
@@ -139,7 +148,44 @@ def problems_of(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str
     for name in rule.slices:
         if name != "all" and name not in deployment.slices:
             declared = ", ".join(deployment.slices) or "none are declared"
-            yield "slices", f"== {name!r}, must be one of the deployment's slices: {declared}"
+            yield "slices", f"== {shortened(name)}, must be one of the deployment's slices: {declared}"
+    yield from _minima(rule)
+
+
+def conflicts(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
+    """Yield the position of a rule that repeats another, or asks for what that forbids, and what is wrong with it."""
+    seen: dict[str, int] = {}
+    strictest: dict[tuple[str, str, str], tuple[float, int]] = {}
+    for position, rule in enumerate(rules):
+        other = seen.setdefault(rule.model_dump_json(), position)
+        if other != position:
+            yield position, f"is policy.rules[{other}] again, must be there once"
+        if rule.role != "gate" or rule.is_ not in BOUNDING or rule.last is not None or rule.value is None:
+            continue
+        sign = 1 if rule.is_ == "at_most" else -1
+        (opposite,) = set(BOUNDING) - {rule.is_}
+        bound, other = strictest.get((rule.metric, rule.of, opposite), (rule.value, position))
+        if sign * rule.value < sign * bound:
+            asked = f"{rule.metric} {rule.is_} {rule.value:g}, policy.rules[{other}] {opposite} {bound:g}"
+            yield position, f"== {asked}, must leave a value between: no challenger could ever pass"
+        own = (rule.metric, rule.of, rule.is_)
+        strictest[own] = min(
+            strictest.get(own, (rule.value, position)), (rule.value, position), key=lambda one: sign * one[0]
+        )
+
+
+def _minima(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Yield what `minimum_requests` names that is no slice."""
+    if isinstance(rule.minimum_requests, int):
+        return
+    for name in rule.minimum_requests:
+        column, is_named, _ = name.partition("=")
+        if is_named and column not in rule.slices:
+            allowed = ", ".join(f"{one}=VALUE" for one in rule.slices if one != "all")
+            yield (
+                "minimum_requests",
+                f"names {shortened(name)}, must be all, VALUE{f' or {allowed}' if allowed else ''}",
+            )
 
 
 def _parameters(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,12 @@
-"""Scoring: every request of a shard gets an answer or an error, whatever the model does."""
+"""Scoring: every request of a shard gets an answer or an error, whatever the model does.
+
+What a model says of a request that it cannot answer often repeats the request. So of words that are not ours the kind
+of the exception is kept, and its text without numbers, without the texts of these requests, and without what stands in
+quotes unless it is a feature's name: that says where to look, and holds no value of a feature.
+"""
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +20,24 @@ from numpy.typing import NDArray
 from include.shadow.errors import ShadowError
 from include.shadow.ledger.copying import array_text
 from include.shadow.models import Predictor
+from include.shadow.models.remote import texts
 
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 8_192
 CALLS_TO_FIND_BAD_ROWS = 256
 LONGEST_ERROR = 500
+_LOOKED_AT = 20_000
+_OURS = "include.shadow."
+_VALUE = re.compile(  # quoted, a short number that belongs to a name as in float32, a number
+    r"""(?P<quoted>'[^']*'|"[^"]*")|(?P<of_name>(?<=[A-Za-z_])\d{1,3}(?!\d|[.,]\d))|"""
+    r"""[-+]?\d(?:[\d.,_]*\d)?(?:[eE][-+]?\d+)?"""
+)
+_QUOTING = re.compile(  # where errors of our own repeat a model's words; an exit code is none
+    r"(?P<ours>.*?; it had printed: |ModelCallError: (?!SystemExit: \d{1,3}$)\w[\w.]*: )"
+    r"(?P<theirs>.*?)(?P<rest>; it is not asked again: .*)?",
+    re.DOTALL,
+)
 
 
 @dataclass
@@ -39,7 +57,9 @@ class Scored:
         columns = {
             "ordinal": pa.array(np.arange(first_ordinal, first_ordinal + rows, dtype=np.int32)),
             "value": pa.array(self.values, mask=failed),
-            "error": pa.array([self.errors.get(row) for row in range(rows)], pa.string()),
+            "error": pa.array(map(self.errors.get, range(rows)), pa.string())
+            if self.errors
+            else pa.nulls(rows, pa.string()),
             "latency_ms": pa.array(self.latency_ms, mask=failed),
         }
         if self.probabilities is not None:
@@ -69,16 +89,17 @@ def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence
     scored = Scored(np.full(rows, np.nan), _infinite(batch, features), np.full(rows, np.nan))
     if classes:
         scored.probabilities = np.full((rows, classes), np.nan)
-    usable = np.array([row for row in range(rows) if row not in scored.errors], np.int64)
+    usable = np.setdiff1d(np.arange(rows), list(scored.errors))
     calls = CALLS_TO_FIND_BAD_ROWS
     waiting = [usable] if len(usable) else []
     while waiting:
         chunk = waiting.pop()
         calls -= 1
-        problem = _call(predictor, batch, chunk, scored)
-        if problem is None:
+        found = _call(predictor, batch, chunk, features, scored)
+        if found is None:
             continue
         if len(chunk) == 1 or calls <= 0:
+            problem = found if isinstance(found, str) else _problem(found, batch.take(pa.array(chunk)), features)
             logger.warning("%d rows cannot be scored: %s", len(chunk), problem)
             scored.errors.update(dict.fromkeys(chunk.tolist(), problem))
         else:
@@ -87,8 +108,10 @@ def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence
     return scored
 
 
-def _call(predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], scored: Scored) -> str | None:
-    """Score some rows into `scored`; return what went wrong, None where nothing did."""
+def _call(
+    predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], features: Sequence[str], scored: Scored
+) -> str | Exception | None:
+    """Score some rows into `scored`; return what went wrong, or what the model raised, None where nothing did."""
     part = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
     began = time.perf_counter()
     try:
@@ -97,7 +120,7 @@ def _call(predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], 
     except ShadowError:  # what production or the ledger says is about all rows
         raise
     except Exception as error:  # noqa: BLE001 (a model may raise anything; its rows are then errors)
-        return _short(f"{type(error).__name__}: {error}")
+        return error
     spent = (time.perf_counter() - began) * 1000 / len(rows)
     expected = (len(rows),) if scored.probabilities is None else (len(rows), scored.probabilities.shape[1])
     if values.shape != expected:
@@ -111,8 +134,37 @@ def _call(predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], 
         whole = np.isfinite(values).all(axis=1)
         scored.values[rows] = np.where(whole, np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1), np.nan)
     scored.latency_ms[rows] = spent if answers.latency_ms is None else answers.latency_ms
-    scored.errors.update({int(rows[row]): _short(text) for row, text in answers.errors.items()})
+    for row, text in answers.errors.items():
+        scored.errors[int(rows[row])] = _short(_hiding(text, part.slice(row, 1), features))
     return None
+
+
+def _problem(error: Exception, part: pa.RecordBatch, features: Sequence[str]) -> str:
+    """Return what an exception says, without the values of these requests."""
+    kind = type(error)
+    if kind.__module__.startswith(_OURS):
+        return _short(_hiding(f"{kind.__name__}: {error}", part, features))
+    return _short(f"{kind.__name__}: {_foreign(str(error), part, features)}")
+
+
+def _hiding(text: str, part: pa.RecordBatch, features: Sequence[str]) -> str:
+    """Return an error of our own without the values that a model's words in it hold."""
+    found = _QUOTING.fullmatch(text)
+    return f"{found['ours']}{_foreign(found['theirs'], part, features)}{found['rest'] or ''}" if found else text
+
+
+def _foreign(text: str, part: pa.RecordBatch, features: Sequence[str]) -> str:
+    """Return somebody else's words without values."""
+
+    def shown(found: re.Match[str]) -> str:
+        is_name = found["of_name"] or (found["quoted"] and found["quoted"][1:-1] in features)
+        return found[0] if is_name else "…"
+
+    without = text[:_LOOKED_AT]
+    known = texts(part.select([name for name in features if name in part.schema.names]))
+    if hidden := sorted((one for one in known if one.strip()), key=len, reverse=True):
+        without = re.sub(rf"(?<!\w)(?:{'|'.join(map(re.escape, hidden))})(?!\w)", "…", without)
+    return _VALUE.sub(shown, without)
 
 
 def _infinite(batch: pa.RecordBatch, features: Sequence[str]) -> dict[int, str]:

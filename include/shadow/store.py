@@ -1,6 +1,7 @@
 """Where snapshots lie: a place in which a file is there whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,20 @@ from urllib.parse import unquote, urlsplit
 from include.shadow.errors import DeploymentError, SnapshotError
 
 PROJECT = Path(__file__).resolve().parents[2]
+_BUCKET = re.compile(r"[A-Za-z0-9.:_-]+")
+
+
+def is_written(uri: str) -> bool:
+    """Whether an address is written as this package reads it: a path, file:///AN/ABSOLUTE/PATH or s3://BUCKET/KEY.
+
+    A path that begins with ~ is none: nobody would put a home's folder in its place.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3":
+        return uri.startswith("s3://") and _BUCKET.fullmatch(parts.netloc) is not None
+    if parts.scheme == "file":
+        return uri.startswith("file:///") and "\0" not in unquote(uri)
+    return not parts.scheme and not parts.netloc and not uri.startswith("~")
 
 
 class Store(Protocol):

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from include.shadow.deployment import Deployment
+from include.shadow.deployment import DAYS, Deployment
+from include.shadow.errors import DeploymentError
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,11 @@ class Window:
 def window_of(deployment: Deployment, day: dt.date) -> Window:
     """Return the window that begins on `day`, at the hour of the schedule.
 
-    It lasts 23 or 25 hours where the clocks change. These are the data intervals of the deployment's DAG.
+    It lasts 23 or 25 hours where the clocks change. These are the data intervals of the deployment's DAG. Raises
+    DeploymentError for a day that no deployment has.
     """
+    if not DAYS[0] <= day <= DAYS[1]:
+        raise DeploymentError(f"deployment {deployment.name}: day == {day}, must be from {DAYS[0]} to {DAYS[1]}")
     return Window(day, _tick(deployment, day), _tick(deployment, day + dt.timedelta(days=1)))
 
 

@@ -1,6 +1,9 @@
 """A YAML file with the line of every key, so that an error can say where."""
 
+import datetime as dt
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +12,19 @@ from typing import Any
 import yaml
 
 from include.shadow.errors import DeploymentError
+from include.shadow.yaml_loader import Loader, compose
 
 Location = tuple[str | int, ...]
+
+LARGEST = 512 << 10  # bytes of a file: the scheduler reads it every half minute
+MOST_VALUES = 50_000  # an alias counts as all that its anchor holds
+_LONGEST = 80
+_WHOLE = 1 << 63
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, ends of lines
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # make text look like another
+_LOGIN = re.compile(r"//[^/\s]*@")
+_SECRET = re.compile(r"(?i)(['\"]\w*(?:passw|secret|token)\w*['\"]: )('[^']*'|\"[^\"]*\"|[^,}\s]+)")
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
@@ -23,11 +37,17 @@ class YamlSource:
 
     @classmethod
     def read(cls, path: Path) -> "YamlSource":
-        """Read a file; raise DeploymentError where it is no UTF-8 text, no YAML, or no mapping of keys."""
+        """Read a file; raise DeploymentError where it is too large, no UTF-8 text, no YAML, or no mapping of keys."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            with path.open("rb") as file:
+                content = file.read(LARGEST + 1)
+            if len(content) > LARGEST:
+                raise DeploymentError(f"{path} is larger than {LARGEST >> 10} KiB, which no deployment is")
+            text = content.decode("utf-8")
+        except OSError as error:
             raise DeploymentError(f"{path} cannot be read: {error}") from None
+        except UnicodeDecodeError as error:
+            raise DeploymentError(f"{path} cannot be read: {error}; write it as UTF-8") from None
         return cls.from_text(text, str(path))
 
     @classmethod
@@ -35,13 +55,15 @@ class YamlSource:
         """Read text; `name` stands for the file in messages."""
         lines: dict[Location, int] = {}
         try:
-            loader = yaml.SafeLoader(text)
-            node = loader.get_single_node()
-            content = _build(loader, node, (), lines, name) if node else None
-            loader.dispose()
+            loader, node = compose(text)
+            content = _Builder(loader, cls(name, {}, lines)).build(node, ()) if node else None
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise DeploymentError(f"{name}:{line} is no valid YAML: {error.problem}") from None
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            code = f"U+{ord(text[error.position]):04X}"
+            raise DeploymentError(f"{name}:{line} is no valid YAML: the character {code} is no text") from None
         except yaml.YAMLError as error:
             raise DeploymentError(f"{name} is no valid YAML: {error}") from None
         except RecursionError:
@@ -60,7 +82,8 @@ class YamlSource:
         """Return a location as a person writes it, policy.rules[1].metric."""
         text = ""
         for step in location:
-            text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+            word = step if isinstance(step, int) else _cut(step if step.isprintable() else repr(step)[1:-1])
+            text += f"[{word}]" if isinstance(step, int) else f".{word}" if text else str(word)
         return text or "the file"
 
 
@@ -70,28 +93,75 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
-def _build(loader: yaml.SafeLoader, node: yaml.Node, at: Location, lines: dict[Location, int], name: str) -> Any:
-    lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(loader, item, (*at, index), lines, name) for index, item in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
-        return _scalar(loader, node, name)
-    content: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise DeploymentError(f"{name}:{line} a key must be a word: write braces of your own in quotes")
-        key = _scalar(loader, key_node, name)
-        if key in content:
-            raise DeploymentError(f"{name}:{line} key {key!r} must be there once")
-        lines[(*at, key)] = line
-        content[key] = _build(loader, value_node, (*at, key), lines, name)
-    return content
+def shortened(value: object) -> str:
+    """Return a value as Python writes it, cut where it is long, without the login of an address and a password."""
+    text = str(value) if type(value) is dt.date else repr(value)
+    return _cut(_SECRET.sub(r"\1...", _LOGIN.sub("//...@", text)))
 
 
-def _scalar(loader: yaml.SafeLoader, node: yaml.Node, name: str) -> Any:
-    try:
-        return loader.construct_object(node)
-    except ValueError as error:  # such as a day that no month has
-        line = node.start_mark.line + 1
-        raise DeploymentError(f"{name}:{line} {node.value!r} is no valid value: {error}") from None
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+class _Builder:
+    """Makes values of a document's nodes, and notes on which line each stands."""
+
+    def __init__(self, loader: Loader, source: YamlSource) -> None:
+        self._loader = loader
+        self._source = source
+        self._values = 0
+
+    def build(self, node: yaml.Node, at: Location) -> Any:
+        """Return what a node holds; raise DeploymentError with the line of what cannot be in a deployment."""
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise DeploymentError(
+                f"{self._source.name} holds more than {MOST_VALUES:,} values, which no deployment does: each alias "
+                "counts as all that its anchor holds"
+            )
+        self._source.lines.setdefault(at, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*at, index)) for index, item in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode):
+            return self._scalar(node, f"{self._source.key(at)} == " if at else "")
+        content: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key in content:
+                raise DeploymentError(f"{self._where(key_node)} key {shortened(key)} must be there once")
+            self._source.lines[(*at, key)] = key_node.start_mark.line + 1
+            content[key] = self.build(value_node, (*at, key))
+        return content
+
+    def _key(self, node: yaml.Node) -> str:
+        where = self._where(node)
+        if not isinstance(node, yaml.ScalarNode):
+            raise DeploymentError(f"{where} a key must be a word: write braces of your own in quotes")
+        if node.tag == _MERGE:
+            raise DeploymentError(f"{where} the key << must not be there: write the keys out that it would merge")
+        key = self._scalar(node, "key ")
+        if not isinstance(key, str):
+            raise DeploymentError(f"key {shortened(key)} must be a word: write it in quotes ({where})")
+        return key
+
+    def _scalar(self, node: yaml.Node, what: str) -> Any:
+        """Return a value; `what` stands before it in errors."""
+        where = f"{self._where(node)} {what}{shortened(node.value)}"
+        try:
+            value = self._loader.construct_object(node)
+        except (ValueError, OverflowError) as error:  # such as a day that no month has
+            raise DeploymentError(f"{where} is no valid value: {error}") from None
+        except (LookupError, TypeError, AttributeError):  # how PyYAML takes !!bool maybe
+            raise DeploymentError(f"{where} is no {node.tag.rpartition(':')[2]}, as the !! before it says") from None
+        if isinstance(value, int) and abs(value) >= _WHOLE:
+            raise DeploymentError(f"{where} is no valid value: it must fit into 64 bits")
+        if isinstance(value, str) and not _is_text(value):
+            raise DeploymentError(f"{where} holds a control character, must be one line of text")
+        return value
+
+    def _where(self, node: yaml.Node) -> str:
+        return f"{self._source.name}:{node.start_mark.line + 1}"
+
+
+def _is_text(value: str) -> bool:
+    return value.isprintable() or not any(one in _TURNING or unicodedata.category(one) in _NO_TEXT for one in value)

@@ -68,6 +68,34 @@ def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: Wo
     assert f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)" in text
 
 
+def test_whatever_files_hold_each_is_named_and_the_others_have_their_dags(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    good = (reading.deployments / "late.yaml").read_bytes()
+    bomb = b"".join(
+        b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9 if n else [b"x"])) for n in range(30)
+    )
+    broken = {
+        "bomb": bomb,
+        "bytes": b"name: \xff\n",
+        "cut": good[: len(good) // 2],
+        "empty": b"",
+        "far": good.replace(b"name: late", b"name: far").replace(b"start: 2024-03-01", b"start: 9999-12-31"),
+        "large": b"#" * (1 << 20),
+        "nested": b"[" * 100_000,
+        "null": b"name: \x00\n",
+        "taken": good.replace(b"name: late", b"name: late_promotion"),
+        "tagged": good.replace(b"name: late", b"name: !!python/object/apply:os.getpid []"),
+    }
+    for name, content in broken.items():
+        (reading.deployments / f"{name}.yaml").write_bytes(content)
+    found = dag_bag()
+    assert set(found.dags) == {"shadow_doctor", "shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
+    [(file, text)] = found.import_errors.items()
+    assert file.endswith("broken_deployments.py")
+    assert [name for name in broken if f"{reading.deployments / name}.yaml" not in text] == []
+    assert len(text) < 32_768
+
+
 def test_two_files_of_one_name_are_an_import_error(dag_bag: DagBag, reading: World) -> None:
     reading.deploy()
     (reading.deployments / "other.yaml").write_text((reading.deployments / "late.yaml").read_text())

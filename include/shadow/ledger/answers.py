@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import sql
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
-from psycopg.postgres import types
-from psycopg.pq import Format
 
 from include.shadow.deployment import Deployment
-from include.shadow.errors import LedgerError
+from include.shadow.ledger.arrays import reading_arrays
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.losses import Array, Batch
@@ -39,9 +34,7 @@ def batches(
         for path, pieces in zip(STATEMENTS, (*_pieces(deployment, latencies), {}), strict=True)
     )
     key = {"day": snapshot.day, "snapshot": snapshot.id, "versions": snapshot.champion_versions}
-    with session.cursor(binary=True) as cursor:
-        for name in ("int4", "float8"):
-            cursor.adapters.register_loader(types[name].array_oid, _ArrayLoader)
+    with reading_arrays(session) as cursor:
         for first in range(0, snapshot.rows, BATCH_ROWS):
             span = key | {"first": first, "end": first + BATCH_ROWS}
             found = cursor.execute(requests, span).fetchone()
@@ -116,21 +109,3 @@ def _placed(found: Sequence[Any] | None, first: int) -> Array:
     placed = np.full((BATCH_ROWS, *values.shape[1:]), np.nan)
     placed[ordinal - first] = values
     return placed
-
-
-class _ArrayLoader(Loader):
-    """Postgres's arrays of numbers as numpy's: a head, then for each element its length and its bytes."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> NDArray[Any]:
-        dimensions, has_nulls, oid = (int(one) for one in np.frombuffer(data, ">i4", 3))
-        if has_nulls:
-            raise LedgerError(
-                "an answer in the ledger lacks its champion's version, cell or weight: its snapshot is not what "
-                "python -m include.shadow wrote; restore the ledger from a backup"
-            )
-        number = ">i4" if oid == types["int4"].oid else ">f8"
-        shape = np.frombuffer(data, ">i4", 2 * dimensions, 12)[::2]
-        elements = np.frombuffer(data, [("length", ">i4"), ("value", number)], offset=12 + 8 * dimensions)
-        return elements["value"].astype(number[1:]).reshape(shape)

@@ -11,10 +11,10 @@ from psycopg import sql
 from include.shadow.ledger.database import Session
 
 
-def copy(session: Session[Any], name: str, table: pa.Table) -> None:
-    """Append a table's rows to `shadow.<name>`, column by column name; null is null and an empty text is a text."""
+def copy(session: Session[Any], name: str, table: pa.Table, *, schema: str = "shadow") -> None:
+    """Append a table's rows to `<schema>.<name>`, column by column name; null is null and an empty text is a text."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier("shadow", name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+        sql.Identifier(schema, name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
     )
     options = pyarrow.csv.WriteOptions(include_header=False)
     with session.cursor() as cursor, cursor.copy(statement) as stream:

@@ -1,19 +1,21 @@
 """Labels in the ledger: written once, with the time at which each became known."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from include.shadow.deployment import Deployment
+from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
 
 IDS_AT_ONCE = 50_000
 _SQL = Path(__file__).parent / "sql"
-
-Label = tuple[int, float, dt.datetime]
 
 
 def due(snapshots: Sequence[Snapshot], maturity: dt.timedelta, cutoff: dt.datetime) -> list[Snapshot]:
@@ -56,25 +58,59 @@ def lock(session: Session[Any], snapshot: Snapshot) -> dt.datetime | None:
     return row[0] if row else None
 
 
-def add(session: Session[Any], snapshot: Snapshot, labels: Sequence[Label], collected_until: dt.datetime) -> int:
-    """Enter labels and how far they were collected; return how many requests changed. Commits."""
+def add(
+    session: Session[Any],
+    snapshot: Snapshot,
+    arrived: Iterable[pa.Table],
+    since: dt.datetime | None,
+    until: dt.datetime,
+) -> int:
+    """Enter the labels that became known in (since, until], and that they were; return how many requests changed.
+
+    Tables have ordinal, value and known_at, and all labels of a request are in one of them. Where `since` is None
+    there are none yet, and they go straight in. Commits.
+    """
+    if since is not None:
+        session.execute("CREATE TEMPORARY TABLE arrived_label (LIKE shadow.label INCLUDING DEFAULTS) ON COMMIT DROP")
     changed = 0
-    if labels:
-        session.execute(
-            "CREATE TEMPORARY TABLE arrived_labels (ordinal int, value float8, known_at timestamptz) ON COMMIT DROP"
+    for table in arrived:
+        rows = _first_known(table)
+        key = {"day": pa.repeat(snapshot.day, len(rows)), "snapshot_id": pa.repeat(snapshot.id, len(rows))}
+        entered = pa.table(key | {name: rows[name] for name in rows.column_names})
+        copy(
+            session,
+            "label" if since is None else "arrived_label",
+            entered,
+            schema="shadow" if since is None else "pg_temp",
         )
-        with session.cursor() as cursor, cursor.copy("COPY arrived_labels FROM STDIN") as stream:
-            for label in labels:
-                stream.write_row(label)
-        statement = parameterised(_SQL / "add_labels.sql")
-        row = session.execute(statement, {"day": snapshot.day, "snapshot": snapshot.id}).fetchone()
-        changed = int(row[0]) if row else 0
+        changed += len(rows)
+    if since is not None:
+        changed = session.execute(parameterised(_SQL / "add_labels.sql")).rowcount
     session.execute(
         parameterised(_SQL / "labels_collected.sql"),
-        {"day": snapshot.day, "snapshot": snapshot.id, "until": collected_until, "changed": changed},
+        {"day": snapshot.day, "snapshot": snapshot.id, "until": until, "changed": changed},
     )
     session.commit()
     return changed
+
+
+def _first_known(labels: pa.Table) -> pa.Table:
+    """Return a row for each request: the label that was known first, and the largest that contradicts it."""
+    ordinal, value, known_at = (labels[name].to_numpy() for name in ("ordinal", "value", "known_at"))
+    order = np.lexsort((value, known_at, ordinal))
+    ordinal, value, known_at = ordinal[order], value[order], known_at[order]
+    starts = np.flatnonzero(np.diff(ordinal, prepend=-1))
+    first = np.repeat(value[starts], np.diff(starts, append=len(ordinal)))
+    against = np.where(value != first, value, -np.inf)
+    conflict = np.maximum.reduceat(against, starts) if len(starts) else against
+    return pa.table(
+        {
+            "ordinal": ordinal[starts],
+            "value": value[starts],
+            "known_at": pa.array(known_at[starts], pa.timestamp("us", "UTC")),
+            "conflict": pa.array(conflict, mask=np.isneginf(conflict)),
+        }
+    )
 
 
 def maturity_of(deployment: Deployment) -> dt.timedelta:

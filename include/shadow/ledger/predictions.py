@@ -1,7 +1,7 @@
 """Answers in the ledger: written once, a shard in one transaction."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,9 +10,6 @@ from include.shadow.deployment import Challenger, Deployment
 from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
@@ -76,22 +73,3 @@ def store(
             copy(session, "prediction", pa.table(columns | {name: table[name] for name in table.column_names}))
     session.commit()
     return rows, errors
-
-
-def frame(session: Session[Any], snapshot: Snapshot, challenger: int) -> "pd.DataFrame":
-    """Return one challenger's predictions as request_id, value, error, latency_ms, in the order of the draw.
-
-    Where there are classes, `lowest` and `total` are of their probabilities.
-    """
-    import pandas as pd
-
-    names = ["request_id", "value", "error", "latency_ms", "lowest", "total"]
-    rows = session.execute(
-        "SELECT request_id, value, error, latency_ms, (SELECT min(p) FROM unnest(probabilities) AS p), "
-        "(SELECT sum(p) FROM unnest(probabilities) AS p) FROM shadow.prediction "
-        "JOIN shadow.request USING (day, snapshot_id, ordinal) "
-        "WHERE day = %s AND snapshot_id = %s AND challenger_id = %s ORDER BY ordinal",
-        [snapshot.day, snapshot.id, challenger],
-    ).fetchall()
-    types = dict.fromkeys(("value", "latency_ms", "lowest", "total"), "float64")
-    return pd.DataFrame(rows, columns=names).astype(types)

@@ -55,3 +55,13 @@ def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Rec
             "SELECT snapshot_id, challenger_id, success, failures FROM shadow.validation WHERE snapshot_id = ANY(%s)",
             [[one.id for one in snapshots]],
         ).fetchall()
+
+
+def passed(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
+    """Return the keys of those snapshots whose inputs and this challenger's predictions meet their expectations."""
+    rows = session.execute(
+        "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND success "
+        "AND (challenger_id IS NULL OR challenger_id = %s) GROUP BY snapshot_id HAVING count(*) = 2",
+        [[one.id for one in snapshots], challenger],
+    )
+    return {int(key) for (key,) in rows}

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def store(
     `judged_on` is all that the verdict rests on; its digest tells whether it is the same.
     """
     findings = [
-        {("is" if key == "is_" else key): value for key, value in asdict(one).items()} for one in verdict.findings
+        {("is" if key == "is_" else key): value for key, value in vars(one).items()} for one in verdict.findings
     ]
     session.execute(
         parameterised(_SQL / "add_verdict.sql"),

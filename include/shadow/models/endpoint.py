@@ -138,10 +138,10 @@ class EndpointPredictor:
     def _described(self) -> Metadata:
         """Return the model's metadata, empty where the server gives none."""
         try:
-            heard, _ = self._call(lambda: self._heard("GET", self._model.address))
-            if heard.status in _SILENT:
+            said, _ = self._call(self._said_of_itself)
+            if said is None:
                 return Metadata()
-            found = metadata(_json(self._accepted(heard)))
+            found = metadata(_json(said))
             empty = require_outputs(found.outputs)
         except TimedOut as late:
             raise TransientError(f"{self._name}: {late}") from late
@@ -154,6 +154,10 @@ class EndpointPredictor:
         if found.versions and self._version not in found.versions:
             raise self._other_version(", ".join(found.versions))
         return found
+
+    def _said_of_itself(self) -> bytes | None:
+        heard = self._heard("GET", self._model.address)
+        return None if heard.status in _SILENT else self._accepted(heard)
 
     def _infer(self, body: bytes, values: Callable[[], set[str]]) -> Any:
         return _json(self._accepted(self._heard("POST", f"{self._model.address}/infer", body), values))

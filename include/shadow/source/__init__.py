@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 UNVERSIONED = "unversioned"  # what the champion's version is called where the log has none
 
-Arrived = list[tuple[int, float, dt.datetime]]
-
 
 class Reading(Protocol):
     """One window of the log: what is counted and what is drawn are the same rows."""
@@ -66,8 +64,11 @@ class LabelSource(Protocol):
         """Raise SourceError where a table, file or column that the deployment names is missing or of no use."""
         ...
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> Arrived:
-        """Return (ordinal, label, known at) of the given requests, ordinal to id, known in (since, until]."""
+    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
+        """Return ordinal, value, known_at of the labels of requests, ordinal to id, that were known in (since, until].
+
+        In any order. The columns are int32, float64 and timestamp[us, UTC], without nulls.
+        """
         ...
 
 
@@ -95,6 +96,6 @@ class Source:
         """Return the champion version that the log says last, as `RequestSource` does."""
         return self.requests.newest_version(since)
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> Arrived:
+    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
         """Return the labels that became known, as `LabelSource` does."""
         return self.arriving.labels(requests, since, until)

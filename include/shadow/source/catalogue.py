@@ -12,11 +12,17 @@ from include.shadow.errors import CredentialsError, SourceError
 from include.shadow.yaml_source import suggestion
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, NULL), t.typcategory
+SELECT a.attname, format_type(a.atttypid, NULL),
+    CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) = ANY (%(codes)s::regtype[]) THEN 'U' ELSE t.typcategory END
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
+_CODES = [  # Postgres counts them among the numbers, and none can be made one
+    *("money", "oid", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace"),
+    *("regoper", "regoperator", "regproc", "regprocedure", "regrole", "regtype"),
+]
+_KINDS = {"i": "an index", "I": "an index", "S": "a sequence", "c": "a type", "t": "a part of another table"}
 _TABLES = """
 SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 UNION ALL
@@ -56,7 +62,7 @@ class Table:
     def require_time(self, column: str, key: str) -> None:
         """Raise SourceError where a column is neither a date nor a timestamp."""
         found = self.require(column, key)
-        if not found.type.startswith(("timestamp", "date")):
+        if found.category != "D" or not found.type.startswith(("timestamp", "date")):
             raise SourceError(f"{key} == {column!r} is of type {found.type}, must be timestamptz, timestamp or date")
 
     def type_of(self, column: str, key: str) -> sql.SQL:
@@ -117,15 +123,18 @@ class Catalogue:
     def table(self, name: str, key: str) -> Table:
         """Return a table by name; raise SourceError that names those there are, CredentialsError if unreadable."""
         quoted_name = sql.Identifier(*name.split(".")).as_string(self._session)
-        row = self._session.execute("SELECT to_regclass(%s)::oid", [quoted_name]).fetchone()
-        if row is None or row[0] is None:
+        relation = "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)"
+        row = self._session.execute(relation, [quoted_name]).fetchone()
+        if row is not None and row[1] in _KINDS:
+            raise SourceError(f"{key} == {name!r} is {_KINDS[row[1]]}, must be a table or a view")
+        if row is None:
             there = [str(found) for (found,) in self._session.execute(_TABLES)]
             shown = ", ".join(there[:20]) or "no tables at all"
             raise SourceError(
                 f"{key} == {name!r}, must be a table in {self._connection}: it has {shown}{suggestion(name, there)}"
             )
         self._require_select(name, quoted_name)
-        rows = self._session.execute(_COLUMNS, {"table": quoted_name}).fetchall()
+        rows = self._session.execute(_COLUMNS, {"table": quoted_name, "codes": _CODES}).fetchall()
         return Table(name, {column: Column(column, kind, category) for column, kind, category in rows})
 
     def _require_select(self, name: str, quoted_name: str) -> None:

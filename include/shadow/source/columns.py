@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
 from include.shadow.deployment import Deployment
 from include.shadow.source import UNVERSIONED
 
 if TYPE_CHECKING:
+    from include.shadow.sampling import Draw
     from include.shadow.source.catalogue import Table
 
 
@@ -70,6 +73,25 @@ def plain(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
             yield batch.cast(schema)
 
     return pa.RecordBatchReader.from_batches(schema, stripped())
+
+
+def cut(batches: pa.RecordBatchReader, draws: "Sequence[Draw]") -> pa.RecordBatchReader:
+    """Return the first rows of each stratum, as many as are drawn; rows come stratum by stratum."""
+    strata = pa.array([draw.stratum for draw in draws], pa.string())
+    sizes = np.array([draw.size for draw in draws], np.int64)
+
+    def first() -> Iterator[pa.RecordBatch]:
+        seen = np.zeros(len(draws), np.int64)
+        for batch in batches:
+            stratum = pc.index_in(batch["stratum"], strata).to_numpy()
+            inside = np.bincount(stratum, minlength=len(draws))
+            begins = np.searchsorted(stratum, np.arange(len(draws)))
+            place = np.arange(batch.num_rows) - begins[stratum] + seen[stratum]
+            seen += inside
+            drawn = place < sizes[stratum]
+            yield batch if drawn.all() else batch.filter(pa.array(drawn))
+
+    return pa.RecordBatchReader.from_batches(batches.schema, first())
 
 
 def _plain_type(found: pa.DataType) -> pa.DataType:

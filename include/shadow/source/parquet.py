@@ -18,7 +18,7 @@ from include.shadow.deployment import Deployment
 from include.shadow.errors import SourceError
 from include.shadow.sampling import HASHES, Draw
 from include.shadow.source import UNVERSIONED
-from include.shadow.source.columns import plain, request_pieces
+from include.shadow.source.columns import cut, plain, request_pieces
 from include.shadow.source.lake import Found, Lake
 from include.shadow.source.parquet_files import ParquetFiles
 from include.shadow.source.parquet_table import ParquetTable
@@ -151,11 +151,10 @@ class ParquetReading:
         values = dict(self._values) | {
             "salt": self._salt,
             "strata": [draw.stratum for draw in draws],
-            "sizes": [draw.size for draw in draws],
             "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
         }
         statement = quoted(_HERE / "parquet_sample.sql", self._pieces, {}).as_string()
-        return plain(self._session.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS))
+        return cut(plain(self._session.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS)), draws)
 
 
 def _within(table: ParquetTable, time: str) -> dict[str, sql.Composable]:

@@ -4,10 +4,10 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
 from psycopg import sql
 
 from include.shadow.deployment import Deployment
-from include.shadow.source import Arrived
 from include.shadow.source.columns import label_value
 from include.shadow.source.lake import Lake
 from include.shadow.source.parquet_files import ParquetFiles
@@ -17,6 +17,7 @@ from include.shadow.statements import quoted
 
 _HERE = Path(__file__).parent
 _LONGEST_WINDOW = dt.timedelta(hours=25)
+_SCHEMA = pa.schema([("ordinal", pa.int32()), ("value", pa.float64()), ("known_at", pa.timestamp("us", "UTC"))])
 
 
 class ParquetLabels:
@@ -34,8 +35,8 @@ class ParquetLabels:
         with self._files.table(files) as (_, table):
             self._pieces(table)
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> Arrived:
-        """Return (ordinal, label, known at) of the given requests, ordinal to id, known in (since, until].
+    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Return ordinal, value, known_at of the labels of requests, ordinal to id, that were known in (since, until].
 
         Where nothing was collected before, `since` is None, that is since the requests' window began: `until` is at
         most `labels.maturity_days` behind its end.
@@ -44,7 +45,7 @@ class ParquetLabels:
         since = since or until - dt.timedelta(days=labels.maturity_days) - _LONGEST_WINDOW
         files = self._files.between(since, until, labels.time, "labels.time")
         if not files:
-            return []
+            return _SCHEMA.empty_table()
         values = {
             "files": [one.path for one in files],
             "ordinals": list(requests),
@@ -54,8 +55,8 @@ class ParquetLabels:
         }
         with self._files.table(files) as (session, table):
             statement = quoted(_HERE / "parquet_labels.sql", self._pieces(table), {}).as_string()
-            rows = session.execute(statement, values).fetchall()
-        return [(int(ordinal), float(value), known_at) for ordinal, value, known_at in rows]
+            found: pa.Table = session.sql(statement, params=values).to_arrow_table()
+        return found.cast(_SCHEMA)
 
     def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels

@@ -1,7 +1,7 @@
--- The requests of a window with the smallest keyed hashes, `size` of them in each stratum, in the order of the draw.
--- A request without an id sorts first, so that it is drawn and seen. `candidates` spares most rows the sort.
+-- The requests of a window with the smallest keyed hashes of each stratum, in the order of the draw: at least as many as
+-- are drawn, and few more. A request without an id sorts first, so that it is drawn and seen.
 WITH design AS (
-    SELECT unnest($strata) AS stratum, unnest($sizes) AS size, unnest($candidates) AS candidates
+    SELECT unnest($strata) AS stratum, unnest($candidates) AS "candidate hashes"
 ),
 hashed AS (
     SELECT *, coalesce(('0x' || substr(sha256($salt || ':' || :id), 1, 13))::BIGINT, -1) AS "keyed hash"
@@ -11,19 +11,14 @@ hashed AS (
 log AS (
     SELECT *
     FROM hashed
-    WHERE "keyed hash" < (SELECT max(candidates) FROM design)
+    WHERE "keyed hash" < (SELECT max("candidate hashes") FROM design)
     :once
 ),
 keyed AS (
-    SELECT :id AS request_id, :moment AS requested_at, :stratum AS stratum, "keyed hash" AS hash, :columns
+    SELECT :id AS request_id, :moment AS requested_at, :stratum AS stratum, "keyed hash", :columns
     FROM log
-),
-ranked AS (
-    SELECT keyed.*, design.size, row_number() OVER (PARTITION BY stratum ORDER BY hash, request_id, requested_at) AS place
-    FROM keyed JOIN design USING (stratum)
-    WHERE hash < candidates
 )
 SELECT request_id, requested_at, stratum, :names
-FROM ranked
-WHERE place <= size
-ORDER BY stratum, place
+FROM keyed JOIN design USING (stratum)
+WHERE "keyed hash" < "candidate hashes"
+ORDER BY stratum, "keyed hash", request_id, requested_at

@@ -1,11 +1,13 @@
 """Requests in Postgres.
 
-Every session is read only, bounded by a statement and a lock time-out, and uses one connection at a time. Rows come as
-Arrow batches, so that memory does not grow with them. Tables and columns are looked up in the catalogue before they
-are named in a query.
+Every session is read only, bounded by a statement and a lock time-out, and uses one connection at a time; a query is
+one process of the server and no more, and compiles nothing. Rows come as Arrow batches, so that memory does not grow
+with them. Tables and columns are looked up in the catalogue before they are named in a query. What the server says of
+a value that it cannot use is repeated without the value.
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,7 +24,7 @@ from include.shadow.ledger.database import connect, connection_keywords, transla
 from include.shadow.sampling import HASHES, Draw
 from include.shadow.source import UNVERSIONED
 from include.shadow.source.catalogue import Catalogue
-from include.shadow.source.columns import plain, request_pieces
+from include.shadow.source.columns import cut, plain, request_pieces
 from include.shadow.statements import parameterised, quoted
 from include.shadow.window import Window
 
@@ -31,8 +33,12 @@ SETTINGS = {
     "statement_timeout": "300s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "300s",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
 }
 _WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
+_NAMES, _VALUES = "42", "22"  # classes of SQLSTATE, by what stands in quotes; an error inside a stream has none
+_QUOTED = re.compile(r'".*"|".*')
 _HERE = Path(__file__).parent
 
 
@@ -66,9 +72,14 @@ class PostgresRequests:
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
         except (adbc_driver_manager.Error, OSError) as error:  # a stream that breaks off raises OSError
-            if any(words in str(error) for words in _WORTH_ANOTHER_TRY):
-                raise TransientError(f"connection {self._connection}: {_first_line(error)}") from error
-            raise SourceError(f"connection {self._connection}: {_first_line(error)}") from error
+            kind = str(getattr(error, "sqlstate", None))[:2]
+            text = f"connection {self._connection}: {_first_line(error)}"
+            if kind == _NAMES:
+                raise SourceError(text) from error
+            text = _QUOTED.sub("…", text)
+            if kind != _VALUES and any(words in str(error) for words in _WORTH_ANOTHER_TRY):
+                raise TransientError(text) from error
+            raise SourceError(text) from None
 
     def logged(self, address: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
         """Return what `COLUMN,COLUMN` of the log, or `TABLE.COLUMN,COLUMN`, holds for these request ids.
@@ -151,11 +162,10 @@ class Reading:
         values = self._bounds | {
             "salt": self._salt,
             "strata": [draw.stratum for draw in draws],
-            "sizes": [draw.size for draw in draws],
             "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
         }
         self._cursor.execute(quoted(_HERE / "sample.sql", self._pieces, values).as_string())
-        return plain(self._cursor.fetch_record_batch())
+        return cut(plain(self._cursor.fetch_record_batch()), draws)
 
 
 def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.Composed:

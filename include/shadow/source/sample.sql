@@ -1,7 +1,8 @@
--- The requests of a window with the smallest keyed hashes, `size` of them in each stratum, in the order of the draw.
--- A request without an id sorts first, so that it is drawn and seen. `candidates` spares most rows the sort.
+-- The requests of a window with the smallest keyed hashes of each stratum, in the order of the draw: at least as many as
+-- are drawn, and few more, so that one sort is all there is. A request without an id sorts first, so that it is drawn and
+-- seen.
 WITH design AS (
-    SELECT * FROM unnest(:'strata'::text[], :'sizes'::int[], :'candidates'::bigint[]) AS d (stratum, size, candidates)
+    SELECT * FROM unnest(:'strata'::text[], :'candidates'::bigint[]) AS d (stratum, "candidate hashes")
 ),
 keyed AS (
     SELECT
@@ -9,19 +10,14 @@ keyed AS (
         :"time"::timestamptz AS requested_at,
         :stratum AS stratum,
         coalesce(
-            ('x' || substr(encode(sha256(convert_to(:'salt' || ':' || :"id"::text, 'UTF8')), 'hex'), 1, 13))::bit(52)::bigint,
+            ('x' || encode(substr(sha256(convert_to(:'salt' || ':' || :"id"::text, 'UTF8')), 1, 7), 'hex'))::bit(52)::bigint,
             -1
-        ) AS hash,
+        ) AS "keyed hash",
         :columns
     FROM :"table"
     WHERE :"time" >= :'start'::timestamptz AND :"time" < :'end'::timestamptz
-),
-ranked AS (
-    SELECT keyed.*, design.size, row_number() OVER (PARTITION BY stratum ORDER BY hash, request_id, requested_at) AS place
-    FROM keyed JOIN design USING (stratum)
-    WHERE hash < candidates
 )
 SELECT request_id, requested_at, stratum, :names
-FROM ranked
-WHERE place <= size
-ORDER BY stratum COLLATE "C", place
+FROM keyed JOIN design USING (stratum)
+WHERE "keyed hash" < "candidate hashes"
+ORDER BY stratum COLLATE "C", "keyed hash", request_id, requested_at

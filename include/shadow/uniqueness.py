@@ -1,0 +1,63 @@
+"""Which rows hold a text that is not theirs alone, found without keeping the texts.
+
+Equal texts have equal hashes: a row whose hash no other row has cannot repeat. The others are shown to Great
+Expectations in buckets by their hash, so that equal texts come together and each bucket is about as small as a part.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from include.shadow.rows import Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Hashes = NDArray[np.int64]
+
+
+class Texts:
+    """The hashes of one column's texts, eight bytes a row, gathered part by part."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self._gathered: list[Hashes] = []
+
+    def see(self, frame: "pd.DataFrame") -> None:
+        """Take in one part; nulls are passed over."""
+        self._gathered.append(_hashes(frame[self.column].dropna()))
+
+    @property
+    def considered(self) -> int:
+        """How many rows hold a text."""
+        return sum(map(len, self._gathered))
+
+    def repeated(self, frames: Frames) -> "Iterator[pd.DataFrame]":
+        """Yield the rows whose hash another row has too: the same hash, so the same text, in the same frame."""
+        import pandas as pd
+
+        hashes = np.concatenate([np.empty(0, np.int64), *self._gathered])
+        self._gathered.clear()
+        hashes.sort()
+        again = hashes[1:] == hashes[:-1]
+        rows = int(np.count_nonzero(np.append(again, False) | np.append(False, again)))
+        suspects = np.unique(hashes[1:][again])
+        del hashes, again
+        buckets = -(-rows // frames.part_rows)
+        for bucket in range(buckets):
+            mine = suspects[suspects % buckets == bucket]
+            if len(mine):
+                yield pd.concat([_among(frame, self.column, mine) for frame in frames.parts([self.column])])
+
+
+def _among(frame: "pd.DataFrame", column: str, wanted: Hashes) -> "pd.DataFrame":
+    present = frame.dropna()
+    hashes = _hashes(present[column])
+    place = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
+    return present[wanted[place] == hashes]
+
+
+def _hashes(texts: "pd.Series[str]") -> Hashes:
+    return np.fromiter(map(hash, texts.to_numpy(object)), np.int64, len(texts))

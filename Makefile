@@ -25,14 +25,32 @@ test: $(VENV) ## all tests but the slow simulations
 test-slow: $(VENV) ## the simulations of error rates and power
 	@.venv/bin/python -m pytest -q -m slow
 
-bench: $(VENV) ## how often policies err and how long they take, simulated
+coverage: $(VENV) ## the share of the engine's branches that the tests take; fails below 95 %
+	@.venv/bin/python -m coverage erase
+	@.venv/bin/python -m coverage run -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python -m coverage combine --quiet
+	@.venv/bin/python -m tests.branches
+
+mutants: export PYTHONPATH = $(CURDIR)/mutants
+mutants: $(VENV) ## change the arithmetic of verdicts and samples in every small way, and list what no test notices
+	@.venv/bin/python -m mutmut run --max-children 2
+	@.venv/bin/python -m mutmut results
+
+simulate: $(VENV) ## how often policies err and how long they take, simulated
 	@.venv/bin/python -m tests.simulation
 
-lint: $(VENV) ## ruff, mypy and cfn-lint
+bench: $(VENV) ## what all this costs, beside what the same work costs without it (BENCH="NAME ... --quick")
+	@.venv/bin/python -m tests.bench $(BENCH)
+
+lint: $(VENV) ## ruff, mypy, bandit and cfn-lint
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml include dags plugins
 	@.venv/bin/cfn-lint include/infrastructure/shadow.yaml
+
+audit: $(VENV) ## ask PyPI for known vulnerabilities of what is installed (needs its JSON API; fails where it cannot ask)
+	@.venv/bin/uv tool run --quiet "pip-audit>=2.10" --strict --disable-pip --no-deps --requirement requirements.txt
 
 env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
 	@python3 -m include.embedded.env_file
@@ -57,4 +75,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
 
-.PHONY: help demo test test-slow bench lint env deploy destroy up down clean lock
+.PHONY: help demo test test-slow coverage mutants simulate bench lint audit env deploy destroy up down clean lock

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def reference_variance(x: np.ndarray) -> float:
     lags = math.floor(1.3 * t ** (1 / 3) + 1e-9)
     fit = sm.OLS(x, np.ones(t)).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False})
     hac = t * float(fit.bse[0]) ** 2
-    r = (t * float(acf(x, nlags=1, fft=False)[1]) + 1) / (t - 4)
+    r = (t * float(acf(x, nlags=1, fft=False)[1]) + 1) / max(t - 4, 1)
     r = min(max(r, 0.0), 1 - 1 / math.sqrt(t))
     return max(hac, x.var(ddof=1) * (1 + r) / (1 - r))
 
@@ -87,6 +88,14 @@ def test_robust_agrees_with_statsmodels_scipy_and_a_root_finder(kind, side, alph
         lower, upper = reference_bounds(x[:t], 0.05)
         assert got.lower[t - 1] == pytest.approx(-math.inf if side == "upper" else lower, rel=1e-9, abs=1e-9)
         assert got.upper[t - 1] == pytest.approx(math.inf if side == "lower" else upper, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_robust_agrees_with_them_from_the_second_day_on(kind):
+    x = days_of(kind, 40)[5:]
+    got = confidence_sequence(x, alpha=0.1, burn_in=2, expected=EXPECTED)
+    for t in (2, 3, 4, 5, 6, 7, 8, 9, 12, 27, 28):
+        assert (got.lower[t - 1], got.upper[t - 1]) == pytest.approx(reference_bounds(x[:t], 0.05), rel=1e-9)
 
 
 def test_bandwidth_is_not_lost_to_rounding_where_t_is_a_cube():
@@ -134,22 +143,26 @@ def test_bounds_are_tightest_when_tuned_for_the_time_they_are_read(expected):
     assert min(widths, key=widths.__getitem__) == expected
 
 
-def test_betting_agrees_with_the_paper_step_by_step():
+@pytest.mark.parametrize("alpha", [0.05, 0.9])
+def test_betting_agrees_with_the_paper_step_by_step(alpha):
     x = np.clip(days_of("rare losses") / 4, -1, 1)
-    got = confidence_sequence(x, **DESIGN, side="lower", method="betting")
+    design = {"alpha": alpha, "burn_in": BURN_IN, "expected": EXPECTED, "method": "betting"}
+    got = confidence_sequence(x, **design, side="lower")
+    mirrored = confidence_sequence(-x, **design, side="upper")
     seen, mean, variance = [], 0.5, 0.25
     stake = staked = lost = 0.0
     for n, raw in enumerate(x, start=1):
         value = (raw + 1) / 2
-        bet = min(math.sqrt(2 * math.log(1 / ALPHA) / (variance * n * math.log(1 + n))), 0.75)
+        bet = min(math.sqrt(2 * math.log(1 / alpha) / (variance * n * math.log(1 + n))), 0.75)
         staked, stake = staked + bet, stake + bet * value
         lost += 4 * (value - mean) ** 2 * (-math.log(1 - bet) - bet) / 4
         seen.append((value, (0.5 + sum(v for v, _ in seen) + value) / (n + 1)))
         mean = seen[-1][1]
         variance = (0.25 + sum((v - m) ** 2 for v, m in seen)) / (n + 1)
         if n >= BURN_IN:
-            lower = 2 * max(0.0, (stake - math.log(1 / ALPHA) - lost) / staked) - 1
+            lower = 2 * max(0.0, (stake - math.log(1 / alpha) - lost) / staked) - 1
             assert got.lower[n - 1] == pytest.approx(lower, abs=1e-12)
+            assert mirrored.upper[n - 1] == pytest.approx(-lower, abs=1e-12)
 
 
 def test_betting_bounds_stay_within_what_the_observations_can_be():
@@ -241,6 +254,19 @@ def test_numbers_too_far_apart_for_arithmetic_give_no_bound():
     assert np.isneginf(got.lower[-1])
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_one_bound_is_too_large_for_arithmetic_the_other_is_not_given_either(sign):
+    x = sign * np.array([1.0, -2.0, 1.0, 0.0])
+    usual = confidence_sequence(x, alpha=0.1, burn_in=2, expected=60)
+    far = usual.lower[3] if sign == 1 else usual.upper[3]
+    near = usual.upper[3] if sign == 1 else usual.lower[3]
+    assert abs(far) > 2 * abs(near)
+    size = np.finfo(np.float64).max / abs(far) * 1.01
+    with np.errstate(over="ignore"):
+        got = confidence_sequence(size * x, alpha=0.1, burn_in=2, expected=60)
+    assert (got.lower[3], got.upper[3]) == (-math.inf, math.inf)
+
+
 def test_an_extreme_skewness_gives_a_finite_and_ordered_bound():
     """Johnson's own quadratic has no solution here; Hall's always has one."""
     x = np.full(60, 0.5) + np.tile([0.01, -0.01], 30)
@@ -307,6 +333,17 @@ def test_an_array_of_series_gives_what_each_gives_alone(method):
         assert_allclose(got.lower[index], alone.lower, rtol=1e-12)
         assert_allclose(got.upper[index], alone.upper, rtol=1e-12)
         assert_allclose(got.estimate[index], alone.estimate, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["robust", "plain"])
+def test_series_of_very_different_sizes_do_not_disturb_each_other(method):
+    x = days_of("rare losses")
+    sizes = np.array([1e-120, 1e-5, 1.0, 1e120])
+    got = confidence_sequence(sizes[:, np.newaxis] * (x + 3), **DESIGN, method=method)
+    alone = confidence_sequence(x + 3, **DESIGN, method=method)
+    for number, size in enumerate(sizes):
+        assert_allclose(got.lower[number] / size, alone.lower, rtol=1e-9)
+        assert_allclose(got.upper[number] / size, alone.upper, rtol=1e-9)
 
 
 def test_a_year_of_2500_series_is_judged_while_one_waits():
@@ -380,10 +417,68 @@ def test_days_without_requests_and_identical_requests_give_no_bound():
     assert np.isfinite(got.lower[5])
 
 
+@pytest.mark.parametrize(("share", "is_known"), [(0.0, False), (1e-7, False), (1.2e-6, False), (1.7e-6, True)])
+@pytest.mark.parametrize("value", [0.1, -300.0])
+def test_requests_that_differ_by_rounding_only_give_no_bound(share, is_known, value):
+    days = [(np.full(20, 2.0), value * (1 + share * np.resize([-1.0, 1.0], 20)))] * 4
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+    assert np.isfinite(got.lower[1:]).all() == np.isfinite(got.upper[1:]).all() == is_known
+    assert np.isneginf(got.lower).all() != is_known
+    assert_allclose(got.estimate, value)
+
+
+def test_few_effective_requests_are_enough_for_a_bound():
+    days = [(np.array([3.0]), np.array([0.2])), (np.array([1.0]), np.array([0.5]))]
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200, side="lower")
+    mean, kish = 1.1 / 4, 16 / 10
+    error = math.sqrt((9 * (0.2 - mean) ** 2 + (0.5 - mean) ** 2) / 16 * kish / (kish - 1))
+    assert got.lower[1] == pytest.approx(mean - error * math.sqrt(2) * boundary(2, 0.05, 200), rel=1e-12)
+
+
+def test_sums_of_many_slices_give_what_each_gives_alone():
+    slices = [sums_of(requests(weighted=True, seed=seed)) for seed in range(6)]
+    stacked = {name: np.stack([one[name] for one in slices]).reshape(2, 3, -1) for name in slices[0]}
+    got = weighted_confidence_sequence(**stacked, alpha=0.05, burn_in=4, expected=200)
+    for index, one in zip(np.ndindex(2, 3), slices, strict=True):
+        alone = weighted_confidence_sequence(**one, alpha=0.05, burn_in=4, expected=200)
+        assert_allclose(got.lower[index], alone.lower, rtol=1e-12)
+        assert_allclose(got.upper[index], alone.upper, rtol=1e-12)
+        assert_allclose(got.estimate[index], alone.estimate, rtol=1e-12)
+
+
+def test_requests_that_do_not_differ_from_zero_give_no_bound():
+    got = weighted_confidence_sequence(**sums_of([(np.ones(9), np.zeros(9))] * 4), alpha=0.05, burn_in=2, expected=200)
+    assert np.isneginf(got.lower).all()
+    assert np.isposinf(got.upper).all()
+
+
+def test_a_request_that_outweighs_all_others_gives_no_bound():
+    days = [(np.array([1.0]), np.array([0.3])), (np.array([0.0, 0.0]), np.array([0.5, 0.7])), *requests(weighted=True)]
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+    assert np.isneginf(got.lower[1])
+    assert np.isposinf(got.upper[1])
+    assert np.isfinite(got.lower[2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("x", [np.zeros(40), np.append(np.zeros(35), [0.5, 0.25])])
+def test_nothing_is_warned_of_where_days_do_not_differ(method, x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        confidence_sequence(x, **DESIGN, method=method)
+
+
+def test_nothing_is_warned_of_where_days_have_no_requests_or_one():
+    days = [(np.empty(0), np.empty(0)), (np.ones(1), np.ones(1)), (np.zeros(2), np.ones(2)), *requests(weighted=True)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+
+
 # How long it may take.
 
 
-@pytest.mark.parametrize(("effect", "deviation"), [(0.3, 1.0), (-0.3, 1.0), (0.003, 0.008), (0.01, 0.2)])
+@pytest.mark.parametrize(("effect", "deviation"), [(0.3, 1.0), (-0.3, 1.0), (0.003, 0.008), (0.01, 0.2), (1.0, 3.5)])
 def test_observations_needed_is_the_first_at_which_the_margin_is_below_the_effect(effect, deviation):
     needed = observations_needed(effect, deviation, **DESIGN)
     assert deviation * boundary(needed, ALPHA, EXPECTED) < abs(effect)
@@ -395,7 +490,12 @@ def test_observations_needed_is_never_below_the_burn_in_nor_above_what_is_search
     assert observations_needed(0.0, 1.0, **DESIGN) is None
     assert observations_needed(1e-4, 1.0, **DESIGN) is None
     assert observations_needed(1.0, 0.0, **DESIGN) is None
+    last = boundary(100_000, ALPHA, EXPECTED)
+    assert observations_needed(last * (1 + 1e-12), 1.0, **DESIGN) == 100_000
+    assert observations_needed(last * (1 - 1e-12), 1.0, **DESIGN) is None
 
+
+SUMS = ("count", "weight", "weight_difference", "weight2", "weight2_difference", "weight2_difference2")
 
 # Errors say what was got and what is allowed.
 
@@ -405,6 +505,7 @@ def test_observations_needed_is_never_below_the_burn_in_nor_above_what_is_search
     [
         ({"alpha": 1.5}, "alpha == 1.5, must be > 0 and < 1"),
         ({"alpha": 0}, "alpha == 0, must be > 0 and < 1"),
+        ({"alpha": 1.0}, "alpha == 1.0, must be > 0 and < 1"),
         ({"alpha": math.nan}, "alpha == nan, must be > 0 and < 1"),
         ({"burn_in": 1}, "burn_in == 1, must be an integer >= 2"),
         ({"burn_in": 2.5}, "burn_in == 2.5, must be an integer >= 2"),
@@ -420,9 +521,12 @@ def test_observations_needed_is_never_below_the_burn_in_nor_above_what_is_search
             {"observations": [0.0, 1.5], "method": "betting"},
             "observations[1] == 1.5, must be within bounds (-1.0, 1.0)",
         ),
-        (
-            {"method": "betting", "bounds": (1.0, -1.0)},
-            "bounds == (1.0, -1.0), must be two finite numbers, the lower first",
+        *(
+            (
+                {"method": "betting", "bounds": bounds},
+                f"bounds == {bounds}, must be two finite numbers, the lower first",
+            )
+            for bounds in [(1.0, -1.0), (1.0, 1.0), (-math.inf, 1.0), (0.0, math.inf)]
         ),
     ],
 )
@@ -436,12 +540,14 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(change, message):
     ("change", "message"),
     [
         ({"weight": [1.0, -2.0]}, "weight[1] == -2.0, must be >= 0"),
+        *(({name: [1.0, math.nan]}, f"{name}[1] == nan, must be finite") for name in SUMS),
+        *(({name: [-1.0, 1.0]}, f"{name}[0] == -1.0, must be >= 0") for name in ("count", "weight", "weight2")),
         ({"count": [math.nan, 1.0]}, "count[0] == nan, must be finite"),
         ({"weight2": [1.0]}, "weight2.shape == (1,), must be (2,) as count.shape"),
     ],
 )
 def test_wrong_sums_are_named_with_what_is_allowed(change, message):
-    sums = {name: [1.0, 1.0] for name in sums_of([])}
+    sums = {name: [1.0, 1.0] for name in SUMS}
     with pytest.raises(ValueError, match="must be") as error:
         weighted_confidence_sequence(**{**sums, **DESIGN, **change})
     assert str(error.value) == message
@@ -450,5 +556,14 @@ def test_wrong_sums_are_named_with_what_is_allowed(change, message):
 def test_a_forecast_from_what_is_not_a_number_is_refused():
     with pytest.raises(ValueError, match="effect == nan, must be finite"):
         observations_needed(math.nan, 1.0, **DESIGN)
-    with pytest.raises(ValueError, match=r"standard_deviation == -1\.0, must be finite and >= 0"):
-        observations_needed(1.0, -1.0, **DESIGN)
+    for spread in (-1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"standard_deviation == {spread}, must be finite and >= 0"):
+            observations_needed(1.0, spread, **DESIGN)
+    with pytest.raises(ValueError, match="burn_in == 1, must be an integer >= 2"):
+        observations_needed(1.0, 1.0, **DESIGN | {"burn_in": 1})
+
+
+def test_a_burn_in_may_be_any_integer():
+    x = days_of("normal")
+    got = confidence_sequence(x, **DESIGN | {"burn_in": np.int64(BURN_IN)})
+    assert_array_equal(got.lower, confidence_sequence(x, **DESIGN).lower)

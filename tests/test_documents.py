@@ -25,8 +25,8 @@ from include.shadow.store import PROJECT
 from tests import receivers
 from tests.conftest import PROJECT as FOLDER
 from tests.conftest import Invoke, declare
+from tests.faults.moments import dying
 from tests.production import World
-from tests.test_faults import dying
 from tests.test_registry import by, judge, settings
 
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'

@@ -101,9 +101,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"requests": {"time": "distance"}},
         ["requests.time == 'distance' is of type double precision, must be timestamptz, timestamp or date"],
     ),
-    "a label that is text": (
-        {"labels": {"value": "request_id"}},
-        ["labels.value == 'request_id' is of type text, must be a number or boolean"],
+    "a label that is a moment": (
+        {"labels": {"value": "known_at"}},
+        ["labels.value == 'known_at' is of type timestamp with time zone, must be a number or boolean"],
     ),
     "a label time that is a number": ({"labels": {"time": "is_late"}}, ["labels.time == 'is_late' is of type integer"]),
     "a connection that is not declared": (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from include.shadow.evidence import SQUARES, Columns, Evidence, Series, slice_name
+from include.shadow.evidence import SQUARES, Columns, Evidence, Series, digest_of, slice_name
 from include.shadow.evidence import gather as gather_columns
 
 FIRST = dt.date(2013, 3, 1)
@@ -152,3 +152,36 @@ def test_requests_behind_a_series_are_its_pairs() -> None:
     found = gather([row(0, pairs=5), row(1, pairs=7)], ripe(2))["brier_score", "all"]
     assert isinstance(found, Series)
     assert found.total_requests == 12
+
+
+def test_the_digest_of_evidence_is_the_same_whatever_the_order_a_sum_was_added_up_in() -> None:
+    one, other = (gather([row(0), row(1, difference_sum=value)], ripe(2)) for value in (0.1 + 0.2, 0.3))
+    assert one["brier_score", "all"].difference[1] != other["brier_score", "all"].difference[1]
+    assert digest_of(one) == digest_of(other)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [row(0), row(2)],
+        [row(0)],
+        [row(0), row(1, pairs=81)],
+        [row(0), row(1, champion_sum=32.0000001)],
+        [row(0), row(1, challenger_sum=24.0000001)],
+        [row(0), row(1, difference_sum=8.0000001)],
+        [row(0), row(1, difference_sum=-8.0)],
+        [row(0), row(1, difference_sum=16.0)],
+        [row(0), row(1, difference_sum=0.0)],
+        [row(0), row(1, difference_sum=float("nan"))],
+        [row(0, "log_loss"), row(1, "log_loss")],
+        [row(0, column="origin", value="JFK"), row(1, column="origin", value="JFK")],
+        [row(0), row(1), row(0, column="origin", value="JFK")],
+    ],
+)
+def test_the_digest_of_evidence_tells_one_from_another(changed: list[dict[str, Any]]) -> None:
+    assert digest_of(gather(changed, ripe(3))) != digest_of(gather([row(0), row(1)], ripe(3)))
+
+
+def test_the_digest_of_evidence_tells_zero_from_what_is_no_number() -> None:
+    zero, unknown = (gather([row(0, difference_sum=value)], ripe(1)) for value in (0.0, float("nan")))
+    assert digest_of(zero) != digest_of(unknown)

@@ -139,7 +139,7 @@ def test_label_that_is_no_class_is_an_error_that_names_them(football: World) -> 
         ({"requests": {"prediction": ["a", "b"]}}, "requests.prediction names 2 columns, must name 3"),
         (
             {"challengers": [{"name": "other", "model": "logged:football.log.d"}]},
-            "challengers.0.model names 1 columns, must name 3",
+            r"challengers\[0\]\.model names 1 columns, must name 3",
         ),
     ],
 )

@@ -34,8 +34,8 @@ from include.shadow.policy import Finding, Outcome, Verdict
 from include.shadow.run import run_days
 from include.shadow.surroundings import Shadow
 from tests.conftest import declare
+from tests.faults.moments import dying
 from tests.production import World, day, linear_model, moment
-from tests.test_faults import dying
 
 POLICY = {"minimum_coverage": 0.2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]}
 CALM = {"metric": "brier_score", "is": "superior", "role": "monitor"}

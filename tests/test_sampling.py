@@ -1,7 +1,10 @@
 """How many requests each stratum gives, with which probability, and what makes a sampling design another one."""
 
+import datetime as dt
 import hashlib
+import json
 import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -32,6 +35,9 @@ def sizes(population: dict[str, int], **sample: Any) -> dict[str, int]:
         ({"a": 10, "b": 4}, {"rate": 1.0}, {"a": 10, "b": 4}),
         ({"a": 10, "b": 4}, {"rate": 0.5, "rates": {"b": 1.0}}, {"a": 5, "b": 4}),
         ({"a": 1000, "b": 50, "c": 7}, {"rate": 0.1, "minimum_per_stratum": 20}, {"a": 100, "b": 20, "c": 7}),
+        ({"a": 10_000_000}, {"rate": 0.07, "max_rows": 10_000_000}, {"a": 700_000}),
+        ({"a": 10_000_000}, {"rate": 0.0700000001, "max_rows": 10_000_000}, {"a": 700_001}),
+        ({"a": 30, "b": 4}, {"rate": 0.1, "minimum_per_stratum": 3}, {"a": 3, "b": 3}),
         ({"b": 3, "a": 0}, {}, {"b": 3}),
         ({}, {}, {}),
     ],
@@ -50,6 +56,14 @@ def test_a_stratum_gives_its_rate_and_at_least_the_minimum(
         ({"a": 5, "b": 5}, 10, {"a": 5, "b": 5}),
         ({"a": 5, "b": 5}, 2, {"a": 1, "b": 1}),
         ({"a": 7}, 3, {"a": 3}),
+        ({"b": 1000, "a": 1000, "c": 1000}, 5, {"a": 2, "b": 2, "c": 1}),
+        ({"a": 11, "b": 21, "c": 31}, 9, {"a": 2, "b": 3, "c": 4}),
+        ({"a": 4, "b": 6}, 7, {"a": 3, "b": 4}),
+        ({"a": 6, "b": 4}, 7, {"a": 4, "b": 3}),
+        ({"a": 1, "b": 2, "c": 9}, 11, {"a": 1, "b": 2, "c": 8}),
+        ({"a": 101, "b": 2, "c": 2}, 53, {"a": 50, "b": 2, "c": 1}),
+        ({"a": 1, "b": 3, "c": 3}, 6, {"a": 1, "b": 3, "c": 2}),
+        ({"a": 7, "b": 9, "c": 12}, 26, {"a": 7, "b": 8, "c": 11}),
     ],
 )
 def test_strata_share_the_cap_in_proportion_and_none_is_left_out(
@@ -63,6 +77,12 @@ def test_strata_share_the_cap_in_proportion_and_none_is_left_out(
 )
 def test_the_cap_is_shared_in_proportion_to_what_was_wanted(rates: dict[str, float], expected: dict[str, int]) -> None:
     assert sizes({"a": 90_000, "b": 10_000}, rates=rates, max_rows=1000) == pytest.approx(expected, abs=1)
+
+
+def test_a_draw_knows_out_of_how_many_it_was_drawn() -> None:
+    population = {"b": 40, "a": 5, "empty": 0}
+    assert allocate(Sample(rate=0.2), population) == [Draw("a", 5, 1), Draw("b", 40, 8)]
+    assert allocate(Sample(rate=1.0, max_rows=9), population) == [Draw("a", 5, 2), Draw("b", 40, 7)]
 
 
 def test_more_strata_than_the_cap_are_refused() -> None:
@@ -117,6 +137,17 @@ def test_the_draw_lies_below_the_hash_that_candidates_names(population: int, siz
     assert sum(one < candidates for one in hashes) <= size + 7 * math.sqrt(population) + 30  # and not many more
 
 
+@pytest.mark.parametrize(("population", "size"), [(5000, 50), (5000, 2500), (10**7, 10**5), (30, 1)])
+def test_candidates_are_six_standard_deviations_of_the_share_and_twenty_requests_more(
+    population: int, size: int
+) -> None:
+    draw, share = Draw("all", population, size), Fraction(size, population)
+    assert draw.probability == float(share)
+    wanted = share + 6 * Fraction(math.sqrt(share * (1 - share) / population)) + Fraction(20, population)
+    assert draw.candidates == pytest.approx(min(1, wanted) * 2**52, rel=1e-12)
+    assert isinstance(draw.candidates, int)
+
+
 def test_a_stratum_that_is_taken_whole_has_every_hash_as_candidate() -> None:
     assert Draw("all", 1000, 1000).candidates == HASHES
 
@@ -154,6 +185,32 @@ def test_what_does_not_touch_the_draw_keeps_the_design(changes: dict[str, Any]) 
     assert digest(design(a_deployment(**changes))) == digest(design(a_deployment()))
 
 
+DESIGN = {
+    "max_rows": 100000,
+    "minimum_per_stratum": 100,
+    "rate": 0.5,
+    "rates": {},
+    "requests": {
+        "conn_id": "production_db",
+        "id": "request_id",
+        "prediction": "champion_probability",
+        "table": "flights.prediction_log",
+        "time": "predicted_at",
+    },
+    "salt": "flight_delay",
+    "schedule": "0 0 * * *",
+    "strata": ["origin"],
+    "timezone": "UTC",
+}
+
+
+def test_a_design_is_written_down_as_it_always_was() -> None:
+    """What ledgers and folders of snapshots know a design by: where it changes, all evidence starts anew."""
+    assert design(a_deployment()) == DESIGN
+    text = json.dumps(DESIGN).replace(", ", ",").replace(": ", ":")
+    assert digest(design(a_deployment())) == hashlib.sha256(text.encode()).hexdigest()
+
+
 def test_the_salt_is_the_name_unless_it_is_given() -> None:
     assert a_deployment(sample={"salt": None}).salt == "flight_delay"
     assert a_deployment(sample={"salt": ""}).salt == ""
@@ -163,6 +220,8 @@ def test_a_digest_is_that_of_the_content_not_of_its_order() -> None:
     assert digest({"a": 1, "b": [2, 3]}) == digest({"b": [2, 3], "a": 1})
     assert digest({"b": 1}) == hashlib.sha256(b'{"b":1}').hexdigest()
     assert digest({"a": [1, 2]}) != digest({"a": [2, 1]})
+    assert digest({"a": dt.date(2013, 3, 1)}) == hashlib.sha256(b'{"a":"2013-03-01"}').hexdigest()
+    assert digest({"b": "é", "a": 0.1}) == hashlib.sha256(b'{"a":0.1,"b":"\\u00e9"}').hexdigest()
 
 
 def test_what_is_not_a_number_has_no_digest() -> None:

@@ -24,8 +24,8 @@ from include.shadow.ledger import predictions, questions
 from include.shadow.models import model_digest
 from include.shadow.surroundings import Shadow
 from tests.conftest import Invoke, declare
+from tests.faults.moments import dying
 from tests.production import World, day
-from tests.test_faults import dying
 from tests.test_registry import ALWAYS, by, judge, settings
 
 

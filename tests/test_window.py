@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.shadow.deployment import Deployment
+from include.shadow.errors import DeploymentError
 from include.shadow.window import day_of, days_between, window_of
 from tests.builders import a_deployment
 
@@ -145,3 +146,9 @@ def test_days_between_holds_both_ends(first: dt.date, last: dt.date, days: list[
 def test_a_window_is_shown_in_utc() -> None:
     window = window_of(a_deployment(timezone="Europe/Berlin"), dt.date(2013, 7, 1))
     assert str(window) == "2013-06-30 22:00 to 2013-07-01 22:00 UTC"
+
+
+@pytest.mark.parametrize("day", [dt.date.min, dt.date(1969, 12, 31), dt.date(2200, 1, 1), dt.date.max])
+def test_a_day_that_no_deployment_has_is_refused(day: dt.date) -> None:
+    with pytest.raises(DeploymentError, match=rf"day == {day}, must be from 1970-01-01 to 2199-12-31"):
+        window_of(at(5, "Europe/Berlin"), day)

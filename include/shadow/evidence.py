@@ -1,6 +1,8 @@
 """Evidence in memory: the days of one metric in one slice, as arrays."""
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +14,8 @@ from include.shadow.metrics import METRICS
 ALL = "all"
 WEEK = 7
 _EPOCH = dt.date(2000, 1, 1)
+_SIGNIFICANT_BITS = 40
+_NOT_FINITE = 1 << 20  # no number has such an exponent
 SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
 
 
@@ -161,3 +165,24 @@ def _series(found: Columns, name: str, wanted: _Days) -> Series:
         weight=weight,
         squares=np.column_stack([sums[key] for key in SQUARES]) if has_squares else None,
     )
+
+
+def digest_of(evidence: Evidence) -> str:
+    """Return the SHA-256 of all series: days, pairs and means, which are rounded to some twelve digits.
+
+    The last bits of a sum depend on the order in which it was added up, and say nothing about the evidence.
+    """
+    total = hashlib.sha256()
+    known: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
+    for key, series in sorted(evidence.items()):
+        if series.days not in known:
+            known[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
+        means = np.stack([series.champion, series.challenger, series.difference])
+        fraction, exponent = np.frexp(means)
+        unknown = ~np.isfinite(means)
+        fraction[unknown], exponent[unknown] = 0.0, _NOT_FINITE
+        total.update(json.dumps([*key, len(series.days)]).encode() + known[series.days])
+        total.update(series.pairs.astype("<i8").tobytes())
+        total.update(np.rint(fraction * 2.0**_SIGNIFICANT_BITS).astype("<i8").tobytes())
+        total.update(exponent.astype("<i4").tobytes())
+    return total.hexdigest()

@@ -1,16 +1,12 @@
 """Judging: which days of evidence count for a challenger, and what stands in the way of a PASS."""
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from include.shadow.deployment import Challenger, Deployment
-from include.shadow.evidence import ALL, Evidence, Series, gather
+from include.shadow.evidence import ALL, Evidence, Series, digest_of, gather
 from include.shadow.explanation import explain
 from include.shadow.ledger import calibrations, labels, parities, snapshots, validations
 from include.shadow.ledger.database import Session
@@ -24,8 +20,6 @@ from include.shadow.models import model_digest
 from include.shadow.policy import Verdict, judge
 from include.shadow.window import window_of
 
-SIGNIFICANT_BITS = 40  # some twelve digits
-_NOT_FINITE = 1 << 20  # no number has such an exponent
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
 
@@ -212,23 +206,5 @@ def _judged_on(deployment: Deployment, promotable: int, found: Evidence, blocked
         "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
         "promotable": promotable,
         "blocked": list(blocked),
-        "evidence": _digest(found),
+        "evidence": digest_of(found),
     }
-
-
-def _digest(found: Evidence) -> str:
-    """Return the SHA-256 of all series, rounded: the last bits of a sum say nothing about the evidence."""
-    total = hashlib.sha256()
-    names: dict[tuple[dt.date, ...], str] = {}
-    for key, series in sorted(found.items()):
-        if series.days not in names:
-            names[series.days] = ",".join(map(str, series.days))
-        means = np.stack([series.champion, series.challenger, series.difference])
-        fraction, exponent = np.frexp(means)
-        known = np.isfinite(means)
-        fraction[~known], exponent[~known] = 0.0, _NOT_FINITE
-        total.update(json.dumps([*key, names[series.days]]).encode())
-        total.update(series.pairs.astype("<i8").tobytes())
-        total.update(np.rint(fraction * 2.0**SIGNIFICANT_BITS).astype("<i8").tobytes())
-        total.update(exponent.astype("<i4").tobytes())
-    return total.hexdigest()

@@ -122,7 +122,8 @@ def _looks(
     passes, fails = holds(rule, passing.lower, series) & ~blind, (failing.upper < 0) & ~blind
     if rule.is_ == "not_harmful":
         again = np.arange(len(series.days)) > 0
-        passes = ~fails & ~(again & blind & (passing.estimate < 0))  # harm that is the same every day is harm
+        shown = np.logical_or.accumulate(fails) | (again & blind)  # harm that is the same every day is harm
+        passes = ~fails & ~(shown & (passing.estimate < 0))  # and a day of still more of it does not take it back
     return Looks(question, passing.estimate, passing.lower, failing.upper, passes, fails, blind)
 
 

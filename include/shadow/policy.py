@@ -136,7 +136,9 @@ def _unfit(rule: Rule, name: str, series: Series | None) -> str | None:
     """Return why nothing can be concluded from a series, None where it can be looked at."""
     if series is None or not series.days:
         return "there is no evidence: no day has a pair whose label is ripe"
-    values = np.vstack([series.champion, series.challenger, series.difference])
+    sums = [] if series.squares is None else [*series.squares.T]
+    weights = [] if series.weight is None else [series.weight]
+    values = np.vstack([series.champion, series.challenger, series.difference, *weights, *sums])
     if not np.isfinite(values).all():
         bad = series.days[int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])]
         return f"the value of {bad} is not a number"
@@ -219,7 +221,8 @@ def _reason(rule: Rule, outcome: Outcome, bounds: Sequence[float], past: str, ou
         return f"no harm is shown: {known}" if outcome == "PASS" else known
     interval = f"after {past} the interval {_number(bounds[0])} to {_number(bounds[1])}"
     if rule.is_ == "not_harmful":
-        return f"{interval} {'lies below' if outcome == 'FAIL' else 'shows no harm below'} {bound}"
+        says = {"FAIL": "lies below", "PASS": "shows no harm below"}
+        return f"{interval} {says.get(outcome, 'no longer shows, and has shown, harm below')} {bound}"
     if outcome != "INCONCLUSIVE":
         return f"{interval} {'clears' if outcome == 'PASS' else 'lies beyond'} {bound}"
     return f"{interval} holds {bound}; {outlook}"

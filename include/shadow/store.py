@@ -1,17 +1,19 @@
 """Where snapshots lie: a place in which a file is there whole or not at all."""
 
+import errno
 import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from include.shadow.errors import DeploymentError, SnapshotError
 
 PROJECT = Path(__file__).resolve().parents[2]
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BUCKET = re.compile(r"[A-Za-z0-9.:_-]+")
 
 
@@ -70,14 +72,15 @@ class FolderStore:
             file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
         temporary = Path(file.name)
         try:
-            yield _Writing(file, path)  # type: ignore[misc]
+            yield Writing(file, path)  # type: ignore[misc]
             with _translated(path):
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
                 temporary.replace(path)
         except BaseException:
-            file.close()
+            with suppress(OSError):  # it flushes once more what there was no room for
+                file.close()
             temporary.unlink(missing_ok=True)
             raise
 
@@ -94,14 +97,15 @@ class FolderStore:
         return path
 
 
-class _Writing:
+class Writing:
     """A file being written, whose own errors are the store's; what fails around it is not."""
 
-    def __init__(self, file: "tempfile._TemporaryFileWrapper[bytes]", path: Path) -> None:
+    def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
 
     def write(self, data: bytes) -> int:
+        """Write, or raise SnapshotError."""
         with _translated(self._path):
             return self._file.write(data)
 
@@ -114,7 +118,9 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SnapshotError(f"{path} cannot be written: {error.strerror or error}; see store.snapshots") from error
+        no_room = "make room there, or name another place in store.snapshots"
+        remedy = no_room if error.errno in NO_ROOM else "see store.snapshots"
+        raise SnapshotError(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
 
 
 def open_store(uri: str) -> FolderStore:

@@ -24,6 +24,9 @@ from include.shadow.rows import PART_COLUMNS, PART_ROWS, Frames, Rows
 from include.shadow.sampling import digest
 from include.shadow.uniqueness import Texts
 
+_OF_ONE_ROW: Final = frozenset(  # what is observed is the value of a request
+    f"expect_column_{one}_to_be_between" for one in ("max", "min", "median")
+)
 _UNIQUE: Final = "expect_column_values_to_be_unique"
 _ABOUT_ROWS: Final = frozenset(
     {
@@ -155,7 +158,7 @@ class _Check:
         rows = parts = 0
         for frame in self.frames.parts(sorted({name for one in group for name in _columns(one)})):
             shown = [one for one in group if one.type != _UNIQUE and tallies[one.id].counts]
-            for number, finding in evaluate(frame, shown).items():
+            for number, finding in (evaluate(frame, shown) if shown else {}).items():
                 tallies[number].add(finding)
             for one in texts.values():
                 one.see(frame)
@@ -274,7 +277,7 @@ def _failure(configuration: Any, finding: Finding, names: Mapping[int, str]) -> 
     elif finding.unexpected is not None and finding.elements is not None:
         share = finding.unexpected / max(finding.elements, 1)
         detail = f"{finding.unexpected} of {finding.elements} rows ({share:.2%}) do not meet it"
-    elif finding.observed is not None:
+    elif finding.observed is not None and configuration.type not in _OF_ONE_ROW:
         detail = f"observed {finding.observed}"
     else:
         detail = "does not hold"

@@ -123,7 +123,7 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*at, index)) for index, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
-            return self._scalar(node, f"{self._source.key(at)} == " if at else "")
+            return self._scalar(node, at)
         content: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
@@ -134,30 +134,34 @@ class _Builder:
         return content
 
     def _key(self, node: yaml.Node) -> str:
-        where = self._where(node)
         if not isinstance(node, yaml.ScalarNode):
-            raise DeploymentError(f"{where} a key must be a word: write braces of your own in quotes")
+            raise DeploymentError(f"{self._where(node)} a key must be a word: write braces of your own in quotes")
         if node.tag == _MERGE:
-            raise DeploymentError(f"{where} the key << must not be there: write the keys out that it would merge")
-        key = self._scalar(node, "key ")
+            raise DeploymentError(
+                f"{self._where(node)} the key << must not be there: write the keys out that it would merge"
+            )
+        key = self._scalar(node, None)
         if not isinstance(key, str):
-            raise DeploymentError(f"key {shortened(key)} must be a word: write it in quotes ({where})")
+            raise DeploymentError(f"key {shortened(key)} must be a word: write it in quotes ({self._where(node)})")
         return key
 
-    def _scalar(self, node: yaml.Node, what: str) -> Any:
-        """Return a value; `what` stands before it in errors."""
-        where = f"{self._where(node)} {what}{shortened(node.value)}"
+    def _scalar(self, node: yaml.Node, at: Location | None) -> Any:
+        """Return the value at a location, or the key where there is none."""
         try:
             value = self._loader.construct_object(node)
         except (ValueError, OverflowError) as error:  # such as a day that no month has
-            raise DeploymentError(f"{where} is no valid value: {error}") from None
+            raise self._refused(node, at, f"is no valid value: {error}") from None
         except (LookupError, TypeError, AttributeError):  # how PyYAML takes !!bool maybe
-            raise DeploymentError(f"{where} is no {node.tag.rpartition(':')[2]}, as the !! before it says") from None
+            raise self._refused(node, at, f"is no {node.tag.rpartition(':')[2]}, as the !! before it says") from None
         if isinstance(value, int) and abs(value) >= _WHOLE:
-            raise DeploymentError(f"{where} is no valid value: it must fit into 64 bits")
+            raise self._refused(node, at, "is no valid value: it must fit into 64 bits")
         if isinstance(value, str) and not _is_text(value):
-            raise DeploymentError(f"{where} holds a control character, must be one line of text")
+            raise self._refused(node, at, "holds a control character, must be one line of text")
         return value
+
+    def _refused(self, node: yaml.Node, at: Location | None, why: str) -> DeploymentError:
+        what = "key " if at is None else f"{self._source.key(at)} == " if at else ""
+        return DeploymentError(f"{self._where(node)} {what}{shortened(node.value)} {why}")
 
     def _where(self, node: yaml.Node) -> str:
         return f"{self._source.name}:{node.start_mark.line + 1}"

@@ -1,41 +1,47 @@
 """A large day, step by step: wall time and peak memory beside the floors, what the same rows cost without us.
 
-Run it with `python -m tests.bench.large_day [rows]`. Every step and every floor is a process of its own, so that its
-peak memory is its own; the time of starting and importing is not in it.
+Every step and every floor is a process of its own, so that its peak memory is its own; the time of starting and
+importing is not in it. Memory must not grow with rows: `python -m tests.bench large_day --rows 10000000`.
 """
 
 import datetime as dt
-import json
-import resource
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
 from psycopg import sql
-from rich.console import Console
-from rich.table import Table
 
-from include.embedded.postgres import EmbeddedPostgres
 from include.shadow import day as steps
 from include.shadow import snapshot as snapshots_on_disk
-from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment
-from include.shadow.ledger import migrations
 from include.shadow.ledger.database import connection_keywords
 from include.shadow.surroundings import Shadow
+from tests.bench.apart import Work
+from tests.bench.place import LEDGER, PRODUCTION, Place, new_place
+from tests.bench.table import Row
 from tests.builders import a_deployment
 from tests.production import linear_model
 
+TITLE = "a large day"
+SIZES = {"full": 1_000_000, "quick": 20_000}
+TIMES = 1.5
+MEGABYTES = 600.0
+VALIDATION, MODELS = ("great_expectations", "pandas"), ("onnxruntime",)
+USES = {  # what is imported before the clock starts
+    "sample": ("adbc_driver_postgresql.dbapi",),
+    "fetch": ("adbc_driver_postgresql.dbapi",),
+    "validate_inputs": VALIDATION,
+    "validate_predictions": VALIDATION,
+    "score": MODELS,
+    "score_others": MODELS,
+    "predict": MODELS,
+}
 DAY = dt.date(2024, 1, 1)
 FEATURES = [f"feature_{number}" for number in range(12)]
 CHALLENGERS = ("one", "two", "three")
 GROUPS = ("region", "plan")  # ten values each: twenty slices
-PRODUCTION, LEDGER = "production", "shadow"
 ROWS = """
 CREATE TABLE log AS
 SELECT 'r' || n AS request_id, %(day)s::timestamptz + n * interval '86400 seconds' / %(rows)s AS at,
@@ -51,129 +57,90 @@ ANALYZE outcome
 """
 
 
-class Place:
-    """Where the bench works: a server, a folder, and how many rows the day has."""
-
-    def __init__(self, folder: Path, rows: int) -> None:
-        self.folder, self.rows = folder, rows
-        self.postgres = EmbeddedPostgres(folder / "postgres")
-
-    def connection(self, conn_id: str) -> Connection:
-        """Return the production's or the ledger's connection."""
-        name = {"production_db": PRODUCTION, "shadow_db": LEDGER}[conn_id]
-        found = self.postgres.conninfo(name, name)
-        return Connection(conn_id, found.host, found.port, found.user, found.password, found.dbname)
-
-    @property
-    def deployment(self) -> Deployment:
-        """Return three challengers, five metrics and twenty slices."""
-        return a_deployment(
-            name="large",
-            start=DAY,
-            requests={
-                "table": "log",
-                "id": "request_id",
-                "time": "at",
-                "features": FEATURES,
-                "prediction": "champion",
-                "version": "version",
-                "latency": "latency",
-            },
-            labels={"table": "outcome", "id": "request_id", "value": "label", "time": "known_at", "maturity_days": 1},
-            store={"snapshots": str(self.folder / "snapshots")},
-            sample={"rate": 1.0, "strata": [], "minimum_per_stratum": 0, "max_rows": 100_000_000},
-            slices=list(GROUPS),
-            challengers=[{"name": name, "model": f"onnx:{self.model(name)}"} for name in CHALLENGERS],
-            expectations={"inputs": None, "predictions": None},
-            policy={
-                "rules": [
-                    {"metric": "brier_score", "is": "superior"},
-                    {"metric": "log_loss", "is": "non_inferior", "margin": 0.005},
-                    {"metric": "accuracy", "is": "non_inferior", "margin": 0.01},
-                    {"metric": "error_rate", "is": "at_most", "value": 0.001},
-                    {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "monitor"},
-                ]
-            },
-        )
-
-    @property
-    def shadow(self) -> Shadow:
-        """Return the deployment with its connections."""
-        return Shadow(self.deployment, self.connection)
-
-    def model(self, name: str) -> Path:
-        """Return where a challenger's model lies."""
-        return self.folder / f"{name}.onnx"
-
-    def fill(self) -> None:
-        """Make the databases, the day's rows and the models."""
-        self.postgres.start()
-        for name in (PRODUCTION, LEDGER):
-            self.postgres.ensure_role(name)
-            self.postgres.ensure_database(name, name)
-        migrations.migrate(self.connection("shadow_db"))
-        features = ", ".join(f"random() AS {name}" for name in FEATURES)
-        groups = ", ".join(f"'{name}' || floor(random() * 10)::int AS {name}" for name in GROUPS)
-        with psycopg.connect(self.postgres.uri(PRODUCTION, PRODUCTION)) as session:
-            for statement in ROWS.format(features=features, groups=groups).split(";\n"):
-                filled = statement % {"day": f"'{DAY} 00:00+00'", "rows": self.rows}
-                session.execute(filled.encode())
-        for number, name in enumerate(CHALLENGERS):
-            linear_model(self.model(name), dict.fromkeys(FEATURES, 0.1 * (number + 1)))
+def deployment(folder: str) -> Deployment:
+    """Return three challengers, five metrics and twenty slices."""
+    return a_deployment(
+        name="large",
+        start=DAY,
+        requests={
+            "table": "log",
+            "id": "request_id",
+            "time": "at",
+            "features": FEATURES,
+            "prediction": "champion",
+            "version": "version",
+            "latency": "latency",
+        },
+        labels={"table": "outcome", "id": "request_id", "value": "label", "time": "known_at", "maturity_days": 1},
+        store={"snapshots": f"{folder}/snapshots"},
+        sample={"rate": 1.0, "strata": [], "minimum_per_stratum": 0, "max_rows": 100_000_000},
+        slices=list(GROUPS),
+        challengers=[{"name": name, "model": f"onnx:{folder}/{name}.onnx"} for name in CHALLENGERS],
+        expectations={"inputs": None, "predictions": None},
+        policy={
+            "rules": [
+                {"metric": "brier_score", "is": "superior"},
+                {"metric": "log_loss", "is": "non_inferior", "margin": 0.005},
+                {"metric": "accuracy", "is": "non_inferior", "margin": 0.01},
+                {"metric": "error_rate", "is": "at_most", "value": 0.001},
+                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "monitor"},
+            ]
+        },
+    )
 
 
-def sample(place: Place) -> None:
+def sample(folder: str) -> None:
     """Draw the day's sample and write it."""
-    steps.sample(place.shadow, DAY)
+    steps.sample(_shadow(folder), DAY)
 
 
-def validate_inputs(place: Place) -> None:
+def validate_inputs(folder: str) -> None:
     """Check the inputs."""
-    steps.validate_inputs(place.shadow, DAY)
+    steps.validate_inputs(_shadow(folder), DAY)
 
 
-def score(place: Place) -> None:
+def score(folder: str) -> None:
     """Let the first challenger answer every shard, one after the other."""
-    shadow = place.shadow
-    for task in steps.plan(shadow.deployment, _shards(place), CHALLENGERS[:1]):
+    shadow = _shadow(folder)
+    for task in steps.plan(shadow.deployment, _shards(folder), CHALLENGERS[:1]):
         steps.score(shadow, DAY, task["challenger"], task["shard"])
 
 
-def score_others(place: Place) -> None:
+def score_others(folder: str) -> None:
     """Let the other two answer."""
-    shadow = place.shadow
-    for task in steps.plan(shadow.deployment, _shards(place), CHALLENGERS[1:]):
+    shadow = _shadow(folder)
+    for task in steps.plan(shadow.deployment, _shards(folder), CHALLENGERS[1:]):
         steps.score(shadow, DAY, task["challenger"], task["shard"])
 
 
-def validate_predictions(place: Place) -> None:
+def validate_predictions(folder: str) -> None:
     """Check the predictions of all three."""
     for name in CHALLENGERS:
-        steps.validate_predictions(place.shadow, DAY, name)
+        steps.validate_predictions(_shadow(folder), DAY, name)
 
 
-def collect_labels(place: Place) -> None:
+def collect_labels(folder: str) -> None:
     """Collect the day's labels."""
-    steps.collect_labels(place.shadow, DAY)
+    steps.collect_labels(_shadow(folder), DAY)
 
 
-def compare(place: Place) -> None:
+def compare(folder: str) -> None:
     """Compute the day's evidence of all three."""
-    steps.compare(place.shadow, DAY)
+    steps.compare(_shadow(folder), DAY)
 
 
-def judge(place: Place) -> None:
+def judge(folder: str) -> None:
     """Judge all three."""
     for name in CHALLENGERS:
-        steps.judge(place.shadow, DAY, name)
+        steps.judge(_shadow(folder), DAY, name)
 
 
-def fetch(place: Place) -> None:
+def fetch(folder: str) -> None:
     """Fetch the same columns of the same rows by ADBC, and keep nothing."""
     from adbc_driver_postgresql import dbapi
     from psycopg.conninfo import make_conninfo
 
-    keywords = connection_keywords(place.connection("production_db"))
+    keywords = connection_keywords(Place(folder).connection("production_db"))
     columns = ", ".join(["request_id", "at", "champion", "version", "latency", *FEATURES, *GROUPS])
     with dbapi.connect(make_conninfo(**keywords)) as session, session.cursor() as cursor:
         cursor.execute(f"SELECT {columns} FROM log")
@@ -181,7 +148,7 @@ def fetch(place: Place) -> None:
             pass
 
 
-def predict(place: Place) -> None:
+def predict(folder: str) -> None:
     """Run the three models on the snapshot's rows, and keep nothing."""
     import numpy as np
     import onnxruntime
@@ -189,16 +156,16 @@ def predict(place: Place) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     for name in CHALLENGERS:
-        session = onnxruntime.InferenceSession(str(place.model(name)), options, providers=["CPUExecutionProvider"])
-        for path in sorted((place.folder / "snapshots").rglob("part-*.parquet")):
+        session = onnxruntime.InferenceSession(f"{folder}/{name}.onnx", options, providers=["CPUExecutionProvider"])
+        for path in sorted(Path(folder, "snapshots").rglob("part-*.parquet")):
             for batch in pq.ParquetFile(path).iter_batches(batch_size=8192, columns=FEATURES):
                 feed = {one: batch[one].to_numpy().astype(np.float32).reshape(-1, 1) for one in FEATURES}
                 session.run(None, feed)
 
 
-def copy_rows(place: Place) -> None:
+def copy_rows(folder: str) -> None:
     """COPY the rows that the ledger keeps of requests, predictions and labels into tables without an index."""
-    uri = place.postgres.uri(LEDGER, LEDGER)
+    uri = Place(folder).uri(LEDGER)
     with psycopg.connect(uri) as source, psycopg.connect(uri) as target:
         for name in ("request", "prediction", "label"):
             table = sql.Identifier(f"copy_of_{name}")
@@ -210,9 +177,9 @@ def copy_rows(place: Place) -> None:
                     write.write(piece)
 
 
-def scan(place: Place) -> None:
+def scan(folder: str) -> None:
     """Join answers and labels of all three once, with one sum each."""
-    with psycopg.connect(place.postgres.uri(LEDGER, LEDGER)) as session:
+    with psycopg.connect(Place(folder).uri(LEDGER)) as session:
         session.execute(
             "SELECT challenger_id, count(*), sum((p.value - l.value) ^ 2 - (r.champion - l.value) ^ 2) "
             "FROM shadow.prediction AS p JOIN shadow.request AS r USING (day, snapshot_id, ordinal) "
@@ -220,7 +187,7 @@ def scan(place: Place) -> None:
         ).fetchall()
 
 
-STEPS: list[Callable[[Place], None]] = [
+STEPS: list[Callable[[str], None]] = [
     sample,
     validate_inputs,
     score,
@@ -230,65 +197,57 @@ STEPS: list[Callable[[Place], None]] = [
     compare,
     judge,
 ]
-FLOORS: list[Callable[[Place], None]] = [fetch, predict, copy_rows, scan]
+FLOORS: list[Callable[[str], None]] = [fetch, predict, copy_rows, scan]
 
 
-def _shards(place: Place) -> int:
-    folder = snapshots_on_disk.folder_of(place.deployment, DAY)
-    return len(snapshots_on_disk.read_manifest(place.shadow.store, folder).parts)
+def measure(size: str, rows: int | None = None) -> dict[str, Any]:
+    """Make a day, and run every step and every floor in a process of its own."""
+    count = rows or SIZES[size]
+    with new_place() as place:
+        _fill(place, count)
+        arguments = {"folder": str(place.folder)}
+        costs = {one.__name__: Work(one, arguments, USES.get(one.__name__, ())).measure() for one in [*STEPS, *FLOORS]}
+    return {"rows": count, **{name: {"seconds": one.seconds, "peak_mb": one.peak_mb} for name, one in costs.items()}}
 
 
-def main() -> None:
-    """Run every step and every floor in a process of its own, and print what each took."""
-    if len(sys.argv) > 3:
-        _work(sys.argv[1], Place(Path(sys.argv[2]), int(sys.argv[3])))
-        return
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory(prefix="shadow-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # the server may run as another user
-        place = Place(folder, rows)
-        place.fill()
-        try:
-            found = {one.__name__: _measured(one.__name__, place) for one in [*STEPS, *FLOORS]}
-        finally:
-            place.postgres.stop()
-    Console().print(table_of(found, rows))
+def rows(found: dict[str, Any]) -> list[Row]:
+    """Return the whole beside the sum of the floors, the most memory that a step takes, and each step and floor."""
+    size = f"{found['rows']:,} requests"
+    whole, floors = (sum(found[one.__name__]["seconds"] for one in group) for group in (STEPS, FLOORS))
+    most = max(STEPS, key=lambda one: float(found[one.__name__]["peak_mb"])).__name__
+    memory = found[most]["peak_mb"]
+    named = " + ".join(one.__name__ for one in FLOORS)
+    return [
+        Row("large_day", "all steps", size, whole, beside=named, theirs=floors, at_most=TIMES),
+        Row("large_day", f"peak memory, {most}", size, memory, unit="MB", at_most=MEGABYTES),
+        *(
+            Row(
+                "large_day",
+                f"{kind} {one.__name__}",
+                f"{found[one.__name__]['peak_mb']:.0f} MB",
+                found[one.__name__]["seconds"],
+            )
+            for kind, group in (("step", STEPS), ("floor", FLOORS))
+            for one in group
+        ),
+    ]
 
 
-def _work(name: str, place: Place) -> None:
-    work = {one.__name__: one for one in [*STEPS, *FLOORS]}[name]
-    began = time.perf_counter()
-    work(place)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak}))
+def _fill(place: Place, count: int) -> None:
+    features = ", ".join(f"random() AS {name}" for name in FEATURES)
+    groups = ", ".join(f"'{name}' || floor(random() * 10)::int AS {name}" for name in GROUPS)
+    with psycopg.connect(place.uri(PRODUCTION)) as session:
+        for statement in ROWS.format(features=features, groups=groups).split(";\n"):
+            session.execute((statement % {"day": f"'{DAY} 00:00+00'", "rows": count}).encode())
+    for number, name in enumerate(CHALLENGERS):
+        linear_model(place.folder / f"{name}.onnx", dict.fromkeys(FEATURES, 0.1 * (number + 1)))
 
 
-def _measured(name: str, place: Place) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.bench.large_day", name, str(place.folder), str(place.rows)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    sys.stderr.write(f"{name}: {found['seconds']:.1f} s, {found['peak_mb']:.0f} MB\n")
-    return found
+def _shadow(folder: str) -> Shadow:
+    return Place(folder).shadow(deployment(folder))
 
 
-def table_of(found: dict[str, dict[str, float]], rows: int) -> Table:
-    """Return the steps with their sum, the floors with theirs, and how many times the floors the steps take."""
-    table = Table(title=f"a day of {rows:,} requests, 12 features, 3 challengers, 5 metrics, 20 slices")
-    for heading in ("step", "seconds", "peak MB"):
-        table.add_column(heading, justify="left" if heading == "step" else "right")
-    totals = []
-    for title, group in (("whole", STEPS), ("floors", FLOORS)):
-        for one in group:
-            row = found[one.__name__]
-            table.add_row(one.__name__, f"{row['seconds']:.1f}", f"{row['peak_mb']:.0f}")
-        totals.append(sum(found[one.__name__]["seconds"] for one in group))
-        most = max(found[one.__name__]["peak_mb"] for one in group)
-        table.add_row(title, f"{totals[-1]:.1f}", f"{most:.0f}", style="bold", end_section=True)
-    table.add_row("whole / floors", f"{totals[0] / totals[1]:.1f}", "")
-    return table
-
-
-if __name__ == "__main__":
-    main()
+def _shards(folder: str) -> int:
+    shadow = _shadow(folder)
+    where = snapshots_on_disk.folder_of(shadow.deployment, DAY)
+    return len(snapshots_on_disk.read_manifest(shadow.store, where).parts)

@@ -9,7 +9,8 @@ import psycopg
 from include.shadow.deployment import Deployment
 from include.shadow.evidence import gather
 from include.shadow.ledger import evidence as ledger_evidence
-from include.shadow.ledger import snapshots
+from include.shadow.ledger import series, snapshots
+from include.shadow.models import model_digest
 from include.shadow.policy import judge
 from include.shadow.sampling import design, digest
 
@@ -38,7 +39,7 @@ WHERE s.deployment_id = %(deployment)s
 """
 COMPARISONS = """
 INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement)
-SELECT s.id, m, 1, 'a statement'
+SELECT s.id, m, 1, %(statement)s
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.deployment_id = %(deployment)s
 """
 # A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
@@ -112,11 +113,18 @@ PER_MODEL = (BINS, QUADRANTS, REQUESTS, PREDICTIONS, DISAGREEMENTS)
 
 
 def fill(
-    session: "psycopg.Connection[Any]", deployment: Deployment, *, days: int, slices: int, seed: float = 0.5
+    session: "psycopg.Connection[Any]",
+    deployment: Deployment,
+    *,
+    days: int,
+    slices: int,
+    seed: float = 0.5,
+    judged: bool = True,
 ) -> None:
     """Write a year of a deployment that declares one slice column, and its verdicts of every day. Commits.
 
-    A challenger's effect is that of the first word of its name in EFFECTS; the control's is 0.
+    A challenger's effect is that of the first word of its name in EFFECTS; the control's is 0. Where it is not to be
+    `judged`, there are no verdicts.
     """
     values = _enter(session, deployment, days=days, slices=slices)
     session.execute("SELECT setseed(%s)", [seed])
@@ -131,7 +139,7 @@ def fill(
     session.execute("UPDATE shadow.snapshot SET labelled = rows")
     session.commit()
     session.execute("ANALYZE")
-    for name, model in values["by_name"].items():
+    for name, model in values["by_name"].items() if judged else ():
         _judge(session, deployment, values, name, model)
     session.commit()
 
@@ -143,7 +151,7 @@ def _enter(session: "psycopg.Connection[Any]", deployment: Deployment, *, days: 
         row = session.execute(
             "INSERT INTO shadow.model_version (deployment_id, name, version, uri, digest) VALUES (%s, %s, %s, %s, %s) "
             "RETURNING id",
-            [key, one.name, one.version, one.model, f"digest of {one.name}"],
+            [key, one.name, one.version, one.model, model_digest(one)],
         ).fetchone()
         assert row is not None
         by_name[one.name] = int(row[0])
@@ -156,6 +164,7 @@ def _enter(session: "psycopg.Connection[Any]", deployment: Deployment, *, days: 
         "rows": PER_DAY,
         "design": digest(design(deployment)),
         "metrics": deployment.tracked,
+        "statement": ledger_evidence.statement_digest(deployment),
         "models": list(by_name.values()),
         "by_name": by_name,
     }
@@ -165,7 +174,8 @@ def _judge(
     session: "psycopg.Connection[Any]", deployment: Deployment, values: dict[str, Any], name: str, model: int
 ) -> None:
     taken = snapshots.snapshots(session, deployment, None, None)
-    found = gather(ledger_evidence.read(session, model, taken), {one.day: True for one in taken})
+    read = series.read(session, model, taken, metrics=deployment.tracked, squares=True)
+    found = gather(read, {one.day: True for one in taken})
     verdict = judge(deployment.policy, found, promotable=len(deployment.promotable))
     findings = [{("is" if k == "is_" else k): v for k, v in asdict(one).items()} for one in verdict.findings]
     session.execute(

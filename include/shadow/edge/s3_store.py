@@ -13,7 +13,8 @@ from typing import IO, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from include.shadow.edge.aws import client, code_of, source_of, translated
-from include.shadow.errors import DeploymentError, SnapshotError
+from include.shadow.errors import DeploymentError, SnapshotError, TransientError
+from include.shadow.store import Writing
 
 _MISSING = {"NoSuchKey", "404"}
 _TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}
@@ -45,15 +46,17 @@ class S3Store:
             except ClientError as error:
                 if code_of(error) in _MISSING:
                     return False
-                self._ask_why(name, error)
-                raise
+                why = self._why(name, error)
+                if code_of(why) in _MISSING:
+                    return False
+                raise why from error
         return True
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """Open a new file; it is uploaded when the block ends well, and nothing is there otherwise."""
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-            yield file  # type: ignore[misc]
+            yield Writing(file, Path(tempfile.gettempdir()))  # type: ignore[misc]
             self._upload(name, file)
 
     def sweep(self, folder: str) -> None:
@@ -80,14 +83,24 @@ class S3Store:
                         f"{self}/{name} is missing: what names it has seen it; restore it, from an older version of "
                         "the object where the bucket keeps them"
                     ) from error
-                self._ask_why(name, error)
-                raise
+                raise self._why(name, error) from error
+            except OSError as error:
+                raise SnapshotError(
+                    f"{self}/{name} cannot be fetched into {path.parent}: {error.strerror or error}; make room there, "
+                    "or name another folder in TMPDIR"
+                ) from error
         return partial.replace(path)
 
-    def _ask_why(self, name: str, error: Any) -> None:
-        """Raise what S3 answers to a GET, where all that is known is the number that it answered to a HEAD."""
+    def _why(self, name: str, error: Any) -> Any:
+        """Return what S3 answers to a GET, where all that is known is the number that it answered to a HEAD."""
+        from botocore.exceptions import ClientError
+
         if code_of(error).isdecimal():
-            self._client.get_object(**self._object(name), Range="bytes=0-0")
+            try:
+                self._client.get_object(**self._object(name), Range="bytes=0-0")
+            except ClientError as why:
+                return why
+        return error
 
     def _upload(self, name: str, file: IO[bytes]) -> None:
         file.seek(0)
@@ -100,7 +113,7 @@ class S3Store:
 
     @contextmanager
     def _translated(self, name: str, what: str) -> Iterator[None]:
-        from boto3.exceptions import S3UploadFailedError
+        from boto3.exceptions import RetriesExceededError, S3UploadFailedError
         from botocore.exceptions import ClientError
 
         with translated(f"{self}/{name} cannot be {what}", self._credentials, _RIGHTS, kind=SnapshotError):
@@ -110,6 +123,8 @@ class S3Store:
                 if isinstance(error.__context__, ClientError):
                     raise error.__context__ from None
                 raise SnapshotError(f"{self}/{name} cannot be {what}: {error}") from error
+            except RetriesExceededError as error:  # an answer that broke off, again and again
+                raise TransientError(f"{self}/{name} cannot be {what}: {error.last_exception}") from error
 
 
 def open_s3(uri: str, conn_id: str | None) -> S3Store:

@@ -3,35 +3,50 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 
 from include.shadow.connection import Connection
 from include.shadow.errors import CredentialsError, LedgerError, ShadowError, SourceError, TransientError
 
 Session = psycopg.Connection
 
+_SETTLED = {"TimeZone": "UTC", "DateStyle": "ISO"}
 _LEDGER = re.compile(r'"shadow[."]')
 _REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not permitted to log in", "no password")
 
 
 def connect(connection: Connection, **settings: str) -> Session[tuple[Any, ...]]:
-    """Open a session in UTC; `settings` are server settings for its whole life, such as statement_timeout.
+    """Open a session in UTC and UTF-8; `settings` are server settings for its life, such as statement_timeout.
 
     Leaving its `with` block commits, or rolls back on an error, and closes it. Raises CredentialsError where the
     server refuses who asks, TransientError where it is not there.
     """
     with translated(connection):
-        return psycopg.connect(**connection_keywords(connection, **settings))
+        session = psycopg.connect(**connection_keywords(connection, **settings))
+        reported = session.info.parameter_status
+        if reported("TimeZone") != "UTC" or not str(reported("DateStyle")).startswith("ISO"):
+            session.execute(settle("session"))
+            session.commit()
+        return session
+
+
+def settle(scope: Literal["session", "transaction"]) -> sql.Composed:
+    """Return what sets zone and style against PGTZ and PGDATESTYLE, which win over the options of a connection."""
+    call = sql.SQL("set_config({}, {}, {})")
+    pairs = ((sql.Literal(name), sql.Literal(value)) for name, value in _SETTLED.items())
+    return sql.SQL("SELECT {}").format(
+        sql.SQL(", ").join(call.format(*pair, sql.Literal(scope == "transaction")) for pair in pairs)
+    )
 
 
 def connection_keywords(connection: Connection, **settings: str) -> dict[str, Any]:
     """Return libpq's keywords for a connection, with server settings as options."""
-    options = " ".join(f"-c {name}={value}" for name, value in {"TimeZone": "UTC", **settings}.items())
+    options = " ".join(f"-c {name}={value}" for name, value in {**_SETTLED, **settings}.items())
     defaults = {"connect_timeout": 10, "application_name": "shadow"}
-    return defaults | connection.parameters() | {"options": options}
+    return defaults | connection.parameters() | {"options": options, "client_encoding": "UTF8"}
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class Contained:
             if reason is None:
                 raise
             text = f"{type(error).__name__}: {error}; it is not asked again: {reason}"
-            logger.warning("challenger %s: %s", self._program.name, text)
+            logger.warning("challenger %s is not asked again: %s", self._program.name, reason)  # no words of the model
             self._given_up = text
             return self._refused(batch.num_rows, text)
         return answers

@@ -77,6 +77,8 @@ class EndpointPredictor:
         self._classes = classes
         self._seconds = limits.seconds
         found = access(model.address, connection) if connection else {}
+        self._secrets = {one for one in (connection.login, connection.password) if one} if connection else set()
+        self._secrets |= {value for value in found.get("headers", {}).values() if value}
         headers = {**found.pop("headers", {}), **_JSON}
         bounds = httpx.Timeout(limits.seconds, connect=min(SECONDS_TO_CONNECT, limits.seconds))
         self._client = httpx.Client(**found, headers=headers, timeout=bounds, follow_redirects=False)
@@ -202,7 +204,7 @@ class EndpointPredictor:
             raise Again(text, busy=True, after=_seconds(heard.retry_after))
         if status in _UNANSWERED:
             raise Again(text)
-        if said := excerpt(_message(heard.body), values()):
+        if said := excerpt(_message(heard.body), values() | self._secrets):
             text = f"{text}: {said}"
         if status == 413:
             raise TooLarge(text)

@@ -13,6 +13,7 @@ def publish(shadow: Shadow, day: dt.date, challengers: Iterable[str]) -> list[st
     Written again it is replaced, whole or not at all. Raises SnapshotError where the store cannot be written.
     """
     names: list[str] = []
+    shadow.store.sweep(f"{shadow.deployment.name}/reports/{day}")
     for challenger in challengers:
         page = rendering.report(gathering.deployment_page(shadow, challenger, day))
         name = f"{shadow.deployment.name}/reports/{day}/{challenger}.html"

@@ -122,6 +122,7 @@ class Catalogue:
 
     def table(self, name: str, key: str) -> Table:
         """Return a table by name; raise SourceError that names those there are, CredentialsError if unreadable."""
+        self._require_letters()
         quoted_name = sql.Identifier(*name.split(".")).as_string(self._session)
         relation = "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)"
         row = self._session.execute(relation, [quoted_name]).fetchone()
@@ -136,6 +137,13 @@ class Catalogue:
         self._require_select(name, quoted_name)
         rows = self._session.execute(_COLUMNS, {"table": quoted_name, "codes": _CODES}).fetchall()
         return Table(name, {column: Column(column, kind, category) for column, kind, category in rows})
+
+    def _require_letters(self) -> None:
+        if self._session.info.parameter_status("server_encoding") == "SQL_ASCII":
+            raise SourceError(
+                f"connection {self._connection}: its database is encoded in SQL_ASCII, which does not say what letters "
+                "its bytes are, must be UTF8 or another encoding that Postgres can turn into it"
+            )
 
     def _require_select(self, name: str, quoted_name: str) -> None:
         allowed = self._session.execute("SELECT has_table_privilege(%s, 'SELECT')", [quoted_name]).fetchone()

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SourceError, TransientError
-from include.shadow.ledger.database import connect, connection_keywords, translated
+from include.shadow.ledger.database import connect, connection_keywords, settle, translated
 from include.shadow.sampling import HASHES, Draw
 from include.shadow.source import UNVERSIONED
 from include.shadow.source.catalogue import Catalogue
@@ -35,6 +35,7 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "300s",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    "work_mem": "32MB",  # a sort of a day stays in memory, and off production's disk
 }
 _WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
 _NAMES, _VALUES = "42", "22"  # classes of SQLSTATE, by what stands in quotes; an error inside a stream has none
@@ -68,6 +69,7 @@ class PostgresRequests:
                 closing(session.cursor()) as cursor,
             ):
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                cursor.execute(settle("transaction").as_string())
                 yield Reading(cursor, pieces, window, self.deployment.salt)
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error

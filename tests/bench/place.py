@@ -1,0 +1,59 @@
+"""Where a bench works: a server of its own with a production and a ledger, in a folder that goes with it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from include.embedded.postgres import EmbeddedPostgres
+from include.shadow.connection import Connection
+from include.shadow.deployment import Deployment
+from include.shadow.ledger import migrations
+from include.shadow.surroundings import Shadow
+
+PRODUCTION, LEDGER = "production", "shadow"
+DATABASES = {"production_db": PRODUCTION, "shadow_db": LEDGER}
+
+
+class Place:
+    """A folder with a server and its two databases, each owned by a role of its name."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.postgres = EmbeddedPostgres(self.folder / "postgres")
+
+    def prepare(self) -> None:
+        """Start the server, make the databases, and migrate the ledger."""
+        self.postgres.start()
+        for name in DATABASES.values():
+            self.postgres.ensure_role(name)
+            self.postgres.ensure_database(name, name)
+        migrations.migrate(self.connection("shadow_db"))
+
+    def connection(self, conn_id: str) -> Connection:
+        """Return the production's or the ledger's connection."""
+        name = DATABASES[conn_id]
+        found = self.postgres.conninfo(name, name)
+        return Connection(conn_id, found.host, found.port, found.user, found.password, found.dbname)
+
+    def uri(self, name: str) -> str:
+        """Return where one of the databases is, with its password."""
+        return self.postgres.uri(name, name)
+
+    def shadow(self, deployment: Deployment) -> Shadow:
+        """Return a deployment with this place's connections."""
+        return Shadow(deployment, self.connection)
+
+
+@contextmanager
+def new_place() -> Iterator[Place]:
+    """Make a place, and remove it after the block with all that it holds."""
+    with tempfile.TemporaryDirectory(prefix="shadow-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the server may run as another user
+        place = Place(folder)
+        place.prepare()
+        try:
+            yield place
+        finally:
+            place.postgres.stop()

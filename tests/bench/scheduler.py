@@ -1,0 +1,142 @@
+"""A day's DAG under Airflow's scheduler, beside a DAG of ten empty tasks on the same executor: what we add."""
+
+import datetime as dt
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from include.embedded.airflow import LocalAirflow
+from include.embedded.postgres import EmbeddedPostgres
+from include.shadow.connection import Connection
+from include.shadow.ledger import migrations
+from tests import production
+from tests.bench.apart import PROJECT
+from tests.bench.table import Row
+from tests.embedded.live import home_in
+from tests.production import OWNER, READER, SHADOW, World, day
+
+TITLE = "a day under the scheduler"
+SIZES = {"full": 3, "quick": 1}
+SECONDS = 240
+OURS, EMPTY = "shadow_late", "ten_empty_tasks"
+TEN_TASKS = '''\
+"""Ten empty tasks, one after the other."""
+
+import datetime as dt
+
+from airflow.sdk import DAG, chain, task
+
+
+def empty() -> None:
+    """Do nothing."""
+
+
+with DAG("ten_empty_tasks", schedule=None, start_date=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), catchup=False):
+    chain(*(task(task_id=f"empty_{number}")(empty)() for number in range(10)))
+'''
+
+
+class AirflowWithEmpty(LocalAirflow):
+    """Airflow with the project's DAGs and one more file beside them."""
+
+    def settings(self, port: int) -> dict[str, str]:
+        """Return the configuration, with a folder that holds both."""
+        folder = self.folder / "dags"
+        if not folder.exists():
+            shutil.copytree(PROJECT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+            (folder / "ten_empty_tasks.py").write_text(TEN_TASKS)
+        return super().settings(port) | {"AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
+
+
+def measure(size: str) -> dict[str, Any]:
+    """Start Airflow, run both DAGs once unmeasured, and then in turn."""
+    with tempfile.TemporaryDirectory(prefix="shadow-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the server may run as another user
+        with EmbeddedPostgres(folder / "postgres") as server:
+            world = _world(server, folder / "world")
+            world.deploy(end=day(9), sample={"shard_rows": 1000})  # ended: unpausing runs no day of today
+            airflow = AirflowWithEmpty(home_in(folder / "home", server, world), port=0)
+            try:
+                airflow.start()
+                for dag in (OURS, EMPTY):
+                    airflow.wait_for_dag(dag)
+                    airflow.call("PATCH", f"/dags/{dag}", json={"is_paused": False})
+                runs = [{dag: _run(airflow, dag, number) for dag in (EMPTY, OURS)} for number in range(SIZES[size] + 1)]
+            finally:
+                airflow.stop()
+    measured = runs[1:]
+    return {dag: [one[dag] for one in measured] for dag in (OURS, EMPTY)}
+
+
+def rows(found: dict[str, Any]) -> list[Row]:
+    """Return the wall time of both, and per task what it waits and what it runs."""
+
+    def median(dag: str, key: str) -> float:
+        return statistics.median(one[key] for one in found[dag])
+
+    size = f"{int(median(OURS, 'tasks'))} tasks"
+    beside = "ten empty tasks"
+    return [
+        Row("scheduler", "a day's DAG", size, median(OURS, "wall"), beside=beside, theirs=median(EMPTY, "wall")),
+        Row(
+            "scheduler",
+            "a task, started to ended",
+            size,
+            median(OURS, "ran"),
+            beside=beside,
+            theirs=median(EMPTY, "ran"),
+        ),
+        Row(
+            "scheduler",
+            "wall time per task",
+            size,
+            median(OURS, "wall") / median(OURS, "tasks"),
+            beside=beside,
+            theirs=median(EMPTY, "wall") / median(EMPTY, "tasks"),
+        ),
+    ]
+
+
+def _run(airflow: LocalAirflow, dag: str, number: int) -> dict[str, Any]:
+    """Run a DAG once; return its wall seconds, how many tasks it had, and the mean seconds that one of them ran."""
+    run = f"run_{number}"
+    conf = {"day": str(day(number))} if dag == OURS else {}
+    airflow.call("POST", f"/dags/{dag}/dagRuns", json={"dag_run_id": run, "logical_date": None, "conf": conf})
+    end = time.monotonic() + SECONDS
+    while (found := airflow.call("GET", f"/dags/{dag}/dagRuns/{run}"))["state"] not in ("success", "failed"):
+        assert time.monotonic() < end, f"{dag} was not done within {SECONDS} s"
+        time.sleep(0.1)
+    tasks = airflow.call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100})["task_instances"]
+    states = {one["task_id"]: one["state"] for one in tasks}
+    assert found["state"] == "success", states
+    ran = {f"{one['task_id']} {one['map_index']}": float(one["duration"]) for one in tasks}
+    return {
+        "wall": _seconds(found["start_date"], found["end_date"]),
+        "tasks": len(tasks),
+        "ran": statistics.mean(ran.values()),
+        "by_task": ran,
+    }
+
+
+def _seconds(start: str, end: str) -> float:
+    return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
+
+
+def _world(server: EmbeddedPostgres, folder: Path) -> World:
+    for role in (OWNER, READER, SHADOW):
+        server.ensure_role(role)
+    server.ensure_database("production", OWNER)
+    with psycopg.connect(server.uri("production", OWNER)) as session:
+        session.execute(production.TABLES)
+        production.write(session, *production.synthetic())
+    server.ensure_reader("production", READER, "flights")
+    server.ensure_database("ledger", SHADOW)
+    found = server.conninfo("ledger", SHADOW)
+    migrations.migrate(Connection("shadow_db", found.host, found.port, found.user, found.password, found.dbname))
+    return World(postgres=server, production="production", ledger="ledger", folder=folder, owns_production=True)

@@ -31,7 +31,7 @@ coverage: $(VENV) ## the share of the engine's branches that the tests take; fai
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m tests.branches
 
-mutants: export PYTHONPATH = $(CURDIR)/mutants
+mutants: export PYTHONPATH =
 mutants: $(VENV) ## change the arithmetic of verdicts and samples in every small way, and list what no test notices
 	@.venv/bin/python -m mutmut run --max-children 2
 	@.venv/bin/python -m mutmut results

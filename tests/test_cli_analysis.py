@@ -90,7 +90,7 @@ def test_a_plan_is_that_of_the_evidence_for_each_rule_that_compares(world: World
     assert (code, err) == (0, "")
     found = json.loads(out)["other"]
     rows = world.evidence()
-    rows = rows[(rows.challenger == "other") & (rows.slice_value == "all") & (rows.day < day(DAYS - MATURITY))]
+    rows = rows[(rows.challenger == "other") & (rows.slice_column == "all") & (rows.day < day(DAYS - MATURITY))]
     assert [one["rule"].split()[:2] for one in found] == [["brier_score", "superior"], ["log_loss", "non_inferior"]]
     for one, metric in zip(found, ("brier_score", "log_loss"), strict=True):
         of_metric = rows[rows.metric == metric]

@@ -1,0 +1,92 @@
+"""A challenger's answers read from the ledger in parts: what one statement over all of them says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from include.shadow.ledger import prediction_rows, snapshots
+from include.shadow.ledger.prediction_rows import PredictionRows
+from tests.production import SHADOW, World, day
+
+WHOLE = """
+SELECT request_id, value, error, latency_ms, (SELECT min(p) FROM unnest(probabilities) AS p),
+    (SELECT sum(p) FROM unnest(probabilities) AS p)
+FROM shadow.prediction JOIN shadow.request USING (day, snapshot_id, ordinal)
+WHERE day = %s AND snapshot_id = %s AND challenger_id = %s ORDER BY ordinal
+"""
+NAMES = ["request_id", "value", "error", "latency_ms", "lowest", "total"]
+
+
+@pytest.fixture
+def session(copied: World) -> "Iterator[psycopg.Connection[Any]]":
+    with psycopg.connect(copied.postgres.uri(copied.ledger, SHADOW)) as session:
+        yield session
+        session.rollback()
+
+
+def rows_of(world: World, session: "psycopg.Connection[Any]") -> tuple[PredictionRows, list[Any]]:
+    snapshot = snapshots.find(session, world.shadow().deployment, day(1))
+    assert snapshot is not None
+    key = session.execute("SELECT id FROM shadow.model_version WHERE name = 'other'").fetchone()[0]
+    return PredictionRows(session, snapshot, key), [snapshot.day, snapshot.id, key]
+
+
+def read(source: PredictionRows, rows: int, names: list[str] = NAMES) -> list[tuple[Any, ...]]:
+    tables = list(source.read(names, rows))
+    assert all(0 < table.num_rows <= rows for table in tables)
+    assert all(table.schema.equals(pa.schema([source.schema.field(name) for name in names])) for table in tables)
+    return [tuple(row[name] for name in names) for table in tables for row in table.to_pylist()]
+
+
+def change(session: "psycopg.Connection[Any]", key: list[Any]) -> None:
+    """Give some answers errors, others probabilities, and let the rows lie in another order than that of the draw."""
+    where = "WHERE day = %s AND snapshot_id = %s AND challenger_id = %s AND ordinal"
+    session.execute(f"UPDATE shadow.prediction SET value = NULL, error = 'cannot' {where} %% 7 = 3", key)
+    session.execute(f"UPDATE shadow.prediction SET probabilities = ARRAY[0.25, value, 0.5] {where} %% 5 = 0", key)
+    session.execute(f"UPDATE shadow.prediction SET latency_ms = NULL {where} BETWEEN 4 AND 9", key)
+    session.execute(
+        "UPDATE shadow.request SET request_id = NULL WHERE day = %s AND snapshot_id = %s AND ordinal = 2", key[:2]
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_parts_hold_what_one_statement_over_all_answers_says(
+    copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(prediction_rows, "_ARRAY_ROWS", 5)
+    source, key = rows_of(copied, session)
+    change(session, key)
+    expected = session.execute(WHOLE, key).fetchall()
+    assert len(expected) > 30
+    assert {row[2] for row in expected} > {None, "cannot"}
+    assert read(source, rows) == expected
+    assert read(source, rows, ["total", "request_id"]) == [(row[5], row[0]) for row in expected]
+
+
+def test_a_request_without_an_answer_and_an_answer_without_a_request_are_left_out(
+    copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_rows, "_ARRAY_ROWS", 10)
+    source, key = rows_of(copied, session)
+    session.execute(
+        "DELETE FROM shadow.request WHERE day = %s AND snapshot_id = %s AND ordinal IN (0, 11, 12)", key[:2]
+    )
+    session.execute(
+        "DELETE FROM shadow.prediction WHERE day = %s AND snapshot_id = %s AND challenger_id = %s "
+        "AND (ordinal = 5 OR ordinal BETWEEN 20 AND 29)",
+        key,
+    )
+    expected = session.execute(WHOLE, key).fetchall()
+    for rows in (3, 10, 1000):
+        assert read(source, rows) == expected
+        assert read(source, rows, ["value"]) == [(row[1],) for row in expected]
+
+
+def test_a_challenger_without_an_answer_has_no_rows(copied: World, session: "psycopg.Connection[Any]") -> None:
+    _, (_, _, key) = rows_of(copied, session)
+    snapshot = snapshots.find(session, copied.shadow().deployment, day(1))
+    assert snapshot is not None
+    assert read(PredictionRows(session, snapshot, key + 1000), 10) == []

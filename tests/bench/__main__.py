@@ -7,6 +7,7 @@ goal is met. Figures are ratios where they can be: seconds alone say more of the
 import argparse
 import importlib
 import json
+import signal
 import statistics
 import sys
 import time
@@ -90,4 +91,5 @@ def _postgres() -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is to be stopped
     sys.exit(main(sys.argv[1:]))

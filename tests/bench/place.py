@@ -52,8 +52,8 @@ def new_place() -> Iterator[Place]:
         folder = Path(name)
         folder.chmod(0o711)  # the server may run as another user
         place = Place(folder)
-        place.prepare()
         try:
+            place.prepare()
             yield place
         finally:
             place.postgres.stop()

@@ -563,6 +563,23 @@ def test_a_forecast_from_what_is_not_a_number_is_refused():
         observations_needed(1.0, 1.0, **DESIGN | {"burn_in": 1})
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_observations_may_be_whole_numbers_of_any_size(method):
+    x = np.resize(np.array([-100, 100, 0, 60], np.int8), 60)
+    got = confidence_sequence(x, **DESIGN, method=method, bounds=(-100, 100))
+    want = confidence_sequence(x.astype(float), **DESIGN, method=method, bounds=(-100, 100))
+    assert np.isfinite(got.lower[BURN_IN - 1 :]).all()
+    assert_array_equal(got.lower, want.lower)
+    assert_array_equal(got.upper, want.upper)
+
+
+def test_bounds_may_be_tuned_for_less_than_one_observation():
+    x = days_of("normal")
+    margin = x.std(ddof=1) * boundary(len(x), ALPHA, 0.5)
+    got = confidence_sequence(x, alpha=ALPHA, burn_in=BURN_IN, expected=0.5, side="lower", method="plain")
+    assert got.lower[-1] == pytest.approx(x.mean() - margin, abs=1e-12)
+
+
 def test_a_burn_in_may_be_any_integer():
     x = days_of("normal")
     got = confidence_sequence(x, **DESIGN | {"burn_in": np.int64(BURN_IN)})

@@ -218,6 +218,42 @@ def test_harm_is_told_in_words_of_its_own(mean: float, words: str) -> None:
     )
 
 
+def test_harm_that_was_shown_and_is_no_longer_is_told_as_such() -> None:
+    days = np.append(noise("normal", 40) - 0.1, -20.0)  # still more harm, and so uneven that no bound shows it
+    assert found(series(days[:40]), NOT_HARMFUL).outcome == "FAIL"
+    lower, upper = bounds_of(days)
+    finding = found(series(days), NOT_HARMFUL)
+    assert (finding.outcome, finding.reason) == (
+        "INCONCLUSIVE",
+        f"after 41 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} no longer shows, and has shown, harm below 0",
+    )
+
+
+@pytest.mark.parametrize("steady", [2, 30, DAYS - 1])
+def test_an_interval_is_told_as_soon_as_days_differ(steady: int) -> None:
+    days = noise("normal") + 0.1
+    days[:steady] = 0.1
+    lower, upper = bounds_of(days)
+    assert found(series(days), SUPERIOR).reason.startswith(
+        f"after 60 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} "
+    )
+
+
+@pytest.mark.parametrize("unit", ["day", "request"])
+@pytest.mark.parametrize("column", [0, 1, 2, None])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_sum_of_weights_or_squares_that_is_not_a_number_never_passes(
+    unit: str, column: int | None, bad: float
+) -> None:
+    one = series(0.1 + noise("normal"))
+    weight, squares = np.full(DAYS, 50.0), np.column_stack([np.full(DAYS, 50.0), 50 * one.difference, np.ones(DAYS)])
+    assert found(replace(one, weight=weight, squares=squares), SUPERIOR, unit=unit).outcome == "PASS"
+    changed = weight if column is None else squares[:, column]
+    changed[7] = bad
+    finding = found(replace(one, weight=weight, squares=squares), SUPERIOR, unit=unit)
+    assert (finding.outcome, finding.reason) == ("INCONCLUSIVE", "the value of 2013-03-08 is not a number")
+
+
 def test_days_that_do_not_differ_are_told_so() -> None:
     steady = series(np.full(DAYS, 0.25))
     assert found(steady, SUPERIOR).reason == f"60 days of evidence {CONSTANT}"

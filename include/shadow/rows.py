@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PART_ROWS: Final = 131_072
-PART_COLUMNS: Final = 16
+PART_COLUMNS: Final = 8
 
 
 def rows_at_once(columns: int, part_rows: int = PART_ROWS) -> int:

@@ -1,11 +1,12 @@
 """Which rows hold a text that is not theirs alone, found without keeping the texts.
 
 Equal texts have equal hashes: a row whose hash no other row has cannot repeat. The others are shown to Great
-Expectations in buckets by their hash, so that equal texts come together and each bucket is about as small as a part.
+Expectations in buckets by their hash, so that equal texts come together and a bucket is about eight parts in size.
 """
 
+from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,35 +18,37 @@ if TYPE_CHECKING:
 
 Hashes = NDArray[np.int64]
 
+BUCKET_PARTS: Final = 8  # every bucket reads the column once more
+
 
 class Texts:
     """The hashes of one column's texts, eight bytes a row, gathered part by part."""
 
     def __init__(self, column: str) -> None:
         self.column = column
-        self._gathered: list[Hashes] = []
+        self._gathered = array("q")  # it grows where it lies, without a second copy of itself
 
     def see(self, frame: "pd.DataFrame") -> None:
         """Take in one part; nulls are passed over."""
-        self._gathered.append(_hashes(frame[self.column].dropna()))
+        self._gathered.frombytes(_hashes(frame[self.column].dropna()).tobytes())
 
     @property
     def considered(self) -> int:
         """How many rows hold a text."""
-        return sum(map(len, self._gathered))
+        return len(self._gathered)
 
     def repeated(self, frames: Frames) -> "Iterator[pd.DataFrame]":
         """Yield the rows whose hash another row has too: the same hash, so the same text, in the same frame."""
         import pandas as pd
 
-        hashes = np.concatenate([np.empty(0, np.int64), *self._gathered])
-        self._gathered.clear()
+        hashes = np.frombuffer(self._gathered, np.int64)
         hashes.sort()
         again = hashes[1:] == hashes[:-1]
-        rows = int(np.count_nonzero(np.append(again, False) | np.append(False, again)))
         suspects = np.unique(hashes[1:][again])
+        rows = int(np.count_nonzero(again)) + len(suspects)
         del hashes, again
-        buckets = -(-rows // frames.part_rows)
+        self._gathered = array("q")
+        buckets = -(-rows // (BUCKET_PARTS * frames.part_rows))
         for bucket in range(buckets):
             mine = suspects[suspects % buckets == bucket]
             if len(mine):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +52,8 @@ def found(world: World, rows: Sequence[Row], draws: Sequence[Draw], **more: Any)
     )
     source = PostgresRequests(deployment, world.connection("production_db"))
     with source.reading(window_of(deployment, day(0))) as reading:
+        inside = [row[2] for row in rows if moment(0) <= row[1] < moment(1)]
+        assert reading.population() == Counter(inside)
         drawn = reading.sample(draws, **more).read_all().to_pylist()
     return [(row["request_id"], row["requested_at"], row["stratum"]) for row in drawn]
 

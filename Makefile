@@ -69,7 +69,7 @@ down: $(VENV) ## stop what up or demo left running
 
 clean: ## stop everything and remove the demo's data and the trained models
 	@if test -x .venv/bin/python; then .venv/bin/python -m include.embedded down; fi
-	@rm -rf .shadow include/models .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .shadow include/models .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* mutants
 
 lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"

@@ -37,8 +37,8 @@ class _ArrayLoader(Loader):
         axes, has_nulls, oid = (int(one) for one in np.frombuffer(data, ">i4", 3))
         if has_nulls:
             raise LedgerError(
-                "a request in the ledger lacks its champion's version, cell or weight: its snapshot is not what "
-                "python -m include.shadow wrote; restore the ledger from a backup"
+                "the ledger holds a null where python -m include.shadow never writes one, such as a request without "
+                "its champion's version: restore it from a backup"
             )
         number = _BY_OID[oid]
         shape = np.frombuffer(data, ">i4", 2 * axes, 12)[::2]

@@ -70,19 +70,15 @@ def add(
     Tables have ordinal, value and known_at, and all labels of a request are in one of them. Where `since` is None
     there are none yet, and they go straight in. Commits.
     """
+    schema, name = ("shadow", "label") if since is None else ("pg_temp", "arrived_label")
     if since is not None:
         session.execute("CREATE TEMPORARY TABLE arrived_label (LIKE shadow.label INCLUDING DEFAULTS) ON COMMIT DROP")
     changed = 0
     for table in arrived:
         rows = _first_known(table)
         key = {"day": pa.repeat(snapshot.day, len(rows)), "snapshot_id": pa.repeat(snapshot.id, len(rows))}
-        entered = pa.table(key | {name: rows[name] for name in rows.column_names})
-        copy(
-            session,
-            "label" if since is None else "arrived_label",
-            entered,
-            schema="shadow" if since is None else "pg_temp",
-        )
+        entered = pa.table(key | {column: rows[column] for column in rows.column_names})
+        copy(session, name, entered, schema=schema)
         changed += len(rows)
     if since is not None:
         changed = session.execute(parameterised(_SQL / "add_labels.sql")).rowcount

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
-from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, SQUARES, Columns
+from include.shadow.ledger.arrays import reading_arrays
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
@@ -17,8 +16,6 @@ from include.shadow.statements import parameterised
 _SQL = Path(__file__).parent / "sql"
 _COUNTS: Final = ("days", "requests", "pairs", "identical")
 _SUMS: Final = ("weight", "champion_sum", "challenger_sum", "difference_sum")
-_NO_NULLS: Final = b"\0\0\0\0"
-_HEAD: Final = 20  # bytes before the first element of an array of one axis: axes, nulls, type, length, first index
 # A year of fifty slices is put together by a hash table in memory, by one process of the server: neither in the order
 # of an index, which reads each row where it lies, nor by a sort.
 _SETTINGS: Final = {
@@ -49,24 +46,16 @@ def read(
         "metrics": list(metrics),
         "squares": squares,
     }
-    with session.cursor(row_factory=dict_row, binary=True) as cursor:
+    with reading_arrays(session) as cursor:
+        cursor.row_factory = dict_row
         rows = cursor.execute(parameterised(_SQL / "read_series.sql"), values).fetchall()
         session.execute("; ".join(f"RESET {name}" for name in _SETTINGS))
         for row in sorted(rows, key=_order):
-            counts = {name: _elements(row[name], ">i4").astype(np.int64) for name in _COUNTS}
-            sums = {name: _elements(row[name], ">f8").astype(np.float64) for name in _SUMS}
-            if squares:
-                sums |= {name: _elements(row[name], ">f8").astype(np.float64) for name in SQUARES}
+            counts = {name: row[name].astype(np.int64) for name in _COUNTS}
+            sums = {name: row[name] for name in (*_SUMS, *(SQUARES if squares else ()))}
             yield Columns(row["metric"], row["slice_column"], row["slice_value"], counts, sums)
 
 
 def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     column = row["slice_column"]
     return row["metric"], column != ALL, column, row["slice_value"]
-
-
-def _elements(data: bytes, kind: str) -> NDArray[Any]:
-    """Return what an array holds: each element stands behind its length. Raises LedgerError where one is null."""
-    if data[4:8] != _NO_NULLS:
-        raise LedgerError("shadow.evidence holds a null, which it forbids: restore the ledger from a backup")
-    return np.frombuffer(data, [("length", ">i4"), ("value", kind)], offset=_HEAD)["value"]

@@ -14,6 +14,7 @@ from include.shadow.connection import Connection
 from include.shadow.errors import ShadowError, SourceError, TransientError
 from include.shadow.ledger.database import connect
 from include.shadow.source import postgres as source
+from include.shadow.source.postgres_reading import PostgresReading
 from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
 from tests.production import OWNER, READER, World, day
@@ -167,7 +168,7 @@ def test_a_draw_that_production_cannot_answer_is_an_error_of_the_source(ours: Wo
 def test_a_stream_that_breaks_off_is_worth_another_try_and_leaves_no_snapshot(
     ours: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = source.Reading.sample
+    draw = PostgresReading.sample
 
     def breaking(*arguments: Any, **keywords: Any) -> pa.RecordBatchReader:
         reader = draw(*arguments, **keywords)
@@ -178,7 +179,7 @@ def test_a_stream_that_breaks_off_is_worth_another_try_and_leaves_no_snapshot(
 
         return pa.RecordBatchReader.from_batches(reader.schema, some())
 
-    monkeypatch.setattr(source.Reading, "sample", breaking)
+    monkeypatch.setattr(PostgresReading, "sample", breaking)
     with pytest.raises(TransientError, match="server closed the connection"):
         steps.sample(ours.shadow(name="broken_off"), day(0))
     assert not list((ours.snapshots / "broken_off").rglob("*.*"))

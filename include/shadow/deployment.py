@@ -242,7 +242,10 @@ class Expectations(Part):
 
 
 class Deployment(Part):
-    """One YAML file of `include/deployments/`, checked."""
+    """One YAML file of `include/deployments/`, checked.
+
+    `pace` is the share of the time in which production's database works for it while it is read; 1 knows no rest.
+    """
 
     name: Identifier
     schedule: Annotated[str, AfterValidator(_daily)] = "0 0 * * *"
@@ -263,6 +266,7 @@ class Deployment(Part):
     slices: list[Column] = []
     challengers: Annotated[list[Challenger], Field(min_length=1)]
     expectations: Expectations = Expectations()
+    pace: Annotated[float, Field(ge=0.001, le=1)] = 0.1
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
     promotion: Promotion = Promotion()

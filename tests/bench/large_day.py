@@ -62,6 +62,7 @@ def deployment(folder: str) -> Deployment:
     return a_deployment(
         name="large",
         start=DAY,
+        pace=1,  # what it costs, not how long it is spread over: as from a replica
         requests={
             "table": "log",
             "id": "request_id",

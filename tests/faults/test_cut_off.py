@@ -14,8 +14,9 @@ from include.shadow import day as steps
 from include.shadow.errors import TransientError
 from include.shadow.ledger import migrations
 from include.shadow.run import run_day
-from include.shadow.source import postgres as source
+from include.shadow.source import postgres_reading
 from include.shadow.source.catalogue import Catalogue
+from include.shadow.source.postgres_reading import PostgresReading
 from tests import production
 from tests.conftest import Invoke, connection_to, database, declare
 from tests.faults.moments import STEPS, Diary, Happening, Moments
@@ -118,25 +119,27 @@ def test_a_draw_that_is_cut_off_is_worth_another_try(
         "CREATE VIEW flights.wide AS SELECT *, repeat(request_id, 200000) AS wide FROM flights.prediction_log"
     )
     wide = {"requests": {"table": "flights.wide", "features": ["dep_hour", "distance", "wide"]}}
-    draw, cuts = source.Reading.sample, []
+    draw, plain, cuts = PostgresReading.sample, postgres_reading.plain, []
 
-    def cut(reading: source.Reading) -> None:
+    def sample(reading: PostgresReading, *arguments: Any, **keywords: Any) -> pa.RecordBatchReader:
         reading._cursor.execute("SELECT pg_backend_pid()")
         cuts.append(reading._cursor.fetchone()[0])
-
-    def sample(reading: source.Reading, *arguments: Any, **keywords: Any) -> pa.RecordBatchReader:
-        cut(reading)
         if rows == "counted":
             terminate(world.postgres, cuts[-1])
-            return draw(reading, *arguments, **keywords)
-        found = draw(reading, *arguments, **keywords)
+        return draw(reading, *arguments, **keywords)
+
+    def half_read(found: pa.RecordBatchReader) -> pa.RecordBatchReader:
         first = found.read_next_batch()
         terminate(world.postgres, cuts[-1])
-        return pa.RecordBatchReader.from_batches(found.schema, (one for some in ([first], found) for one in some))
+        return plain(
+            pa.RecordBatchReader.from_batches(found.schema, (one for some in ([first], found) for one in some))
+        )
 
     shadow = world.shadow(**SMALL, **wide)
     with monkeypatch.context() as patch:
-        patch.setattr(source.Reading, "sample", sample)
+        patch.setattr(PostgresReading, "sample", sample)
+        if rows == "half read":
+            patch.setattr(postgres_reading, "plain", half_read)
         with pytest.raises(TransientError, match="connection production_db"):
             steps.sample(shadow, day(0))
     assert len(cuts) == 1

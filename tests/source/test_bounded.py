@@ -189,8 +189,9 @@ def test_an_error_about_what_is_not_there_still_names_it(ours: World) -> None:
     ours.change_production("CREATE VIEW flights.gone AS SELECT * FROM flights.prediction_log")
     shadow = ours.shadow(requests={"table": "flights.gone"})
     requests = source.PostgresRequests(shadow.deployment, ours.connection("production_db"))
-    pieces = requests._pieces()
-    requests._pieces = lambda: pieces  # type: ignore[method-assign]
+    with requests._session() as session:
+        pieces = requests._pieces(session)
+    requests._pieces = lambda _: pieces  # type: ignore[method-assign]
     ours.change_production("DROP VIEW flights.gone")
     there_is_none = pytest.raises(SourceError, match=r'relation "flights\.gone" does not exist')
     with there_is_none, requests.reading(window(shadow)) as reading:

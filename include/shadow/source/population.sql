@@ -1,6 +1,5 @@
--- How many requests a window holds, by stratum.
+-- How many requests a span of time holds, by stratum.
 SELECT :stratum AS stratum, count(*) AS population
 FROM :"table"
 WHERE :"time" >= :'start'::timestamptz AND :"time" < :'end'::timestamptz
 GROUP BY 1
-ORDER BY 1

@@ -13,19 +13,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from pyarrow import ArrowInvalid
 
 from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SourceError, TransientError
-from include.shadow.ledger.database import connect, connection_keywords, settle, translated
-from include.shadow.sampling import HASHES, Draw
-from include.shadow.source import UNVERSIONED
+from include.shadow.ledger.database import Session, connect, connection_keywords, settle, translated
+from include.shadow.source import UNVERSIONED, ordering
 from include.shadow.source.catalogue import Catalogue
-from include.shadow.source.columns import cut, plain, request_pieces
-from include.shadow.statements import parameterised, quoted
+from include.shadow.source.columns import request_pieces
+from include.shadow.source.duckdb_session import spilling
+from include.shadow.source.pace import pace_of_lookups
+from include.shadow.source.postgres_reading import PostgresReading, pace_of
+from include.shadow.statements import parameterised
 from include.shadow.window import Window
 
 SETTINGS = {
@@ -35,7 +37,7 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "300s",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    "work_mem": "32MB",  # a sort of a day stays in memory, and off production's disk
+    "work_mem": "32MB",  # what is counted stays in memory, and off production's disk
 }
 _WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
 _NAMES, _VALUES = "42", "22"  # classes of SQLSTATE, by what stands in quotes; an error inside a stream has none
@@ -52,28 +54,33 @@ class PostgresRequests:
 
     def check(self) -> None:
         """Raise SourceError where a table or column that the deployment names is missing or of no use."""
-        self._pieces()
+        with self._session() as session:
+            self._pieces(session)
 
     @contextmanager
-    def reading(self, window: Window) -> "Iterator[Reading]":
+    def reading(self, window: Window) -> "Iterator[PostgresReading]":
         """Open the window for reading: counting and drawing see the same rows, whatever is written meanwhile."""
         import adbc_driver_manager
         from adbc_driver_postgresql import dbapi
 
-        pieces = self._pieces()
+        with self._session() as looking:
+            pieces = self._pieces(looking)
+            share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.pace
+            pace = pace_of(looking, pieces, window, share)
         if self.deployment.requests.duplicates == "first":
             pieces |= {"table": _first_of_each(pieces, window)}
         try:
             with (
+                spilling(ordering.MEMORY) as sorter,
                 closing(dbapi.connect(make_conninfo(**connection_keywords(self._connection, **SETTINGS)))) as session,
                 closing(session.cursor()) as cursor,
             ):
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 cursor.execute(settle("transaction").as_string())
-                yield Reading(cursor, pieces, window, self.deployment.salt)
+                yield PostgresReading(cursor, sorter, pieces, window, self.deployment.salt, pace)
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
-        except (adbc_driver_manager.Error, OSError) as error:  # a stream that breaks off raises OSError
+        except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
             kind = str(getattr(error, "sqlstate", None))[:2]
             text = f"connection {self._connection}: {_first_line(error)}"
             if kind == _NAMES:
@@ -91,9 +98,10 @@ class PostgresRequests:
         name, _, columns = address.rpartition(".")
         name = name or self.deployment.requests.table
         same_log = name == self.deployment.requests.table
-        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
+        with self._session() as session:
             table = Catalogue(session, self._connection).table(name, "model")
             key, time = sql.Identifier(self.deployment.requests.id), sql.Identifier(self.deployment.requests.time)
+            type_ = table.type_of(self.deployment.requests.id, "requests.id")
             window_of_log = sql.SQL("WHERE l.{time} >= %(start)s AND l.{time} < %(end)s").format(time=time)
             latest_first = sql.SQL(", l.{time} DESC").format(time=time)
             statement = sql.SQL(
@@ -103,12 +111,17 @@ class PostgresRequests:
                 id=key,
                 values=sql.SQL(", ").join(table.number(column, "model") for column in columns.split(",")),
                 table=table.identifier,
-                type=table.type_of(self.deployment.requests.id, "requests.id"),
+                type=type_,
                 window=window_of_log if same_log else sql.SQL(""),
                 order=latest_first if same_log else sql.SQL(""),
             )
-            rows = session.execute(statement, _bounds(window) | {"ids": list(requests)})
-            return {str(request): tuple(values) for request, *values in rows}
+            found = dict[str, tuple[float | None, ...]]()
+            pace = pace_of_lookups(session, table.identifier, key, type_, requests, self.deployment.pace)
+            for ids in pace.pieces(sorted(requests)):
+                with pace.piece():
+                    rows = session.execute(statement, _bounds(window) | {"ids": list(ids)}).fetchall()
+                found |= {str(request): tuple(values) for request, *values in rows}
+            return found
 
     def newest_version(self, since: dt.datetime | None) -> str | None:
         """Return the champion version of the newest request since a moment, None where there is no request.
@@ -118,7 +131,7 @@ class PostgresRequests:
         requests = self.deployment.requests
         if requests.version is None:
             return UNVERSIONED
-        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
+        with self._session() as session:
             table = Catalogue(session, self._connection).table(requests.table, "requests.table")
             table.require(requests.version, "requests.version")
             table.require_time(requests.time, "requests.time")
@@ -131,43 +144,18 @@ class PostgresRequests:
             row = session.execute(parameterised(_HERE / "newest_version.sql", pieces), values).fetchone()
         return str(row[0]) if row else None
 
-    def _pieces(self) -> dict[str, sql.Composable]:
-        requests = self.deployment.requests
+    @contextmanager
+    def _session(self) -> Iterator[Session[Any]]:
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
-            table = Catalogue(session, self._connection).table(requests.table, "requests.table")
-            table.require(requests.id, "requests.id")
-            table.require_time(requests.time, "requests.time")
-            pieces = request_pieces(table, self.deployment)
-            return pieces | {"table": table.identifier, "time": sql.Identifier(requests.time)}
+            yield session
 
-
-class Reading:
-    """One window of the log, in one transaction."""
-
-    def __init__(self, cursor: Any, pieces: Mapping[str, sql.Composable], window: Window, salt: str) -> None:
-        self._cursor = cursor
-        self._pieces = pieces
-        self._bounds = _bounds(window)
-        self._salt = salt
-
-    def population(self) -> dict[str, int]:
-        """Return how many requests the window holds, by stratum."""
-        self._cursor.execute(quoted(_HERE / "population.sql", self._pieces, self._bounds).as_string())
-        return {str(stratum): int(count) for stratum, count in self._cursor.fetchall()}
-
-    def sample(self, draws: Sequence[Draw], *, all_candidates: bool = False) -> pa.RecordBatchReader:
-        """Return the drawn requests in the order of the draw: strata by name, in each by hash.
-
-        Columns: request_id, requested_at, stratum, champion, champion_version, champion_latency_ms, then features,
-        slices and strata under their own names. `all_candidates` sorts every row, where the shortcut fell short.
-        """
-        values = self._bounds | {
-            "salt": self._salt,
-            "strata": [draw.stratum for draw in draws],
-            "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
-        }
-        self._cursor.execute(quoted(_HERE / "sample.sql", self._pieces, values).as_string())
-        return cut(plain(self._cursor.fetch_record_batch()), draws)
+    def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
+        requests = self.deployment.requests
+        table = Catalogue(session, self._connection).table(requests.table, "requests.table")
+        table.require(requests.id, "requests.id")
+        table.require_time(requests.time, "requests.time")
+        pieces = request_pieces(table, self.deployment)
+        return pieces | {"table": table.identifier, "time": sql.Identifier(requests.time)}
 
 
 def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.Composed:

@@ -2,13 +2,15 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from psycopg import errors, sql
 
 from include.shadow.connection import Connection
@@ -18,6 +20,7 @@ from include.shadow.ledger.arrays import reading_arrays
 from include.shadow.ledger.database import Session, connect, translated
 from include.shadow.source.catalogue import Catalogue
 from include.shadow.source.columns import label_value
+from include.shadow.source.pace import Pace, pace_of_lookups
 from include.shadow.source.postgres import SETTINGS
 from include.shadow.statements import parameterised
 
@@ -32,6 +35,7 @@ class PostgresLabels:
     def __init__(self, deployment: Deployment, connection: Connection) -> None:
         self.deployment = deployment
         self._connection = connection
+        self._pace: Pace | None = None
 
     def check(self) -> None:
         """Raise SourceError where the table or a column is missing or of no use."""
@@ -41,23 +45,30 @@ class PostgresLabels:
     def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> pa.Table:
         """Return ordinal, value, known_at of the labels of requests, ordinal to id, that were known in (since, until].
 
-        The ids go as one JSON text, and each column comes as one array: nothing is converted one by one.
+        The ids go as JSON texts, and each column comes as one array: nothing is converted one by one.
         """
-        ids = json.dumps(list(requests.values()), ensure_ascii=False)
-        values = {"ids": ids, "since": since or _OUR_ERA, "until": until}
+        by_id = sorted(requests.items(), key=itemgetter(1))
+        found = [_NONE]
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
-            statement = parameterised(_HERE / "labels.sql", self._pieces(session))
+            pieces = self._pieces(session)
+            statement = parameterised(_HERE / "labels.sql", pieces)
             with reading_arrays(session) as cursor, _ids_that_fit(self.deployment.labels):
-                found = cursor.execute(statement, values).fetchone()
-        place, value, known_at = (np.zeros(0, np.int64),) * 3 if found is None or found[0] is None else found
-        ordinals = np.fromiter(requests, np.int32, len(requests))
-        return pa.table(
-            {
-                "ordinal": ordinals[place - 1],
-                "value": value.astype(np.float64),
-                "known_at": pa.array(known_at + _YEAR_2000, pa.timestamp("us", "UTC")),
-            }
-        )
+                pace = self._paced(session, pieces, list(requests.values()))
+                for some in pace.pieces(by_id):
+                    ids = json.dumps([request for _, request in some], ensure_ascii=False)
+                    values = {"ids": ids, "since": since or _OUR_ERA, "until": until}
+                    with pace.piece():
+                        row = cursor.execute(statement, values).fetchone()
+                    if row is not None and row[0] is not None:
+                        found.append(_table([ordinal for ordinal, _ in some], *row))
+        return pa.concat_tables(found)
+
+    def _paced(self, session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[str]) -> Pace:
+        """Return the pace, which is that of all lookups of these labels."""
+        if self._pace is None:
+            table, key, type_ = (pieces[name] for name in ("table", "id", "type"))
+            self._pace = pace_of_lookups(session, table, key, type_, ids, self.deployment.pace)
+        return self._pace
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
@@ -70,6 +81,22 @@ class PostgresLabels:
             "type": table.type_of(labels.id, "labels.id"),
             "value": label_value(table, self.deployment),
         }
+
+
+def _table(
+    ordinals: Sequence[int], place: NDArray[np.int64], value: NDArray[Any], known_at: NDArray[np.int64]
+) -> pa.Table:
+    """Return labels as a table; `place` counts among the ordinals from 1, `known_at` microseconds since 2000."""
+    return pa.table(
+        {
+            "ordinal": np.array(ordinals, np.int32)[place - 1],
+            "value": value.astype(np.float64),
+            "known_at": pa.array(known_at + _YEAR_2000, pa.timestamp("us", "UTC")),
+        }
+    )
+
+
+_NONE = _table([], *(np.zeros(0, np.int64),) * 3)
 
 
 @contextmanager

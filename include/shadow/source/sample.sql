@@ -1,6 +1,5 @@
--- The requests of a window with the smallest keyed hashes of each stratum, in the order of the draw: at least as many as
--- are drawn, and few more, so that one sort is all there is. A request without an id sorts first, so that it is drawn and
--- seen.
+-- The requests of a span of time with the smallest keyed hashes of each stratum: at least as many as are drawn, and few
+-- more. They are put in order elsewhere. A request without an id comes before all others, so that it is drawn and seen.
 WITH design AS (
     SELECT * FROM unnest(:'strata'::text[], :'candidates'::bigint[]) AS d (stratum, "candidate hashes")
 ),
@@ -17,7 +16,6 @@ keyed AS (
     FROM :"table"
     WHERE :"time" >= :'start'::timestamptz AND :"time" < :'end'::timestamptz
 )
-SELECT request_id, requested_at, stratum, :names
+SELECT request_id, requested_at, stratum, "keyed hash", :names
 FROM keyed JOIN design USING (stratum)
 WHERE "keyed hash" < "candidate hashes"
-ORDER BY stratum COLLATE "C", "keyed hash", request_id, requested_at

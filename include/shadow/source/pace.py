@@ -1,0 +1,88 @@
+"""How much of the time production's server works for a deployment: small pieces of work, and a rest after each."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from psycopg import sql
+
+from include.shadow.ledger.database import Session
+
+FREE_SECONDS: Final = 0.1  # what is read first does not rest: a small day takes no longer
+PIECE_SECONDS: Final = 0.005  # whoever works for production meanwhile waits no longer than that
+_WORTH_IT: Final = 4.0  # a piece takes at least that many times what the smallest one has taken
+_GROWTH: Final = 4.0
+_FIRST_IDS: Final = 100
+_TICK: Final = 1e-9
+_NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
+
+
+class Pace:
+    """Work in pieces that take `share` of the time, the first FREE_SECONDS of it aside; in the rest is rest.
+
+    `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
+    the last one tells how much that is. Where even the smallest takes long, larger ones do less work in all. A share of
+    1 knows no rest, and its one piece is everything.
+    """
+
+    def __init__(self, share: float, first_size: float) -> None:
+        self.size = math.inf if share >= 1 else first_size
+        self._share = share
+        self._least = math.inf
+        self._worked = self._rested = 0.0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is no rest."""
+        return self._share >= 1
+
+    @contextmanager
+    def piece(self) -> Iterator[None]:
+        """Do one piece of work in the block, and rest after it as long as is due."""
+        began = time.perf_counter()
+        yield
+        took = max(time.perf_counter() - began, _TICK)
+        self._worked += took
+        self._least = min(self._least, took)
+        wanted = max(PIECE_SECONDS, _WORTH_IT * self._least)
+        self.size *= min(max(wanted / took, 1 / _GROWTH), _GROWTH)
+        due = max(self._worked - FREE_SECONDS, 0.0) * (1 / self._share - 1) - self._rested
+        if due > 0:
+            self._rested += due
+            time.sleep(due)
+
+    def pieces(self, whole: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Yield a sequence in parts of the size that is wanted by then; `piece` is what is to be done with each."""
+        first = 0
+        while first < len(whole):
+            size = min(max(int(min(self.size, len(whole))), 1), len(whole) - first)
+            yield whole[first : first + size]
+            first += size
+
+
+def pace_of_lookups(
+    session: Session[Any],
+    table: sql.Composable,
+    key: sql.Composable,
+    type_: sql.Composable,
+    ids: Sequence[str],
+    share: float,
+) -> Pace:
+    """Return the pace at which ids are looked up: without rest where one of them costs as much as the whole table."""
+    if share < 1 and len(ids) > _FIRST_IDS:
+        whole = sql.SQL("SELECT FROM {}").format(table)
+        part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, ids[0], type_)
+        share = share if is_divisible(session, part, whole) else 1.0
+    return Pace(share, _FIRST_IDS)
+
+
+def is_divisible(session: Session[Any], part: sql.Composable, whole: sql.Composable) -> bool:
+    """Say whether the planner finds a part cheaper than the whole: without an index it reads everything for each."""
+    return _cost(session, part) * _NARROWER < _cost(session, whole)
+
+
+def _cost(session: Session[Any], statement: sql.Composable) -> float:
+    row = session.execute(sql.SQL("EXPLAIN (FORMAT json) {}").format(statement)).fetchone()
+    return float(row[0][0]["Plan"]["Total Cost"]) if row else 0.0

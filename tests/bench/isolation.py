@@ -2,8 +2,8 @@
 
 Run it with `python -m tests.bench.isolation [rows] [--pairs N] [--seconds N] [--rate N]`. Production is one server,
 with the day's log beside the tables that the load changes; the ledger is another. Models and ledger would be on another
-machine: here production with its load, the reader's session in it included, has half of the cores, and all that is the
-shadow's own has the other half. What is measured is what the reading costs production.
+machine: here all that is the shadow's own has what production, its load and the reader's session in it leave of the
+cores. What is measured is what the reading costs production.
 """
 
 import argparse

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ CREATE INDEX ON serving.outcome (request_id)
 class Place:
     """Where the bench works: production's server with its load, the ledger's server, and a folder."""
 
-    def __init__(self, folder: Path, rows: int, of_shadow: Collection[int], number: int = 0) -> None:
-        self.folder, self.rows, self.number, self.of_shadow = folder, rows, number, of_shadow
+    def __init__(self, folder: Path, rows: int, number: int = 0) -> None:
+        self.folder, self.rows, self.number = folder, rows, number
         self.production = EmbeddedPostgres(folder / "production")
         self.ledger = EmbeddedPostgres(folder / "ledger")
 
@@ -122,7 +122,7 @@ class Place:
     def command(self, what: str, number: int = 0) -> list[str]:
         """Return what does the shadow's own work, in a process of its own: `ledger` or `day`."""
         given = {"what": what, "folder": str(self.folder), "rows": self.rows, "number": number}
-        return [sys.executable, "-m", "tests.bench.two_servers", json.dumps(given | {"cores": sorted(self.of_shadow)})]
+        return [sys.executable, "-m", "tests.bench.two_servers", json.dumps(given)]
 
     def settle(self) -> None:
         """Leave nothing to clean up for whoever reads next: old versions, hints, pages that were not written."""
@@ -142,7 +142,7 @@ class Place:
 
 
 def make_ledger(place: Place) -> None:
-    """Start the ledger's server, which keeps to the cores of this process."""
+    """Start the ledger's server, which inherits what this process may have of the cores."""
     place.ledger.start()
     place.ledger.ensure_role(LEDGER)
 
@@ -218,36 +218,22 @@ def _memory() -> str | None:
     return memory if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30 else None
 
 
-def cores() -> tuple[set[int], set[int]]:
-    """Return the cores of production and those of the shadow; the same where there is one, or none can be chosen."""
-    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
-        return set(), set()
-    found = sorted(os.sched_getaffinity(0))
-    return set(found[: len(found) // 2]), set(found[len(found) // 2 :])
+def in_the_background() -> None:
+    """Let this process, and what it starts, have only what production leaves of the cores, where the system can do so.
 
-
-@contextmanager
-def kept_to(chosen: set[int]) -> Iterator[None]:
-    """Keep this process, and what is started inside, to these cores."""
-    if not chosen:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, chosen)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+    Models and ledger would be on another machine. A reader that is slow to take its rows slows down nobody.
+    """
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 @contextmanager
 def new_place(rows: int) -> Iterator[Place]:
-    """Make and fill a place on the cores of production, and remove it after the block with all that it holds."""
-    of_production, of_shadow = cores()
-    with tempfile.TemporaryDirectory(prefix="shadow-isolation-", dir=_memory()) as name, kept_to(of_production):
+    """Make and fill a place, and remove it after the block with all that it holds."""
+    with tempfile.TemporaryDirectory(prefix="shadow-isolation-", dir=_memory()) as name:
         folder = Path(name)
         folder.chmod(0o711)  # the servers may run as another user
-        place = Place(folder, rows, of_shadow)
+        place = Place(folder, rows)
         try:
             place.fill()
             yield place
@@ -256,13 +242,13 @@ def new_place(rows: int) -> Iterator[Place]:
             place.ledger.stop()
 
 
-def _work(what: str, folder: str, rows: int, number: int, cores: list[int]) -> None:
-    place = Place(Path(folder), rows, cores, number)
-    with kept_to(set(cores)):
-        if what == "ledger":
-            make_ledger(place)
-        else:
-            sys.stdout.write(json.dumps(whole_day(place)))
+def _work(what: str, folder: str, rows: int, number: int) -> None:
+    in_the_background()
+    place = Place(Path(folder), rows, number)
+    if what == "ledger":
+        make_ledger(place)
+    else:
+        sys.stdout.write(json.dumps(whole_day(place)))
 
 
 if __name__ == "__main__":

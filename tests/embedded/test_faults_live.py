@@ -1,17 +1,29 @@
-"""Models that misbehave, under a real scheduler: each has errors with a reason, the others go on, the day says so."""
+"""Models that misbehave, under a real scheduler: each has errors with a reason, the others go on, the day says so.
 
+And a scheduler that is killed and started again in the middle of a day, which ends as an undisturbed one.
+"""
+
+import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from include.embedded.airflow import LocalAirflow
 from include.embedded.postgres import EmbeddedPostgres
+from include.shadow import day as steps
+from include.shadow.page.publishing import publish
+from tests.embedded import scheduler
 from tests.embedded.live import home_in
+from tests.faults.sameness import assert_same
 from tests.models.beside import MISBEHAVING
-from tests.production import World, day
+from tests.production import SHADOW, World, day
 
 SECONDS = 420  # far more than it takes on an idle machine
 NAME = "faults"
@@ -26,24 +38,27 @@ REASONS = {
     "text": "the model returned text, must be numbers",
     "shape": "the model returned answers of shape (1, 3) to 1 requests",
 }
+DEPLOYED: dict[str, Any] = {
+    "name": NAME,
+    "end": day(9),
+    "challengers": [{"name": name, "model": f"{MISBEHAVING}{name}", "limits": LIMITS} for name in ("good", *REASONS)],
+    "policy": {
+        "burn_in": 2,
+        "rules": [
+            {"metric": "brier_score", "is": "superior"},
+            {"metric": "error_rate", "is": "at_most", "value": 0.01},
+        ],
+    },
+    "sample": {"shard_rows": 100},
+}
+Tasks = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def world(worlds: Callable[..., World]) -> World:
     """A deployment with one good challenger and seven that misbehave, one fault each."""
     found = worlds()
-    challengers = [{"name": name, "model": f"{MISBEHAVING}{name}", "limits": LIMITS} for name in ("good", *REASONS)]
-    rules = [
-        {"metric": "brier_score", "is": "superior"},
-        {"metric": "error_rate", "is": "at_most", "value": 0.01},
-    ]
-    found.deploy(
-        name=NAME,
-        end=day(9),
-        challengers=challengers,
-        policy={"burn_in": 2, "rules": rules},
-        sample={"shard_rows": 100},
-    )
+    found.deploy(**DEPLOYED)
     return found
 
 
@@ -62,18 +77,32 @@ def airflow(
 
 
 @pytest.fixture(scope="module")
-def run(airflow: LocalAirflow) -> dict[str, list[dict[str, Any]]]:
+def run(airflow: LocalAirflow) -> Tasks:
     """The first day, run to its end: the task instances by task."""
-    conf = {"day": str(day(0)), "challengers": ["good", *REASONS]}
-    body = {"dag_run_id": "first", "logical_date": None, "conf": conf}
-    airflow.call("POST", f"/dags/{DAG}/dagRuns", json=body)
+    trigger(airflow, "first", 0, "good", *REASONS)
+    wait_for(lambda: state_of(airflow, "first") in ("success", "failed"), "the first run ends")
+    return tasks_of(airflow, "first")
+
+
+def trigger(airflow: LocalAirflow, run_id: str, number: int, *challengers: str) -> None:
+    conf = {"day": str(day(number)), "challengers": list(challengers)}
+    airflow.call("POST", f"/dags/{DAG}/dagRuns", json={"dag_run_id": run_id, "logical_date": None, "conf": conf})
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + SECONDS
-    while airflow.call("GET", f"/dags/{DAG}/dagRuns/first")["state"] not in ("success", "failed"):
-        assert time.monotonic() < end, f"the run did not end within {SECONDS} s"
-        time.sleep(0.5)
-    instances = airflow.call("GET", f"/dags/{DAG}/dagRuns/first/taskInstances?limit=200")["task_instances"]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for one in instances:
+    while not condition():
+        assert time.monotonic() < end, f"not within {SECONDS} s: {what}"
+        time.sleep(0.3)
+
+
+def state_of(airflow: LocalAirflow, run_id: str) -> str:
+    return str(airflow.call("GET", f"/dags/{DAG}/dagRuns/{run_id}")["state"])
+
+
+def tasks_of(airflow: LocalAirflow, run_id: str) -> Tasks:
+    found: Tasks = {}
+    for one in airflow.call("GET", f"/dags/{DAG}/dagRuns/{run_id}/taskInstances?limit=200")["task_instances"]:
         found.setdefault(one["task_id"], []).append(one)
     return found
 
@@ -83,9 +112,7 @@ def log_of(airflow: LocalAirflow, task: dict[str, Any]) -> str:
     return str(airflow.call("GET", path, params={"map_index": task["map_index"], "full_content": True}))
 
 
-def test_each_fault_is_contained_and_said(
-    airflow: LocalAirflow, world: World, run: dict[str, list[dict[str, Any]]]
-) -> None:
+def test_each_fault_is_contained_and_said(airflow: LocalAirflow, world: World, run: Tasks) -> None:
     assert [one["state"] for one in run["score"]] == ["success"] * (1 + len(REASONS))
     assert {one["try_number"] for one in run["score"]} == {1}
     rows = world.query("SELECT rows FROM shadow.snapshot")[0][0]
@@ -113,9 +140,7 @@ def test_each_fault_is_contained_and_said(
     assert {pairs.get(name, 0) for name in REASONS} == {0}
 
 
-def test_the_gate_names_each_challenger_that_has_failed(
-    airflow: LocalAirflow, run: dict[str, list[dict[str, Any]]]
-) -> None:
+def test_the_gate_names_each_challenger_that_has_failed(airflow: LocalAirflow, run: Tasks) -> None:
     [gate] = run["gate"]
     assert gate["state"] == "failed"
     log = log_of(airflow, gate)
@@ -124,7 +149,72 @@ def test_the_gate_names_each_challenger_that_has_failed(
     assert "good FAILS" not in log
 
 
-def test_nothing_is_left_running(run: dict[str, list[dict[str, Any]]]) -> None:
+@contextmanager
+def held(world: World, *tables: str) -> Iterator[dict[str, Callable[[], None]]]:
+    """Keep everybody from writing to these tables; yield what lets go of each."""
+    with contextlib.ExitStack() as stack:
+        sessions = {
+            name: stack.enter_context(psycopg.connect(world.postgres.uri(world.ledger, SHADOW))) for name in tables
+        }
+        for name, session in sessions.items():
+            session.execute(f"LOCK TABLE shadow.{name} IN SHARE MODE".encode())
+        yield {name: session.rollback for name, session in sessions.items()}
+
+
+def is_waited_for(world: World, table: str) -> bool:
+    waiting = "SELECT FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
+    return bool(world.query(waiting, [f"shadow.{table}"]))
+
+
+def run_undisturbed(world: World, number: int, name: str) -> None:
+    """Run a day of one challenger as the DAG does."""
+    shadow, date = world.shadow(**DEPLOYED), day(number)
+    sampled = steps.sample(shadow, date)
+    steps.validate_inputs(shadow, date)
+    for task in steps.plan(shadow.deployment, sampled.shards, [name]):
+        steps.score(shadow, date, name, task["shard"])
+    steps.validate_predictions(shadow, date, name)
+    for changed in steps.collect_labels(shadow, date):
+        steps.compare(shadow, changed)
+    steps.judge(shadow, date, name)
+    publish(shadow, date, [name])
+
+
+def test_a_scheduler_that_is_killed_and_started_again_in_the_middle_of_a_day_ends_it_as_an_undisturbed_one(
+    airflow: LocalAirflow, world: World, worlds: Callable[..., World], run: Tasks
+) -> None:
+    """Lost with its tasks while answers are written, and lost alone while evidence is, so that two tries meet there."""
+    undisturbed = worlds(world)
+    world.query("SELECT shadow.ensure_partitions(%s)", [day(1)])
+    answers, left = f"prediction_{day(1):%Y%m%d}", []
+    try:
+        with held(world, answers, "comparison") as let_go:
+            trigger(airflow, "second", 1, "good")
+            wait_for(lambda: is_waited_for(world, answers), "answers are written")
+            scheduler.kill(airflow, with_tasks=True)
+            let_go[answers]()
+            scheduler.start(airflow)
+            wait_for(lambda: is_waited_for(world, "comparison"), "evidence is written")
+            assert [one["try_number"] for one in tasks_of(airflow, "second")["score"]] == [2]
+            left = scheduler.kill(airflow, with_tasks=False)
+            scheduler.start(airflow)
+            wait_for(lambda: 2 in tries(airflow, "compare", "running"), "evidence is written again")
+        wait_for(lambda: state_of(airflow, "second") in ("success", "failed"), "the second run ends")
+    finally:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    states = {(name, one["state"]) for name, found in tasks_of(airflow, "second").items() for one in found}
+    assert {state for _, state in states} == {"success"}, states
+    run_undisturbed(undisturbed, 1, "good")
+    assert_same(world, undisturbed)
+
+
+def tries(airflow: LocalAirflow, task: str, state: str) -> set[int]:
+    return {one["try_number"] for one in tasks_of(airflow, "second")[task] if one["state"] == state}
+
+
+def test_nothing_is_left_running(run: Tasks) -> None:
     left = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -109,6 +109,18 @@ def test_a_session_that_is_cut_at_every_moment_in_turn_leaves_the_evidence_of_an
     assert_same(world, undisturbed)
 
 
+def test_a_session_that_is_lost_is_worth_another_try(worlds: Callable[..., World]) -> None:
+    world = worlds()
+
+    def lose() -> None:
+        with world.shadow(**SMALL).ledger() as session:
+            terminate(world.postgres, session.info.backend_pid)
+            session.execute("SELECT")
+
+    with pytest.raises(TransientError, match=LOST):
+        lose()
+
+
 @pytest.mark.parametrize("rows", ["counted", "half read"])
 def test_a_draw_that_is_cut_off_is_worth_another_try(
     worlds: Callable[..., World], undisturbed: World, monkeypatch: pytest.MonkeyPatch, rows: str

@@ -85,6 +85,8 @@ def test_labels_that_trickle_in_day_by_day_and_labels_that_are_all_there_give_th
     assert run_all(there, order) == []
     assert there.content() == trickled.content()
     assert rows(there) == rows(trickled)
+    for world in (there, trickled):
+        assert steps.collect_labels(world.shadow(**SMALL), day(DAYS - 1)) == []  # no day is left to be compared again
     whole = trickled.evidence().query("metric == 'brier_score'").set_index("day")
     for one, (pairs, champion) in expected(arrived).items():
         assert whole.loc[one, ["pairs", "labelled"]].tolist() == [pairs, pairs]

@@ -74,7 +74,7 @@ def test_work_takes_its_share_of_the_time_and_no_more(clock: Clock, share: float
 
 def test_what_is_read_first_does_not_rest(clock: Clock) -> None:
     pace = Pace(0.1, 100)
-    work(pace, clock, 40_000)
+    work(pace, clock, 30_000)
     assert clock.now < FREE_SECONDS
     assert clock.slept == 0
 
@@ -85,7 +85,7 @@ def test_a_share_of_one_is_one_piece_and_never_rests(clock: Clock) -> None:
 
 
 def test_pieces_grow_until_each_takes_what_it_should(clock: Clock) -> None:
-    took = work(Pace(0.1, 1), clock, 1_000_000)
+    took = work(Pace(0.1, 1), clock, 1_000_000, fixed=0.0001)
     assert took[0] < PIECE_SECONDS / 4
     assert all(one <= 1.5 * PIECE_SECONDS for one in took)
     assert sum(took) / len(took) > 0.8 * PIECE_SECONDS
@@ -93,9 +93,18 @@ def test_pieces_grow_until_each_takes_what_it_should(clock: Clock) -> None:
 
 def test_pieces_shrink_where_rows_become_dear(clock: Clock) -> None:
     pace = Pace(0.1, 100)
-    work(pace, clock, 100_000)
-    took = work(pace, clock, 100_000, each=2e-5)
+    work(pace, clock, 100_000, fixed=0.0001)
+    took = work(pace, clock, 100_000, fixed=0.0001, each=5e-6)
     assert all(one <= 1.5 * PIECE_SECONDS for one in took[3:])
+
+
+def test_pieces_never_become_smaller_than_the_first(clock: Clock) -> None:
+    """A slow network, or a busy machine, makes every piece slow: smaller ones would only be more of them."""
+    pace = Pace(0.1, 100)
+    with pace.piece():
+        clock.now += 0.0003
+    took = work(pace, clock, 10_000, fixed=0.01, each=0)
+    assert len(took) <= 100
 
 
 def test_where_the_smallest_piece_takes_long_there_are_few(clock: Clock) -> None:

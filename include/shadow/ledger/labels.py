@@ -54,7 +54,9 @@ def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.da
 
 def lock(session: Session[Any], snapshot: Snapshot) -> dt.datetime | None:
     """Let one collector at a time work on a snapshot; return up to when its labels have been collected."""
-    row = session.execute("SELECT labels_until FROM shadow.snapshot WHERE id = %s FOR UPDATE", [snapshot.id]).fetchone()
+    row = session.execute(
+        "SELECT labels_until FROM shadow.snapshot WHERE id = %s FOR NO KEY UPDATE", [snapshot.id]
+    ).fetchone()
     return row[0] if row else None
 
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from include.shadow.ledger.database import Session
 
 FREE_SECONDS: Final = 0.1  # what is read first does not rest: a small day takes no longer
-PIECE_SECONDS: Final = 0.005  # whoever works for production meanwhile waits no longer than that
+PIECE_SECONDS: Final = 0.001  # whoever works for production meanwhile waits no longer than that
 _WORTH_IT: Final = 4.0  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0
 _FIRST_IDS: Final = 100
@@ -23,14 +23,14 @@ class Pace:
     """Work in pieces that take `share` of the time, the first FREE_SECONDS of it aside; in the rest is rest.
 
     `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
-    the last one tells how much that is. Where even the smallest takes long, larger ones do less work in all. A share of
-    1 knows no rest, and its one piece is everything.
+    the last one tells how much that is, never less than the first. Where even the smallest takes long, larger ones do
+    less work in all. A share of 1 knows no rest, and its one piece is everything.
     """
 
     def __init__(self, share: float, first_size: float) -> None:
-        self.size = math.inf if share >= 1 else first_size
+        self.size = self._least_size = math.inf if share >= 1 else first_size
         self._share = share
-        self._least = math.inf
+        self._least_seconds = math.inf
         self._worked = self._rested = 0.0
 
     @property
@@ -45,9 +45,9 @@ class Pace:
         yield
         took = max(time.perf_counter() - began, _TICK)
         self._worked += took
-        self._least = min(self._least, took)
-        wanted = max(PIECE_SECONDS, _WORTH_IT * self._least)
-        self.size *= min(max(wanted / took, 1 / _GROWTH), _GROWTH)
+        self._least_seconds = min(self._least_seconds, took)
+        wanted = max(PIECE_SECONDS, _WORTH_IT * self._least_seconds)
+        self.size = max(self.size * min(max(wanted / took, 1 / _GROWTH), _GROWTH), self._least_size)
         due = max(self._worked - FREE_SECONDS, 0.0) * (1 / self._share - 1) - self._rested
         if due > 0:
             self._rested += due

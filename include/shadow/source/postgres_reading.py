@@ -19,7 +19,7 @@ from include.shadow.source.pace import Pace, is_divisible
 from include.shadow.statements import quoted
 from include.shadow.window import Window
 
-_FIRST_SPAN: Final = dt.timedelta(seconds=1)
+_SPANS: Final = 2000  # a window is read in so many at most
 _ORDER: Final = ("stratum", "keyed hash", "request_id", "requested_at")
 _HERE: Final = Path(__file__).parent
 
@@ -84,11 +84,12 @@ class PostgresReading:
 
 def pace_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> Pace:
     """Return the pace at which a window is read: without rest where a part of it costs as much as the whole."""
+    first_span = (window.end - window.start) / _SPANS
     if share < 1:
         middle = window.start + (window.end - window.start) / 2
         part, whole = (
             quoted(_HERE / "population.sql", pieces, {"start": start, "end": end})
-            for start, end in ((middle, middle + _FIRST_SPAN), (window.start, window.end))
+            for start, end in ((middle, middle + first_span), (window.start, window.end))
         )
         share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, _FIRST_SPAN.total_seconds())
+    return Pace(share, first_span.total_seconds())

@@ -1,0 +1,188 @@
+"""What else is written while a step is in the middle: by another run of the same day, by one of another, in production.
+
+Each test stops a step where it can be met, lets the other one go as far as it may, and looks at what both have left.
+"""
+
+import datetime as dt
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from include.shadow import day as steps
+from include.shadow import snapshot as drawing
+from include.shadow.errors import TransientError
+from include.shadow.ledger import answers, snapshots
+from include.shadow.run import run_day
+from include.shadow.store import Writing
+from tests.faults.moments import has_written
+from tests.faults.sameness import SMALL, assert_same
+from tests.production import World, day, moment
+
+PATIENCE = 20  # seconds
+LATE_REQUEST = (
+    "INSERT INTO flights.prediction_log SELECT 'late', %s, dep_hour, distance, origin, carrier, champion_probability, "
+    "other_probability, model_version, latency_ms FROM flights.prediction_log LIMIT 1"
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(worlds: Callable[..., World]) -> World:
+    world = worlds()
+    assert run_day(world.shadow(**SMALL), day(0)) == []
+    return world
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    given_up = threading.Event()
+    for _ in range(PATIENCE * 20):
+        if condition():
+            return
+        given_up.wait(0.05)
+    raise AssertionError(f"not within {PATIENCE} s")
+
+
+def waiting(world: World) -> int:
+    """Return how many sessions of the ledger wait for a lock that another one has."""
+    ((found,),) = world.query(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'", [world.ledger]
+    )
+    return int(found)
+
+
+def test_a_second_run_that_comes_while_the_first_writes_its_files_waits_and_leaves_them_alone(
+    worlds: Callable[..., World], undisturbed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, write, half_written, go_on = worlds(), Writing.write, threading.Event(), threading.Event()
+    shadow = world.shadow(**SMALL)
+
+    def held(file: Any, data: Any) -> int:
+        written = write(file, data)
+        if not half_written.is_set():
+            half_written.set()
+            assert go_on.wait(PATIENCE)
+        return written
+
+    with ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(Writing, "write", held)
+        first = pool.submit(steps.sample, shadow, day(0))
+        assert half_written.wait(PATIENCE)
+        second = pool.submit(steps.sample, shadow, day(0))
+        try:
+            wait_for(lambda: second.done() or waiting(world) == 1)
+        finally:
+            go_on.set()
+        assert first.result(PATIENCE) == second.result(PATIENCE)
+    assert run_day(shadow, day(0)) == []
+    assert_same(world, undisturbed)
+
+
+def test_two_runs_of_a_day_that_meet_before_every_commit_of_every_step_leave_the_rows_of_one(
+    worlds: Callable[..., World], undisturbed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = worlds()
+    shadow = world.shadow(**SMALL)
+    two = [functools.partial(run_day, shadow, day(0))] * 2
+    assert meeting(world, monkeypatch, *two) == [[], []]
+    assert_same(world, undisturbed)
+
+
+def test_two_deployments_that_begin_a_day_at_once_share_its_partitions(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = worlds()
+    two = [functools.partial(steps.sample, world.shadow(**SMALL, name=name), day(0)) for name in ("early", "late")]
+    first, second = meeting(world, monkeypatch, *two)
+    assert first == second
+    assert world.query("SELECT count(DISTINCT tableoid), count(DISTINCT snapshot_id) FROM shadow.request") == [(1, 2)]
+
+
+def meeting(world: World, monkeypatch: pytest.MonkeyPatch, *calls: Callable[[], Any]) -> list[Any]:
+    """Make two calls at once; each commits what it has written when the other waits, commits too or has ended."""
+    commit, running, standing = psycopg.Connection.commit, [], set()
+
+    def met() -> bool:
+        ended = sum(one.done() for one in running)
+        return len(running) == 2 and waiting(world) + ended + len(standing) >= 2
+
+    def held(session: "psycopg.Connection[Any]") -> None:
+        if has_written(session):
+            standing.add(session)
+            wait_for(met)
+            standing.discard(session)
+        commit(session)
+
+    with ThreadPoolExecutor(2) as pool, monkeypatch.context() as patch:
+        patch.setattr(psycopg.Connection, "commit", held)
+        running.extend([pool.submit(call) for call in calls])
+        return [one.result(6 * PATIENCE) for one in running]
+
+
+def test_a_day_that_was_drawn_and_not_registered_is_not_drawn_again(
+    worlds: Callable[..., World], undisturbed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Production may have changed since."""
+    world = worlds(own=True)
+    shadow = world.shadow(**SMALL)
+
+    def lost(*_: Any) -> None:
+        raise TransientError("the ledger is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "register", lost)
+        with pytest.raises(TransientError):
+            steps.sample(shadow, day(0))
+    world.change_production(LATE_REQUEST, [moment(0.5)])
+    assert run_day(shadow, day(0)) == []
+    assert_same(world, undisturbed)
+
+
+def test_requests_that_come_in_between_the_count_and_the_draw_are_in_neither(
+    worlds: Callable[..., World], undisturbed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, allocate = worlds(own=True), drawing.allocate
+
+    def counted(*arguments: Any) -> Any:
+        world.change_production("DELETE FROM flights.prediction_log WHERE predicted_at < %s", [moment(0.2)])
+        world.change_production(LATE_REQUEST, [moment(0.5)])
+        return allocate(*arguments)
+
+    monkeypatch.setattr(drawing, "allocate", counted)
+    assert run_day(world.shadow(**SMALL), day(0)) == []
+    assert world.content()["request"] == undisturbed.content()["request"]
+    assert world.query("SELECT population, rows FROM shadow.snapshot") == undisturbed.query(
+        "SELECT population, rows FROM shadow.snapshot"
+    )
+
+
+def test_labels_that_another_run_collects_while_a_day_is_compared_are_compared_in_the_end(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day's evidence says on which labels it rests: those that were read, not those that have come since."""
+    world, undisturbed, batches = worlds(), worlds(), answers.batches
+    shadow, expected = world.shadow(**SMALL), undisturbed.shadow(**SMALL)
+    for number in (0, 1):
+        assert run_day(expected, day(number)) == []
+    others: list[Future[None]] = []
+
+    def collect(other: dt.date) -> None:
+        steps.sample(shadow, other)
+        steps.collect_labels(shadow, other)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def met(*arguments: Any, **keywords: Any) -> Iterator[Any]:
+            yield from batches(*arguments, **keywords)
+            if not others:
+                others.append(pool.submit(collect, day(1)))
+                wait_for(lambda: others[0].done() or waiting(world) == 1)
+
+        monkeypatch.setattr(answers, "batches", met)
+        assert run_day(shadow, day(0)) == []
+    others[0].result(PATIENCE)
+    assert run_day(shadow, day(1)) == []
+    assert world.content() == undisturbed.content()

@@ -73,6 +73,7 @@ def deployment() -> Deployment:
     sliced = {"slices": list(GROUPS)}
     return a_deployment(
         name="paired",
+        pace=1,
         start=DAY,
         slices=list(GROUPS),
         sample={"rate": 0.1, "strata": [], "minimum_per_stratum": 0},

@@ -47,6 +47,7 @@ def deployment(folder: str, history: int) -> Deployment:
     sliced = {"slices": ["carrier"]}
     return a_deployment(
         name="growing",
+        pace=1,
         start=FIRST - dt.timedelta(days=history),
         requests={
             "table": "log",

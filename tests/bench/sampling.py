@@ -61,6 +61,7 @@ def deployment() -> Deployment:
     """Return a deployment that draws one request in a hundred."""
     return a_deployment(
         name="sampled",
+        pace=1,
         start=START,
         requests={
             "table": "log",

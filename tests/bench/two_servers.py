@@ -32,7 +32,7 @@ from tests.production import linear_model
 DAY = dt.date(2024, 1, 1)
 FEATURES = [f"feature_{number}" for number in range(6)]
 CHALLENGERS = ("one", "two")
-PRODUCTION, READER, LEDGER = "production", "shadow_reader", "shadow"
+PRODUCTION, COPY, READER, LEDGER = "production", "copy", "shadow_reader", "shadow"
 SCALE = 10
 ROWS = """
 CREATE SCHEMA serving;
@@ -53,8 +53,8 @@ CREATE INDEX ON serving.outcome (request_id)
 class Place:
     """Where the bench works: production's server with its load, the ledger's server, and a folder."""
 
-    def __init__(self, folder: Path, rows: int, number: int = 0) -> None:
-        self.folder, self.rows, self.number = folder, rows, number
+    def __init__(self, folder: Path, rows: int, number: int = 0, read: str = PRODUCTION) -> None:
+        self.folder, self.rows, self.number, self.read = folder, rows, number, read
         self.production = EmbeddedPostgres(folder / "production")
         self.ledger = EmbeddedPostgres(folder / "ledger")
 
@@ -67,7 +67,7 @@ class Place:
     def connection(self, conn_id: str) -> Connection:
         """Return the reader's connection to production, or the ledger's."""
         server, name, role = {
-            "production_db": (self.production, PRODUCTION, READER),
+            "production_db": (self.production if self.read == PRODUCTION else self.ledger, self.read, READER),
             "shadow_db": (self.ledger, f"{LEDGER}_{self.number}", LEDGER),
         }[conn_id]
         found = server.conninfo(name, role)
@@ -106,22 +106,29 @@ class Place:
     def fill(self) -> None:
         """Make both servers, the load's tables, the day's rows, and a role that reads them and nothing else."""
         self.production.start()
-        self.production.ensure_role(PRODUCTION)
-        self.production.ensure_database(PRODUCTION, PRODUCTION)
-        features = ", ".join(f"random() AS {name}" for name in FEATURES)
-        with psycopg.connect(self.production.uri(PRODUCTION, PRODUCTION)) as session:
-            for statement in ROWS.format(features=features).split(";\n"):
-                session.execute((statement % {"day": f"'{DAY} 00:00+00'", "rows": self.rows}).encode())
-        self.production.ensure_reader(PRODUCTION, READER, "serving")
+        self.log_a_day(self.production, PRODUCTION)
         self.pgbench.fill(SCALE)
         for number, name in enumerate(CHALLENGERS):
             linear_model(self.folder / f"{name}.onnx", dict.fromkeys(FEATURES, 0.1 * (number + 1)))
         self.settle()
         subprocess.run(self.command("ledger"), check=True)
 
-    def command(self, what: str, number: int = 0) -> list[str]:
+    def log_a_day(self, server: EmbeddedPostgres, name: str) -> None:
+        """Make a database with the day's rows, and a role that reads them and nothing else."""
+        server.ensure_role(name)
+        server.ensure_database(name, name)
+        features = ", ".join(f"random() AS {name}" for name in FEATURES)
+        with psycopg.connect(server.uri(name, name)) as session:
+            session.execute("SELECT setseed(0.5)")
+            for statement in ROWS.format(features=features).split(";\n"):
+                session.execute((statement % {"day": f"'{DAY} 00:00+00'", "rows": self.rows}).encode())
+        server.ensure_reader(name, READER, "serving")
+        with psycopg.connect(server.uri(name, SUPERUSER), autocommit=True) as session:
+            session.execute("VACUUM (FREEZE, ANALYZE)")
+
+    def command(self, what: str, number: int = 0, read: str = PRODUCTION) -> list[str]:
         """Return what does the shadow's own work, in a process of its own: `ledger` or `day`."""
-        given = {"what": what, "folder": str(self.folder), "rows": self.rows, "number": number}
+        given = {"what": what, "folder": str(self.folder), "rows": self.rows, "number": number, "read": read}
         return [sys.executable, "-m", "tests.bench.two_servers", json.dumps(given)]
 
     def settle(self) -> None:
@@ -142,8 +149,9 @@ class Place:
 
 
 def make_ledger(place: Place) -> None:
-    """Start the ledger's server, which inherits what this process may have of the cores."""
+    """Start the ledger's server, with a copy of the day's rows; it may have what this process may have of the cores."""
     place.ledger.start()
+    place.log_a_day(place.ledger, COPY)
     place.ledger.ensure_role(LEDGER)
 
 
@@ -187,9 +195,9 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
 class RunningDay:
     """A shadow day in a process of its own, that waits until it is told to begin."""
 
-    def __init__(self, place: Place, number: int) -> None:
+    def __init__(self, place: Place, number: int, read: str = PRODUCTION) -> None:
         self._process = subprocess.Popen(
-            place.command("day", number), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            place.command("day", number, read), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
@@ -242,9 +250,9 @@ def new_place(rows: int) -> Iterator[Place]:
             place.ledger.stop()
 
 
-def _work(what: str, folder: str, rows: int, number: int) -> None:
+def _work(what: str, folder: str, rows: int, number: int, read: str) -> None:
     in_the_background()
-    place = Place(Path(folder), rows, number)
+    place = Place(Path(folder), rows, number, read)
     if what == "ledger":
         make_ledger(place)
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import duckdb
 import pyarrow as pa
 
-MEMORY = "256MB"
+MEMORY = "128MB"
 _BATCH_ROWS = 8_192
 
 

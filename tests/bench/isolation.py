@@ -128,7 +128,7 @@ def _digest(path: Path) -> str:
 def measure(rows: int = 200_000, *, pairs: int = 3, seconds: int = 25, rate: float | None = None) -> dict[str, Any]:
     """Return what production felt in phases without and with a shadow day, and whether anything in it was changed.
 
-    Without a rate the load is a fifth of what production can do while nothing else runs: the rest of this machine is for
+    Without a rate the load is a fifth of what production can do while nothing else runs: the rest of the machine is for
     the load's own program and for the shadow.
     """
     with new_place(rows) as place:

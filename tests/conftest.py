@@ -2,10 +2,12 @@
 
 import atexit
 import itertools
+import multiprocessing
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -120,6 +122,17 @@ def world(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Worl
 def reading(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
     """The same with the production that all share."""
     return declare(worlds(), monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def processes(request: pytest.FixtureRequest) -> ForkServerContext:
+    """Start processes that may be killed, from one without threads that has imported the test's module.
+
+    A fork of the test's own process would share its locks, which its threads may hold, and its channel to pytest.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*getattr(request.module, "HEAVY", ()), request.module.__name__])
+    return context
 
 
 @pytest.fixture

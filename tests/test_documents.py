@@ -1,7 +1,6 @@
 """Documents are whole at every moment, on disk and on S3, and nobody writes over what he has not read."""
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -164,13 +163,6 @@ def write(path: Path, fault: tuple[str, str, str] | None) -> None:
     if fault is not None:
         dying({"os": os, "Path": Path}[fault[0]], *fault[1:], 1)
     revise(FileDocument(path), lambda content: NEW)
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def test_processes_that_write_at_once_lose_nothing(path: Path, processes: ForkServerContext) -> None:

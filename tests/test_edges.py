@@ -14,7 +14,7 @@ from include.shadow.connection import Connection
 from include.shadow.errors import ShadowError, SourceError, TransientError
 from include.shadow.ledger import migrations
 from include.shadow.run import run_days
-from include.shadow.source.postgres import Reading
+from include.shadow.source.postgres_reading import PostgresReading
 from include.shadow.surroundings import Shadow
 from tests.conftest import Invoke, connection_to, database
 from tests.production import OWNER, READER, World, day, moment
@@ -136,7 +136,7 @@ def test_a_label_that_is_no_number_is_named_with_its_request(world: World, invok
 def test_a_stream_that_breaks_off_is_worth_another_try_and_leaves_no_snapshot(
     reading: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = Reading.sample
+    draw = PostgresReading.sample
 
     def broken(*arguments: Any, **keywords: Any) -> pa.RecordBatchReader:
         reader = draw(*arguments, **keywords)
@@ -148,7 +148,7 @@ def test_a_stream_that_breaks_off_is_worth_another_try_and_leaves_no_snapshot(
 
         return pa.RecordBatchReader.from_batches(reader.schema, some())
 
-    monkeypatch.setattr(Reading, "sample", broken)
+    monkeypatch.setattr(PostgresReading, "sample", broken)
     with pytest.raises(TransientError, match="server closed the connection"):
         steps.sample(reading.shadow(), day(0))
     assert not list(reading.snapshots.rglob("manifest.json"))

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import signal
 import stat
@@ -600,13 +599,6 @@ def program(variables: dict[str, str], digest: str, fault: tuple[Any, str, str, 
     if fault is not None:
         dying(*fault)
     registry.promote(shadow, "other", **by("ada"), expected=digest)
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 Run = Callable[[World, str, "tuple[Any, str, str, int] | None"], int]

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import multiprocessing
 import os
 import re
 import signal
@@ -408,13 +407,6 @@ def program(variables: dict[str, str], fault: tuple[str, str] | None) -> None:
     if fault is not None:
         dying(Path, *fault, 1)
     status.update(shadow)
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 @pytest.mark.parametrize("fault", [("replace", "before"), ("replace", "after")], ids=lambda fault: fault[1])

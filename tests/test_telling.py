@@ -7,13 +7,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from include.shadow import alerts, cli_alerts, gate_alert, news, telling
+from include.shadow import alerts, cli_alerts, deployments, gate_alert, news, telling
 from include.shadow.alerts import Alert
+from include.shadow.connection import environment
 from include.shadow.consequences import Channel
 from include.shadow.errors import LedgerError, TransientError
 from include.shadow.ledger import alerts as ledger
@@ -193,23 +196,29 @@ def test_without_channels_nothing_is_kept(world: World, send: Recorder) -> None:
     assert world.query("SELECT count(*) FROM shadow.alert") == [(0,)]
 
 
-def test_killed_after_sending_it_is_sent_again_under_the_same_id(shadow: Shadow, world: World, send: Recorder) -> None:
-    """At least once: nobody can send and keep that it was sent in one step."""
-    heard, say = os.pipe()
+def tell_until_an_email(variables: dict[str, str], heard: Path) -> None:
+    os.environ.update(variables)
+    shadow = Shadow(deployments.find("late"), environment)
 
     def dies(channel: Channel, alert: Alert) -> None:
-        os.write(say, f"{channel.kind} {alert.id}\n".encode())
+        with heard.open("a") as lines:
+            lines.write(f"{channel.kind} {alert.id}\n")
         if channel.kind == "email":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    child = os.fork()
-    if child == 0:
-        telling.tell(shadow, one(shadow), dies)
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    os.close(say)
-    with os.fdopen(heard) as lines:
-        before = lines.read().split()
+    telling.tell(shadow, one(shadow), dies)
+
+
+def test_killed_after_sending_it_is_sent_again_under_the_same_id(
+    shadow: Shadow, world: World, send: Recorder, processes: ForkServerContext, tmp_path: Path
+) -> None:
+    """At least once: nobody can send and keep that it was sent in one step."""
+    heard = tmp_path / "heard"
+    process = processes.Process(target=tell_until_an_email, args=(world.variables(), heard))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    before = heard.read_text().split()
     assert before[::2] == ["webhook", "email"]
     telling.tell(shadow, one(shadow), send)
     assert send.names == NAMES[1:]  # the webhook's was kept, the mail's was not

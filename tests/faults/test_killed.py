@@ -7,7 +7,6 @@ SIGKILL where the test says: no handler runs, no transaction ends well.
 import contextlib
 import datetime as dt
 import functools
-import multiprocessing
 import os
 import random
 import signal
@@ -92,13 +91,6 @@ def ended(started: Sequence[Any]) -> list[int | None]:
     for process in started:
         process.join(300)
     return [process.exitcode for process in started]
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*HEAVY, __name__])
-    return context
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,21 @@
-"""DuckDB over Parquet files: a session of its own that goes with its block."""
+"""DuckDB over Parquet files: a session of its own, bounded in memory and threads, that goes with its block."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import duckdb
 
 from include.shadow.errors import SourceError, TransientError
-from include.shadow.source.duckdb_session import SETTINGS, spilling
 from include.shadow.source.lake import Found, Lake
+
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "1GB",
+    "threads": 2,
+    "python_enable_replacements": False,
+    "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
+    "autoload_known_extensions": False,
+}
 
 _NO_FILES_FAULT = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutOfMemoryException)
 
@@ -19,7 +27,11 @@ def opened(lake: Lake, files: Sequence[Found], what: str) -> Iterator[duckdb.Duc
     `what` names the table in errors. Raises SourceError where a file cannot be read, which it names, TransientError
     where one was changed or lost meanwhile, and what the lake says itself.
     """
-    with spilling() as session:
+    with (
+        tempfile.TemporaryDirectory(prefix="shadow-duckdb-") as spill,
+        closing(duckdb.connect(config={**SETTINGS, "temp_directory": spill})) as session,
+    ):
+        session.execute("SET TimeZone = 'UTC'")
         try:
             with lake.serving(session, files):
                 yield session

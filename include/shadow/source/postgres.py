@@ -21,10 +21,9 @@ from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SourceError, TransientError
 from include.shadow.ledger.database import Session, connect, connection_keywords, settle, translated
-from include.shadow.source import UNVERSIONED, ordering
+from include.shadow.source import UNVERSIONED
 from include.shadow.source.catalogue import Catalogue
 from include.shadow.source.columns import request_pieces
-from include.shadow.source.duckdb_session import spilling
 from include.shadow.source.pace import pace_of_lookups
 from include.shadow.source.postgres_reading import PostgresReading, pace_of
 from include.shadow.statements import parameterised
@@ -71,13 +70,12 @@ class PostgresRequests:
             pieces |= {"table": _first_of_each(pieces, window)}
         try:
             with (
-                spilling(ordering.MEMORY) as sorter,
                 closing(dbapi.connect(make_conninfo(**connection_keywords(self._connection, **SETTINGS)))) as session,
                 closing(session.cursor()) as cursor,
             ):
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 cursor.execute(settle("transaction").as_string())
-                yield PostgresReading(cursor, sorter, pieces, window, self.deployment.salt, pace)
+                yield PostgresReading(cursor, pieces, window, self.deployment.salt, pace)
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
         except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off

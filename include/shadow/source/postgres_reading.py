@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 from psycopg import sql
 
@@ -20,7 +19,6 @@ from include.shadow.statements import quoted
 from include.shadow.window import Window
 
 _SPANS: Final = 2000  # a window is read in so many at most
-_ORDER: Final = ("stratum", "keyed hash", "request_id", "requested_at")
 _HERE: Final = Path(__file__).parent
 
 
@@ -30,13 +28,12 @@ class PostgresReading:
     def __init__(
         self,
         cursor: Any,
-        sorter: duckdb.DuckDBPyConnection,
         pieces: Mapping[str, sql.Composable],
         window: Window,
         salt: str,
         pace: Pace,
     ) -> None:
-        self._cursor, self._sorter, self._pace = cursor, sorter, pace
+        self._cursor, self._pace = cursor, pace
         self._pieces, self._window, self._salt = pieces, window, salt
 
     def population(self) -> dict[str, int]:
@@ -52,17 +49,14 @@ class PostgresReading:
         Columns: request_id, requested_at, stratum, champion, champion_version, champion_latency_ms, then features,
         slices and strata under their own names. `all_candidates` sorts every row, where the shortcut fell short.
         """
-        values = {
-            "salt": self._salt,
-            "strata": [draw.stratum for draw in draws],
-            "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
-        }
+        highest = [HASHES if all_candidates else draw.candidates for draw in draws]
+        values = {"salt": self._salt, "strata": [draw.stratum for draw in draws], "candidates": highest}
         is_free, cursor = self._pace.is_free, self._cursor
         found = self._found("sample.sql", values, cursor.fetch_record_batch if is_free else cursor.fetch_arrow_table)
         first = next(found)
         batches = (batch for one in chain([first], found) for batch in (one if is_free else one.to_batches()))
         rows = plain(pa.RecordBatchReader.from_batches(first.schema, batches))
-        return cut(in_order(self._sorter, rows, _ORDER, "keyed hash"), draws)
+        return cut(in_order(rows, draws, highest), draws)
 
     def _found(self, name: str, values: Mapping[str, Any], fetch: Callable[[], Any]) -> Iterator[Any]:
         """Yield what a statement finds, span by span; where nothing has to rest the window is one span."""

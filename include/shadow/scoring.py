@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from include.shadow.errors import ShadowError
-from include.shadow.ledger.copying import array_text
 from include.shadow.models import Predictor
 from include.shadow.models.remote import texts
 
@@ -63,9 +62,14 @@ class Scored:
             "latency_ms": pa.array(self.latency_ms, mask=failed),
         }
         if self.probabilities is not None:
-            rows_or_none = (None if bad else row for row, bad in zip(self.probabilities.tolist(), failed, strict=True))
-            columns["probabilities"] = array_text(rows_or_none)
+            columns["probabilities"] = _lists(self.probabilities, failed)
         return pa.table(columns)
+
+
+def _lists(rows: NDArray[np.float64], failed: NDArray[np.bool_]) -> pa.Array:
+    """Return the rows of a matrix as lists, null where a row has failed."""
+    ends = np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, rows.ravel(), mask=pa.array(failed))
 
 
 def score(

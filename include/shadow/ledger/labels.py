@@ -78,7 +78,10 @@ def add(
     changed = 0
     for table in arrived:
         rows = _first_known(table)
-        key = {"day": pa.repeat(snapshot.day, len(rows)), "snapshot_id": pa.repeat(snapshot.id, len(rows))}
+        key = {
+            "day": pa.repeat(snapshot.day, len(rows)),
+            "snapshot_id": pa.repeat(pa.scalar(snapshot.id, pa.int32()), len(rows)),
+        }
         entered = pa.table(key | {column: rows[column] for column in rows.column_names})
         copy(session, name, entered, schema=schema)
         changed += len(rows)

@@ -57,19 +57,20 @@ def store(
     session: Session[Any], snapshot: Snapshot, challenger: int, shard: int, answers: Iterable[pa.Table]
 ) -> tuple[int, int]:
     """Write a shard's answers in one transaction; return rows and errors. A shard that is there stays as it is."""
-    tables = list(answers)
-    rows = sum(table.num_rows for table in tables)
-    errors = sum(pc.count(table["error"]).as_py() for table in tables)
-    first = tables[0]["ordinal"][0].as_py()
+    table = pa.concat_tables(answers)
+    rows, errors = table.num_rows, pc.count(table["error"]).as_py()
     entered = session.execute(
         "INSERT INTO shadow.scoring (snapshot_id, challenger_id, shard, first_ordinal, rows, errors) "
         "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
-        [snapshot.id, challenger, shard, first, rows, errors],
+        [snapshot.id, challenger, shard, table["ordinal"][0].as_py(), rows, errors],
     ).fetchone()
     if entered is not None:
-        for table in tables:
-            key = {"day": snapshot.day, "snapshot_id": snapshot.id, "challenger_id": challenger}
-            columns = {name: pa.repeat(value, table.num_rows) for name, value in key.items()}
-            copy(session, "prediction", pa.table(columns | {name: table[name] for name in table.column_names}))
+        key = {
+            "day": snapshot.day,
+            "snapshot_id": pa.scalar(snapshot.id, pa.int32()),
+            "challenger_id": pa.scalar(challenger, pa.int32()),
+        }
+        columns = {name: pa.repeat(value, rows) for name, value in key.items()}
+        copy(session, "prediction", pa.table(columns | {name: table[name] for name in table.column_names}))
     session.commit()
     return rows, errors

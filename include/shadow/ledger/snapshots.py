@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError
-from include.shadow.ledger.copying import array_text, copy
+from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.sampling import design, digest
 from include.shadow.snapshot import Manifest, read_part
@@ -121,7 +121,7 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         for batch in read_part(store, folder, part).iter_batches():
             copy(session, "request", _requests(batch, manifest.day, snapshot_id, ordinal, cells))
             ordinal += batch.num_rows
-    copy(session, "cell", cells.table(snapshot_id))
+    cells.enter(session, snapshot_id)
     session.commit()
 
 
@@ -141,14 +141,13 @@ def _requests(batch: pa.RecordBatch, day: dt.date, snapshot_id: int, ordinal: in
     finite = pc.fill_null(pc.is_finite(champion), False)
     columns = {
         "day": pa.repeat(day, rows),
-        "snapshot_id": pa.repeat(snapshot_id, rows),
+        "snapshot_id": pa.repeat(pa.scalar(snapshot_id, pa.int32()), rows),
         "ordinal": pa.array(range(ordinal, ordinal + rows), pa.int32()),
         "cell": cells.numbered(batch),
         "champion": pc.if_else(finite, champion, None),
     }
-    if "champion_probabilities" in batch.schema.names:
-        columns["champion_probabilities"] = array_text(batch["champion_probabilities"].to_pylist())
-    names = [*_REQUEST_COLUMNS, *(name for name in columns if name not in _REQUEST_COLUMNS)]
+    more = ["champion_probabilities"] if "champion_probabilities" in batch.schema.names else []
+    names = [*_REQUEST_COLUMNS, *more]
     return pa.table({key: columns[key] if key in columns else batch[key] for key in names})
 
 
@@ -171,15 +170,13 @@ class Cells:
         numbers = [self._number(int(one), dictionaries) for one in codes]
         return pa.array(np.asarray(numbers, np.int32)[position])
 
-    def table(self, snapshot_id: int) -> pa.Table:
-        """Return the rows of `shadow.cell`."""
+    def enter(self, session: Session[Any], snapshot_id: int) -> None:
+        """Enter the combinations that have come."""
         slices = [json.dumps(dict(zip(self._columns, values, strict=True))) for values in self._numbers]
-        return pa.table(
-            {
-                "snapshot_id": pa.repeat(snapshot_id, len(slices)),
-                "cell": pa.array(self._numbers.values(), pa.int32()),
-                "slices": pa.array(slices, pa.string()),
-            }
+        session.execute(
+            "INSERT INTO shadow.cell (snapshot_id, cell, slices) "
+            "SELECT %s, c.cell, c.slices FROM unnest(%s::int[], %s::jsonb[]) AS c (cell, slices)",
+            [snapshot_id, list(self._numbers.values()), slices],
         )
 
     def _number(self, code: int, dictionaries: list[list[str]]) -> int:

@@ -51,8 +51,10 @@ INSERT INTO shadow.request (day, snapshot_id, ordinal, request_id, requested_at,
     champion_version, champion_latency_ms)
 SELECT %(day)s, 1, o, 'r' || o, %(day)s, 0.1, floor(random() * 100)::int, random(), '7', random() * 20
 FROM generate_series(0, %(rows)s - 1) AS o;
-INSERT INTO shadow.prediction (day, snapshot_id, challenger_id, ordinal, value, latency_ms)
-SELECT day, 1, 1, ordinal, 0.8 * champion + 0.2 * random(), random() * 20 FROM shadow.request;
+INSERT INTO shadow.prediction_batch (day, snapshot_id, challenger_id, first_ordinal, rows, value, latency_ms)
+SELECT day, 1, 1, min(ordinal), count(*), array_agg(0.8 * champion + 0.2 * random() ORDER BY ordinal),
+    array_agg(random() * 20 ORDER BY ordinal)
+FROM shadow.request GROUP BY day, ordinal / 8192;
 INSERT INTO shadow.scoring VALUES (1, 1, 0, 0, %(rows)s, 0);
 INSERT INTO shadow.label (day, snapshot_id, ordinal, value, known_at)
 SELECT day, 1, ordinal, (random() < champion)::int, requested_at + interval '1 hour' FROM shadow.request;

@@ -91,9 +91,11 @@ SELECT s.day, s.id, o, 'r' || s.id || '-' || o, s.window_start, 0.1, o %% %(slic
 FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(rows)s - 1) AS o WHERE s.deployment_id = %(deployment)s
 """
 PREDICTIONS = """
-INSERT INTO shadow.prediction (day, snapshot_id, challenger_id, ordinal, value, latency_ms)
-SELECT s.day, s.id, m, o, (o %% 100) / 100.0, 5
-FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(rows)s - 1) AS o CROSS JOIN unnest(%(models)s::int[]) AS m
+INSERT INTO shadow.prediction_batch (day, snapshot_id, challenger_id, first_ordinal, rows, value, latency_ms)
+SELECT s.day, s.id, m, 0, %(rows)s, a.value, array_fill(5::float8, ARRAY[%(rows)s])
+FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m CROSS JOIN (
+    SELECT array_agg((o %% 100) / 100.0::float8 ORDER BY o) AS value FROM generate_series(0, %(rows)s - 1) AS o
+) AS a
 WHERE s.deployment_id = %(deployment)s
 """
 DISAGREEMENTS = """

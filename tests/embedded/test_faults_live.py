@@ -182,7 +182,7 @@ def test_a_scheduler_that_is_killed_and_started_again_in_the_middle_of_a_day_end
     """Lost with its tasks while answers are written, and lost alone while evidence is, so that two tries meet there."""
     undisturbed = worlds(world)
     world.query("SELECT shadow.ensure_partitions(%s)", [day(1)])
-    answers, left = f"prediction_{day(1):%Y%m%d}", []
+    answers, left = f"prediction_batch_{day(1):%Y%m%d}", []
     try:
         with held(world, answers, "comparison") as let_go:
             trigger(airflow, "second", 1, "good")

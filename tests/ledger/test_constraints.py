@@ -1,6 +1,7 @@
 """The database itself refuses double writes, half writes, values that are no numbers, and changes of history."""
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -75,7 +76,7 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "snapshot",
         "cell",
         "request",
-        "prediction",
+        "prediction_batch",
         "scoring",
         "label",
         "validation",
@@ -93,7 +94,7 @@ def test_a_second_prediction_of_a_challenger_for_a_request_is_refused_whatever_i
     session: "psycopg.Connection[Any]",
 ) -> None:
     with pytest.raises(errors.UniqueViolation):
-        again(session, "prediction", value=None, error="it failed at the second attempt")
+        again(session, "prediction_batch", rows=1, value=[math.nan], latency_ms=[1.0], error=["it failed"])
 
 
 def test_a_second_label_of_a_request_is_refused_whatever_it_says(session: "psycopg.Connection[Any]") -> None:
@@ -102,21 +103,65 @@ def test_a_second_label_of_a_request_is_refused_whatever_it_says(session: "psyco
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-@pytest.mark.parametrize(("table", "column"), [("request", "champion"), ("prediction", "value"), ("label", "value")])
+@pytest.mark.parametrize(("table", "column"), [("request", "champion"), ("label", "value")])
 def test_a_value_that_is_no_number_is_refused(
     session: "psycopg.Connection[Any]", table: str, column: str, value: str
 ) -> None:
-    where = "error IS NULL" if table == "prediction" else "true"
     with pytest.raises(errors.CheckViolation):
-        again(session, table, where, ordinal=ROWS, **{column: value})
+        again(session, table, ordinal=ROWS, **{column: value})
 
 
-@pytest.mark.parametrize(("value", "error"), [(None, None), (0.5, "failed")])
+def answer(session: "psycopg.Connection[Any]", first: int, value: list[Any], **changes: Any) -> None:
+    """Insert answers to the requests from `first`."""
+    known = {"rows": len(value), "latency_ms": [1.5] * len(value), "error": None, **changes}
+    again(session, "prediction_batch", first_ordinal=first, value=value, **known)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+@pytest.mark.parametrize("error", [None, [None, None]])
+def test_an_answer_that_is_no_number_is_refused(
+    session: "psycopg.Connection[Any]", value: float | None, error: list[None] | None
+) -> None:
+    with pytest.raises(errors.CheckViolation, match="answers_are_whole"):
+        answer(session, ROWS, [0.5, value], error=error)
+
+
+@pytest.mark.parametrize(("value", "error"), [(math.nan, None), (0.5, "failed")])
 def test_a_prediction_is_a_value_or_an_error_and_never_both_or_neither(
     session: "psycopg.Connection[Any]", value: float | None, error: str | None
 ) -> None:
-    with pytest.raises(errors.CheckViolation):
-        again(session, "prediction", ordinal=ROWS, value=value, error=error)
+    with pytest.raises(errors.CheckViolation, match="answers_are_whole"):
+        answer(session, ROWS, [value, math.nan], error=[error, "failed"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": 3},
+        {"latency_ms": [1.5]},
+        {"latency_ms": [1.5, None]},
+        {"error": [None]},
+        {"probabilities": [[0.5, 0.5]]},
+    ],
+)
+def test_columns_of_answers_are_all_as_long_and_without_gaps(
+    session: "psycopg.Connection[Any]", changes: dict[str, Any]
+) -> None:
+    answer(session, ROWS, [0.5, 0.25], probabilities=[[0.5, 0.5], [0.75, 0.25]])
+    with pytest.raises(errors.CheckViolation, match="answers_are_whole"):
+        answer(session, ROWS + 2, [0.5, 0.25], **changes)
+
+
+def test_answers_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> None:
+    values, latencies = [0.5, math.nan, 0.25], [1.5, math.nan, math.nan]
+    shares = [[0.5, 0.5], [math.nan, math.nan], [0.75, 0.25]]
+    answer(session, ROWS, values, latency_ms=latencies, error=[None, "failed", None], probabilities=shares)
+    query = "SELECT ordinal, value, error, latency_ms, probabilities FROM shadow.prediction WHERE ordinal >= %s"
+    assert session.execute(f"{query} ORDER BY ordinal", [ROWS]).fetchall() == [
+        (ROWS, 0.5, None, 1.5, [0.5, 0.5]),
+        (ROWS + 1, None, "failed", None, None),
+        (ROWS + 2, 0.25, None, None, [0.75, 0.25]),
+    ]
 
 
 @pytest.mark.parametrize("probability", [0, -0.1, 1.1, "NaN"])
@@ -152,7 +197,7 @@ def test_a_snapshot_with_all_its_requests_is_accepted(session: "psycopg.Connecti
 
 def test_a_shard_with_fewer_predictions_than_its_rows_is_refused_at_commit(session: "psycopg.Connection[Any]") -> None:
     again(session, "scoring", shard=1, first_ordinal=ROWS, rows=2, errors=0)
-    again(session, "prediction", ordinal=ROWS)
+    answer(session, ROWS, [0.5])
     with pytest.raises(errors.IntegrityConstraintViolation, match="has 1 predictions, must have 2"):
         session.commit()
 
@@ -160,14 +205,14 @@ def test_a_shard_with_fewer_predictions_than_its_rows_is_refused_at_commit(sessi
 def test_a_shard_with_all_its_predictions_is_accepted(session: "psycopg.Connection[Any]") -> None:
     again(session, "scoring", shard=1, first_ordinal=ROWS, rows=2, errors=0)
     for ordinal in (ROWS, ROWS + 1):
-        again(session, "prediction", ordinal=ordinal)
+        answer(session, ordinal, [0.5])
     check_as_at_commit(session)
 
 
 def test_predictions_beside_a_shard_do_not_make_it_whole(session: "psycopg.Connection[Any]") -> None:
     again(session, "scoring", shard=1, first_ordinal=ROWS, rows=2, errors=0)
-    for ordinal in (ROWS + 2, ROWS + 3):
-        again(session, "prediction", ordinal=ordinal)
+    for ordinal in (ROWS - 1, ROWS + 1):
+        answer(session, ordinal, [0.5, 0.5])
     with pytest.raises(errors.IntegrityConstraintViolation, match="has 0 predictions, must have 2"):
         check_as_at_commit(session)
 
@@ -222,9 +267,9 @@ def test_a_day_has_partitions_of_its_own_that_can_be_dropped(session: "psycopg.C
     for _ in range(2):
         session.execute("SELECT shadow.ensure_partitions(%s)", [later])
     again(session, "label", day=later)
-    again(session, "prediction", day=later)
+    again(session, "prediction_batch", day=later)
     again(session, "request", day=later)
-    for table in ("label", "prediction", "request"):
+    for table in ("label", "prediction_batch", "request"):
         session.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("shadow", f"{table}_20310101")))
         query = sql.SQL("SELECT count(*) FROM {} WHERE day = %s").format(sql.Identifier("shadow", table))
         assert session.execute(query, [later]).fetchone() == (0,)

@@ -25,7 +25,7 @@ TABLES = {
     "evidence",
     "label",
     "model_version",
-    "prediction",
+    "prediction_batch",
     "request",
     "scoring",
     "snapshot",
@@ -137,6 +137,32 @@ def test_up_again_keeps_the_data_and_down_takes_all_of_it(worlds: Callable[..., 
     assert nothing_left(connection)
     migrations.migrate(connection)
     assert not any(world.dump("alembic_version").values())
+
+
+def test_answers_are_the_same_one_by_one_and_in_batches_again(worlds: Callable[..., World]) -> None:
+    """The way back of one revision and the way forward again, on answers, errors, probabilities and gaps."""
+    world = worlds()
+    shadow = world.shadow()
+    for number in range(2):
+        sampled = steps.sample(shadow, day(number))
+        for task in steps.plan(shadow.deployment, sampled.shards):
+            steps.score(shadow, day(number), task["challenger"], task["shard"])
+    world.query(
+        "INSERT INTO shadow.prediction_batch SELECT day, snapshot_id, challenger_id, 9000, 2, '{NaN,1}', '{NaN,2}', "
+        "'{failed,NULL}', '{{NaN,NaN},{0.25,0.75}}' FROM shadow.prediction_batch LIMIT 1 RETURNING rows"
+    )
+    content = "SELECT * FROM shadow.prediction ORDER BY day, snapshot_id, challenger_id, ordinal"
+    before, kind = world.query(content), "SELECT relkind FROM pg_class WHERE oid = 'shadow.prediction'::regclass"
+    assert len([one for one in before if one[5] is not None]) > 1
+    schema = catalogue(world.connection("shadow_db"))
+    versions = Path(migrations.__file__).parent / "versions"
+    for way, expected in (("down", "p"), ("up", "v")):
+        with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+            for statement in migrations._statements(versions / f"0007_answers_in_batches.{way}.sql"):
+                session.execute(statement)
+        assert world.query(kind) == [(expected,)]
+        assert world.query(content) == before
+    assert catalogue(world.connection("shadow_db")) == schema
 
 
 def test_what_is_applied_is_the_head(empty: Connection) -> None:

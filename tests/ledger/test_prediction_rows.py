@@ -41,12 +41,40 @@ def read(source: PredictionRows, rows: int, names: list[str] = NAMES) -> list[tu
     return [tuple(row[name] for name in names) for table in tables for row in table.to_pylist()]
 
 
+LYING = "FROM shadow.prediction WHERE day = %s AND snapshot_id = %s AND challenger_id = %s"
+CHANGED = f"""
+SELECT ordinal, CASE WHEN ordinal %% 7 = 3 THEN 'cannot' ELSE error END AS error,
+    CASE WHEN ordinal %% 7 <> 3 AND error IS NULL THEN value ELSE 'NaN' END AS value,
+    CASE WHEN ordinal BETWEEN 4 AND 9 THEN 'NaN' ELSE coalesce(latency_ms, 'NaN') END AS latency_ms,
+    CASE WHEN ordinal %% 7 <> 3 AND error IS NULL THEN ARRAY[0.25, value, 0.5] ELSE '{{NaN,NaN,NaN}}' END
+    AS probabilities
+{LYING}
+"""
+FEWER = f"""
+SELECT ordinal, error, coalesce(value, 'NaN') AS value, coalesce(latency_ms, 'NaN') AS latency_ms,
+    CASE WHEN error IS NULL THEN ARRAY[value] ELSE '{{NaN}}' END AS probabilities
+{LYING} AND ordinal <> 5 AND NOT ordinal BETWEEN 20 AND 29
+"""
+REWRITTEN = """
+INSERT INTO shadow.prediction_batch
+SELECT %s, %s, %s, min(ordinal), count(*), array_agg(value ORDER BY ordinal), array_agg(latency_ms ORDER BY ordinal),
+    CASE WHEN count(error) > 0 THEN array_agg(error ORDER BY ordinal) END, array_agg(probabilities ORDER BY ordinal)
+FROM (SELECT *, ordinal - row_number() OVER (ORDER BY ordinal) AS run FROM changed) AS c
+GROUP BY run, ordinal / 4
+ORDER BY ordinal / 4 < 6, ordinal / 4
+"""
+
+
+def rewrite(session: "psycopg.Connection[Any]", key: list[Any], answers: str) -> None:
+    """Put answers in place of those of a challenger, at most four in a batch, the first of them lying last."""
+    session.execute(f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS {answers}", key)
+    session.execute(f"DELETE {LYING.replace('prediction', 'prediction_batch')}", key)
+    session.execute(REWRITTEN, key)
+
+
 def change(session: "psycopg.Connection[Any]", key: list[Any]) -> None:
-    """Give some answers errors, others probabilities, and let the rows lie in another order than that of the draw."""
-    where = "WHERE day = %s AND snapshot_id = %s AND challenger_id = %s AND ordinal"
-    session.execute(f"UPDATE shadow.prediction SET value = NULL, error = 'cannot' {where} %% 7 = 3", key)
-    session.execute(f"UPDATE shadow.prediction SET probabilities = ARRAY[0.25, value, 0.5] {where} %% 5 = 0", key)
-    session.execute(f"UPDATE shadow.prediction SET latency_ms = NULL {where} BETWEEN 4 AND 9", key)
+    """Give some answers errors and probabilities, and let them lie in batches of their own, in another order."""
+    rewrite(session, key, CHANGED)
     session.execute(
         "UPDATE shadow.request SET request_id = NULL WHERE day = %s AND snapshot_id = %s AND ordinal = 2", key[:2]
     )
@@ -74,11 +102,7 @@ def test_a_request_without_an_answer_and_an_answer_without_a_request_are_left_ou
     session.execute(
         "DELETE FROM shadow.request WHERE day = %s AND snapshot_id = %s AND ordinal IN (0, 11, 12)", key[:2]
     )
-    session.execute(
-        "DELETE FROM shadow.prediction WHERE day = %s AND snapshot_id = %s AND challenger_id = %s "
-        "AND (ordinal = 5 OR ordinal BETWEEN 20 AND 29)",
-        key,
-    )
+    rewrite(session, key, FEWER)
     expected = session.execute(WHOLE, key).fetchall()
     for rows in (3, 10, 1000):
         assert read(source, rows) == expected

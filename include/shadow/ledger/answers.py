@@ -1,12 +1,12 @@
 """A day's answers from the ledger, as arrays: a fixed number of requests at a time, in the order of the draw."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from psycopg import sql
+from psycopg import Cursor, sql
 
 from include.shadow.deployment import Deployment
 from include.shadow.ledger.arrays import reading_arrays
@@ -18,6 +18,7 @@ from include.shadow.statements import parameterised
 BATCH_ROWS: Final = 65_536  # sums of doubles depend on it: it is part of what a day's evidence is computed by
 _SQL = Path(__file__).parent / "sql"
 STATEMENTS: Final = tuple(_SQL / f"day_{name}.sql" for name in ("requests", "predictions", "labels"))
+_REQUESTS, _PREDICTIONS, _LABELS = STATEMENTS
 _NONE: Final = sql.SQL("NULL::float8[]")
 
 
@@ -29,33 +30,29 @@ def batches(
     Requests and labels are read once for all of them. Without `latencies` they are NaN. Whoever wants one state of the
     ledger throughout says so of the transaction.
     """
-    requests, predictions, labels = (
-        parameterised(path, pieces)
-        for path, pieces in zip(STATEMENTS, (*_pieces(deployment, latencies), {}), strict=True)
-    )
+    requests, labels = parameterised(_REQUESTS, _pieces(deployment, latencies)), parameterised(_LABELS)
+    columns = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
     key = {"day": snapshot.day, "snapshot": snapshot.id, "versions": snapshot.champion_versions}
     with reading_arrays(session) as cursor:
         for first in range(0, snapshot.rows, BATCH_ROWS):
             span = key | {"first": first, "end": first + BATCH_ROWS}
-            found = cursor.execute(requests, span).fetchone()
-            if found is None or found[0] is None:
+            asked = cursor.execute(requests, span).fetchone()
+            if asked is None or asked[0] is None:
                 continue
-            drawn = _drawn(found, _placed(cursor.execute(labels, span).fetchone(), first), first)
+            drawn = _drawn(asked, _placed(cursor.execute(labels, span).fetchone(), first), first)
             for challenger in challengers:
-                answered = cursor.execute(predictions, span | {"challenger": challenger}).fetchone()
-                yield challenger, _answered(drawn, answered, first)
+                found = answered(cursor, columns, span | {"challenger": challenger})
+                yield challenger, _answered(drawn, found, first)
 
 
-def _pieces(deployment: Deployment, latencies: bool) -> Iterator[dict[str, sql.Composable]]:
-    """Yield what the statements on requests and on predictions read besides the answers."""
+def _pieces(deployment: Deployment, latencies: bool) -> dict[str, sql.Composable]:
+    """Return what is read of requests besides the answers."""
     missing = sql.SQL("array_fill('NaN'::float8, ARRAY[{}])").format(len(deployment.classes))
-    for prefix in ("champion_", ""):
-        latency = sql.SQL("array_agg(coalesce({}, 'NaN'))").format(sql.Identifier(f"{prefix}latency_ms"))
-        probabilities = sql.SQL("array_agg(coalesce({}, {}))").format(sql.Identifier(f"{prefix}probabilities"), missing)
-        yield {
-            "latency": latency if latencies else _NONE,
-            "probabilities": probabilities if deployment.classes else _NONE,
-        }
+    probabilities = sql.SQL("array_agg(coalesce(champion_probabilities, {}))").format(missing)
+    return {
+        "latency": sql.SQL("array_agg(coalesce(champion_latency_ms, 'NaN'))") if latencies else _NONE,
+        "probabilities": probabilities if deployment.classes else _NONE,
+    }
 
 
 def _drawn(found: Sequence[Any], label: Array, first: int) -> Batch:
@@ -78,12 +75,31 @@ def _drawn(found: Sequence[Any], label: Array, first: int) -> Batch:
     )
 
 
-def _answered(drawn: Batch, found: Sequence[Any] | None, first: int) -> Batch:
+def answered(
+    cursor: Cursor[Any], columns: Sequence[str], span: Mapping[str, Any]
+) -> Iterator[tuple[slice, dict[str, Any]]]:
+    """Yield which of a span's requests a batch of answers is to, and its columns for these; None where one is null.
+
+    `span` names day, snapshot and challenger, the first ordinal and the end.
+    """
+    first, end = span["first"], span["end"]
+    chosen = sql.SQL(", ").join(map(sql.Identifier, ("first_ordinal", "rows", *columns)))
+    for begin, rows, *found in cursor.execute(parameterised(_PREDICTIONS, {"columns": chosen}), span).fetchall():
+        start, stop = max(begin, first), min(begin + rows, end)
+        cut = (None if values is None else values[start - begin : stop - begin] for values in found)
+        yield slice(start - first, stop - first), dict(zip(columns, cut, strict=True))
+
+
+def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], first: int) -> Batch:
     """Add a challenger's side, and leave out the requests of which it has no row."""
-    ordinal, value, latency, probabilities = found or (None,) * 4
     there = np.zeros(BATCH_ROWS, bool)
-    if ordinal is not None:
-        there[ordinal - first] = True
+    answers = {name: np.full(BATCH_ROWS, np.nan) for name in ("value", "latency_ms")}
+    for span, found in batches:
+        there[span] = True
+        for name, values in found.items():
+            if values is not None:
+                whole = answers.setdefault(name, np.full((BATCH_ROWS, *values.shape[1:]), np.nan))
+                whole[span] = values
     place = drawn.ordinal - first
     rows = there[place]
     kept = {
@@ -95,9 +111,9 @@ def _answered(drawn: Batch, found: Sequence[Any] | None, first: int) -> Batch:
     return replace(
         drawn,
         **kept,
-        challenger=_placed((ordinal, value), first)[where],
-        latency_ms=_placed((ordinal, latency), first)[where],
-        challenger_probabilities=None if probabilities is None else _placed((ordinal, probabilities), first)[where],
+        challenger=answers["value"][where],
+        latency_ms=answers["latency_ms"][where],
+        challenger_probabilities=answers["probabilities"][where] if "probabilities" in answers else None,
     )
 
 

@@ -1,5 +1,6 @@
-"""Columns from Postgres as numpy arrays: `array_agg` of a column is read without a Python object for each number."""
+"""Arrays as Postgres sends and takes them, from and to numpy: without a Python object for each number."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,27 @@ def reading_arrays(session: Session[Any]) -> Cursor[Any]:
     for name in _NUMBERS:
         cursor.adapters.register_loader(types[name].array_oid, _ArrayLoader)
     return cursor
+
+
+def array_of_numbers(values: NDArray[np.float64]) -> bytes:
+    """Return an array of float8 of any shape as Postgres takes it."""
+    axes = np.array([(length, 1) for length in values.shape], ">i4")
+    elements = np.empty(values.size, [("length", ">i4"), ("value", ">f8")])
+    elements["length"], elements["value"] = 8, values.ravel()
+    return _head(values.ndim, 0, "float8") + axes.tobytes() + elements.tobytes()
+
+
+def array_of_texts(values: Sequence[str | None]) -> bytes:
+    """Return an array of text with one axis as Postgres takes it."""
+    parts = [_head(1, 1, "text"), np.array([len(values), 1], ">i4").tobytes()]
+    for value in values:
+        content = b"" if value is None else value.encode()
+        parts += [(-1 if value is None else len(content)).to_bytes(4, "big", signed=True), content]
+    return b"".join(parts)
+
+
+def _head(axes: int, has_nulls: int, element: str) -> bytes:
+    return np.array([axes, has_nulls, types[element].oid], ">i4").tobytes()
 
 
 class _ArrayLoader(Loader):

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
-from psycopg.postgres import types
 
+from include.shadow.ledger.arrays import array_of_numbers, array_of_texts
 from include.shadow.ledger.database import Session
 
 Bytes = NDArray[np.uint8]  # of shape (rows, bytes of a row)
@@ -36,8 +36,8 @@ _PLAIN: Final = {pa.date32(): pa.int32(), pa.timestamp("us", "UTC"): pa.int64()}
 def copy(session: Session[Any], name: str, table: pa.Table, *, schema: str = "shadow") -> None:
     """Append a table's rows to `<schema>.<name>`, column by column name; null is null and an empty text is a text.
 
-    Types are int32, int64, float64, date32, timestamp of microseconds in UTC, string, and lists of float64 that all are
-    as long; ValueError for any other.
+    Types are int32, int64, float64, date32, timestamp of microseconds in UTC, string, and lists of float64, of string,
+    and of lists of float64 that all are as long; ValueError for any other.
     """
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
         sql.Identifier(schema, name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
@@ -69,44 +69,55 @@ def _column(column: pa.Array) -> Iterator[Bytes | pa.Array]:
     rows = len(column)
     if column.null_count == rows:
         yield _repeated(-1, ">i4", rows)
-    elif pa.types.is_string(column.type):
-        yield _fixed(pc.fill_null(pc.binary_length(column), -1), ">i4")
-        yield pc.fill_null(column.cast(pa.binary()), b"")
+    elif pa.types.is_string(column.type) or pa.types.is_list(column.type):
+        content = column.cast(pa.binary()) if pa.types.is_string(column.type) else _arrays(column)
+        yield _fixed(pc.fill_null(pc.binary_length(content), -1), ">i4")
+        yield pc.fill_null(content, b"")
     else:
-        content = _encoded(column)
+        numbers = _numbers(column)
         if not column.null_count:
-            yield np.hstack([_repeated(content.shape[1], ">i4", rows), content])
+            yield np.hstack([_repeated(numbers.shape[1], ">i4", rows), numbers])
             return
         there = column.is_valid()
-        yield _fixed(pc.if_else(there, pa.scalar(content.shape[1], pa.int32()), pa.scalar(-1, pa.int32())), ">i4")
-        yield pc.if_else(there, _binary(content), pa.scalar(b"", pa.binary()))
+        yield _fixed(pc.if_else(there, pa.scalar(numbers.shape[1], pa.int32()), pa.scalar(-1, pa.int32())), ">i4")
+        yield pc.if_else(there, _binary(numbers), pa.scalar(b"", pa.binary()))
 
 
-def _encoded(column: pa.Array) -> Bytes:
-    """Return the bytes of values that are all as long; anything where one is null."""
-    if column.type in _FIXED:
-        number, begin = _FIXED[column.type]
-        plain = column.cast(_PLAIN[column.type]) if column.type in _PLAIN else column
-        return _fixed(pc.subtract(plain, begin) if begin else plain, number)
-    if column.type == pa.list_(pa.float64()):
-        return _lists(column)
-    raise ValueError(f"a column of {column.type} cannot be copied")
+def _numbers(column: pa.Array) -> Bytes:
+    """Return the bytes of numbers, days or times; anything where one is null."""
+    if column.type not in _FIXED:
+        raise ValueError(f"a column of {column.type} cannot be copied")
+    number, begin = _FIXED[column.type]
+    plain = column.cast(_PLAIN[column.type]) if column.type in _PLAIN else column
+    return _fixed(pc.subtract(plain, begin) if begin else plain, number)
 
 
-def _lists(column: pa.Array) -> Bytes:
-    """Arrays of float8 with one axis from 1: a head, and for each element its length and its bytes."""
-    there = column.drop_null()
-    values = there.flatten().to_numpy(zero_copy_only=False).reshape(len(there), -1)
-    if values.size != pc.sum(pc.list_value_length(there)).as_py():
-        raise ValueError("lists that are not all as long cannot be copied")
-    elements = np.empty(values.shape, [("length", ">i4"), ("value", ">f8")])
-    elements["length"], elements["value"] = 8, values
-    head = np.array([1, 0, types["float8"].oid, values.shape[1], 1], ">i4").tobytes()
-    content = np.zeros((len(column), len(head) + 12 * values.shape[1]), np.uint8)
-    place = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-    content[:, : len(head)] = np.frombuffer(head, np.uint8)
-    content[place, len(head) :] = elements.view(np.uint8).reshape(len(there), -1)
-    return content
+def _arrays(column: pa.Array) -> pa.Array:
+    """Return lists of numbers, lists of such lists that are all as long, and lists of texts as arrays of Postgres."""
+    inner = column.type.value_type
+    if pa.types.is_string(inner):
+        arrays = (array_of_texts(one.as_py()) if one.is_valid else None for one in column)
+    elif inner == pa.float64():
+        arrays = (array_of_numbers(_vector(one.values)) if one.is_valid else None for one in column)
+    elif inner == pa.list_(pa.float64()):
+        arrays = (array_of_numbers(_matrix(one.values)) if one.is_valid else None for one in column)
+    else:
+        raise ValueError(f"a column of {column.type} cannot be copied")
+    return pa.array(arrays, pa.binary())
+
+
+def _vector(values: pa.Array) -> NDArray[np.float64]:
+    vector: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
+    return vector
+
+
+def _matrix(rows: pa.ListArray) -> NDArray[np.float64]:
+    """Return lists of numbers that are all as long as a matrix; a row of NaN where there is none."""
+    there = rows.is_valid().to_numpy(zero_copy_only=False)
+    known = rows.drop_null()
+    matrix = np.full((len(rows), pc.list_value_length(known)[0].as_py() if len(known) else 0), np.nan)
+    matrix[there] = _vector(known.flatten()).reshape(len(known), -1)
+    return matrix
 
 
 def _fixed(column: pa.Array, number: str) -> Bytes:

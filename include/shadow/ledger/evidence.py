@@ -58,7 +58,7 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     Rows that have just been copied into a new partition are unknown to it until autovacuum comes by, and a join planned
     for one row takes hours for a million.
     """
-    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request", "prediction", "label")]
+    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request", "prediction_batch", "label")]
     grown = session.execute(parameterised(_SQL / "grown.sql"), {"names": names}).fetchall()
     for (name,) in grown:
         session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("shadow", name)))

@@ -9,22 +9,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import sql
 
+from include.shadow.ledger.answers import answered
+from include.shadow.ledger.arrays import reading_arrays
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
 
 _SQL: Final = Path(__file__).parent / "sql"
 _ARRAY_ROWS: Final = 32_768  # longer arrays take the server longer a row
-_PROBABILITIES: Final = "array_agg((SELECT {}(p) FROM unnest(probabilities) AS p)) AS {}"
-_REQUESTS: Final = {"request_id": (pa.string(), "array_agg(request_id) AS request_id")}
-_ANSWERS: Final = {
-    "value": (pa.float64(), "array_agg(value) AS value"),
-    "error": (pa.string(), "array_agg(error) AS error"),
-    "latency_ms": (pa.float64(), "array_agg(latency_ms) AS latency_ms"),
-    "lowest": (pa.float64(), _PROBABILITIES.format("min", "lowest")),
-    "total": (pa.float64(), _PROBABILITIES.format("sum", "total")),
+_COLUMNS: Final = {
+    "request_id": pa.string(),
+    "value": pa.float64(),
+    "error": pa.string(),
+    "latency_ms": pa.float64(),
+    "lowest": pa.float64(),
+    "total": pa.float64(),
 }
-_COLUMNS: Final = _REQUESTS | _ANSWERS
+_OF_PROBABILITIES: Final = ("lowest", "total")
 
 
 class PredictionRows:
@@ -41,7 +42,7 @@ class PredictionRows:
     @property
     def schema(self) -> pa.Schema:
         """All columns there are."""
-        return pa.schema([(name, kind) for name, (kind, _) in _COLUMNS.items()])
+        return pa.schema(list(_COLUMNS.items()))
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Yield some columns in tables of at most `rows` rows."""
@@ -55,35 +56,55 @@ class PredictionRows:
 
     def _span(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
         """Return some columns of the requests between two ordinals."""
-        span = {"first": first, "end": end}
-        requests = self._arrays("answered_requests.sql", _REQUESTS, columns, span)
-        answers = self._arrays("answers.sql", _ANSWERS, columns, span)
+        requests, answers = self._requests(columns, first, end), self._answers(columns, first, end)
         if not requests["ordinal"].equals(answers["ordinal"]):
             shared = np.intersect1d(requests["ordinal"], answers["ordinal"])
             requests, answers = (_chosen(one, shared) for one in (requests, answers))
-        return pa.table({name: (requests if name in _REQUESTS else answers)[name] for name in columns})
+        return pa.table({name: (requests if name in requests.column_names else answers)[name] for name in columns})
 
     def _end(self) -> int:
         row = self._session.execute(
-            "SELECT coalesce(max(ordinal), -1) + 1 FROM shadow.prediction "
+            "SELECT coalesce(max(first_ordinal + rows), 0) FROM shadow.prediction_batch "
             "WHERE day = %(day)s AND snapshot_id = %(snapshot)s AND challenger_id = %(challenger)s",
             self._key,
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _arrays(
-        self, name: str, known: Mapping[str, tuple[pa.DataType, str]], columns: Sequence[str], span: dict[str, int]
-    ) -> pa.Table:
-        """Return the ordinal and some of the known columns, by ordinal."""
-        chosen = {"ordinal": (pa.int32(), "array_agg(ordinal) AS ordinal")}
-        chosen |= {name: one for name, one in known.items() if name in columns}
-        pieces = {"columns": sql.SQL(", ").join(sql.SQL(expression) for _, expression in chosen.values())}
+    def _requests(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
+        """Return the ordinals of the requests, and their ids where they are asked for, by ordinal."""
+        types = {"ordinal": pa.int32()} | ({"request_id": pa.string()} if "request_id" in columns else {})
+        chosen = sql.SQL(", ").join(sql.SQL("array_agg({})").format(sql.Identifier(name)) for name in types)
+        statement = parameterised(_SQL / "answered_requests.sql", {"columns": chosen})
         with self._session.cursor(binary=True) as cursor:
-            found = cursor.execute(parameterised(_SQL / name, pieces), self._key | span).fetchone()
-        arrays = zip(chosen.items(), found or [None] * len(chosen), strict=True)
-        table = pa.table({column: pa.array(values or [], kind) for (column, (kind, _)), values in arrays})
+            found = cursor.execute(statement, self._key | {"first": first, "end": end}).fetchone()
+        columns_found = zip(types.items(), found or [None] * len(types), strict=True)
+        table = pa.table({name: pa.array(values or [], kind) for (name, kind), values in columns_found})
         ordinals = table["ordinal"].to_numpy()
         return table if (ordinals[1:] > ordinals[:-1]).all() else table.take(np.argsort(ordinals))
+
+    def _answers(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
+        """Return the ordinals that have an answer, and some columns of the answers, by ordinal."""
+        names = {"probabilities" if name in _OF_PROBABILITIES else name for name in columns} - {"request_id"}
+        span = self._key | {"first": first, "end": end}
+        with reading_arrays(self._session) as cursor:
+            parts = [
+                _part(np.arange(first + where.start, first + where.stop, dtype=np.int32), columns, found)
+                for where, found in answered(cursor, sorted(names), span)
+            ]
+        return pa.concat_tables(parts) if parts else _part(np.zeros(0, np.int32), columns, {})
+
+
+def _part(ordinals: NDArray[np.int32], columns: Sequence[str], found: Mapping[str, Any]) -> pa.Table:
+    """Return answers as a table: what is NaN is null, and so is all of a column that is not there."""
+    known, probabilities = dict(found), found.get("probabilities")
+    if probabilities is not None:
+        known |= {"lowest": probabilities.min(axis=1), "total": probabilities.sum(axis=1)}
+    arrays = {"ordinal": pa.array(ordinals)}
+    for name in columns:
+        if name != "request_id":
+            kind, values = _COLUMNS[name], known.get(name)
+            arrays[name] = pa.nulls(len(ordinals), kind) if values is None else pa.array(values, kind, from_pandas=True)
+    return pa.table(arrays)
 
 
 def _chosen(table: pa.Table, ordinals: NDArray[np.int32]) -> pa.Table:

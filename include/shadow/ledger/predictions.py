@@ -1,7 +1,8 @@
-"""Answers in the ledger: written once, a shard in one transaction."""
+"""Answers in the ledger: written once, a shard in one transaction, as arrays of thousands."""
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +11,8 @@ from include.shadow.deployment import Challenger, Deployment
 from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
+
+BATCH_ROWS: Final = 8_192
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
@@ -57,7 +60,7 @@ def store(
     session: Session[Any], snapshot: Snapshot, challenger: int, shard: int, answers: Iterable[pa.Table]
 ) -> tuple[int, int]:
     """Write a shard's answers in one transaction; return rows and errors. A shard that is there stays as it is."""
-    table = pa.concat_tables(answers)
+    table = pa.concat_tables(answers).combine_chunks()
     rows, errors = table.num_rows, pc.count(table["error"]).as_py()
     entered = session.execute(
         "INSERT INTO shadow.scoring (snapshot_id, challenger_id, shard, first_ordinal, rows, errors) "
@@ -65,12 +68,33 @@ def store(
         [snapshot.id, challenger, shard, table["ordinal"][0].as_py(), rows, errors],
     ).fetchone()
     if entered is not None:
-        key = {
-            "day": snapshot.day,
-            "snapshot_id": pa.scalar(snapshot.id, pa.int32()),
-            "challenger_id": pa.scalar(challenger, pa.int32()),
-        }
-        columns = {name: pa.repeat(value, rows) for name, value in key.items()}
-        copy(session, "prediction", pa.table(columns | {name: table[name] for name in table.column_names}))
+        copy(session, "prediction_batch", _in_batches(table, snapshot, challenger))
     session.commit()
     return rows, errors
+
+
+def _in_batches(answers: pa.Table, snapshot: Snapshot, challenger: int) -> pa.Table:
+    """Return answers to consecutive requests as rows of `shadow.prediction_batch`, BATCH_ROWS of them each."""
+    firsts = range(0, answers.num_rows, BATCH_ROWS)
+    ends = pa.array([*firsts, answers.num_rows], pa.int32())
+
+    def lists(column: pa.Array) -> pa.ListArray:
+        return pa.ListArray.from_arrays(ends, column)
+
+    def numbers(name: str) -> pa.Array:
+        return pc.fill_null(answers[name].combine_chunks(), math.nan)
+
+    errors = lists(answers["error"].combine_chunks())
+    columns = {
+        "day": pa.repeat(snapshot.day, len(firsts)),
+        "snapshot_id": pa.repeat(pa.scalar(snapshot.id, pa.int32()), len(firsts)),
+        "challenger_id": pa.repeat(pa.scalar(challenger, pa.int32()), len(firsts)),
+        "first_ordinal": answers["ordinal"].take(pa.array(firsts)).cast(pa.int32()),
+        "rows": pc.list_value_length(errors),
+        "value": lists(numbers("value")),
+        "latency_ms": lists(numbers("latency_ms")),
+        "error": pc.if_else(pa.array([one.values.null_count < len(one) for one in errors]), errors, None),
+    }
+    if "probabilities" in answers.column_names:
+        columns["probabilities"] = lists(answers["probabilities"].combine_chunks())
+    return pa.table(columns)

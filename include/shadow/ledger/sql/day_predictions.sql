@@ -1,5 +1,7 @@
--- One challenger's answers to some of a day's requests, each column as one array without nulls.
-SELECT array_agg(ordinal), array_agg(coalesce(value, 'NaN')), :latency, :probabilities
-FROM shadow.prediction
+-- One challenger's answers to some of a day's requests, in the order of the draw, as they lie: what the first and the last
+-- of these batches hold beyond the requests is to be left out.
+SELECT :columns
+FROM shadow.prediction_batch
 WHERE day = :'day' AND snapshot_id = :'snapshot' AND challenger_id = :'challenger'
-  AND ordinal >= :'first' AND ordinal < :'end'
+  AND first_ordinal < :'end' AND first_ordinal + rows > :'first'
+ORDER BY first_ordinal

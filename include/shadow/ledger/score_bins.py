@@ -22,9 +22,7 @@ def begin(session: Session[Any], keys: dict[str, Any], settings: Settings, versi
         return Bins(PROBABILITIES, versions, settings.threshold)
     if settings.task == "multiclass":
         return None
-    session.execute("SET LOCAL enable_nestloop = off")  # the planner does not know how long arrays are
     row = session.execute(parameterised(SPREAD), keys).fetchone()
-    session.execute("RESET enable_nestloop")
     return None if row is None or row[0] is None else Bins(Grid.of(row[0], row[1]), versions, None)
 
 

@@ -1,10 +1,14 @@
 -- Between which values all but two in a hundred answers lie, champion's and challenger's together.
+WITH p AS MATERIALIZED (  -- the planner knows of its rows how many they are, and not of arrays
+    SELECT ordinal, value
+    FROM shadow.prediction
+    WHERE day = :'day' AND snapshot_id = :'snapshot' AND challenger_id = :'challenger'
+)
 SELECT q[1], q[2]
 FROM (
     SELECT percentile_disc(ARRAY[0.01, 0.99]) WITHIN GROUP (ORDER BY u.answer) AS q
-    FROM shadow.request AS r
-    JOIN shadow.prediction AS p USING (day, snapshot_id, ordinal)
+    FROM p
+    JOIN shadow.request AS r ON r.ordinal = p.ordinal
     CROSS JOIN LATERAL (VALUES (r.champion), (p.value)) AS u (answer)
-    WHERE r.day = :'day' AND r.snapshot_id = :'snapshot' AND p.day = :'day' AND p.challenger_id = :'challenger'
-      AND r.champion IS NOT NULL AND p.value IS NOT NULL
+    WHERE r.day = :'day' AND r.snapshot_id = :'snapshot' AND r.champion IS NOT NULL AND p.value IS NOT NULL
 ) AS a

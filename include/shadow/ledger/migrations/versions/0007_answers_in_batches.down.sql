@@ -60,4 +60,6 @@ DROP VIEW shadow.prediction_one_by_one;
 
 DROP TABLE shadow.prediction_batch;
 
+DROP FUNCTION shadow.one_by_one;
+
 DROP FUNCTION shadow.answers_are_whole;

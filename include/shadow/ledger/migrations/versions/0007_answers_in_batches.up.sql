@@ -80,15 +80,33 @@ GROUP BY day, snapshot_id, challenger_id, run, ordinal / 8192;
 
 DROP TABLE shadow.prediction;
 
+CREATE FUNCTION shadow.one_by_one(float8[], text[], float8[], float8[])
+RETURNS TABLE (place bigint, value float8, error text, latency_ms float8, probabilities float8[])
+LANGUAGE plpgsql IMMUTABLE ROWS 8192 AS $$
+BEGIN
+    IF $4 IS NULL THEN
+        RETURN QUERY SELECT a.place, nullif(a.value, 'NaN'), a.error, nullif(a.latency_ms, 'NaN'), NULL::float8[]
+        FROM unnest($1, $2, $3) WITH ORDINALITY AS a (value, error, latency_ms, place);
+    ELSE
+        RETURN QUERY SELECT a.place, nullif(a.value, 'NaN'), a.error, nullif(a.latency_ms, 'NaN'),
+            CASE WHEN a.error IS NULL THEN p.shares END
+        FROM unnest($1, $2, $3) WITH ORDINALITY AS a (value, error, latency_ms, place)
+        JOIN (
+            SELECT (u.place - 1) / array_length($4, 2) + 1 AS place, array_agg(u.share ORDER BY u.place) AS shares
+            FROM unnest($4) WITH ORDINALITY AS u (share, place)
+            GROUP BY 1
+        ) AS p ON p.place = a.place;
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION shadow.one_by_one IS 'value, error, latency and probabilities of a batch, a row for each request; the planner is told how many rows that are';
+
 CREATE VIEW shadow.prediction AS
 SELECT
-    b.day, b.snapshot_id, b.challenger_id, (b.first_ordinal + a.place - 1)::int AS ordinal, nullif(a.value, 'NaN') AS value,
-    a.error, nullif(a.latency_ms, 'NaN') AS latency_ms,
-    CASE WHEN a.error IS NULL THEN
-        (SELECT array_agg(p.share ORDER BY p.class) FROM unnest(b.probabilities[a.place:a.place]) WITH ORDINALITY AS p (share, class))
-    END AS probabilities
+    b.day, b.snapshot_id, b.challenger_id, (b.first_ordinal + a.place - 1)::int AS ordinal, a.value, a.error, a.latency_ms,
+    a.probabilities
 FROM shadow.prediction_batch AS b
-CROSS JOIN LATERAL unnest(b.value, b.error, b.latency_ms) WITH ORDINALITY AS a (value, error, latency_ms, place);
+CROSS JOIN LATERAL shadow.one_by_one(b.value, b.error, b.latency_ms, b.probabilities) AS a;
 
 COMMENT ON VIEW shadow.prediction IS 'what one challenger answered to one request: a value or an error';
 

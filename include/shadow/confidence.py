@@ -193,7 +193,8 @@ def _standardised(x: Array, burn_in: int) -> tuple[Array, Array, Array]:
 
 def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     """Mean, variance (divisor t - 1) and adjusted Fisher-Pearson skewness (0 below three observations) at times t."""
-    power1, power2, power3 = (np.cumsum(power, axis=-1)[..., int(t[0]) - 1 :] / t for power in (y, y * y, y**3))
+    square = y * y
+    power1, power2, power3 = (np.cumsum(power, axis=-1)[..., int(t[0]) - 1 :] / t for power in (y, square, square * y))
     second = np.maximum(power2 - power1**2, 0.0)
     third = power3 - 3 * power1 * power2 + 2 * power1**3
     with np.errstate(divide="ignore", invalid="ignore"):

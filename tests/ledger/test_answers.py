@@ -1,0 +1,39 @@
+"""A day's answers in batches that lie otherwise than they are read."""
+
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from include.shadow.ledger import answers
+from tests.ledger.test_prediction_rows import CHANGED, LYING, rewrite, rows_of
+from tests.production import SHADOW, World, day
+
+ONE_BY_ONE = f"SELECT ordinal, coalesce(value, 'NaN'), coalesce(latency_ms, 'NaN') {LYING} ORDER BY ordinal"
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 65_536])
+def test_what_is_read_together_does_not_depend_on_what_lies_together(
+    copied: World, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    from include.shadow.ledger import snapshots
+
+    monkeypatch.setattr(answers, "BATCH_ROWS", rows)
+    deployment = copied.shadow().deployment
+    with psycopg.connect(copied.postgres.uri(copied.ledger, SHADOW)) as session:
+        _, key = rows_of(copied, session)
+        rewrite(session, key, CHANGED.replace("BETWEEN 4 AND 9", "= 5"))
+        session.execute(f"DELETE {LYING.replace('prediction', 'prediction_batch')} AND first_ordinal = 8", key)
+        expected = np.array(session.execute(ONE_BY_ONE, key).fetchall())
+        snapshot = snapshots.find(session, deployment, day(1))
+        assert snapshot is not None
+        found: list[Any] = [
+            batch for _, batch in answers.batches(session, deployment, snapshot, [key[2]], latencies=True)
+        ]
+        session.rollback()
+    assert len(expected) == snapshot.rows - 4
+    columns = [
+        np.concatenate([getattr(one, name) for one in found]) for name in ("ordinal", "challenger", "latency_ms")
+    ]
+    np.testing.assert_array_equal(np.column_stack(columns), expected)

@@ -43,10 +43,13 @@ def copy(session: Session[Any], name: str, table: pa.Table, *, schema: str = "sh
         sql.Identifier(schema, name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
     )
     with session.cursor() as cursor, cursor.copy(statement) as stream:
-        stream.write(_HEAD)
-        for batch in table.to_batches(max_chunksize=_ROWS):
-            stream.write(_rows(batch))
-        stream.write(_END)
+        waiting = _HEAD
+        for number, batch in enumerate(table.to_batches(max_chunksize=_ROWS)):
+            if number:
+                stream.write(waiting)
+                waiting = b""
+            waiting += _rows(batch)
+        stream.write(waiting + _END)
 
 
 def _rows(batch: pa.RecordBatch) -> memoryview:

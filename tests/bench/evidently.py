@@ -62,10 +62,11 @@ INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evalu
 VALUES (1, NULL, true, 'suite', 10, '[]'), (1, 1, true, 'suite', 10, '[]')
 """
 PAIRS = """
+WITH p AS MATERIALIZED (SELECT ordinal, value FROM shadow.prediction)
 SELECT r.champion, p.value, l.value
-FROM shadow.request AS r
-JOIN shadow.prediction AS p USING (day, snapshot_id, ordinal)
-JOIN shadow.label AS l USING (day, snapshot_id, ordinal)
+FROM p
+JOIN shadow.request AS r USING (ordinal)
+JOIN shadow.label AS l USING (ordinal)
 ORDER BY ordinal
 """
 

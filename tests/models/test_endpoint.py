@@ -485,12 +485,12 @@ def test_a_server_that_does_not_tell_its_version_is_believed_once_it_has_only_on
 def test_calls_keep_to_the_rate_that_is_allowed(server: Server) -> None:
     one = predictor(server, limits={"rows": 1, "calls_per_second": 2})
     server.faults = [None, status(503)]
-    answers = one.predict(flights(3))
+    answers = one.predict(flights(5))
     gaps = np.diff(server.moments)
-    assert len(gaps) == 3
+    assert len(gaps) == 5
     assert gaps.min() > 0.4
     assert answers.latency_ms is not None
-    assert np.median(answers.latency_ms) < 400  # the time of the answer, not of the wait before it
+    assert answers.latency_ms.max() < 400  # the time of the answer, not of the wait before it
 
 
 def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

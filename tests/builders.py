@@ -1,7 +1,9 @@
 """The example deployment of the documentation, to load as it is or changed."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from include.shadow.deployment import Deployment, parse
@@ -46,3 +48,8 @@ def a_deployment(**changes: Any) -> Deployment:
     for key, value in changes.items():
         content[key] = content[key] | value if isinstance(value, dict) else value
     return parse(YamlSource(FILE, content))
+
+
+def asked(requests: Mapping[int, str]) -> pa.Table:
+    """Return requests, ordinal to id, as labels are asked for."""
+    return pa.table({"ordinal": pa.array(requests, pa.int32()), "request_id": pa.array(requests.values(), pa.string())})

@@ -280,7 +280,7 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
 
 
 def _arrived(
-    shadow: Shadow, batches: Iterable[Mapping[int, str]], since: dt.datetime | None, until: dt.datetime
+    shadow: Shadow, batches: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
 ) -> Iterator[pa.Table]:
     for requests in batches:
         arrived = shadow.source.labels(requests, since, until)
@@ -288,7 +288,7 @@ def _arrived(
         yield arrived
 
 
-def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived: pa.Table) -> None:
+def _require_class(deployment: Deployment, requests: pa.Table, arrived: pa.Table) -> None:
     where, values = deployment.labels.column, arrived["value"].to_numpy()
     wrong = ~np.isfinite(values)
     if deployment.task == "binary":
@@ -298,7 +298,8 @@ def _require_class(deployment: Deployment, requests: Mapping[int, str], arrived:
     if not wrong.any():
         return
     row = int(np.argmax(wrong))
-    value, request = float(values[row]), requests[arrived["ordinal"][row].as_py()]
+    place = requests["ordinal"].index(arrived["ordinal"][row]).as_py()
+    value, request = float(values[row]), requests["request_id"][place]
     if deployment.task == "multiclass" and value < 0:
         classes = ", ".join(deployment.classes)
         raise SourceError(f"{where} of request {request} is none of the classes, must be one of {classes}")

@@ -84,7 +84,7 @@ def change(session: "psycopg.Connection[Any]", key: list[Any]) -> None:
 def test_parts_hold_what_one_statement_over_all_answers_says(
     copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(prediction_rows, "_ARRAY_ROWS", 5)
+    monkeypatch.setattr(prediction_rows, "ROWS_AT_ONCE", 5)
     source, key = rows_of(copied, session)
     change(session, key)
     expected = session.execute(WHOLE, key).fetchall()
@@ -97,7 +97,7 @@ def test_parts_hold_what_one_statement_over_all_answers_says(
 def test_a_request_without_an_answer_and_an_answer_without_a_request_are_left_out(
     copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction_rows, "_ARRAY_ROWS", 10)
+    monkeypatch.setattr(prediction_rows, "ROWS_AT_ONCE", 10)
     source, key = rows_of(copied, session)
     session.execute(
         "DELETE FROM shadow.request WHERE day = %s AND snapshot_id = %s AND ordinal IN (0, 11, 12)", key[:2]

@@ -19,6 +19,7 @@ from rich.console import Console
 from include.shadow.errors import DeploymentError, ShadowError, SourceError
 from include.shadow.run import run_days
 from include.shadow.surroundings import Shadow
+from tests.builders import asked
 from tests.production import OWNER, World, day, moment, synthetic, write
 from tests.source.parquet import by_day, encoded, on_disk
 
@@ -232,7 +233,7 @@ def looked_up(shadow: Shadow, field: str, name: str) -> None:
     if field == "model":
         shadow.source.logged(name, ["f0000"], window)
     shadow.source.check()
-    shadow.source.labels({0: "f0000"}, None, window.end)
+    shadow.source.labels(asked({0: "f0000"}), None, window.end)
 
 
 def hostile_values() -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -12,6 +12,7 @@ from include.shadow.ledger.database import connect
 from include.shadow.source import postgres as source
 from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
+from tests.builders import asked
 from tests.production import OWNER, World, day
 
 LOG = "flights.prediction_log"
@@ -51,7 +52,7 @@ def counting(shadow: Shadow) -> Any:
 READS: dict[str, Callable[[Shadow], Any]] = {
     "check": lambda shadow: shadow.source.check(),
     "population": counting,
-    "labels": lambda shadow: shadow.source.labels({0: "f0000"}, None, window(shadow).end),
+    "labels": lambda shadow: shadow.source.labels(asked({0: "f0000"}), None, window(shadow).end),
     "logged": lambda shadow: shadow.source.logged("other_probability", ["f0000"], window(shadow)),
     "logged elsewhere": lambda shadow: shadow.source.logged(
         "flights.slow_other.other_probability", ["f0000"], window(shadow)

@@ -15,6 +15,7 @@ from include.shadow.source.pace import FREE_SECONDS, PIECE_SECONDS, Pace
 from include.shadow.source.postgres import PostgresRequests
 from include.shadow.source.postgres_labels import PostgresLabels
 from include.shadow.window import window_of
+from tests.builders import asked
 from tests.production import World, day, moment
 
 ROWS = 20_000
@@ -215,7 +216,7 @@ def test_labels_and_logged_answers_are_looked_up_in_pieces_where_an_index_finds_
     for pace in (1, 0.1):
         deployment = a_deployment(ours, table, pace=pace)
         labels = PostgresLabels(deployment, ours.connection("production_db"))
-        table_ = labels.labels(ids, None, moment(5)).sort_by("ordinal")
+        table_ = labels.labels(asked(ids), None, moment(5)).sort_by("ordinal")
         requests = PostgresRequests(deployment, ours.connection("production_db"))
         logged = requests.logged("p", list(ids.values()), window_of(deployment, day(0)))
         found[pace] = table_, logged
@@ -228,5 +229,5 @@ def test_labels_and_logged_answers_are_looked_up_in_pieces_where_an_index_finds_
 
 def test_few_labels_are_one_piece(ours: World, rests: list[float]) -> None:
     labels = PostgresLabels(a_deployment(ours, "long_log", pace=0.1), ours.connection("production_db"))
-    assert labels.labels({0: "r0", 1: "nobody"}, None, moment(5)).num_rows == 1
+    assert labels.labels(asked({0: "r0", 1: "nobody"}), None, moment(5)).num_rows == 1
     assert len(rests) == 1

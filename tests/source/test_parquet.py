@@ -19,7 +19,7 @@ from include.shadow.sampling import allocate
 from include.shadow.source import UNVERSIONED
 from include.shadow.surroundings import Shadow
 from include.shadow.window import window_of
-from tests.builders import a_deployment
+from tests.builders import a_deployment, asked
 from tests.source.parquet import encoded, on_disk
 
 DAY = dt.date(2024, 3, 9)
@@ -303,17 +303,17 @@ def test_labels_are_those_that_became_known_since(place: str, put: Any, shadow: 
     put(f"labels/{known[1].date()}.parquet", both) if place == "{day}" else None
     source = shadow(labels="labels/{day}.parquet" if place == "{day}" else "labels/all-*.parquet").source
     requests = {7: "r0", 3: "r1", 5: "r2", 6: "other"}
-    found = labels_of(source.labels(requests, None, NOON + 24 * HOUR))
+    found = labels_of(source.labels(asked(requests), None, NOON + 24 * HOUR))
     assert found == [(3, 1.0, NOON + 12 * HOUR), (5, 0.0, NOON + 24 * HOUR), (7, 0.0, NOON)]
-    assert labels_of(source.labels(requests, NOON, NOON + 13 * HOUR)) == [(3, 1.0, NOON + 12 * HOUR)]
-    assert labels_of(source.labels({1: "r3"}, None, NOON + 24 * HOUR)) == []
+    assert labels_of(source.labels(asked(requests), NOON, NOON + 13 * HOUR)) == [(3, 1.0, NOON + 12 * HOUR)]
+    assert labels_of(source.labels(asked({1: "r3"}), None, NOON + 24 * HOUR)) == []
 
 
 def test_labels_of_whole_numbers_belong_to_requests_of_text(put: Any, shadow: Any) -> None:
     put("labels/2024-03-09.parquet", outcome([NOON, NOON], request_id=[7, 8], is_late=[True, None]))
     source = shadow().source
-    assert labels_of(source.labels({0: "7", 1: "8"}, None, NOON + HOUR)) == [(0, 1.0, NOON)]
-    assert "labels.table == " in refusal(lambda: source.labels({0: "seven"}, None, NOON + HOUR))
+    assert labels_of(source.labels(asked({0: "7", 1: "8"}), None, NOON + HOUR)) == [(0, 1.0, NOON)]
+    assert "labels.table == " in refusal(lambda: source.labels(asked({0: "seven"}), None, NOON + HOUR))
 
 
 def test_the_newest_version_is_that_of_the_newest_partition(put: Any, shadow: Any) -> None:

@@ -1,18 +1,22 @@
-"""Arrays as Postgres sends and takes them, from and to numpy: without a Python object for each number."""
+"""Arrays as Postgres sends and takes them, from and to numpy and Arrow: without a Python object for each element."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import Cursor
 from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
 from psycopg.postgres import types
 from psycopg.pq import Format
 
 from include.shadow.errors import LedgerError
 from include.shadow.ledger.database import Session
+
+Bytes = NDArray[np.uint8]  # of shape (rows, bytes of a row)
 
 _NUMBERS: Final = {"int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
 _BY_OID: Final = {types[name].oid: number for name, number in _NUMBERS.items()}
@@ -21,9 +25,11 @@ _BY_OID: Final = {types[name].oid: number for name, number in _NUMBERS.items()}
 def reading_arrays(session: Session[Any]) -> Cursor[Any]:
     """Return a cursor whose arrays of int4, int8, float8 and timestamptz are numpy's, of as many axes.
 
-    Times are microseconds since the year 2000, as int64. An array with a null raises LedgerError.
+    Times are microseconds since the year 2000, as int64. An array with a null raises LedgerError. An Arrow array of
+    texts may be a parameter, and is sent as text[].
     """
     cursor = session.cursor(binary=True)
+    cursor.adapters.register_dumper(pa.StringArray, _TextsDumper)
     for name in _NUMBERS:
         cursor.adapters.register_loader(types[name].array_oid, _ArrayLoader)
     return cursor
@@ -37,17 +43,50 @@ def array_of_numbers(values: NDArray[np.float64]) -> bytes:
     return _head(values.ndim, 0, "float8") + axes.tobytes() + elements.tobytes()
 
 
-def array_of_texts(values: Sequence[str | None]) -> bytes:
+def array_of_texts(values: pa.StringArray) -> bytes:
     """Return an array of text with one axis as Postgres takes it."""
-    parts = [_head(1, 1, "text"), np.array([len(values), 1], ">i4").tobytes()]
-    for value in values:
-        content = b"" if value is None else value.encode()
-        parts += [(-1 if value is None else len(content)).to_bytes(4, "big", signed=True), content]
-    return b"".join(parts)
+    lengths = fixed(pc.fill_null(pc.binary_length(values), -1), ">i4")
+    elements = side_by_side([lengths, pc.fill_null(values.cast(pa.binary()), b"")])
+    axis = np.array([len(values), 1], ">i4").tobytes()
+    return b"".join([_head(1, int(values.null_count > 0), "text"), axis, elements])
+
+
+def fixed(column: pa.Array, number: str) -> Bytes:
+    """Return a column's numbers as bytes in numpy's type `number`; zeros where there is none."""
+    filled = pc.fill_null(column, 0) if column.null_count else column
+    numbers: NDArray[Any] = filled.to_numpy(zero_copy_only=False).astype(number)
+    return numbers.view(np.uint8).reshape(len(column), numbers.itemsize)
+
+
+def side_by_side(pieces: Sequence[Bytes | pa.Array]) -> memoryview:
+    """Return the bytes of rows one behind the other, each row made of its part of every piece."""
+    if not len(pieces[0]):
+        return memoryview(b"")
+    joined = pc.binary_join_element_wise(*map(binary, pieces), pa.scalar(b"", pa.binary()))
+    _, _, content = joined.buffers()
+    return memoryview(content)
+
+
+def binary(piece: Bytes | pa.Array) -> pa.Array:
+    """Return bytes of a fixed width as an Arrow array; what is one already stays it."""
+    if not isinstance(piece, np.ndarray):
+        return piece
+    rows, width = piece.shape
+    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
+    content = pa.py_buffer(np.ascontiguousarray(piece))
+    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), content])
 
 
 def _head(axes: int, has_nulls: int, element: str) -> bytes:
     return np.array([axes, has_nulls, types[element].oid], ">i4").tobytes()
+
+
+class _TextsDumper(Dumper):
+    format = Format.BINARY
+    oid = types["text"].array_oid
+
+    def dump(self, obj: pa.StringArray) -> Buffer:
+        return array_of_texts(obj)
 
 
 class _ArrayLoader(Loader):

@@ -13,10 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
 
-from include.shadow.ledger.arrays import array_of_numbers, array_of_texts
+from include.shadow.ledger.arrays import Bytes, array_of_numbers, array_of_texts, binary, fixed, side_by_side
 from include.shadow.ledger.database import Session
-
-Bytes = NDArray[np.uint8]  # of shape (rows, bytes of a row)
 
 _HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END: Final = b"\xff\xff"
@@ -62,9 +60,7 @@ def _rows(batch: pa.RecordBatch) -> memoryview:
                 pieces[-1] = np.hstack([pieces[-1], piece])
             else:
                 pieces.append(piece)
-    joined = pc.binary_join_element_wise(*map(_binary, pieces), pa.scalar(b"", pa.binary()))
-    _, _, content = joined.buffers()
-    return memoryview(content)
+    return side_by_side(pieces)
 
 
 def _column(column: pa.Array) -> Iterator[Bytes | pa.Array]:
@@ -74,7 +70,7 @@ def _column(column: pa.Array) -> Iterator[Bytes | pa.Array]:
         yield _repeated(-1, ">i4", rows)
     elif pa.types.is_string(column.type) or pa.types.is_list(column.type):
         content = column.cast(pa.binary()) if pa.types.is_string(column.type) else _arrays(column)
-        yield _fixed(pc.fill_null(pc.binary_length(content), -1), ">i4")
+        yield fixed(pc.fill_null(pc.binary_length(content), -1), ">i4")
         yield pc.fill_null(content, b"")
     else:
         numbers = _numbers(column)
@@ -82,8 +78,8 @@ def _column(column: pa.Array) -> Iterator[Bytes | pa.Array]:
             yield np.hstack([_repeated(numbers.shape[1], ">i4", rows), numbers])
             return
         there = column.is_valid()
-        yield _fixed(pc.if_else(there, pa.scalar(numbers.shape[1], pa.int32()), pa.scalar(-1, pa.int32())), ">i4")
-        yield pc.if_else(there, _binary(numbers), pa.scalar(b"", pa.binary()))
+        yield fixed(pc.if_else(there, pa.scalar(numbers.shape[1], pa.int32()), pa.scalar(-1, pa.int32())), ">i4")
+        yield pc.if_else(there, binary(numbers), pa.scalar(b"", pa.binary()))
 
 
 def _numbers(column: pa.Array) -> Bytes:
@@ -92,14 +88,14 @@ def _numbers(column: pa.Array) -> Bytes:
         raise ValueError(f"a column of {column.type} cannot be copied")
     number, begin = _FIXED[column.type]
     plain = column.cast(_PLAIN[column.type]) if column.type in _PLAIN else column
-    return _fixed(pc.subtract(plain, begin) if begin else plain, number)
+    return fixed(pc.subtract(plain, begin) if begin else plain, number)
 
 
 def _arrays(column: pa.Array) -> pa.Array:
     """Return lists of numbers, lists of such lists that are all as long, and lists of texts as arrays of Postgres."""
     inner = column.type.value_type
     if pa.types.is_string(inner):
-        arrays = (array_of_texts(one.as_py()) if one.is_valid else None for one in column)
+        arrays = (array_of_texts(one.values) if one.is_valid else None for one in column)
     elif inner == pa.float64():
         arrays = (array_of_numbers(_vector(one.values)) if one.is_valid else None for one in column)
     elif inner == pa.list_(pa.float64()):
@@ -123,21 +119,6 @@ def _matrix(rows: pa.ListArray) -> NDArray[np.float64]:
     return matrix
 
 
-def _fixed(column: pa.Array, number: str) -> Bytes:
-    filled = pc.fill_null(column, 0) if column.null_count else column
-    numbers: NDArray[Any] = filled.to_numpy(zero_copy_only=False).astype(number)
-    return numbers.view(np.uint8).reshape(len(column), -1)
-
-
 def _repeated(value: int, number: str, rows: int) -> Bytes:
     one = np.array([value], number).view(np.uint8)
     return np.broadcast_to(one, (rows, len(one)))
-
-
-def _binary(piece: Bytes | pa.Array) -> pa.Array:
-    if not isinstance(piece, np.ndarray):
-        return piece
-    rows, width = piece.shape
-    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
-    content = pa.py_buffer(np.ascontiguousarray(piece))
-    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), content])

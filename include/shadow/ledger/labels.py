@@ -11,10 +11,11 @@ import pyarrow as pa
 from include.shadow.deployment import Deployment
 from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
+from include.shadow.ledger.request_ids import request_ids
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
 
-IDS_AT_ONCE = 50_000
+IDS_AT_ONCE = 65_536
 _SQL = Path(__file__).parent / "sql"
 
 
@@ -28,15 +29,11 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
     return min(cutoff, snapshot.window_end + maturity)
 
 
-def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[dict[int, str]]:
-    """Yield a snapshot's request ids by ordinal, IDS_AT_ONCE at a time."""
+def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[pa.Table]:
+    """Yield ordinal and request_id of a snapshot's requests that have an id, IDS_AT_ONCE at a time."""
     for first in range(0, snapshot.rows, IDS_AT_ONCE):
-        rows = session.execute(
-            "SELECT ordinal, request_id FROM shadow.request WHERE day = %s AND snapshot_id = %s "
-            "AND ordinal >= %s AND ordinal < %s AND request_id IS NOT NULL ORDER BY ordinal",
-            [snapshot.day, snapshot.id, first, first + IDS_AT_ONCE],
-        ).fetchall()
-        yield {int(ordinal): str(request) for ordinal, request in rows}
+        found = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE)
+        yield found.filter(found["request_id"].is_valid())
 
 
 def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> dict[int, int]:

@@ -1,22 +1,18 @@
 """One challenger's answers to a day's requests, read in parts: what its expectations are checked on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from psycopg import sql
 
 from include.shadow.ledger.answers import answered
 from include.shadow.ledger.arrays import reading_arrays
 from include.shadow.ledger.database import Session
+from include.shadow.ledger.request_ids import ROWS_AT_ONCE, request_ids
 from include.shadow.ledger.snapshots import Snapshot
-from include.shadow.statements import parameterised
 
-_SQL: Final = Path(__file__).parent / "sql"
-_ARRAY_ROWS: Final = 32_768  # longer arrays take the server longer a row
 _COLUMNS: Final = {
     "request_id": pa.string(),
     "value": pa.float64(),
@@ -49,18 +45,19 @@ class PredictionRows:
         last = self._end()
         for first in range(0, last, rows):
             end = min(first + rows, last)
-            starts = range(first, end, _ARRAY_ROWS)
-            table = pa.concat_tables(self._span(columns, start, min(start + _ARRAY_ROWS, end)) for start in starts)
+            starts = range(first, end, ROWS_AT_ONCE)
+            table = pa.concat_tables(self._span(columns, start, min(start + ROWS_AT_ONCE, end)) for start in starts)
             if table.num_rows:
                 yield table
 
     def _span(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
         """Return some columns of the requests between two ordinals."""
-        requests, answers = self._requests(columns, first, end), self._answers(columns, first, end)
+        requests = request_ids(self._session, self._key["day"], self._key["snapshot"], first, end)
+        answers = self._answers(columns, first, end)
         if not requests["ordinal"].equals(answers["ordinal"]):
             shared = np.intersect1d(requests["ordinal"], answers["ordinal"])
             requests, answers = (_chosen(one, shared) for one in (requests, answers))
-        return pa.table({name: (requests if name in requests.column_names else answers)[name] for name in columns})
+        return pa.table({name: (requests if name == "request_id" else answers)[name] for name in columns})
 
     def _end(self) -> int:
         row = self._session.execute(
@@ -69,18 +66,6 @@ class PredictionRows:
             self._key,
         ).fetchone()
         return int(row[0]) if row else 0
-
-    def _requests(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
-        """Return the ordinals of the requests, and their ids where they are asked for, by ordinal."""
-        types = {"ordinal": pa.int32()} | ({"request_id": pa.string()} if "request_id" in columns else {})
-        chosen = sql.SQL(", ").join(sql.SQL("array_agg({})").format(sql.Identifier(name)) for name in types)
-        statement = parameterised(_SQL / "answered_requests.sql", {"columns": chosen})
-        with self._session.cursor(binary=True) as cursor:
-            found = cursor.execute(statement, self._key | {"first": first, "end": end}).fetchone()
-        columns_found = zip(types.items(), found or [None] * len(types), strict=True)
-        table = pa.table({name: pa.array(values or [], kind) for (name, kind), values in columns_found})
-        ordinals = table["ordinal"].to_numpy()
-        return table if (ordinals[1:] > ordinals[:-1]).all() else table.take(np.argsort(ordinals))
 
     def _answers(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
         """Return the ordinals that have an answer, and some columns of the answers, by ordinal."""

@@ -117,8 +117,13 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
     for part in manifest.parts:
-        ordinal = part.first_ordinal
-        for batch in read_part(store, folder, part).iter_batches():
+        ordinal, file = part.first_ordinal, read_part(store, folder, part)
+        columns = [
+            name
+            for name in file.schema_arrow.names
+            if name not in deployment.requests.features or name in cells.columns
+        ]
+        for batch in file.iter_batches(columns=columns):
             copy(session, "request", _requests(batch, manifest.day, snapshot_id, ordinal, cells))
             ordinal += batch.num_rows
     cells.enter(session, snapshot_id)

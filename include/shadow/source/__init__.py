@@ -4,7 +4,7 @@ The same rows give the same sample, labels and evidence whichever of the two hol
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -64,10 +64,11 @@ class LabelSource(Protocol):
         """Raise SourceError where a table, file or column that the deployment names is missing or of no use."""
         ...
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
-        """Return ordinal, value, known_at of the labels of requests, ordinal to id, that were known in (since, until].
+    def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
+        """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
 
-        In any order. The columns are int32, float64 and timestamp[us, UTC], without nulls.
+        Requests have ordinal (int32) and request_id (string). Labels come in any order; their columns are int32,
+        float64 and timestamp[us, UTC]. Nothing is null.
         """
         ...
 
@@ -96,6 +97,6 @@ class Source:
         """Return the champion version that the log says last, as `RequestSource` does."""
         return self.requests.newest_version(since)
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
+    def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
         """Return the labels that became known, as `LabelSource` does."""
         return self.arriving.labels(requests, since, until)

@@ -1,5 +1,5 @@
 -- The labels of these requests that became known in (since, until], each column as one array.
-SELECT array_agg(wanted.place), array_agg((:value)::float8), array_agg(l.:"time"::timestamptz)
-FROM json_array_elements_text(:'ids'::json) WITH ORDINALITY AS wanted (id, place)
-JOIN :"table" AS l ON l.:"id" = CAST(wanted.id AS :type)
+SELECT array_agg("wanted place"), array_agg((:value)::float8), array_agg(l.:"time"::timestamptz)
+FROM unnest(:'ids'::text[]) WITH ORDINALITY AS wanted ("wanted id", "wanted place")
+JOIN :"table" AS l ON l.:"id" = CAST("wanted id" AS :type)
 WHERE l.:"time" > :'since'::timestamptz AND l.:"time" <= :'until'::timestamptz AND :value IS NOT NULL

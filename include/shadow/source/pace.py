@@ -53,8 +53,8 @@ class Pace:
             self._rested += due
             time.sleep(due)
 
-    def pieces(self, whole: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """Yield a sequence in parts of the size that is wanted by then; `piece` is what is to be done with each."""
+    def pieces(self, whole: Any) -> Iterator[Any]:
+        """Yield a sequence or a table in parts of the size that is wanted by then; `piece` is to be done with each."""
         first = 0
         while first < len(whole):
             size = min(max(int(min(self.size, len(whole))), 1), len(whole) - first)
@@ -67,13 +67,13 @@ def pace_of_lookups(
     table: sql.Composable,
     key: sql.Composable,
     type_: sql.Composable,
-    ids: Sequence[str],
+    ids: Sequence[Any],
     share: float,
 ) -> Pace:
     """Return the pace at which ids are looked up: without rest where one of them costs as much as the whole table."""
     if share < 1 and len(ids) > _FIRST_IDS:
         whole = sql.SQL("SELECT FROM {}").format(table)
-        part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, ids[0], type_)
+        part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
         share = share if is_divisible(session, part, whole) else 1.0
     return Pace(share, _FIRST_IDS)
 

@@ -1,7 +1,6 @@
 """Labels in Parquet files, partitioned by the day on which they became known, or in files without a day."""
 
 import datetime as dt
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,8 +34,8 @@ class ParquetLabels:
         with self._files.table(files) as (_, table):
             self._pieces(table)
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> pa.Table:
-        """Return ordinal, value, known_at of the labels of requests, ordinal to id, that were known in (since, until].
+    def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
 
         Where nothing was collected before, `since` is None, that is since the requests' window began: `until` is at
         most `labels.maturity_days` behind its end.
@@ -48,13 +47,12 @@ class ParquetLabels:
             return _SCHEMA.empty_table()
         values = {
             "files": [one.path for one in files],
-            "ordinals": list(requests),
-            "ids": list(requests.values()),
             "start": since,
             "end": until,
         }
         with self._files.table(files) as (session, table):
             statement = quoted(_HERE / "parquet_labels.sql", self._pieces(table), {}).as_string()
+            session.register("wanted", requests)
             found: pa.Table = session.sql(statement, params=values).to_arrow_table()
         return found.cast(_SCHEMA)
 

@@ -1,10 +1,8 @@
 """Labels in Postgres, looked up by the ids of the requests."""
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +40,27 @@ class PostgresLabels:
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
             self._pieces(session)
 
-    def labels(self, requests: Mapping[int, str], since: dt.datetime | None, until: dt.datetime) -> pa.Table:
-        """Return ordinal, value, known_at of the labels of requests, ordinal to id, that were known in (since, until].
+    def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
 
-        The ids go as JSON texts, and each column comes as one array: nothing is converted one by one.
+        The ids go as one array, in their order, and each column comes as one: nothing is converted one by one.
         """
-        by_id = sorted(requests.items(), key=itemgetter(1))
+        by_id = requests.sort_by("request_id").combine_chunks()
         found = [_NONE]
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
             pieces = self._pieces(session)
             statement = parameterised(_HERE / "labels.sql", pieces)
             with reading_arrays(session) as cursor, _ids_that_fit(self.deployment.labels):
-                pace = self._paced(session, pieces, list(requests.values()))
+                pace = self._paced(session, pieces, requests["request_id"])
                 for some in pace.pieces(by_id):
-                    ids = json.dumps([request for _, request in some], ensure_ascii=False)
-                    values = {"ids": ids, "since": since or _OUR_ERA, "until": until}
+                    values = {"ids": _ids(some), "since": since or _OUR_ERA, "until": until}
                     with pace.piece():
-                        row = cursor.execute(statement, values).fetchone()
+                        row = cursor.execute(statement, values, prepare=False).fetchone()
                     if row is not None and row[0] is not None:
-                        found.append(_table([ordinal for ordinal, _ in some], *row))
+                        found.append(_table(some["ordinal"].to_numpy(), *row))
         return pa.concat_tables(found)
 
-    def _paced(self, session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[str]) -> Pace:
+    def _paced(self, session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[Any]) -> Pace:
         """Return the pace, which is that of all lookups of these labels."""
         if self._pace is None:
             table, key, type_ = (pieces[name] for name in ("table", "id", "type"))
@@ -83,20 +80,24 @@ class PostgresLabels:
         }
 
 
+def _ids(requests: pa.Table) -> pa.StringArray:
+    return pa.concat_arrays([pa.array([], pa.string()), *requests["request_id"].chunks])
+
+
 def _table(
-    ordinals: Sequence[int], place: NDArray[np.int64], value: NDArray[Any], known_at: NDArray[np.int64]
+    ordinals: NDArray[np.int32], place: NDArray[np.int64], value: NDArray[Any], known_at: NDArray[np.int64]
 ) -> pa.Table:
     """Return labels as a table; `place` counts among the ordinals from 1, `known_at` microseconds since 2000."""
     return pa.table(
         {
-            "ordinal": np.array(ordinals, np.int32)[place - 1],
+            "ordinal": ordinals[place - 1],
             "value": value.astype(np.float64),
             "known_at": pa.array(known_at + _YEAR_2000, pa.timestamp("us", "UTC")),
         }
     )
 
 
-_NONE = _table([], *(np.zeros(0, np.int64),) * 3)
+_NONE = _table(np.zeros(0, np.int32), *(np.zeros(0, np.int64),) * 3)
 
 
 @contextmanager

@@ -116,13 +116,10 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         require_same(find(session, deployment, manifest.day), manifest)
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
+    wanted = {*_REQUEST_COLUMNS, "champion_probabilities", *deployment.slices}
     for part in manifest.parts:
         ordinal, file = part.first_ordinal, read_part(store, folder, part)
-        columns = [
-            name
-            for name in file.schema_arrow.names
-            if name not in deployment.requests.features or name in cells.columns
-        ]
+        columns = [name for name in file.schema_arrow.names if name in wanted]
         for batch in file.iter_batches(columns=columns):
             copy(session, "request", _requests(batch, manifest.day, snapshot_id, ordinal, cells))
             ordinal += batch.num_rows

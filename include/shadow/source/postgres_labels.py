@@ -55,7 +55,7 @@ class PostgresLabels:
                 for some in pace.pieces(by_id):
                     values = {"ids": _ids(some), "since": since or _OUR_ERA, "until": until}
                     with pace.piece():
-                        row = cursor.execute(statement, values, prepare=False).fetchone()
+                        row = cursor.execute(statement, values).fetchone()
                     if row is not None and row[0] is not None:
                         found.append(_table(some["ordinal"].to_numpy(), *row))
         return pa.concat_tables(found)

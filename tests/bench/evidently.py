@@ -47,25 +47,31 @@ VALUES (%(deployment)s, %(day)s, %(design)s, %(day)s::timestamp AT TIME ZONE 'UT
     (%(day)s + 10)::timestamp AT TIME ZONE 'UTC', 1, %(rows)s);
 INSERT INTO shadow.cell
 SELECT 1, c, jsonb_build_object('region', 'r' || c / 10, 'plan', 'p' || c %% 10) FROM generate_series(0, 99) AS c;
-INSERT INTO shadow.request (day, snapshot_id, ordinal, request_id, requested_at, inclusion_probability, cell, champion,
-    champion_version, champion_latency_ms)
-SELECT %(day)s, 1, o, 'r' || o, %(day)s, 0.1, floor(random() * 100)::int, random(), '7', random() * 20
+CREATE TEMPORARY TABLE asked AS
+SELECT o AS ordinal, floor(random() * 100)::int AS cell, random() AS champion
 FROM generate_series(0, %(rows)s - 1) AS o;
+INSERT INTO shadow.request_batch (day, snapshot_id, first_ordinal, rows, request_id, requested_at,
+    inclusion_probability, cell, champion, champion_version, champion_latency_ms)
+SELECT %(day)s, 1, min(ordinal), count(*), array_agg('r' || ordinal ORDER BY ordinal),
+    array_agg(%(day)s::timestamptz), array_agg(0.1::float8), array_agg(cell ORDER BY ordinal),
+    array_agg(champion ORDER BY ordinal), array_agg(1), array_agg(random() * 20)
+FROM asked GROUP BY ordinal / 8192;
 INSERT INTO shadow.prediction_batch (day, snapshot_id, challenger_id, first_ordinal, rows, value, latency_ms)
-SELECT day, 1, 1, min(ordinal), count(*), array_agg(0.8 * champion + 0.2 * random() ORDER BY ordinal),
-    array_agg(random() * 20 ORDER BY ordinal)
-FROM shadow.request GROUP BY day, ordinal / 8192;
+SELECT %(day)s, 1, 1, min(ordinal), count(*), array_agg(0.8 * champion + 0.2 * random() ORDER BY ordinal),
+    array_agg(random() * 20)
+FROM asked GROUP BY ordinal / 8192;
 INSERT INTO shadow.scoring VALUES (1, 1, 0, 0, %(rows)s, 0);
 INSERT INTO shadow.label (day, snapshot_id, ordinal, value, known_at)
-SELECT day, 1, ordinal, (random() < champion)::int, requested_at + interval '1 hour' FROM shadow.request;
+SELECT %(day)s, 1, ordinal, (random() < champion)::int, %(day)s::timestamptz + interval '1 hour' FROM asked;
 INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures)
 VALUES (1, NULL, true, 'suite', 10, '[]'), (1, 1, true, 'suite', 10, '[]')
 """
 PAIRS = """
-WITH p AS MATERIALIZED (SELECT ordinal, value FROM shadow.prediction)
+WITH p AS MATERIALIZED (SELECT ordinal, value FROM shadow.prediction),
+r AS MATERIALIZED (SELECT ordinal, champion FROM shadow.request)
 SELECT r.champion, p.value, l.value
 FROM p
-JOIN shadow.request AS r USING (ordinal)
+JOIN r USING (ordinal)
 JOIN shadow.label AS l USING (ordinal)
 ORDER BY ordinal
 """

@@ -85,10 +85,13 @@ CROSS JOIN unnest(ARRAY[true, false]) AS a CROSS JOIN unnest(ARRAY[true, false])
 WHERE s.deployment_id = %(deployment)s
 """
 REQUESTS = """
-INSERT INTO shadow.request (day, snapshot_id, ordinal, request_id, requested_at, inclusion_probability, cell, champion,
-    champion_version, champion_latency_ms)
-SELECT s.day, s.id, o, 'r' || s.id || '-' || o, s.window_start, 0.1, o %% %(slices)s, 0.5, '7', 5
+INSERT INTO shadow.request_batch (day, snapshot_id, first_ordinal, rows, request_id, requested_at,
+    inclusion_probability, cell, champion, champion_version, champion_latency_ms)
+SELECT s.day, s.id, 0, %(rows)s, array_agg('r' || s.id || '-' || o ORDER BY o), array_agg(s.window_start),
+    array_agg(0.1::float8), array_agg(o %% %(slices)s ORDER BY o), array_agg(0.5::float8), array_agg(1),
+    array_agg(5::float8)
 FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(rows)s - 1) AS o WHERE s.deployment_id = %(deployment)s
+GROUP BY s.day, s.id
 """
 PREDICTIONS = """
 INSERT INTO shadow.prediction_batch (day, snapshot_id, challenger_id, first_ordinal, rows, value, latency_ms)

@@ -98,7 +98,9 @@ def test_two_deployments_that_begin_a_day_at_once_share_its_partitions(
     two = [functools.partial(steps.sample, world.shadow(**SMALL, name=name), day(0)) for name in ("early", "late")]
     first, second = meeting(world, monkeypatch, *two)
     assert first == second
-    assert world.query("SELECT count(DISTINCT tableoid), count(DISTINCT snapshot_id) FROM shadow.request") == [(1, 2)]
+    assert world.query("SELECT count(DISTINCT tableoid), count(DISTINCT snapshot_id) FROM shadow.request_batch") == [
+        (1, 2)
+    ]
 
 
 def meeting(world: World, monkeypatch: pytest.MonkeyPatch, *calls: Callable[[], Any]) -> list[Any]:

@@ -75,7 +75,7 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "model_version",
         "snapshot",
         "cell",
-        "request",
+        "request_batch",
         "prediction_batch",
         "scoring",
         "label",
@@ -103,12 +103,73 @@ def test_a_second_label_of_a_request_is_refused_whatever_it_says(session: "psyco
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-@pytest.mark.parametrize(("table", "column"), [("request", "champion"), ("label", "value")])
-def test_a_value_that_is_no_number_is_refused(
-    session: "psycopg.Connection[Any]", table: str, column: str, value: str
-) -> None:
+def test_a_label_that_is_no_number_is_refused(session: "psycopg.Connection[Any]", value: str) -> None:
     with pytest.raises(errors.CheckViolation):
-        again(session, table, ordinal=ROWS, **{column: value})
+        again(session, "label", ordinal=ROWS, value=value)
+
+
+def ask(session: "psycopg.Connection[Any]", first: int, champion: list[Any], **changes: Any) -> None:
+    """Insert the requests from `first` that the champion answered so."""
+    rows = len(champion)
+    columns = {
+        "request_id": "r",
+        "requested_at": dt.datetime(2031, 1, 1, tzinfo=dt.UTC),
+        "inclusion_probability": 0.5,
+        "cell": 0,
+        "champion_version": 1,
+        "champion_latency_ms": 1.5,
+    }
+    known = {name: [value] * rows for name, value in columns.items()} | {"rows": rows, "champion_probabilities": None}
+    again(session, "request_batch", first_ordinal=first, champion=champion, **known | changes)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, None])
+def test_an_infinite_answer_of_the_champion_is_refused(session: "psycopg.Connection[Any]", value: float | None) -> None:
+    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+        ask(session, ROWS, [0.5, value])
+
+
+@pytest.mark.parametrize("name", ["requested_at", "inclusion_probability", "cell", "champion_version"])
+def test_only_the_id_of_a_request_may_be_missing(session: "psycopg.Connection[Any]", name: str) -> None:
+    ask(session, ROWS, [0.5, math.nan], request_id=["r", None])
+    (kept,) = session.execute(f"SELECT {name}[1] FROM shadow.request_batch WHERE first_ordinal = 0").fetchone()
+    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+        ask(session, ROWS + 2, [0.5, 0.5], **{name: [kept, None]})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": 3},
+        {"request_id": ["r"]},
+        {"cell": [0, 0, 0]},
+        {"champion_latency_ms": [1.5, None]},
+        {"champion_version": [1, 0]},
+        {"champion_probabilities": [[0.5, 0.5]]},
+    ],
+)
+def test_columns_of_requests_are_all_as_long_and_without_gaps(
+    session: "psycopg.Connection[Any]", changes: dict[str, Any]
+) -> None:
+    ask(session, ROWS, [0.5, 0.25], champion_probabilities=[[0.5, 0.5], [0.75, 0.25]])
+    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+        ask(session, ROWS + 2, [0.5, 0.25], **changes)
+
+
+def test_requests_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> None:
+    shares = [[0.5, 0.5], [math.nan, math.nan]]
+    ask(session, ROWS, [0.5, math.nan], request_id=["a", None], champion_latency_ms=[math.nan, 2.0], cell=[3, 4])
+    ask(session, ROWS + 2, [0.25, math.nan], champion_probabilities=shares)
+    query = (
+        "SELECT ordinal, request_id, cell, champion, champion_version, champion_latency_ms, champion_probabilities "
+        "FROM shadow.request WHERE ordinal >= %s ORDER BY ordinal"
+    )
+    assert session.execute(query, [ROWS]).fetchall() == [
+        (ROWS, "a", 3, 0.5, "7", None, None),
+        (ROWS + 1, None, 4, None, "7", 2.0, None),
+        (ROWS + 2, "r", 0, 0.25, "7", 1.5, [0.5, 0.5]),
+        (ROWS + 3, "r", 0, None, "7", 1.5, None),
+    ]
 
 
 def answer(session: "psycopg.Connection[Any]", first: int, value: list[Any], **changes: Any) -> None:
@@ -164,12 +225,12 @@ def test_answers_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> Non
     ]
 
 
-@pytest.mark.parametrize("probability", [0, -0.1, 1.1, "NaN"])
+@pytest.mark.parametrize("probability", [0.0, -0.1, 1.1, math.nan])
 def test_an_inclusion_probability_is_above_0_and_at_most_1(
-    session: "psycopg.Connection[Any]", probability: float | str
+    session: "psycopg.Connection[Any]", probability: float
 ) -> None:
-    with pytest.raises(errors.CheckViolation):
-        again(session, "request", ordinal=ROWS, inclusion_probability=probability)
+    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+        ask(session, ROWS, [0.5, 0.5], inclusion_probability=[0.5, probability])
 
 
 def test_a_label_without_a_value_is_refused(session: "psycopg.Connection[Any]") -> None:
@@ -177,13 +238,13 @@ def test_a_label_without_a_value_is_refused(session: "psycopg.Connection[Any]") 
         again(session, "label", ordinal=ROWS, value=None)
 
 
-@pytest.mark.parametrize("found", [0, 1])
+@pytest.mark.parametrize(("found", "firsts"), [(0, []), (1, [0]), (1, [0, 2])])
 def test_a_snapshot_with_fewer_requests_than_its_rows_is_refused_at_commit(
-    session: "psycopg.Connection[Any]", found: int
+    session: "psycopg.Connection[Any]", found: int, firsts: list[int]
 ) -> None:
     snapshot = again(session, "snapshot", design="another", rows=2, labelled=0)
-    for ordinal in range(found):
-        again(session, "request", snapshot_id=snapshot, ordinal=ordinal)
+    for first in firsts:
+        ask(session, first, [0.5], snapshot_id=snapshot)
     with pytest.raises(errors.IntegrityConstraintViolation, match=f"has {found} requests, must have 2"):
         session.commit()
 
@@ -191,7 +252,7 @@ def test_a_snapshot_with_fewer_requests_than_its_rows_is_refused_at_commit(
 def test_a_snapshot_with_all_its_requests_is_accepted(session: "psycopg.Connection[Any]") -> None:
     snapshot = again(session, "snapshot", design="another", rows=2, labelled=0)
     for ordinal in range(2):
-        again(session, "request", snapshot_id=snapshot, ordinal=ordinal)
+        ask(session, ordinal, [0.5], snapshot_id=snapshot)
     check_as_at_commit(session)
 
 
@@ -268,8 +329,8 @@ def test_a_day_has_partitions_of_its_own_that_can_be_dropped(session: "psycopg.C
         session.execute("SELECT shadow.ensure_partitions(%s)", [later])
     again(session, "label", day=later)
     again(session, "prediction_batch", day=later)
-    again(session, "request", day=later)
-    for table in ("label", "prediction_batch", "request"):
+    again(session, "request_batch", day=later)
+    for table in ("label", "prediction_batch", "request_batch"):
         session.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("shadow", f"{table}_20310101")))
         query = sql.SQL("SELECT count(*) FROM {} WHERE day = %s").format(sql.Identifier("shadow", table))
         assert session.execute(query, [later]).fetchone() == (0,)

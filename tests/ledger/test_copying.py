@@ -27,6 +27,8 @@ COLUMNS: dict[str, tuple[str, pa.DataType, list[Any]]] = {
     "i": ("float8[]", pa.list_(pa.float64()), [[0.5], None, [0.25, -1.0, 2.0]]),
     "j": ("text[]", pa.list_(pa.string()), [["", None], ["{é}"], None]),
     "k": ("float8[]", pa.list_(pa.list_(pa.float64())), [[[1.0, 2.0], [3.0, 4.0]], None, [[5.0, 6.0]]]),
+    "m": ("int[]", pa.list_(pa.int32()), [[1, -(2**31)], None, []]),
+    "n": ("timestamptz[]", pa.list_(pa.timestamp("us", "UTC")), [[MOMENT], [], None]),
     "l": ("float8[]", pa.list_(pa.float64()), [[1.0, 2.0], None, [3.0, 4.0]]),
 }
 
@@ -75,11 +77,16 @@ def test_a_value_that_is_not_a_number_is_one(session: "psycopg.Connection[Any]")
     assert session.execute("SELECT c::text, i::text FROM target").fetchall() == [("NaN", "{NaN,1}")]
 
 
-@pytest.mark.parametrize("kind", [pa.int16(), pa.float32(), pa.bool_(), pa.timestamp("us"), pa.list_(pa.int32())])
+@pytest.mark.parametrize("kind", [pa.int16(), pa.float32(), pa.bool_(), pa.timestamp("us"), pa.list_(pa.int64())])
 def test_another_type_is_refused(session: "psycopg.Connection[Any]", kind: pa.DataType) -> None:
-    value = {pa.bool_(): True, pa.timestamp("us"): MOMENT.replace(tzinfo=None), pa.list_(pa.int32()): [1]}.get(kind, 1)
+    value = {pa.bool_(): True, pa.timestamp("us"): MOMENT.replace(tzinfo=None), pa.list_(pa.int64()): [1]}.get(kind, 1)
     with pytest.raises(ValueError, match=r"a column of .* cannot be copied"):
         copy(session, "target", pa.table({"a": pa.array([value], kind)}), schema="pg_temp")
+
+
+def test_a_list_with_a_gap_is_refused_where_a_gap_would_be_a_number(session: "psycopg.Connection[Any]") -> None:
+    with pytest.raises(ValueError, match=r"a column of list<.*int32> cannot be copied"):
+        copy(session, "target", pa.table({"m": pa.array([[1, None]], pa.list_(pa.int32()))}), schema="pg_temp")
 
 
 def test_a_column_of_another_type_than_there_is_refused_by_the_server(session: "psycopg.Connection[Any]") -> None:

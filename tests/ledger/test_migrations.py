@@ -26,7 +26,7 @@ TABLES = {
     "label",
     "model_version",
     "prediction_batch",
-    "request",
+    "request_batch",
     "scoring",
     "snapshot",
     "validation",
@@ -139,8 +139,8 @@ def test_up_again_keeps_the_data_and_down_takes_all_of_it(worlds: Callable[..., 
     assert not any(world.dump("alembic_version").values())
 
 
-def test_answers_are_the_same_one_by_one_and_in_batches_again(worlds: Callable[..., World]) -> None:
-    """The way back of one revision and the way forward again, on answers, errors, probabilities and gaps."""
+def test_requests_and_answers_are_the_same_one_by_one_and_in_batches_again(worlds: Callable[..., World]) -> None:
+    """The way back of two revisions and the way forward again, on what is missing, probabilities and gaps."""
     world = worlds()
     shadow = world.shadow()
     for number in range(2):
@@ -151,17 +151,30 @@ def test_answers_are_the_same_one_by_one_and_in_batches_again(worlds: Callable[.
         "INSERT INTO shadow.prediction_batch SELECT day, snapshot_id, challenger_id, 9000, 2, '{NaN,1}', '{NaN,2}', "
         "'{failed,NULL}', '{{NaN,NaN},{0.25,0.75}}' FROM shadow.prediction_batch LIMIT 1 RETURNING rows"
     )
-    content = "SELECT * FROM shadow.prediction ORDER BY day, snapshot_id, challenger_id, ordinal"
-    before, kind = world.query(content), "SELECT relkind FROM pg_class WHERE oid = 'shadow.prediction'::regclass"
-    assert len([one for one in before if one[5] is not None]) > 1
+    world.query(
+        "INSERT INTO shadow.request_batch SELECT day, snapshot_id, 9000, 2, '{NULL,é}', requested_at[:2], '{1,0.25}', "
+        "cell[:2], '{NaN,0.5}', '{1,1}', '{2,NaN}', '{{NaN,NaN},{0.25,0.75}}' FROM shadow.request_batch LIMIT 1 "
+        "RETURNING rows"
+    )
+    tables = ("request", "prediction")
+
+    def content() -> list[Any]:
+        return [world.query(f"SELECT * FROM shadow.{one} ORDER BY day, snapshot_id, ordinal, 3") for one in tables]
+
+    before = content()
+    assert len([one for one in before[0] if one[3] is None]) == 1
+    assert len([one for one in before[1] if one[5] is not None]) > 1
     schema = catalogue(world.connection("shadow_db"))
     versions = Path(migrations.__file__).parent / "versions"
-    for way, expected in (("down", "p"), ("up", "v")):
-        with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
-            for statement in migrations._statements(versions / f"0007_answers_in_batches.{way}.sql"):
-                session.execute(statement)
-        assert world.query(kind) == [(expected,)]
-        assert world.query(content) == before
+    names = ("0008_requests_in_batches", "0007_answers_in_batches")
+    for way, steps_of_it, kind in (("down", names, "p"), ("up", names[::-1], "v")):
+        for name in steps_of_it:
+            with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+                for statement in migrations._statements(versions / f"{name}.{way}.sql"):
+                    session.execute(statement)
+            assert content() == before
+        kinds = "SELECT relkind FROM pg_class WHERE oid IN ('shadow.request'::regclass, 'shadow.prediction'::regclass)"
+        assert world.query(kinds) == [(kind,)] * 2
     assert catalogue(world.connection("shadow_db")) == schema
 
 

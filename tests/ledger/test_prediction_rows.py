@@ -7,8 +7,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from include.shadow.ledger import prediction_rows, snapshots
+from include.shadow.ledger import snapshots
 from include.shadow.ledger.prediction_rows import PredictionRows
+from tests.ledger.batches import lies_in_batches
 from tests.production import SHADOW, World, day
 
 WHOLE = """
@@ -75,16 +76,15 @@ def rewrite(session: "psycopg.Connection[Any]", key: list[Any], answers: str) ->
 def change(session: "psycopg.Connection[Any]", key: list[Any]) -> None:
     """Give some answers errors and probabilities, and let them lie in batches of their own, in another order."""
     rewrite(session, key, CHANGED)
-    session.execute(
-        "UPDATE shadow.request SET request_id = NULL WHERE day = %s AND snapshot_id = %s AND ordinal = 2", key[:2]
-    )
+    lies_in_batches(session, key[:2], 5)
+    nameless = "UPDATE shadow.request_batch SET request_id[3] = NULL WHERE day = %s AND snapshot_id = %s"
+    session.execute(f"{nameless} AND first_ordinal = 0", key[:2])
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_parts_hold_what_one_statement_over_all_answers_says(
     copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(prediction_rows, "ROWS_AT_ONCE", 5)
     source, key = rows_of(copied, session)
     change(session, key)
     expected = session.execute(WHOLE, key).fetchall()
@@ -97,11 +97,8 @@ def test_parts_hold_what_one_statement_over_all_answers_says(
 def test_a_request_without_an_answer_and_an_answer_without_a_request_are_left_out(
     copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction_rows, "ROWS_AT_ONCE", 10)
     source, key = rows_of(copied, session)
-    session.execute(
-        "DELETE FROM shadow.request WHERE day = %s AND snapshot_id = %s AND ordinal IN (0, 11, 12)", key[:2]
-    )
+    lies_in_batches(session, key[:2], 10, without=[0, 11, 12])
     rewrite(session, key, FEWER)
     expected = session.execute(WHOLE, key).fetchall()
     for rows in (3, 10, 1000):

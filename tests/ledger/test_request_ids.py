@@ -7,9 +7,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from include.shadow.ledger import request_ids as module
 from include.shadow.ledger.arrays import array_of_texts, reading_arrays
 from include.shadow.ledger.request_ids import request_ids
+from tests.ledger.batches import lies_in_batches
 from tests.production import SHADOW, World, day
 
 STRANGE = ["", "é", "日本 🏀", 'a"b\\c{}', "\n", None]
@@ -28,17 +28,19 @@ def a_snapshot(session: "psycopg.Connection[Any]") -> tuple[int, int]:
     return found
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 32_768])
-def test_every_id_is_there_as_it_was(
-    session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch, at_once: int
-) -> None:
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", at_once)
+def test_every_id_is_there_as_it_was(session: "psycopg.Connection[Any]") -> None:
     snapshot, rows = a_snapshot(session)
-    change = "UPDATE shadow.request SET request_id = %s WHERE day = %s AND snapshot_id = %s AND ordinal = %s"
-    for place, text in enumerate(STRANGE):  # an update puts the row behind all others
-        session.execute(change, [text, day(1), snapshot, 2 * place + 1])
+    lies_in_batches(session, [day(1), snapshot], 7)
+    change = (
+        "UPDATE shadow.request_batch SET request_id[%s - first_ordinal + 1] = %s WHERE day = %s AND snapshot_id = %s "
+        "AND first_ordinal <= %s AND first_ordinal + rows > %s"
+    )
+    for place, text in enumerate(STRANGE):
+        ordinal = 2 * place + 1
+        session.execute(change, [ordinal, text, day(1), snapshot, ordinal, ordinal])
     select = "SELECT ordinal, request_id FROM shadow.request WHERE day = %s AND snapshot_id = %s ORDER BY ordinal"
     expected = session.execute(select, [day(1), snapshot]).fetchall()
+    assert [text for _, text in expected[1 : 2 * len(STRANGE) : 2]] == STRANGE
     assert len(expected) == rows > 2 * len(STRANGE)
     found = request_ids(session, day(1), snapshot, 0, rows + 5)
     found.validate(full=True)

@@ -207,7 +207,7 @@ def test_the_program_is_part_of_what_evidence_is_computed_by(
     deployment = whole.deploy(sample=SAMPLE)
     before = evidence.statement_digest(deployment)
     names = {path.name for path in evidence.PROGRAM}
-    assert names >= {"losses.py", "sums.py", "scores.py", "bins.py", "day_requests.sql", "day_labels.sql", "spread.sql"}
+    assert names >= {"losses.py", "sums.py", "scores.py", "bins.py", "batches.sql", "day_labels.sql", "spread.sql"}
     for number, path in enumerate(evidence.PROGRAM):
         changed = tmp_path / path.name
         changed.write_text(path.read_text() + "-- changed\n")
@@ -236,7 +236,7 @@ def test_a_day_whose_requests_are_gone_keeps_its_bins(continued: World) -> None:
     shadow, taken, key = of(continued)
     before = {table: kept(continued, table) for table in ("score_bin", "quadrant", "disagreement")}
     with psycopg.connect(continued.postgres.uri(continued.ledger, SHADOW)) as session:
-        for parent in ("prediction_batch", "label", "request"):
+        for parent in ("prediction_batch", "label", "request_batch"):
             session.execute(f"DROP TABLE shadow.{parent}_{taken[0].day:%Y%m%d}")
     with shadow.ledger() as session:
         evidence.compare(session, shadow.deployment, taken[0], [key])

@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from psycopg import Cursor, sql
 
 from include.shadow.deployment import Deployment
 from include.shadow.ledger.arrays import reading_arrays
+from include.shadow.ledger.batches import BATCHES, cut
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.losses import Array, Batch
 from include.shadow.statements import parameterised
 
 BATCH_ROWS: Final = 65_536  # sums of doubles depend on it: it is part of what a day's evidence is computed by
-_SQL = Path(__file__).parent / "sql"
-STATEMENTS: Final = tuple(_SQL / f"day_{name}.sql" for name in ("requests", "predictions", "labels"))
-_REQUESTS, _PREDICTIONS, _LABELS = STATEMENTS
-_NONE: Final = sql.SQL("NULL::float8[]")
+_LABELS: Final = Path(__file__).parent / "sql" / "day_labels.sql"
+STATEMENTS: Final = (BATCHES, _LABELS)
 
 
 def batches(
@@ -30,64 +28,49 @@ def batches(
     Requests and labels are read once for all of them. Without `latencies` they are NaN. Whoever wants one state of the
     ledger throughout says so of the transaction.
     """
-    requests, labels = parameterised(_REQUESTS, _pieces(deployment, latencies)), parameterised(_LABELS)
-    columns = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
-    key = {"day": snapshot.day, "snapshot": snapshot.id, "versions": snapshot.champion_versions}
+    of_answers = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
+    of_requests = ["cell", "champion_version", "inclusion_probability", "champion"]
+    of_requests += [f"champion_{name}" for name in of_answers[1:]]
+    key = {"day": snapshot.day, "snapshot": snapshot.id}
     with reading_arrays(session) as cursor:
         for first in range(0, snapshot.rows, BATCH_ROWS):
             span = key | {"first": first, "end": first + BATCH_ROWS}
-            asked = cursor.execute(requests, span).fetchone()
-            if asked is None or asked[0] is None:
+            requests = list(cut(cursor, "request_batch", of_requests, span))
+            if not requests:
                 continue
-            drawn = _drawn(asked, _placed(cursor.execute(labels, span).fetchone(), first), first)
+            label = _placed(cursor.execute(parameterised(_LABELS), span).fetchone(), first)
+            drawn = _drawn(requests, label, first, len(deployment.classes))
             for challenger in challengers:
-                found = answered(cursor, columns, span | {"challenger": challenger})
+                found = cut(cursor, "prediction_batch", of_answers, span | {"challenger": challenger})
                 yield challenger, _answered(drawn, found, first)
 
 
-def _pieces(deployment: Deployment, latencies: bool) -> dict[str, sql.Composable]:
-    """Return what is read of requests besides the answers."""
-    missing = sql.SQL("array_fill('NaN'::float8, ARRAY[{}])").format(len(deployment.classes))
-    probabilities = sql.SQL("array_agg(coalesce(champion_probabilities, {}))").format(missing)
-    return {
-        "latency": sql.SQL("array_agg(coalesce(champion_latency_ms, 'NaN'))") if latencies else _NONE,
-        "probabilities": probabilities if deployment.classes else _NONE,
-    }
-
-
-def _drawn(found: Sequence[Any], label: Array, first: int) -> Batch:
+def _drawn(requests: Sequence[tuple[slice, Mapping[str, Any]]], label: Array, first: int, classes: int) -> Batch:
     """Return the champion's side, in the order of the draw."""
-    order = np.argsort(found[0], kind="stable")
-    ordinal, cell, version, weight, champion = (column[order] for column in found[:5])
-    latency, probabilities = (None if column is None else column[order] for column in found[5:])
-    unknown = np.full(len(order), np.nan)
+    place = np.concatenate([np.arange(where.start, where.stop) for where, _ in requests])
+    unknown = np.full(len(place), np.nan)
+
+    def column(name: str) -> Any:
+        return np.concatenate([found[name] for _, found in requests])
+
+    def probabilities() -> Array | None:
+        if not classes:
+            return None
+        known = [(where.stop - where.start, found["champion_probabilities"]) for where, found in requests]
+        return np.concatenate([np.full((rows, classes), np.nan) if one is None else one for rows, one in known])
+
     return Batch(
-        ordinal=ordinal.astype(np.int64),
-        cell=cell.astype(np.int64),
-        version=version.astype(np.int64) - 1,
-        weight=weight,
-        champion=champion,
+        ordinal=first + place,
+        cell=column("cell").astype(np.int64),
+        version=column("champion_version").astype(np.int64) - 1,
+        weight=1 / column("inclusion_probability"),
+        champion=column("champion"),
         challenger=unknown,
-        label=label[ordinal - first],
-        champion_latency_ms=unknown if latency is None else latency,
+        label=label[place],
+        champion_latency_ms=column("champion_latency_ms") if "champion_latency_ms" in requests[0][1] else unknown,
         latency_ms=unknown,
-        champion_probabilities=probabilities,
+        champion_probabilities=probabilities(),
     )
-
-
-def answered(
-    cursor: Cursor[Any], columns: Sequence[str], span: Mapping[str, Any]
-) -> Iterator[tuple[slice, dict[str, Any]]]:
-    """Yield which of a span's requests a batch of answers is to, and its columns for these; None where one is null.
-
-    `span` names day, snapshot and challenger, the first ordinal and the end.
-    """
-    first, end = span["first"], span["end"]
-    chosen = sql.SQL(", ").join(map(sql.Identifier, ("first_ordinal", "rows", *columns)))
-    for begin, rows, *found in cursor.execute(parameterised(_PREDICTIONS, {"columns": chosen}), span).fetchall():
-        start, stop = max(begin, first), min(begin + rows, end)
-        cut = (None if values is None else values[start - begin : stop - begin] for values in found)
-        yield slice(start - first, stop - first), dict(zip(columns, cut, strict=True))
 
 
 def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], first: int) -> Batch:
@@ -118,10 +101,9 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
 
 
 def _placed(found: Sequence[Any] | None, first: int) -> Array:
-    """Return values by their place in the batch, NaN where there is none."""
+    """Return labels by their place in the batch, NaN where there is none."""
     ordinal, values = found or (None, None)
-    if ordinal is None or values is None:
-        return np.full(BATCH_ROWS, np.nan)
-    placed = np.full((BATCH_ROWS, *values.shape[1:]), np.nan)
-    placed[ordinal - first] = values
+    placed = np.full(BATCH_ROWS, np.nan)
+    if ordinal is not None:
+        placed[ordinal - first] = values
     return placed

@@ -43,6 +43,13 @@ def array_of_numbers(values: NDArray[np.float64]) -> bytes:
     return _head(values.ndim, 0, "float8") + axes.tobytes() + elements.tobytes()
 
 
+def array_of(values: Bytes, element: str) -> bytes:
+    """Return an array with one axis as Postgres takes it, of the bytes of elements of a type such as int4."""
+    rows, width = values.shape
+    lengths = np.broadcast_to(np.array([width], ">i4").view(np.uint8), (rows, 4))
+    return _head(1, 0, element) + np.array([rows, 1], ">i4").tobytes() + np.hstack([lengths, values]).tobytes()
+
+
 def array_of_texts(values: pa.StringArray) -> bytes:
     """Return an array of text with one axis as Postgres takes it."""
     lengths = fixed(pc.fill_null(pc.binary_length(values), -1), ">i4")

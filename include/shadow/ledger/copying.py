@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
 
-from include.shadow.ledger.arrays import Bytes, array_of_numbers, array_of_texts, binary, fixed, side_by_side
+from include.shadow.ledger.arrays import Bytes, array_of, array_of_numbers, array_of_texts, binary, fixed, side_by_side
 from include.shadow.ledger.database import Session
 
 _HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -28,14 +28,16 @@ _FIXED: Final[dict[pa.DataType, tuple[str, int]]] = {  # the type as numpy calls
     pa.date32(): (">i4", _DAYS),
     pa.timestamp("us", "UTC"): (">i8", _MICROSECONDS),
 }
+_ELEMENTS: Final = {pa.int32(): "int4", pa.timestamp("us", "UTC"): "timestamptz"}
 _PLAIN: Final = {pa.date32(): pa.int32(), pa.timestamp("us", "UTC"): pa.int64()}
 
 
 def copy(session: Session[Any], name: str, table: pa.Table, *, schema: str = "shadow") -> None:
     """Append a table's rows to `<schema>.<name>`, column by column name; null is null and an empty text is a text.
 
-    Types are int32, int64, float64, date32, timestamp of microseconds in UTC, string, and lists of float64, of string,
-    and of lists of float64 that all are as long; ValueError for any other.
+    Types are int32, int64, float64, date32, timestamp of microseconds in UTC, string, and lists of int32, float64,
+    timestamp, string, and of lists of float64 that all are as long; ValueError for any other, and for a null in a list
+    of int32 or timestamp.
     """
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
         sql.Identifier(schema, name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
@@ -98,6 +100,8 @@ def _arrays(column: pa.Array) -> pa.Array:
         arrays = (array_of_texts(one.values) if one.is_valid else None for one in column)
     elif inner == pa.float64():
         arrays = (array_of_numbers(_vector(one.values)) if one.is_valid else None for one in column)
+    elif inner in _ELEMENTS and not column.flatten().null_count:
+        arrays = (array_of(_numbers(one.values), _ELEMENTS[inner]) if one.is_valid else None for one in column)
     elif inner == pa.list_(pa.float64()):
         arrays = (array_of_numbers(_matrix(one.values)) if one.is_valid else None for one in column)
     else:

@@ -14,7 +14,7 @@ from include.shadow import bins, daily_values, losses, scores, sums
 from include.shadow.bins import Furthest
 from include.shadow.daily_values import DailyValues
 from include.shadow.deployment import Deployment
-from include.shadow.ledger import answers, score_bins
+from include.shadow.ledger import answers, batches, score_bins
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.disagreements import MOST
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
@@ -25,7 +25,7 @@ from include.shadow.sums import FIELDS, Slices, Sums
 
 _SQL = Path(__file__).parent / "sql"
 PROGRAM = (
-    *(Path(str(module.__file__)) for module in (answers, bins, daily_values, losses, scores, sums)),
+    *(Path(str(module.__file__)) for module in (answers, batches, bins, daily_values, losses, scores, sums)),
     *answers.STATEMENTS,
     score_bins.SPREAD,
 )
@@ -58,7 +58,7 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     Rows that have just been copied into a new partition are unknown to it until autovacuum comes by, and a join planned
     for one row takes hours for a million.
     """
-    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request", "prediction_batch", "label")]
+    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request_batch", "prediction_batch", "label")]
     grown = session.execute(parameterised(_SQL / "grown.sql"), {"names": names}).fetchall()
     for (name,) in grown:
         session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("shadow", name)))

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from include.shadow.ledger.answers import answered
 from include.shadow.ledger.arrays import reading_arrays
+from include.shadow.ledger.batches import cut
 from include.shadow.ledger.database import Session
-from include.shadow.ledger.request_ids import ROWS_AT_ONCE, request_ids
+from include.shadow.ledger.request_ids import request_ids
 from include.shadow.ledger.snapshots import Snapshot
 
 _COLUMNS: Final = {
@@ -45,8 +45,7 @@ class PredictionRows:
         last = self._end()
         for first in range(0, last, rows):
             end = min(first + rows, last)
-            starts = range(first, end, ROWS_AT_ONCE)
-            table = pa.concat_tables(self._span(columns, start, min(start + ROWS_AT_ONCE, end)) for start in starts)
+            table = self._span(columns, first, end)
             if table.num_rows:
                 yield table
 
@@ -74,7 +73,7 @@ class PredictionRows:
         with reading_arrays(self._session) as cursor:
             parts = [
                 _part(np.arange(first + where.start, first + where.stop, dtype=np.int32), columns, found)
-                for where, found in answered(cursor, sorted(names), span)
+                for where, found in cut(cursor, "prediction_batch", sorted(names), span)
             ]
         return pa.concat_tables(parts) if parts else _part(np.zeros(0, np.int32), columns, {})
 

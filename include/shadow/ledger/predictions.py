@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.shadow.deployment import Challenger, Deployment
+from include.shadow.ledger.batches import in_batches
 from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
-
-BATCH_ROWS: Final = 8_192
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
@@ -74,27 +73,14 @@ def store(
 
 
 def _in_batches(answers: pa.Table, snapshot: Snapshot, challenger: int) -> pa.Table:
-    """Return answers to consecutive requests as rows of `shadow.prediction_batch`, BATCH_ROWS of them each."""
-    firsts = range(0, answers.num_rows, BATCH_ROWS)
-    ends = pa.array([*firsts, answers.num_rows], pa.int32())
-
-    def lists(column: pa.Array) -> pa.ListArray:
-        return pa.ListArray.from_arrays(ends, column)
-
-    def numbers(name: str) -> pa.Array:
-        return pc.fill_null(answers[name].combine_chunks(), math.nan)
-
-    errors = lists(answers["error"].combine_chunks())
-    columns = {
-        "day": pa.repeat(snapshot.day, len(firsts)),
-        "snapshot_id": pa.repeat(pa.scalar(snapshot.id, pa.int32()), len(firsts)),
-        "challenger_id": pa.repeat(pa.scalar(challenger, pa.int32()), len(firsts)),
-        "first_ordinal": answers["ordinal"].take(pa.array(firsts)).cast(pa.int32()),
-        "rows": pc.list_value_length(errors),
-        "value": lists(numbers("value")),
-        "latency_ms": lists(numbers("latency_ms")),
-        "error": pc.if_else(pa.array([one.values.null_count < len(one) for one in errors]), errors, None),
+    """Return answers to consecutive requests as rows of `shadow.prediction_batch`."""
+    keys = {
+        "day": pa.scalar(snapshot.day),
+        "snapshot_id": pa.scalar(snapshot.id, pa.int32()),
+        "challenger_id": pa.scalar(challenger, pa.int32()),
     }
-    if "probabilities" in answers.column_names:
-        columns["probabilities"] = lists(answers["probabilities"].combine_chunks())
-    return pa.table(columns)
+    columns = {name: pc.fill_null(answers[name].combine_chunks(), math.nan) for name in ("value", "latency_ms")}
+    columns |= {
+        name: answers[name].combine_chunks() for name in ("error", "probabilities") if name in answers.column_names
+    }
+    return in_batches(answers["ordinal"][0].as_py(), keys, columns, optional=["error"])

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from psycopg.rows import class_row
 
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError
+from include.shadow.ledger.batches import in_batches
 from include.shadow.ledger.copying import copy
 from include.shadow.ledger.database import Session
 from include.shadow.sampling import design, digest
@@ -19,9 +21,6 @@ from include.shadow.snapshot import Manifest, read_part
 from include.shadow.store import Store
 
 _REQUEST_COLUMNS = (
-    "day",
-    "snapshot_id",
-    "ordinal",
     "request_id",
     "requested_at",
     "inclusion_probability",
@@ -29,6 +28,7 @@ _REQUEST_COLUMNS = (
     "champion",
     "champion_version",
     "champion_latency_ms",
+    "champion_probabilities",
 )
 
 
@@ -116,12 +116,15 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         require_same(find(session, deployment, manifest.day), manifest)
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
-    wanted = {*_REQUEST_COLUMNS, "champion_probabilities", *deployment.slices}
+    wanted = {*_REQUEST_COLUMNS, *deployment.slices}
+    versions = pa.array(manifest.champion_versions, pa.string())
+    keys = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
     for part in manifest.parts:
         ordinal, file = part.first_ordinal, read_part(store, folder, part)
         columns = [name for name in file.schema_arrow.names if name in wanted]
         for batch in file.iter_batches(columns=columns):
-            copy(session, "request", _requests(batch, manifest.day, snapshot_id, ordinal, cells))
+            requests = _requests(batch, cells, versions)
+            copy(session, "request_batch", in_batches(ordinal, keys, requests, optional=["champion_probabilities"]))
             ordinal += batch.num_rows
     cells.enter(session, snapshot_id)
     session.commit()
@@ -137,20 +140,18 @@ def require_same(snapshot: Snapshot | None, manifest: Manifest) -> None:
         )
 
 
-def _requests(batch: pa.RecordBatch, day: dt.date, snapshot_id: int, ordinal: int, cells: "Cells") -> pa.Table:
-    rows = batch.num_rows
+def _requests(batch: pa.RecordBatch, cells: "Cells", versions: pa.StringArray) -> dict[str, pa.Array]:
+    """Return the columns of `shadow.request_batch` for each request: what is no number is NaN."""
     champion = batch["champion"]
     finite = pc.fill_null(pc.is_finite(champion), False)
     columns = {
-        "day": pa.repeat(day, rows),
-        "snapshot_id": pa.repeat(pa.scalar(snapshot_id, pa.int32()), rows),
-        "ordinal": pa.array(range(ordinal, ordinal + rows), pa.int32()),
         "cell": cells.numbered(batch),
-        "champion": pc.if_else(finite, champion, None),
+        "champion": pc.if_else(finite, champion, math.nan),
+        "champion_version": pc.add(pc.index_in(batch["champion_version"], versions), pa.scalar(1, pa.int32())),
+        "champion_latency_ms": pc.fill_null(batch["champion_latency_ms"], math.nan),
     }
-    more = ["champion_probabilities"] if "champion_probabilities" in batch.schema.names else []
-    names = [*_REQUEST_COLUMNS, *more]
-    return pa.table({key: columns[key] if key in columns else batch[key] for key in names})
+    there = {name: batch[name] for name in batch.schema.names}
+    return {name: columns.get(name, there.get(name)) for name in _REQUEST_COLUMNS if name in there | columns}
 
 
 class Cells:

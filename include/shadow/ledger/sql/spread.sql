@@ -3,12 +3,17 @@ WITH p AS MATERIALIZED (  -- the planner knows of its rows how many they are, an
     SELECT ordinal, value
     FROM shadow.prediction
     WHERE day = :'day' AND snapshot_id = :'snapshot' AND challenger_id = :'challenger'
+),
+r AS MATERIALIZED (
+    SELECT first_ordinal + a.place - 1 AS ordinal, a.champion
+    FROM shadow.request_batch CROSS JOIN LATERAL unnest(champion) WITH ORDINALITY AS a (champion, place)
+    WHERE day = :'day' AND snapshot_id = :'snapshot'
 )
 SELECT q[1], q[2]
 FROM (
     SELECT percentile_disc(ARRAY[0.01, 0.99]) WITHIN GROUP (ORDER BY u.answer) AS q
     FROM p
-    JOIN shadow.request AS r ON r.ordinal = p.ordinal
+    JOIN r ON r.ordinal = p.ordinal
     CROSS JOIN LATERAL (VALUES (r.champion), (p.value)) AS u (answer)
-    WHERE r.day = :'day' AND r.snapshot_id = :'snapshot' AND r.champion IS NOT NULL AND p.value IS NOT NULL
+    WHERE r.champion <> 'NaN' AND p.value IS NOT NULL
 ) AS a

@@ -39,8 +39,8 @@ class DailyValues:
             for key, inside in self._slices.members.items():
                 is_in = np.zeros(self._slices.cells, bool)
                 is_in[inside] = True
-                chosen = is_in[cell] & (version == number)
-                if chosen.any():
+                chosen = np.flatnonzero(is_in[cell] & (version == number))
+                if len(chosen):
                     answers = Answers(*(column[chosen] for column in columns))
                     yield from ((number, key, *row) for row in self._values(answers))
 

@@ -279,8 +279,9 @@ def _population_stability_index(champion: _Model, challenger: _Model) -> tuple[f
 
 def _kolmogorov_smirnov(champion: _Model, challenger: _Model) -> tuple[float, float]:
     """Return the largest distance between the two weighted empirical distribution functions (Smirnov 1948)."""
-    points = np.concatenate((champion.levels, challenger.levels))
-    return 0.0, float(np.abs(champion.share_up_to(points) - challenger.share_up_to(points)).max())
+    at_champions = champion.reached - challenger.share_up_to(champion.levels)
+    at_challengers = challenger.reached - champion.share_up_to(challenger.levels)
+    return 0.0, float(max(np.abs(at_champions).max(), np.abs(at_challengers).max()))
 
 
 def _latency(model: _Model, share: float) -> float:

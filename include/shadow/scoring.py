@@ -27,6 +27,7 @@ BATCH_ROWS = 8_192
 CALLS_TO_FIND_BAD_ROWS = 256
 LONGEST_ERROR = 500
 _LOOKED_AT = 20_000
+_SHOWN = ("request_id", "champion", "champion_probabilities")  # to a model, besides the features
 _OURS = "include.shadow."
 _VALUE = re.compile(  # quoted, a short number that belongs to a name as in float32, a number
     r"""(?P<quoted>'[^']*'|"[^"]*")|(?P<of_name>(?<=[A-Za-z_])\d{1,3}(?!\d|[.,]\d))|"""
@@ -83,7 +84,8 @@ def score(
     found by halving. Latency is the time of a call divided by its rows, in milliseconds, or what the model says itself.
     """
     ordinal = first_ordinal
-    for batch in file.iter_batches(batch_size=getattr(predictor, "batch_rows", BATCH_ROWS)):
+    columns = [name for name in file.schema_arrow.names if name in _SHOWN or name in features]
+    for batch in file.iter_batches(batch_size=getattr(predictor, "batch_rows", BATCH_ROWS), columns=columns):
         yield _score_batch(predictor, batch, features, classes).table(ordinal)
         ordinal += batch.num_rows
 
@@ -93,7 +95,7 @@ def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence
     scored = Scored(np.full(rows, np.nan), _infinite(batch, features), np.full(rows, np.nan))
     if classes:
         scored.probabilities = np.full((rows, classes), np.nan)
-    usable = np.setdiff1d(np.arange(rows), list(scored.errors))
+    usable = np.delete(np.arange(rows), list(scored.errors))
     calls = CALLS_TO_FIND_BAD_ROWS
     waiting = [usable] if len(usable) else []
     while waiting:
@@ -174,8 +176,9 @@ def _foreign(text: str, part: pa.RecordBatch, features: Sequence[str]) -> str:
 def _infinite(batch: pa.RecordBatch, features: Sequence[str]) -> dict[int, str]:
     errors: dict[int, str] = {}
     for name in features:
-        if pa.types.is_floating(batch[name].type):
-            for row in np.flatnonzero(pc.fill_null(pc.is_inf(batch[name]), False).to_numpy(zero_copy_only=False)):
+        infinite = pc.is_inf(batch[name]) if pa.types.is_floating(batch[name].type) else None
+        if infinite is not None and infinite.true_count:
+            for row in np.flatnonzero(pc.fill_null(infinite, False).to_numpy(zero_copy_only=False)):
                 errors.setdefault(int(row), f"feature {name} is infinite")
     return errors
 

@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from include.shadow import bins, daily_values, losses, scores, sums
+from include.shadow.ahead import ahead
 from include.shadow.bins import Furthest
 from include.shadow.daily_values import DailyValues
 from include.shadow.deployment import Deployment
@@ -20,6 +21,7 @@ from include.shadow.ledger.disagreements import MOST
 from include.shadow.ledger.snapshots import Snapshot, deployment_id
 from include.shadow.losses import Batch, Settings
 from include.shadow.metrics import METRICS, QUIET
+from include.shadow.scores import SCORES
 from include.shadow.statements import columns_of, parameterised
 from include.shadow.sums import FIELDS, Slices, Sums
 
@@ -75,10 +77,11 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
     slices = Slices.of(dict(rows))
     daily = any(not METRICS[name].is_sum for name in deployment.tracked)
+    timed = any(name in SCORES and SCORES[name].basis == "timed" for name in deployment.tracked)
     changed = 0
     for together in [[one] for one in challengers] if daily else [list(challengers)]:  # daily values need the whole day
         days = {one: _Day(session, deployment, snapshot, one, slices) for one in together}
-        for one, batch in answers.batches(session, deployment, snapshot, together, latencies=daily):
+        for one, batch in ahead(answers.batches(session, deployment, snapshot, together, latencies=timed)):
             days[one].add(batch)
         changed += sum(day.store() for day in days.values())
     session.execute(

@@ -1,0 +1,55 @@
+"""One step ahead, and never two; errors come where the items are used."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from include.shadow.ahead import ahead
+
+
+def test_items_come_in_their_order_each_made_while_the_one_before_is_worked_on() -> None:
+    made: list[int] = []
+    asked = [threading.Event() for _ in range(5)]
+
+    def items() -> Iterator[int]:
+        for number in range(4):
+            asked[number].set()
+            made.append(number)
+            yield number
+        asked[4].set()
+
+    for number in ahead(items()):
+        assert asked[number + 1].wait(10), "the next one is made meanwhile"
+        assert len(made) <= number + 2, "and none beyond it"
+    assert made == list(range(4))
+
+
+def test_what_making_an_item_raises_comes_behind_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise LookupError("gone")
+
+    seen = []
+    with pytest.raises(LookupError, match="gone"):
+        seen += [one for one in ahead(items()) if seen.append(one) is None]
+    assert seen == [1]
+
+
+def test_whoever_stops_early_waits_for_the_item_that_is_being_made_and_leaves_no_thread() -> None:
+    before, done = threading.active_count(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        done.set()
+        yield 2
+
+    coming = ahead(items())
+    assert next(coming) == 1
+    coming.close()
+    assert done.is_set()
+    assert threading.active_count() == before
+
+
+def test_of_nothing_there_is_nothing() -> None:
+    assert list(ahead(iter(()))) == []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.shadow.ahead import ahead
+from include.shadow.ahead import ahead, made_ahead
 
 
 def test_items_come_in_their_order_each_made_while_the_one_before_is_worked_on() -> None:
@@ -53,3 +53,30 @@ def test_whoever_stops_early_waits_for_the_item_that_is_being_made_and_leaves_no
 
 def test_of_nothing_there_is_nothing() -> None:
     assert list(ahead(iter(()))) == []
+
+
+def test_items_are_taken_here_and_what_is_made_of_them_is_made_one_ahead() -> None:
+    here, taken, made = threading.current_thread(), list[int](), list[int]()
+
+    def items() -> Iterator[int]:
+        for number in range(4):
+            assert threading.current_thread() is here
+            taken.append(number)
+            yield number
+
+    def make(number: int) -> int:
+        assert threading.current_thread() is not here
+        made.append(number)
+        return number**2
+
+    for number, found in enumerate(made_ahead(make, items())):
+        assert found == number**2
+        assert len(taken) <= number + 2
+    assert taken == made == list(range(4))
+
+
+def test_what_cannot_be_made_of_an_item_is_raised_in_its_turn() -> None:
+    seen: list[float] = []
+    with pytest.raises(ZeroDivisionError):
+        seen.extend(made_ahead(lambda number: 1 / number, [1, 2, 0, 4]))
+    assert seen == [1.0, 0.5]

@@ -1,15 +1,16 @@
-"""One step ahead: the next item is made while the last one is worked on."""
+"""One step ahead: the next item is made in a thread while the last one is worked on."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 _END: Final = object()
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items, each made in a thread while the one before it is worked on; what making one raises is raised here.
+    """Yield items, each made while the one before it is worked on; what making one raises is raised here.
 
     Whatever the items are made of belongs to that thread until the last one has come, or until this is closed.
     """
@@ -18,3 +19,19 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := coming.result()) is not _END:
             coming = pool.submit(next, items, _END)
             yield item  # type: ignore[misc]
+
+
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """Yield what is made of each item, while what was made of the one before is worked on.
+
+    The items themselves come here, and only making belongs to the thread.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[Made] | None = None
+        for item in items:
+            coming = pool.submit(make, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from include.shadow import parity
 from include.shadow import snapshot as snapshots_on_disk
+from include.shadow.ahead import made_ahead
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.errors import GateFailed, LedgerError, ShadowError, SourceError, ValidationFailed
 from include.shadow.expectations import Validation, input_expectations, prediction_expectations
@@ -282,10 +283,12 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
 def _arrived(
     shadow: Shadow, batches: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
 ) -> Iterator[pa.Table]:
-    for requests in batches:
+    def found(requests: pa.Table) -> pa.Table:
         arrived = shadow.source.labels(requests, since, until)
         _require_class(shadow.deployment, requests, arrived)
-        yield arrived
+        return arrived
+
+    return made_ahead(found, batches)
 
 
 def _require_class(deployment: Deployment, requests: pa.Table, arrived: pa.Table) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.shadow.ahead import ahead
 from include.shadow.snapshot import Part, read_part
 from include.shadow.store import Store
 
@@ -128,7 +129,7 @@ class Frames:
         return pa.schema([self.schema.field(name) for name in columns]).empty_table()
 
     def _read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        return self._source.read(columns, rows_at_once(len(columns), self.part_rows))
+        return ahead(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
 
     def _find_nulls(self, columns: Sequence[str]) -> list[str]:
         """Return the columns of which pandas has another type where there is a null, and where there is one."""

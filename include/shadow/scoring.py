@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from include.shadow.ahead import ahead
 from include.shadow.errors import ShadowError
 from include.shadow.models import Predictor
 from include.shadow.models.remote import texts
@@ -85,7 +86,8 @@ def score(
     """
     ordinal = first_ordinal
     columns = [name for name in file.schema_arrow.names if name in _SHOWN or name in features]
-    for batch in file.iter_batches(batch_size=getattr(predictor, "batch_rows", BATCH_ROWS), columns=columns):
+    rows = getattr(predictor, "batch_rows", BATCH_ROWS)
+    for batch in ahead(file.iter_batches(batch_size=rows, columns=columns)):
         yield _score_batch(predictor, batch, features, classes).table(ordinal)
         ordinal += batch.num_rows
 

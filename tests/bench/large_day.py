@@ -42,6 +42,8 @@ DAY = dt.date(2024, 1, 1)
 FEATURES = [f"feature_{number}" for number in range(12)]
 CHALLENGERS = ("one", "two", "three")
 GROUPS = ("region", "plan")  # ten values each: twenty slices
+KEPT = ("request", "prediction", "label")
+PIECE = 1 << 20
 ROWS = """
 CREATE TABLE log AS
 SELECT 'r' || n AS request_id, %(day)s::timestamptz + n * interval '86400 seconds' / %(rows)s AS at,
@@ -164,17 +166,25 @@ def predict(folder: str) -> None:
                 session.run(None, feed)
 
 
-def copy_rows(folder: str) -> None:
-    """COPY the rows that the ledger keeps of requests, predictions and labels into tables without an index."""
-    uri = Place(folder).uri(LEDGER)
-    with psycopg.connect(uri) as source, psycopg.connect(uri) as target:
-        for name in ("request", "prediction", "label"):
-            table = sql.Identifier(f"copy_of_{name}")
-            target.execute(sql.SQL("CREATE UNLOGGED TABLE {} (LIKE shadow.{})").format(table, sql.Identifier(name)))
-            reading = sql.SQL("COPY (SELECT * FROM shadow.{}) TO STDOUT (FORMAT binary)").format(sql.Identifier(name))
-            writing = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(table)
-            with source.cursor().copy(reading) as read, target.cursor().copy(writing) as write:
+def keep_rows(folder: str) -> None:
+    """Write the rows that the ledger shows of requests, predictions and labels to files, for `copy_rows`."""
+    with psycopg.connect(Place(folder).uri(LEDGER)) as session:
+        for name in KEPT:
+            statement = sql.SQL("COPY (SELECT * FROM shadow.{}) TO STDOUT (FORMAT binary)").format(sql.Identifier(name))
+            with Path(folder, f"{name}.copy").open("wb") as file, session.cursor().copy(statement) as read:
                 for piece in read:
+                    file.write(piece)
+
+
+def copy_rows(folder: str) -> None:
+    """COPY these rows into ordinary tables without an index."""
+    with psycopg.connect(Place(folder).uri(LEDGER)) as session:
+        for name in KEPT:
+            table = sql.Identifier(f"copy_of_{name}")
+            session.execute(sql.SQL("CREATE TABLE {} (LIKE shadow.{})").format(table, sql.Identifier(name)))
+            statement = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(table)
+            with Path(folder, f"{name}.copy").open("rb") as file, session.cursor().copy(statement) as write:
+                while piece := file.read(PIECE):
                     write.write(piece)
 
 
@@ -208,7 +218,9 @@ def measure(size: str, rows: int | None = None) -> dict[str, Any]:
     with new_place() as place:
         _fill(place, count)
         arguments = {"folder": str(place.folder)}
-        costs = {one.__name__: Work(one, arguments, USES.get(one.__name__, ())).measure() for one in [*STEPS, *FLOORS]}
+        costs = {one.__name__: Work(one, arguments, USES.get(one.__name__, ())).measure() for one in STEPS}
+        keep_rows(str(place.folder))
+        costs |= {one.__name__: Work(one, arguments, USES.get(one.__name__, ())).measure() for one in FLOORS}
     return {"rows": count, **{name: {"seconds": one.seconds, "peak_mb": one.peak_mb} for name, one in costs.items()}}
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.rows import class_row
 
+from include.shadow.ahead import ahead
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError
 from include.shadow.ledger.batches import in_batches
@@ -116,16 +118,9 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         require_same(find(session, deployment, manifest.day), manifest)
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
-    wanted = {*_REQUEST_COLUMNS, *deployment.slices}
-    versions = pa.array(manifest.champion_versions, pa.string())
     keys = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
-    for part in manifest.parts:
-        ordinal, file = part.first_ordinal, read_part(store, folder, part)
-        columns = [name for name in file.schema_arrow.names if name in wanted]
-        for batch in file.iter_batches(columns=columns):
-            requests = _requests(batch, cells, versions)
-            copy(session, "request_batch", in_batches(ordinal, keys, requests, optional=["champion_probabilities"]))
-            ordinal += batch.num_rows
+    for first_ordinal, requests in ahead(_requests(manifest, store, folder, cells)):
+        copy(session, "request_batch", in_batches(first_ordinal, keys, requests, optional=["champion_probabilities"]))
     cells.enter(session, snapshot_id)
     session.commit()
 
@@ -140,7 +135,20 @@ def require_same(snapshot: Snapshot | None, manifest: Manifest) -> None:
         )
 
 
-def _requests(batch: pa.RecordBatch, cells: "Cells", versions: pa.StringArray) -> dict[str, pa.Array]:
+def _requests(
+    manifest: Manifest, store: Store, folder: str, cells: "Cells"
+) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+    """Yield some requests of a snapshot: the ordinal of the first, and the columns of `shadow.request_batch`."""
+    versions = pa.array(manifest.champion_versions, pa.string())
+    for part in manifest.parts:
+        ordinal, file = part.first_ordinal, read_part(store, folder, part)
+        names = [name for name in file.schema_arrow.names if name in (*_REQUEST_COLUMNS, *cells.columns)]
+        for batch in file.iter_batches(columns=names):
+            yield ordinal, _columns(batch, cells, versions)
+            ordinal += batch.num_rows
+
+
+def _columns(batch: pa.RecordBatch, cells: "Cells", versions: pa.StringArray) -> dict[str, pa.Array]:
     """Return the columns of `shadow.request_batch` for each request: what is no number is NaN."""
     champion = batch["champion"]
     finite = pc.fill_null(pc.is_finite(champion), False)
@@ -158,14 +166,14 @@ class Cells:
     """The combinations of slice values that occur in a snapshot, numbered as they come."""
 
     def __init__(self, columns: list[str]) -> None:
-        self._columns = columns
+        self.columns = columns
         self._numbers: dict[tuple[str, ...], int] = {}
 
     def numbered(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the number of each row's combination; a null value is the text (null)."""
         code = np.zeros(batch.num_rows, np.int64)
         dictionaries: list[list[str]] = []
-        for column in self._columns:
+        for column in self.columns:
             encoded = pc.fill_null(batch[column].cast(pa.string()), "(null)").dictionary_encode()
             dictionaries.append(encoded.dictionary.to_pylist())
             code = code * len(dictionaries[-1]) + encoded.indices.to_numpy()
@@ -175,7 +183,7 @@ class Cells:
 
     def enter(self, session: Session[Any], snapshot_id: int) -> None:
         """Enter the combinations that have come."""
-        slices = [json.dumps(dict(zip(self._columns, values, strict=True))) for values in self._numbers]
+        slices = [json.dumps(dict(zip(self.columns, values, strict=True))) for values in self._numbers]
         session.execute(
             "INSERT INTO shadow.cell (snapshot_id, cell, slices) "
             "SELECT %s, c.cell, c.slices FROM unnest(%s::int[], %s::jsonb[]) AS c (cell, slices)",

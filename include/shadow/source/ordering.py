@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from include.shadow.ahead import ahead
 from include.shadow.errors import TransientError
 from include.shadow.sampling import HASHES, Draw
 
@@ -37,19 +38,20 @@ def in_order(
     """
 
     def rows() -> Iterator[pa.RecordBatch]:
-        chunks = _chunks(batches, chunk_bytes)
+        chunks = ahead(_chunks(batches, chunk_bytes))
         first = next(chunks, None)
         second = None if first is None else next(chunks, None)
         if first is None:
             return
         strata = pa.array([draw.stratum for draw in draws], pa.string())
         if second is None:
-            yield from _sorted(first, strata)
+            yield from _sorted(first, strata).to_batches(_BATCH_ROWS)
             return
         place = _Place(strata, [draw.population * high for draw, high in zip(draws, highest, strict=True)], highest)
         parts = math.ceil(place.expected_rows * first.nbytes / len(first) / chunk_bytes)
-        for part in _apart(chain([first, second], chunks), place, max(parts, 1)):
-            yield from _sorted(part, strata)
+        apart = _apart(chain([first, second], chunks), place, max(parts, 1))
+        for part in ahead(_sorted(one, strata) for one in apart):
+            yield from part.to_batches(_BATCH_ROWS)
 
     return pa.RecordBatchReader.from_batches(batches.schema.remove(_HASH), rows())
 
@@ -109,14 +111,14 @@ def _write(rows: pa.Table, ends: Sequence[int], path: Path) -> None:
         raise TransientError(f"rows are put in order in {path.parent}, for which TMPDIR needs room: {error}") from error
 
 
-def _sorted(rows: pa.Table, strata: pa.Array) -> Iterator[pa.RecordBatch]:
+def _sorted(rows: pa.Table, strata: pa.Array) -> pa.Table:
     stratum, key = _keys(rows, strata)
     order = np.lexsort((key, stratum))
     if _ties(stratum[order], key[order]):  # an id that is there twice, or requests without an id
         names = ("stratum", "key", "id", "time")
         keys = pa.table([stratum, key, rows[_ID], rows[_TIME]], names=names)
         order = pc.sort_indices(keys, [(name, "ascending") for name in names])  # nulls last
-    yield from rows.remove_column(_HASH).take(order).combine_chunks().to_batches(_BATCH_ROWS)
+    return rows.remove_column(_HASH).take(order).combine_chunks()
 
 
 def _keys(rows: pa.Table, strata: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

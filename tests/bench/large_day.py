@@ -172,8 +172,7 @@ def keep_rows(folder: str) -> None:
         for name in KEPT:
             statement = sql.SQL("COPY (SELECT * FROM shadow.{}) TO STDOUT (FORMAT binary)").format(sql.Identifier(name))
             with Path(folder, f"{name}.copy").open("wb") as file, session.cursor().copy(statement) as read:
-                for piece in read:
-                    file.write(piece)
+                file.writelines(read)
 
 
 def copy_rows(folder: str) -> None:

@@ -21,7 +21,7 @@ from tests.production import World, day
 from tests.receivers import KEYS, REGION
 
 SECRET = "neverToBeSeenInAnyText"
-PATIENCE = {"connect_timeout": 1, "read_timeout": 0.3, "retries": {"mode": "standard", "total_max_attempts": 4}}
+SOONER = {"connect_timeout": 1, "read_timeout": 0.3}  # how long S3 is waited for; how often it is asked is as ever
 READING = {"HEAD": "GET"}  # what a refusal without words is followed by
 _buckets = itertools.count(1)
 
@@ -43,7 +43,7 @@ def bucket(s3: FlakyS3, monkeypatch: pytest.MonkeyPatch) -> Any:
     extra = {"endpoint_url": s3.url, "region_name": REGION}
     declared = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": SECRET, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_STORE_AWS", json.dumps(declared))
-    monkeypatch.setattr(edge, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(edge, "PATIENCE", edge.PATIENCE | SOONER)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
     s3.fails(never)
     found = boto3.resource("s3", endpoint_url=s3.url, region_name=REGION, **KEYS).Bucket(f"away-{next(_buckets)}")
@@ -117,7 +117,7 @@ def test_an_s3_that_stays_away_leaves_the_day_to_another_try(
     name: str,
 ) -> None:
     world = worlds()
-    monkeypatch.setattr(edge, "PATIENCE", PATIENCE | {"retries": {"total_max_attempts": 1}})
+    monkeypatch.setattr(edge, "PATIENCE", edge.PATIENCE | {"retries": {"total_max_attempts": 1}})
     s3.fails(lambda found, path, _: fault if found in (method, READING.get(method)) and name in path else None)
     with pytest.raises(TransientError, match=rf"s3://{bucket.name}/shadow.* cannot be") as caught:
         run_day(stored(world, bucket), day(0))

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from include.embedded.airflow import LocalAirflow
-from include.embedded.postgres import EmbeddedPostgres
+from include.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from include.shadow import day as steps
 from include.shadow.page.publishing import publish
 from tests.embedded import scheduler
@@ -25,6 +25,8 @@ from tests.faults.sameness import assert_same
 from tests.models.beside import MISBEHAVING
 from tests.production import SHADOW, World, day
 
+# Tasks of a scheduler that was killed alone keep its sessions open, and with them whatever lock it had just then.
+LET_GO = "ALTER DATABASE airflow SET idle_in_transaction_session_timeout = '20s'"
 SECONDS = 420  # far more than it takes on an idle machine
 NAME = "faults"
 DAG = f"shadow_{NAME}"
@@ -65,6 +67,8 @@ def airflow(
     found = LocalAirflow(home_in(tmp_path_factory.mktemp("airflow"), postgres, world), port=0)
     try:
         found.start()
+        with psycopg.connect(postgres.uri("postgres", SUPERUSER), autocommit=True) as session:
+            session.execute(LET_GO)
         found.wait_for_dag(DAG)
         found.call("PATCH", f"/dags/{DAG}", json={"is_paused": False})
         yield found

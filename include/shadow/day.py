@@ -9,7 +9,8 @@ and run again, anywhere, and the day ends the same.
 import datetime as dt
 import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -277,12 +278,13 @@ def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: d
     if since is not None and since >= until:
         session.commit()
         return
-    labels.add(session, snapshot, _arrived(shadow, labels.requests(session, snapshot), since, until), since, until)
+    with closing(_arrived(shadow, labels.requests(session, snapshot), since, until)) as arrived:
+        labels.add(session, snapshot, arrived, since, until)
 
 
 def _arrived(
     shadow: Shadow, batches: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
-) -> Iterator[pa.Table]:
+) -> Generator[pa.Table]:
     def found(requests: pa.Table) -> pa.Table:
         arrived = shadow.source.labels(requests, since, until)
         _require_class(shadow.deployment, requests, arrived)

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import errno
+import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -133,3 +135,26 @@ def test_a_folder_without_room_is_worth_another_try_and_says_where(monkeypatch: 
     monkeypatch.setattr("pyarrow.ipc.new_file", full)
     with pytest.raises(TransientError, match=r"for which TMPDIR needs room: .*No space left"):
         in_order(batches(ROWS), DRAWS, EVERYTHING, chunk_bytes=1).read_all()
+
+
+def test_nothing_is_read_any_more_once_putting_in_order_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is told closes the session that rows are read from, while what it was told of still stands."""
+    before, failed, slowly = threading.active_count(), threading.Event(), batches(ROWS)
+
+    def full(*_: Any) -> None:
+        failed.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def read() -> Iterator[pa.RecordBatch]:
+        for number, batch in enumerate(slowly):
+            if number == 2:
+                assert failed.wait(10)
+                time.sleep(0.2)
+            yield batch
+
+    monkeypatch.setattr("pyarrow.ipc.new_file", full)
+    reader = in_order(pa.RecordBatchReader.from_batches(SCHEMA, read()), DRAWS, EVERYTHING, chunk_bytes=1)
+    with pytest.raises(TransientError) as told:
+        reader.read_all()
+    assert told.value.__traceback__ is not None
+    assert threading.active_count() == before

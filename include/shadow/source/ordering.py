@@ -8,7 +8,7 @@ from all chunks and sorted by itself.
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,10 @@ def in_order(
     """
 
     def rows() -> Iterator[pa.RecordBatch]:
-        chunks = ahead(_chunks(batches, chunk_bytes))
+        with closing(ahead(_chunks(batches, chunk_bytes))) as chunks:  # before the session that they are read from
+            yield from in_memory_or_apart(chunks)
+
+    def in_memory_or_apart(chunks: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
         first = next(chunks, None)
         second = None if first is None else next(chunks, None)
         if first is None:

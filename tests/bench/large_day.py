@@ -217,9 +217,11 @@ def measure(size: str, rows: int | None = None) -> dict[str, Any]:
     with new_place() as place:
         _fill(place, count)
         arguments = {"folder": str(place.folder)}
-        costs = {one.__name__: Work(one, arguments, USES.get(one.__name__, ())).measure() for one in STEPS}
-        keep_rows(str(place.folder))
-        costs |= {one.__name__: Work(one, arguments, USES.get(one.__name__, ())).measure() for one in FLOORS}
+        costs = {}
+        for one in [*STEPS, *FLOORS]:
+            if one is copy_rows:
+                keep_rows(str(place.folder))
+            costs[one.__name__] = Work(one, arguments, USES.get(one.__name__, ())).measure()
     return {"rows": count, **{name: {"seconds": one.seconds, "peak_mb": one.peak_mb} for name, one in costs.items()}}
 
 

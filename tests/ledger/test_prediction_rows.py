@@ -83,7 +83,7 @@ def change(session: "psycopg.Connection[Any]", key: list[Any]) -> None:
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_parts_hold_what_one_statement_over_all_answers_says(
-    copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch, rows: int
+    copied: World, session: "psycopg.Connection[Any]", rows: int
 ) -> None:
     source, key = rows_of(copied, session)
     change(session, key)
@@ -95,7 +95,7 @@ def test_parts_hold_what_one_statement_over_all_answers_says(
 
 
 def test_a_request_without_an_answer_and_an_answer_without_a_request_are_left_out(
-    copied: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+    copied: World, session: "psycopg.Connection[Any]"
 ) -> None:
     source, key = rows_of(copied, session)
     lies_in_batches(session, key[:2], 10, without=[0, 11, 12])

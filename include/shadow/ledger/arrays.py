@@ -37,25 +37,21 @@ def reading_arrays(session: Session[Any]) -> Cursor[Any]:
 
 def array_of_numbers(values: NDArray[np.float64]) -> bytes:
     """Return an array of float8 of any shape as Postgres takes it."""
-    axes = np.array([(length, 1) for length in values.shape], ">i4")
-    elements = np.empty(values.size, [("length", ">i4"), ("value", ">f8")])
-    elements["length"], elements["value"] = 8, values.ravel()
-    return _head(values.ndim, 0, "float8") + axes.tobytes() + elements.tobytes()
+    return array_of(values.astype(">f8").view(np.uint8).reshape(values.size, 8), "float8", values.shape)
 
 
-def array_of(values: Bytes, element: str) -> bytes:
-    """Return an array with one axis as Postgres takes it, of the bytes of elements of a type such as int4."""
+def array_of(values: Bytes, element: str, shape: Sequence[int] | None = None) -> bytes:
+    """Return an array as Postgres takes it, of the bytes of elements such as int4; one axis without `shape`."""
     rows, width = values.shape
-    lengths = np.broadcast_to(np.array([width], ">i4").view(np.uint8), (rows, 4))
-    return _head(1, 0, element) + np.array([rows, 1], ">i4").tobytes() + np.hstack([lengths, values]).tobytes()
+    elements = np.hstack([repeated(width, ">i4", rows), values])
+    return _head([rows] if shape is None else shape, 0, element) + elements.tobytes()
 
 
 def array_of_texts(values: pa.StringArray) -> bytes:
     """Return an array of text with one axis as Postgres takes it."""
     lengths = fixed(pc.fill_null(pc.binary_length(values), -1), ">i4")
     elements = side_by_side([lengths, pc.fill_null(values.cast(pa.binary()), b"")])
-    axis = np.array([len(values), 1], ">i4").tobytes()
-    return b"".join([_head(1, int(values.null_count > 0), "text"), axis, elements])
+    return b"".join([_head([len(values)], int(values.null_count > 0), "text"), elements])
 
 
 def fixed(column: pa.Array, number: str) -> Bytes:
@@ -63,6 +59,12 @@ def fixed(column: pa.Array, number: str) -> Bytes:
     filled = pc.fill_null(column, 0) if column.null_count else column
     numbers: NDArray[Any] = filled.to_numpy(zero_copy_only=False).astype(number)
     return numbers.view(np.uint8).reshape(len(column), numbers.itemsize)
+
+
+def repeated(value: int, number: str, rows: int) -> Bytes:
+    """Return the bytes of one number for each row."""
+    one = np.array([value], number).view(np.uint8)
+    return np.broadcast_to(one, (rows, len(one)))
 
 
 def side_by_side(pieces: Sequence[Bytes | pa.Array]) -> memoryview:
@@ -84,8 +86,10 @@ def binary(piece: Bytes | pa.Array) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), content])
 
 
-def _head(axes: int, has_nulls: int, element: str) -> bytes:
-    return np.array([axes, has_nulls, types[element].oid], ">i4").tobytes()
+def _head(shape: Sequence[int], has_nulls: int, element: str) -> bytes:
+    """Return what stands before the elements: of each axis the length and the first index."""
+    axes = [number for length in shape for number in (length, 1)]
+    return np.array([len(shape), has_nulls, types[element].oid, *axes], ">i4").tobytes()
 
 
 class _TextsDumper(Dumper):

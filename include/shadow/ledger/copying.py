@@ -13,7 +13,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
 
-from include.shadow.ledger.arrays import Bytes, array_of, array_of_numbers, array_of_texts, binary, fixed, side_by_side
+from include.shadow.ledger.arrays import (
+    Bytes,
+    array_of,
+    array_of_numbers,
+    array_of_texts,
+    binary,
+    fixed,
+    repeated,
+    side_by_side,
+)
 from include.shadow.ledger.database import Session
 
 _HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -55,7 +64,7 @@ def copy(session: Session[Any], name: str, table: pa.Table, *, schema: str = "sh
 def _rows(batch: pa.RecordBatch) -> memoryview:
     """Return rows as they are sent: the number of columns, and for each its length and its bytes."""
     rows = batch.num_rows
-    pieces: list[Bytes | pa.Array] = [_repeated(len(batch.columns), ">i2", rows)]
+    pieces: list[Bytes | pa.Array] = [repeated(len(batch.columns), ">i2", rows)]
     for column in batch.columns:
         for piece in _column(column):
             if isinstance(piece, np.ndarray) and isinstance(pieces[-1], np.ndarray):
@@ -69,7 +78,7 @@ def _column(column: pa.Array) -> Iterator[Bytes | pa.Array]:
     """Yield the lengths of a column's values and then the values."""
     rows = len(column)
     if column.null_count == rows:
-        yield _repeated(-1, ">i4", rows)
+        yield repeated(-1, ">i4", rows)
     elif pa.types.is_string(column.type) or pa.types.is_list(column.type):
         content = column.cast(pa.binary()) if pa.types.is_string(column.type) else _arrays(column)
         yield fixed(pc.fill_null(pc.binary_length(content), -1), ">i4")
@@ -77,7 +86,7 @@ def _column(column: pa.Array) -> Iterator[Bytes | pa.Array]:
     else:
         numbers = _numbers(column)
         if not column.null_count:
-            yield np.hstack([_repeated(numbers.shape[1], ">i4", rows), numbers])
+            yield np.hstack([repeated(numbers.shape[1], ">i4", rows), numbers])
             return
         there = column.is_valid()
         yield fixed(pc.if_else(there, pa.scalar(numbers.shape[1], pa.int32()), pa.scalar(-1, pa.int32())), ">i4")
@@ -121,8 +130,3 @@ def _matrix(rows: pa.ListArray) -> NDArray[np.float64]:
     matrix = np.full((len(rows), pc.list_value_length(known)[0].as_py() if len(known) else 0), np.nan)
     matrix[there] = _vector(known.flatten()).reshape(len(known), -1)
     return matrix
-
-
-def _repeated(value: int, number: str, rows: int) -> Bytes:
-    one = np.array([value], number).view(np.uint8)
-    return np.broadcast_to(one, (rows, len(one)))

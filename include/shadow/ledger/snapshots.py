@@ -152,14 +152,13 @@ def _columns(batch: pa.RecordBatch, cells: "Cells", versions: pa.StringArray) ->
     """Return the columns of `shadow.request_batch` for each request: what is no number is NaN."""
     champion = batch["champion"]
     finite = pc.fill_null(pc.is_finite(champion), False)
-    columns = {
+    columns = {name: batch[name] for name in batch.schema.names} | {
         "cell": cells.numbered(batch),
         "champion": pc.if_else(finite, champion, math.nan),
         "champion_version": pc.add(pc.index_in(batch["champion_version"], versions), pa.scalar(1, pa.int32())),
         "champion_latency_ms": pc.fill_null(batch["champion_latency_ms"], math.nan),
     }
-    there = {name: batch[name] for name in batch.schema.names}
-    return {name: columns.get(name, there.get(name)) for name in _REQUEST_COLUMNS if name in there | columns}
+    return {name: columns[name] for name in _REQUEST_COLUMNS if name in columns}
 
 
 class Cells:

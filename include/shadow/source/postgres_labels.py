@@ -45,7 +45,7 @@ class PostgresLabels:
 
         The ids go as one array, in their order, and each column comes as one: nothing is converted one by one.
         """
-        by_id = requests.sort_by("request_id").combine_chunks()
+        by_id = requests.sort_by("request_id")
         found = [_NONE]
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
             pieces = self._pieces(session)
@@ -53,7 +53,7 @@ class PostgresLabels:
             with reading_arrays(session) as cursor, _ids_that_fit(self.deployment.labels):
                 pace = self._paced(session, pieces, requests["request_id"])
                 for some in pace.pieces(by_id):
-                    values = {"ids": _ids(some), "since": since or _OUR_ERA, "until": until}
+                    values = {"ids": some["request_id"].combine_chunks(), "since": since or _OUR_ERA, "until": until}
                     with pace.piece():
                         row = cursor.execute(statement, values).fetchone()
                     if row is not None and row[0] is not None:
@@ -78,10 +78,6 @@ class PostgresLabels:
             "type": table.type_of(labels.id, "labels.id"),
             "value": label_value(table, self.deployment),
         }
-
-
-def _ids(requests: pa.Table) -> pa.StringArray:
-    return pa.concat_arrays([pa.array([], pa.string()), *requests["request_id"].chunks])
 
 
 def _table(

@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv/.installed
 export PYTHONPATH := $(CURDIR)
+# Airflow starts a process for each task, which would compile all of Airflow anew where this is set, as in many images.
+unexport PYTHONDONTWRITEBYTECODE
 STACK_OPTIONS = $(if $(PROJECT),--project "$(PROJECT)") $(foreach one,$(PARAMETERS),--parameter "$(one)") $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help

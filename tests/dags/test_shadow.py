@@ -128,6 +128,21 @@ def test_parsing_loads_no_heavy_library_and_opens_no_connection(reading: World) 
     assert done.stdout.strip() == "[]"
 
 
+def test_what_every_task_of_the_day_imports_is_light() -> None:
+    """A task is a process of its own: what its module takes to import, each task takes. pandas comes with pa.array."""
+    program = (
+        "import sys\n"
+        "import airflow.sdk.execution_time.task_runner\n"
+        "before = set(sys.modules)\n"
+        "from include.shadow import approval, day, registry\n"
+        "from include.shadow.edge import tasks\n"
+        "heavy = {'pandas', 'scipy', 'sklearn', 'onnxruntime', 'great_expectations', 'boto3', 'mlflow', 'vl_convert'}\n"
+        "print(sorted((set(sys.modules) - before) & heavy))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
 def test_a_day_through_airflow_is_the_day_of_the_command_line(
     dag_bag: DagBag, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,15 +10,15 @@ from include.shadow.ledger.arrays import reading_arrays
 from include.shadow.ledger.batches import cut
 from include.shadow.ledger.database import Session
 
-_NONE: Final = pa.schema([("ordinal", pa.int32()), ("request_id", pa.string())]).empty_table()
+_SCHEMA: Final = pa.schema([("ordinal", pa.int32()), ("request_id", pa.string())])
 
 
 def request_ids(session: Session[Any], day: dt.date, snapshot: int, first: int, end: int) -> pa.Table:
     """Return ordinal (int32) and request_id (string, null where there is none) of the requests between two ordinals."""
     span = {"day": day, "snapshot": snapshot, "first": first, "end": end}
-    parts = [_NONE]
+    parts = [_SCHEMA.empty_table()]
     with reading_arrays(session) as cursor:
         for where, found in cut(cursor, "request_batch", ["request_id"], span):
             ordinals = np.arange(first + where.start, first + where.stop, dtype=np.int32)
-            parts.append(pa.table([ordinals, pa.array(found["request_id"], pa.string())], schema=_NONE.schema))
+            parts.append(pa.table([ordinals, pa.array(found["request_id"], pa.string())], schema=_SCHEMA))
     return pa.concat_tables(parts)

@@ -5,7 +5,8 @@ export PYTHONPATH := $(CURDIR)
 # Airflow starts a process for each task, which would compile all of Airflow anew where this is set, as in many images.
 unexport PYTHONDONTWRITEBYTECODE
 # One more than there are cores: many tests wait for a database, a scheduler or a model that hangs.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+TESTS = -m pytest -q -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 STACK_OPTIONS = $(if $(PROJECT),--project "$(PROJECT)") $(foreach one,$(PARAMETERS),--parameter "$(one)") $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
@@ -24,14 +25,14 @@ demo: $(VENV) ## shadow real flights for two months, then three days under Airfl
 	@.venv/bin/python -m include.embedded demo
 
 test: $(VENV) ## all tests but the slow simulations
-	@.venv/bin/python -m pytest -q -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python $(TESTS)
 
 test-slow: $(VENV) ## the simulations of error rates and power
 	@.venv/bin/python -m pytest -q -m slow
 
 coverage: $(VENV) ## the share of the engine's branches that the tests take; fails below 95 %
 	@.venv/bin/python -m coverage erase
-	@.venv/bin/python -m coverage run -m pytest -q -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python -m coverage run $(TESTS)
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m tests.branches
 

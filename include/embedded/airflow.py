@@ -122,7 +122,7 @@ class LocalAirflow:
             "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
             "AIRFLOW__API__SECRET_KEY": self.home.secret("airflow-session"),
             "AIRFLOW__API_AUTH__JWT_SECRET": self.home.secret("airflow-jwt"),
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",  # at 0.1 it takes half a core from the tasks
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4",  # at 0.1 it takes nearly half a core from tasks
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 Side = Literal["both", "lower", "upper"]
+Alpha = float | tuple[float, float]
 Method = Literal["robust", "plain", "betting"]
 
 _SIDES: Final = ("both", "lower", "upper")
@@ -50,7 +51,7 @@ class ConfidenceSequence:
 def confidence_sequence(
     observations: ArrayLike,
     *,
-    alpha: float,
+    alpha: Alpha,
     burn_in: int,
     expected: float,
     side: Side = "both",
@@ -60,7 +61,8 @@ def confidence_sequence(
     """Bound the mean of `observations` at every time, with error probability `alpha` over all times together.
 
     `observations` has shape (..., t), in order of time. The first bound is given at observation number `burn_in`. With
-    `side` "both" each side gets half of alpha. `expected` is the number of observations at which the bounds are tuned
+    `side` "both" each side gets half of alpha; of two alphas the lower bound gets the first, the upper one the second,
+    and each then holds by itself. `expected` is the number of observations at which the bounds are tuned
     to be tightest. Observations that are all equal so far get no bounds, whatever their value: they say nothing about
     how much days vary, so a challenger identical to the champion is never judged.
 
@@ -81,9 +83,9 @@ def confidence_sequence(
     estimate = np.cumsum(x, axis=-1) / np.arange(1.0, x.shape[-1] + 1)
     if x.shape[-1] < burn_in:
         return _padded(side, x[..., :0], x[..., :0], estimate)
-    one_sided = alpha / 2 if side == "both" else alpha
+    one_sided = _one_sided(alpha, side)
     if method == "betting":
-        lower, upper = _betting(x, one_sided, burn_in, bounds)
+        lower, upper = (_betting(x, one, burn_in, bounds)[number] for number, one in enumerate(one_sided))
     else:
         lower, upper = _asymptotic(x, one_sided, burn_in, expected, robust=method == "robust")
     blind = _constant(x)[..., burn_in - 1 :] | ~np.isfinite(lower) | ~np.isfinite(upper)
@@ -98,7 +100,7 @@ def weighted_confidence_sequence(
     weight2: ArrayLike,
     weight2_difference: ArrayLike,
     weight2_difference2: ArrayLike,
-    alpha: float,
+    alpha: Alpha,
     burn_in: int,
     expected: float,
     side: Side = "both",
@@ -133,10 +135,9 @@ def weighted_confidence_sequence(
         effective = w**2 / w2
         spread = w2d2 - 2 * mean * w2d + mean**2 * w2
         variance = spread / w**2 * effective / (effective - 1)
-        one_sided = alpha / 2 if side == "both" else alpha
-        margin = np.sqrt(variance * n) * _width(n, one_sided, expected)
+        below, above = (np.sqrt(variance * n) * _width(n, one, expected) for one in _one_sided(alpha, side))
         known = (effective > 1) & (spread > _ROUNDING * (w2d2 + mean**2 * w2))
-        lower, upper = np.where(known, mean - margin, -np.inf), np.where(known, mean + margin, np.inf)
+        lower, upper = np.where(known, mean - below, -np.inf), np.where(known, mean + above, np.inf)
     return _padded(side, lower[..., burn_in - 1 :], upper[..., burn_in - 1 :], mean)
 
 
@@ -169,17 +170,26 @@ def _width(t: Array | np.float64, alpha: float, expected: float) -> Array:
     return np.asarray(np.sqrt(2 * clock / (t * t * rho2) * np.log1p(np.sqrt(clock) / (2 * alpha))))
 
 
-def _asymptotic(x: Array, alpha: float, burn_in: int, expected: float, *, robust: bool) -> tuple[Array, Array]:
+def _one_sided(alpha: Alpha, side: Side) -> tuple[float, float]:
+    """Return the error probability of the lower and of the upper bound."""
+    if isinstance(alpha, tuple):
+        return alpha
+    return (alpha / 2, alpha / 2) if side == "both" else (alpha, alpha)
+
+
+def _asymptotic(
+    x: Array, alpha: tuple[float, float], burn_in: int, expected: float, *, robust: bool
+) -> tuple[Array, Array]:
     """Lower and upper bounds from the burn-in on; NaN where the observations are constant so far."""
     y, centre, scale = _standardised(x, burn_in)
     t = np.arange(burn_in, x.shape[-1] + 1.0)
     mean, variance, skewness = _moments(y, t)
     deviation = np.sqrt(variance)
-    below = above = _width(t, alpha, expected)
+    below, above = (_width(t, one, expected) for one in alpha)
     if robust:
         with np.errstate(divide="ignore", invalid="ignore"):
-            margin = below * np.sqrt(_long_run_variance(y, t, mean, variance) / variance)
-        below, above = _skewed_margin(margin, skewness, t), _skewed_margin(margin, -skewness, t)
+            wider = np.sqrt(_long_run_variance(y, t, mean, variance) / variance)
+        below, above = _skewed_margin(below * wider, skewness, t), _skewed_margin(above * wider, -skewness, t)
     return centre + scale * (mean - deviation * below), centre + scale * (mean + deviation * above)
 
 
@@ -287,9 +297,10 @@ def _padded(side: Side, lower: Array, upper: Array, estimate: Array) -> Confiden
     return ConfidenceSequence(full_lower, full_upper, estimate)
 
 
-def _check(*, alpha: float, burn_in: object, expected: float, side: str) -> None:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha == {alpha}, must be > 0 and < 1")
+def _check(*, alpha: Alpha, burn_in: object, expected: float, side: str) -> None:
+    for one in alpha if isinstance(alpha, tuple) else (alpha,):
+        if not 0 < one < 1:
+            raise ValueError(f"alpha == {alpha}, must be > 0 and < 1")
     if isinstance(burn_in, bool) or not isinstance(burn_in, int | np.integer) or burn_in < 2:
         raise ValueError(f"burn_in == {burn_in}, must be an integer >= 2")
     if not 0 < expected < np.inf:

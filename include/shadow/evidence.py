@@ -111,9 +111,10 @@ def gather(found: Iterable[Columns], usable: Mapping[dt.date, bool]) -> dict[tup
     gathered: dict[tuple[str, str], Series] = {}
     for one in found:
         wanted = days[METRICS[one.metric].needs_label]
-        if wanted.holds_any(one.counts["days"]):
+        holds_any, places, dates = wanted.find(one.counts["days"], one.counts["pairs"])
+        if holds_any:
             name = slice_name(one.slice_column, one.slice_value)
-            gathered[one.metric, name] = _series(one, name, wanted)
+            gathered[one.metric, name] = _series(one, name, places, dates)
     return gathered
 
 
@@ -121,41 +122,33 @@ class _Days:
     """Days that count; most series have the same ones, which are then looked up once."""
 
     def __init__(self, days: Iterable[dt.date]) -> None:
-        self._numbers = np.array(sorted((day - _EPOCH).days for day in days), np.int64)
-        self._known: dict[bytes, tuple[dt.date, ...]] = {}
+        self._numbers = np.array([(day - _EPOCH).days for day in days], np.int64)
+        self._known: dict[tuple[bytes, bytes], tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]] = {}
 
-    def holds_any(self, numbers: NDArray[np.int64]) -> bool:
-        """Say whether any of these days counts."""
-        return bool(self._among(numbers).any())
-
-    def places(self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where the days stand that count and have a pair, in their order."""
-        chosen = np.flatnonzero(self._among(numbers) & (pairs > 0))
-        return np.asarray(chosen[np.argsort(numbers[chosen], kind="stable")], np.int64)
-
-    def dates(self, numbers: NDArray[np.int64]) -> tuple[dt.date, ...]:
-        """Return numbers as days."""
-        key = numbers.tobytes()
-        if key not in self._known:
-            self._known[key] = tuple(_EPOCH + dt.timedelta(days=one) for one in numbers.tolist())
-        return self._known[key]
-
-    def _among(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        if not len(self._numbers):
-            return np.zeros(len(numbers), np.bool_)
-        place = np.minimum(np.searchsorted(self._numbers, numbers), len(self._numbers) - 1)
-        return np.asarray(self._numbers[place] == numbers)
+    def find(
+        self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]
+    ) -> tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]:
+        """Say whether any of these days counts; where those stand that also have a pair, in order, and their dates."""
+        with_pairs = pairs > 0
+        key = numbers.tobytes(), with_pairs.tobytes()
+        found = self._known.get(key)
+        if found is None:
+            counts = np.isin(numbers, self._numbers)
+            places = np.flatnonzero(counts & with_pairs)
+            places = places[np.argsort(numbers[places], kind="stable")]
+            dates = tuple(_EPOCH + dt.timedelta(days=one) for one in numbers[places].tolist())
+            found = self._known[key] = bool(counts.any()), places, dates
+        return found
 
 
-def _series(found: Columns, name: str, wanted: _Days) -> Series:
-    places = wanted.places(found.counts["days"], found.counts["pairs"])
+def _series(found: Columns, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
     counts = {key: column[places] for key, column in found.counts.items()}
     sums = {key: column[places] for key, column in found.sums.items()}
     weight, has_squares = sums["weight"], METRICS[found.metric].is_sum and SQUARES[0] in sums
     return Series(
         metric=found.metric,
         slice=name,
-        days=wanted.dates(counts["days"]),
+        days=dates,
         requests=counts["requests"],
         pairs=counts["pairs"],
         identical=counts["identical"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from include.shadow.confidence import ConfidenceSequence, Side, confidence_sequence, weighted_confidence_sequence
+from include.shadow.confidence import ConfidenceSequence, confidence_sequence, weighted_confidence_sequence
 from include.shadow.evidence import WEEK, Series
 from include.shadow.observations import Question, ask, holds, only_rounding
 from include.shadow.rules import Policy, Rule
@@ -76,9 +76,7 @@ def look(rule: Rule, series: Series, terms: Terms) -> Looks:
 
 def look_at_all(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[Looks]:
     """Return what `look` does for many series, each with the question that the rule asks of it."""
-    passing = _sequences(rule, asked, terms, "lower")
-    failing = _sequences(rule, asked, terms, "upper")
-    return [_looks(rule, *one) for one in zip(asked, passing, failing, strict=True)]
+    return [_looks(rule, *one) for one in zip(asked, _sequences(rule, asked, terms), strict=True)]
 
 
 def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float64]:
@@ -87,9 +85,7 @@ def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float
     Each has at least one observation, in the policy's unit. Raises UnanswerableError as `ask` does.
     """
     asked = [(series, ask(rule, series)) for series in many]
-    passing = _sequences(rule, asked, terms, "lower")
-    failing = _sequences(rule, asked, terms, "upper")
-    found = [(one.estimate[-1], one.lower[-1], other.upper[-1]) for one, other in zip(passing, failing, strict=True)]
+    found = [(one.estimate[-1], one.lower[-1], one.upper[-1]) for one in _sequences(rule, asked, terms)]
     return np.array(found, np.float64).reshape(-1, 3)
 
 
@@ -114,32 +110,28 @@ def plain_margins(questions: Sequence[Question], alphas: Sequence[float], terms:
     return margins
 
 
-def _looks(
-    rule: Rule, asked: tuple[Series, Question], passing: ConfidenceSequence, failing: ConfidenceSequence
-) -> Looks:
+def _looks(rule: Rule, asked: tuple[Series, Question], sequence: ConfidenceSequence) -> Looks:
     series, question = asked
     blind = only_rounding(question, series)
-    passes, fails = holds(rule, passing.lower, series) & ~blind, (failing.upper < 0) & ~blind
+    passes, fails = holds(rule, sequence.lower, series) & ~blind, (sequence.upper < 0) & ~blind
     if rule.is_ == "not_harmful":
         again = np.arange(len(series.days)) > 0
         shown = np.logical_or.accumulate(fails) | (again & blind)  # harm that is the same every day is harm
-        passes = ~fails & ~(shown & (passing.estimate < 0))  # and a day of still more of it does not take it back
-    return Looks(question, passing.estimate, passing.lower, failing.upper, passes, fails, blind)
+        passes = ~fails & ~(shown & (sequence.estimate < 0))  # and a day of still more of it does not take it back
+    return Looks(question, sequence.estimate, sequence.lower, sequence.upper, passes, fails, blind)
 
 
-def _sequences(
-    rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms, side: Side
-) -> list[ConfidenceSequence]:
+def _sequences(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[ConfidenceSequence]:
     """Return the sequence of each, those of one length and range computed at once."""
     found: dict[int, ConfidenceSequence] = {}
     groups: dict[tuple[int, tuple[float, float]], list[int]] = {}
     for place, (series, question) in enumerate(asked):
         if terms.policy.unit == "request" and series.squares is not None and series.weight is not None:
-            found[place] = _of_requests(rule, series, question, terms, side)
+            found[place] = _of_requests(rule, series, question, terms)
         else:
             groups.setdefault((len(question.gains), question.range), []).append(place)
     for (_, span), places in groups.items():
-        many = _of_days(np.stack([asked[place][1].gains for place in places]), span, terms, side)
+        many = _of_days(np.stack([asked[place][1].gains for place in places]), span, terms)
         for row, place in enumerate(places):
             found[place] = ConfidenceSequence(many.lower[row], many.upper[row], many.estimate[row])
     return [found[place] for place in range(len(asked))]
@@ -150,7 +142,7 @@ def _of_one_length(lengths: Sequence[int]) -> list[list[int]]:
     return [[place for place, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))]
 
 
-def _of_requests(rule: Rule, series: Series, question: Question, terms: Terms, side: Side) -> ConfidenceSequence:
+def _of_requests(rule: Rule, series: Series, question: Question, terms: Terms) -> ConfidenceSequence:
     assert series.squares is not None  # noqa: S101 (such a series is told from the others by it)
     assert series.weight is not None  # noqa: S101
     weight2, weight2_difference, weight2_difference2 = series.squares.T
@@ -163,20 +155,18 @@ def _of_requests(rule: Rule, series: Series, question: Question, terms: Terms, s
         weight2=weight2,
         weight2_difference=weight2_difference + margin * weight2,
         weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
-        alpha=terms.alpha_pass if side == "lower" else terms.alpha_fail,
+        alpha=(terms.alpha_pass, terms.alpha_fail),
         burn_in=terms.policy.burn_in,
         expected=terms.policy.expected * per_day,
-        side=side,
     )
 
 
-def _of_days(gains: NDArray[np.float64], bounds: tuple[float, float], terms: Terms, side: Side) -> ConfidenceSequence:
+def _of_days(gains: NDArray[np.float64], bounds: tuple[float, float], terms: Terms) -> ConfidenceSequence:
     return confidence_sequence(
         gains,
-        alpha=terms.alpha_pass if side == "lower" else terms.alpha_fail,
+        alpha=(terms.alpha_pass, terms.alpha_fail),
         burn_in=terms.policy.observations_before_bound,
         expected=terms.expected,
-        side=side,
         method=terms.policy.method,
         bounds=bounds,
     )

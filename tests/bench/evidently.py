@@ -198,7 +198,7 @@ def _fill(place: Place, count: int) -> None:
 def _forget(place: Place) -> None:
     with psycopg.connect(place.uri(LEDGER)) as session:
         session.execute("DELETE FROM shadow.comparison")
-        session.execute("DELETE FROM shadow.evidence")
+        session.execute("DELETE FROM shadow.evidence_batch")
 
 
 def _written(place: Place) -> Path:

@@ -95,7 +95,7 @@ def measure(size: str) -> dict[str, Any]:
         with psycopg.connect(place.uri(LEDGER)) as session:
             year.fill(session, declared, days=days, slices=slices, judged=False)
             session.autocommit = True
-            session.execute("VACUUM ANALYZE shadow.evidence")
+            session.execute("VACUUM ANALYZE shadow.evidence_batch")
         folder = {"folder": str(place.folder)}
         works = [
             Work(judge, folder | {"day": newest.isoformat()}),

@@ -44,28 +44,41 @@ FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.depl
 """
 # A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
 EVIDENCE = """
-INSERT INTO shadow.evidence (deployment_id, day, snapshot_id, challenger_id, champion_version, slice_column,
-    slice_value, metric, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
+INSERT INTO shadow.evidence_batch (deployment_id, day, snapshot_id, challenger_id, champion_version, slice_columns,
+    slice_values, metrics, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
     challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
     difference_squares_weighted)
-SELECT s.deployment_id, s.day, s.id, %(model)s, '7', e.slice_column, e.slice_value, m.metric, e.n, e.n, e.n, 0,
-    10 * e.n, 100 * e.n, v.champion * 10 * e.n, 0, (v.champion - v.difference) * 10 * e.n, 0,
-    v.difference * 10 * e.n, v.difference ^ 2 * 10 * e.n + 0.1 * e.n, v.difference * 100 * e.n,
-    v.difference ^ 2 * 100 * e.n + e.n
-FROM (
-    SELECT *, random_normal() * 0.02 AS luck FROM shadow.snapshot WHERE deployment_id = %(deployment)s ORDER BY day
-) AS s
-CROSS JOIN unnest(%(metrics)s::text[]) AS m (metric)
-CROSS JOIN (
-    SELECT 'all' AS slice_column, '' AS slice_value, %(rows)s AS n, 0.0 AS own
-    UNION ALL
-    SELECT %(column)s, 'c' || c, greatest(%(rows)s / %(slices)s, 1), (c - %(slices)s / 2) * 0.0004
-    FROM generate_series(0, %(slices)s - 1) AS c
-) AS e
-CROSS JOIN LATERAL (
-    SELECT 0.2 + s.luck AS champion, %(effect)s + e.own + s.luck * 0.3 + random_normal() * 0.01 AS difference
-) AS v
-ORDER BY s.day, e.slice_column, e.slice_value, m.metric
+WITH cell AS MATERIALIZED (
+    SELECT s.deployment_id, s.day, s.id, e.slice_column, e.slice_value, m.metric, e.n, v.champion, v.difference
+    FROM (
+        SELECT *, random_normal() * 0.02 AS luck FROM shadow.snapshot WHERE deployment_id = %(deployment)s ORDER BY day
+    ) AS s
+    CROSS JOIN unnest(%(metrics)s::text[]) AS m (metric)
+    CROSS JOIN (
+        SELECT 'all' AS slice_column, '' AS slice_value, %(rows)s AS n, 0.0 AS own
+        UNION ALL
+        SELECT %(column)s, 'c' || c, greatest(%(rows)s / %(slices)s, 1), (c - %(slices)s / 2) * 0.0004
+        FROM generate_series(0, %(slices)s - 1) AS c
+    ) AS e
+    CROSS JOIN LATERAL (
+        SELECT 0.2 + s.luck AS champion, %(effect)s + e.own + s.luck * 0.3 + random_normal() * 0.01 AS difference
+    ) AS v
+),
+line AS (
+    SELECT deployment_id, day, id, metric, array_agg(slice_column) AS columns, array_agg(slice_value) AS values,
+        array_agg(n) AS n, array_agg(0) AS identical, array_agg(10.0 * n) AS w, array_agg(100.0 * n) AS ww,
+        array_agg(champion * 10 * n) AS c, array_agg(0.0) AS nothing, array_agg((champion - difference) * 10 * n) AS h,
+        array_agg(difference * 10 * n) AS d, array_agg(difference ^ 2 * 10 * n + 0.1 * n) AS dd,
+        array_agg(difference * 100 * n) AS wd, array_agg(difference ^ 2 * 100 * n + n) AS wdd
+    FROM (SELECT * FROM cell ORDER BY day, metric, slice_column <> 'all', slice_value COLLATE "C") AS cell
+    GROUP BY deployment_id, day, id, metric
+)
+SELECT deployment_id, day, id, %(model)s, '7', columns, values, array_agg(metric), array_agg(n), array_agg(n),
+    array_agg(n), array_agg(identical), array_agg(w), array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h),
+    array_agg(nothing), array_agg(d), array_agg(dd), array_agg(wd), array_agg(wdd)
+FROM (SELECT * FROM line ORDER BY day, metric) AS line
+GROUP BY deployment_id, day, id, columns, values
+ORDER BY day
 """
 BINS = """
 INSERT INTO shadow.score_bin (challenger_id, snapshot_id, champion_version, model, width, bin, requests, weight,

@@ -10,6 +10,7 @@ import pytest
 from psycopg import errors, sql
 
 from include.shadow import day as steps
+from include.shadow.sums import FIELDS
 from tests.production import SHADOW, World, day
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
@@ -81,7 +82,7 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "label",
         "validation",
         "comparison",
-        "evidence",
+        "evidence_batch",
         "verdict",
     ],
 )
@@ -294,6 +295,47 @@ def test_a_snapshot_has_no_more_rows_than_there_were_requests_and_no_more_labels
         again(session, "snapshot", design="another", **changes)
 
 
+def test_evidence_has_a_number_for_every_metric_in_every_slice(session: "psycopg.Connection[Any]") -> None:
+    columns: dict[str, list[Any]] = {name: [[2, 1], [2, 0]] for name in FIELDS}
+    whole = {"metrics": ["a", "b"], "slice_columns": ["all", "origin"], "slice_values": ["", "JFK"], **columns}
+    again(session, "evidence_batch", champion_version="8", **whole)
+    wrong = {
+        **{name: ([[1, 1]], [[1], [1]], [[1, 1, 1], [1, 1, 1]], [1, 1], [], [[1, 1], [1, None]]) for name in columns},
+        **{name: (["a"], ["a", "b", "c"], ["a", None], []) for name in whole.keys() - columns.keys()},
+    }
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(errors.CheckViolation, match="evidence_is_whole"), session.transaction():
+                again(session, "evidence_batch", champion_version="9", **whole | {name: value})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"requests": -1},
+        {"labelled": -1},
+        {"labelled": 5},
+        {"pairs": -1},
+        {"pairs": 5},
+        {"identical": -1},
+        {"identical": 4},
+        {"requests": None},
+    ],
+)
+def test_evidence_counts_no_more_requests_than_there_are(
+    session: "psycopg.Connection[Any]", changes: dict[str, int | None]
+) -> None:
+    counts = {"requests": 4, "labelled": 3, "pairs": 3, "identical": 3}
+    one = {"metrics": ["a"], "slice_columns": ["all"], "slice_values": [""], **{name: [[0.5]] for name in FIELDS}}
+
+    def add(**values: int | None) -> None:
+        again(session, "evidence_batch", champion_version="8", **one | {name: [[n]] for name, n in values.items()})
+
+    with pytest.raises(errors.CheckViolation, match="evidence_is_whole"), session.transaction():
+        add(**counts | changes)
+    add(**counts)
+
+
 def test_an_outcome_is_one_of_three(session: "psycopg.Connection[Any]") -> None:
     with pytest.raises(errors.CheckViolation):
         again(session, "verdict", revision=2, outcome="MAYBE")
@@ -307,7 +349,7 @@ def test_an_outcome_is_one_of_three(session: "psycopg.Connection[Any]") -> None:
         "DELETE FROM shadow.verdict",
         "DELETE FROM shadow.verdict WHERE id = -1",
         "TRUNCATE shadow.verdict CASCADE",
-        "TRUNCATE shadow.verdict, shadow.evidence CASCADE",
+        "TRUNCATE shadow.verdict, shadow.evidence_batch CASCADE",
     ],
 )
 def test_verdicts_are_history(session: "psycopg.Connection[Any]", statement: str) -> None:

@@ -1,19 +1,21 @@
 """The ledger's schema: forward and back, from nothing and on data, by Alembic and as plain SQL for psql."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from rich.console import Console
 
 from include.embedded.postgres import EmbeddedPostgres
 from include.shadow import day as steps
 from include.shadow.connection import Connection
 from include.shadow.errors import CredentialsError
 from include.shadow.ledger import migrations
+from include.shadow.run import run_days
 from tests.conftest import Invoke, connection_to, database, declare
 from tests.production import READER, SHADOW, World, day
 
@@ -22,7 +24,7 @@ TABLES = {
     "cell",
     "comparison",
     "deployment",
-    "evidence",
+    "evidence_batch",
     "label",
     "model_version",
     "prediction_batch",
@@ -164,17 +166,42 @@ def test_requests_and_answers_are_the_same_one_by_one_and_in_batches_again(world
     before = content()
     assert len([one for one in before[0] if one[3] is None]) == 1
     assert len([one for one in before[1] if one[5] is not None]) > 1
-    schema = catalogue(world.connection("shadow_db"))
+    there_and_back(world, ("0008_requests_in_batches", "0007_answers_in_batches"), tables, content)
+
+
+def test_evidence_is_the_same_one_by_one_and_in_batches_again(worlds: Callable[..., World]) -> None:
+    """The way back and forward again, where a metric has no value in some slices and two champions served on a day."""
+    world = worlds()
+    shadow = world.shadow(slices=["carrier", "origin"], metrics=["roc_auc", "log_loss"])
+    assert run_days(shadow, [day(0), day(1)], Console(quiet=True)) == []
+    world.query(
+        "INSERT INTO shadow.evidence_batch SELECT deployment_id, day, snapshot_id, challenger_id, '8', metrics[1:2], "
+        "slice_columns[1:1], slice_values[1:1], '{{3},{0}}', '{{3},{0}}', '{{2},{0}}', '{{1},{0}}', '{{0.1},{0}}', "
+        "'{{0.2},{0}}', '{{0.3},{0}}', '{{0.4},{0}}', '{{0.5},{0}}', '{{0.6},{0}}', '{{NaN},{0}}', '{{0.8},{0}}', "
+        "'{{0.9},{0}}', '{{1},{0}}' FROM shadow.evidence_batch ORDER BY day, challenger_id LIMIT 1 RETURNING day"
+    )
+    columns = "day, snapshot_id, challenger_id, champion_version, metric, slice_column, slice_value"
+
+    def content() -> list[Any]:
+        return world.query(f"SELECT * FROM shadow.evidence ORDER BY {columns}")
+
+    slices = "SELECT champion_version, metric, count(*) FROM shadow.evidence GROUP BY 1, 2"
+    assert len({count for *_, count in world.query(slices)}) > 2
+    there_and_back(world, ("0009_evidence_in_batches",), ("evidence",), content)
+
+
+def there_and_back(world: World, names: Sequence[str], tables: Sequence[str], content: Callable[[], Any]) -> None:
+    """Go the way back of some revisions, newest first, and forward again: what is read from tables stays the same."""
+    before, schema = repr(content()), catalogue(world.connection("shadow_db"))  # NaN is no other than itself
     versions = Path(migrations.__file__).parent / "versions"
-    names = ("0008_requests_in_batches", "0007_answers_in_batches")
-    for way, steps_of_it, kind in (("down", names, "p"), ("up", names[::-1], "v")):
-        for name in steps_of_it:
+    for way, order, kinds in (("down", names, {"r", "p"}), ("up", names[::-1], {"v"})):
+        for name in order:
             with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
                 for statement in migrations._statements(versions / f"{name}.{way}.sql"):
                     session.execute(statement)
-            assert content() == before
-        kinds = "SELECT relkind FROM pg_class WHERE oid IN ('shadow.request'::regclass, 'shadow.prediction'::regclass)"
-        assert world.query(kinds) == [(kind,)] * 2
+            assert repr(content()) == before
+        kind = "SELECT relkind FROM pg_class WHERE oid = ANY(%s::text[]::regclass[])"
+        assert {found for (found,) in world.query(kind, [[f"shadow.{one}" for one in tables]])} <= kinds
     assert catalogue(world.connection("shadow_db")) == schema
 
 

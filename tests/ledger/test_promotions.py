@@ -52,7 +52,7 @@ def session(promoted: World) -> Iterator["psycopg.Connection[Any]"]:
         "DELETE FROM shadow.promotion",
         "DELETE FROM shadow.promotion WHERE number = 2",
         "TRUNCATE shadow.promotion",
-        "TRUNCATE shadow.promotion, shadow.evidence",
+        "TRUNCATE shadow.promotion, shadow.evidence_batch",
         REPLACING,
     ],
 )

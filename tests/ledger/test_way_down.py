@@ -45,7 +45,10 @@ def test_down_with_a_backup_of_now_takes_the_ledger_and_restore_brings_it_back(
     ("change", "reason"),
     [
         ("INSERT INTO shadow.deployment (name, task) VALUES ('later', 'binary')", "1 rows in the backup and 2 in"),
-        ("UPDATE shadow.evidence SET computed_at = computed_at + interval '1 microsecond'", "evidence has other rows"),
+        (
+            "UPDATE shadow.evidence_batch SET computed_at = computed_at + interval '1 s'",
+            "evidence_batch has other rows",
+        ),
         ("DELETE FROM shadow.quadrant", "quadrant has"),
         ("SELECT shadow.ensure_partitions('2030-01-01')", "label_20300101 is not in the backup"),
         ("UPDATE shadow.alembic_version SET version_num = '0003'", "alembic_version has other rows"),

@@ -17,8 +17,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from include.shadow import day as steps
 from include.shadow import judging, report
-from include.shadow.ledger import page, predictions, snapshots
-from include.shadow.ledger.page_series import series
+from include.shadow.evidence import gather
+from include.shadow.ledger import page, predictions, series, snapshots
 from include.shadow.page import days, facts, gathering
 from include.shadow.page.answers import wilson
 from include.shadow.page.facts import DeploymentFacts
@@ -152,8 +152,8 @@ def test_a_sequence_whose_evidence_has_changed_since_says_so(worlds: Callable[..
     world = worlds(whole)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         session.execute(
-            "UPDATE shadow.evidence SET difference_sum = difference_sum + 1 WHERE metric = 'brier_score' "
-            "AND slice_column = 'all' AND day = %s",
+            "UPDATE shadow.evidence_batch SET difference_sum[array_position(metrics, 'brier_score')][1] = 1 "
+            "WHERE day = %s",
             [day(0)],
         )
     found = gathering.deployment_page(world.shadow(**CHANGES), "other")
@@ -175,15 +175,10 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: Shadow, squares: b
         assert days.comparable_days(taken, valid, key_of(session, shadow, "worse"), "7") == []
         assert [one.day for one in comparable] == [day(number) for number in (0, 1, 3, 4, 5, 6)]
         expected = judging.evidence_on(session, shadow.deployment, key, comparable, day(LAST))
-        found = series(
-            session,
-            {key: comparable},
-            champion_version="7",
-            metrics={metric for metric, _ in expected},
-            ripe=judging.ripe_days(session, shadow.deployment, comparable, day(LAST)),
-            every_slice=True,
-            squares=squares,
-        )[key]
+        read = series.read(
+            session, key, comparable, champion_version="7", metrics={name for name, _ in expected}, squares=squares
+        )
+        found = gather(read, judging.ripe_days(session, shadow.deployment, comparable, day(LAST)))
     assert {key: one.days for key, one in found.items()} == {key: one.days for key, one in expected.items()}
     for name, one in found.items():
         for field in ("pairs", "champion", "challenger", "difference", "weight"):
@@ -508,7 +503,8 @@ def test_names_are_as_they_were_written(worlds: Callable[..., World], whole: Wor
     world = worlds(whole)
     strange = "<b>\"AA'\u202e"
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
-        session.execute("UPDATE shadow.evidence SET slice_value = %s WHERE slice_value = 'AA'", [strange])
+        changed = "UPDATE shadow.evidence_batch SET slice_values = array_replace(slice_values, 'AA', %s)"
+        session.execute(changed, [strange])
     found = gathering.deployment_page(world.shadow(**CHANGES), "other").slices
     assert found is not None
     assert strange in {one.value for one in found.slices}

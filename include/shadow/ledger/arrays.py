@@ -35,6 +35,23 @@ def reading_arrays(session: Session[Any]) -> Cursor[Any]:
     return cursor
 
 
+def reading_many(session: Session[Any]) -> Cursor[Any]:
+    """Return a cursor whose arrays stay bytes as Postgres sends them, for `stacked`, which reads many at once."""
+    cursor = session.cursor(binary=True)
+    for name in _NUMBERS:
+        cursor.adapters.register_loader(types[name].array_oid, _BytesLoader)
+    return cursor
+
+
+def stacked(arrays: Sequence[bytes]) -> NDArray[Any]:
+    """Return arrays of one shape as one, of an axis more; there is at least one. LedgerError as of `reading_arrays`."""
+    head, number, shape = _read_head(arrays[0])
+    element = np.dtype([("length", ">i4"), ("value", number)])
+    whole = np.dtype([("head", np.void, head), ("elements", element, shape)])
+    found = np.frombuffer(b"".join(arrays), whole)["elements"]["value"]
+    return np.asarray(found.astype(number[1:]))
+
+
 def array_of_numbers(values: NDArray[np.float64]) -> bytes:
     """Return an array of float8 of any shape as Postgres takes it."""
     return array_of(values.astype(">f8").view(np.uint8).reshape(values.size, 8), "float8", values.shape)
@@ -106,13 +123,24 @@ class _ArrayLoader(Loader):
     format = Format.BINARY
 
     def load(self, data: Buffer) -> NDArray[Any]:
-        axes, has_nulls, oid = (int(one) for one in np.frombuffer(data, ">i4", 3))
-        if has_nulls:
-            raise LedgerError(
-                "the ledger holds a null where python -m include.shadow never writes one, such as a request without "
-                "its champion's version: restore it from a backup"
-            )
-        number = _BY_OID[oid]
-        shape = np.frombuffer(data, ">i4", 2 * axes, 12)[::2]
-        elements = np.frombuffer(data, [("length", ">i4"), ("value", number)], offset=12 + 8 * axes)
+        head, number, shape = _read_head(data)
+        elements = np.frombuffer(data, [("length", ">i4"), ("value", number)], offset=head)
         return elements["value"].astype(number[1:]).reshape(shape)
+
+
+class _BytesLoader(Loader):
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+def _read_head(data: Buffer) -> tuple[int, str, tuple[int, ...]]:
+    """Return how long the head is, the type of the elements and the length of each axis."""
+    axes, has_nulls, oid = np.frombuffer(data, ">i4", 3).tolist()
+    if has_nulls:
+        raise LedgerError(
+            "the ledger holds a null where python -m include.shadow never writes one, such as a request without "
+            "its champion's version: restore it from a backup"
+        )
+    return 12 + 8 * axes, _BY_OID[oid], tuple(np.frombuffer(data, ">i4", 2 * axes, 12)[::2].tolist())

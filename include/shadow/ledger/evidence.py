@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -22,8 +23,8 @@ from include.shadow.ledger.snapshots import Snapshot, deployment_id
 from include.shadow.losses import Batch, Settings
 from include.shadow.metrics import METRICS, QUIET
 from include.shadow.scores import SCORES
-from include.shadow.statements import columns_of, parameterised
-from include.shadow.sums import FIELDS, Slices, Sums
+from include.shadow.statements import parameterised
+from include.shadow.sums import COUNTS, FIELDS, Slices, Sums
 
 _SQL = Path(__file__).parent / "sql"
 PROGRAM = (
@@ -31,7 +32,8 @@ PROGRAM = (
     *answers.STATEMENTS,
     score_bins.SPREAD,
 )
-_KEY = ("champion_version", "slice_column", "slice_value", "metric")
+
+_Cells = dict[tuple[str, tuple[str, str]], list[float]]  # by metric and slice, in the order of FIELDS
 
 
 def statement_digest(deployment: Deployment) -> str:
@@ -113,6 +115,7 @@ class _Day:
         self._daily = [name for name in metrics if not METRICS[name].is_sum]
         self._sums = Sums([name for name in metrics if METRICS[name].is_sum], settings, len(self._versions), slices)
         self._daily_values = DailyValues(self._daily, settings, len(self._versions), slices)
+        self._slices = slices
         self._bins = score_bins.begin(session, self._keys, settings, len(self._versions))
         self._furthest = Furthest(MOST)
 
@@ -127,18 +130,30 @@ class _Day:
         """Enter what was made of the day; return how many rows changed."""
         if not self._requests:
             return 0
-        rows = [
-            (self._versions[version], *key, metric, *values)
-            for made in (self._sums, self._daily_values)
-            for version, key, metric, values in made.rows()
-        ]
-        columns = columns_of((*_KEY, *FIELDS), rows)
-        changed = self._session.execute(parameterised(_SQL / "add_evidence.sql"), self._keys | columns).rowcount
-        undefined = self._keys | columns | {"daily": self._daily}
-        changed += self._session.execute(parameterised(_SQL / "drop_undefined.sql"), undefined).rowcount
+        found: dict[int, _Cells] = {}
+        for made in (self._sums, self._daily_values):
+            for version, key, metric, values in made.rows():
+                found.setdefault(version, {})[metric, key] = values
+        changed = 0
+        for version, cells in found.items():
+            row = self._keys | {"champion_version": self._versions[version]} | _arrays(cells, self._slices)
+            changed += self._session.execute(parameterised(_SQL / "add_evidence.sql"), row).rowcount
         if self._bins is not None:
             changed += score_bins.add_bins(self._session, self._keys, self._versions, self._bins)
         return changed + score_bins.add_furthest(self._session, self._keys, self._furthest)
+
+
+def _arrays(cells: _Cells, slices: Slices) -> dict[str, list[Any]]:
+    """Return a day's evidence as arrays by metric and slice: zeros where a metric has no value in a slice."""
+    metrics = sorted({metric for metric, _ in cells})
+    named = [key for key in slices.members if any((metric, key) in cells for metric in metrics)]
+    nothing = [0.0] * len(FIELDS)
+    grid = np.array([[cells.get((metric, key), nothing) for key in named] for metric in metrics])
+    columns: dict[str, list[Any]] = {
+        name: grid[:, :, place].astype(int if place < COUNTS else float).tolist() for place, name in enumerate(FIELDS)
+    }
+    whose = {"slice_columns": [column for column, _ in named], "slice_values": [value for _, value in named]}
+    return {"metrics": metrics, **whose, **columns}
 
 
 def read(

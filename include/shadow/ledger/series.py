@@ -1,30 +1,28 @@
 """Evidence by series: each metric in each slice with its days as arrays, for judging a long history."""
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from include.shadow.evidence import ALL, SQUARES, Columns
-from include.shadow.ledger.arrays import reading_arrays
+from include.shadow.ledger.arrays import reading_many, stacked
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
 
 _SQL = Path(__file__).parent / "sql"
-_COUNTS: Final = ("days", "requests", "pairs", "identical")
+_COUNTS: Final = ("requests", "pairs", "identical")
 _SUMS: Final = ("weight", "champion_sum", "challenger_sum", "difference_sum")
-# A year of fifty slices is put together by a hash table in memory, by one process of the server: neither in the order
-# of an index, which reads each row where it lies, nor by a sort.
-_SETTINGS: Final = {
-    "work_mem": "64MB",
-    "enable_sort": "off",
-    "enable_indexscan": "off",
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-}
+_NAMES: Final = ("metrics", "slice_columns", "slice_values")
+
+Key = tuple[str, str, str]  # metric, column and value of a slice
 
 
 def read(
@@ -34,28 +32,85 @@ def read(
     *,
     metrics: Collection[str],
     squares: bool,
+    every_slice: bool = True,
+    champion_version: str | None = None,
 ) -> Iterator[Columns]:
     """Yield a challenger's evidence on these snapshots by metric and slice, all first; the days of each in no order.
 
-    `squares` says whether the sums of squares are needed, which only single requests are judged by.
+    `squares` says whether the sums of squares are needed, which only single requests are judged by. Without
+    `every_slice` only all requests; None is any champion.
     """
-    session.execute("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _SETTINGS.items()))
     values = {
         "challenger": challenger,
-        "snapshots": [one.id for one in snapshots],
+        "snapshots": "{" + ",".join(str(one.id) for one in snapshots) + "}",  # read many times faster than from a list
         "metrics": list(metrics),
         "squares": squares,
+        "every_slice": every_slice,
+        "champion_version": champion_version,
     }
-    with reading_arrays(session) as cursor:
+    with reading_many(session) as cursor:
         cursor.row_factory = dict_row
         rows = cursor.execute(parameterised(_SQL / "read_series.sql"), values).fetchall()
-        session.execute("; ".join(f"RESET {name}" for name in _SETTINGS))
-        for row in sorted(rows, key=_order):
-            counts = {name: row[name].astype(np.int64) for name in _COUNTS}
-            sums = {name: row[name] for name in (*_SUMS, *(SQUARES if squares else ()))}
-            yield Columns(row["metric"], row["slice_column"], row["slice_value"], counts, sums)
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)
+    grids = [_Grid.of(names, same, (*_SUMS, *(SQUARES if squares else ()))) for names, same in alike.items()]
+    for key in sorted({key for grid in grids for key in grid.places if key[0] in metrics}, key=_order):
+        yield from _columns(key, [grid for grid in grids if key in grid.places])
 
 
-def _order(row: dict[str, Any]) -> tuple[Any, ...]:
-    column = row["slice_column"]
-    return row["metric"], column != ALL, column, row["slice_value"]
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name."""
+
+    places: Mapping[Key, int]
+    days: NDArray[np.int64]
+    counts: Mapping[str, NDArray[np.int64]]
+    sums: Mapping[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, names: Sequence[str], rows: Sequence[Mapping[str, Any]], sums: Sequence[str]) -> "_Grid":
+        """Put the rows of these days together."""
+
+        def numbers(name: str) -> NDArray[Any]:
+            found = stacked([row[name] for row in rows])
+            return np.ascontiguousarray(found.reshape(len(rows), -1).T)
+
+        return cls(
+            {key: place for place, key in enumerate(_keys(*names))},
+            np.array([row["day"] for row in rows], np.int64),
+            {name: numbers(name).astype(np.int64) for name in _COUNTS},
+            {name: numbers(name) for name in sums},
+        )
+
+
+@lru_cache(maxsize=64)
+def _keys(metrics: str, columns: str, values: str) -> list[Key]:
+    """Return what the elements of a day's arrays are about, in their order."""
+    slices = list(zip(json.loads(columns), json.loads(values), strict=True))
+    return [(metric, column, value) for metric in json.loads(metrics) for column, value in slices]
+
+
+def _columns(key: Key, grids: Sequence[_Grid]) -> Iterator[Columns]:
+    """Yield one metric in one slice, of the days that have a request in it; nothing where there is none."""
+    places = [grid.places[key] for grid in grids]
+    there = [grid.counts["requests"][place] > 0 for grid, place in zip(grids, places, strict=True)]
+    everywhere = all(one.all() for one in there)
+
+    def joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        if not everywhere:
+            columns = [one[some] for one, some in zip(columns, there, strict=True)]
+        return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+    def column(kind: str, name: str) -> NDArray[Any]:
+        return joined([getattr(grid, kind)[name][place] for grid, place in zip(grids, places, strict=True)])
+
+    days = joined([grid.days for grid in grids])
+    if len(days):
+        counts = {name: column("counts", name) for name in _COUNTS}
+        yield Columns(*key, {"days": days, **counts}, {name: column("sums", name) for name in grids[0].sums})
+
+
+def _order(key: Key) -> tuple[Any, ...]:
+    metric, column, value = key
+    return metric, column != ALL, column, value

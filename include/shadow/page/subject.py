@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from include.shadow.deployment import Deployment
-from include.shadow.evidence import ALL
+from include.shadow.evidence import ALL, Evidence, gather
 from include.shadow.judging import ripe_days
-from include.shadow.ledger import page
+from include.shadow.ledger import page, series
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.page import Judged
-from include.shadow.ledger.page_series import ByName, series
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.page import answers, days, record
 from include.shadow.page.answers import Compared
@@ -90,29 +89,29 @@ def about(
     return _of_verdict(subject, facts, standing)
 
 
-def _evidence(subject: _Subject) -> ByName:
+def _evidence(subject: _Subject) -> Evidence:
     """Read the series of all requests, and those of every slice in the metric that is compared."""
     key = subject.judged.challenger_id
     wanted = {rule.metric for rule in subject.policy.rules} | {*days.LATENCIES.values(), *days.DRIFTS}
-    overall = _series(subject, [key], wanted - {subject.metric})[key]
-    return overall | _series(subject, [key], [subject.metric], every_slice=True)[key]
+    overall = _series(subject, key, wanted - {subject.metric})
+    return {**overall, **_series(subject, key, {subject.metric}, every_slice=True)}
 
 
-def _series(
-    subject: _Subject, keys: Sequence[int], metrics: Sequence[str] | set[str], *, every_slice: bool = False
-) -> dict[int, ByName]:
-    return series(
+def _series(subject: _Subject, key: int, metrics: set[str], *, every_slice: bool = False) -> Evidence:
+    comparable = subject.comparable[key]
+    found = series.read(
         subject.session,
-        {key: subject.comparable[key] for key in keys},
+        key,
+        comparable,
         champion_version=subject.judged.champion_version,
         metrics=metrics,
-        ripe=subject.ripe,
         every_slice=every_slice,
         squares=subject.policy.unit == "request",
     )
+    return gather(found, {one.day: subject.ripe.get(one.day, False) for one in comparable})
 
 
-def _on_evidence(subject: _Subject, facts: DeploymentFacts, evidence: ByName) -> DeploymentFacts:
+def _on_evidence(subject: _Subject, facts: DeploymentFacts, evidence: Evidence) -> DeploymentFacts:
     policy, findings = subject.policy, subject.findings
     alphas = alphas_of(policy, findings, subject.promotable)
     return replace(
@@ -125,11 +124,11 @@ def _on_evidence(subject: _Subject, facts: DeploymentFacts, evidence: ByName) ->
     )
 
 
-def _noise(subject: _Subject, standing: Standing, evidence: ByName) -> NoiseFacts | None:
+def _noise(subject: _Subject, standing: Standing, evidence: Evidence) -> NoiseFacts | None:
     """Return the daily differences of every challenger that was judged, in the metric that is compared."""
     own = subject.judged.challenger_id
     others = [key for key in subject.comparable if key != own]
-    by_key = {own: evidence, **(_series(subject, others, [subject.metric]) if others else {})}
+    by_key = {own: evidence, **{key: _series(subject, key, {subject.metric}) for key in others}}
     members = []
     for line in standing.lines:
         if line.outcome is not None:

@@ -206,9 +206,9 @@ def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     square = y * y
     power1, power2, power3 = (np.cumsum(power, axis=-1)[..., int(t[0]) - 1 :] / t for power in (y, square, square * y))
     second = np.maximum(power2 - power1**2, 0.0)
-    third = power3 - 3 * power1 * power2 + 2 * power1**3
+    third = power3 - 3 * power1 * power2 + 2 * power1 * power1**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        skewness = np.sqrt(t * (t - 1)) / np.maximum(t - 2, 1) * third / second**1.5
+        skewness = np.sqrt(t * (t - 1)) / np.maximum(t - 2, 1) * third / (second * np.sqrt(second))
     return power1, second * t / (t - 1), np.where((second > 0) & (t > 2), skewness, 0.0)
 
 

@@ -62,8 +62,8 @@ class Looks:
     @property
     def newest_bounds(self) -> tuple[float, float]:
         """The interval at the newest look in the rule's own unit, the smaller number first."""
-        bounds = self.question.naturals(np.array([self.lower[-1], self.upper[-1]]))
-        return float(bounds.min()), float(bounds.max())
+        bounds = self.question.natural(float(self.lower[-1])), self.question.natural(float(self.upper[-1]))
+        return min(bounds), max(bounds)
 
 
 def look(rule: Rule, series: Series, terms: Terms) -> Looks:

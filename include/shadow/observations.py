@@ -29,7 +29,8 @@ class Question:
 
     def natural(self, gain: float) -> float:
         """Return a gain in the unit of the rule: a difference, value or change, or a share of the champion's value."""
-        return float(self.naturals(np.array([gain]))[0])
+        value = self.scale * gain + self.offset
+        return 0.0 if abs(value) <= ROUNDING * abs(self.offset) else value
 
     def naturals(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return gains of any shape in the unit of the rule."""
@@ -46,22 +47,23 @@ def ask(rule: Rule, series: Series) -> Question:
 
     Raises UnanswerableError where a share is asked of a champion whose value is 0.
     """
-    size = np.abs(series.champion)
-    level = float(size[-1] if rule.is_daily else size.mean()) if rule.is_relative else 1.0
+    level = _level(rule, series) if rule.is_relative else 1.0
     if level == 0:
         raise UnanswerableError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
     if rule.is_ in COMPARING:
-        shift = np.full(len(series.days), rule.margin or 0.0)
         if rule.relative_margin is not None:
             shift = rule.relative_margin * np.abs(series.champion)
-        low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
-        return Question(series.difference + shift, 1 / level, -float(shift.mean()) / level, (float(low), float(high)))
+            low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
+            offset = -float(shift.mean()) / level
+            return Question(series.difference + shift, 1 / level, offset, (float(low), float(high)))
+        margin = rule.margin or 0.0
+        return Question(series.difference + margin, 1 / level, -margin / level, (-1 + margin, 1 + margin))
     value = float(rule.value or 0.0)
     if rule.of == "value":
         gains, offset, span = series.challenger - value, value, (-value, 1 - value)
     else:
         change = series.challenger - series.champion
-        allowed = value * np.abs(series.champion) if rule.of == "relative_change" else np.full(len(change), value)
+        allowed = value * np.abs(series.champion) if rule.of == "relative_change" else value
         span = (-1 - value, 1 - value)
         if rule.of == "relative_change":
             span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
@@ -69,6 +71,12 @@ def ask(rule: Rule, series: Series) -> Question:
     if rule.is_ == "at_most":
         return Question(-gains, -1 / level, offset, (-span[1], -span[0]))
     return Question(gains, 1 / level, offset, span)
+
+
+def _level(rule: Rule, series: Series) -> float:
+    """Return what shares are of: the champion's value, of the newest day where days are judged singly."""
+    size = np.abs(series.champion)
+    return float(size[-1] if rule.is_daily else size.mean())
 
 
 def holds(rule: Rule, gains: NDArray[np.float64], series: Series) -> NDArray[np.bool_]:

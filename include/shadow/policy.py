@@ -7,6 +7,7 @@ alpha is divided among them. What is missing, empty or not finite never passes, 
 
 import datetime as dt
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -138,9 +139,9 @@ def _unfit(rule: Rule, name: str, series: Series | None) -> str | None:
         return "there is no evidence: no day has a pair whose label is ripe"
     sums = [] if series.squares is None else [*series.squares.T]
     weights = [] if series.weight is None else [series.weight]
-    values = np.vstack([series.champion, series.challenger, series.difference, *weights, *sums])
-    if not np.isfinite(values).all():
-        bad = series.days[int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])]
+    finite = [np.isfinite(one) for one in (series.champion, series.challenger, series.difference, *weights, *sums)]
+    if not all(one.all() for one in finite):
+        bad = series.days[int(np.argmin(np.logical_and.reduce(finite)))]
         return f"the value of {bad} is not a number"
     needed = rule.requests_needed(name)
     if series.total_requests < needed:
@@ -166,7 +167,7 @@ def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> F
     held = holds(rule, question.gains, series)
     value = question.natural(float(question.gains[-1]))
     hold, of = (rule.last.hold, rule.last.of) if rule.last else (1, 1)
-    recent = held[[newest - one < dt.timedelta(days=of) for one in series.days]]
+    recent = held[bisect_right(series.days, newest - dt.timedelta(days=of)) :]
     good, bad = int(recent.sum()), int((~recent).sum())
     outcome: Outcome = "PASS" if good >= hold else "FAIL" if bad > of - hold else "INCONCLUSIVE"
     relation = f"{'is' if held[-1] else 'is not'} {rule.is_.replace('_', ' ')} {_number(rule.bound)}"

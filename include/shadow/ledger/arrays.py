@@ -44,12 +44,15 @@ def reading_many(session: Session[Any]) -> Cursor[Any]:
 
 
 def stacked(arrays: Sequence[bytes]) -> NDArray[Any]:
-    """Return arrays of one shape as one, of an axis more; there is at least one. LedgerError as of `reading_arrays`."""
+    """Return arrays of one shape as one, of an axis more, in Postgres's order of bytes; there is at least one.
+
+    An array with a null raises LedgerError.
+    """
     head, number, shape = _read_head(arrays[0])
     element = np.dtype([("length", ">i4"), ("value", number)])
     whole = np.dtype([("head", np.void, head), ("elements", element, shape)])
-    found = np.frombuffer(b"".join(arrays), whole)["elements"]["value"]
-    return np.asarray(found.astype(number[1:]))
+    found: NDArray[Any] = np.frombuffer(b"".join(arrays), whole)["elements"]["value"]
+    return found
 
 
 def array_of_numbers(values: NDArray[np.float64]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from include.shadow.evidence import ALL, SQUARES, Columns
@@ -46,42 +47,59 @@ def read(
         "metrics": list(metrics),
         "squares": squares,
         "every_slice": every_slice,
+        "whole": every_slice and len(metrics) > 1,
         "champion_version": champion_version,
     }
     with reading_many(session) as cursor:
         cursor.row_factory = dict_row
-        rows = cursor.execute(parameterised(_SQL / "read_series.sql"), values).fetchall()
+        cut = sql.SQL("" if values["whole"] else "[w.first:w.last][1:w.slices]")
+        rows = cursor.execute(parameterised(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)
     grids = [_Grid.of(names, same, (*_SUMS, *(SQUARES if squares else ()))) for names, same in alike.items()]
     for key in sorted({key for grid in grids for key in grid.places if key[0] in metrics}, key=_order):
-        yield from _columns(key, [grid for grid in grids if key in grid.places])
+        found = _joined([grid.columns(key) for grid in grids if key in grid.places])
+        if len(found.counts["days"]):
+            yield found
 
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name."""
+    """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name.
+
+    `whole` says of each metric in a slice whether all of these days have a request in it.
+    """
 
     places: Mapping[Key, int]
     days: NDArray[np.int64]
     counts: Mapping[str, NDArray[np.int64]]
     sums: Mapping[str, NDArray[np.float64]]
+    whole: NDArray[np.bool_]
 
     @classmethod
     def of(cls, names: Sequence[str], rows: Sequence[Mapping[str, Any]], sums: Sequence[str]) -> "_Grid":
         """Put the rows of these days together."""
 
-        def numbers(name: str) -> NDArray[Any]:
-            found = stacked([row[name] for row in rows])
-            return np.ascontiguousarray(found.reshape(len(rows), -1).T)
+        def numbers(name: str, kind: type) -> NDArray[Any]:
+            return stacked([row[name] for row in rows]).reshape(len(rows), -1).T.astype(kind, order="C")
 
+        counts = {name: numbers(name, np.int64) for name in _COUNTS}
         return cls(
             {key: place for place, key in enumerate(_keys(*names))},
             np.array([row["day"] for row in rows], np.int64),
-            {name: numbers(name).astype(np.int64) for name in _COUNTS},
-            {name: numbers(name) for name in sums},
+            counts,
+            {name: numbers(name, np.float64) for name in sums},
+            np.all(counts["requests"] > 0, axis=1),
         )
+
+    def columns(self, key: Key) -> Columns:
+        """Return one metric in one slice, of the days that have a request in it."""
+        place = self.places[key]
+        there = slice(None) if self.whole[place] else self.counts["requests"][place] > 0
+        counts = {name: column[place][there] for name, column in self.counts.items()}
+        sums = {name: column[place][there] for name, column in self.sums.items()}
+        return Columns(*key, {"days": self.days[there], **counts}, sums)
 
 
 @lru_cache(maxsize=64)
@@ -91,24 +109,14 @@ def _keys(metrics: str, columns: str, values: str) -> list[Key]:
     return [(metric, column, value) for metric in json.loads(metrics) for column, value in slices]
 
 
-def _columns(key: Key, grids: Sequence[_Grid]) -> Iterator[Columns]:
-    """Yield one metric in one slice, of the days that have a request in it; nothing where there is none."""
-    places = [grid.places[key] for grid in grids]
-    there = [grid.counts["requests"][place] > 0 for grid, place in zip(grids, places, strict=True)]
-    everywhere = all(one.all() for one in there)
-
-    def joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        if not everywhere:
-            columns = [one[some] for one, some in zip(columns, there, strict=True)]
-        return columns[0] if len(columns) == 1 else np.concatenate(columns)
-
-    def column(kind: str, name: str) -> NDArray[Any]:
-        return joined([getattr(grid, kind)[name][place] for grid, place in zip(grids, places, strict=True)])
-
-    days = joined([grid.days for grid in grids])
-    if len(days):
-        counts = {name: column("counts", name) for name in _COUNTS}
-        yield Columns(*key, {"days": days, **counts}, {name: column("sums", name) for name in grids[0].sums})
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """Return the days of some columns of the same metric and slice as one."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    counts = {name: np.concatenate([one.counts[name] for one in parts]) for name in first.counts}
+    sums = {name: np.concatenate([one.sums[name] for one in parts]) for name in first.sums}
+    return Columns(first.metric, first.slice_column, first.slice_value, counts, sums)
 
 
 def _order(key: Key) -> tuple[Any, ...]:

@@ -1,25 +1,26 @@
--- One challenger's evidence, a row for each day in no order: of the metrics from the first to the last that is asked for,
--- and all slices or the first one only, which is all requests.
+-- One challenger's evidence, a row for each day in no order. Of the arrays by metric and slice, `cut` takes what lies from
+-- the first to the last metric that is asked for, in all slices or the first one only, which is all requests. The server
+-- cuts element by element, which costs more than it saves where most of them are wanted: the arrays are then `whole`.
 SELECT
     b.day - '2000-01-01'::date AS day,
     array_to_json(b.metrics[w.first:w.last])::text AS metrics,
     array_to_json(b.slice_columns[1:w.slices])::text AS slice_columns,
     array_to_json(b.slice_values[1:w.slices])::text AS slice_values,
-    b.requests[w.first:w.last][1:w.slices] AS requests,
-    b.pairs[w.first:w.last][1:w.slices] AS pairs,
-    b.identical[w.first:w.last][1:w.slices] AS identical,
-    b.weight[w.first:w.last][1:w.slices] AS weight,
-    b.champion_sum[w.first:w.last][1:w.slices] AS champion_sum,
-    b.challenger_sum[w.first:w.last][1:w.slices] AS challenger_sum,
-    b.difference_sum[w.first:w.last][1:w.slices] AS difference_sum,
-    CASE WHEN :'squares' THEN b.weight_squares[w.first:w.last][1:w.slices] END AS weight_squares,
-    CASE WHEN :'squares' THEN b.difference_sum_weighted[w.first:w.last][1:w.slices] END AS difference_sum_weighted,
-    CASE WHEN :'squares' THEN b.difference_squares_weighted[w.first:w.last][1:w.slices] END AS difference_squares_weighted
+    (b.requests):cut AS requests,
+    (b.pairs):cut AS pairs,
+    (b.identical):cut AS identical,
+    (b.weight):cut AS weight,
+    (b.champion_sum):cut AS champion_sum,
+    (b.challenger_sum):cut AS challenger_sum,
+    (b.difference_sum):cut AS difference_sum,
+    CASE WHEN :'squares' THEN (b.weight_squares):cut END AS weight_squares,
+    CASE WHEN :'squares' THEN (b.difference_sum_weighted):cut END AS difference_sum_weighted,
+    CASE WHEN :'squares' THEN (b.difference_squares_weighted):cut END AS difference_squares_weighted
 FROM shadow.evidence_batch AS b
 CROSS JOIN LATERAL (
     SELECT
-        min(array_position(b.metrics, m.metric)) AS first,
-        max(array_position(b.metrics, m.metric)) AS last,
+        CASE WHEN :'whole' THEN 1 ELSE min(array_position(b.metrics, m.metric)) END AS first,
+        CASE WHEN :'whole' THEN cardinality(b.metrics) ELSE max(array_position(b.metrics, m.metric)) END AS last,
         CASE WHEN :'every_slice' THEN cardinality(b.slice_columns) ELSE 1 END AS slices
     FROM unnest(:'metrics'::text[]) AS m (metric)
 ) AS w

@@ -22,7 +22,7 @@ from include.shadow.confidence import confidence_sequence
 from include.shadow.errors import LedgerError
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
 from include.shadow.looks import Terms
-from include.shadow.observations import Question, UnanswerableError, ask, only_rounding
+from include.shadow.observations import Question, UnanswerableError, ask, only_rounding, size_of
 from include.shadow.policy import slices_of, terms_of
 from include.shadow.rules import BOUNDING, Policy, Rule
 
@@ -238,7 +238,8 @@ def question_of(rule: Rule, series: Series | None, needed: int) -> Question | st
         question = ask(rule, series)
     except UnanswerableError as error:
         return str(error)
-    return "its days do not differ from each other" if only_rounding(question, series)[-1] else question
+    alike = only_rounding(question.gains, size_of(series))[-1]
+    return "its days do not differ from each other" if alike else question
 
 
 def named(rule: Rule, name: str) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from include.shadow.confidence import ConfidenceSequence, confidence_sequence, weighted_confidence_sequence
 from include.shadow.evidence import WEEK, Series
-from include.shadow.observations import Question, ask, holds, only_rounding
+from include.shadow.observations import Question, ask, holds, only_rounding, size_of
 from include.shadow.rules import Policy, Rule
 
 
@@ -76,7 +76,17 @@ def look(rule: Rule, series: Series, terms: Terms) -> Looks:
 
 def look_at_all(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[Looks]:
     """Return what `look` does for many series, each with the question that the rule asks of it."""
-    return [_looks(rule, *one) for one in zip(asked, _sequences(rule, asked, terms), strict=True)]
+    sequences = _sequences(rule, asked, terms)
+    found: dict[int, Looks] = {}
+    for places in _of_one_length([len(question.gains) for _, question in asked]):
+        many = _joined([sequences[place] for place in places])
+        size = np.stack([size_of(asked[place][0]) for place in places])
+        blind = only_rounding(np.stack([asked[place][1].gains for place in places]), size)
+        passes, fails = _decided(rule, many, size, blind)
+        for row, place in enumerate(places):
+            bounds = many.estimate[row], many.lower[row], many.upper[row]
+            found[place] = Looks(asked[place][1], *bounds, passes[row], fails[row], blind[row])
+    return [found[place] for place in range(len(asked))]
 
 
 def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float64]:
@@ -110,15 +120,23 @@ def plain_margins(questions: Sequence[Question], alphas: Sequence[float], terms:
     return margins
 
 
-def _looks(rule: Rule, asked: tuple[Series, Question], sequence: ConfidenceSequence) -> Looks:
-    series, question = asked
-    blind = only_rounding(question, series)
-    passes, fails = holds(rule, sequence.lower, series) & ~blind, (sequence.upper < 0) & ~blind
+def _decided(
+    rule: Rule, many: ConfidenceSequence, size: NDArray[np.float64], blind: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return at which looks the rule passes and fails: arrays of shape (series, observations), as those given."""
+    passes, fails = holds(rule, many.lower, size) & ~blind, (many.upper < 0) & ~blind
     if rule.is_ == "not_harmful":
-        again = np.arange(len(series.days)) > 0
-        shown = np.logical_or.accumulate(fails) | (again & blind)  # harm that is the same every day is harm
-        passes = ~fails & ~(shown & (sequence.estimate < 0))  # and a day of still more of it does not take it back
-    return Looks(question, sequence.estimate, sequence.lower, sequence.upper, passes, fails, blind)
+        again = np.arange(blind.shape[-1]) > 0
+        shown = np.logical_or.accumulate(fails, axis=-1) | (again & blind)  # harm that is the same every day is harm
+        passes = ~fails & ~(shown & (many.estimate < 0))  # and a day of still more of it does not take it back
+    return passes, fails
+
+
+def _joined(sequences: Sequence[ConfidenceSequence]) -> ConfidenceSequence:
+    """Return sequences of one length as one, of an axis more."""
+    return ConfidenceSequence(
+        *(np.stack([getattr(one, name) for one in sequences]) for name in ("lower", "upper", "estimate"))
+    )
 
 
 def _sequences(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[ConfidenceSequence]:

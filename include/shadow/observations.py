@@ -79,24 +79,26 @@ def _level(rule: Rule, series: Series) -> float:
     return float(size[-1] if rule.is_daily else size.mean())
 
 
-def holds(rule: Rule, gains: NDArray[np.float64], series: Series) -> NDArray[np.bool_]:
-    """Say of each gain, or bound of gains, whether the rule holds there.
+def holds(rule: Rule, gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each gain, or bound of gains, whether the rule holds there; `size` is that of `size_of`.
 
     at_most and at_least include their bound, the others do not; what differs by rounding only is at the bound.
     """
-    size = _size(series)
     rounding = ROUNDING * np.maximum(size, abs(rule.bound) * (size if rule.is_relative else 1.0))
     return np.asarray(gains >= -rounding if rule.is_ in BOUNDING else gains > rounding)
 
 
-def only_rounding(question: Question, series: Series) -> NDArray[np.bool_]:
-    """Say of each time whether the gains so far differ by no more than rounding, so that nothing follows from them."""
-    spread = np.maximum.accumulate(question.gains) - np.minimum.accumulate(question.gains)
-    return np.asarray(spread <= ROUNDING * np.maximum.accumulate(_size(series)))
+def only_rounding(gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each time whether the gains so far differ by no more than rounding, so that nothing follows from them.
+
+    Time is the last axis of both.
+    """
+    spread = np.maximum.accumulate(gains, axis=-1) - np.minimum.accumulate(gains, axis=-1)
+    return np.asarray(spread <= ROUNDING * np.maximum.accumulate(size, axis=-1))
 
 
-def _size(series: Series) -> NDArray[np.float64]:
-    """How large the numbers are that gains were computed from, and so how large their rounding can be."""
+def size_of(series: Series) -> NDArray[np.float64]:
+    """Return how large the numbers are that gains are computed from, and so how large their rounding can be."""
     return np.asarray(
         np.maximum.reduce([np.abs(series.champion), np.abs(series.challenger), np.abs(series.difference)]), np.float64
     )

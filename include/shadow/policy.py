@@ -17,7 +17,7 @@ import numpy as np
 from include.shadow.confidence import observations_needed
 from include.shadow.evidence import ALL, WEEK, Evidence, Series
 from include.shadow.looks import Looks, Terms, look_at_all, plain_margins
-from include.shadow.observations import Question, UnanswerableError, ask, holds
+from include.shadow.observations import Question, UnanswerableError, ask, holds, size_of
 from include.shadow.rules import Policy, Rule
 
 UNBOUNDED = (-math.inf, math.inf)
@@ -164,7 +164,7 @@ def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> F
     if day is not None and newest != day and not rule.definition.needs_label:
         return _finding(rule, name, "INCONCLUSIVE", f"{day} has no value, the newest is of {newest}", series)
     question = ask(rule, series)
-    held = holds(rule, question.gains, series)
+    held = holds(rule, question.gains, size_of(series))
     value = question.natural(float(question.gains[-1]))
     hold, of = (rule.last.hold, rule.last.of) if rule.last else (1, 1)
     recent = held[bisect_right(series.days, newest - dt.timedelta(days=of)) :]

@@ -172,8 +172,9 @@ def digest_of(evidence: Evidence) -> str:
             known[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
         means = np.stack([series.champion, series.challenger, series.difference])
         fraction, exponent = np.frexp(means)
-        unknown = ~np.isfinite(means)
-        fraction[unknown], exponent[unknown] = 0.0, _NOT_FINITE
+        finite = np.isfinite(means)
+        if not finite.all():
+            fraction[~finite], exponent[~finite] = 0.0, _NOT_FINITE
         total.update(json.dumps([*key, len(series.days)]).encode() + known[series.days])
         total.update(series.pairs.astype("<i8").tobytes())
         total.update(np.rint(fraction * 2.0**_SIGNIFICANT_BITS).astype("<i8").tobytes())

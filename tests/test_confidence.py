@@ -219,6 +219,18 @@ def test_bounds_enclose_the_estimate(x, method):
     assert (got.estimate < got.upper).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_of_two_alphas_each_bound_gets_its_own(method):
+    x = np.stack([days_of("normal"), days_of("dependent")]) / 10
+    design = {"burn_in": BURN_IN, "expected": EXPECTED, "method": method}
+    both = confidence_sequence(x, alpha=(0.01, 0.2), **design)
+    lower = confidence_sequence(x, alpha=0.01, side="lower", **design)
+    upper = confidence_sequence(x, alpha=0.2, side="upper", **design)
+    assert np.isfinite(both.lower[:, -1]).all()
+    assert_array_equal(both.lower, lower.lower)
+    assert_array_equal(both.upper, upper.upper)
+
+
 @given(x=varied)
 @settings(max_examples=60, deadline=None)
 def test_both_sides_are_each_side_at_half_of_alpha(x):
@@ -400,6 +412,15 @@ def test_unequal_weights_agree_with_the_requests_themselves():
         assert got.lower[day - 1] == pytest.approx(mean - margin, rel=1e-9)
 
 
+def test_of_two_alphas_each_bound_of_requests_gets_its_own():
+    sums = sums_of(requests(weighted=True))
+    design = {"burn_in": 2, "expected": 500}
+    both = weighted_confidence_sequence(**sums, alpha=(0.01, 0.2), **design)
+    assert np.isfinite(both.lower[-1])
+    assert_array_equal(both.lower, weighted_confidence_sequence(**sums, alpha=0.01, side="lower", **design).lower)
+    assert_array_equal(both.upper, weighted_confidence_sequence(**sums, alpha=0.2, side="upper", **design).upper)
+
+
 def test_only_the_proportions_of_weights_matter():
     days = requests(weighted=True)
     scaled = [(1e3 * w, d) for w, d in days]
@@ -507,6 +528,8 @@ SUMS = ("count", "weight", "weight_difference", "weight2", "weight2_difference",
         ({"alpha": 0}, "alpha == 0, must be > 0 and < 1"),
         ({"alpha": 1.0}, "alpha == 1.0, must be > 0 and < 1"),
         ({"alpha": math.nan}, "alpha == nan, must be > 0 and < 1"),
+        ({"alpha": (0.1, 0.0)}, "alpha == (0.1, 0.0), must be > 0 and < 1"),
+        ({"alpha": (1.0, 0.1)}, "alpha == (1.0, 0.1), must be > 0 and < 1"),
         ({"burn_in": 1}, "burn_in == 1, must be an integer >= 2"),
         ({"burn_in": 2.5}, "burn_in == 2.5, must be an integer >= 2"),
         ({"burn_in": True}, "burn_in == True, must be an integer >= 2"),

@@ -11,7 +11,7 @@ import pytest
 
 from include.shadow.sampling import HASHES, Draw
 from include.shadow.source.postgres import PostgresRequests
-from include.shadow.window import window_of
+from include.shadow.window import Window, window_of
 from tests.production import OWNER, World, day, moment
 
 SALT = "pépper"
@@ -28,8 +28,8 @@ def hash_of(request: str | None) -> int:
     return -1 if request is None else int(hashlib.sha256(f"{SALT}:{request}".encode()).hexdigest()[:13], 16)
 
 
-def found(world: World, rows: Sequence[Row], draws: Sequence[Draw], **more: Any) -> list[Row]:
-    """Return what the source draws from a log of these rows."""
+def source_of(world: World, rows: Sequence[Row]) -> tuple[PostgresRequests, Window]:
+    """Return the source of a log of these rows, and its window."""
     with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
         session.execute("DROP TABLE IF EXISTS flights.draws")
         session.execute("CREATE TABLE flights.draws (id text, at timestamptz, origin text, p float8)")
@@ -50,8 +50,13 @@ def found(world: World, rows: Sequence[Row], draws: Sequence[Draw], **more: Any)
         challengers=[{"name": "control", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )
-    source = PostgresRequests(deployment, world.connection("production_db"))
-    with source.reading(window_of(deployment, day(0))) as reading:
+    return PostgresRequests(deployment, world.connection("production_db")), window_of(deployment, day(0))
+
+
+def found(world: World, rows: Sequence[Row], draws: Sequence[Draw], **more: Any) -> list[Row]:
+    """Return what the source draws from a log of these rows."""
+    source, window = source_of(world, rows)
+    with source.reading(window) as reading:
         inside = [row[2] for row in rows if moment(0) <= row[1] < moment(1)]
         assert reading.population() == Counter(inside)
         drawn = reading.sample(draws, **more).read_all().to_pylist()
@@ -111,3 +116,30 @@ def test_only_hashes_below_the_candidates_are_looked_at(ours: World, monkeypatch
         assert found(ours, rows, [Draw("a", 20, 20)]) == ordered[:expected]
     monkeypatch.setattr(Draw, "candidates", 0)
     assert found(ours, rows, [Draw("a", 20, 20)], all_candidates=True) == ordered
+
+
+class Told:
+    """A cursor that keeps what it is told to execute."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.statements: list[str] = []
+        self._cursor = cursor
+
+    def execute(self, statement: str) -> None:
+        self.statements.append(statement)
+        self._cursor.execute(statement)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+@pytest.mark.parametrize(("population", "made"), [(20, 1), (1_000_000, 2)])
+def test_where_all_are_drawn_production_makes_each_hash_once(population: int, made: int, ours: World) -> None:
+    rows = [noon(f"{stratum}{number}", stratum) for stratum in "ab" for number in range(20)]
+    source, window = source_of(ours, rows)
+    with source.reading(window) as reading:
+        told = reading._cursor = Told(reading._cursor)
+        reading.sample([Draw("a", 20, 20), Draw("b", population, 20)]).read_all()
+    with psycopg.connect(ours.postgres.uri(ours.production, OWNER)) as session:
+        plan = "".join(line for (line,) in session.execute(f"EXPLAIN (VERBOSE) {told.statements[0]}".encode()))
+    assert plan.count("sha256") == made

@@ -50,7 +50,12 @@ class PostgresReading:
         slices and strata under their own names. `all_candidates` sorts every row, where the shortcut fell short.
         """
         highest = [HASHES if all_candidates else draw.candidates for draw in draws]
-        values = {"salt": self._salt, "strata": [draw.stratum for draw in draws], "candidates": highest}
+        values = {
+            "salt": self._salt,
+            "strata": [draw.stratum for draw in draws],
+            "candidates": highest,
+            "everything": all(high == HASHES for high in highest),
+        }
         is_free, cursor = self._pace.is_free, self._cursor
         found = self._found("sample.sql", values, cursor.fetch_record_batch if is_free else cursor.fetch_arrow_table)
         first = next(found)

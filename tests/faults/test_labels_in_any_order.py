@@ -128,7 +128,7 @@ def test_labels_entered_in_any_grouping_and_order_are_usable_alike(
     with psycopg.connect(sampled.postgres.uri(sampled.ledger, SHADOW)) as session:
         snapshot = snapshots.find(session, deployment, day(0))
         assert snapshot is not None
-        session.execute("TRUNCATE shadow.label")
+        session.execute("TRUNCATE shadow.label_batch")
         for number, group in enumerate(groups):
             labels.add(session, snapshot, [entered(group)], moment(1) if number else None, moment(2))
         usable = dict(session.execute("SELECT ordinal, value FROM shadow.label WHERE conflict IS NULL").fetchall())

@@ -15,6 +15,8 @@ from tests.production import SHADOW, World, day
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 ROWS = 60
+AT_ONCE = 8192
+NEVER = "-infinity"
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "request_batch",
         "prediction_batch",
         "scoring",
-        "label",
+        "label_batch",
         "validation",
         "comparison",
         "evidence_batch",
@@ -98,15 +100,65 @@ def test_a_second_prediction_of_a_challenger_for_a_request_is_refused_whatever_i
         again(session, "prediction_batch", rows=1, value=[math.nan], latency_ms=[1.0], error=["it failed"])
 
 
-def test_a_second_label_of_a_request_is_refused_whatever_it_says(session: "psycopg.Connection[Any]") -> None:
-    with pytest.raises(errors.UniqueViolation):
-        again(session, "label", value=0.25, known_at=dt.datetime(2031, 1, 1, tzinfo=dt.UTC))
+def label(session: "psycopg.Connection[Any]", first: int, value: list[Any], **changes: Any) -> None:
+    """Insert the labels of the requests from `first`, NaN where one has none."""
+    at = [NEVER if math.isnan(one or 0) else "2031-01-01" for one in value]
+    known = {"rows": len(value), "known_at": at, "collected_at": at, "conflict": None, **changes}
+    again(session, "label_batch", first_ordinal=first, value=value, **known)
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-def test_a_label_that_is_no_number_is_refused(session: "psycopg.Connection[Any]", value: str) -> None:
-    with pytest.raises(errors.CheckViolation):
-        again(session, "label", ordinal=ROWS, value=value)
+@pytest.mark.parametrize("first", [0, 1, ROWS, AT_ONCE - 1])
+def test_a_second_label_of_a_request_is_refused_whatever_it_says(
+    session: "psycopg.Connection[Any]", first: int
+) -> None:
+    with pytest.raises((errors.UniqueViolation, errors.CheckViolation)):
+        label(session, first, [0.25])
+
+
+def test_labels_do_not_reach_into_the_next_batch(session: "psycopg.Connection[Any]") -> None:
+    with pytest.raises(errors.CheckViolation, match="rows"):
+        label(session, AT_ONCE, [0.25] * (AT_ONCE + 1))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, None])
+def test_a_label_that_is_no_number_is_refused(session: "psycopg.Connection[Any]", value: float | None) -> None:
+    with pytest.raises(errors.CheckViolation, match="labels_are_whole"):
+        label(session, AT_ONCE, [0.5, value])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": 3},
+        {"known_at": ["2031-01-01"]},
+        {"known_at": [NEVER, NEVER]},
+        {"known_at": ["2031-01-01", "2031-01-01"]},
+        {"known_at": ["2031-01-01", None]},
+        {"collected_at": [NEVER, "2031-01-01"]},
+        {"collected_at": ["2031-01-01", None]},
+        {"conflict": [1.0]},
+        {"conflict": [1.0, None]},
+        {"conflict": [math.nan, 1.0]},
+    ],
+)
+def test_a_label_has_its_times_and_only_then_another_one_beside_it(
+    session: "psycopg.Connection[Any]", changes: dict[str, Any]
+) -> None:
+    label(session, AT_ONCE, [0.5, math.nan], conflict=[1.0, math.nan])
+    with pytest.raises(errors.CheckViolation, match="labels_are_whole"):
+        label(session, 2 * AT_ONCE, [0.5, math.nan], **changes)
+
+
+def test_labels_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> None:
+    label(session, AT_ONCE, [0.5, math.nan, 1.0], conflict=[math.nan, math.nan, 0.0])
+    label(session, 2 * AT_ONCE, [math.nan, 0.25])
+    query = "SELECT ordinal, value, known_at, collected_at, conflict FROM shadow.label WHERE ordinal >= %s ORDER BY 1"
+    at = (dt.datetime(2031, 1, 1, tzinfo=dt.UTC),) * 2
+    assert session.execute(query, [AT_ONCE]).fetchall() == [
+        (AT_ONCE, 0.5, *at, None),
+        (AT_ONCE + 2, 1.0, *at, 0.0),
+        (2 * AT_ONCE + 1, 0.25, *at, None),
+    ]
 
 
 def ask(session: "psycopg.Connection[Any]", first: int, champion: list[Any], **changes: Any) -> None:
@@ -232,11 +284,6 @@ def test_an_inclusion_probability_is_above_0_and_at_most_1(
 ) -> None:
     with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
         ask(session, ROWS, [0.5, 0.5], inclusion_probability=[0.5, probability])
-
-
-def test_a_label_without_a_value_is_refused(session: "psycopg.Connection[Any]") -> None:
-    with pytest.raises(errors.NotNullViolation):
-        again(session, "label", ordinal=ROWS, value=None)
 
 
 @pytest.mark.parametrize(("found", "firsts"), [(0, []), (1, [0]), (1, [0, 2])])
@@ -366,13 +413,13 @@ def test_what_evidence_rests_on_cannot_be_taken_away(session: "psycopg.Connectio
 def test_a_day_has_partitions_of_its_own_that_can_be_dropped(session: "psycopg.Connection[Any]") -> None:
     later = dt.date(2031, 1, 1)
     with pytest.raises(errors.CheckViolation, match="no partition of relation"), session.transaction():
-        again(session, "label", day=later)
+        again(session, "label_batch", day=later)
     for _ in range(2):
         session.execute("SELECT shadow.ensure_partitions(%s)", [later])
-    again(session, "label", day=later)
+    again(session, "label_batch", day=later)
     again(session, "prediction_batch", day=later)
     again(session, "request_batch", day=later)
-    for table in ("label", "prediction_batch", "request_batch"):
+    for table in ("label_batch", "prediction_batch", "request_batch"):
         session.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("shadow", f"{table}_20310101")))
         query = sql.SQL("SELECT count(*) FROM {} WHERE day = %s").format(sql.Identifier("shadow", table))
         assert session.execute(query, [later]).fetchone() == (0,)

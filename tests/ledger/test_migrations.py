@@ -25,7 +25,7 @@ TABLES = {
     "comparison",
     "deployment",
     "evidence_batch",
-    "label",
+    "label_batch",
     "model_version",
     "prediction_batch",
     "request_batch",
@@ -34,6 +34,7 @@ TABLES = {
     "validation",
     "verdict",
 }
+LABELS = "SELECT snapshot_id, first_ordinal, rows FROM shadow.label_batch ORDER BY first_ordinal, snapshot_id"
 OF_SCHEMA = "relnamespace = 'shadow'::regnamespace"
 # Everything that a schema can hold, by name, so that two databases can be compared.
 CATALOGUE = {
@@ -141,8 +142,10 @@ def test_up_again_keeps_the_data_and_down_takes_all_of_it(worlds: Callable[..., 
     assert not any(world.dump("alembic_version").values())
 
 
-def test_requests_and_answers_are_the_same_one_by_one_and_in_batches_again(worlds: Callable[..., World]) -> None:
-    """The way back of two revisions and the way forward again, on what is missing, probabilities and gaps."""
+def test_requests_answers_and_labels_are_the_same_one_by_one_and_in_batches_again(
+    worlds: Callable[..., World],
+) -> None:
+    """The way back of these revisions and the way forward again, on what is missing, probabilities, gaps, conflicts."""
     world = worlds()
     shadow = world.shadow()
     for number in range(2):
@@ -158,7 +161,13 @@ def test_requests_and_answers_are_the_same_one_by_one_and_in_batches_again(world
         "cell[:2], '{NaN,0.5}', '{1,1}', '{2,NaN}', '{{NaN,NaN},{0.25,0.75}}' FROM shadow.request_batch LIMIT 1 "
         "RETURNING rows"
     )
-    tables = ("request", "prediction")
+    steps.collect_labels(shadow, day(0))
+    world.query(
+        "INSERT INTO shadow.label_batch SELECT day, snapshot_id, 16384, 4, '{NaN,1,0,NaN}', "
+        "ARRAY['-infinity', now(), 'epoch', '-infinity'], ARRAY['-infinity', now(), 'epoch', '-infinity'], "
+        "'{NaN,0,NaN,NaN}' FROM shadow.label_batch LIMIT 1 RETURNING rows"
+    )
+    tables = ("request", "prediction", "label")
 
     def content() -> list[Any]:
         return [world.query(f"SELECT * FROM shadow.{one} ORDER BY day, snapshot_id, ordinal, 3") for one in tables]
@@ -166,8 +175,16 @@ def test_requests_and_answers_are_the_same_one_by_one_and_in_batches_again(world
     before = content()
     assert len([one for one in before[0] if one[3] is None]) == 1
     assert len([one for one in before[1] if one[5] is not None]) > 1
-    names = ("0010_checks_of_whole_arrays", "0008_requests_in_batches", "0007_answers_in_batches")
+    assert len([one for one in before[2] if one[6] is not None]) == 1
+    rows_of_labels = world.query(LABELS)
+    names = (
+        "0011_labels_in_batches",
+        "0010_checks_of_whole_arrays",
+        "0008_requests_in_batches",
+        "0007_answers_in_batches",
+    )
     there_and_back(world, names, tables, content)
+    assert world.query(LABELS) == [*rows_of_labels[:-1], (*rows_of_labels[-1][:2], 3)]  # what nobody has is not kept
 
 
 def test_evidence_is_the_same_one_by_one_and_in_batches_again(worlds: Callable[..., World]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +12,9 @@ from include.shadow.ledger.batches import BATCHES, cut
 from include.shadow.ledger.database import Session
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.losses import Array, Batch
-from include.shadow.statements import parameterised
 
 BATCH_ROWS: Final = 65_536  # sums of doubles depend on it: it is part of what a day's evidence is computed by
-_LABELS: Final = Path(__file__).parent / "sql" / "day_labels.sql"
-STATEMENTS: Final = (BATCHES, _LABELS)
+STATEMENTS: Final = (BATCHES,)
 
 
 def batches(
@@ -38,7 +35,7 @@ def batches(
             requests = list(cut(cursor, "request_batch", of_requests, span))
             if not requests:
                 continue
-            label = _placed(cursor.execute(parameterised(_LABELS), span).fetchone(), first)
+            label = _placed(cut(cursor, "label_batch", ["value", "conflict"], span))
             drawn = _drawn(requests, label, first, len(deployment.classes))
             for challenger in challengers:
                 found = cut(cursor, "prediction_batch", of_answers, span | {"challenger": challenger})
@@ -100,10 +97,10 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
     )
 
 
-def _placed(found: Sequence[Any] | None, first: int) -> Array:
-    """Return labels by their place in the batch, NaN where there is none."""
-    ordinal, values = found or (None, None)
+def _placed(batches: Iterable[tuple[slice, Mapping[str, Any]]]) -> Array:
+    """Return labels by their place in the batch, NaN where there is none or another one contradicts it."""
     placed = np.full(BATCH_ROWS, np.nan)
-    if ordinal is not None:
-        placed[ordinal - first] = values
+    for where, found in batches:
+        conflict = found["conflict"]
+        placed[where] = found["value"] if conflict is None else np.where(np.isnan(conflict), found["value"], np.nan)
     return placed

@@ -18,6 +18,7 @@ from include.shadow.ledger.database import Session
 
 Bytes = NDArray[np.uint8]  # of shape (rows, bytes of a row)
 
+YEAR_2000: Final = 946_684_800_000_000  # from which Postgres counts, in microseconds since 1970
 _NUMBERS: Final = {"int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
 _BY_OID: Final = {types[name].oid: number for name, number in _NUMBERS.items()}
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from include.shadow.ledger.arrays import (
+    YEAR_2000,
     Bytes,
     array_of,
     array_of_numbers,
@@ -29,13 +30,12 @@ _HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END: Final = b"\xff\xff"
 _ROWS: Final = 65_536
 _DAYS: Final = 10_957  # from 1970 to 2000, where Postgres begins to count
-_MICROSECONDS: Final = _DAYS * 86_400_000_000
 _FIXED: Final[dict[pa.DataType, tuple[str, int]]] = {  # the type as numpy calls it, and what is taken off first
     pa.int32(): (">i4", 0),
     pa.int64(): (">i8", 0),
     pa.float64(): (">f8", 0),
     pa.date32(): (">i4", _DAYS),
-    pa.timestamp("us", "UTC"): (">i8", _MICROSECONDS),
+    pa.timestamp("us", "UTC"): (">i8", YEAR_2000),
 }
 _ELEMENTS: Final = {pa.int32(): "int4", pa.timestamp("us", "UTC"): "timestamptz"}
 _PLAIN: Final = {pa.date32(): pa.int32(), pa.timestamp("us", "UTC"): pa.int64()}

@@ -5,17 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from include.shadow.deployment import Deployment
-from include.shadow.ledger.copying import copy
+from include.shadow.ledger.batches import BATCH_ROWS
 from include.shadow.ledger.database import Session
+from include.shadow.ledger.label_batches import enter
 from include.shadow.ledger.request_ids import request_ids
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
 
-IDS_AT_ONCE = 65_536
+IDS_AT_ONCE = 8 * BATCH_ROWS
 _SQL = Path(__file__).parent / "sql"
 
 
@@ -66,49 +66,16 @@ def add(
 ) -> int:
     """Enter the labels that became known in (since, until], and that they were; return how many requests changed.
 
-    Tables have ordinal, value and known_at, and all labels of a request are in one of them. Where `since` is None
-    there are none yet, and they go straight in. Commits.
+    Tables have ordinal, value and known_at; each row of `shadow.label_batch` is about requests of one of them. Where
+    `since` is None there is none yet. Commits.
     """
-    schema, name = ("shadow", "label") if since is None else ("pg_temp", "arrived_label")
-    if since is not None:
-        session.execute("CREATE TEMPORARY TABLE arrived_label (LIKE shadow.label INCLUDING DEFAULTS) ON COMMIT DROP")
-    changed = 0
-    for table in arrived:
-        rows = _first_known(table)
-        key = {
-            "day": pa.repeat(snapshot.day, len(rows)),
-            "snapshot_id": pa.repeat(pa.scalar(snapshot.id, pa.int32()), len(rows)),
-        }
-        entered = pa.table(key | {column: rows[column] for column in rows.column_names})
-        copy(session, name, entered, schema=schema)
-        changed += len(rows)
-    if since is not None:
-        changed = session.execute(parameterised(_SQL / "add_labels.sql")).rowcount
+    changed = sum(enter(session, snapshot, table, anew=since is None) for table in arrived)
     session.execute(
         parameterised(_SQL / "labels_collected.sql"),
         {"day": snapshot.day, "snapshot": snapshot.id, "until": until, "changed": changed},
     )
     session.commit()
     return changed
-
-
-def _first_known(labels: pa.Table) -> pa.Table:
-    """Return a row for each request: the label that was known first, and the largest that contradicts it."""
-    ordinal, value, known_at = (labels[name].to_numpy() for name in ("ordinal", "value", "known_at"))
-    order = np.lexsort((value, known_at, ordinal))
-    ordinal, value, known_at = ordinal[order], value[order], known_at[order]
-    starts = np.flatnonzero(np.diff(ordinal, prepend=-1))
-    first = np.repeat(value[starts], np.diff(starts, append=len(ordinal)))
-    against = np.where(value != first, value, -np.inf)
-    conflict = np.maximum.reduceat(against, starts) if len(starts) else against
-    return pa.table(
-        {
-            "ordinal": ordinal[starts],
-            "value": value[starts],
-            "known_at": pa.array(known_at[starts], pa.timestamp("us", "UTC")),
-            "conflict": pa.array(conflict, mask=np.isneginf(conflict)),
-        }
-    )
 
 
 def maturity_of(deployment: Deployment) -> dt.timedelta:

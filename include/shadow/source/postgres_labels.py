@@ -14,7 +14,7 @@ from psycopg import errors, sql
 from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment, Labels
 from include.shadow.errors import SourceError
-from include.shadow.ledger.arrays import reading_arrays
+from include.shadow.ledger.arrays import YEAR_2000, reading_arrays
 from include.shadow.ledger.database import Session, connect, translated
 from include.shadow.source.catalogue import Catalogue
 from include.shadow.source.columns import label_value
@@ -24,7 +24,6 @@ from include.shadow.statements import parameterised
 
 _HERE = Path(__file__).parent
 _OUR_ERA = "0001-01-01"  # no label became known before that, whatever a table says
-_YEAR_2000 = np.datetime64("2000-01-01", "us").astype(np.int64)  # from which Postgres counts
 
 
 class PostgresLabels:
@@ -88,7 +87,7 @@ def _table(
         {
             "ordinal": ordinals[place - 1],
             "value": value.astype(np.float64),
-            "known_at": pa.array(known_at + _YEAR_2000, pa.timestamp("us", "UTC")),
+            "known_at": pa.array(known_at + YEAR_2000, pa.timestamp("us", "UTC")),
         }
     )
 

@@ -3,11 +3,13 @@ UPDATE shadow.snapshot AS s
 SET
     labels_until = :'until',
     label_revision = s.label_revision + (:'changed'::int > 0)::int,
-    labelled = counted.labelled,
+    labelled = counted.known - counted.contradicted,
     contradicted = counted.contradicted
 FROM (
-    SELECT count(*) FILTER (WHERE conflict IS NULL) AS labelled, count(conflict) AS contradicted
-    FROM shadow.label
+    SELECT
+        coalesce(sum(rows - cardinality(array_positions(value, 'NaN'))), 0) AS known,
+        coalesce(sum(rows - cardinality(array_positions(conflict, 'NaN'))), 0) AS contradicted
+    FROM shadow.label_batch
     WHERE day = :'day' AND snapshot_id = :'snapshot'
 ) AS counted
 WHERE s.id = :'snapshot'

@@ -66,48 +66,22 @@ class Sums:
         group = batch.version * self._slices.cells + batch.cell
         requests = np.bincount(group, minlength=self._groups)
         labelled = np.bincount(group[~np.isnan(batch.label)], minlength=self._groups)
-        squares, identical = batch.weight**2, batch.identical
+        identical, known = batch.identical, dict[bytes, _Pairs]()
         functions = losses_of(self._settings.task)
         for name, sums in self._sums.items():
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 champion, challenger = functions[name](batch, self._settings)
+                pair = ~(np.isnan(champion) | np.isnan(challenger))
+                pairs = known.get(key := pair.tobytes())
+                if pairs is None:
+                    pairs = known[key] = _Pairs(pair, group, identical, batch.weight, self._groups)
                 sums[:2] += requests, labelled
-                sums[2:] += self._of_pairs(
-                    group, identical, batch.weight, squares, champion, challenger, METRICS[name].sign
-                )
+                sums[2:] += pairs.sums(champion, challenger, METRICS[name].sign)
             if not np.isfinite(sums).all():
                 raise SourceError(
                     f"{name}: an answer or a label is so large that its sum is not finite; an expectation on the "
                     "answers, such as expect_column_values_to_be_between, names the requests"
                 )
-
-    def _of_pairs(
-        self,
-        group: NDArray[np.int64],
-        identical: NDArray[np.bool_],
-        weight: Array,
-        squares: Array,
-        champion: Array,
-        challenger: Array,
-        sign: int,
-    ) -> list[NDArray[Any]]:
-        pair = ~(np.isnan(champion) | np.isnan(challenger))
-        if not pair.all():
-            group, identical, weight, squares = group[pair], identical[pair], weight[pair], squares[pair]
-            champion, challenger = champion[pair], challenger[pair]
-        difference = sign * (champion - challenger)
-
-        def total(values: Array | None) -> NDArray[Any]:
-            return np.bincount(group, values, self._groups)
-
-        moments = [(weight, champion), (weight, challenger), (weight, difference), (squares, difference)]
-        return [
-            total(None),
-            np.bincount(group[identical], minlength=self._groups),
-            total(weight),
-            total(squares),
-            *(total(amount) for factor, value in moments for amount in (factor * value, factor * value * value)),
-        ]
 
     def rows(self) -> Iterator[tuple[int, tuple[str, str], str, list[float]]]:
         """Yield the number of the champion's version, the slice, the metric and its sums, in the order of FIELDS.
@@ -121,3 +95,38 @@ class Sums:
                     row = sums[:, version * cells + inside].sum(axis=1)
                     if row[0]:
                         yield version, key, name, [*row[:COUNTS].astype(int).tolist(), *row[COUNTS:].tolist()]
+
+
+class _Pairs:
+    """The requests of a batch that are pairs: the same of several metrics."""
+
+    def __init__(
+        self,
+        pair: NDArray[np.bool_],
+        group: NDArray[np.int64],
+        identical: NDArray[np.bool_],
+        weight: Array,
+        groups: int,
+    ) -> None:
+        self._pair = slice(None) if pair.all() else pair
+        self._group, self._groups = group[self._pair], groups
+        self._weight = weight[self._pair]
+        self._squares = self._weight**2
+        self._counts = [
+            self._total(None),
+            np.bincount(self._group[identical[self._pair]], minlength=groups),
+            self._total(self._weight),
+            self._total(self._squares),
+        ]
+
+    def sums(self, champion: Array, challenger: Array, sign: int) -> list[NDArray[Any]]:
+        """Return the sums of a metric, in the order of FIELDS from `pairs` on."""
+        champion, challenger = champion[self._pair], challenger[self._pair]
+        difference = sign * (champion - challenger)
+        moments = [(self._weight, champion), (self._weight, challenger), (self._weight, difference)]
+        moments.append((self._squares, difference))
+        amounts = (amount for factor, value in moments for amount in (factor * value, factor * value * value))
+        return [*self._counts, *map(self._total, amounts)]
+
+    def _total(self, values: Array | None) -> NDArray[Any]:
+        return np.bincount(self._group, values, self._groups)

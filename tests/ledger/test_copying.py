@@ -60,20 +60,39 @@ def test_every_value_is_there_as_it_was(
     session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr(copying, "_ROWS", at_once)
-    copy(session, "target", table(), schema="pg_temp")
+    copy(session, "target", [table()], schema="pg_temp")
     assert rows(session) == EXPECTED
     assert session.execute("SELECT DISTINCT filled FROM target").fetchall() == [(7,)]
 
 
 def test_slices_and_chunks_are_rows_too(session: "psycopg.Connection[Any]") -> None:
-    copy(session, "target", pa.concat_tables([table().slice(0, 2), table().slice(2)]), schema="pg_temp")
-    copy(session, "target", table().slice(1, 1), schema="pg_temp")
-    copy(session, "target", table().slice(3), schema="pg_temp")
+    copy(session, "target", [pa.concat_tables([table().slice(0, 2), table().slice(2)])], schema="pg_temp")
+    copy(session, "target", [table().slice(1, 1)], schema="pg_temp")
+    copy(session, "target", [table().slice(3)], schema="pg_temp")
     assert rows(session) == [*EXPECTED, EXPECTED[1]]
 
 
+def test_tables_are_sent_as_they_come(session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch) -> None:
+    happened = []
+
+    def coming() -> Iterator[pa.Table]:
+        for number in range(3):
+            happened.append(f"made {number}")
+            yield table(number, number + 1)
+
+    def sent(stream: psycopg.Copy, piece: Any, write: Any = psycopg.Copy.write) -> None:
+        happened.append("sent")
+        write(stream, piece)
+
+    monkeypatch.setattr(psycopg.Copy, "write", sent)
+    copy(session, "target", coming(), schema="pg_temp")
+    copy(session, "target", [], schema="pg_temp")
+    assert happened == ["made 0", "made 1", "sent", "made 2", "sent", "sent"]
+    assert rows(session) == EXPECTED
+
+
 def test_a_value_that_is_not_a_number_is_one(session: "psycopg.Connection[Any]") -> None:
-    copy(session, "target", pa.table({"c": np.array([math.nan]), "i": [[math.nan, 1.0]]}), schema="pg_temp")
+    copy(session, "target", [pa.table({"c": np.array([math.nan]), "i": [[math.nan, 1.0]]})], schema="pg_temp")
     assert session.execute("SELECT c::text, i::text FROM target").fetchall() == [("NaN", "{NaN,1}")]
 
 
@@ -81,14 +100,14 @@ def test_a_value_that_is_not_a_number_is_one(session: "psycopg.Connection[Any]")
 def test_another_type_is_refused(session: "psycopg.Connection[Any]", kind: pa.DataType) -> None:
     value = {pa.bool_(): True, pa.timestamp("us"): MOMENT.replace(tzinfo=None), pa.list_(pa.int64()): [1]}.get(kind, 1)
     with pytest.raises(ValueError, match=r"a column of .* cannot be copied"):
-        copy(session, "target", pa.table({"a": pa.array([value], kind)}), schema="pg_temp")
+        copy(session, "target", [pa.table({"a": pa.array([value], kind)})], schema="pg_temp")
 
 
 def test_a_list_with_a_gap_is_refused_where_a_gap_would_be_a_number(session: "psycopg.Connection[Any]") -> None:
     with pytest.raises(ValueError, match=r"a column of list<.*int32> cannot be copied"):
-        copy(session, "target", pa.table({"m": pa.array([[1, None]], pa.list_(pa.int32()))}), schema="pg_temp")
+        copy(session, "target", [pa.table({"m": pa.array([[1, None]], pa.list_(pa.int32()))})], schema="pg_temp")
 
 
 def test_a_column_of_another_type_than_there_is_refused_by_the_server(session: "psycopg.Connection[Any]") -> None:
     with pytest.raises(psycopg.errors.DataError):
-        copy(session, "target", pa.table({"a": pa.array([1], pa.int64())}), schema="pg_temp")
+        copy(session, "target", [pa.table({"a": pa.array([1], pa.int64())})], schema="pg_temp")

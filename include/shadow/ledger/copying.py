@@ -1,10 +1,11 @@
-"""Arrow tables into Postgres by COPY: the whole table in the caller's transaction, or nothing.
+"""Arrow tables into Postgres by COPY: all of them in the caller's transaction, or nothing.
 
 Rows go in Postgres's own format, put together column by column: nothing is made of a single value, and the server
 parses no text. A column's type must be the one of its column there: int32 for int, string for text, and so on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -41,19 +42,25 @@ _ELEMENTS: Final = {pa.int32(): "int4", pa.timestamp("us", "UTC"): "timestamptz"
 _PLAIN: Final = {pa.date32(): pa.int32(), pa.timestamp("us", "UTC"): pa.int64()}
 
 
-def copy(session: Session[Any], name: str, table: pa.Table, *, schema: str = "shadow") -> None:
-    """Append a table's rows to `<schema>.<name>`, column by column name; null is null and an empty text is a text.
+def copy(session: Session[Any], name: str, tables: Iterable[pa.Table], *, schema: str = "shadow") -> None:
+    """Append the rows of tables to `<schema>.<name>`, column by column name; null is null and an empty text is a text.
 
-    Types are int32, int64, float64, date32, timestamp of microseconds in UTC, string, and lists of int32, float64,
-    timestamp, string, and of lists of float64 that all are as long; ValueError for any other, and for a null in a list
-    of int32 or timestamp.
+    The tables have the same columns, and each is sent while the server still works on the one before. Types are int32,
+    int64, float64, date32, timestamp of microseconds in UTC, string, and lists of int32, float64, timestamp, string,
+    and of lists of float64 that all are as long; ValueError for any other, and for a null in a list of int32 or
+    timestamp.
     """
+    coming = iter(tables)
+    first = next(coming, None)
+    if first is None:
+        return
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
-        sql.Identifier(schema, name), sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+        sql.Identifier(schema, name), sql.SQL(", ").join(map(sql.Identifier, first.column_names))
     )
     with session.cursor() as cursor, cursor.copy(statement) as stream:
         waiting = _HEAD
-        for number, batch in enumerate(table.to_batches(max_chunksize=_ROWS)):
+        batches = (batch for table in chain([first], coming) for batch in table.to_batches(max_chunksize=_ROWS))
+        for number, batch in enumerate(batches):
             if number:
                 stream.write(waiting)
                 waiting = b""

@@ -95,8 +95,7 @@ def _write(
     if rows and not anew:
         firsts = (first + batches * BATCH_ROWS).tolist()
         session.execute(parameterised(_DROP), {"day": snapshot.day, "snapshot": snapshot.id, "first_ordinals": firsts})
-    if rows:
-        copy(session, "label_batch", pa.concat_tables(rows))
+    copy(session, "label_batch", rows)
 
 
 def _column(values: NDArray[Any]) -> pa.Array:

@@ -67,7 +67,7 @@ def store(
         [snapshot.id, challenger, shard, table["ordinal"][0].as_py(), rows, errors],
     ).fetchone()
     if entered is not None:
-        copy(session, "prediction_batch", _in_batches(table, snapshot, challenger))
+        copy(session, "prediction_batch", [_in_batches(table, snapshot, challenger)])
     session.commit()
     return rows, errors
 

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,8 +120,9 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
     keys = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
-    for first_ordinal, requests in ahead(_requests(manifest, store, folder, cells)):
-        copy(session, "request_batch", in_batches(first_ordinal, keys, requests, optional=["champion_probabilities"]))
+    with closing(ahead(_requests(manifest, store, folder, cells))) as found:
+        batches = (in_batches(first, keys, requests, optional=["champion_probabilities"]) for first, requests in found)
+        copy(session, "request_batch", batches)
     cells.enter(session, snapshot_id)
     session.commit()
 

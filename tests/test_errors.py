@@ -306,7 +306,8 @@ def test_a_label_that_is_neither_0_nor_1_is_named_and_no_label_is_stored(world: 
         in " ".join(err.split())
     )
     after = world.dump()
-    assert (after["label"], after["evidence_batch"], after["comparison"], after["verdict"]) == ([], [], [], [])
+    empty = ("label_batch", "evidence_batch", "comparison", "verdict")
+    assert [after[table] for table in empty] == [[], [], [], []]
     assert world.query("SELECT labels_until, label_revision FROM shadow.snapshot") == [(None, 0)]
     world.change_production("UPDATE flights.outcome SET is_late = 1 WHERE request_id = 'f0003'")
     assert invoke("run", "late", "--from", day(0))[0] == 0

@@ -10,6 +10,8 @@ from include.embedded.home import METADATA, OWNERS, Home
 from include.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from tests.production import World
 
+PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}  # deployments are there from the start
+
 
 @dataclass(frozen=True, kw_only=True)
 class HomeOfTests(Home):
@@ -24,7 +26,7 @@ class HomeOfTests(Home):
         return self.server
 
     def connections(self) -> dict[str, str]:
-        return self.world.variables() | dict(self.variables)
+        return self.world.variables() | PARSED_ONCE | dict(self.variables)
 
 
 def home_in(folder: Path, server: EmbeddedPostgres, world: World, variables: Mapping[str, str] | None = None) -> Home:

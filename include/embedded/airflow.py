@@ -81,12 +81,12 @@ class LocalAirflow:
         settings = os.environ | self.settings(port)
         _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
         self._run(settings, "db", "migrate")
-        self._run(settings, "pools", "set", SCORING_POOL, str(SCORING_SLOTS), "challengers being scored")
         started: dict[str, int] = {}
         for name, command in self._commands(port).items():
             started[name] = self._spawn(settings, name, command)
             _write(self._processes, {"port": port, "processes": started})
         self._wait(port)
+        self._make_pool()
 
     def stop(self) -> bool:
         """End the processes that were started for this home, whoever started them; return whether there were any."""
@@ -152,13 +152,23 @@ class LocalAirflow:
         text = "\n".join(error["stack_trace"] for error in errors) or "without an import error"
         raise AirflowError(f"{dag_id} was not parsed within {START_SECONDS} seconds: {text}")
 
+    def _make_pool(self) -> None:
+        """Make the pool that challengers are scored in: by the API, since `airflow pools` starts all of Airflow."""
+        pool = {"name": SCORING_POOL, "slots": SCORING_SLOTS, "description": "challengers being scored"}
+        create = {"action": "create", "entities": [pool], "action_on_existence": "overwrite"}
+        if errors := self.call("PATCH", "/pools", json={"actions": [create]})["create"]["errors"]:
+            raise AirflowError(f"the pool {SCORING_POOL} cannot be made: {errors}")
+
     def _commands(self, port: int) -> dict[str, list[str]]:
+        """Return by name what each process runs: a module and its arguments."""
+        worker = ["airflow", "celery", "worker", "--skip-serve-logs", "--celery-hostname"]
         workers = WORKERS if self.broker else ()
+        runs_tasks = "airflow" if self.broker else "include.embedded.airflow_preloaded"
         return {
-            "api-server": ["api-server", "--host", HOST, "--port", str(port), "--workers", "1"],
-            "scheduler": ["scheduler", "--skip-serve-logs"],
-            "dag-processor": ["dag-processor"],
-            **{name: ["celery", "worker", "--celery-hostname", name, "--skip-serve-logs"] for name in workers},
+            "api-server": ["airflow", "api-server", "--host", HOST, "--port", str(port), "--workers", "1"],
+            "scheduler": [runs_tasks, "scheduler", "--skip-serve-logs"],
+            "dag-processor": ["airflow", "dag-processor"],
+            **{name: [*worker, name] for name in workers},
         }
 
     def _executor(self, metadata: str) -> dict[str, str]:
@@ -205,7 +215,7 @@ class LocalAirflow:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "airflow", *command],
+                [sys.executable, "-m", *command],
                 env=settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

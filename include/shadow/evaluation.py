@@ -45,7 +45,7 @@ def built(expectations: Sequence[Expectation]) -> list[Any]:
     """Return configurations whose id is the number of the expectation; raise DeploymentError where one is refused."""
     numbered = [dict(one) | {"id": str(number)} for number, one in enumerate(expectations)]
     try:
-        suite = _great_expectations().ExpectationSuite(name="shadow", expectations=numbered)
+        suite = great_expectations().ExpectationSuite(name="shadow", expectations=numbered)
         configurations = suite.expectation_configurations
         for one in configurations:
             one.process_suite_parameters(None, True, _context())
@@ -116,7 +116,8 @@ def _without_collection() -> Iterator[None]:
 
 
 @cache
-def _great_expectations() -> Any:
+def great_expectations() -> Any:
+    """Import Great Expectations, which then logs no more than warnings; return it."""
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with _without_collection():
@@ -131,6 +132,6 @@ def _great_expectations() -> Any:
 
 @cache
 def _context() -> Any:
-    context = _great_expectations().get_context(mode="ephemeral")
+    context = great_expectations().get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     return context

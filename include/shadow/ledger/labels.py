@@ -15,7 +15,7 @@ from include.shadow.ledger.request_ids import request_ids
 from include.shadow.ledger.snapshots import Snapshot
 from include.shadow.statements import parameterised
 
-IDS_AT_ONCE = 8 * BATCH_ROWS
+IDS_AT_ONCE = 16 * BATCH_ROWS
 _SQL = Path(__file__).parent / "sql"
 
 

@@ -24,6 +24,15 @@ POISON = functions.POISON
 PIPES = Path("/proc/self/fd")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def collected_once() -> Iterator[None]:
+    """Set aside what is there before these tests: it is no part of them, and each would look through it twice."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[int]]]:
     """Say which processes live in the sessions of this test's children; none may after it, and no pipe may be open."""

@@ -175,9 +175,11 @@ def test_the_recent_late_share_counts_departures_of_two_hours(
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(requests: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the champion, who alone is needed to load; how all are made is in test_train.py."""
     folder = tmp_path_factory.mktemp("models")
-    train.ensure_models(folder)
+    champion = train.to_onnx(train.fit_champion(train.training_set(requests)), train.CHAMPION_FEATURES, "champion")
+    (folder / flights.CHAMPION).write_bytes(champion.SerializeToString())
     return folder
 
 

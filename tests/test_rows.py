@@ -89,7 +89,8 @@ def test_a_snapshot_as_it_is_taken_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_more_columns_make_parts_of_fewer_rows() -> None:
-    assert rows_at_once(1, 1000) == rows_at_once(PART_COLUMNS, 1000) == 1000
+    assert rows_at_once(1, 1000) == rows_at_once(PART_COLUMNS // 2, 1000) == 2000
+    assert rows_at_once(PART_COLUMNS, 1000) == 1000
     assert rows_at_once(2 * PART_COLUMNS, 1000) == 500
     assert rows_at_once(10**6, 1000) == 1
 

@@ -28,6 +28,7 @@ from include.shadow.ledger import evidence, labels, parities, predictions, snaps
 from include.shadow.ledger.database import Session, exclusively
 from include.shadow.ledger.prediction_rows import PredictionRows
 from include.shadow.ledger.snapshots import Snapshot
+from include.shadow.memory import keep_freed
 from include.shadow.models import load, model_digest
 from include.shadow.rows import Rows, SnapshotRows
 from include.shadow.scoring import score as score_part
@@ -158,6 +159,7 @@ def collect_labels(shadow: Shadow, day: dt.date) -> list[dt.date]:
 
 def compare(shadow: Shadow, day: dt.date) -> int:
     """Compute a day's evidence where it is missing or stale; return how many rows changed."""
+    keep_freed()
     deployment = shadow.deployment
     statement = evidence.statement_digest(deployment)
     with shadow.ledger() as session:
@@ -173,6 +175,7 @@ def compare(shadow: Shadow, day: dt.date) -> int:
 
 def judge(shadow: Shadow, day: dt.date, challenger_name: str) -> Judged:
     """Judge one challenger on the evidence up to a day, and keep the verdict."""
+    keep_freed()
     deployment = shadow.deployment
     challenger = deployment.challenger(challenger_name)
     digest = model_digest(challenger)

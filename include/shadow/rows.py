@@ -22,8 +22,8 @@ PART_COLUMNS: Final = 8
 
 
 def rows_at_once(columns: int, part_rows: int = PART_ROWS) -> int:
-    """Return how many rows of so many columns a part has: fewer where it has more than PART_COLUMNS columns."""
-    return max(part_rows * PART_COLUMNS // max(columns, PART_COLUMNS), 1)
+    """Return how many rows of so many columns a part has: `part_rows` of PART_COLUMNS, and at most twice as many."""
+    return max(part_rows * PART_COLUMNS // max(columns, PART_COLUMNS // 2), 1)
 
 
 class Rows(Protocol):

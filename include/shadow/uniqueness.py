@@ -30,7 +30,8 @@ class Texts:
 
     def see(self, frame: "pd.DataFrame") -> None:
         """Take in one part; nulls are passed over."""
-        self._gathered.frombytes(_hashes(frame[self.column].dropna()).tobytes())
+        texts = frame[self.column]
+        self._gathered.frombytes(_hashes(texts.dropna() if texts.hasnans else texts).tobytes())
 
     @property
     def considered(self) -> int:

@@ -30,10 +30,13 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
 
 
 def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[pa.Table]:
-    """Yield ordinal and request_id of a snapshot's requests that have an id, IDS_AT_ONCE at a time."""
+    """Yield ordinal and request_id of a snapshot's requests that have an id, IDS_AT_ONCE at a time, by their ids.
+
+    In that order an index is looked into from one end to the other.
+    """
     for first in range(0, snapshot.rows, IDS_AT_ONCE):
         found = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE)
-        yield found.filter(found["request_id"].is_valid())
+        yield found.filter(found["request_id"].is_valid()).sort_by("request_id")
 
 
 def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> dict[int, int]:

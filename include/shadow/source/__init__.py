@@ -67,8 +67,8 @@ class LabelSource(Protocol):
     def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
         """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
 
-        Requests have ordinal (int32) and request_id (string). Labels come in any order; their columns are int32,
-        float64 and timestamp[us, UTC]. Nothing is null.
+        Requests have ordinal (int32) and request_id (string), best in the order of their ids. Labels come in any order;
+        their columns are int32, float64 and timestamp[us, UTC]. Nothing is null.
         """
         ...
 

@@ -62,9 +62,9 @@ def confidence_sequence(
 
     `observations` has shape (..., t), in order of time. The first bound is given at observation number `burn_in`. With
     `side` "both" each side gets half of alpha; of two alphas the lower bound gets the first, the upper one the second,
-    and each then holds by itself. `expected` is the number of observations at which the bounds are tuned
-    to be tightest. Observations that are all equal so far get no bounds, whatever their value: they say nothing about
-    how much days vary, so a challenger identical to the champion is never judged.
+    and each then holds by itself. `expected` is the number of observations at which the bounds are tuned to be
+    tightest. Observations that are all equal so far get no bounds, whatever their value: they say nothing about how
+    much days vary, so a challenger identical to the champion is never judged.
 
     - "plain": AsympCS; independent observations, a burn-in long enough for the central limit theorem.
     - "robust": the same with a variance that allows for dependent days and a correction for skewed ones.
@@ -85,7 +85,7 @@ def confidence_sequence(
         return _padded(side, x[..., :0], x[..., :0], estimate)
     one_sided = _one_sided(alpha, side)
     if method == "betting":
-        lower, upper = (_betting(x, one, burn_in, bounds)[number] for number, one in enumerate(one_sided))
+        lower, upper = _betting(x, one_sided, burn_in, bounds)
     else:
         lower, upper = _asymptotic(x, one_sided, burn_in, expected, robust=method == "robust")
     blind = _constant(x)[..., burn_in - 1 :] | ~np.isfinite(lower) | ~np.isfinite(upper)
@@ -257,7 +257,7 @@ def _skewed_margin(margin: Array, skewness: Array, t: Array) -> Array:
     return np.asarray(3 * moved / (root**2 + root + 1))
 
 
-def _betting(x: Array, alpha: float, burn_in: int, bounds: tuple[float, float]) -> tuple[Array, Array]:
+def _betting(x: Array, alpha: tuple[float, float], burn_in: int, bounds: tuple[float, float]) -> tuple[Array, Array]:
     """EmpBern, theorem 2: the predictable plug-in empirical Bernstein sequence, with bets of at most 3/4."""
     low, high = bounds
     u = (x - low) / (high - low)
@@ -265,12 +265,16 @@ def _betting(x: Array, alpha: float, burn_in: int, bounds: tuple[float, float]) 
     mean = (0.5 + np.cumsum(u, axis=-1)) / (n + 1)
     variance = (0.25 + np.cumsum((u - mean) ** 2, axis=-1)) / (n + 1)
     mean_before, variance_before = _before(mean, 0.5), _before(variance, 0.25)
-    bet = np.minimum(np.sqrt(2 * np.log(1 / alpha) / (variance_before * n * np.log1p(n))), _LARGEST_BET)
-    staked = np.cumsum(bet, axis=-1)
-    lost = np.cumsum((u - mean_before) ** 2 * (-np.log1p(-bet) - bet), axis=-1)
-    centre = np.cumsum(bet * u, axis=-1) / staked
-    margin = (np.log(1 / alpha) + lost) / staked
-    lower, upper = np.maximum(centre - margin, 0.0), np.minimum(centre + margin, 1.0)
+
+    def around(alpha: float) -> tuple[Array, Array]:
+        bet = np.minimum(np.sqrt(2 * np.log(1 / alpha) / (variance_before * n * np.log1p(n))), _LARGEST_BET)
+        staked = np.cumsum(bet, axis=-1)
+        lost = np.cumsum((u - mean_before) ** 2 * (-np.log1p(-bet) - bet), axis=-1)
+        return np.cumsum(bet * u, axis=-1) / staked, (np.log(1 / alpha) + lost) / staked
+
+    found = {one: around(one) for one in set(alpha)}
+    (below, margin_below), (above, margin_above) = (found[one] for one in alpha)
+    lower, upper = np.maximum(below - margin_below, 0.0), np.minimum(above + margin_above, 1.0)
     first = slice(burn_in - 1, None)
     return (low + (high - low) * lower)[..., first], (low + (high - low) * upper)[..., first]
 

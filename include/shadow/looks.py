@@ -4,7 +4,7 @@ What a verdict judges is the newest look; a picture shows them all.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +76,8 @@ def look(rule: Rule, series: Series, terms: Terms) -> Looks:
 
 def look_at_all(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[Looks]:
     """Return what `look` does for many series, each with the question that the rule asks of it."""
-    sequences = _sequences(rule, asked, terms)
     found: dict[int, Looks] = {}
-    for places in _of_one_length([len(question.gains) for _, question in asked]):
-        many = _joined([sequences[place] for place in places])
+    for places, many in _sequences(rule, asked, terms):
         size = np.stack([size_of(asked[place][0]) for place in places])
         blind = only_rounding(np.stack([asked[place][1].gains for place in places]), size)
         passes, fails = _decided(rule, many, size, blind)
@@ -95,8 +93,10 @@ def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float
     Each has at least one observation, in the policy's unit. Raises UnanswerableError as `ask` does.
     """
     asked = [(series, ask(rule, series)) for series in many]
-    found = [(one.estimate[-1], one.lower[-1], one.upper[-1]) for one in _sequences(rule, asked, terms)]
-    return np.array(found, np.float64).reshape(-1, 3)
+    found = np.empty((len(many), 3))
+    for places, one in _sequences(rule, asked, terms):
+        found[places] = np.column_stack([one.estimate[:, -1], one.lower[:, -1], one.upper[:, -1]])
+    return found
 
 
 def plain_margins(questions: Sequence[Question], alphas: Sequence[float], terms: Terms) -> list[float]:
@@ -132,27 +132,22 @@ def _decided(
     return passes, fails
 
 
-def _joined(sequences: Sequence[ConfidenceSequence]) -> ConfidenceSequence:
-    """Return sequences of one length as one, of an axis more."""
-    return ConfidenceSequence(
-        *(np.stack([getattr(one, name) for one in sequences]) for name in ("lower", "upper", "estimate"))
-    )
+def _sequences(
+    rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms
+) -> Iterator[tuple[list[int], ConfidenceSequence]]:
+    """Yield the places of some series with their sequences, of shape (series, observations).
 
-
-def _sequences(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[ConfidenceSequence]:
-    """Return the sequence of each, those of one length and range computed at once."""
-    found: dict[int, ConfidenceSequence] = {}
+    Those of one length and range are computed at once, those of requests one by one.
+    """
     groups: dict[tuple[int, tuple[float, float]], list[int]] = {}
     for place, (series, question) in enumerate(asked):
         if terms.policy.unit == "request" and series.squares is not None and series.weight is not None:
-            found[place] = _of_requests(rule, series, question, terms)
+            one = _of_requests(rule, series, question, terms)
+            yield [place], ConfidenceSequence(one.lower[None], one.upper[None], one.estimate[None])
         else:
             groups.setdefault((len(question.gains), question.range), []).append(place)
     for (_, span), places in groups.items():
-        many = _of_days(np.stack([asked[place][1].gains for place in places]), span, terms)
-        for row, place in enumerate(places):
-            found[place] = ConfidenceSequence(many.lower[row], many.upper[row], many.estimate[row])
-    return [found[place] for place in range(len(asked))]
+        yield places, _of_days(np.stack([asked[place][1].gains for place in places]), span, terms)
 
 
 def _of_one_length(lengths: Sequence[int]) -> list[list[int]]:

@@ -113,9 +113,9 @@ class _Day:
             "challenger": challenger,
             "threshold": deployment.threshold,
         }
-        self._daily = [name for name in metrics if not METRICS[name].is_sum]
+        daily = [name for name in metrics if not METRICS[name].is_sum]
         self._sums = Sums([name for name in metrics if METRICS[name].is_sum], settings, len(self._versions), slices)
-        self._daily_values = DailyValues(self._daily, settings, len(self._versions), slices)
+        self._daily_values = DailyValues(daily, settings, len(self._versions), slices)
         self._slices = slices
         self._bins = score_bins.begin(session, self._keys, settings, len(self._versions))
         self._furthest = Furthest(MOST)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from include.shadow.deployment import Deployment
 from include.shadow.ledger.database import Session
-from include.shadow.ledger.snapshots import Snapshot
+from include.shadow.ledger.snapshots import Snapshot, keys
 from include.shadow.policy import Outcome
 from include.shadow.statements import parameterised
 
@@ -197,11 +197,6 @@ def shards(session: Session[Any], snapshot: Snapshot) -> int:
     """Return in how many parts a day's sample is scored."""
     row = session.execute("SELECT shards FROM shadow.snapshot WHERE id = %s", [snapshot.id]).fetchone()
     return int(row[0]) if row else 0
-
-
-def keys(snapshots: Iterable[Snapshot]) -> str:
-    """Return the keys of snapshots as Postgres reads an array from text, many times faster than from a list."""
-    return "{" + ",".join(str(one.id) for one in snapshots) + "}"
 
 
 def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:

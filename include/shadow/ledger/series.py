@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from include.shadow.evidence import ALL, SQUARES, Columns
 from include.shadow.ledger.arrays import reading_many, stacked
 from include.shadow.ledger.database import Session
-from include.shadow.ledger.snapshots import Snapshot
+from include.shadow.ledger.snapshots import Snapshot, keys
 from include.shadow.statements import parameterised
 
 _SQL = Path(__file__).parent / "sql"
@@ -43,7 +43,7 @@ def read(
     """
     values = {
         "challenger": challenger,
-        "snapshots": "{" + ",".join(str(one.id) for one in snapshots) + "}",  # read many times faster than from a list
+        "snapshots": keys(snapshots),
         "metrics": list(metrics),
         "squares": squares,
         "every_slice": every_slice,

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +90,11 @@ def snapshots(
         ).fetchall()
 
 
+def keys(snapshots: Iterable[Snapshot]) -> str:
+    """Return the keys of snapshots as Postgres reads an array from text, many times faster than from a list."""
+    return "{" + ",".join(str(one.id) for one in snapshots) + "}"
+
+
 def register(session: Session[Any], deployment: Deployment, manifest: Manifest, store: Store, folder: str) -> None:
     """Enter a snapshot with all its requests in one transaction; one that is there already is only checked.
 
@@ -119,9 +124,9 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         require_same(find(session, deployment, manifest.day), manifest)
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
-    keys = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
+    whose = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
     with closing(ahead(_requests(manifest, store, folder, cells))) as found:
-        batches = (in_batches(first, keys, requests, optional=["champion_probabilities"]) for first, requests in found)
+        batches = (in_batches(first, whose, requests, optional=["champion_probabilities"]) for first, requests in found)
         copy(session, "request_batch", batches)
     cells.enter(session, snapshot_id)
     session.commit()

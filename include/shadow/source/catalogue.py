@@ -12,7 +12,8 @@ from include.shadow.errors import CredentialsError, SourceError
 from include.shadow.yaml_source import suggestion
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, NULL),
+SELECT a.attname,
+    format_type(a.atttypid, -1), -- a cast to "character" would keep one letter
     CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) = ANY (%(codes)s::regtype[]) THEN 'U' ELSE t.typcategory END
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped

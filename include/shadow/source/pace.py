@@ -14,7 +14,7 @@ FREE_SECONDS: Final = 0.1  # what is read first does not rest: a small day takes
 PIECE_SECONDS: Final = 0.001  # whoever works for production meanwhile waits no longer than that
 _WORTH_IT: Final = 4.0  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0
-_FIRST_IDS: Final = 100
+FEW_IDS: Final = 100
 _TICK: Final = 1e-9
 _NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
 
@@ -71,11 +71,18 @@ def pace_of_lookups(
     share: float,
 ) -> Pace:
     """Return the pace at which ids are looked up: without rest where one of them costs as much as the whole table."""
-    if share < 1 and len(ids) > _FIRST_IDS:
+    if share < 1 and len(ids) > FEW_IDS:
         whole = sql.SQL("SELECT FROM {}").format(table)
         part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
         share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, _FIRST_IDS)
+    return Pace(share, FEW_IDS)
+
+
+def finds_many(session: Session[Any], table: sql.Composable, key: sql.Composable, type_: sql.Composable) -> bool:
+    """Say whether the planner finds many ids by an index: without one each row is compared with each of them."""
+    whole = sql.SQL("SELECT FROM {}").format(table)
+    ids = sql.SQL("CAST((SELECT '{{}}'::text[]) AS {}[])").format(type_)  # how many there are is not seen
+    return is_divisible(session, sql.SQL("{} WHERE {} = ANY ({})").format(whole, key, ids), whole)
 
 
 def is_divisible(session: Session[Any], part: sql.Composable, whole: sql.Composable) -> bool:

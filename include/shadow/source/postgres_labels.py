@@ -18,7 +18,7 @@ from include.shadow.ledger.arrays import YEAR_2000, reading_arrays
 from include.shadow.ledger.database import Session, connect, translated
 from include.shadow.source.catalogue import Catalogue
 from include.shadow.source.columns import label_value
-from include.shadow.source.pace import Pace, pace_of_lookups
+from include.shadow.source.pace import FEW_IDS, Pace, finds_many, pace_of_lookups
 from include.shadow.source.postgres import SETTINGS
 from include.shadow.statements import parameterised
 
@@ -33,6 +33,7 @@ class PostgresLabels:
         self.deployment = deployment
         self._connection = connection
         self._pace: Pace | None = None
+        self._by_index: bool | None = None
 
     def check(self) -> None:
         """Raise SourceError where the table or a column is missing or of no use."""
@@ -47,9 +48,10 @@ class PostgresLabels:
         found = [_NONE]
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
             pieces = self._pieces(session)
-            statement = parameterised(_HERE / "labels.sql", pieces)
             with reading_arrays(session) as cursor, _ids_that_fit(self.deployment.labels):
                 pace = self._paced(session, pieces, requests["request_id"])
+                many = requests.num_rows > FEW_IDS and self._finds_many(session, pieces)
+                statement = parameterised(_HERE / ("labels_by_index.sql" if many else "labels.sql"), pieces)
                 for some in pace.pieces(requests):
                     values = {"ids": some["request_id"].combine_chunks(), "since": since or _OUR_ERA, "until": until}
                     with pace.piece():
@@ -64,6 +66,18 @@ class PostgresLabels:
             table, key, type_ = (pieces[name] for name in ("table", "id", "type"))
             self._pace = pace_of_lookups(session, table, key, type_, ids, self.deployment.pace)
         return self._pace
+
+    def _finds_many(self, session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:
+        """Say whether an index finds many ids at once; if so, the transaction makes no bitmap of what it finds.
+
+        A bitmap that is not exact, of a hash index or of too many rows, is checked by comparing each row with each id.
+        """
+        session.execute("SET LOCAL enable_bitmapscan TO off")
+        if self._by_index is None:
+            self._by_index = finds_many(session, pieces["table"], pieces["id"], pieces["type"])
+        if not self._by_index:
+            session.execute("SET LOCAL enable_bitmapscan TO DEFAULT")
+        return self._by_index
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
         labels = self.deployment.labels

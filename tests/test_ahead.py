@@ -1,4 +1,4 @@
-"""One step ahead, and never two; errors come where the items are used."""
+"""One step ahead, or as many as there are threads, and never more; errors come where the items are used."""
 
 import threading
 from collections.abc import Iterator
@@ -80,3 +80,21 @@ def test_what_cannot_be_made_of_an_item_is_raised_in_its_turn() -> None:
     with pytest.raises(ZeroDivisionError):
         seen.extend(made_ahead(lambda number: 1 / number, [1, 2, 0, 4]))
     assert seen == [1.0, 0.5]
+
+
+def test_with_two_threads_two_are_made_at_once_and_come_in_their_order() -> None:
+    both, taken = threading.Barrier(2, timeout=10), list[int]()
+
+    def items() -> Iterator[int]:
+        for number in range(6):
+            taken.append(number)
+            yield number
+
+    def make(number: int) -> int:
+        both.wait()
+        return number**2
+
+    for number, found in enumerate(made_ahead(make, items(), threads=2)):
+        assert found == number**2
+        assert len(taken) <= number + 3
+    assert taken == list(range(6))

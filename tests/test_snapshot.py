@@ -128,6 +128,14 @@ def test_parts_have_the_rows_of_a_shard_however_production_sends_them(
     assert rows["dep_hour"].to_pylist() == [None if row == 2 else float(row) for row in range(17)]
 
 
+def test_a_snapshot_is_the_same_to_the_byte_however_production_sends_it(tmp_path: Path) -> None:
+    digests = {
+        taken(FolderStore(tmp_path / str(batch_rows)), Production(batch_rows=batch_rows)).digest
+        for batch_rows in (1, 3, 5, 8, 100)
+    }
+    assert len(digests) == 1
+
+
 @pytest.mark.parametrize(("count", "parts"), [(5, [5]), (6, [5, 1]), (4, [4])])
 def test_an_empty_batch_at_the_end_makes_no_part(count: int, parts: list[int], store: FolderStore) -> None:
     manifest = taken(store, Production(counts={"EWR": count}, ends_empty=True))

@@ -1,5 +1,6 @@
-"""One step ahead: the next item is made in a thread while the last one is worked on."""
+"""Steps ahead: the next items are made in threads while the last one is worked on."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -22,17 +23,16 @@ def ahead(items: Iterator[Item]) -> Generator[Item]:
             yield item  # type: ignore[misc]
 
 
-def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made]:
-    """Yield what is made of each item, while what was made of the one before is worked on.
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], *, threads: int = 1) -> Generator[Made]:
+    """Yield what is made of each item, in their order, while what is made of the next ones is being made.
 
-    The items themselves come here, and only making belongs to the thread.
+    The items themselves come here, as many ahead as there are `threads`, and only making belongs to these.
     """
-    with ThreadPoolExecutor(1) as pool:
-        waiting: Future[Made] | None = None
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque[Future[Made]]()
         for item in items:
-            coming = pool.submit(make, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -178,7 +178,7 @@ class Sample(Part):
     minimum_per_stratum: Annotated[int, Field(ge=0, le=MOST_ROWS)] = 0
     max_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 100_000
     salt: str | None = None
-    shard_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 50_000
+    shard_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 65_536
 
 
 class Champion(Model):

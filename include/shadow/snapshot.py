@@ -10,18 +10,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.shadow.ahead import made_ahead
 from include.shadow.deployment import Deployment
 from include.shadow.errors import SnapshotError, TransientError
 from include.shadow.sampling import Draw, allocate, design, digest
 from include.shadow.source import Reading, Source
 from include.shadow.store import Store
 from include.shadow.window import Window
+
+_WRITERS: Final = 2
+_HARDLY_EVER_TWICE: Final = ("request_id", "requested_at")  # as doubles: a dictionary of them would be as long
 
 
 @dataclass(frozen=True)
@@ -172,23 +176,37 @@ def _weighted(
 
 
 def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, folder: str) -> Iterator[Part]:
-    first = 0
-    waiting = next(batches, None)
-    while waiting is not None:
-        name = f"part-{first // rows:05d}.parquet"
-        written = 0
-        texts = [field.name for field in waiting.schema if not pa.types.is_floating(field.type)]
-        with (
-            store.writing(f"{folder}/{name}") as file,
-            pq.ParquetWriter(file, waiting.schema, use_dictionary=texts) as writer,  # doubles hardly repeat
-        ):
-            while waiting is not None and written < rows:
-                piece = waiting.slice(0, rows - written)
-                writer.write_batch(piece)
-                written += piece.num_rows
-                waiting = waiting.slice(piece.num_rows) if piece.num_rows < waiting.num_rows else next(batches, None)
-        yield Part(name, first, written, _sha256(store.path(f"{folder}/{name}")))
-        first += written
+    """Write parts of so many rows, two at a time; a part's bytes depend on its rows alone."""
+
+    def written(numbered: tuple[int, pa.Table]) -> Part:
+        number, table = numbered
+        name = f"part-{number:05d}.parquet"
+        dictionaries = [
+            field.name
+            for field in table.schema
+            if not pa.types.is_floating(field.type) and field.name not in _HARDLY_EVER_TWICE
+        ]
+        with store.writing(f"{folder}/{name}") as file:
+            pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
+        return Part(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
+
+    return made_ahead(written, enumerate(_tables(batches, rows)), threads=_WRITERS)
+
+
+def _tables(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of so many rows, the last of them with what is left."""
+    gathered, held = list[pa.RecordBatch](), 0
+    for batch in batches:
+        taken = 0
+        while taken < batch.num_rows:
+            gathered.append(batch.slice(taken, rows - held))
+            taken += gathered[-1].num_rows
+            held += gathered[-1].num_rows
+            if held == rows:
+                yield pa.Table.from_batches(gathered)
+                gathered, held = [], 0
+    if gathered:
+        yield pa.Table.from_batches(gathered)
 
 
 def _sha256(path: Path) -> str:

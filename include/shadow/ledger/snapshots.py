@@ -183,9 +183,9 @@ class Cells:
             encoded = pc.fill_null(batch[column].cast(pa.string()), "(null)").dictionary_encode()
             dictionaries.append(encoded.dictionary.to_pylist())
             code = code * len(dictionaries[-1]) + encoded.indices.to_numpy()
-        codes, position = np.unique(code, return_inverse=True)
-        numbers = [self._number(int(one), dictionaries) for one in codes]
-        return pa.array(np.asarray(numbers, np.int32)[position])
+        encoded = pa.array(code).dictionary_encode()
+        numbers = [self._number(one, dictionaries) for one in encoded.dictionary.to_pylist()]
+        return pa.array(np.asarray(numbers, np.int32)[encoded.indices.to_numpy()])
 
     def enter(self, session: Session[Any], snapshot_id: int) -> None:
         """Enter the combinations that have come."""

@@ -22,7 +22,7 @@ from include.shadow.ahead import ahead
 from include.shadow.errors import TransientError
 from include.shadow.sampling import HASHES, Draw
 
-CHUNK_BYTES: Final = 24 << 20  # a few times as much is in memory at once
+CHUNK_BYTES: Final = 12 << 20  # a few times as much is in memory at once
 _ID, _TIME, _STRATUM, _HASH = range(4)  # the columns that rows begin with
 _BATCH_ROWS: Final = 8_192
 

@@ -27,6 +27,7 @@ class Series:
     losses, so positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
     weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
     weights w and differences d of the pairs; None for a metric that is no sum, and where they were not asked for.
+    `identical` counts the pairs of two equal answers; None but for all requests.
     """
 
     metric: str
@@ -34,7 +35,7 @@ class Series:
     days: tuple[dt.date, ...]
     requests: NDArray[np.int64]
     pairs: NDArray[np.int64]
-    identical: NDArray[np.int64]
+    identical: NDArray[np.int64] | None
     champion: NDArray[np.float64]
     challenger: NDArray[np.float64]
     difference: NDArray[np.float64]
@@ -71,7 +72,7 @@ class Series:
             days=tuple(first + dt.timedelta(days=int(block + 1) * WEEK - 1) for block in blocks),
             requests=count(self.requests),
             pairs=count(self.pairs),
-            identical=count(self.identical),
+            identical=None if self.identical is None else count(self.identical),
             champion=mean(self.champion),
             challenger=mean(self.challenger),
             difference=mean(self.difference),
@@ -91,8 +92,8 @@ def slice_name(column: str, value: str) -> str:
 class Columns:
     """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
 
-    `counts` has days (since 2000-01-01), requests, pairs and identical; `sums` has weight, champion_sum,
-    challenger_sum, difference_sum, and where they were asked for those of SQUARES.
+    `counts` has days (since 2000-01-01), requests, pairs and, of all requests, identical; `sums` has weight,
+    champion_sum, challenger_sum, difference_sum, and where they were asked for those of SQUARES.
     """
 
     metric: str
@@ -151,7 +152,7 @@ def _series(found: Columns, name: str, places: NDArray[np.int64], dates: tuple[d
         days=dates,
         requests=counts["requests"],
         pairs=counts["pairs"],
-        identical=counts["identical"],
+        identical=counts.get("identical"),
         champion=sums["champion_sum"] / weight,
         challenger=sums["challenger_sum"] / weight,
         difference=sums["difference_sum"] / weight,
@@ -167,16 +168,20 @@ def digest_of(evidence: Evidence) -> str:
     """
     total = hashlib.sha256()
     known: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
-    for key, series in sorted(evidence.items()):
+    all_series = sorted(evidence.items())
+    nothing = [np.zeros(0)]
+    means = np.concatenate(nothing + [one for _, s in all_series for one in (s.champion, s.challenger, s.difference)])
+    fraction, exponent = np.frexp(means)
+    finite = np.isfinite(means)
+    if not finite.all():
+        fraction[~finite], exponent[~finite] = 0.0, _NOT_FINITE
+    fractions = np.rint(fraction * 2.0**_SIGNIFICANT_BITS).astype("<i8")
+    exponents = exponent.astype("<i4")
+    first = 0
+    for key, series in all_series:
         if series.days not in known:
             known[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
-        means = np.stack([series.champion, series.challenger, series.difference])
-        fraction, exponent = np.frexp(means)
-        finite = np.isfinite(means)
-        if not finite.all():
-            fraction[~finite], exponent[~finite] = 0.0, _NOT_FINITE
+        its = slice(first, first := first + 3 * len(series.days))
         total.update(json.dumps([*key, len(series.days)]).encode() + known[series.days])
-        total.update(series.pairs.astype("<i8").tobytes())
-        total.update(np.rint(fraction * 2.0**_SIGNIFICANT_BITS).astype("<i8").tobytes())
-        total.update(exponent.astype("<i4").tobytes())
+        total.update(series.pairs.astype("<i8").tobytes() + fractions[its].tobytes() + exponents[its].tobytes())
     return total.hexdigest()

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from include.shadow.deployment import Challenger, Deployment
 from include.shadow.evidence import ALL, Evidence, Series, digest_of, gather
 from include.shadow.explanation import explain
@@ -160,7 +162,8 @@ def _identical(challenger: Challenger, found: Evidence) -> list[str]:
     if challenger.is_control:
         return []
     compared = [series for series in found.values() if series.slice == ALL and series.days]
-    if compared and all((series.identical == series.pairs).all() for series in compared):
+    same = [np.array_equal(one.identical, one.pairs) for one in compared if one.identical is not None]
+    if same and all(same):
         most = max(series.total_requests for series in compared)
         return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]
     return []

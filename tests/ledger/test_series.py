@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from include.shadow.deployment import Deployment
-from include.shadow.evidence import SQUARES, Columns
+from include.shadow.evidence import ALL, SQUARES, Columns
 from include.shadow.ledger import evidence as ledger_evidence
 from include.shadow.ledger import series, snapshots, validations
 from include.shadow.ledger.snapshots import Snapshot
@@ -40,6 +40,7 @@ def filled(worlds: Callable[..., World]) -> World:
     world = worlds()
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         year.fill(session, deployment(), days=DAYS, slices=SLICES, judged=False)
+        session.execute(f"UPDATE shadow.evidence_batch SET identical[1][1] = 3, identical[{PLACE}][1] = 5")
     return world
 
 
@@ -70,7 +71,8 @@ def assert_same(found: list[Columns], expected: dict[tuple[str, str, str], list[
         order = np.argsort(one.counts["days"])
         days = [dt.date(2000, 1, 1) + dt.timedelta(days=int(number)) for number in one.counts["days"][order]]
         assert days == [row["day"] for row in rows]
-        for name in ("requests", "pairs", "identical"):
+        assert ("identical" in one.counts) == (one.slice_column == ALL), "nobody asks for those in a slice"
+        for name in one.counts.keys() - {"days"}:
             assert one.counts[name][order].tolist() == [row[name] for row in rows]
         for name in COLUMNS:
             assert one.sums[name][order].tolist() == [row[name] for row in rows]

@@ -19,7 +19,7 @@ from include.shadow.ledger.snapshots import Snapshot, keys
 from include.shadow.statements import parameterised
 
 _SQL = Path(__file__).parent / "sql"
-_COUNTS: Final = ("requests", "pairs", "identical")
+_COUNTS: Final = ("requests", "pairs")
 _SUMS: Final = ("weight", "champion_sum", "challenger_sum", "difference_sum")
 _NAMES: Final = ("metrics", "slice_columns", "slice_values")
 
@@ -68,13 +68,15 @@ def read(
 class _Grid:
     """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name.
 
-    `whole` says of each metric in a slice whether all of these days have a request in it.
+    `identical` has shape (metrics, days), and is of all requests, which are the first slice of each metric. `whole`
+    says of each metric in a slice whether all of these days have a request in it.
     """
 
     places: Mapping[Key, int]
     days: NDArray[np.int64]
     counts: Mapping[str, NDArray[np.int64]]
     sums: Mapping[str, NDArray[np.float64]]
+    identical: NDArray[np.int64]
     whole: NDArray[np.bool_]
 
     @classmethod
@@ -90,6 +92,7 @@ class _Grid:
             np.array([row["day"] for row in rows], np.int64),
             counts,
             {name: numbers(name, np.float64) for name in sums},
+            numbers("identical", np.int64),
             np.all(counts["requests"] > 0, axis=1),
         )
 
@@ -99,6 +102,9 @@ class _Grid:
         there = slice(None) if self.whole[place] else self.counts["requests"][place] > 0
         counts = {name: column[place][there] for name, column in self.counts.items()}
         sums = {name: column[place][there] for name, column in self.sums.items()}
+        if key[1] == ALL:
+            slices = len(self.places) // len(self.identical)
+            counts["identical"] = self.identical[place // slices][there]
         return Columns(*key, {"days": self.days[there], **counts}, sums)
 
 

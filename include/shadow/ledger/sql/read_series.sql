@@ -1,6 +1,7 @@
 -- One challenger's evidence, a row for each day in no order. Of the arrays by metric and slice, `cut` takes what lies from
 -- the first to the last metric that is asked for, in all slices or the first one only, which is all requests. The server
 -- cuts element by element, which costs more than it saves where most of them are wanted: the arrays are then `whole`.
+-- How many answers are identical is only asked of all requests.
 SELECT
     b.day - '2000-01-01'::date AS day,
     array_to_json(b.metrics[w.first:w.last])::text AS metrics,
@@ -8,7 +9,7 @@ SELECT
     array_to_json(b.slice_values[1:w.slices])::text AS slice_values,
     (b.requests):cut AS requests,
     (b.pairs):cut AS pairs,
-    (b.identical):cut AS identical,
+    (b.identical)[w.first:w.last][1:1] AS identical,
     (b.weight):cut AS weight,
     (b.champion_sum):cut AS champion_sum,
     (b.challenger_sum):cut AS challenger_sum,

@@ -85,6 +85,19 @@ def test_a_share_of_one_is_one_piece_and_never_rests(clock: Clock) -> None:
     assert clock.slept == 0
 
 
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_pieces_never_become_larger_than_the_most(clock: Clock, share: float) -> None:
+    pace = Pace(share, 100, 5000)
+    sizes = []
+    for part in pace.pieces(range(100_000)):
+        sizes.append(len(part))
+        with pace.piece():
+            clock.now += 1e-9
+    assert max(sizes) == 5000
+    assert sum(sizes) == 100_000
+    assert share < 1 or len(sizes) == 20
+
+
 def test_pieces_grow_until_each_takes_what_it_should(clock: Clock) -> None:
     took = work(Pace(0.1, 1), clock, 1_000_000, fixed=0.0001)
     assert took[0] < PIECE_SECONDS / 4

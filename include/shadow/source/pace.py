@@ -15,6 +15,7 @@ PIECE_SECONDS: Final = 0.001  # whoever works for production meanwhile waits no 
 _WORTH_IT: Final = 4.0  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0
 FEW_IDS: Final = 100
+MOST_IDS: Final = 131_072  # so that what is looked up fits into the memory that production's server has for it
 _TICK: Final = 1e-9
 _NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
 
@@ -24,12 +25,13 @@ class Pace:
 
     `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
     the last one tells how much that is, never less than the first. Where even the smallest takes long, larger ones do
-    less work in all. A share of 1 knows no rest, and its one piece is everything.
+    less work in all. A share of 1 knows no rest, and its one piece is everything, or `most`
+    where that is less.
     """
 
-    def __init__(self, share: float, first_size: float) -> None:
-        self.size = self._least_size = math.inf if share >= 1 else first_size
-        self._share = share
+    def __init__(self, share: float, first_size: float, most: float = math.inf) -> None:
+        self.size = self._least_size = most if share >= 1 else first_size
+        self._share, self._most = share, most
         self._least_seconds = math.inf
         self._worked = self._rested = 0.0
 
@@ -47,7 +49,8 @@ class Pace:
         self._worked += took
         self._least_seconds = min(self._least_seconds, took)
         wanted = max(PIECE_SECONDS, _WORTH_IT * self._least_seconds)
-        self.size = max(self.size * min(max(wanted / took, 1 / _GROWTH), _GROWTH), self._least_size)
+        size = self.size * min(max(wanted / took, 1 / _GROWTH), _GROWTH)
+        self.size = min(max(size, self._least_size), self._most)
         due = max(self._worked - FREE_SECONDS, 0.0) * (1 / self._share - 1) - self._rested
         if due > 0:
             self._rested += due
@@ -75,7 +78,7 @@ def pace_of_lookups(
         whole = sql.SQL("SELECT FROM {}").format(table)
         part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
         share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, FEW_IDS)
+    return Pace(share, FEW_IDS, MOST_IDS)
 
 
 def finds_many(session: Session[Any], table: sql.Composable, key: sql.Composable, type_: sql.Composable) -> bool:

@@ -142,10 +142,14 @@ def _measured(place: Place, pairs: int, seconds: int, rate: float | None) -> dic
     phase(place, "warm", max(seconds // 3, 5), rate, None)
     found = []
     for pair in range(pairs):
-        without = phase(place, f"without_{pair}", seconds, rate, None)
-        elsewhere = phase(place, f"elsewhere_{pair}", seconds, rate, (2 * pair, COPY))
-        with_day = phase(place, f"with_{pair}", seconds, rate, (2 * pair + 1, PRODUCTION))
-        found.append({"without": without, "elsewhere": elsewhere, "with": with_day})
+        phases: dict[str, tuple[int, str] | None] = {
+            "without": None,
+            "elsewhere": (2 * pair, COPY),
+            "with": (2 * pair + 1, PRODUCTION),
+        }
+        order = [*phases][:: -1 if pair % 2 else 1]  # whatever grows in the course of a bench is felt by each alike
+        felt = {name: phase(place, f"{name}_{pair}", seconds, rate, phases[name]) for name in order}
+        found.append({name: felt[name] for name in phases})
         sys.stderr.write(f"{json.dumps(found[-1])}\n")
     ((balanced, history, accounts),) = place.query(INVARIANTS)
     return {

@@ -25,8 +25,7 @@ class Pace:
 
     `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
     the last one tells how much that is, never less than the first. Where even the smallest takes long, larger ones do
-    less work in all. A share of 1 knows no rest, and its one piece is everything, or `most`
-    where that is less.
+    less work in all. A share of 1 knows no rest, and its one piece is everything; no piece is larger than `most`.
     """
 
     def __init__(self, share: float, first_size: float, most: float = math.inf) -> None:

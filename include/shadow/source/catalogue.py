@@ -12,8 +12,7 @@ from include.shadow.errors import CredentialsError, SourceError
 from include.shadow.yaml_source import suggestion
 
 _COLUMNS = """
-SELECT a.attname,
-    format_type(a.atttypid, -1), -- a cast to "character" would keep one letter
+SELECT a.attname, format_type(a.atttypid, NULL), format_type(a.atttypid, -1),
     CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) = ANY (%(codes)s::regtype[]) THEN 'U' ELSE t.typcategory END
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped
@@ -34,10 +33,14 @@ ORDER BY 1
 
 @dataclass(frozen=True)
 class Column:
-    """A column's type as SQL writes it, and its category in pg_type: N number, B boolean, S text, D date or time."""
+    """A column's type as SQL writes it, and its category in pg_type: N number, B boolean, S text, D date or time.
+
+    `cast` is the type without a length: a cast to "character" would keep one letter.
+    """
 
     name: str
     type: str
+    cast: str
     category: str
 
 
@@ -68,7 +71,7 @@ class Table:
 
     def type_of(self, column: str, key: str) -> sql.SQL:
         """Return a column's type as SQL, to cast a parameter to."""
-        return sql.SQL(self.require(column, key).type)
+        return sql.SQL(self.require(column, key).cast)
 
     def text(self, column: str, key: str) -> sql.Composed:
         """Return a column as text."""
@@ -137,7 +140,7 @@ class Catalogue:
             )
         self._require_select(name, quoted_name)
         rows = self._session.execute(_COLUMNS, {"table": quoted_name, "codes": _CODES}).fetchall()
-        return Table(name, {column: Column(column, kind, category) for column, kind, category in rows})
+        return Table(name, {column: Column(column, *found) for column, *found in rows})
 
     def _require_letters(self) -> None:
         if self._session.info.parameter_status("server_encoding") == "SQL_ASCII":

@@ -147,7 +147,7 @@ def _column(name: str, kind: str) -> Column:
     kind = kind.lower()
     plain = kind.split("(")[0].split("_")[0].split()[0].removesuffix("tz")
     category = next((one for one, kinds in _CATEGORIES.items() if plain in kinds and not kind.endswith("]")), "other")
-    return Column(name, kind, category)
+    return Column(name, kind, kind, category)
 
 
 def _is_zoned(kind: str) -> bool:

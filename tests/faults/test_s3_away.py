@@ -128,6 +128,13 @@ def test_an_s3_that_stays_away_leaves_the_day_to_another_try(
     assert_same(world, bucket, undisturbed)
 
 
+def test_an_s3_that_never_answers_is_given_up_within_two_minutes() -> None:
+    """The tests above wait for less: what a task waits for is what is declared."""
+    patience: dict[str, Any] = edge.PATIENCE
+    each = patience["connect_timeout"] + patience["read_timeout"]
+    assert 2 <= patience["retries"]["total_max_attempts"] <= 120 // each
+
+
 def test_where_s3_is_back_after_a_refusal_that_said_nothing_it_is_believed(bucket: Any, s3: FlakyS3) -> None:
     """An answer to HEAD has no words, so S3 is asked once more, by GET: it may be well again."""
     store = open_s3(f"s3://{bucket.name}", "store_aws")

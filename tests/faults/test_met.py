@@ -8,6 +8,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ import pytest
 
 from include.shadow import day as steps
 from include.shadow import snapshot as drawing
-from include.shadow.errors import TransientError
+from include.shadow.errors import SnapshotError, TransientError
 from include.shadow.ledger import answers, snapshots
 from include.shadow.run import run_day
 from include.shadow.store import Writing
@@ -101,6 +102,49 @@ def test_two_deployments_that_begin_a_day_at_once_share_its_partitions(
     assert world.query("SELECT count(DISTINCT tableoid), count(DISTINCT snapshot_id) FROM shadow.request_batch") == [
         (1, 2)
     ]
+
+
+def test_a_day_that_begins_while_another_one_is_registered_does_not_wait_for_it(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its partitions are made in a transaction of their own: to make one locks all days for others that make one."""
+    world, copy, begun, go_on = worlds(), snapshots.copy, threading.Event(), threading.Event()
+    shadow = world.shadow(**SMALL)
+
+    def held(*arguments: Any) -> None:
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(PATIENCE)
+        copy(*arguments)
+
+    monkeypatch.setattr(snapshots, "copy", held)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(steps.sample, shadow, day(0))
+        assert begun.wait(PATIENCE)
+        second = pool.submit(steps.sample, shadow, day(1))
+        try:
+            wait_for(lambda: second.done() or waiting(world) == 1)
+            assert second.done(), "it waits for the first"
+        finally:
+            go_on.set()
+        assert first.result(PATIENCE).day == day(0)
+        assert second.result(PATIENCE).day == day(1)
+
+
+def test_a_day_that_is_registered_already_is_only_compared(worlds: Callable[..., World]) -> None:
+    """Whoever has lost its lock, and with it the run of another one that has taken it, ends here."""
+    world = worlds()
+    shadow = world.shadow(**SMALL)
+    steps.sample(shadow, day(0))
+    before, folder = world.content(), drawing.folder_of(shadow.deployment, day(0))
+    manifest = drawing.read_manifest(shadow.store, folder)
+    with shadow.ledger() as session:
+        snapshots.register(session, shadow.deployment, manifest, shadow.store, folder)
+    assert world.content() == before
+    other = replace(manifest, parts=manifest.parts[:1])
+    with shadow.ledger() as session, pytest.raises(SnapshotError, match="as registered: the inputs were changed"):
+        snapshots.register(session, shadow.deployment, other, shadow.store, folder)
+    assert world.content() == before
 
 
 def meeting(world: World, monkeypatch: pytest.MonkeyPatch, *calls: Callable[[], Any]) -> list[Any]:

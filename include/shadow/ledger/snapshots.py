@@ -100,14 +100,15 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
 
     Raises SnapshotError where the day is registered with another digest, or a part is not what the manifest says.
     """
+    key = deployment_id(session, deployment)
     session.execute("SELECT shadow.ensure_partitions(%s)", [manifest.day])
-    session.commit()  # a partition locks its parent: hold that as short as can be
+    session.commit()  # a new partition locks its parent, and a new deployment its name: days beside this one need both
     row = session.execute(
         "INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, "
         "digest, location, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (deployment_id, day, design) DO NOTHING RETURNING id",
         [
-            deployment_id(session, deployment),
+            key,
             manifest.day,
             manifest.design_digest,
             manifest.window_start,

@@ -43,7 +43,7 @@ def series(values: ArrayLike, metric: str = "brier_score", name: str = "all", **
     counts = np.full(len(array), 50)
     days = tuple(FIRST + dt.timedelta(days=number) for number in range(len(array)))
     champion = np.zeros(len(array))
-    plain = Series(metric, name, days, counts, counts, np.zeros_like(counts), champion, array, array)
+    plain = Series(metric, name, days, counts, np.zeros_like(counts), champion, array, array)
     return replace(plain, **others)
 
 
@@ -207,7 +207,7 @@ def test_at_the_bound_one_side_is_as_likely_as_the_other(unit: str) -> None:
 def sparse(one: Series, missing: float, seed: int) -> Series:
     """The series without a share of its days."""
     kept = np.random.default_rng(seed).random(len(one.days)) >= missing
-    arrays = ("requests", "pairs", "identical", "champion", "challenger", "difference", "weight")
+    arrays = ("pairs", "identical", "champion", "challenger", "difference", "weight")
     values = {key: getattr(one, key) for key in arrays}
     return replace(
         one,
@@ -242,7 +242,6 @@ def passes(
         found[key] = replace(
             one,
             days=tuple(FIRST + dt.timedelta(days=day) for day, _ in pairs),
-            requests=one.requests[rows],
             pairs=one.pairs[rows],
             identical=one.identical[rows],
             champion=one.champion[rows],

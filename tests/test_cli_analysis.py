@@ -72,7 +72,6 @@ def a_series(metric: str, days: int = 60, memory: float = 0.0) -> Series:
         metric=metric,
         slice="all",
         days=tuple(FIRST + dt.timedelta(days=number) for number in range(days)),
-        requests=counts,
         pairs=counts,
         identical=np.zeros_like(counts),
         champion=np.full(days, 0.3),

@@ -26,7 +26,6 @@ def row(
         "slice_column": column,
         "slice_value": value,
         "day": day(number),
-        "requests": 100,
         "pairs": 80,
         "identical": 3,
         "weight": 160.0,
@@ -50,7 +49,7 @@ def gather(rows: list[dict[str, Any]], usable: dict[dt.date, bool]) -> Evidence:
         groups.setdefault((one["metric"], one["slice_column"], one["slice_value"]), []).append(one)
     found = []
     for key, days in groups.items():
-        counts = {name: np.array([one[name] for one in days], np.int64) for name in ("requests", "pairs", "identical")}
+        counts = {name: np.array([one[name] for one in days], np.int64) for name in ("pairs", "identical")}
         counts["days"] = np.array([(one["day"] - dt.date(2000, 1, 1)).days for one in days], np.int64)
         sums = {name: np.array([one[name] for one in days], np.float64) for name in (*SUMS, *SQUARES)}
         found.append(Columns(*key, counts, sums))
@@ -89,7 +88,6 @@ def test_rows_are_gathered_by_metric_and_slice_in_order_of_days() -> None:
     }
     series = found["brier_score", "all"]
     assert (series.metric, series.slice, series.total_requests) == ("brier_score", "all", 160)
-    assert_array_equal(series.requests, [100, 100])
     assert_array_equal(series.identical, [3, 3])
 
 

@@ -49,7 +49,6 @@ def series(difference: ArrayLike, metric: str = "brier_score", name: str = "all"
         "metric": metric,
         "slice": name,
         "days": tuple(FIRST + dt.timedelta(days=number) for number in range(len(gains))),
-        "requests": counts,
         "pairs": counts,
         "identical": np.zeros_like(counts),
         "champion": champion,

@@ -474,7 +474,7 @@ def answers(metric: str, champion: np.ndarray, challenger: np.ndarray, first: in
     """Mean answers to one kind of requests on consecutive days."""
     counts = np.full(len(champion), 10)
     days = tuple(day(first + number) for number in range(len(champion)))
-    return Series(metric, "all", days, counts, counts, counts, champion, challenger, champion - challenger)
+    return Series(metric, "all", days, counts, counts, champion, challenger, champion - challenger)
 
 
 def said_of(gap: tuple[float, float], days: int = 20, shift: int = 0, trend: float = 0.0) -> list[str]:

@@ -32,7 +32,7 @@ def series(name: str, days: int, seed: int, *, memory: float = 0.0) -> Series:
     champion, difference = 0.2 + random.random(days) / 10, 0.01 + noise
     count = np.full(days, 100)
     dates = tuple(FIRST + dt.timedelta(days=number) for number in range(days))
-    return Series("brier_score", name, dates, count, count, 0 * count, champion, champion - difference, difference)
+    return Series("brier_score", name, dates, count, 0 * count, champion, champion - difference, difference)
 
 
 @pytest.mark.parametrize("method", ["robust", "plain", "betting"])

@@ -44,7 +44,7 @@ def series(values: ArrayLike, metric: str = "brier_score", name: str = "all") ->
     array = np.asarray(values, np.float64)
     counts = np.full(len(array), 50)
     days = tuple(FIRST + dt.timedelta(days=number) for number in range(len(array)))
-    return Series(metric, name, days, counts, counts, np.zeros_like(counts), np.zeros(len(array)), array, array)
+    return Series(metric, name, days, counts, np.zeros_like(counts), np.zeros(len(array)), array, array)
 
 
 def evidence(*all_series: Series) -> Evidence:

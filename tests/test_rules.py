@@ -64,7 +64,6 @@ def paired(
         "metric": metric,
         "slice": name,
         "days": tuple(FIRST + dt.timedelta(days=number) for number in range(len(second))),
-        "requests": counts,
         "pairs": counts,
         "identical": np.zeros_like(counts),
         "champion": first,

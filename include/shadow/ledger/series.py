@@ -19,7 +19,6 @@ from include.shadow.ledger.snapshots import Snapshot, keys
 from include.shadow.statements import parameterised
 
 _SQL = Path(__file__).parent / "sql"
-_COUNTS: Final = ("requests", "pairs")
 _SUMS: Final = ("weight", "champion_sum", "challenger_sum", "difference_sum")
 _NAMES: Final = ("metrics", "slice_columns", "slice_values")
 
@@ -68,16 +67,16 @@ def read(
 class _Grid:
     """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name.
 
-    `identical` has shape (metrics, days), and is of all requests, which are the first slice of each metric. `whole`
-    says of each metric in a slice whether all of these days have a request in it.
+    `identical` has shape (metrics, days), and is of all requests, which are the first slice of each metric. `there`
+    says which days have a request in a metric's slice; None where all of them have one in each.
     """
 
     places: Mapping[Key, int]
     days: NDArray[np.int64]
-    counts: Mapping[str, NDArray[np.int64]]
+    pairs: NDArray[np.int64]
     sums: Mapping[str, NDArray[np.float64]]
     identical: NDArray[np.int64]
-    whole: NDArray[np.bool_]
+    there: NDArray[np.bool_] | None
 
     @classmethod
     def of(cls, names: Sequence[str], rows: Sequence[Mapping[str, Any]], sums: Sequence[str]) -> "_Grid":
@@ -86,26 +85,36 @@ class _Grid:
         def numbers(name: str, kind: type) -> NDArray[Any]:
             return stacked([row[name] for row in rows]).reshape(len(rows), -1).T.astype(kind, order="C")
 
-        counts = {name: numbers(name, np.int64) for name in _COUNTS}
+        pairs = numbers("pairs", np.int64)
         return cls(
             {key: place for place, key in enumerate(_keys(*names))},
             np.array([row["day"] for row in rows], np.int64),
-            counts,
+            pairs,
             {name: numbers(name, np.float64) for name in sums},
             numbers("identical", np.int64),
-            np.all(counts["requests"] > 0, axis=1),
+            _there([row["requests"] for row in rows], pairs.shape),
         )
 
     def columns(self, key: Key) -> Columns:
         """Return one metric in one slice, of the days that have a request in it."""
         place = self.places[key]
-        there = slice(None) if self.whole[place] else self.counts["requests"][place] > 0
-        counts = {name: column[place][there] for name, column in self.counts.items()}
+        there = slice(None) if self.there is None else self.there[place]
+        counts = {"days": self.days[there], "pairs": self.pairs[place][there]}
         sums = {name: column[place][there] for name, column in self.sums.items()}
         if key[1] == ALL:
             slices = len(self.places) // len(self.identical)
             counts["identical"] = self.identical[place // slices][there]
-        return Columns(*key, {"days": self.days[there], **counts}, sums)
+        return Columns(*key, counts, sums)
+
+
+def _there(requests: Sequence[bytes | None], shape: Sequence[int]) -> NDArray[np.bool_] | None:
+    """Return which days have a request in a metric's slice; a day of which none is read has one in each."""
+    some = [day for day, found in enumerate(requests) if found is not None]
+    if not some:
+        return None
+    there = np.ones(shape, np.bool_)
+    there[:, some] = stacked([found for found in requests if found is not None]).reshape(len(some), -1).T > 0
+    return there
 
 
 @lru_cache(maxsize=64)

@@ -1,13 +1,14 @@
 -- One challenger's evidence, a row for each day in no order. Of the arrays by metric and slice, `cut` takes what lies from
 -- the first to the last metric that is asked for, in all slices or the first one only, which is all requests. The server
 -- cuts element by element, which costs more than it saves where most of them are wanted: the arrays are then `whole`.
--- How many answers are identical is only asked of all requests.
+-- How many answers are identical is only asked of all requests, and how many requests there are only of a day on which
+-- some metric has none in some slice.
 SELECT
     b.day - '2000-01-01'::date AS day,
     array_to_json(b.metrics[w.first:w.last])::text AS metrics,
     array_to_json(b.slice_columns[1:w.slices])::text AS slice_columns,
     array_to_json(b.slice_values[1:w.slices])::text AS slice_values,
-    (b.requests):cut AS requests,
+    CASE WHEN 0 = ANY (b.requests) THEN (b.requests):cut END AS requests,
     (b.pairs):cut AS pairs,
     (b.identical)[w.first:w.last][1:1] AS identical,
     (b.weight):cut AS weight,

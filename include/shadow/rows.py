@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.shadow.ahead import ahead
-from include.shadow.snapshot import Part, read_part
+from include.shadow.snapshot import Part, in_tables, read_part
 from include.shadow.store import Store
 
 if TYPE_CHECKING:
@@ -74,16 +74,13 @@ class SnapshotRows:
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Yield some columns in tables of `rows` rows, the last of them with what is left."""
-        waiting: list[pa.RecordBatch] = []
-        for part in self._parts:
-            for batch in self._open(part).iter_batches(batch_size=rows, columns=list(columns), use_threads=False):
-                missing = rows - sum(one.num_rows for one in waiting)
-                waiting.append(batch.slice(0, missing))
-                if batch.num_rows >= missing:
-                    yield pa.Table.from_batches(waiting)
-                    waiting = [batch.slice(missing)] if batch.num_rows > missing else []
-        if waiting:
-            yield pa.Table.from_batches(waiting)
+        names = list(columns)
+        batches = (
+            batch
+            for part in self._parts
+            for batch in self._open(part).iter_batches(batch_size=rows, columns=names, use_threads=False)
+        )
+        yield from in_tables(batches, rows)
 
     def _open(self, part: Part) -> pq.ParquetFile:
         if part.name in self._known:

@@ -7,7 +7,7 @@ is written once: where there is a manifest, nothing is read from production agai
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -144,6 +144,22 @@ def read_part(store: Store, folder: str, part: Part) -> pq.ParquetFile:
     return pq.ParquetFile(path)
 
 
+def in_tables(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of so many rows, the last of them with what is left."""
+    gathered, held = list[pa.RecordBatch](), 0
+    for batch in batches:
+        taken = 0
+        while taken < batch.num_rows:
+            gathered.append(batch.slice(taken, rows - held))
+            taken += gathered[-1].num_rows
+            held += gathered[-1].num_rows
+            if held == rows:
+                yield pa.Table.from_batches(gathered)
+                gathered, held = [], 0
+    if gathered:
+        yield pa.Table.from_batches(gathered)
+
+
 def _write(
     deployment: Deployment, reading: Reading, draws: list[Draw], store: Store, folder: str
 ) -> tuple[list[Part], list[str]]:
@@ -190,23 +206,7 @@ def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, fol
             pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
         return Part(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
 
-    return made_ahead(written, enumerate(_tables(batches, rows)), threads=_WRITERS)
-
-
-def _tables(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Yield tables of so many rows, the last of them with what is left."""
-    gathered, held = list[pa.RecordBatch](), 0
-    for batch in batches:
-        taken = 0
-        while taken < batch.num_rows:
-            gathered.append(batch.slice(taken, rows - held))
-            taken += gathered[-1].num_rows
-            held += gathered[-1].num_rows
-            if held == rows:
-                yield pa.Table.from_batches(gathered)
-                gathered, held = [], 0
-    if gathered:
-        yield pa.Table.from_batches(gathered)
+    return made_ahead(written, enumerate(in_tables(batches, rows)), threads=_WRITERS)
 
 
 def _sha256(path: Path) -> str:

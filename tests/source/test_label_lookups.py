@@ -1,7 +1,8 @@
 """Labels are looked up many at once where an index can do that, and are the same labels where none can."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from include.shadow.source import postgres_labels
+from include.shadow.ledger.database import connect
+from include.shadow.source import pace, postgres_labels
 from include.shadow.source.pace import FEW_IDS
 from include.shadow.source.postgres_labels import PostgresLabels
 from include.shadow.statements import parameterised
@@ -65,9 +67,9 @@ def key_of(kind: str) -> str:
     return kind.partition("(")[0]
 
 
-def labels_of(ours: World, table: str) -> PostgresLabels:
+def labels_of(ours: World, table: str, share: float = 1) -> PostgresLabels:
     deployment = ours.deploy(
-        labels={"table": f"flights.{table}", "id": "id", "value": "label", "time": "known_at"}, pace=1
+        labels={"table": f"flights.{table}", "id": "id", "value": "label", "time": "known_at"}, pace=share
     )
     return PostgresLabels(deployment, ours.connection("production_db"))
 
@@ -149,3 +151,21 @@ def test_no_row_is_compared_with_every_id_though_the_moment_has_an_index(ours: W
     assert "Filter: (id = ANY" not in plan
     assert "Hash Join" in plan
     assert "Nested Loop" not in plan
+
+
+def test_each_piece_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan for any ids is made after five pieces, takes them for ten, and compares each label with each of them."""
+    plans = list[Any]()
+
+    @contextmanager
+    def watched(*arguments: Any, **settings: Any) -> Iterator[Any]:
+        with connect(*arguments, **settings) as session:
+            yield session
+            plans.extend(session.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements"))
+
+    monkeypatch.setattr(postgres_labels, "connect", watched)
+    monkeypatch.setattr(pace, "MOST_IDS", 2 * FEW_IDS)
+    labels = labels_of(ours, "text_btree", 0.99)
+    assert len(found(labels, ids_of("text", {place: place for place in range(6000)}), None, moment(9))) > 6000
+    assert [generic for generic, _ in plans] == [0]
+    assert plans[0][1] > 20

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -10,13 +10,16 @@ from psycopg import sql
 
 from include.shadow.ledger.database import Session
 
-FREE_SECONDS: Final = 0.1  # what is read first does not rest: a small day takes no longer
-PIECE_SECONDS: Final = 0.001  # whoever works for production meanwhile waits no longer than that
-_WORTH_IT: Final = 4.0  # a piece takes at least that many times what the smallest one has taken
+FREE_SECONDS: Final = 0.01  # what is read first does not rest: a small day takes no longer
+PIECE_SECONDS: Final = 0.0005  # whoever works for production meanwhile waits no longer than that
+REST_SECONDS: Final = 30.0  # no session is idle for longer, whatever the last piece took
+_WORTH_IT: Final = 2.0  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0
 FEW_IDS: Final = 100
 MOST_IDS: Final = 131_072  # so that what is looked up fits into the memory that production's server has for it
+_FIRST_IDS: Final = 25
 _TICK: Final = 1e-9
+_TRIPS: Final = 5
 _NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
 
 
@@ -26,11 +29,12 @@ class Pace:
     `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
     the last one tells how much that is, never less than the first. Where even the smallest takes long, larger ones do
     less work in all. A share of 1 knows no rest, and its one piece is everything; no piece is larger than `most`.
+    `away` are the seconds of each piece in which the server waits for us and not we for it: its way there and back.
     """
 
-    def __init__(self, share: float, first_size: float, most: float = math.inf) -> None:
+    def __init__(self, share: float, first_size: float, most: float = math.inf, away: float = 0.0) -> None:
         self.size = self._least_size = most if share >= 1 else first_size
-        self._share, self._most = share, most
+        self._share, self._most, self._away = share, most, away
         self._least_seconds = math.inf
         self._worked = self._rested = 0.0
 
@@ -44,16 +48,18 @@ class Pace:
         """Do one piece of work in the block, and rest after it as long as is due."""
         began = time.perf_counter()
         yield
-        took = max(time.perf_counter() - began, _TICK)
+        waited = time.perf_counter() - began
+        took = max(waited - self._away, _TICK)
         self._worked += took
+        self._rested += min(waited, self._away)
         self._least_seconds = min(self._least_seconds, took)
         wanted = max(PIECE_SECONDS, _WORTH_IT * self._least_seconds)
         size = self.size * min(max(wanted / took, 1 / _GROWTH), _GROWTH)
         self.size = min(max(size, self._least_size), self._most)
         due = max(self._worked - FREE_SECONDS, 0.0) * (1 / self._share - 1) - self._rested
         if due > 0:
-            self._rested += due
-            time.sleep(due)
+            self._rested += due  # all of it, though the rest be shorter: one long piece is not made up for
+            time.sleep(min(due, REST_SECONDS))
 
     def pieces(self, whole: Any) -> Iterator[Any]:
         """Yield a sequence or a table in parts of the size that is wanted by then; `piece` is to be done with each."""
@@ -77,7 +83,17 @@ def pace_of_lookups(
         whole = sql.SQL("SELECT FROM {}").format(table)
         part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
         share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, FEW_IDS, MOST_IDS)
+    return Pace(share, _FIRST_IDS, MOST_IDS, 0.0 if share >= 1 else trip(lambda: session.execute("SELECT 1")))
+
+
+def trip(nothing: Callable[[], object]) -> float:
+    """Return the seconds that asking a server for nothing takes."""
+    took = []
+    for _ in range(_TRIPS):
+        began = time.perf_counter()
+        nothing()
+        took.append(time.perf_counter() - began)
+    return min(took)
 
 
 def finds_many(session: Session[Any], table: sql.Composable, key: sql.Composable, type_: sql.Composable) -> bool:

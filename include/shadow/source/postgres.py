@@ -25,7 +25,7 @@ from include.shadow.source import UNVERSIONED
 from include.shadow.source.catalogue import Catalogue
 from include.shadow.source.columns import request_pieces
 from include.shadow.source.pace import pace_of_lookups
-from include.shadow.source.postgres_reading import PostgresReading, pace_of
+from include.shadow.source.postgres_reading import PostgresReading, share_of
 from include.shadow.statements import parameterised
 from include.shadow.window import Window
 
@@ -36,7 +36,7 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "300s",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    "plan_cache_mode": "force_custom_plan",  # the plan for ids that are not seen takes few for granted, and is quadratic
+    "plan_cache_mode": "force_custom_plan",  # a plan for ids that are not seen expects few, and is quadratic
     "work_mem": "32MB",  # what is counted stays in memory, and off production's disk
 }
 _WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
@@ -66,7 +66,7 @@ class PostgresRequests:
         with self._session() as looking:
             pieces = self._pieces(looking)
             share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.pace
-            pace = pace_of(looking, pieces, window, share)
+            share = share_of(looking, pieces, window, share)
         if self.deployment.requests.duplicates == "first":
             pieces |= {"table": _first_of_each(pieces, window)}
         try:
@@ -76,7 +76,7 @@ class PostgresRequests:
             ):
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 cursor.execute(settle("transaction").as_string())
-                yield PostgresReading(cursor, pieces, window, self.deployment.salt, pace)
+                yield PostgresReading(cursor, pieces, window, self.deployment.salt, share)
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
         except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off

@@ -1,9 +1,12 @@
-"""One window of a log in Postgres, read span by span so that production rests in between, and sorted here."""
+"""One window of a log in Postgres, read in pieces so that production rests in between, and sorted here.
+
+It is counted span by span, and drawn by a cursor: a span costs a plan, the next rows of a cursor cost nothing but
+themselves, and so may be few.
+"""
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,16 +17,19 @@ from include.shadow.ledger.database import Session
 from include.shadow.sampling import HASHES, Draw
 from include.shadow.source.columns import cut, plain
 from include.shadow.source.ordering import in_order
-from include.shadow.source.pace import Pace, is_divisible
+from include.shadow.source.pace import Pace, is_divisible, trip
 from include.shadow.statements import quoted
 from include.shadow.window import Window
 
-_SPANS: Final = 2000  # a window is read in so many at most
+_SPANS: Final = 2000  # a window is counted in so many at most
+_MOST_ROWS: Final = 100_000  # of a piece of the draw
 _HERE: Final = Path(__file__).parent
+# The cursor goes through the window along its index: no other plan has its first rows without reading all of them.
+_ALONG_THE_INDEX: Final = ("SET LOCAL enable_seqscan TO off", "SET LOCAL enable_bitmapscan TO off")
 
 
 class PostgresReading:
-    """One window of the log, in one transaction."""
+    """One window of the log, in one transaction, at a pace of `share`."""
 
     def __init__(
         self,
@@ -31,15 +37,19 @@ class PostgresReading:
         pieces: Mapping[str, sql.Composable],
         window: Window,
         salt: str,
-        pace: Pace,
+        share: float,
     ) -> None:
-        self._cursor, self._pace = cursor, pace
+        self._cursor, self._share = cursor, share
         self._pieces, self._window, self._salt = pieces, window, salt
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
         counted = Counter[str]()
-        for strata in self._found("population.sql", {}, self._cursor.fetch_arrow_table):
+        pace = Pace(self._share, _first_span(self._window).total_seconds(), away=self._trip())
+        for start, end in self._spans(pace):
+            with pace.piece():
+                self._cursor.execute(self._statement("population.sql", {"start": start, "end": end}))
+                strata = self._cursor.fetch_arrow_table()
             counted.update(dict(zip(strata["stratum"].to_pylist(), strata["population"].to_pylist(), strict=True)))
         return dict(counted)
 
@@ -55,40 +65,69 @@ class PostgresReading:
             "strata": [draw.stratum for draw in draws],
             "candidates": highest,
             "everything": all(high == HASHES for high in highest),
+            "start": self._window.start,
+            "end": self._window.end,
         }
-        is_free, cursor = self._pace.is_free, self._cursor
-        found = self._found("sample.sql", values, cursor.fetch_record_batch if is_free else cursor.fetch_arrow_table)
-        first = next(found)
-        batches = (batch for one in chain([first], found) for batch in (one if is_free else one.to_batches()))
-        rows = plain(pa.RecordBatchReader.from_batches(first.schema, batches))
+        statement = self._statement("sample.sql", values)
+        rows = plain(self._at_once(statement) if self._share >= 1 else self._in_pieces(statement))
         return cut(in_order(rows, draws, highest), draws)
 
-    def _found(self, name: str, values: Mapping[str, Any], fetch: Callable[[], Any]) -> Iterator[Any]:
-        """Yield what a statement finds, span by span; where nothing has to rest the window is one span."""
-        for start, end in self._spans():
-            statement = quoted(_HERE / name, self._pieces, {**values, "start": start, "end": end}).as_string()
-            with self._pace.piece():
-                self._cursor.execute(statement)
-                found = fetch()
-            yield found
+    def _at_once(self, statement: str) -> pa.RecordBatchReader:
+        self._cursor.execute(statement)
+        found: pa.RecordBatchReader = self._cursor.fetch_record_batch()
+        return found
 
-    def _spans(self) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    def _in_pieces(self, statement: str) -> pa.RecordBatchReader:
+        """Return what a statement finds, some rows at a time; these do not come by COPY, which takes no FETCH."""
+        from adbc_driver_postgresql import StatementOptions
+
+        for command in (*_ALONG_THE_INDEX, "CLOSE ALL", f"DECLARE drawn NO SCROLL CURSOR FOR {statement}"):
+            self._cursor.execute(command)
+        self._cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
+        pace = Pace(self._share, 1, _MOST_ROWS, self._trip())
+
+        def next_rows() -> tuple[pa.Table, int]:
+            size = int(pace.size)
+            with pace.piece():
+                self._cursor.execute(f"FETCH {size} FROM drawn")
+            return self._cursor.fetch_arrow_table(), size
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            found, size = first
+            yield from found.to_batches()
+            while found.num_rows == size:
+                found, size = next_rows()
+                yield from found.to_batches()
+
+        first = next_rows()
+        return pa.RecordBatchReader.from_batches(first[0].schema, rows())
+
+    def _trip(self) -> float:
+        return 0.0 if self._share >= 1 else trip(lambda: self._cursor.execute("SELECT 1"))
+
+    def _statement(self, name: str, values: Mapping[str, Any]) -> str:
+        return quoted(_HERE / name, self._pieces, values).as_string()
+
+    def _spans(self, pace: Pace) -> Iterator[tuple[dt.datetime, dt.datetime]]:
         start, last = self._window.start, self._window.end
         while start < last:
-            seconds = min(self._pace.size, (last - start).total_seconds())
+            seconds = min(pace.size, (last - start).total_seconds())
             end = min(start + max(dt.timedelta(seconds=seconds), dt.timedelta.resolution), last)
             yield start, end
             start = end
 
 
-def pace_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> Pace:
-    """Return the pace at which a window is read: without rest where a part of it costs as much as the whole."""
-    first_span = (window.end - window.start) / _SPANS
-    if share < 1:
-        middle = window.start + (window.end - window.start) / 2
-        part, whole = (
-            quoted(_HERE / "population.sql", pieces, {"start": start, "end": end})
-            for start, end in ((middle, middle + first_span), (window.start, window.end))
-        )
-        share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, first_span.total_seconds())
+def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> float:
+    """Return the pace at which a window is read: 1 where a part of it costs as much as the whole."""
+    if share >= 1:
+        return share
+    middle = window.start + (window.end - window.start) / 2
+    part, whole = (
+        quoted(_HERE / "population.sql", pieces, {"start": start, "end": end})
+        for start, end in ((middle, middle + _first_span(window)), (window.start, window.end))
+    )
+    return share if is_divisible(session, part, whole) else 1.0
+
+
+def _first_span(window: Window) -> dt.timedelta:
+    return (window.end - window.start) / _SPANS

@@ -13,11 +13,10 @@ from include.shadow.ledger.database import Session
 FREE_SECONDS: Final = 0.01  # what is read first does not rest: a small day takes no longer
 PIECE_SECONDS: Final = 0.0005  # whoever works for production meanwhile waits no longer than that
 REST_SECONDS: Final = 30.0  # no session is idle for longer, whatever the last piece took
-_WORTH_IT: Final = 2.0  # a piece takes at least that many times what the smallest one has taken
+_WORTH_IT: Final = 1.5  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0
 FEW_IDS: Final = 100
 MOST_IDS: Final = 131_072  # so that what is looked up fits into the memory that production's server has for it
-_FIRST_IDS: Final = 25
 _TICK: Final = 1e-9
 _TRIPS: Final = 5
 _NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
@@ -29,7 +28,7 @@ class Pace:
     `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
     the last one tells how much that is, never less than the first. Where even the smallest takes long, larger ones do
     less work in all. A share of 1 knows no rest, and its one piece is everything; no piece is larger than `most`.
-    `away` are the seconds of each piece in which the server waits for us and not we for it: its way there and back.
+    The server does not work while we compute, nor while a piece is on its way there and back, which takes `away`.
     """
 
     def __init__(self, share: float, first_size: float, most: float = math.inf, away: float = 0.0) -> None:
@@ -46,12 +45,12 @@ class Pace:
     @contextmanager
     def piece(self) -> Iterator[None]:
         """Do one piece of work in the block, and rest after it as long as is due."""
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.thread_time()
         yield
-        waited = time.perf_counter() - began
-        took = max(waited - self._away, _TICK)
+        elapsed = time.perf_counter() - began
+        took = max(elapsed - (time.thread_time() - used) - self._away, _TICK)
         self._worked += took
-        self._rested += min(waited, self._away)
+        self._rested += max(elapsed - took, 0.0)
         self._least_seconds = min(self._least_seconds, took)
         wanted = max(PIECE_SECONDS, _WORTH_IT * self._least_seconds)
         size = self.size * min(max(wanted / took, 1 / _GROWTH), _GROWTH)
@@ -83,17 +82,17 @@ def pace_of_lookups(
         whole = sql.SQL("SELECT FROM {}").format(table)
         part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
         share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, _FIRST_IDS, MOST_IDS, 0.0 if share >= 1 else trip(lambda: session.execute("SELECT 1")))
+    return Pace(share, FEW_IDS, MOST_IDS, 0.0 if share >= 1 else trip(lambda: session.execute("SELECT 1")))
 
 
 def trip(nothing: Callable[[], object]) -> float:
-    """Return the seconds that asking a server for nothing takes."""
+    """Return the seconds in which we wait for a server that is asked for nothing."""
     took = []
     for _ in range(_TRIPS):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.thread_time()
         nothing()
-        took.append(time.perf_counter() - began)
-    return min(took)
+        took.append(time.perf_counter() - began - (time.thread_time() - used))
+    return max(min(took), 0.0)
 
 
 def finds_many(session: Session[Any], table: sql.Composable, key: sql.Composable, type_: sql.Composable) -> bool:

@@ -41,6 +41,8 @@ class PostgresReading:
     ) -> None:
         self._cursor, self._share = cursor, share
         self._pieces, self._window, self._salt = pieces, window, salt
+        if share < 1:
+            _without_copy(cursor)
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
@@ -78,12 +80,9 @@ class PostgresReading:
         return found
 
     def _in_pieces(self, statement: str) -> pa.RecordBatchReader:
-        """Return what a statement finds, some rows at a time; these do not come by COPY, which takes no FETCH."""
-        from adbc_driver_postgresql import StatementOptions
-
+        """Return what a statement finds, some rows at a time."""
         for command in (*_ALONG_THE_INDEX, "CLOSE ALL", f"DECLARE drawn NO SCROLL CURSOR FOR {statement}"):
             self._cursor.execute(command)
-        self._cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
         pace = Pace(self._share, 1, _MOST_ROWS, self._trip())
 
         def next_rows() -> tuple[pa.Table, int]:
@@ -115,6 +114,13 @@ class PostgresReading:
             end = min(start + max(dt.timedelta(seconds=seconds), dt.timedelta.resolution), last)
             yield start, end
             start = end
+
+
+def _without_copy(cursor: Any) -> None:
+    """Let rows come as they are: a COPY of a few is planned twice, and none can be made of a cursor's next ones."""
+    from adbc_driver_postgresql import StatementOptions
+
+    cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
 
 
 def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> float:

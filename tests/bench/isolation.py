@@ -1,10 +1,11 @@
 """What production feels of a shadow day: pgbench's latency with and without one, and that nothing in it is changed.
 
-Run it with `python -m tests.bench.isolation [rows] [--pairs N] [--seconds N] [--rate N]`. Production is one server,
-with the day's log beside the tables that the load changes; the ledger is another. Models and ledger would be on another
-machine: here all that is the shadow's own has what production, its load and the reader's session in it leave of the
-cores, and even that is felt. So the day runs twice, once reading a copy of the log on the ledger's server and once
-reading production: what is measured is what the reading costs production.
+Run it with `python -m tests.bench.isolation [rows] [--rounds N] [--seconds N] [--rate N]`. Production is one server,
+with the day's log beside the tables that the load changes, and has one core together with its load; models and ledger,
+which would be on another machine, have the others. A round has three phases under the same load, transaction by
+transaction: with no day, with a day that reads a copy of the log on the ledger's server, and with one that reads
+production. Machines are noisy, so there are many short rounds, in alternating order, and what is said of them is a mean
+ratio with its confidence interval.
 """
 
 import argparse
@@ -14,17 +15,19 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 from psycopg import sql
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 from include.embedded.postgres import SUPERUSER
-from tests.bench.two_servers import COPY, PRODUCTION, READER, SCALE, Place, RunningDay, new_place
+from tests.bench.two_servers import COPY, PRODUCTION, READER, SCALE, Place, RunningDay, new_place, on_productions_core
 
 LEAD = 2  # seconds of load before the day begins
 READING = ("sample", "collect_labels")  # the steps that read production
@@ -43,11 +46,14 @@ WRITTEN = "SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del) FROM pg_stat_al
 PROCESSES = "SELECT pid FROM pg_stat_activity WHERE usename = %s"
 
 
-def phase(place: Place, name: str, seconds: int, rate: float, day: tuple[int, str] | None) -> dict[str, Any]:
+def phase(
+    place: Place, name: str, seconds: int, rate: float, seed: int, day: tuple[int, str] | None = None
+) -> dict[str, Any]:
     """Load production for some seconds, with a shadow day where there is one: its number, and what it reads."""
     place.settle()
     shadow_day = RunningDay(place, *day) if day is not None else None
-    load = place.pgbench.start(name, seconds, rate)
+    with on_productions_core():
+        load = place.pgbench.start(name, seconds, rate, seed)
     time.sleep(LEAD)
     if shadow_day is not None:
         shadow_day.begin()
@@ -107,9 +113,17 @@ def _state(place: Place) -> dict[str, Any]:
     }
 
 
-def _spread(values: Sequence[float]) -> float:
-    """Return how many times the smallest the largest is."""
-    return max(values) / min(values)
+def ratio(rounds: Sequence[Mapping[str, Any]], here: str, beside: str, part: str = "all") -> dict[str, float]:
+    """Return the geometric mean of the rounds' ratios of p99, and the limits of its 95 % confidence interval.
+
+    `part` is of the phase that is named first: all of it, or `while read`; beside it there is all of the other one,
+    or of a phase with a day the same part.
+    """
+    other = part if all(part in one[beside] for one in rounds) else "all"
+    logs = np.log([one[here][part]["p99"] / one[beside][other]["p99"] for one in rounds])
+    mean = float(logs.mean())
+    half = float(stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)) if len(logs) > 1 else float("inf")
+    return {name: float(np.exp(value)) for name, value in (("mean", mean), ("low", mean - half), ("high", mean + half))}
 
 
 _LOGGED = ("serving.log", "serving.outcome")
@@ -125,31 +139,27 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def measure(rows: int = 200_000, *, pairs: int = 3, seconds: int = 25, rate: float | None = None) -> dict[str, Any]:
+def measure(rows: int = 40_000, *, rounds: int = 12, seconds: int = 12, rate: float | None = None) -> dict[str, Any]:
     """Return what production felt in phases without and with a shadow day, and whether anything in it was changed.
 
-    Without a rate the load is a fifth of what production can do while nothing else runs: the rest of the machine is for
-    the load's own program and for the shadow.
+    Without a rate the load is a fifth of what production can do.
     """
     with new_place(rows) as place:
-        return _measured(place, pairs, seconds, rate)
+        return _measured(place, rounds, seconds, rate)
 
 
-def _measured(place: Place, pairs: int, seconds: int, rate: float | None) -> dict[str, Any]:
-    capacity = place.pgbench.capacity(5)
+def _measured(place: Place, rounds: int, seconds: int, rate: float | None) -> dict[str, Any]:
+    with on_productions_core():
+        capacity = place.pgbench.capacity(5)
     rate = rate or capacity / 5
     logged = {name: _checksum(place, name) for name in _LOGGED}
-    phase(place, "warm", max(seconds // 3, 5), rate, None)
+    phase(place, "warm", seconds, rate, 0)
     found = []
-    for pair in range(pairs):
-        phases: dict[str, tuple[int, str] | None] = {
-            "without": None,
-            "elsewhere": (2 * pair, COPY),
-            "with": (2 * pair + 1, PRODUCTION),
-        }
-        order = [*phases][:: -1 if pair % 2 else 1]  # whatever grows in the course of a bench is felt by each alike
-        felt = {name: phase(place, f"{name}_{pair}", seconds, rate, phases[name]) for name in order}
-        found.append({name: felt[name] for name in phases})
+    for number in range(1, rounds + 1):
+        days = {"none": None, "copy": (2 * number, COPY), "production": (2 * number + 1, PRODUCTION)}
+        order = [*days][:: -1 if number % 2 else 1]  # whatever grows in the course of a bench is felt by each alike
+        felt = {name: phase(place, f"{name}_{number}", seconds, rate, number, days[name]) for name in order}
+        found.append({name: felt[name] for name in days})
         sys.stderr.write(f"{json.dumps(found[-1])}\n")
     ((balanced, history, accounts),) = place.query(INVARIANTS)
     return {
@@ -157,36 +167,40 @@ def _measured(place: Place, pairs: int, seconds: int, rate: float | None) -> dic
         "seconds": seconds,
         "capacity": capacity,
         "rate": rate,
-        "pairs": found,
-        "ratio": statistics.median(one["with"]["all"]["p99"] / one["elsewhere"]["all"]["p99"] for one in found),
-        "noise": _spread([one["without"]["all"]["p99"] for one in found]),
+        "rounds": found,
+        "ratio": ratio(found, "production", "none"),
+        "ratio while read": ratio(found, "production", "none", "while read"),
+        "ratio to a copy": ratio(found, "production", "copy"),
+        "ratio to a copy while read": ratio(found, "production", "copy", "while read"),
+        "ratio of a copy": ratio(found, "copy", "none"),
         "log is the same under load": logged == {name: _checksum(place, name) for name in _LOGGED},
         "balances agree": balanced and accounts == SCALE * 100_000,
         "changes by the load": history,
-        "at rest": at_rest(place, 2 * pairs),
+        "at rest": at_rest(place, 0),
     }
 
 
 def table_of(found: dict[str, Any]) -> Table:
-    """Return the phases pair by pair, the ratio of their 99th percentiles, and what was changed: nothing."""
-    share = found["rate"] / found["capacity"]
+    """Return the medians of the phases, the ratios of their 99th percentiles, and what was changed: nothing."""
+    rounds, share = found["rounds"], found["rate"] / found["capacity"]
     title = (
-        f"production under {found['rate']:.0f} transactions a second, {share:.0%} of what it can do, "
-        f"{found['seconds']} s a phase, a shadow day of {found['rows']:,} requests in every other one"
+        f"production under {found['rate']:.0f} transactions a second, {share:.0%} of what its core can do; "
+        f"{len(rounds)} rounds of {found['seconds']} s a phase, days of {found['rows']:,} requests"
     )
     table = Table(title=title)
-    for heading in ("phase", "transactions", "p50 ms", "p95 ms", "p99 ms", "p99 here / elsewhere"):
+    for heading in ("phase", "transactions", "p50 ms", "p95 ms", "p99 ms", "p99 / no day", "p99 / copy"):
         table.add_column(heading, justify="left" if heading == "phase" else "right")
-    for number, pair in enumerate(found["pairs"], 1):
-        _row(table, f"{number} without a day", pair["without"]["all"])
-        _row(table, f"{number} with a day that reads a copy", pair["elsewhere"]["all"])
-        ratio = pair["with"]["all"]["p99"] / pair["elsewhere"]["all"]["p99"]
-        _row(table, f"{number} with a day that reads it", pair["with"]["all"], f"{ratio:.2f}")
-        while_read, copied = (pair[name]["while read"] for name in ("with", "elsewhere"))
-        ratio = while_read["p99"] / copied["p99"]
-        _row(table, f"  while it read ({pair['with']['seconds read']:.1f} s)", while_read, f"{ratio:.2f}")
-    table.add_row("median ratio", "", "", "", "", f"{found['ratio']:.2f}", style="bold")
-    table.add_row("largest / smallest p99 without a day", "", "", "", "", f"{found['noise']:.2f}")
+    read = statistics.median(one["production"]["seconds read"] for one in rounds)
+    for name, key, part, ratios in (
+        ("no day", "none", "all", ()),
+        ("a day that reads a copy", "copy", "all", ("ratio of a copy",)),
+        ("a day that reads production", "production", "all", ("ratio", "ratio to a copy")),
+        (f"  while it reads ({read:.1f} s)", "production", "while read", _WHILE_READ),
+    ):
+        felt = [one[key][part] for one in rounds]
+        medians = [f"{statistics.median(one[value] for one in felt):.2f}" for value in ("p50", "p95", "p99")]
+        said = ["{mean:.2f} ({low:.2f} to {high:.2f})".format(**found[one]) for one in ratios]
+        table.add_row(name, f"{sum(one['transactions'] for one in felt):,}", *medians, *said)
     rest = found["at rest"]
     same = all(rest[name] for name in ("rows", "files", "written")) and found["log is the same under load"]
     said = f"{rest['row count']:,} rows, {rest['file count']} files: {'the same' if same else 'CHANGED'}"
@@ -195,24 +209,22 @@ def table_of(found: dict[str, Any]) -> Table:
     return table
 
 
-def _row(table: Table, name: str, found: dict[str, float], ratio: str = "") -> None:
-    values = [f"{found[key]:.2f}" for key in ("p50", "p95", "p99")]
-    table.add_row(name, f"{found['transactions']:,}", *values, ratio)
+_WHILE_READ = ("ratio while read", "ratio to a copy while read")
 
 
 def main() -> None:
     """Measure, print the table, and write what was found beside it as JSON where `--json` names a file."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.isolation")
-    parser.add_argument("rows", type=int, nargs="?", default=200_000)
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=25)
+    parser.add_argument("rows", type=int, nargs="?", default=40_000)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=int, default=12)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found = measure(given.rows, pairs=given.pairs, seconds=given.seconds, rate=given.rate)
+    found = measure(given.rows, rounds=given.rounds, seconds=given.seconds, rate=given.rate)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
-    Console(width=max(100, int(os.environ.get("COLUMNS", "100")))).print(table_of(found))
+    Console(width=max(120, int(os.environ.get("COLUMNS", "120")))).print(table_of(found))
 
 
 if __name__ == "__main__":

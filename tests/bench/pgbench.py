@@ -63,9 +63,12 @@ class Pgbench:
         assert found is not None, "pgbench did not say how many transactions it made"
         return float(found[1])
 
-    def start(self, name: str, seconds: int, rate: float) -> "subprocess.Popen[str]":
-        """Start so many transactions a second; `latencies` reads what they took once the process has ended."""
-        options = [*_load(seconds), f"--rate={rate:.0f}", "--log", f"--log-prefix={name}"]
+    def start(self, name: str, seconds: int, rate: float, seed: int) -> "subprocess.Popen[str]":
+        """Start so many transactions a second; `latencies` reads what they took once the process has ended.
+
+        The seed tells when each of them is due, and what it does.
+        """
+        options = [*_load(seconds), f"--rate={rate:.0f}", "--log", f"--log-prefix={name}", f"--random-seed={seed}"]
         return subprocess.Popen(
             self._command(*options), env=self._variables(), cwd=self._folder, stdout=subprocess.PIPE, text=True
         )

@@ -34,6 +34,7 @@ FEATURES = [f"feature_{number}" for number in range(6)]
 CHALLENGERS = ("one", "two")
 PRODUCTION, COPY, READER, LEDGER = "production", "copy", "shadow_reader", "shadow"
 SCALE = 10
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
 ROWS = """
 CREATE SCHEMA serving;
 CREATE TABLE serving.log AS
@@ -105,7 +106,8 @@ class Place:
 
     def fill(self) -> None:
         """Make both servers, the load's tables, the day's rows, and a role that reads them and nothing else."""
-        self.production.start()
+        with on_productions_core():
+            self.production.start()
         self.log_a_day(self.production, PRODUCTION)
         self.pgbench.fill(SCALE)
         for number, name in enumerate(CHALLENGERS):
@@ -149,7 +151,7 @@ class Place:
 
 
 def make_ledger(place: Place) -> None:
-    """Start the ledger's server, with a copy of the day's rows; it may have what this process may have of the cores."""
+    """Start the ledger's server, with a copy of the day's rows."""
     place.ledger.start()
     place.log_a_day(place.ledger, COPY)
     place.ledger.ensure_role(LEDGER)
@@ -226,13 +228,14 @@ def _memory() -> str | None:
     return memory if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30 else None
 
 
-def in_the_background() -> None:
-    """Let this process, and what it starts, have only what production leaves of the cores, where the system can do so.
-
-    Models and ledger would be on another machine. A reader that is slow to take its rows slows down nobody.
-    """
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+@contextmanager
+def on_productions_core() -> Iterator[None]:
+    """Give one core to what is started in the block, where there are more; what is started elsewhere has the others."""
+    if CORES:
+        os.sched_setaffinity(0, {min(CORES)})
+    yield
+    if CORES:
+        os.sched_setaffinity(0, CORES - {min(CORES)} or CORES)
 
 
 @contextmanager
@@ -246,12 +249,13 @@ def new_place(rows: int) -> Iterator[Place]:
             place.fill()
             yield place
         finally:
+            if CORES:
+                os.sched_setaffinity(0, CORES)
             place.production.stop()
             place.ledger.stop()
 
 
 def _work(what: str, folder: str, rows: int, number: int, read: str) -> None:
-    in_the_background()
     place = Place(Path(folder), rows, number, read)
     if what == "ledger":
         make_ledger(place)

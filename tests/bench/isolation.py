@@ -1,17 +1,18 @@
 """What production feels of a shadow day: pgbench's latency with and without one, and that nothing in it is changed.
 
-Run it with `python -m tests.bench.isolation [rows] [--rounds N] [--seconds N] [--rate N]`. Production is one server,
-with the day's log beside the tables that the load changes, and has one core together with its load; models and ledger,
-which would be on another machine, have the others. A round has three phases under the same load, transaction by
-transaction: with no day, with a day that reads a copy of the log on the ledger's server, and with one that reads
-production. Machines are noisy, so there are many short rounds, in alternating order, and what is said of them is a mean
-ratio with its confidence interval.
+Run it with `python -m tests.bench.isolation [rows] [--days N] [--rate N]`. Production is one server, with the day's log
+beside the tables that the load changes, and has one core together with its load; models and ledger, which would be on
+another machine, have the others. Machines are noisy, and two minutes of the same load differ by more than what is to be
+seen: so each day works for about half a second, begins nothing for as long, goes on, and so forth, and what is felt
+while it works is compared with what is felt while it is stopped. All days together give a mean ratio with its
+confidence interval.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import random
 import statistics
 import sys
 import time
@@ -27,9 +28,11 @@ from rich.table import Table
 from scipy import stats
 
 from include.embedded.postgres import SUPERUSER
-from tests.bench.two_servers import COPY, PRODUCTION, READER, SCALE, Place, RunningDay, new_place, on_productions_core
+from tests.bench.two_servers import READER, SCALE, Place, RunningDay, new_place, on_productions_core
 
-LEAD = 2  # seconds of load before the day begins
+Span = tuple[float, float]
+LEAD = 1  # seconds of load before the day begins, and after it
+TURN = (0.3, 0.7)  # seconds for which a day works, or stops
 READING = ("sample", "collect_labels")  # the steps that read production
 GOAL = 1.10
 INVARIANTS = """
@@ -46,29 +49,37 @@ WRITTEN = "SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del) FROM pg_stat_al
 PROCESSES = "SELECT pid FROM pg_stat_activity WHERE usename = %s"
 
 
-def phase(
-    place: Place, name: str, seconds: int, rate: float, seed: int, day: tuple[int, str] | None = None
-) -> dict[str, Any]:
-    """Load production for some seconds, with a shadow day where there is one: its number, and what it reads."""
+def switched(place: Place, number: int, rate: float) -> dict[str, Any]:
+    """Load production while a shadow day works and stops by turns; return what was felt in either."""
     place.settle()
-    shadow_day = RunningDay(place, *day) if day is not None else None
+    chance, shadow_day = random.Random(number), RunningDay(place, number)
     with on_productions_core():
-        load = place.pgbench.start(name, seconds, rate, seed)
+        load = place.pgbench.start(f"day_{number}", rate, number)
     time.sleep(LEAD)
-    if shadow_day is not None:
-        shadow_day.begin()
-    load.communicate()
-    assert load.returncode == 0, "pgbench failed"
-    latencies = place.pgbench.latencies(name)
-    found: dict[str, Any] = {"all": latencies.percentiles()}
-    if shadow_day is not None:
-        took = shadow_day.took()
-        spans = [took[step] for step in READING]
-        found["while read"] = latencies.within(spans).percentiles()
-        found["seconds read"] = sum(ended - began for began, ended in spans)
-        found["seconds of the day"] = took["gate"][1] - took["sample"][0]
-        found["within the phase"] = took["gate"][1] <= float(latencies.due.max())
-    return found
+    shadow_day.begin()
+    working, stopped = list[Span](), list[Span]()
+    while not shadow_day.is_done:
+        began = time.time()
+        shadow_day.works(chance.uniform(*TURN))
+        working.append((began, time.time()))
+        if not shadow_day.is_done:
+            time.sleep(chance.uniform(*TURN))
+            stopped.append((working[-1][1], time.time()))
+    took = shadow_day.took()
+    time.sleep(LEAD)
+    latencies = place.pgbench.ended(load, f"day_{number}")
+    reading = [_both(took[step], turn) for step in READING for turn in working]
+    return {
+        "working": latencies.within(working).percentiles(),
+        "reading": latencies.within([span for span in reading if span[0] < span[1]]).percentiles(),
+        "stopped": latencies.outside(working).within(stopped).percentiles(),
+        "seconds working": sum(ended - began for began, ended in working),
+        "seconds reading": sum(max(ended - began, 0.0) for began, ended in reading),
+    }
+
+
+def _both(one: Span, other: Span) -> Span:
+    return max(one[0], other[0]), min(one[1], other[1])
 
 
 def at_rest(place: Place, number: int) -> dict[str, Any]:
@@ -113,14 +124,9 @@ def _state(place: Place) -> dict[str, Any]:
     }
 
 
-def ratio(rounds: Sequence[Mapping[str, Any]], here: str, beside: str, part: str = "all") -> dict[str, float]:
-    """Return the geometric mean of the rounds' ratios of p99, and the limits of its 95 % confidence interval.
-
-    `part` is of the phase that is named first: all of it, or `while read`; beside it there is all of the other one,
-    or of a phase with a day the same part.
-    """
-    other = part if all(part in one[beside] for one in rounds) else "all"
-    logs = np.log([one[here][part]["p99"] / one[beside][other]["p99"] for one in rounds])
+def ratio(days: Sequence[Mapping[str, Any]], here: str, beside: str) -> dict[str, float]:
+    """Return the geometric mean of the days' ratios of p99, and the limits of its 95 % confidence interval."""
+    logs = np.log([one[here]["p99"] / one[beside]["p99"] for one in days])
     mean = float(logs.mean())
     half = float(stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)) if len(logs) > 1 else float("inf")
     return {name: float(np.exp(value)) for name, value in (("mean", mean), ("low", mean - half), ("high", mean + half))}
@@ -139,89 +145,76 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def measure(rows: int = 40_000, *, rounds: int = 12, seconds: int = 12, rate: float | None = None) -> dict[str, Any]:
-    """Return what production felt in phases without and with a shadow day, and whether anything in it was changed.
+def measure(rows: int = 100_000, *, days: int = 16, rate: float | None = None) -> dict[str, Any]:
+    """Return what production felt while shadow days worked and while they stopped, and whether anything was changed.
 
     Without a rate the load is a fifth of what production can do.
     """
     with new_place(rows) as place:
-        return _measured(place, rounds, seconds, rate)
+        return _measured(place, days, rate)
 
 
-def _measured(place: Place, rounds: int, seconds: int, rate: float | None) -> dict[str, Any]:
+def _measured(place: Place, days: int, rate: float | None) -> dict[str, Any]:
     with on_productions_core():
         capacity = place.pgbench.capacity(5)
     rate = rate or capacity / 5
     logged = {name: _checksum(place, name) for name in _LOGGED}
-    phase(place, "warm", seconds, rate, 0)
     found = []
-    for number in range(1, rounds + 1):
-        days = {"none": None, "copy": (2 * number, COPY), "production": (2 * number + 1, PRODUCTION)}
-        order = [*days][:: -1 if number % 2 else 1]  # whatever grows in the course of a bench is felt by each alike
-        felt = {name: phase(place, f"{name}_{number}", seconds, rate, number, days[name]) for name in order}
-        found.append({name: felt[name] for name in days})
+    for number in range(days):
+        found.append(switched(place, number, rate))
         sys.stderr.write(f"{json.dumps(found[-1])}\n")
     ((balanced, history, accounts),) = place.query(INVARIANTS)
     return {
         "rows": place.rows,
-        "seconds": seconds,
         "capacity": capacity,
         "rate": rate,
-        "rounds": found,
-        "ratio": ratio(found, "production", "none"),
-        "ratio while read": ratio(found, "production", "none", "while read"),
-        "ratio to a copy": ratio(found, "production", "copy"),
-        "ratio to a copy while read": ratio(found, "production", "copy", "while read"),
-        "ratio of a copy": ratio(found, "copy", "none"),
+        "days": found,
+        "ratio": ratio(found, "working", "stopped"),
+        "ratio while read": ratio(found, "reading", "stopped"),
         "log is the same under load": logged == {name: _checksum(place, name) for name in _LOGGED},
         "balances agree": balanced and accounts == SCALE * 100_000,
         "changes by the load": history,
-        "at rest": at_rest(place, 0),
+        "at rest": at_rest(place, days),
     }
 
 
 def table_of(found: dict[str, Any]) -> Table:
-    """Return the medians of the phases, the ratios of their 99th percentiles, and what was changed: nothing."""
-    rounds, share = found["rounds"], found["rate"] / found["capacity"]
+    """Return the medians of the days, the ratios of their 99th percentiles, and what was changed: nothing."""
+    days, share = found["days"], found["rate"] / found["capacity"]
     title = (
-        f"production under {found['rate']:.0f} transactions a second, {share:.0%} of what its core can do; "
-        f"{len(rounds)} rounds of {found['seconds']} s a phase, days of {found['rows']:,} requests"
+        f"production under {found['rate']:.0f} transactions a second, {share:.0%} of what its core can do, "
+        f"and {len(days)} days of {found['rows']:,} requests"
     )
     table = Table(title=title)
-    for heading in ("phase", "transactions", "p50 ms", "p95 ms", "p99 ms", "p99 / no day", "p99 / copy"):
-        table.add_column(heading, justify="left" if heading == "phase" else "right")
-    read = statistics.median(one["production"]["seconds read"] for one in rounds)
-    for name, key, part, ratios in (
-        ("no day", "none", "all", ()),
-        ("a day that reads a copy", "copy", "all", ("ratio of a copy",)),
-        ("a day that reads production", "production", "all", ("ratio", "ratio to a copy")),
-        (f"  while it reads ({read:.1f} s)", "production", "while read", _WHILE_READ),
+    for heading in ("while a day", "transactions", "p50 ms", "p95 ms", "p99 ms", "p99 beside a stopped day"):
+        table.add_column(heading, justify="left" if heading == "while a day" else "right")
+    worked, read = (statistics.median(one[f"seconds {name}"] for one in days) for name in ("working", "reading"))
+    for name, key, compared in (
+        ("is stopped", "stopped", ""),
+        (f"works ({worked:.1f} s)", "working", "ratio"),
+        (f"reads production ({read:.1f} s of these)", "reading", "ratio while read"),
     ):
-        felt = [one[key][part] for one in rounds]
+        felt = [one[key] for one in days]
         medians = [f"{statistics.median(one[value] for one in felt):.2f}" for value in ("p50", "p95", "p99")]
-        said = ["{mean:.2f} ({low:.2f} to {high:.2f})".format(**found[one]) for one in ratios]
+        said = ["{mean:.2f} ({low:.2f} to {high:.2f})".format(**found[compared])] if compared else []
         table.add_row(name, f"{sum(one['transactions'] for one in felt):,}", *medians, *said)
     rest = found["at rest"]
     same = all(rest[name] for name in ("rows", "files", "written")) and found["log is the same under load"]
-    said = f"{rest['row count']:,} rows, {rest['file count']} files: {'the same' if same else 'CHANGED'}"
+    kept = f"{rest['row count']:,} rows, {rest['file count']} files: {'the same' if same else 'CHANGED'}"
     cost = f"at most {rest['processes']} process of the server at once, {rest['cpu_seconds']:.1f} s of its CPU"
-    table.caption = f"{said}; a day takes {cost}"
+    table.caption = f"{kept}; a day takes {cost}"
     return table
-
-
-_WHILE_READ = ("ratio while read", "ratio to a copy while read")
 
 
 def main() -> None:
     """Measure, print the table, and write what was found beside it as JSON where `--json` names a file."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.isolation")
-    parser.add_argument("rows", type=int, nargs="?", default=40_000)
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--seconds", type=int, default=12)
+    parser.add_argument("rows", type=int, nargs="?", default=100_000)
+    parser.add_argument("--days", type=int, default=16)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found = measure(given.rows, rounds=given.rounds, seconds=given.seconds, rate=given.rate)
+    found = measure(given.rows, days=given.days, rate=given.rate)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
     Console(width=max(120, int(os.environ.get("COLUMNS", "120")))).print(table_of(found))

@@ -17,6 +17,7 @@ from include.embedded.account import account_for
 from include.embedded.postgres import ConnectionInfo
 
 CLIENTS = 4
+A_LONG_TIME = 3600  # seconds
 SCRIPTS = ("tpcb-like@1", "select-only@4")  # of five transactions four look something up
 _RATE = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 
@@ -38,9 +39,19 @@ class Latencies:
 
     def within(self, spans: Sequence[tuple[float, float]]) -> "Latencies":
         """Return the transactions that were under way in one of these spans of time."""
+        return self._chosen(self._under_way(spans))
+
+    def outside(self, spans: Sequence[tuple[float, float]]) -> "Latencies":
+        """Return those that were under way in none of them."""
+        return self._chosen(~self._under_way(spans))
+
+    def _under_way(self, spans: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
         chosen = np.zeros(len(self.due), bool)
         for began, ended in spans:
             chosen |= (self.due + self.milliseconds / 1000 >= began) & (self.due <= ended)
+        return chosen
+
+    def _chosen(self, chosen: NDArray[np.bool_]) -> "Latencies":
         return Latencies(self.due[chosen], self.milliseconds[chosen], self.script[chosen])
 
 
@@ -63,20 +74,22 @@ class Pgbench:
         assert found is not None, "pgbench did not say how many transactions it made"
         return float(found[1])
 
-    def start(self, name: str, seconds: int, rate: float, seed: int) -> "subprocess.Popen[str]":
-        """Start so many transactions a second; `latencies` reads what they took once the process has ended.
-
-        The seed tells when each of them is due, and what it does.
-        """
-        options = [*_load(seconds), f"--rate={rate:.0f}", "--log", f"--log-prefix={name}", f"--random-seed={seed}"]
+    def start(self, name: str, rate: float, seed: int) -> "subprocess.Popen[str]":
+        """Start so many transactions a second until `ended` is asked; the seed tells when each is due."""
+        options = [*_load(A_LONG_TIME), f"--rate={rate:.0f}", "--log", f"--log-prefix={name}", f"--random-seed={seed}"]
         return subprocess.Popen(
             self._command(*options), env=self._variables(), cwd=self._folder, stdout=subprocess.PIPE, text=True
         )
 
-    def latencies(self, name: str) -> Latencies:
-        """Return what a load has logged: a line a transaction, its sixth field and those before it are documented."""
-        files = sorted(self._folder.glob(f"{name}.*"))
-        rows = np.concatenate([np.loadtxt(file, usecols=(2, 3, 4, 5), ndmin=2) for file in files])
+    def ended(self, load: "subprocess.Popen[str]", name: str) -> Latencies:
+        """End a load; return what it has logged: a line a transaction, its sixth field and those before are documented.
+
+        It ends as it does where a person interrupts it; the log's last line may be half a one, and is left out.
+        """
+        load.terminate()
+        load.communicate()
+        [file] = self._folder.glob(f"{name}.*")
+        rows = np.loadtxt(file.read_text().splitlines()[:-1], usecols=(2, 3, 4, 5), ndmin=2)
         ended = rows[:, 2] + rows[:, 3] / 1e6
         milliseconds = rows[:, 0] / 1000
         return Latencies(ended - milliseconds / 1000, milliseconds, rows[:, 1].astype(np.int64))

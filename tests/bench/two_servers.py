@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from include.shadow.connection import Connection
 from include.shadow.deployment import Deployment
 from include.shadow.errors import GateFailed
 from include.shadow.ledger import migrations
+from include.shadow.source.pace import Pace
 from include.shadow.surroundings import Shadow
 from tests.bench.pgbench import Pgbench
 from tests.builders import a_deployment
@@ -32,7 +33,7 @@ from tests.production import linear_model
 DAY = dt.date(2024, 1, 1)
 FEATURES = [f"feature_{number}" for number in range(6)]
 CHALLENGERS = ("one", "two")
-PRODUCTION, COPY, READER, LEDGER = "production", "copy", "shadow_reader", "shadow"
+PRODUCTION, READER, LEDGER = "production", "shadow_reader", "shadow"
 SCALE = 10
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
 ROWS = """
@@ -54,8 +55,8 @@ CREATE INDEX ON serving.outcome (request_id)
 class Place:
     """Where the bench works: production's server with its load, the ledger's server, and a folder."""
 
-    def __init__(self, folder: Path, rows: int, number: int = 0, read: str = PRODUCTION) -> None:
-        self.folder, self.rows, self.number, self.read = folder, rows, number, read
+    def __init__(self, folder: Path, rows: int, number: int = 0) -> None:
+        self.folder, self.rows, self.number = folder, rows, number
         self.production = EmbeddedPostgres(folder / "production")
         self.ledger = EmbeddedPostgres(folder / "ledger")
 
@@ -65,10 +66,15 @@ class Place:
         found = self.production.conninfo(PRODUCTION, PRODUCTION)
         return Pgbench(self.production.folder, found, self.folder / "latencies")
 
+    @property
+    def stopped(self) -> Path:
+        """Return the file that stops a day while it is there."""
+        return self.folder / "stopped"
+
     def connection(self, conn_id: str) -> Connection:
         """Return the reader's connection to production, or the ledger's."""
         server, name, role = {
-            "production_db": (self.production if self.read == PRODUCTION else self.ledger, self.read, READER),
+            "production_db": (self.production, PRODUCTION, READER),
             "shadow_db": (self.ledger, f"{LEDGER}_{self.number}", LEDGER),
         }[conn_id]
         found = server.conninfo(name, role)
@@ -108,29 +114,27 @@ class Place:
         """Make both servers, the load's tables, the day's rows, and a role that reads them and nothing else."""
         with on_productions_core():
             self.production.start()
-        self.log_a_day(self.production, PRODUCTION)
+        self._log_a_day()
         self.pgbench.fill(SCALE)
         for number, name in enumerate(CHALLENGERS):
             linear_model(self.folder / f"{name}.onnx", dict.fromkeys(FEATURES, 0.1 * (number + 1)))
         self.settle()
         subprocess.run(self.command("ledger"), check=True)
 
-    def log_a_day(self, server: EmbeddedPostgres, name: str) -> None:
-        """Make a database with the day's rows, and a role that reads them and nothing else."""
-        server.ensure_role(name)
-        server.ensure_database(name, name)
+    def _log_a_day(self) -> None:
+        server = self.production
+        server.ensure_role(PRODUCTION)
+        server.ensure_database(PRODUCTION, PRODUCTION)
         features = ", ".join(f"random() AS {name}" for name in FEATURES)
-        with psycopg.connect(server.uri(name, name)) as session:
+        with psycopg.connect(server.uri(PRODUCTION, PRODUCTION)) as session:
             session.execute("SELECT setseed(0.5)")
             for statement in ROWS.format(features=features).split(";\n"):
                 session.execute((statement % {"day": f"'{DAY} 00:00+00'", "rows": self.rows}).encode())
-        server.ensure_reader(name, READER, "serving")
-        with psycopg.connect(server.uri(name, SUPERUSER), autocommit=True) as session:
-            session.execute("VACUUM (FREEZE, ANALYZE)")
+        server.ensure_reader(PRODUCTION, READER, "serving")
 
-    def command(self, what: str, number: int = 0, read: str = PRODUCTION) -> list[str]:
+    def command(self, what: str, number: int = 0) -> list[str]:
         """Return what does the shadow's own work, in a process of its own: `ledger` or `day`."""
-        given = {"what": what, "folder": str(self.folder), "rows": self.rows, "number": number, "read": read}
+        given = {"what": what, "folder": str(self.folder), "rows": self.rows, "number": number}
         return [sys.executable, "-m", "tests.bench.two_servers", json.dumps(given)]
 
     def settle(self) -> None:
@@ -151,9 +155,8 @@ class Place:
 
 
 def make_ledger(place: Place) -> None:
-    """Start the ledger's server, with a copy of the day's rows."""
+    """Start the ledger's server."""
     place.ledger.start()
-    place.log_a_day(place.ledger, COPY)
     place.ledger.ensure_role(LEDGER)
 
 
@@ -166,12 +169,26 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
     import great_expectations  # noqa: F401
     import onnxruntime  # noqa: F401
 
+    piece = Pace.piece
+
+    def may_work() -> None:
+        while place.stopped.exists():
+            time.sleep(0.002)
+
+    @contextmanager
+    def piece_in_turn(pace: Pace) -> Iterator[None]:
+        may_work()
+        with piece(pace):
+            yield
+
+    Pace.piece = piece_in_turn  # type: ignore[method-assign]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     took: dict[str, tuple[float, float]] = {}
 
     def timed(name: str, step: Any, *arguments: Any) -> Any:
+        may_work()
         began = time.time()
         found = step(shadow, *arguments)
         took[name] = (took.get(name, (began,))[0], time.time())
@@ -197,9 +214,10 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
 class RunningDay:
     """A shadow day in a process of its own, that waits until it is told to begin."""
 
-    def __init__(self, place: Place, number: int, read: str = PRODUCTION) -> None:
+    def __init__(self, place: Place, number: int) -> None:
+        self._stopped = place.stopped
         self._process = subprocess.Popen(
-            place.command("day", number, read), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            place.command("day", number), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
@@ -207,8 +225,16 @@ class RunningDay:
     def begin(self) -> None:
         """Let it begin."""
         assert self._process.stdin is not None
+        self._stopped.unlink(missing_ok=True)
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    def works(self, seconds: float) -> None:
+        """Let it work so long, or until it ends, and then begin nothing: no step, and no piece of a reading."""
+        self._stopped.unlink(missing_ok=True)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self._stopped.touch()
 
     @property
     def is_done(self) -> bool:
@@ -255,8 +281,8 @@ def new_place(rows: int) -> Iterator[Place]:
             place.ledger.stop()
 
 
-def _work(what: str, folder: str, rows: int, number: int, read: str) -> None:
-    place = Place(Path(folder), rows, number, read)
+def _work(what: str, folder: str, rows: int, number: int) -> None:
+    place = Place(Path(folder), rows, number)
     if what == "ledger":
         make_ledger(place)
     else:

@@ -10,8 +10,8 @@ from psycopg import sql
 
 from include.shadow.ledger.database import Session
 
-FREE_SECONDS: Final = 0.01  # what is read first does not rest: a small day takes no longer
-PIECE_SECONDS: Final = 0.0005  # whoever works for production meanwhile waits no longer than that
+FREE_SECONDS: Final = 0.002  # what is read first does not rest: a small day takes no longer
+PIECE_SECONDS: Final = 0.00025  # whoever works for production meanwhile waits no longer than that
 REST_SECONDS: Final = 30.0  # no session is idle for longer, whatever the last piece took
 _WORTH_IT: Final = 1.5  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0

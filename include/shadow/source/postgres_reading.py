@@ -1,7 +1,6 @@
 """One window of a log in Postgres, read in pieces so that production rests in between, and sorted here.
 
-It is counted span by span, and drawn by a cursor: a span costs a plan, the next rows of a cursor cost nothing but
-themselves, and so may be few.
+A cursor goes through the window: its next rows cost nothing but themselves, and so may be few.
 """
 
 import datetime as dt
@@ -21,8 +20,8 @@ from include.shadow.source.pace import Pace, is_divisible, trip
 from include.shadow.statements import quoted
 from include.shadow.window import Window
 
-_SPANS: Final = 2000  # a window is counted in so many at most
-_MOST_ROWS: Final = 100_000  # of a piece of the draw
+_PARTS: Final = 2000  # a window of so many is worth dividing if one of them costs less than all
+_MOST_ROWS: Final = 100_000  # of a piece
 _HERE: Final = Path(__file__).parent
 # The cursor goes through the window along its index: no other plan has its first rows without reading all of them.
 _ALONG_THE_INDEX: Final = ("SET LOCAL enable_seqscan TO off", "SET LOCAL enable_bitmapscan TO off")
@@ -46,13 +45,13 @@ class PostgresReading:
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
+        if self._share >= 1:
+            strata = self._at_once(self._statement("population.sql")).read_all()
+            return dict(zip(strata["stratum"].to_pylist(), strata["population"].to_pylist(), strict=True))
         counted = Counter[str]()
-        pace = Pace(self._share, _first_span(self._window).total_seconds(), away=self._trip())
-        for start, end in self._spans(pace):
-            with pace.piece():
-                self._cursor.execute(self._statement("population.sql", {"start": start, "end": end}))
-                strata = self._cursor.fetch_arrow_table()
-            counted.update(dict(zip(strata["stratum"].to_pylist(), strata["population"].to_pylist(), strict=True)))
+        for batch in self._in_pieces(self._statement("strata.sql")):
+            for one in batch["stratum"].value_counts():
+                counted[one["values"].as_py()] += one["counts"].as_py()
         return dict(counted)
 
     def sample(self, draws: Sequence[Draw], *, all_candidates: bool = False) -> pa.RecordBatchReader:
@@ -67,10 +66,8 @@ class PostgresReading:
             "strata": [draw.stratum for draw in draws],
             "candidates": highest,
             "everything": all(high == HASHES for high in highest),
-            "start": self._window.start,
-            "end": self._window.end,
         }
-        statement = self._statement("sample.sql", values)
+        statement = self._statement("sample.sql", **values)
         rows = plain(self._at_once(statement) if self._share >= 1 else self._in_pieces(statement))
         return cut(in_order(rows, draws, highest), draws)
 
@@ -81,14 +78,14 @@ class PostgresReading:
 
     def _in_pieces(self, statement: str) -> pa.RecordBatchReader:
         """Return what a statement finds, some rows at a time."""
-        for command in (*_ALONG_THE_INDEX, "CLOSE ALL", f"DECLARE drawn NO SCROLL CURSOR FOR {statement}"):
+        for command in (*_ALONG_THE_INDEX, "CLOSE ALL", f"DECLARE found NO SCROLL CURSOR FOR {statement}"):
             self._cursor.execute(command)
-        pace = Pace(self._share, 1, _MOST_ROWS, self._trip())
+        pace = Pace(self._share, 1, _MOST_ROWS, trip(lambda: self._cursor.execute("SELECT 1")))
 
         def next_rows() -> tuple[pa.Table, int]:
             size = int(pace.size)
             with pace.piece():
-                self._cursor.execute(f"FETCH {size} FROM drawn")
+                self._cursor.execute(f"FETCH {size} FROM found")
             return self._cursor.fetch_arrow_table(), size
 
         def rows() -> Iterator[pa.RecordBatch]:
@@ -101,19 +98,12 @@ class PostgresReading:
         first = next_rows()
         return pa.RecordBatchReader.from_batches(first[0].schema, rows())
 
-    def _trip(self) -> float:
-        return 0.0 if self._share >= 1 else trip(lambda: self._cursor.execute("SELECT 1"))
+    def _statement(self, name: str, **values: Any) -> str:
+        return quoted(_HERE / name, self._pieces, {**values, **_bounds(self._window)}).as_string()
 
-    def _statement(self, name: str, values: Mapping[str, Any]) -> str:
-        return quoted(_HERE / name, self._pieces, values).as_string()
 
-    def _spans(self, pace: Pace) -> Iterator[tuple[dt.datetime, dt.datetime]]:
-        start, last = self._window.start, self._window.end
-        while start < last:
-            seconds = min(pace.size, (last - start).total_seconds())
-            end = min(start + max(dt.timedelta(seconds=seconds), dt.timedelta.resolution), last)
-            yield start, end
-            start = end
+def _bounds(window: Window) -> dict[str, dt.datetime]:
+    return {"start": window.start, "end": window.end}
 
 
 def _without_copy(cursor: Any) -> None:
@@ -127,13 +117,7 @@ def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window
     """Return the pace at which a window is read: 1 where a part of it costs as much as the whole."""
     if share >= 1:
         return share
-    middle = window.start + (window.end - window.start) / 2
-    part, whole = (
-        quoted(_HERE / "population.sql", pieces, {"start": start, "end": end})
-        for start, end in ((middle, middle + _first_span(window)), (window.start, window.end))
-    )
+    half = window.start + (window.end - window.start) / 2
+    little = {"start": half, "end": half + (window.end - window.start) / _PARTS}
+    part, whole = (quoted(_HERE / "population.sql", pieces, one) for one in (little, _bounds(window)))
     return share if is_divisible(session, part, whole) else 1.0
-
-
-def _first_span(window: Window) -> dt.timedelta:
-    return (window.end - window.start) / _SPANS

@@ -266,7 +266,7 @@ class Deployment(Part):
     slices: list[Column] = []
     challengers: Annotated[list[Challenger], Field(min_length=1)]
     expectations: Expectations = Expectations()
-    pace: Annotated[float, Field(ge=0.001, le=1)] = 0.05
+    pace: Annotated[float, Field(ge=0.001, le=1)] = 0.03
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
     promotion: Promotion = Promotion()

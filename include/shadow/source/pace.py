@@ -11,7 +11,7 @@ from psycopg import sql
 from include.shadow.ledger.database import Session
 
 FREE_SECONDS: Final = 0.002  # what is read first does not rest: a small day takes no longer
-PIECE_SECONDS: Final = 0.00025  # whoever works for production meanwhile waits no longer than that
+PIECE_SECONDS: Final = 0.00025  # whoever works for production meanwhile waits that long
 REST_SECONDS: Final = 30.0  # no session is idle for longer, whatever the last piece took
 _WORTH_IT: Final = 1.5  # a piece takes at least that many times what the smallest one has taken
 _GROWTH: Final = 4.0
@@ -36,11 +36,6 @@ class Pace:
         self._share, self._most, self._away = share, most, away
         self._least_seconds = math.inf
         self._worked = self._rested = 0.0
-
-    @property
-    def is_free(self) -> bool:
-        """Whether there is no rest."""
-        return self._share >= 1
 
     @contextmanager
     def piece(self) -> Iterator[None]:

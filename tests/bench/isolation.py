@@ -145,7 +145,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def measure(rows: int = 100_000, *, days: int = 16, rate: float | None = None) -> dict[str, Any]:
+def measure(rows: int = 100_000, *, days: int = 8, rate: float | None = None) -> dict[str, Any]:
     """Return what production felt while shadow days worked and while they stopped, and whether anything was changed.
 
     Without a rate the load is a fifth of what production can do.
@@ -210,7 +210,7 @@ def main() -> None:
     """Measure, print the table, and write what was found beside it as JSON where `--json` names a file."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.isolation")
     parser.add_argument("rows", type=int, nargs="?", default=100_000)
-    parser.add_argument("--days", type=int, default=16)
+    parser.add_argument("--days", type=int, default=8)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

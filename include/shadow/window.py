@@ -16,6 +16,11 @@ class Window:
     start: dt.datetime
     end: dt.datetime
 
+    @property
+    def bounds(self) -> dict[str, dt.datetime]:
+        """Return start and end as the values of a statement that reads the window."""
+        return {"start": self.start, "end": self.end}
+
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
 

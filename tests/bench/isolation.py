@@ -68,18 +68,20 @@ def switched(place: Place, number: int, rate: float) -> dict[str, Any]:
     took = shadow_day.took()
     time.sleep(LEAD)
     latencies = place.pgbench.ended(load, f"day_{number}")
-    reading = [_both(took[step], turn) for step in READING for turn in working]
+    reading = _both([took[step] for step in READING], working)
     return {
         "working": latencies.within(working).percentiles(),
-        "reading": latencies.within([span for span in reading if span[0] < span[1]]).percentiles(),
+        "reading": latencies.within(reading).percentiles(),
         "stopped": latencies.outside(working).within(stopped).percentiles(),
         "seconds working": sum(ended - began for began, ended in working),
-        "seconds reading": sum(max(ended - began, 0.0) for began, ended in reading),
+        "seconds reading": sum(ended - began for began, ended in reading),
     }
 
 
-def _both(one: Span, other: Span) -> Span:
-    return max(one[0], other[0]), min(one[1], other[1])
+def _both(some: Sequence[Span], others: Sequence[Span]) -> list[Span]:
+    """Return when one of some and one of the others are under way at once."""
+    spans = ((max(one[0], other[0]), min(one[1], other[1])) for one in some for other in others)
+    return [(began, ended) for began, ended in spans if began < ended]
 
 
 def at_rest(place: Place, number: int) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class Pace:
     @contextmanager
     def piece(self) -> Iterator[None]:
         """Do one piece of work in the block, and rest after it as long as is due."""
-        began, used = time.perf_counter(), time.thread_time()
+        began, idle = time.perf_counter(), _idle()
         yield
         elapsed = time.perf_counter() - began
-        took = max(elapsed - (time.thread_time() - used) - self._away, _TICK)
+        took = max(_idle() - idle - self._away, _TICK)
         self._worked += took
         self._rested += max(elapsed - took, 0.0)
         self._least_seconds = min(self._least_seconds, took)
@@ -84,10 +84,15 @@ def trip(nothing: Callable[[], object]) -> float:
     """Return the seconds in which we wait for a server that is asked for nothing."""
     took = []
     for _ in range(_TRIPS):
-        began, used = time.perf_counter(), time.thread_time()
+        idle = _idle()
         nothing()
-        took.append(time.perf_counter() - began - (time.thread_time() - used))
+        took.append(_idle() - idle)
     return max(min(took), 0.0)
+
+
+def _idle() -> float:
+    """Return a clock that stands still while this thread computes."""
+    return time.perf_counter() - time.thread_time()
 
 
 def finds_many(session: Session[Any], table: sql.Composable, key: sql.Composable, type_: sql.Composable) -> bool:

@@ -166,4 +166,4 @@ def _within(table: ParquetTable, time: str) -> dict[str, sql.Composable]:
 
 
 def _values(files: Sequence[Found], window: Window) -> dict[str, Any]:
-    return {"files": [one.path for one in files], "start": window.start, "end": window.end}
+    return {"files": [one.path for one in files], **window.bounds}

@@ -118,7 +118,7 @@ class PostgresRequests:
             pace = pace_of_lookups(session, table.identifier, key, type_, requests, self.deployment.pace)
             for ids in pace.pieces(sorted(requests)):
                 with pace.piece():
-                    rows = session.execute(statement, _bounds(window) | {"ids": list(ids)}).fetchall()
+                    rows = session.execute(statement, window.bounds | {"ids": list(ids)}).fetchall()
                 found |= {str(request): tuple(values) for request, *values in rows}
             return found
 
@@ -167,10 +167,6 @@ def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.
         start=sql.Literal(window.start),
         end=sql.Literal(window.end),
     )
-
-
-def _bounds(window: Window) -> dict[str, Any]:
-    return {"start": window.start, "end": window.end}
 
 
 def _first_line(error: Exception) -> str:

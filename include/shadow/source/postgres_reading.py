@@ -3,7 +3,6 @@
 A cursor goes through the window: its next rows cost nothing but themselves, and so may be few.
 """
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +22,6 @@ from include.shadow.window import Window
 _PARTS: Final = 2000  # a window of so many is worth dividing if one of them costs less than all
 _MOST_ROWS: Final = 100_000  # of a piece
 _HERE: Final = Path(__file__).parent
-# The cursor goes through the window along its index: no other plan has its first rows without reading all of them.
-_ALONG_THE_INDEX: Final = ("SET LOCAL enable_seqscan TO off", "SET LOCAL enable_bitmapscan TO off")
 
 
 class PostgresReading:
@@ -40,8 +37,7 @@ class PostgresReading:
     ) -> None:
         self._cursor, self._share = cursor, share
         self._pieces, self._window, self._salt = pieces, window, salt
-        if share < 1:
-            _without_copy(cursor)
+        self._away = _for_pieces(cursor) if share < 1 else 0.0
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
@@ -78,9 +74,9 @@ class PostgresReading:
 
     def _in_pieces(self, statement: str) -> pa.RecordBatchReader:
         """Return what a statement finds, some rows at a time."""
-        for command in (*_ALONG_THE_INDEX, "CLOSE ALL", f"DECLARE found NO SCROLL CURSOR FOR {statement}"):
-            self._cursor.execute(command)
-        pace = Pace(self._share, 1, _MOST_ROWS, trip(lambda: self._cursor.execute("SELECT 1")))
+        self._cursor.execute("CLOSE ALL")
+        self._cursor.execute(f"DECLARE found NO SCROLL CURSOR FOR {statement}")
+        pace = Pace(self._share, 1, _MOST_ROWS, self._away)
 
         def next_rows() -> tuple[pa.Table, int]:
             size = int(pace.size)
@@ -99,18 +95,21 @@ class PostgresReading:
         return pa.RecordBatchReader.from_batches(first[0].schema, rows())
 
     def _statement(self, name: str, **values: Any) -> str:
-        return quoted(_HERE / name, self._pieces, {**values, **_bounds(self._window)}).as_string()
+        return quoted(_HERE / name, self._pieces, {**values, **self._window.bounds}).as_string()
 
 
-def _bounds(window: Window) -> dict[str, dt.datetime]:
-    return {"start": window.start, "end": window.end}
+def _for_pieces(cursor: Any) -> float:
+    """Let the transaction read by pieces; return the seconds in which we wait for a server that is asked for nothing.
 
-
-def _without_copy(cursor: Any) -> None:
-    """Let rows come as they are: a COPY of a few is planned twice, and none can be made of a cursor's next ones."""
+    Its cursors go through the window along its index: no other plan has its first rows without reading all of them.
+    Rows come as they are: a COPY of a few is planned twice, and none can be made of a cursor's next ones.
+    """
     from adbc_driver_postgresql import StatementOptions
 
+    for plan in ("seqscan", "bitmapscan"):
+        cursor.execute(f"SET LOCAL enable_{plan} TO off")
     cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
+    return trip(lambda: cursor.execute("SELECT 1"))
 
 
 def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> float:
@@ -119,5 +118,5 @@ def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window
         return share
     half = window.start + (window.end - window.start) / 2
     little = {"start": half, "end": half + (window.end - window.start) / _PARTS}
-    part, whole = (quoted(_HERE / "population.sql", pieces, one) for one in (little, _bounds(window)))
+    part, whole = (quoted(_HERE / "population.sql", pieces, one) for one in (little, window.bounds))
     return share if is_divisible(session, part, whole) else 1.0

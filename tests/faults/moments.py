@@ -8,6 +8,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,8 @@ class Moments:
         self._happening = happening
         self._step = "before the first step"
         self._counted: Counter[str] = Counter()
-        self._asking = False
+        self._asking = False  # what happens may write too: that is no moment, if it is of the same thread
+        self._one_at_a_time = threading.RLock()
 
     def watch(self, patch: Patch = setattr) -> None:
         """Begin to watch this process; `patch` may be a monkeypatch's, which ends it."""
@@ -91,11 +93,12 @@ class Moments:
 
     def arrive(self, kind: str, session: "psycopg.Connection[Any] | None" = None) -> None:
         kind = f"{kind} in {engine_line()}"
-        self._counted[kind] += 1
-        if not self._asking:
-            self._asking = True
-            self._happening(f"{self._step}: {kind}, {self._counted[kind]}", session)
-            self._asking = False
+        with self._one_at_a_time:
+            self._counted[kind] += 1
+            if not self._asking:
+                self._asking = True
+                self._happening(f"{self._step}: {kind}, {self._counted[kind]}", session)
+                self._asking = False
 
     def _step_named(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -108,7 +111,8 @@ class Moments:
 
     def _commit(self, commit: Callable[..., None]) -> Callable[..., None]:
         def wrapped(session: "psycopg.Connection[Any]") -> None:
-            writes = not self._asking and has_written(session)
+            with self._one_at_a_time:
+                writes = not self._asking and has_written(session)
             if writes:
                 self.arrive("before a commit", session)
             commit(session)

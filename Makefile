@@ -1,7 +1,6 @@
 # `make help` lists what there is. Every target makes .venv itself, and is quick the second time.
 PYTHON ?= python3.11
 VENV := .venv/.installed
-export PYTHONPATH := $(CURDIR)
 # Airflow starts a process for each task, which would compile all of Airflow anew where this is set, as in many images.
 unexport PYTHONDONTWRITEBYTECODE
 # One more than there are cores: many tests wait for a database, a scheduler or a model that hangs.
@@ -14,15 +13,16 @@ STACK_OPTIONS = $(if $(PROJECT),--project "$(PROJECT)") $(foreach one,$(PARAMETE
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-$(VENV): requirements.txt
+$(VENV): requirements.txt pyproject.toml
 	@echo "installing requirements.txt into .venv"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@.venv/bin/uv pip sync --quiet --python .venv/bin/python requirements.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(VENV) ## shadow real flights for two months, then three days under Airflow's scheduler
-	@.venv/bin/python -m include.embedded demo
+	@.venv/bin/python -m shadow_demo demo
 
 test: $(VENV) ## all tests but the slow simulations
 	@.venv/bin/python $(TESTS)
@@ -36,7 +36,6 @@ coverage: $(VENV) ## the share of the engine's branches that the tests take; fai
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m tests.branches
 
-mutants: export PYTHONPATH =
 mutants: $(VENV) ## change the arithmetic of verdicts and samples in every small way, and list what no test notices
 	@.venv/bin/python -m mutmut run --max-children 2
 	@.venv/bin/python -m mutmut results
@@ -58,7 +57,7 @@ audit: $(VENV) ## ask PyPI for known vulnerabilities of what is installed (needs
 	@.venv/bin/uv tool run --quiet "pip-audit>=2.10" --strict --disable-pip --no-deps --requirement requirements.txt
 
 env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
-	@python3 -m include.embedded.env_file
+	@python3 include/shadow_demo/env_file.py
 
 deploy: $(VENV) ## make deploy ENV=dev: show what would change on AWS, ask, do it (PARAMETERS="NAME=VALUE ...", YES=1)
 	@.venv/bin/python -m include.infrastructure.stack deploy "$(ENV)" $(STACK_OPTIONS)
@@ -67,13 +66,13 @@ destroy: $(VENV) ## make destroy ENV=dev: show what goes and what is kept, ask, 
 	@.venv/bin/python -m include.infrastructure.stack destroy "$(ENV)" $(STACK_OPTIONS)
 
 up: $(VENV) ## start Airflow on the demo's data and print the login
-	@.venv/bin/python -m include.embedded up
+	@.venv/bin/python -m shadow_demo up
 
 down: $(VENV) ## stop what up or demo left running
-	@.venv/bin/python -m include.embedded down
+	@.venv/bin/python -m shadow_demo down
 
 clean: ## stop everything and remove the demo's data and the trained models
-	@if test -x .venv/bin/python; then .venv/bin/python -m include.embedded down; fi
+	@if test -x .venv/bin/python; then .venv/bin/python -m shadow_demo down; fi
 	@rm -rf .shadow include/models .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* mutants
 
 lock: $(VENV) ## renew requirements.txt

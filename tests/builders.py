@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from include.shadow.deployment import Deployment, parse
-from include.shadow.yaml_source import YamlSource
+from shadow_deployment.config.deployment import Deployment, parse
+from shadow_deployment.config.yaml_source import YamlSource
 
 FILE = "include/deployments/flight_delay.yaml"
 EXAMPLE = """\

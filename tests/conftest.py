@@ -22,16 +22,18 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
-    "PYTHONPATH": os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    "PYTHONPATH": os.pathsep.join(
+        [str(PROJECT / "include"), str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
 }
 
 import psycopg  # noqa: E402 (nothing may be imported before Airflow's variables are set)
 import pytest  # noqa: E402
 
-from include.embedded.postgres import SUPERUSER, EmbeddedPostgres  # noqa: E402
-from include.shadow.cli import main  # noqa: E402
-from include.shadow.connection import Connection  # noqa: E402
-from include.shadow.ledger import migrations  # noqa: E402
+from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres  # noqa: E402
+from shadow_deployment.cli.main import main  # noqa: E402
+from shadow_deployment.data.connections import Connection  # noqa: E402
+from shadow_deployment.ledger import migrations  # noqa: E402
 from tests import production  # noqa: E402
 from tests.production import OWNER, READER, SHADOW, World  # noqa: E402
 

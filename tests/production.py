@@ -15,11 +15,11 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from include.embedded.postgres import EmbeddedPostgres
-from include.shadow.connection import Connection
-from include.shadow.deployment import Deployment, load
-from include.shadow.metrics import QUIET
-from include.shadow.surroundings import Shadow
+from shadow_demo.postgres import EmbeddedPostgres
+from shadow_deployment.config.deployment import Deployment, load
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.metrics.catalog import QUIET
 
 OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
 FIRST = dt.date(2024, 3, 1)

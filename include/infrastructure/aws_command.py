@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.shadow.errors import CredentialsError, PermanentError
+from shadow_deployment.errors import CredentialsError, PermanentError
 
 
 class StackError(PermanentError):

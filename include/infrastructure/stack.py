@@ -12,7 +12,7 @@ from typing import Any
 
 from include.infrastructure import aws_command, change_set, template
 from include.infrastructure.aws_command import Aws, AwsRefusedError, StackError
-from include.shadow.errors import PermanentError
+from shadow_deployment.errors import PermanentError
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 PROTECTED = "prod"

@@ -16,11 +16,11 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.shadow import day as steps
-from include.shadow.deployment import Deployment
-from include.shadow.ledger import snapshots
-from include.shadow.models import model_digest
-from include.shadow.sampling import design, digest
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.ledger import snapshots
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline import steps
 from tests.bench import evidently_presets
 from tests.bench.apart import PROJECT, Work, alternating
 from tests.bench.place import LEDGER, Place, new_place

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 
-from include.shadow import day as steps
-from include.shadow.deployment import Deployment
-from include.shadow.errors import GateFailed
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.errors import GateFailed
+from shadow_deployment.pipeline import steps
 from tests.bench import year
 from tests.bench.apart import Cost, Work
 from tests.bench.place import LEDGER, PRODUCTION, Place, new_place

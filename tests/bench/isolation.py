@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from include.embedded.postgres import SUPERUSER
+from shadow_demo.postgres import SUPERUSER
 from tests.bench.two_servers import READER, SCALE, Place, RunningDay, new_place, on_productions_core
 
 Span = tuple[float, float]

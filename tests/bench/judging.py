@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 
-from include.shadow import day as steps
-from include.shadow.deployment import Deployment
-from include.shadow.ledger.database import connection_keywords
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import connection_keywords
+from shadow_deployment.pipeline import steps
 from tests.bench import year
 from tests.bench.apart import Work, alternating
 from tests.bench.place import LEDGER, Place, new_place

@@ -13,11 +13,11 @@ import psycopg
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from include.shadow import day as steps
-from include.shadow import snapshot as snapshots_on_disk
-from include.shadow.deployment import Deployment
-from include.shadow.ledger.database import connection_keywords
-from include.shadow.surroundings import Shadow
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.context import Shadow
+from shadow_deployment.data import snapshots as snapshots_on_disk
+from shadow_deployment.data.db import connection_keywords
+from shadow_deployment.pipeline import steps
 from tests.bench.apart import Work
 from tests.bench.place import LEDGER, PRODUCTION, Place, new_place
 from tests.bench.table import Row

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from include.embedded.account import account_for
-from include.embedded.postgres import ConnectionInfo
+from shadow_demo.account import account_for
+from shadow_demo.postgres import ConnectionInfo
 
 CLIENTS = 4
 A_LONG_TIME = 3600  # seconds

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from include.embedded.postgres import EmbeddedPostgres
-from include.shadow.connection import Connection
-from include.shadow.deployment import Deployment
-from include.shadow.ledger import migrations
-from include.shadow.surroundings import Shadow
+from shadow_demo.postgres import EmbeddedPostgres
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.ledger import migrations
 
 PRODUCTION, LEDGER = "production", "shadow"
 DATABASES = {"production_db": PRODUCTION, "shadow_db": LEDGER}

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
-from include.shadow.deployment import Deployment
-from include.shadow.sampling import allocate
-from include.shadow.source.postgres import SETTINGS, PostgresRequests
-from include.shadow.window import window_of
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.data.sampling import allocate
+from shadow_deployment.data.sources.postgres.requests import SETTINGS, PostgresRequests
 from tests.bench.apart import Work, alternating
 from tests.bench.place import PRODUCTION, Place, new_place
 from tests.bench.table import Row

@@ -10,14 +10,14 @@ from typing import Any
 
 import psycopg
 
-from include.embedded.airflow import LocalAirflow
-from include.embedded.postgres import EmbeddedPostgres
-from include.shadow.connection import Connection
-from include.shadow.ledger import migrations
+from shadow_demo.airflow import LocalAirflow
+from shadow_demo.postgres import EmbeddedPostgres
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.ledger import migrations
 from tests import production
 from tests.bench.apart import PROJECT
 from tests.bench.table import Row
-from tests.embedded.live import home_in
+from tests.live.live import home_in
 from tests.production import OWNER, READER, SHADOW, World, day
 
 TITLE = "a day under the scheduler"

@@ -18,14 +18,14 @@ from typing import Any
 
 import psycopg
 
-from include.embedded.postgres import SUPERUSER, EmbeddedPostgres
-from include.shadow import day as steps
-from include.shadow.connection import Connection
-from include.shadow.deployment import Deployment
-from include.shadow.errors import GateFailed
-from include.shadow.ledger import migrations
-from include.shadow.source.pace import Pace
-from include.shadow.surroundings import Shadow
+from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.sources.postgres.throttle import Pace
+from shadow_deployment.errors import GateFailed
+from shadow_deployment.ledger import migrations
+from shadow_deployment.pipeline import steps
 from tests.bench.pgbench import Pgbench
 from tests.builders import a_deployment
 from tests.production import linear_model

@@ -6,13 +6,13 @@ from typing import Any
 
 import psycopg
 
-from include.shadow.deployment import Deployment
-from include.shadow.evidence import gather
-from include.shadow.ledger import evidence as ledger_evidence
-from include.shadow.ledger import series, snapshots
-from include.shadow.models import model_digest
-from include.shadow.policy import judge
-from include.shadow.sampling import design, digest
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.decision.series import gather
+from shadow_deployment.decision.verdict import judge
+from shadow_deployment.ledger import evidence as ledger_evidence
+from shadow_deployment.ledger import series, snapshots
+from shadow_deployment.models.loading import model_digest
 
 EFFECTS = {"better": 0.004, "worse": -0.004, "equal": 0.0}
 PER_DAY = 60

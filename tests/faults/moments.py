@@ -18,8 +18,8 @@ import psycopg
 from psycopg import pq
 from psycopg._copy import LibpqWriter
 
-from include.shadow import day as steps
-from include.shadow import store
+from shadow_deployment.data import storage
+from shadow_deployment.pipeline import steps
 
 STEPS = ("sample", "validate_inputs", "score", "validate_predictions", "collect_labels", "compare", "judge")
 HALF_A_FILE = 200  # bytes; every file of a snapshot has more
@@ -88,7 +88,7 @@ class Moments:
             patch(steps, name, self._step_named(name, getattr(steps, name)))
         patch(psycopg.Connection, "commit", self._commit(psycopg.Connection.commit))
         patch(LibpqWriter, "write", self._copy(LibpqWriter.write))
-        patch(store.Writing, "write", self._file(store.Writing.write))
+        patch(storage.Writing, "write", self._file(storage.Writing.write))
         patch(Path, "replace", self._around("its name", Path.replace))
 
     def arrive(self, kind: str, session: "psycopg.Connection[Any] | None" = None) -> None:

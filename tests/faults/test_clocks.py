@@ -12,9 +12,9 @@ import pandas as pd
 import psycopg
 import pytest
 
-from include.embedded.postgres import SUPERUSER
-from include.shadow.run import run_day
-from include.shadow.window import days_between, window_of
+from shadow_demo.postgres import SUPERUSER
+from shadow_deployment.config.window import days_between, window_of
+from shadow_deployment.pipeline.run import run_day
 from tests import production
 from tests.faults.sameness import OTHER, files, rows
 from tests.production import OWNER, READER, SHADOW, World

@@ -9,14 +9,14 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from include.embedded.postgres import SUPERUSER, EmbeddedPostgres
-from include.shadow import day as steps
-from include.shadow.errors import TransientError
-from include.shadow.ledger import migrations
-from include.shadow.run import run_day
-from include.shadow.source import postgres_reading
-from include.shadow.source.catalogue import Catalogue
-from include.shadow.source.postgres_reading import PostgresReading
+from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
+from shadow_deployment.data.sources.catalogue import Catalogue
+from shadow_deployment.data.sources.postgres import reading as postgres_reading
+from shadow_deployment.data.sources.postgres.reading import PostgresReading
+from shadow_deployment.errors import TransientError
+from shadow_deployment.ledger import migrations
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.run import run_day
 from tests import production
 from tests.conftest import Invoke, connection_to, database, declare
 from tests.faults.moments import STEPS, Diary, Happening, Moments

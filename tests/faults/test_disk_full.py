@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from include.shadow import store as stores
-from include.shadow.errors import SnapshotError
-from include.shadow.page.publishing import publish
-from include.shadow.run import run_day
+from shadow_deployment.data import storage as stores
+from shadow_deployment.errors import SnapshotError
+from shadow_deployment.pipeline.run import run_day
+from shadow_deployment.report.publishing import publish
 from tests.conftest import Invoke, declare
 from tests.faults.sameness import SMALL, assert_same, deployed, files
 from tests.production import World, day

@@ -22,11 +22,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.shadow import cli, deployments
-from include.shadow import day as steps
-from include.shadow.cli_shadow import shadow_of
-from include.shadow.page.publishing import publish
-from include.shadow.run import run_day
+from shadow_deployment.cli import main
+from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.config import discovery
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.run import run_day
+from shadow_deployment.report.publishing import publish
 from tests import production
 from tests.faults.moments import STEPS, Diary, Moments, die, dying
 from tests.faults.sameness import assert_same, deployed, files, rows
@@ -61,12 +62,12 @@ def program(variables: dict[str, str], last: dt.date, fault: tuple[Any, ...] | N
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (until it dies)
     arrange(fault)
     if together is None:
-        cli.main()
+        main.main()
     else:
         for name in STEPS:
             meeting(name, together)
         try:
-            cli.main()
+            main.main()
         finally:
             together.abort()
 
@@ -169,7 +170,7 @@ def report(variables: dict[str, str], diary: Diary) -> None:
     """Write the report of the first day, and die at the first moment at which none before it has."""
     os.environ.update(variables)
     arrange(("new moment", diary))
-    publish(shadow_of(deployments.find("late")), day(0), ["other"])
+    publish(shadow_of(discovery.find("late")), day(0), ["other"])
 
 
 def test_a_report_that_is_killed_is_there_whole_or_not_at_all_and_leaves_nothing_when_it_is_written_again(
@@ -192,7 +193,7 @@ def test_a_report_that_is_killed_is_there_whole_or_not_at_all_and_leaves_nothing
 def backfill(variables: dict[str, str], numbers: Sequence[int]) -> None:
     """Run these days one after the other, as a scheduler with several runs at a time gives them to a worker."""
     os.environ.update(variables)
-    deployment = deployments.find("late")
+    deployment = discovery.find("late")
     for number in numbers:
         run_day(shadow_of(deployment), day(number))
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.shadow import day as steps
-from include.shadow.ledger import labels, snapshots
-from include.shadow.run import run_day
+from shadow_deployment.ledger import labels, snapshots
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.run import run_day
 from tests import production
 from tests.faults.sameness import OTHER, rows
 from tests.production import OWNER, SHADOW, World, day, moment

@@ -14,12 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.shadow import day as steps
-from include.shadow import snapshot as drawing
-from include.shadow.errors import SnapshotError, TransientError
-from include.shadow.ledger import answers, snapshots
-from include.shadow.run import run_day
-from include.shadow.store import Writing
+from shadow_deployment.data import snapshots as drawing
+from shadow_deployment.data.storage import Writing
+from shadow_deployment.errors import SnapshotError, TransientError
+from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.batches import predictions_of_day
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.run import run_day
 from tests.faults.moments import has_written
 from tests.faults.sameness import SMALL, assert_same
 from tests.production import World, day, moment
@@ -209,7 +210,7 @@ def test_labels_that_another_run_collects_while_a_day_is_compared_are_compared_i
     worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The day's evidence says on which labels it rests: those that were read, not those that have come since."""
-    world, undisturbed, batches = worlds(), worlds(), answers.batches
+    world, undisturbed, batches = worlds(), worlds(), predictions_of_day.batches
     shadow, expected = world.shadow(**SMALL), undisturbed.shadow(**SMALL)
     for number in (0, 1):
         assert run_day(expected, day(number)) == []
@@ -227,7 +228,7 @@ def test_labels_that_another_run_collects_while_a_day_is_compared_are_compared_i
                 others.append(pool.submit(collect, day(1)))
                 wait_for(lambda: others[0].done() or waiting(world) == 1)
 
-        monkeypatch.setattr(answers, "batches", met)
+        monkeypatch.setattr(predictions_of_day, "batches", met)
         assert run_day(shadow, day(0)) == []
     others[0].result(PATIENCE)
     assert run_day(shadow, day(1)) == []

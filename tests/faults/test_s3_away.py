@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from include.shadow.edge import aws as edge
-from include.shadow.edge.outside import Cloud
-from include.shadow.edge.s3_store import S3Store, open_s3
-from include.shadow.errors import SnapshotError, TransientError
-from include.shadow.run import run_day
-from include.shadow.surroundings import Shadow
+from shadow_deployment.context import Shadow
+from shadow_deployment.errors import SnapshotError, TransientError
+from shadow_deployment.integrations import aws as edge
+from shadow_deployment.integrations.cloud import Cloud
+from shadow_deployment.integrations.s3_storage import S3Store, open_s3
+from shadow_deployment.pipeline.run import run_day
 from tests.faults.flaky_s3 import Fault, FlakyS3, flaky_s3, never
 from tests.faults.sameness import SMALL
 from tests.faults.test_disk_full import limited

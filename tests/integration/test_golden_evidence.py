@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from include.shadow.ledger.evidence import EVIDENCE_VERSION
-from include.shadow.metrics import METRICS, QUIET
-from include.shadow.run import run_days
+from shadow_deployment.ledger.evidence import EVIDENCE_VERSION
+from shadow_deployment.metrics.catalog import METRICS, QUIET
+from shadow_deployment.pipeline.run import run_days
 from tests.production import World, day
 
 DAYS = 4

@@ -16,12 +16,12 @@ import pytest
 from psycopg import sql
 from rich.console import Console
 
-from include.shadow.errors import DeploymentError, ShadowError, SourceError
-from include.shadow.run import run_days
-from include.shadow.surroundings import Shadow
+from shadow_deployment.context import Shadow
+from shadow_deployment.errors import DeploymentError, ShadowError, SourceError
+from shadow_deployment.pipeline.run import run_days
 from tests.builders import asked
+from tests.integration.data.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, day, moment, synthetic, write
-from tests.source.parquet import by_day, encoded, on_disk
 
 HOSTILE = {
     "request_id": 'id"; DROP TABLE flights.outcome; --',
@@ -227,7 +227,7 @@ def test_a_name_that_is_not_there_is_a_clear_error_wherever_it_stands(shared: Wo
 
 
 def looked_up(shadow: Shadow, field: str, name: str) -> None:
-    from include.shadow.window import window_of
+    from shadow_deployment.config.window import window_of
 
     window = window_of(shadow.deployment, day(0))
     if field == "model":

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.shadow.models import Answers
-from include.shadow.models.child import ModelDiedError
-from include.shadow.models.contained import ModelCallError
-from include.shadow.scoring import LONGEST_ERROR, score
+from shadow_deployment.data.predictor import Answers
+from shadow_deployment.models.sandbox.predictor import ModelCallError
+from shadow_deployment.models.sandbox.process import ModelDiedError
+from shadow_deployment.pipeline.scoring import LONGEST_ERROR, score
 from tests.security.planted import NUMBER, TEXT, VALUES
 
 FEATURES = ["distance", "carrier", "feature_12"]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from include.shadow.doctor import Check, examine
-from include.shadow.doctor.databases import production_probes
+from shadow_deployment.doctor import Check, examine
+from shadow_deployment.doctor.databases import production_probes
 from tests.production import OWNER, READER, World
 
 WRITE = "LANGUAGE sql AS 'UPDATE flights.outcome SET is_late = 1'"

@@ -1,5 +1,0 @@
-"""`python -m include.shadow`."""
-
-from include.shadow.cli import main
-
-main()

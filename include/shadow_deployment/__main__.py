@@ -1,0 +1,5 @@
+"""`shadow`."""
+
+from shadow_deployment.cli.main import main
+
+main()

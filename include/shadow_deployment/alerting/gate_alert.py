@@ -1,0 +1,184 @@
+"""What the alert of a failed gate says: who fails which rule by which numbers, what else is wrong, and what to do.
+
+It names challengers, metrics and slices, never a request or a value of a feature.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from shadow_deployment.alerting.messages import LONGEST_TITLE, cut, plain, titled
+from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.data.sampling import digest
+from shadow_deployment.errors import GateFailed, ShadowError
+from shadow_deployment.ledger.alerts import Alert
+from shadow_deployment.ledger.verdicts import Stored
+from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.slices import ALL
+
+MOST_FINDINGS = 3
+SILENT = "the gate's task ended without a word: it was killed, or timed out"
+_NUMBER = re.compile(r"(?<!\w)[+-]?\d[\w.,:%+-]*")  # not the digits of a name such as trees_2
+_OBSERVED = re.compile(r": observed \S+?(?=;|$)")
+_BROKEN = re.compile(r"could not be evaluated: .*")
+_ASKS = {
+    "superior": "superior (bound {})",
+    "non_inferior": "not inferior (bound {})",
+    "not_harmful": "not harmful (bound {})",
+    "at_most": "at most {}",
+    "at_least": "at least {}",
+}
+_TASKS = (
+    ("inputs ", "validate_inputs"),
+    ("predictions of ", "validate_predictions"),
+    (" was not judged on ", "judge, and the tasks before it"),
+    (" was not sampled", "sample"),
+)
+
+
+def said_by(error: BaseException | None) -> tuple[str, ...]:
+    """Return what a gate's error says, a line for each problem; of an error that is not ours only its type.
+
+    An observed value is left out: of an expectation on a column's largest value it is a value of that feature.
+    """
+    if error is None:
+        return (SILENT,)
+    if not isinstance(error, ShadowError):
+        return (f"the gate ended with {type(error).__name__}: see its log",)
+    lines = str(error).splitlines()
+    lines = lines[1:] if isinstance(error, GateFailed) and len(lines) > 1 else lines
+    return tuple(_BROKEN.sub("could not be evaluated", _OBSERVED.sub("", line)) for line in lines if line.strip())
+
+
+def failed_gate(
+    deployment: Deployment,
+    day: dt.date,
+    *,
+    said: Sequence[str],
+    verdicts: Mapping[str, Stored],
+    link: str | None = None,
+    reopened: str | None = None,
+) -> Alert:
+    """Return the alert of a gate that failed.
+
+    `said` are the problems that the gate has named, `verdicts` the newest ones by challenger, {} where the ledger
+    cannot be read: then what the gate said is told as it is. `reopened` is the signature of the recovery that was told
+    of this very day: failing after it is news again.
+    """
+    failing = [verdicts[name] for name in sorted(verdicts) if _fails(deployment, day, verdicts[name])]
+    known = tuple(f"{one.name} FAILS: " for one in failing)
+    problems = [plain(line) for line in said if not line.startswith(known)]
+    counted = "observations" if deployment.policy.unit == "week" else "days"
+    facts = [_facts(one) for one in failing]
+    case = _case(facts, problems, verdicts.get(PREVIOUS))
+    lines = [line for one in facts for line in _challenger(one, counted)]
+    lines += [_hinted(problem) for problem in problems]
+    return Alert(
+        "failed",
+        deployment.name,
+        day,
+        digest([case, reopened]) if reopened else case,
+        titled(deployment, f"gate closed for {day}: {_headline([one.name for one in failing], problems)}"),
+        cut(lines),
+        _todo(deployment, [one.name for one in failing], problems),
+        str(window_of(deployment, day)),
+        link,
+        case,
+        {"challengers": facts, "problems": problems},
+    )
+
+
+def _fails(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
+    """Whether a verdict of the day is an alarm: a former champion that fails is as it should be."""
+    declared = {one.name for one in deployment.challengers if not one.is_watched}
+    return verdict.day == day and verdict.outcome == "FAIL" and verdict.name in declared
+
+
+def _facts(verdict: Stored) -> dict[str, Any]:
+    gates = [one for one in verdict.findings if one["role"] == "gate" and one["outcome"] == "FAIL"]
+    return {
+        "name": plain(verdict.name),
+        "version": plain(verdict.version),
+        "outcome": verdict.outcome,
+        "champion_version": plain(verdict.champion_version),
+        "findings": [_finding(one) for one in gates],
+    }
+
+
+def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
+    metric = METRICS.get(one["metric"])
+    numbers = ("bound", "estimate", "lower", "upper", "observations", "requests")
+    return {
+        "metric": plain(one["metric"]),
+        "title": metric.title if metric else plain(one["metric"]),
+        "is": plain(one["is"]),
+        "slice": plain(one["slice"]),
+        **{key: one.get(key) for key in numbers},
+        "reason": plain(one["reason"]),
+    }
+
+
+def _case(facts: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:
+    """Return the digest of what is wrong, without the numbers that differ from one try, or day, to the next."""
+    about: list[Any] = [
+        [one["name"], one["version"], sorted([rule["metric"], rule["is"], rule["slice"]] for rule in one["findings"])]
+        for one in facts
+    ]
+    if former is not None and any(line.startswith(PREVIOUS) for line in problems):
+        about.append([PREVIOUS, former.version, former.champion_version])
+    return digest([about, sorted({_NUMBER.sub("#", line) for line in problems})])
+
+
+def _challenger(facts: Mapping[str, Any], counted: str) -> Iterable[str]:
+    yield f"{facts['name']} {facts['version']} FAILS against champion {facts['champion_version']}"
+    findings = facts["findings"]
+    for one in findings[:MOST_FINDINGS]:
+        yield plain(f"- {_rule(one, counted)}")
+    if len(findings) > MOST_FINDINGS:
+        yield f"- and {len(findings) - MOST_FINDINGS} more rules or slices"
+
+
+def _rule(one: Mapping[str, Any], counted: str) -> str:
+    asks = _ASKS[one["is"]].format(_number(one["bound"]))
+    where = "" if one["slice"] == ALL else f" in {one['slice']}"
+    text = f"{one['title']}{where}: {_number(one['estimate'])}"
+    interval = one["lower"] is not None or one["upper"] is not None
+    if interval:
+        text += f", interval {_number(one['lower'], '-∞')} to {_number(one['upper'], '∞')}"
+    text += f", must be {asks}, n = {one['observations']} {counted} with {one['requests']} requests"
+    return text if interval else f"{text}: {one['reason']}"
+
+
+def _number(value: float | None, none: str = "no value") -> str:
+    return none if value is None else f"{value:.4g}"
+
+
+def _hinted(problem: str) -> str:
+    task = next((task for words, task in _TASKS if problem.startswith(words) or words in problem), None)
+    return f"{problem} [task {task}]" if task else problem
+
+
+def _headline(failing: Sequence[str], problems: Sequence[str]) -> str:
+    parts = [f"{', '.join(failing)} {'FAILS' if len(failing) == 1 else 'FAIL'}"] if failing else []
+    if problems and not failing:
+        parts.append(problems[0])
+    more = len(problems) if failing else len(problems) - 1
+    if more > 0:
+        parts.append(f"{more} {'problem' if more == 1 else 'problems'}{'' if failing else ' more'}")
+    return plain(" and ".join(parts) or "see its log", LONGEST_TITLE)
+
+
+def _todo(deployment: Deployment, failing: Sequence[str], problems: Sequence[str]) -> str:
+    texts = []
+    if failing:
+        texts.append(
+            f"shadow explain {deployment.name} --challenger {failing[0]} says why in plain words; "
+            "mend the challenger and give it a new version, or take it out of the deployment. Nobody is served its "
+            "answers."
+        )
+    if problems:
+        texts.append("Mend what the lines name, then clear the run from that task on: what is there stays as it is.")
+    return " ".join(texts)

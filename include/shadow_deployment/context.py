@@ -1,0 +1,124 @@
+"""A deployment and what surrounds it: connections, ledger, production, the snapshots' store, and what lies outside."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.partitions import Pattern, is_parquet
+from shadow_deployment.data.connections import Connection, Connections
+from shadow_deployment.data.db import Session, connect, translated
+from shadow_deployment.data.documents import Document, open_file
+from shadow_deployment.data.ports import LabelSource, RequestSource, Source
+from shadow_deployment.data.sources.parquet.lake import Folder, Lake
+from shadow_deployment.data.storage import Store, open_store
+from shadow_deployment.errors import DeploymentError
+
+if TYPE_CHECKING:
+    from shadow_deployment.data.predictor import Predictor
+
+
+class Outside(Protocol):
+    """Opens places by their address; `conn_id` names the credentials where a place needs some."""
+
+    def document(self, uri: str, conn_id: str | None) -> Document:
+        """Return a document that others read."""
+        ...
+
+    def store(self, uri: str, conn_id: str | None) -> Store:
+        """Return a store, of snapshots or of models."""
+        ...
+
+    def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:
+        """Return where Parquet files of production lie."""
+        ...
+
+    def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
+        """Return a model on SageMaker."""
+        ...
+
+
+class FilesAlone:
+    """Opens what lies on this machine, and nothing else: all that the engine can do without a cloud's library."""
+
+    def document(self, uri: str, conn_id: str | None) -> Document:
+        """Return the document at a `file://` URI or a path; raise DeploymentError for any other place."""
+        return open_file(uri, conn_id)
+
+    def store(self, uri: str, conn_id: str | None) -> Store:  # noqa: ARG002 (files need no connection)
+        """Return the store at a `file://` URI or a path; raise DeploymentError for any other place."""
+        return open_store(uri)
+
+    def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:  # noqa: ARG002 (files need no connection)
+        """Return the files of this machine; raise DeploymentError for any other place."""
+        if pattern.is_on_s3:
+            raise DeploymentError(
+                f"parquet:{pattern}, must be files of this machine here: S3 is opened by shadow_deployment.integrations.cloud, "
+                "as tasks and the command line do"
+            )
+        return Folder()
+
+    def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":  # noqa: ARG002 (it is refused)
+        """Raise DeploymentError: SageMaker is not reached from here."""
+        raise DeploymentError(
+            f"challenger {model.name}: model == {model.model!r}, must be a model that needs no cloud here: SageMaker "
+            "is opened by shadow_deployment.integrations.cloud, as tasks and the command line do"
+        )
+
+
+FILES_ALONE = FilesAlone()
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A deployment together with the connections, ledger, production and store that it works on."""
+
+    deployment: Deployment
+    connections: Connections
+    outside: Outside = FILES_ALONE
+
+    @cached_property
+    def source(self) -> Source:
+        """Production, read only."""
+        return Source(self._requests(), self._labels())
+
+    @cached_property
+    def store(self) -> Store:
+        """Where snapshots lie."""
+        declared = self.deployment.store
+        return self.outside.store(declared.snapshots, declared.snapshots_conn_id)
+
+    @cached_property
+    def ledger_connection(self) -> Connection:
+        """The ledger's database."""
+        return self.connections(self.deployment.store.conn_id)
+
+    def _requests(self) -> RequestSource:
+        table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
+        if conn_id is None or is_parquet(table):
+            from shadow_deployment.data.sources.parquet.requests import ParquetRequests
+
+            pattern = Pattern.parse(table)
+            return ParquetRequests(self.deployment, self.outside.lake(pattern, conn_id), pattern)
+        from shadow_deployment.data.sources.postgres.requests import PostgresRequests
+
+        return PostgresRequests(self.deployment, self.connections(conn_id))
+
+    def _labels(self) -> LabelSource:
+        table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
+        if conn_id is None or is_parquet(table):
+            from shadow_deployment.data.sources.parquet.labels import ParquetLabels
+
+            pattern = Pattern.parse(table)
+            return ParquetLabels(self.deployment, self.outside.lake(pattern, conn_id), pattern)
+        from shadow_deployment.data.sources.postgres.labels import PostgresLabels
+
+        return PostgresLabels(self.deployment, self.connections(conn_id))
+
+    @contextmanager
+    def ledger(self) -> Iterator[Session[Any]]:
+        """Open the ledger for one step; raise LedgerError where it is not migrated."""
+        with translated(self.ledger_connection), connect(self.ledger_connection) as session:
+            yield session

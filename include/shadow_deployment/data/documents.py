@@ -1,0 +1,217 @@
+"""Documents: small files that somebody else may read at any moment, each replaced whole and by compare and set."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import random
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from shadow_deployment.base.paths import PROJECT
+from shadow_deployment.errors import DeploymentError, RegistryError, TransientError
+
+READABLE = 0o644
+PATIENCE = 30.0  # seconds to wait for another process that writes
+ATTEMPTS = 12
+_PERMISSIONS = 0o777
+
+
+class DocumentChangedError(Exception):
+    """Somebody else has written a document since it was read; it is as they left it."""
+
+
+class Document(Protocol):
+    """One document; `tag` stands for what was read, None for a document that is not there."""
+
+    def read(self) -> tuple[bytes | None, str | None]:
+        """Return content and tag; raise RegistryError or TransientError where it cannot be read."""
+        ...
+
+    def replace(self, content: bytes, tag: str | None) -> None:
+        """Write it whole, if it is still what `tag` stands for: raise DocumentChangedError where it is not.
+
+        Raises RegistryError or TransientError where it cannot be written; it then is as it was.
+        """
+        ...
+
+
+class FileDocument:
+    """A document in a file of this machine, or of a volume that others share.
+
+    Who replaces it holds a lock on the file `.NAME.lock` beside it, so that of two that have read the same content one
+    is refused. A program that does not take that lock can still write between the last look and the renaming, a few
+    microseconds, and what it wrote is then lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read(self) -> tuple[bytes | None, str | None]:
+        """Return content and tag; raise RegistryError where it is no regular file, or cannot be read."""
+        with self._translated("read"):
+            return self._look()
+
+    def replace(self, content: bytes, tag: str | None) -> None:
+        """Write it whole, if it is still what `tag` stands for: raise DocumentChangedError where it is not.
+
+        A new file can be read by all, an existing one keeps its mode, and its owner and group where that is allowed.
+        Raises RegistryError where it cannot be written, TransientError where another holds the lock for too long.
+        """
+        with self._translated("written"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                self._sweep()
+                self._write(content, tag)
+
+    def _look(self) -> tuple[bytes | None, str | None]:
+        if self._status() is None:
+            return None, None
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # nothing that it has become since can hang
+        with os.fdopen(os.open(self.path, flags), "rb") as file:
+            content = file.read()
+        return content, hashlib.sha256(content).hexdigest()
+
+    def _status(self) -> os.stat_result | None:
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            kinds = {stat.S_IFLNK: "a symbolic link: name the file itself", stat.S_IFDIR: "a folder"}
+            kind = kinds.get(stat.S_IFMT(found.st_mode), "a device, pipe or socket")
+            raise RegistryError(f"{self.path} must be a regular file, or not be there, but is {kind}")
+        return found
+
+    def _require(self, tag: str | None) -> None:
+        if self._look()[1] != tag:
+            raise DocumentChangedError(str(self))
+
+    def _write(self, content: bytes, tag: str | None) -> None:
+        before = self._status()
+        file = tempfile.NamedTemporaryFile(  # noqa: SIM115 (it is renamed after it was closed)
+            dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".tmp", delete=False
+        )
+        temporary = Path(file.name)
+        try:
+            with file:
+                file.write(content)
+                _belong(file, before)
+                file.flush()
+                os.fsync(file.fileno())
+            self._require(tag)
+            temporary.replace(self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _remember(self.path.parent)
+
+    def _sweep(self) -> None:
+        """Remove what killed processes have left half-written: nobody else writes now."""
+        leftover = re.compile(rf"\.{re.escape(self.path.name)}\.[a-z0-9_]{{8}}\.tmp")
+        for one in self.path.parent.iterdir():
+            if leftover.fullmatch(one.name):
+                one.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep every other process that takes the lock out; the kernel takes it from one that dies."""
+        path = self.path.with_name(f".{self.path.name}.lock")
+        flags = os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, READABLE)
+        except PermissionError:  # it is another user's
+            descriptor = os.open(path, os.O_RDONLY | flags)
+        try:
+            until = time.monotonic() + PATIENCE
+            while not _lock(descriptor):
+                if time.monotonic() > until:
+                    raise TransientError(f"{self}: another process has held {path} for {PATIENCE:g} s")
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RegistryError(f"{error.filename or self} cannot be {what}: {error.strerror or error}") from error
+
+
+def open_file(uri: str, conn_id: str | None = None) -> FileDocument:  # noqa: ARG001 (files need no connection)
+    """Return the document at a `file://` URI or a path; a relative one is relative to the project's folder.
+
+    Raises DeploymentError for a place on S3, which needs Airflow's amazon provider: `edge.aws` opens both.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3":
+        raise DeploymentError(
+            f"{uri!r} is on S3, but this program opens files alone: give Shadow(outside=...) an Outside of "
+            "shadow_deployment.integrations.cloud, as the command line and Airflow's tasks do"
+        )
+    if parts.scheme not in ("", "file") or parts.netloc or parts.query or parts.fragment:
+        raise DeploymentError(f"{uri!r} must be file:///an/absolute/file or a path, without ? and #")
+    return FileDocument(PROJECT / unquote(parts.path))
+
+
+def revise(document: Document, change: Callable[[bytes | None], bytes]) -> bool:
+    """Replace a document by what `change` makes of its content; return whether that made a difference.
+
+    Where somebody else writes in between, `change` is asked again about what they have written: nothing of theirs is
+    lost. What `change` itself reads, it reads after the document, so that of two that write at once the last has read
+    last. Where nothing changes, nothing is written. Raises TransientError where others write all the time.
+    """
+    for attempt in range(ATTEMPTS):
+        content, tag = document.read()
+        wanted = change(content)
+        if wanted == content:
+            return False
+        try:
+            document.replace(wanted, tag)
+        except DocumentChangedError:
+            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311 (no secret)
+        else:
+            return True
+    raise TransientError(f"{document} was written by others each of {ATTEMPTS} times that it was to be replaced")
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _belong(file: IO[bytes], before: os.stat_result | None) -> None:
+    """Let a new file be whose the old one was, and be read by whom that one was."""
+    if before is not None:
+        for group_alone in (False, True):
+            with suppress(PermissionError):
+                os.fchown(file.fileno(), -1 if group_alone else before.st_uid, before.st_gid)
+                break
+    os.fchmod(file.fileno(), READABLE if before is None else stat.S_IMODE(before.st_mode) & _PERMISSIONS)
+
+
+def _remember(folder: Path) -> None:
+    """Let a renaming outlive a loss of power, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,108 @@
+"""What must hold of a day's inputs and of each challenger's predictions, and what a check of it says.
+
+The package's own expectations always apply: they say what a pairing needs. A deployment's suites add to them. A suite
+is a JSON file as Great Expectations stores one: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shadow_deployment.base.paths import PROJECT
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.errors import DeploymentError
+
+MOST_REQUESTS = 20
+
+Expectation = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An expectation that does not hold: which, on what, how often, and up to twenty of the requests. No values."""
+
+    expectation: str
+    column: str | None
+    detail: str
+    requests: Sequence[str]
+
+    def __str__(self) -> str:
+        where = f" on {self.column}" if self.column else ""
+        examples = f", such as {', '.join(self.requests[:3])}" if self.requests else ""
+        return f"{self.expectation}{where}: {self.detail}{examples}"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a suite said about a day's inputs or predictions; `suite` is its digest."""
+
+    suite: str
+    evaluated: int
+    failures: Sequence[Failure]
+
+    @property
+    def success(self) -> bool:
+        """Whether every expectation holds."""
+        return not self.failures
+
+    def failures_json(self) -> str:
+        """Return the failures as they are stored."""
+        return json.dumps([asdict(failure) for failure in self.failures])
+
+
+def input_expectations(deployment: Deployment, rows: int) -> list[Expectation]:
+    """Return what must hold of a day's inputs, for `rows` sampled requests."""
+    own = [
+        _expect("expect_table_row_count_to_equal", value=rows),
+        _expect("expect_column_values_to_not_be_null", column="request_id"),
+        _expect("expect_column_values_to_be_unique", column="request_id"),
+        *(_expect("expect_column_to_exist", column=name) for name in deployment.requests.features),
+    ]
+    if deployment.task == "binary":
+        own.append(_expect("expect_column_values_to_be_between", column="champion", min_value=0, max_value=1))
+    return [*own, *read_suite(deployment.expectations.inputs, "expectations.inputs")]
+
+
+def prediction_expectations(deployment: Deployment, rows: int) -> list[Expectation]:
+    """Return what must hold of one challenger's predictions to `rows` sampled requests: request_id, value, error."""
+    own = [
+        _expect("expect_table_row_count_to_equal", value=rows),
+        _expect("expect_column_values_to_be_unique", column="request_id"),
+        _expect(
+            "expect_column_values_to_be_between",
+            column="value",
+            **({"min_value": 0, "max_value": 1} if deployment.task == "binary" else _FINITE),
+        ),
+    ]
+    if deployment.classes:
+        own[-1] = _expect("expect_column_values_to_be_between", column="lowest", min_value=0)
+        own.append(_expect("expect_column_values_to_be_between", column="total", min_value=0.999, max_value=1.001))
+    return [*own, *read_suite(deployment.expectations.predictions, "expectations.predictions")]
+
+
+_FINITE = {"min_value": -1.7976931348623157e308, "max_value": 1.7976931348623157e308}
+
+
+def read_suite(path: str | None, key: str) -> list[Expectation]:
+    """Return the expectations of a suite; raise DeploymentError where the file is missing or no suite."""
+    if path is None:
+        return []
+    file = PROJECT / path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        expectations = content["expectations"]
+        valid = all(
+            isinstance(one.get("type"), str) and isinstance(one.get("kwargs", {}), dict) for one in expectations
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeploymentError(
+            f"{key} == {path!r}, must be a Great Expectations suite in JSON: {error} ({file})"
+        ) from None
+    if not valid:
+        raise DeploymentError(f"{key} == {path!r}: each of its expectations must have type and kwargs ({file})")
+    return [{"type": one["type"], "kwargs": one.get("kwargs", {})} for one in expectations]
+
+
+def _expect(kind: str, **kwargs: Any) -> Expectation:
+    return {"type": kind, "kwargs": kwargs}

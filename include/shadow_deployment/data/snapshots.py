@@ -1,0 +1,214 @@
+"""Snapshots: a day's sampled inputs as Parquet, with a manifest that says what they are.
+
+The parts are written first and the manifest last, each atomically, so a manifest means that the snapshot is whole. It
+is written once: where there is a manifest, nothing is read from production again.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shadow_deployment.base.prefetch import made_ahead
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import Window
+from shadow_deployment.data.ports import Reading, Source
+from shadow_deployment.data.sampling import Draw, allocate, design, digest
+from shadow_deployment.data.storage import Store
+from shadow_deployment.errors import SnapshotError, TransientError
+
+_WRITERS: Final = 2
+_HARDLY_EVER_TWICE: Final = ("request_id", "requested_at")  # as doubles: a dictionary of them would be as long
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file: a shard of the snapshot, the unit in which scoring is spread over workers."""
+
+    name: str
+    first_ordinal: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a snapshot holds; `champion_versions` come in the order in which they answered last.
+
+    `digest` is the SHA-256 of the manifest itself, and through its parts of all the rows.
+    """
+
+    deployment: str
+    day: dt.date
+    window_start: dt.datetime
+    window_end: dt.datetime
+    design: Mapping[str, Any]
+    strata: Sequence[Draw]
+    champion_versions: Sequence[str]
+    parts: Sequence[Part]
+
+    @property
+    def rows(self) -> int:
+        """How many requests were drawn."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def population(self) -> int:
+        """How many requests the window held."""
+        return sum(draw.population for draw in self.strata)
+
+    @property
+    def design_digest(self) -> str:
+        """The sampling design's digest: evidence of two designs is never mixed."""
+        return digest(self.design)
+
+    @property
+    def digest(self) -> str:
+        """The snapshot's identity."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the manifest as it is stored."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True, default=lambda value: value.isoformat())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read a stored manifest."""
+        fields = json.loads(text)
+        return cls(
+            deployment=fields["deployment"],
+            day=dt.date.fromisoformat(fields["day"]),
+            window_start=dt.datetime.fromisoformat(fields["window_start"]),
+            window_end=dt.datetime.fromisoformat(fields["window_end"]),
+            design=fields["design"],
+            strata=[Draw(**draw) for draw in fields["strata"]],
+            champion_versions=fields["champion_versions"],
+            parts=[Part(**part) for part in fields["parts"]],
+        )
+
+
+def folder_of(deployment: Deployment, day: dt.date) -> str:
+    """Return the folder of a day's snapshot below the store."""
+    return f"{deployment.name}/{day}/{digest(design(deployment))[:12]}"
+
+
+def take(deployment: Deployment, window: Window, source: Source, store: Store) -> Manifest:
+    """Draw the window's sample and write it, or return the manifest of the snapshot that is there.
+
+    Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.
+    """
+    folder = folder_of(deployment, window.day)
+    if store.exists(f"{folder}/manifest.json"):
+        return read_manifest(store, folder)
+    store.sweep(folder)
+    with source.reading(window) as reading:
+        draws = allocate(deployment.sample, reading.population())
+        parts, versions = _write(deployment, reading, draws, store, folder)
+    manifest = Manifest(
+        deployment=deployment.name,
+        day=window.day,
+        window_start=window.start,
+        window_end=window.end,
+        design=design(deployment),
+        strata=draws,
+        champion_versions=versions,
+        parts=parts,
+    )
+    with store.writing(f"{folder}/manifest.json") as file:
+        file.write(manifest.to_json().encode())
+    return manifest
+
+
+def read_manifest(store: Store, folder: str) -> Manifest:
+    """Return a stored manifest; raise SnapshotError where it is missing or unreadable."""
+    path = store.path(f"{folder}/manifest.json")
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotError(f"{path} is no manifest: {error}; restore it from a backup") from error
+
+
+def read_part(store: Store, folder: str, part: Part) -> pq.ParquetFile:
+    """Open one part; raise SnapshotError where its bytes are not those that were written."""
+    path = store.path(f"{folder}/{part.name}")
+    got = _sha256(path)
+    if got != part.sha256:
+        raise SnapshotError(f"{path} has SHA-256 {got}, must be {part.sha256}: the inputs were changed; restore them")
+    return pq.ParquetFile(path)
+
+
+def in_tables(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of so many rows, the last of them with what is left."""
+    gathered, held = list[pa.RecordBatch](), 0
+    for batch in batches:
+        taken = 0
+        while taken < batch.num_rows:
+            gathered.append(batch.slice(taken, rows - held))
+            taken += gathered[-1].num_rows
+            held += gathered[-1].num_rows
+            if held == rows:
+                yield pa.Table.from_batches(gathered)
+                gathered, held = [], 0
+    if gathered:
+        yield pa.Table.from_batches(gathered)
+
+
+def _write(
+    deployment: Deployment, reading: Reading, draws: list[Draw], store: Store, folder: str
+) -> tuple[list[Part], list[str]]:
+    expected = sum(draw.size for draw in draws)
+    for all_candidates in (False, True):
+        versions: dict[str, dt.datetime] = {}
+        batches = (
+            _weighted(reading.sample(draws, all_candidates=all_candidates), draws, versions) if expected else iter(())
+        )
+        parts = list(_write_parts(batches, deployment.sample.shard_rows, store, folder))
+        if sum(part.rows for part in parts) == expected:
+            return parts, sorted(versions, key=lambda version: (versions[version], version))
+    raise TransientError(f"{deployment.name}: {expected} requests were to be drawn and others came; try again")
+
+
+def _weighted(
+    batches: pa.RecordBatchReader, draws: list[Draw], versions: dict[str, dt.datetime]
+) -> Iterator[pa.RecordBatch]:
+    """Add each request's inclusion probability, and note in `versions` when each champion version answered last."""
+    strata = pa.array([draw.stratum for draw in draws])
+    probabilities = pa.array([draw.probability for draw in draws], pa.float64())
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        last = pa.table([batch["champion_version"], batch["requested_at"]], names=["version", "at"])
+        for row in last.group_by("version").aggregate([("at", "max")]).to_pylist():
+            versions[row["version"]] = max(row["at_max"], versions.get(row["version"], row["at_max"]))
+        probability = probabilities.take(pc.index_in(batch["stratum"], strata))
+        yield batch.add_column(3, "inclusion_probability", probability)
+
+
+def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, folder: str) -> Iterator[Part]:
+    """Write parts of so many rows, two at a time; a part's bytes depend on its rows alone."""
+
+    def written(numbered: tuple[int, pa.Table]) -> Part:
+        number, table = numbered
+        name = f"part-{number:05d}.parquet"
+        dictionaries = [
+            field.name
+            for field in table.schema
+            if not pa.types.is_floating(field.type) and field.name not in _HARDLY_EVER_TWICE
+        ]
+        with store.writing(f"{folder}/{name}") as file:
+            pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
+        return Part(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
+
+    return made_ahead(written, enumerate(in_tables(batches, rows)), threads=_WRITERS)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,73 @@
+"""Labels in Parquet files, partitioned by the day on which they became known, or in files without a day."""
+
+import datetime as dt
+from pathlib import Path
+
+import pyarrow as pa
+from psycopg import sql
+
+from shadow_deployment.base.sql_templates import quoted
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.partitions import Pattern
+from shadow_deployment.data.sources.columns import label_value
+from shadow_deployment.data.sources.parquet.files import ParquetFiles
+from shadow_deployment.data.sources.parquet.lake import Lake
+from shadow_deployment.data.sources.parquet.table import ParquetTable
+
+_HERE = Path(__file__).parent
+_LONGEST_WINDOW = dt.timedelta(hours=25)
+_SCHEMA = pa.schema([("ordinal", pa.int32()), ("value", pa.float64()), ("known_at", pa.timestamp("us", "UTC"))])
+
+
+class ParquetLabels:
+    """One deployment's labels in Parquet files."""
+
+    def __init__(self, deployment: Deployment, lake: Lake, pattern: Pattern) -> None:
+        self.deployment = deployment
+        self._files = ParquetFiles(lake, pattern, "labels.table", deployment.labels.table)
+
+    def check(self) -> None:
+        """Raise SourceError where there is no file, or the newest lack a column or have one that is of no use."""
+        files = self._files.newest(dt.date.min)
+        if not files:
+            self._files.require_some()
+        with self._files.table(files) as (_, table):
+            self._pieces(table)
+
+    def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
+
+        Where nothing was collected before, `since` is None, that is since the requests' window began: `until` is at
+        most `labels.maturity_days` behind its end.
+        """
+        labels = self.deployment.labels
+        since = since or until - dt.timedelta(days=labels.maturity_days) - _LONGEST_WINDOW
+        files = self._files.between(since, until, labels.time, "labels.time")
+        if not files:
+            return _SCHEMA.empty_table()
+        values = {
+            "files": [one.path for one in files],
+            "start": since,
+            "end": until,
+        }
+        with self._files.table(files) as (session, table):
+            statement = quoted(_HERE / "labels.sql", self._pieces(table), {}).as_string()
+            session.register("wanted", requests)
+            found: pa.Table = session.sql(statement, params=values).to_arrow_table()
+        return found.cast(_SCHEMA)
+
+    def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
+        labels = self.deployment.labels
+        table.identity(labels.id, "labels.id")
+        moment = table.moment(labels.time, "labels.time")
+        column, start = table.comparable(labels.time, "start")
+        _, end = table.comparable(labels.time, "end")
+        return {
+            "id": sql.Identifier(labels.id),
+            "type": table.type_of(labels.id, "labels.id"),
+            "moment": moment,
+            "time": column,
+            "start": start,
+            "end": end,
+            "value": label_value(table, self.deployment),
+        }

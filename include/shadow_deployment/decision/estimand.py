@@ -1,0 +1,104 @@
+"""A rule as a question about one mean: gains whose mean is above 0 exactly where the rule holds.
+
+Margins and relative changes become sums of champion, challenger and difference, day by day, so nothing is divided by a
+day's own value and a small or negative champion inverts no verdict.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
+from shadow_deployment.decision.series import Series
+
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Gains of shape (observations,), and how a gain reads in the rule's own unit: scale * gain + offset.
+
+    `range` is where each request's gain must lie, for a metric with bounds.
+    """
+
+    gains: NDArray[np.float64]
+    scale: float
+    offset: float
+    range: tuple[float, float]
+
+    def natural(self, gain: float) -> float:
+        """Return a gain in the unit of the rule: a difference, value or change, or a share of the champion's value."""
+        value = self.scale * gain + self.offset
+        return 0.0 if abs(value) <= ROUNDING * abs(self.offset) else value
+
+    def naturals(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return gains of any shape in the unit of the rule."""
+        values = self.scale * gains + self.offset
+        return np.where(np.abs(values) <= ROUNDING * abs(self.offset), 0.0, values)
+
+
+class UnanswerableError(ValueError):
+    """The rule has no meaning on this evidence; the text says why."""
+
+
+def ask(rule: Rule, series: Series) -> Question:
+    """Return the question that a rule asks of a series.
+
+    Raises UnanswerableError where a share is asked of a champion whose value is 0.
+    """
+    level = _level(rule, series) if rule.is_relative else 1.0
+    if level == 0:
+        raise UnanswerableError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
+    if rule.is_ in COMPARING:
+        if rule.relative_margin is not None:
+            shift = rule.relative_margin * np.abs(series.champion)
+            low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
+            offset = -float(shift.mean()) / level
+            return Question(series.difference + shift, 1 / level, offset, (float(low), float(high)))
+        margin = rule.margin or 0.0
+        return Question(series.difference + margin, 1 / level, -margin / level, (-1 + margin, 1 + margin))
+    value = float(rule.value or 0.0)
+    if rule.of == "value":
+        gains, offset, span = series.challenger - value, value, (-value, 1 - value)
+    else:
+        change = series.challenger - series.champion
+        allowed = value * np.abs(series.champion) if rule.of == "relative_change" else value
+        span = (-1 - value, 1 - value)
+        if rule.of == "relative_change":
+            span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
+        gains, offset = change - allowed, value
+    if rule.is_ == "at_most":
+        return Question(-gains, -1 / level, offset, (-span[1], -span[0]))
+    return Question(gains, 1 / level, offset, span)
+
+
+def _level(rule: Rule, series: Series) -> float:
+    """Return what shares are of: the champion's value, of the newest day where days are judged singly."""
+    size = np.abs(series.champion)
+    return float(size[-1] if rule.is_daily else size.mean())
+
+
+def holds(rule: Rule, gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each gain, or bound of gains, whether the rule holds there; `size` is that of `size_of`.
+
+    at_most and at_least include their bound, the others do not; what differs by rounding only is at the bound.
+    """
+    rounding = ROUNDING * np.maximum(size, abs(rule.bound) * (size if rule.is_relative else 1.0))
+    return np.asarray(gains >= -rounding if rule.is_ in BOUNDING else gains > rounding)
+
+
+def only_rounding(gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each time whether the gains so far differ by no more than rounding, so that nothing follows from them.
+
+    Time is the last axis of both.
+    """
+    spread = np.maximum.accumulate(gains, axis=-1) - np.minimum.accumulate(gains, axis=-1)
+    return np.asarray(spread <= ROUNDING * np.maximum.accumulate(size, axis=-1))
+
+
+def size_of(series: Series) -> NDArray[np.float64]:
+    """Return how large the numbers are that gains are computed from, and so how large their rounding can be."""
+    return np.asarray(
+        np.maximum.reduce([np.abs(series.champion), np.abs(series.challenger), np.abs(series.difference)]), np.float64
+    )

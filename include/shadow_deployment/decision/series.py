@@ -1,0 +1,180 @@
+"""Evidence in memory: the days of one metric in one slice, as arrays."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.slices import slice_name
+
+WEEK = 7
+_EPOCH = dt.date(2000, 1, 1)
+_SIGNIFICANT_BITS = 40
+_NOT_FINITE = 1 << 20  # no number has such an exponent
+SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One metric in one slice, one entry a day, in order; days without a pair are left out.
+
+    `champion` and `challenger` are weighted daily means of the metric, `difference` is champion minus challenger as
+    losses, so positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
+    weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
+    weights w and differences d of the pairs; None for a metric that is no sum, and where they were not asked for.
+    `identical` counts the pairs of two equal answers; None but for all requests.
+    """
+
+    metric: str
+    slice: str
+    days: tuple[dt.date, ...]
+    pairs: NDArray[np.int64]
+    identical: NDArray[np.int64] | None
+    champion: NDArray[np.float64]
+    challenger: NDArray[np.float64]
+    difference: NDArray[np.float64]
+    weight: NDArray[np.float64] | None = None
+    squares: NDArray[np.float64] | None = None
+
+    @property
+    def total_requests(self) -> int:
+        """How many pairs stand behind the series."""
+        return int(self.pairs.sum())
+
+    def by_week(self) -> "Series":
+        """Return blocks of seven days, counted from the first; the days of a block that is not over are left out.
+
+        A block's value is the mean over its days, weighted as their requests are; a block without a day is left out.
+        """
+        first = self.days[0] if self.days else dt.date.min
+        number = np.array([(day - first).days // WEEK for day in self.days], np.int64)
+        last_is_over = bool(self.days) and (self.days[-1] - first).days % WEEK == WEEK - 1
+        whole = number < (number[-1] + last_is_over) if len(number) else np.zeros(0, bool)
+        blocks, position = np.unique(number[whole], return_inverse=True)
+        weight = (np.ones(len(number)) if self.weight is None else self.weight)[whole]
+        total = np.bincount(position, weight, len(blocks)).astype(np.float64)
+
+        def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(np.bincount(position, weight * values[whole], len(blocks)) / total)
+
+        def count(values: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.bincount(position, values[whole], len(blocks)).astype(np.int64)
+
+        return Series(
+            metric=self.metric,
+            slice=self.slice,
+            days=tuple(first + dt.timedelta(days=int(block + 1) * WEEK - 1) for block in blocks),
+            pairs=count(self.pairs),
+            identical=None if self.identical is None else count(self.identical),
+            champion=mean(self.champion),
+            challenger=mean(self.challenger),
+            difference=mean(self.difference),
+            weight=total,
+        )
+
+
+Evidence = Mapping[tuple[str, str], Series]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
+
+    `counts` has days (since 2000-01-01), pairs and, of all requests, identical; `sums` has weight,
+    champion_sum, challenger_sum, difference_sum, and where they were asked for those of SQUARES.
+    """
+
+    metric: str
+    slice_column: str
+    slice_value: str
+    counts: Mapping[str, NDArray[np.int64]]
+    sums: Mapping[str, NDArray[np.float64]]
+
+
+def gather(found: Iterable[Columns], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
+    """Return the series of evidence in the order in which it comes.
+
+    `usable` says of each day whether its labels are ripe; a metric that needs no label takes every day in it.
+    """
+    days = {False: _Days(usable), True: _Days([day for day, ripe in usable.items() if ripe])}
+    gathered: dict[tuple[str, str], Series] = {}
+    for one in found:
+        wanted = days[METRICS[one.metric].needs_label]
+        holds_any, places, dates = wanted.find(one.counts["days"], one.counts["pairs"])
+        if holds_any:
+            name = slice_name(one.slice_column, one.slice_value)
+            gathered[one.metric, name] = _series(one, name, places, dates)
+    return gathered
+
+
+class _Days:
+    """Days that count; most series have the same ones, which are then looked up once."""
+
+    def __init__(self, days: Iterable[dt.date]) -> None:
+        self._numbers = np.array([(day - _EPOCH).days for day in days], np.int64)
+        self._known: dict[tuple[bytes, bytes], tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]] = {}
+
+    def find(
+        self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]
+    ) -> tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]:
+        """Say whether any of these days counts; where those stand that also have a pair, in order, and their dates."""
+        with_pairs = pairs > 0
+        key = numbers.tobytes(), with_pairs.tobytes()
+        found = self._known.get(key)
+        if found is None:
+            counts = np.isin(numbers, self._numbers)
+            places = np.flatnonzero(counts & with_pairs)
+            places = places[np.argsort(numbers[places], kind="stable")]
+            dates = tuple(_EPOCH + dt.timedelta(days=one) for one in numbers[places].tolist())
+            found = self._known[key] = bool(counts.any()), places, dates
+        return found
+
+
+def _series(found: Columns, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
+    counts = {key: column[places] for key, column in found.counts.items()}
+    sums = {key: column[places] for key, column in found.sums.items()}
+    weight, has_squares = sums["weight"], METRICS[found.metric].is_sum and SQUARES[0] in sums
+    return Series(
+        metric=found.metric,
+        slice=name,
+        days=dates,
+        pairs=counts["pairs"],
+        identical=counts.get("identical"),
+        champion=sums["champion_sum"] / weight,
+        challenger=sums["challenger_sum"] / weight,
+        difference=sums["difference_sum"] / weight,
+        weight=weight,
+        squares=np.column_stack([sums[key] for key in SQUARES]) if has_squares else None,
+    )
+
+
+def digest_of(evidence: Evidence) -> str:
+    """Return the SHA-256 of all series: days, pairs and means, which are rounded to some twelve digits.
+
+    The last bits of a sum depend on the order in which it was added up, and say nothing about the evidence.
+    """
+    total = hashlib.sha256()
+    known: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
+    all_series = sorted(evidence.items())
+    nothing = [np.zeros(0)]
+    means = np.concatenate(nothing + [one for _, s in all_series for one in (s.champion, s.challenger, s.difference)])
+    fraction, exponent = np.frexp(means)
+    finite = np.isfinite(means)
+    if not finite.all():
+        fraction[~finite], exponent[~finite] = 0.0, _NOT_FINITE
+    fractions = np.rint(fraction * 2.0**_SIGNIFICANT_BITS).astype("<i8")
+    exponents = exponent.astype("<i4")
+    first = 0
+    for key, series in all_series:
+        if series.days not in known:
+            known[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
+        its = slice(first, first := first + 3 * len(series.days))
+        metric, name = map(json.dumps, key)  # a list of them at once takes four times as long
+        total.update(f"[{metric}, {name}, {len(series.days)}]".encode() + known[series.days])
+        total.update(series.pairs.astype("<i8").tobytes() + fractions[its].tobytes() + exponents[its].tobytes())
+    return total.hexdigest()

@@ -1,0 +1,112 @@
+"""The databases: a ledger that can be written, and a production that cannot."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from shadow_deployment.config.partitions import is_parquet
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.db import connect, translated
+from shadow_deployment.doctor import Probe
+from shadow_deployment.errors import CredentialsError, LedgerError
+from shadow_deployment.ledger import migrations
+
+_HERE = Path(__file__).parent
+_MOST = 8
+
+
+def ledger_probes(shadow: Shadow) -> Iterator[Probe]:
+    """Yield what to look at in the ledger."""
+    conn_id = shadow.deployment.store.conn_id
+    yield Probe("ledger", partial(_reach, shadow, conn_id), _reachable("store.conn_id", conn_id))
+    yield Probe("migrations", partial(_at_head, shadow), "shadow migrate", ("ledger",))
+    yield Probe(
+        "ledger rights",
+        partial(_writable, shadow, conn_id),
+        f"let the role of {conn_id} own the schema shadow: run migrate as that role",
+        ("ledger", "migrations"),
+    )
+
+
+def production_probes(shadow: Shadow) -> Iterator[Probe]:
+    """Yield what to look at in production: for requests, and for labels where they lie elsewhere."""
+    deployment = shadow.deployment
+    places: dict[str, str] = {}
+    for key, part in (("requests", deployment.requests), ("labels", deployment.labels)):
+        if part.conn_id is not None and not is_parquet(part.table):
+            places.setdefault(part.conn_id, key)
+    reached: list[str] = []
+    for conn_id, key in places.items():
+        what = "production" if key == "requests" else "production of labels"
+        reached.append(what)
+        yield Probe(what, partial(_reach, shadow, conn_id), _reachable(f"{key}.conn_id", conn_id))
+        yield Probe(
+            f"{what} is read only",
+            partial(_read_only, shadow, conn_id),
+            f"give {conn_id} a role of its own that may SELECT from the tables the deployment names, and nothing else",
+            (what,),
+        )
+    yield Probe(
+        "tables and columns",
+        partial(_tables, shadow),
+        "correct requests and labels in the deployment's file, or grant SELECT on what they name",
+        tuple(reached),
+    )
+
+
+def _reachable(key: str, conn_id: str) -> str:
+    return (
+        f"declare {conn_id}, which {key} names, in Airflow or as AIRFLOW_CONN_{conn_id.upper()}, and let it be reached"
+    )
+
+
+def _reach(shadow: Shadow, conn_id: str) -> str:
+    connection = shadow.connections(conn_id)
+    with translated(connection), connect(connection) as session:
+        version = session.execute("SHOW server_version").fetchone()
+    return f"{connection}, PostgreSQL {version[0] if version else 'of unknown version'}"
+
+
+def _at_head(shadow: Shadow) -> str:
+    applied, head = migrations.revision(shadow.ledger_connection), migrations.head()
+    if applied != head:
+        raise LedgerError(f"the ledger is at revision {applied or 'none'}, must be at {head}")
+    return f"at revision {head}, the newest"
+
+
+def _writable(shadow: Shadow, conn_id: str) -> str:
+    return _require_none(
+        shadow.connections(conn_id), "unwritable.sql", "evidence could not be kept", "can keep evidence"
+    )
+
+
+def _read_only(shadow: Shadow, conn_id: str) -> str:
+    return _require_none(
+        shadow.connections(conn_id), "writable.sql", "production could be written", "can change nothing"
+    )
+
+
+def _require_none(connection: Connection, statement: str, otherwise: str, fine: str) -> str:
+    """Raise CredentialsError with the lines that a statement returns; return what it means that there are none."""
+    role, lines = connection.login or "the role", _lines(connection, statement)
+    if lines:
+        raise CredentialsError(f"{role} {_short(lines)}: {otherwise}")
+    return f"{role} {fine}"
+
+
+def _lines(connection: Connection, statement: str) -> list[str]:
+    with translated(connection), connect(connection) as session:
+        found = session.execute((_HERE / statement).read_text(encoding="utf-8").encode()).fetchall()
+    return [str(line) for (line,) in found]
+
+
+def _short(lines: list[str]) -> str:
+    more = len(lines) - _MOST
+    return "; ".join([*lines[:_MOST], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _tables(shadow: Shadow) -> str:
+    deployment = shadow.deployment
+    shadow.source.check()
+    return f"{deployment.requests.table} and {deployment.labels.table} have what the deployment names"

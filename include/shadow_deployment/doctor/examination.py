@@ -1,0 +1,35 @@
+"""The whole examination: the installation, and each deployment with all that it needs."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.discovery import declared, find
+from shadow_deployment.context import Shadow
+from shadow_deployment.doctor import INSTALLATION, Check, Probe, airflow, deployment, examine, packages
+from shadow_deployment.errors import DeploymentError
+from shadow_deployment.models.aliases import resolved
+
+
+def installation() -> list[Check]:
+    """Examine the interpreter, its packages, and Airflow."""
+    return examine(INSTALLATION, [*packages.probes(), *airflow.installation_probes()])
+
+
+def of_deployment(name: str, surround: Callable[[Deployment], Shadow], *, send_test: bool = False) -> list[Check]:
+    """Examine a deployment; a file that cannot be used is its only check.
+
+    `surround` puts connections and places around it, as the command line or a task does.
+    """
+    try:
+        found = find(name)
+    except DeploymentError as error:
+        return [Check(name, "deployment file", "failed", str(error), f"correct {declared().get(name, 'its name')}")]
+    shadow = resolved(surround(found))
+    today = dt.datetime.now(found.zone).date()
+    return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(shadow, today, send_test=send_test))]
+
+
+def _all(shadow: Shadow, day: dt.date, *, send_test: bool) -> Iterator[Probe]:
+    yield from deployment.probes(shadow, day)
+    yield from airflow.probes(shadow.deployment, send_test=send_test)

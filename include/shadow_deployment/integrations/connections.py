@@ -1,0 +1,32 @@
+"""Connections as Airflow declares them: secrets backend, environment or its own page."""
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
+
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.errors import CredentialsError
+
+
+def airflow_connection(conn_id: str) -> Connection:
+    """Return a connection as Airflow declares it: secrets backend, environment or its own page."""
+    try:
+        found = BaseHook.get_connection(conn_id)
+    except AirflowSecretsBackendAccessDenied:
+        raise CredentialsError(
+            f"connection {conn_id} cannot be read here: Airflow keeps the connections of its own database from the "
+            f"callback of a deadline; set AIRFLOW_CONN_{conn_id.upper()} or put it into a secrets backend"
+        ) from None
+    except AirflowNotFoundException:
+        raise CredentialsError(
+            f"connection {conn_id} is not declared: add it in Airflow under Admin, Connections, or set "
+            f"AIRFLOW_CONN_{conn_id.upper()}"
+        ) from None
+    return Connection(
+        conn_id=conn_id,
+        host=found.host,
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        database=found.schema,
+        extra=found.extra_dejson,
+    )

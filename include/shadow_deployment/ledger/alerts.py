@@ -1,0 +1,141 @@
+"""Alerts in the ledger: what was to be told, to which channels, and every attempt to tell it."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.sampling import digest
+from shadow_deployment.ledger.snapshots import deployment_id
+
+_SQL = Path(__file__).parent / "sql"
+
+
+Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back", "test"]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing to tell, once for each deployment, day, kind and signature.
+
+    `signature` is a digest of what it is about, `case` of the same without what only this day has; `window` says in
+    UTC which requests it is about, `todo` what to do, `link` where to look. `details` is JSON for machines.
+    """
+
+    kind: Kind
+    deployment: str
+    day: dt.date
+    signature: str
+    title: str
+    lines: tuple[str, ...] = ()
+    todo: str = ""
+    window: str | None = None
+    link: str | None = None
+    case: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """A short name that is the same each time it is sent, by which a receiver knows it again."""
+        return digest([self.deployment, str(self.day), self.kind, self.signature])[:32]
+
+    def content(self) -> dict[str, Any]:
+        """Return it as plain data for JSON; `stored` reads that back."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "deployment": self.deployment,
+            "day": str(self.day),
+            "signature": self.signature,
+            "title": self.title,
+            "lines": list(self.lines),
+            "todo": self.todo,
+            "window": self.window,
+            "link": self.link,
+            "case": self.case,
+            "details": dict(self.details),
+        }
+
+    @classmethod
+    def stored(cls, content: Mapping[str, Any]) -> "Alert":
+        """Return the alert that `content` has made plain."""
+        fields = {key: content[key] for key in ("kind", "deployment", "signature", "title", "todo", "window", "link")}
+        return cls(
+            **fields,
+            day=dt.date.fromisoformat(content["day"]),
+            lines=tuple(content["lines"]),
+            case=content["case"],
+            details=content["details"],
+        )
+
+
+@dataclass(frozen=True)
+class Told:
+    """An alert as it was kept; `undelivered` maps each channel that did not take it to the last attempt's error."""
+
+    id: int
+    day: dt.date
+    kind: Kind
+    signature: str
+    content: dict[str, Any]
+    created_at: dt.datetime
+    delivered: list[str]
+    undelivered: Mapping[str, str]
+
+    @property
+    def alert(self) -> Alert:
+        """The alert, ready to be sent."""
+        return Alert.stored(self.content)
+
+
+def put(session: Session[Any], deployment: Deployment, alert: Alert, channels: Sequence[str]) -> bool:
+    """Keep an alert with the channels it is for; return whether it is new: the same one is kept once. Commits."""
+    content = json.dumps(alert.content() | {"channels": list(channels)}, allow_nan=False)
+    row = session.execute(
+        "INSERT INTO shadow.alert (deployment_id, day, kind, signature, content) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT (deployment_id, day, kind, signature) DO NOTHING RETURNING id",
+        [deployment_id(session, deployment), alert.day, alert.kind, alert.signature, content],
+    ).fetchone()
+    session.commit()
+    return row is not None
+
+
+def record(session: Session[Any], told: Told, channel: str, error: str | None) -> None:
+    """Keep an attempt to tell an alert to a channel; `error` is None where it arrived. Commits."""
+    session.execute(
+        "INSERT INTO shadow.delivery (alert_id, channel, error) VALUES (%s, %s, %s) "
+        "ON CONFLICT (alert_id, channel) WHERE error IS NULL DO NOTHING",
+        [told.id, channel, error],
+    )
+    session.commit()
+
+
+def history(session: Session[Any], deployment: Deployment, since: dt.datetime | None = None) -> list[Told]:
+    """Return what was to be told since a moment, oldest first; None is from the beginning."""
+    with session.cursor(row_factory=class_row(Told)) as cursor:
+        return cursor.execute(
+            parameterised(_SQL / "alerts.sql"), {"deployment": deployment.name, "since": since}
+        ).fetchall()
+
+
+def newest(
+    session: Session[Any], deployment: Deployment, kinds: Sequence[Kind], day: dt.date | None = None
+) -> Alert | None:
+    """Return what was told last of these kinds, of one day where it is given; None where nothing was."""
+    values = {"deployment": deployment.name, "kinds": list(kinds), "day": day}
+    row = session.execute(parameterised(_SQL / "newest_told.sql"), values).fetchone()
+    return None if row is None else Alert.stored(row[0])
+
+
+def newest_day(session: Session[Any], deployment: Deployment) -> dt.date | None:
+    """Return the newest day that was sampled, judged or told of; None before the first."""
+    row = session.execute(parameterised(_SQL / "newest_day.sql"), {"deployment": deployment.name}).fetchone()
+    day: dt.date | None = row[0] if row else None
+    return day

@@ -1,0 +1,83 @@
+"""Questions in the ledger: which promotion somebody was asked to approve, and what was answered."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.snapshots import deployment_id
+
+Answer = Literal["approved", "rejected", "silence", "changed"]
+_SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question and its answer, None while there is none."""
+
+    id: int
+    challenger: str
+    version: str
+    topic: str
+    day: dt.date
+    case_digest: str
+    run_id: str
+    asked_at: dt.datetime
+    answer: Answer | None
+    answered_by: str | None
+    answered_at: dt.datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Streak:
+    """On how many judged days in a row a challenger has passed on the same terms, and since when."""
+
+    since: dt.date | None
+    days: int
+
+
+def ask(
+    session: Session[Any],
+    deployment: Deployment,
+    *,
+    challenger: int,
+    topic: str,
+    day: dt.date,
+    case_digest: str,
+    run_id: str,
+) -> None:
+    """Keep that a run asks; asking about the same case again in it is the same question. The caller commits."""
+    session.execute(
+        "INSERT INTO shadow.question (deployment_id, challenger_id, topic, day, case_digest, run_id) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (deployment_id, run_id, case_digest) DO NOTHING",
+        [deployment_id(session, deployment), challenger, topic, day, case_digest, run_id],
+    )
+
+
+def answer(session: Session[Any], question: int, given: Answer, by: str | None, reason: str) -> None:
+    """Keep the answer to a question; the first one stays. The caller commits."""
+    session.execute(
+        "INSERT INTO shadow.answer (question_id, answer, answered_by, reason) VALUES (%s, %s, %s, %s) "
+        "ON CONFLICT (question_id) DO NOTHING",
+        [question, given, by, reason],
+    )
+
+
+def asked(session: Session[Any], deployment: Deployment) -> list[Question]:
+    """Return every question of a deployment, in order."""
+    with session.cursor(row_factory=class_row(Question)) as cursor:
+        return cursor.execute(parameterised(_SQL / "questions.sql"), {"deployment": deployment.name}).fetchall()
+
+
+def streak(session: Session[Any], challenger: int, day: dt.date) -> Streak:
+    """Return since when a challenger has passed on each judged day up to this one, on the terms of this one."""
+    values = {"challenger": challenger, "day": day}
+    with session.cursor(row_factory=class_row(Streak)) as cursor:
+        found = cursor.execute(parameterised(_SQL / "streak.sql"), values).fetchone()
+    return found or Streak(None, 0)

@@ -1,0 +1,106 @@
+"""A day's answers from the ledger, as arrays: a fixed number of requests at a time, in the order of the draw."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.postgres_arrays import reading_arrays
+from shadow_deployment.ledger.batching import BATCHES, cut
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.metrics.losses import Array, Batch
+
+BATCH_ROWS: Final = 65_536  # sums of doubles depend on it: it is part of what a day's evidence is computed by
+STATEMENTS: Final = (BATCHES,)
+
+
+def batches(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int], *, latencies: bool
+) -> Iterator[tuple[int, Batch]]:
+    """Yield the day's requests that each challenger has a row for, batch by batch, with the challenger's key.
+
+    Requests and labels are read once for all of them. Without `latencies` they are NaN. Whoever wants one state of the
+    ledger throughout says so of the transaction.
+    """
+    of_answers = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
+    of_requests = ["cell", "champion_version", "inclusion_probability", "champion"]
+    of_requests += [f"champion_{name}" for name in of_answers[1:]]
+    key = {"day": snapshot.day, "snapshot": snapshot.id}
+    with reading_arrays(session) as cursor:
+        for first in range(0, snapshot.rows, BATCH_ROWS):
+            span = key | {"first": first, "end": first + BATCH_ROWS}
+            requests = list(cut(cursor, "request_batch", of_requests, span))
+            if not requests:
+                continue
+            label = _placed(cut(cursor, "label_batch", ["value", "conflict"], span))
+            drawn = _drawn(requests, label, first, len(deployment.classes))
+            for challenger in challengers:
+                found = cut(cursor, "prediction_batch", of_answers, span | {"challenger": challenger})
+                yield challenger, _answered(drawn, found, first)
+
+
+def _drawn(requests: Sequence[tuple[slice, Mapping[str, Any]]], label: Array, first: int, classes: int) -> Batch:
+    """Return the champion's side, in the order of the draw."""
+    place = np.concatenate([np.arange(where.start, where.stop) for where, _ in requests])
+    unknown = np.full(len(place), np.nan)
+
+    def column(name: str) -> Any:
+        return np.concatenate([found[name] for _, found in requests])
+
+    def probabilities() -> Array | None:
+        if not classes:
+            return None
+        known = [(where.stop - where.start, found["champion_probabilities"]) for where, found in requests]
+        return np.concatenate([np.full((rows, classes), np.nan) if one is None else one for rows, one in known])
+
+    return Batch(
+        ordinal=first + place,
+        cell=column("cell").astype(np.int64),
+        version=column("champion_version").astype(np.int64) - 1,
+        weight=1 / column("inclusion_probability"),
+        champion=column("champion"),
+        challenger=unknown,
+        label=label[place],
+        champion_latency_ms=column("champion_latency_ms") if "champion_latency_ms" in requests[0][1] else unknown,
+        latency_ms=unknown,
+        champion_probabilities=probabilities(),
+    )
+
+
+def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], first: int) -> Batch:
+    """Add a challenger's side, and leave out the requests of which it has no row."""
+    there = np.zeros(BATCH_ROWS, bool)
+    answers = {name: np.full(BATCH_ROWS, np.nan) for name in ("value", "latency_ms")}
+    for span, found in batches:
+        there[span] = True
+        for name, values in found.items():
+            if values is not None:
+                whole = answers.setdefault(name, np.full((BATCH_ROWS, *values.shape[1:]), np.nan))
+                whole[span] = values
+    place = drawn.ordinal - first
+    rows = there[place]
+    kept = {
+        name: column[rows]
+        for name, column in vars(drawn).items()
+        if column is not None and name not in ("challenger", "latency_ms")
+    }
+    where = place[rows]
+    return replace(
+        drawn,
+        **kept,
+        challenger=answers["value"][where],
+        latency_ms=answers["latency_ms"][where],
+        challenger_probabilities=answers["probabilities"][where] if "probabilities" in answers else None,
+    )
+
+
+def _placed(batches: Iterable[tuple[slice, Mapping[str, Any]]]) -> Array:
+    """Return labels by their place in the batch, NaN where there is none or another one contradicts it."""
+    placed = np.full(BATCH_ROWS, np.nan)
+    for where, found in batches:
+        conflict = found["conflict"]
+        placed[where] = found["value"] if conflict is None else np.where(np.isnan(conflict), found["value"], np.nan)
+    return placed

@@ -1,0 +1,36 @@
+"""Calibrations in the ledger: how often a policy would err on a deployment's own history."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.snapshots import deployment_id
+
+
+def store(
+    session: Session[Any], deployment: Deployment, challenger: int, warning: str | None, result: Mapping[str, Any]
+) -> None:
+    """Keep a calibration of the present policy. Commits."""
+    session.execute(
+        "INSERT INTO shadow.calibration (deployment_id, challenger_id, policy, warning, result) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        [
+            deployment_id(session, deployment),
+            challenger,
+            deployment.policy.model_dump_json(by_alias=True),
+            warning,
+            json.dumps(result, allow_nan=False),
+        ],
+    )
+    session.commit()
+
+
+def warnings(session: Session[Any], deployment: Deployment, challenger: int) -> list[str]:
+    """Return the warning of the newest calibration of the present policy, if it gave one."""
+    row = session.execute(
+        "SELECT warning FROM shadow.calibration WHERE challenger_id = %s AND policy = %s ORDER BY id DESC LIMIT 1",
+        [challenger, deployment.policy.model_dump_json(by_alias=True)],
+    ).fetchone()
+    return [row[0]] if row and row[0] else []

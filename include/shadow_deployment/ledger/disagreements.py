@@ -1,0 +1,30 @@
+"""The requests that champion and challenger answered furthest apart, as they were noted when each day was compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.data.db import Session
+from shadow_deployment.decision.disagreement import Answered
+from shadow_deployment.ledger.snapshots import Snapshot
+
+MOST = 20  # of each day, and of all days together
+_SQL = Path(__file__).parent / "sql"
+
+
+def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[Answered]:
+    """Return the requests of these snapshots that the two answered furthest apart, furthest first.
+
+    What the rows of a day say is looked up for these few alone: no day is read as a whole.
+    """
+    values = {
+        "challenger": challenger,
+        "snapshots": [one.id for one in snapshots],
+        "days": [one.day for one in snapshots],
+        "most": MOST,
+    }
+    with session.cursor(row_factory=class_row(Answered)) as cursor:
+        return cursor.execute(parameterised(_SQL / "disagreements.sql"), values).fetchall()

@@ -1,0 +1,33 @@
+"""Verdicts in short: what was said of each model last, and since when."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+
+_SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model's newest verdict; `since` is when that outcome was first given in the days that have had no other."""
+
+    name: str
+    version: str
+    day: dt.date
+    outcome: str
+    reasons: list[str]
+    since: dt.datetime
+
+
+def judged(session: Session[Any], deployment: Deployment) -> dict[tuple[str, str], Judged]:
+    """Return the verdict of the newest day of every model that was ever judged, by name and version."""
+    with session.cursor(row_factory=class_row(Judged)) as cursor:
+        rows = cursor.execute(parameterised(_SQL / "judged.sql"), {"deployment": deployment.name}).fetchall()
+    return {(row.name, row.version): row for row in rows}

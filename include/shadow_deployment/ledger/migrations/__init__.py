@@ -1,0 +1,188 @@
+"""Migrations of the schema `shadow`, by Alembic: forward, back, and as plain SQL for psql.
+
+Each revision is a pair of SQL files that a person can read and run; Alembic keeps the order and which one is applied.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.db import Session, connect, translated
+from shadow_deployment.errors import LedgerError
+
+SCHEMA = "shadow"
+MORE_LOCKS = (
+    "the ledger has more partitions than one transaction can lock; set the server's max_locks_per_transaction to 1024, "
+    "restart it, and try again"
+)
+_HERE = Path(__file__).parent
+_STATEMENT_END = re.compile(r";[ \t]*\n[ \t]*\n")
+
+Direction = Literal["up", "down"]
+Kept = Callable[[Session[Any]], None]
+
+
+def run(name: str) -> None:
+    """Execute one SQL file of `versions/` inside the running migration, statement by statement."""
+    from alembic import op
+
+    for statement in _statements(_HERE / "versions" / name):
+        op.execute(statement)
+
+
+def _statements(path: Path) -> list[str]:
+    return [statement.strip() for statement in _STATEMENT_END.split(path.read_text(encoding="utf-8"))]
+
+
+def migrate(
+    connection: Connection, direction: Direction = "up", *, kept: Kept | None = None
+) -> tuple[str | None, str | None]:
+    """Bring the ledger to the newest revision, or take all of it away; in one transaction.
+
+    A ledger with rows is taken away only where `kept` finds them kept elsewhere: it is called with the session, where
+    nobody else can write any more, and raises LedgerError where something is not kept; see backup.require_kept.
+
+    Returns the revision before and after, None for an empty database. Raises CredentialsError, TransientError, and
+    LedgerError for a revision of a newer package and for rows that would be lost.
+    """
+    import sqlalchemy
+
+    before = revision(connection)
+    with translated(connection):
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://", creator=lambda: connect(connection), poolclass=sqlalchemy.NullPool
+        )
+        with _unwrapped(), engine.begin() as bind:
+            bind.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('shadow/migrate', 0))")
+            _alembic(direction, bind=bind, kept=kept)
+    return before, revision(connection)
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise psycopg's own error in place of SQLAlchemy's around it, and a LedgerError in place of Alembic's."""
+    import alembic.util
+    import psycopg
+    import sqlalchemy.exc
+
+    try:
+        yield
+    except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
+        raise _meaning(getattr(error, "orig", None) or error) from error
+    except alembic.util.CommandError as error:
+        raise LedgerError(
+            f"the ledger is at a revision that this package does not know: {error}; install a newer package"
+        ) from error
+
+
+def _meaning(error: Exception) -> Exception:
+    """Return a LedgerError with its remedy in place of what keep_rows.sql and too many partitions raise."""
+    import psycopg
+
+    said = str(error).split("\n", 1)[0]
+    if isinstance(error, psycopg.errors.ObjectInUse):
+        return LedgerError(
+            f"{said}. Make a backup: shadow backup --to FILE. Then say so: "
+            "shadow migrate down --drop-evidence --backup FILE"
+        )
+    return LedgerError(f"{said}: {MORE_LOCKS}") if isinstance(error, psycopg.errors.OutOfMemory) else error
+
+
+def as_sql(direction: Direction = "up") -> str:
+    """Return the migration as plain SQL in one transaction, for `psql -d nba_simulator -f`.
+
+    The way down stops where the ledger has rows, unless the setting shadow.drop_evidence is yes.
+    """
+    output = io.StringIO()
+    _alembic(direction, output=output)
+    return output.getvalue()
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the revision that is applied, None where there is none."""
+    with translated(connection), connect(connection) as session:
+        row = session.execute("SELECT to_regclass('shadow.alembic_version') IS NOT NULL").fetchone()
+        if row is None or not row[0]:
+            return None
+        applied = session.execute("SELECT version_num FROM shadow.alembic_version").fetchone()
+        return str(applied[0]) if applied else None
+
+
+def head() -> str:
+    """Return the newest revision that this package knows."""
+    from alembic.script import ScriptDirectory
+
+    newest = ScriptDirectory(str(_HERE)).get_current_head()
+    if newest is None:
+        raise LedgerError(f"{_HERE} holds no migrations: the package is incomplete")
+    return newest
+
+
+def revisions() -> frozenset[str]:
+    """Return every revision that this package can bring to the newest one, that one included."""
+    from alembic.script import ScriptDirectory
+
+    return frozenset(one.revision for one in ScriptDirectory(str(_HERE)).walk_revisions())
+
+
+def _keep_rows(environment: Any, bind: Any, kept: Kept | None) -> None:
+    """Raise, inside the migration, where the ledger has rows and nobody has said that they are kept."""
+    lock, refuse = _statements(_HERE / "keep_rows.sql")
+    environment.execute(lock)
+    if bind is not None:  # whatever the role or the database is set to
+        if kept is not None:
+            kept(bind.connection.driver_connection)
+        environment.execute(f"SELECT set_config('shadow.drop_evidence', '{'yes' if kept else 'no'}', true)")
+    environment.execute(refuse)
+
+
+def _steps(script: Any, direction: Direction, applied: Any, _context: Any) -> Any:
+    if direction == "up":
+        return script._upgrade_revs("head", applied)
+    return script._downgrade_revs("base", applied) if applied else []
+
+
+def _alembic(
+    direction: Direction, *, bind: Any = None, output: io.StringIO | None = None, kept: Kept | None = None
+) -> None:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_HERE))
+    script = ScriptDirectory.from_config(config)
+    target, start = ("head", "base") if direction == "up" else ("base", "head")
+    offline = bind is None
+    with EnvironmentContext(
+        config,
+        script,
+        fn=partial(_steps, script, direction),
+        as_sql=offline,
+        starting_rev=start if offline else None,
+        destination_rev=target,
+    ) as environment:
+        environment.configure(
+            connection=bind,
+            dialect_name="postgresql" if offline else None,
+            dialect_opts={"paramstyle": "named"} if offline else None,  # else every % would come out doubled
+            output_buffer=output,
+            version_table_schema=SCHEMA,
+            transactional_ddl=True,
+        )
+        with environment.begin_transaction():
+            if direction == "up":
+                environment.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            elif not offline and not environment.get_context().get_current_heads():
+                return
+            else:
+                _keep_rows(environment, bind, kept)
+            environment.run_migrations()
+            if direction == "down":
+                environment.execute(f"DROP TABLE IF EXISTS {SCHEMA}.alembic_version")
+                environment.execute(f"DROP SCHEMA {SCHEMA}")

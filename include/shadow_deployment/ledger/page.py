@@ -1,0 +1,207 @@
+"""What a page reads from the ledger: evidence and what was kept beside it, and never more requests than it shows."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.decision.verdict import Outcome
+from shadow_deployment.ledger.snapshots import Snapshot, keys
+
+_SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored."""
+
+    name: str
+    version: str
+    uri: str
+    model_digest: str
+    id: int
+    challenger_id: int
+    day: dt.date
+    champion_version: str
+    design: str
+    outcome: Outcome
+    reasons: list[str]
+    warnings: list[str]
+    findings: list[dict[str, Any]]
+    policy: dict[str, Any]
+    input_digest: str
+    code_version: str
+    revision: int
+    judged_at: dt.datetime
+    decided_on: dt.date | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A stored validation with its day.
+
+    `challenger_id`, `name` and `version` are None for the inputs, `failures` where there is none.
+    """
+
+    day: dt.date
+    snapshot_id: int
+    challenger_id: int | None
+    name: str | None
+    version: str | None
+    success: bool
+    evaluated: int
+    validated_at: dt.datetime
+    failures: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How many rows of a day one model has answered, in how many shards, and how many of them with an error."""
+
+    name: str
+    version: str
+    challenger_id: int
+    rows: int
+    errors: int
+    shards: int
+    scored_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers of one model in one bin, from bin * width to (bin + 1) * width, summed with their weights.
+
+    `days` were added up, from `first` to `last`; what is of labels is of the ripe ones among them.
+    """
+
+    model: str
+    width: float
+    bin: int
+    requests: int
+    weight: float
+    labelled: int
+    labelled_weight: float
+    labelled_weight_squares: float
+    labelled_answer_sum: float
+    label_sum: float
+    label_squares: float
+    days: int
+    first: dt.date
+    last: dt.date
+
+
+@dataclass(frozen=True)
+class Corner:
+    """One quadrant, summed over `days` days; `positive` of the `labelled` requests of ripe days are positive."""
+
+    champion_yes: bool
+    challenger_yes: bool
+    requests: int
+    weight: float
+    labelled: int
+    positive: int
+    days: int
+    first: dt.date
+    last: dt.date
+
+
+def fingerprint(session: Session[Any], deployment: Deployment) -> str:
+    """Return a digest that changes whenever anything may have changed that a page shows of a deployment.
+
+    It covers the deployment's file too, save what only the file's layout is.
+    """
+    row = session.execute(parameterised(_SQL / "page_fingerprint.sql"), {"deployment": deployment.name}).fetchone()
+    content = f"{deployment.model_dump_json(by_alias=True)}\n{row[0] if row else ''}"
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def last_run(session: Session[Any], deployment: Deployment) -> dt.datetime | None:
+    """Return when a verdict, or where there is none a sample, was last written."""
+    row = session.execute(parameterised(_SQL / "page_activity.sql"), {"deployment": deployment.name}).fetchone()
+    moment: dt.datetime | None = row[0] if row else None
+    return moment
+
+
+def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Judged]:
+    """Return each model's newest verdict of a day up to `as_of`, by the model's name."""
+    with session.cursor(row_factory=class_row(Judged)) as cursor:
+        values = {"deployment": deployment.name, "as_of": as_of}
+        return {row.name: row for row in cursor.execute(parameterised(_SQL / "page_verdicts.sql"), values)}
+
+
+def explanation(session: Session[Any], verdict: Judged) -> str:
+    """Return a verdict in plain words, as it was explained when it was given."""
+    row = session.execute("SELECT explanation FROM shadow.verdict WHERE id = %s", [verdict.id]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def history(session: Session[Any], challenger: int) -> list[tuple[dt.date, Outcome, int]]:
+    """Return a model's judged days in order, each with its newest outcome and how often it was judged."""
+    return session.execute(parameterised(_SQL / "page_history.sql"), {"challenger": challenger}).fetchall()
+
+
+def valid(session: Session[Any], snapshots: Sequence[Snapshot]) -> dict[int | None, set[int]]:
+    """Return which snapshots met their expectations: their inputs under None, else a challenger's predictions."""
+    rows = session.execute(parameterised(_SQL / "page_valid.sql"), {"snapshots": keys(snapshots)})
+    return {challenger: set(found) for challenger, found in rows}
+
+
+def bins(
+    session: Session[Any],
+    challenger: int,
+    snapshots: Sequence[Snapshot],
+    champion_version: str,
+    ripe: Mapping[dt.date, bool],
+) -> list[Bin]:
+    """Return the answers of both models in bins, added up over snapshots, by model and bin."""
+    with session.cursor(row_factory=class_row(Bin)) as cursor:
+        values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe)
+        return cursor.execute(parameterised(_SQL / "page_bins.sql"), values).fetchall()
+
+
+def quadrants(
+    session: Session[Any],
+    challenger: int,
+    snapshots: Sequence[Snapshot],
+    champion_version: str,
+    ripe: Mapping[dt.date, bool],
+    threshold: float,
+) -> list[Corner]:
+    """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
+    with session.cursor(row_factory=class_row(Corner)) as cursor:
+        values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe) | {"threshold": threshold}
+        return cursor.execute(parameterised(_SQL / "page_quadrants.sql"), values).fetchall()
+
+
+def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[Checked]:
+    """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
+    with session.cursor(row_factory=class_row(Checked)) as cursor:
+        values = {"snapshots": keys(snapshots), "challenger": challenger}
+        return cursor.execute(parameterised(_SQL / "page_validations.sql"), values).fetchall()
+
+
+def scored(session: Session[Any], snapshot: Snapshot) -> list[Scored]:
+    """Return how the scoring of a day went, a row for each model that has answered some of it."""
+    with session.cursor(row_factory=class_row(Scored)) as cursor:
+        return cursor.execute(parameterised(_SQL / "page_scoring.sql"), {"snapshot": snapshot.id}).fetchall()
+
+
+def shards(session: Session[Any], snapshot: Snapshot) -> int:
+    """Return in how many parts a day's sample is scored."""
+    row = session.execute("SELECT shards FROM shadow.snapshot WHERE id = %s", [snapshot.id]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
+    return {"challenger": challenger, "snapshots": keys(snapshots)}
+
+
+def _against(champion_version: str, snapshots: Sequence[Snapshot], ripe: Mapping[dt.date, bool]) -> dict[str, Any]:
+    return {"champion_version": champion_version, "ripe": keys([one for one in snapshots if ripe.get(one.day)])}

@@ -1,0 +1,86 @@
+"""Answers in the ledger: written once, a shard in one transaction, as arrays of thousands."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.postgres_copy import copy
+from shadow_deployment.ledger.batching import in_batches
+from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
+
+
+def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
+    """Return the key of a challenger's model as it is now, entering it at first."""
+    key = find_challenger(session, deployment, challenger, digest)
+    if key is None:
+        session.execute(
+            "INSERT INTO shadow.model_version (deployment_id, name, version, digest, uri) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
+            [deployment_id(session, deployment), challenger.name, challenger.version, digest, challenger.model],
+        )
+        key = find_challenger(session, deployment, challenger, digest)
+    assert key is not None  # noqa: S101 (it was there or was inserted)
+    return key
+
+
+def find_challenger(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int | None:
+    """Return the key of a challenger's model as it is now, None where it never was scored."""
+    row = session.execute(
+        "SELECT m.id FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
+        "WHERE d.name = %s AND m.name = %s AND m.version = %s AND m.digest = %s",
+        [deployment.name, challenger.name, challenger.version, digest],
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> tuple[int, int] | None:
+    """Return rows and errors of a shard whose answers are stored, None where they are not."""
+    return session.execute(
+        "SELECT rows, errors FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s AND shard = %s",
+        [snapshot.id, challenger, shard],
+    ).fetchone()
+
+
+def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> int:
+    """Return how many of a snapshot's requests one challenger has answered, errors included."""
+    row = session.execute(
+        "SELECT coalesce(sum(rows), 0) FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s",
+        [snapshot.id, challenger],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def store(
+    session: Session[Any], snapshot: Snapshot, challenger: int, shard: int, answers: Iterable[pa.Table]
+) -> tuple[int, int]:
+    """Write a shard's answers in one transaction; return rows and errors. A shard that is there stays as it is."""
+    table = pa.concat_tables(answers).combine_chunks()
+    rows, errors = table.num_rows, pc.count(table["error"]).as_py()
+    entered = session.execute(
+        "INSERT INTO shadow.scoring (snapshot_id, challenger_id, shard, first_ordinal, rows, errors) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
+        [snapshot.id, challenger, shard, table["ordinal"][0].as_py(), rows, errors],
+    ).fetchone()
+    if entered is not None:
+        copy(session, "prediction_batch", [_in_batches(table, snapshot, challenger)])
+    session.commit()
+    return rows, errors
+
+
+def _in_batches(answers: pa.Table, snapshot: Snapshot, challenger: int) -> pa.Table:
+    """Return answers to consecutive requests as rows of `shadow.prediction_batch`."""
+    keys = {
+        "day": pa.scalar(snapshot.day),
+        "snapshot_id": pa.scalar(snapshot.id, pa.int32()),
+        "challenger_id": pa.scalar(challenger, pa.int32()),
+    }
+    columns = {name: pc.fill_null(answers[name].combine_chunks(), math.nan) for name in ("value", "latency_ms")}
+    columns |= {
+        name: answers[name].combine_chunks() for name in ("error", "probabilities") if name in answers.column_names
+    }
+    return in_batches(answers["ordinal"][0].as_py(), keys, columns, optional=["error"])

@@ -1,0 +1,223 @@
+"""Promotions in the ledger: the history of champions, one row more for each promotion and rollback, never another."""
+
+import datetime as dt
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from psycopg import errors
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.errors import RegistryError
+from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.verdicts import CODE_VERSION
+
+Kind = Literal["promotion", "rollback", "forced"]
+_SQL = Path(__file__).parent / "sql"
+_WAIT = "SET LOCAL lock_timeout = '60s'"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version of a model; digest and address are None where only production's log knows it."""
+
+    name: str
+    version: str
+    digest: str | None
+    uri: str | None
+    model_id: int | None = None
+
+    @property
+    def logged_as(self) -> tuple[str, str]:
+        """What production's log may call it: its version, or name@version where versions are not unique."""
+        return self.version, f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Champion(Model):
+    """Who is champion: by the promotion of this number, or, where it is 0, because the log says so."""
+
+    number: int = 0
+    since: dt.datetime | None = None
+    approved_by: str | None = None
+
+    def __str__(self) -> str:
+        if not self.number:
+            return f"{self.name} {self.version}, as the log says"
+        return (
+            f"{self.name} {self.version}, by promotion {self.number} of {self.since:%Y-%m-%d %H:%M} UTC, "
+            f"approved by {self.approved_by}"
+        )
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who has decided, why, and when; None is now."""
+
+    approved_by: str
+    reason: str
+    approved_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One change of the champion, with all that it rests on; `undone_by` is the rollback that took it back."""
+
+    number: int
+    kind: Kind
+    undoes: int | None
+    undone_by: int | None
+    from_name: str
+    from_version: str
+    from_digest: str | None
+    from_uri: str | None
+    from_model_id: int | None
+    name: str
+    version: str
+    digest: str | None
+    uri: str | None
+    model_id: int | None
+    verdict_id: int | None
+    day: dt.date | None
+    compared_with: str | None
+    outcome: str | None
+    findings: list[dict[str, Any]]
+    input_digest: str | None
+    policy: dict[str, Any]
+    overridden: list[str]
+    case_digest: str | None
+    code_version: str
+    approved_by: str
+    approved_at: dt.datetime
+    reason: str
+    created_at: dt.datetime
+
+    @property
+    def champion(self) -> Champion:
+        """The champion that this made."""
+        return Champion(
+            self.name,
+            self.version,
+            self.digest,
+            self.uri,
+            self.model_id,
+            self.number,
+            self.created_at,
+            self.approved_by,
+        )
+
+    @property
+    def approval(self) -> Approval:
+        """Who has decided, and why."""
+        return Approval(self.approved_by, self.reason)
+
+    @property
+    def before(self) -> Model:
+        """The champion that this replaced."""
+        return Model(self.from_name, self.from_version, self.from_digest, self.from_uri, self.from_model_id)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict as a promotion rests on it, with the model that was judged."""
+
+    id: int
+    day: dt.date
+    outcome: str
+    reasons: list[str]
+    findings: list[dict[str, Any]]
+    policy: dict[str, Any]
+    design: str
+    champion_version: str
+    input_digest: str
+    version: str
+    digest: str
+
+
+def lock(session: Session[Any], deployment: Deployment) -> None:
+    """Let nobody else promote, judge or sample this deployment until the transaction ends.
+
+    A verdict and a snapshot refer to their deployment, which takes a share of its row: whoever holds all of it reads
+    what stays true until the commit. Raises TransientError (of `translated`) after a minute of waiting.
+    """
+    deployment_id(session, deployment)
+    session.execute(_WAIT)
+    session.execute("SELECT FROM shadow.deployment WHERE name = %s FOR UPDATE", [deployment.name])
+
+
+def history(session: Session[Any], deployment: Deployment) -> list[Promotion]:
+    """Return every promotion and rollback of a deployment, in order."""
+    with session.cursor(row_factory=class_row(Promotion)) as cursor:
+        return cursor.execute(parameterised(_SQL / "promotions.sql"), {"deployment": deployment.name}).fetchall()
+
+
+def champion(session: Session[Any], deployment: Deployment) -> Champion | None:
+    """Return the champion as the view shows it to production, None before the first promotion."""
+    with session.cursor(row_factory=class_row(Champion)) as cursor:
+        return cursor.execute(
+            "SELECT name, version, digest, uri, since, approved_by, number FROM shadow.champion WHERE deployment = %s",
+            [deployment.name],
+        ).fetchone()
+
+
+def judgement(session: Session[Any], deployment: Deployment, challenger: str, day: dt.date | None) -> Judgement | None:
+    """Return a challenger's newest verdict of a day, None for the newest day; None where there is none."""
+    with session.cursor(row_factory=class_row(Judgement)) as cursor:
+        values = {"deployment": deployment.name, "challenger": challenger, "day": day}
+        return cursor.execute(parameterised(_SQL / "judgement.sql"), values).fetchone()
+
+
+def add(
+    session: Session[Any],
+    deployment: Deployment,
+    *,
+    kind: Kind,
+    champion: Champion,
+    successor: Model,
+    approval: Approval,
+    verdict: Judgement | None = None,
+    overridden: tuple[str, ...] = (),
+    case_digest: str | None = None,
+    undoes: int | None = None,
+) -> Promotion:
+    """Let `successor` follow `champion`, who must be the newest; the caller commits.
+
+    Raises RegistryError where another promotion has come first.
+    """
+    values = {
+        "deployment": deployment_id(session, deployment),
+        "previous": champion.number,
+        "kind": kind,
+        "undoes": undoes,
+        **{f"from_{key}": getattr(champion, key) for key in ("name", "version", "digest", "uri", "model_id")},
+        **{key: getattr(successor, key) for key in ("name", "version", "digest", "uri", "model_id")},
+        **_rests_on(deployment, verdict),
+        "overridden": json.dumps(overridden),
+        "case_digest": case_digest,
+        "code_version": CODE_VERSION,
+        **asdict(approval),
+    }
+    try:
+        session.execute(parameterised(_SQL / "add_promotion.sql"), values)
+    except errors.UniqueViolation as error:
+        raise RegistryError(
+            f"deployment {deployment.name}: promotion {champion.number + 1} is there already: somebody else was first; "
+            "look at the case again"
+        ) from error
+    return history(session, deployment)[-1]
+
+
+def _rests_on(deployment: Deployment, verdict: Judgement | None) -> dict[str, Any]:
+    return {
+        "verdict_id": verdict and verdict.id,
+        "day": verdict and verdict.day,
+        "compared_with": verdict and verdict.champion_version,
+        "outcome": verdict and verdict.outcome,
+        "findings": json.dumps(verdict.findings if verdict else []),
+        "input_digest": verdict and verdict.input_digest,
+        "policy": json.dumps(verdict.policy) if verdict else deployment.policy.model_dump_json(by_alias=True),
+    }

@@ -1,0 +1,140 @@
+"""Evidence by series: each metric in each slice with its days as arrays, for judging a long history."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.postgres_arrays import reading_many, stacked
+from shadow_deployment.decision.series import SQUARES, Columns
+from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.metrics.slices import ALL
+
+_SQL = Path(__file__).parent / "sql"
+_SUMS: Final = ("weight", "champion_sum", "challenger_sum", "difference_sum")
+_NAMES: Final = ("metrics", "slice_columns", "slice_values")
+
+Key = tuple[str, str, str]  # metric, column and value of a slice
+
+
+def read(
+    session: Session[Any],
+    challenger: int,
+    snapshots: Sequence[Snapshot],
+    *,
+    metrics: Collection[str],
+    squares: bool,
+    every_slice: bool = True,
+    champion_version: str | None = None,
+) -> Iterator[Columns]:
+    """Yield a challenger's evidence on these snapshots by metric and slice, all first; the days of each in no order.
+
+    `squares` says whether the sums of squares are needed, which only single requests are judged by. Without
+    `every_slice` only all requests; None is any champion.
+    """
+    values = {
+        "challenger": challenger,
+        "snapshots": keys(snapshots),
+        "metrics": list(metrics),
+        "squares": squares,
+        "every_slice": every_slice,
+        "whole": every_slice and len(metrics) > 1,
+        "champion_version": champion_version,
+    }
+    with reading_many(session) as cursor:
+        cursor.row_factory = dict_row
+        cut = sql.SQL("" if values["whole"] else "[w.first:w.last][1:w.slices]")
+        rows = cursor.execute(parameterised(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)
+    grids = [_Grid.of(names, same, (*_SUMS, *(SQUARES if squares else ()))) for names, same in alike.items()]
+    for key in sorted({key for grid in grids for key in grid.places if key[0] in metrics}, key=_order):
+        found = _joined([grid.columns(key) for grid in grids if key in grid.places])
+        if len(found.counts["days"]):
+            yield found
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name.
+
+    `identical` has shape (metrics, days), and is of all requests, which are the first slice of each metric. `there`
+    says which days have a request in a metric's slice; None where all of them have one in each.
+    """
+
+    places: Mapping[Key, int]
+    days: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    sums: Mapping[str, NDArray[np.float64]]
+    identical: NDArray[np.int64]
+    there: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, names: Sequence[str], rows: Sequence[Mapping[str, Any]], sums: Sequence[str]) -> "_Grid":
+        """Put the rows of these days together."""
+
+        def numbers(name: str, kind: type) -> NDArray[Any]:
+            return stacked([row[name] for row in rows]).reshape(len(rows), -1).T.astype(kind, order="C")
+
+        pairs = numbers("pairs", np.int64)
+        return cls(
+            {key: place for place, key in enumerate(_keys(*names))},
+            np.array([row["day"] for row in rows], np.int64),
+            pairs,
+            {name: numbers(name, np.float64) for name in sums},
+            numbers("identical", np.int64),
+            _there([row["requests"] for row in rows], pairs.shape),
+        )
+
+    def columns(self, key: Key) -> Columns:
+        """Return one metric in one slice, of the days that have a request in it."""
+        place = self.places[key]
+        there = slice(None) if self.there is None else self.there[place]
+        counts = {"days": self.days[there], "pairs": self.pairs[place][there]}
+        sums = {name: column[place][there] for name, column in self.sums.items()}
+        if key[1] == ALL:
+            slices = len(self.places) // len(self.identical)
+            counts["identical"] = self.identical[place // slices][there]
+        return Columns(*key, counts, sums)
+
+
+def _there(requests: Sequence[bytes | None], shape: Sequence[int]) -> NDArray[np.bool_] | None:
+    """Return which days have a request in a metric's slice; a day of which none is read has one in each."""
+    some = [day for day, found in enumerate(requests) if found is not None]
+    if not some:
+        return None
+    there = np.ones(shape, np.bool_)
+    there[:, some] = stacked([found for found in requests if found is not None]).reshape(len(some), -1).T > 0
+    return there
+
+
+@lru_cache(maxsize=64)
+def _keys(metrics: str, columns: str, values: str) -> list[Key]:
+    """Return what the elements of a day's arrays are about, in their order."""
+    slices = list(zip(json.loads(columns), json.loads(values), strict=True))
+    return [(metric, column, value) for metric in json.loads(metrics) for column, value in slices]
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """Return the days of some columns of the same metric and slice as one."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    counts = {name: np.concatenate([one.counts[name] for one in parts]) for name in first.counts}
+    sums = {name: np.concatenate([one.sums[name] for one in parts]) for name in first.sums}
+    return Columns(first.metric, first.slice_column, first.slice_value, counts, sums)
+
+
+def _order(key: Key) -> tuple[Any, ...]:
+    metric, column, value = key
+    return metric, column != ALL, column, value

@@ -1,0 +1,205 @@
+"""Snapshots in the ledger: which days were drawn, and which requests are in them."""
+
+import datetime as dt
+import json
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg.rows import class_row
+
+from shadow_deployment.base.prefetch import ahead
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.postgres_copy import copy
+from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.data.snapshots import Manifest, read_part
+from shadow_deployment.data.storage import Store
+from shadow_deployment.errors import SnapshotError
+from shadow_deployment.ledger.batching import in_batches
+
+_REQUEST_COLUMNS = (
+    "request_id",
+    "requested_at",
+    "inclusion_probability",
+    "cell",
+    "champion",
+    "champion_version",
+    "champion_latency_ms",
+    "champion_probabilities",
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A registered snapshot: one day of one sampling design."""
+
+    id: int
+    day: dt.date
+    window_end: dt.datetime
+    population: int
+    rows: int
+    digest: str
+    location: str
+    champion_versions: list[str]
+    labels_until: dt.datetime | None
+    label_revision: int
+    labelled: int
+    contradicted: int
+
+
+_FIELDS = (
+    "id, day, window_end, population, rows, digest, location, champion_versions, labels_until, label_revision, "
+    "labelled, contradicted"
+)
+
+
+def deployment_id(session: Session[Any], deployment: Deployment) -> int:
+    """Return the deployment's key, entering it at first."""
+    row = session.execute("SELECT id FROM shadow.deployment WHERE name = %s", [deployment.name]).fetchone()
+    if row is None:
+        row = session.execute(
+            "INSERT INTO shadow.deployment (name, task) VALUES (%s, %s) "
+            "ON CONFLICT (name) DO UPDATE SET task = excluded.task RETURNING id",
+            [deployment.name, deployment.task],
+        ).fetchone()
+    assert row is not None  # noqa: S101 (RETURNING returns)
+    return int(row[0])
+
+
+def find(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot | None:
+    """Return the day's snapshot under the present sampling design, None where there is none."""
+    return next(iter(snapshots(session, deployment, day, day)), None)
+
+
+def snapshots(
+    session: Session[Any], deployment: Deployment, first: dt.date | None, last: dt.date | None
+) -> list[Snapshot]:
+    """Return the snapshots of the present sampling design from `first` to `last`, in order; None is no limit."""
+    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
+        return cursor.execute(
+            f"SELECT {_FIELDS} FROM shadow.snapshot "  # noqa: S608 (a constant)
+            "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
+            "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
+            [deployment.name, digest(design(deployment)), first, last],
+        ).fetchall()
+
+
+def keys(snapshots: Iterable[Snapshot]) -> str:
+    """Return the keys of snapshots as Postgres reads an array from text, many times faster than from a list."""
+    return "{" + ",".join(str(one.id) for one in snapshots) + "}"
+
+
+def register(session: Session[Any], deployment: Deployment, manifest: Manifest, store: Store, folder: str) -> None:
+    """Enter a snapshot with all its requests in one transaction; one that is there already is only checked.
+
+    Raises SnapshotError where the day is registered with another digest, or a part is not what the manifest says.
+    """
+    key = deployment_id(session, deployment)
+    session.execute("SELECT shadow.ensure_partitions(%s)", [manifest.day])
+    session.commit()  # a new partition locks its parent, and a new deployment its name: days beside this one need both
+    row = session.execute(
+        "INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, "
+        "digest, location, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (deployment_id, day, design) DO NOTHING RETURNING id",
+        [
+            key,
+            manifest.day,
+            manifest.design_digest,
+            manifest.window_start,
+            manifest.window_end,
+            manifest.population,
+            manifest.rows,
+            len(manifest.parts),
+            manifest.digest,
+            folder,
+            list(manifest.champion_versions),
+        ],
+    ).fetchone()
+    if row is None:
+        require_same(find(session, deployment, manifest.day), manifest)
+        return
+    snapshot_id, cells = int(row[0]), Cells(deployment.slices)
+    whose = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
+    with closing(ahead(_requests(manifest, store, folder, cells))) as found:
+        batches = (in_batches(first, whose, requests, optional=["champion_probabilities"]) for first, requests in found)
+        copy(session, "request_batch", batches)
+    cells.enter(session, snapshot_id)
+    session.commit()
+
+
+def require_same(snapshot: Snapshot | None, manifest: Manifest) -> None:
+    """Raise SnapshotError where a day is registered with other inputs than the store holds."""
+    if snapshot is None or snapshot.digest != manifest.digest:
+        registered = snapshot.digest if snapshot else "nothing"
+        raise SnapshotError(
+            f"snapshot of {manifest.day} has digest {manifest.digest}, must be {registered} as registered: "
+            "the inputs were changed; restore them from a backup"
+        )
+
+
+def _requests(
+    manifest: Manifest, store: Store, folder: str, cells: "Cells"
+) -> Iterator[tuple[int, dict[str, pa.Array]]]:
+    """Yield some requests of a snapshot: the ordinal of the first, and the columns of `shadow.request_batch`."""
+    versions = pa.array(manifest.champion_versions, pa.string())
+    for part in manifest.parts:
+        ordinal, file = part.first_ordinal, read_part(store, folder, part)
+        names = [name for name in file.schema_arrow.names if name in (*_REQUEST_COLUMNS, *cells.columns)]
+        for batch in file.iter_batches(columns=names):
+            yield ordinal, _columns(batch, cells, versions)
+            ordinal += batch.num_rows
+
+
+def _columns(batch: pa.RecordBatch, cells: "Cells", versions: pa.StringArray) -> dict[str, pa.Array]:
+    """Return the columns of `shadow.request_batch` for each request: what is no number is NaN."""
+    champion = batch["champion"]
+    finite = pc.fill_null(pc.is_finite(champion), False)
+    columns = {name: batch[name] for name in batch.schema.names} | {
+        "cell": cells.numbered(batch),
+        "champion": pc.if_else(finite, champion, math.nan),
+        "champion_version": pc.add(pc.index_in(batch["champion_version"], versions), pa.scalar(1, pa.int32())),
+        "champion_latency_ms": pc.fill_null(batch["champion_latency_ms"], math.nan),
+    }
+    return {name: columns[name] for name in _REQUEST_COLUMNS if name in columns}
+
+
+class Cells:
+    """The combinations of slice values that occur in a snapshot, numbered as they come."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self.columns = columns
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def numbered(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the number of each row's combination; a null value is the text (null)."""
+        code = np.zeros(batch.num_rows, np.int64)
+        dictionaries: list[list[str]] = []
+        for column in self.columns:
+            encoded = pc.fill_null(batch[column].cast(pa.string()), "(null)").dictionary_encode()
+            dictionaries.append(encoded.dictionary.to_pylist())
+            code = code * len(dictionaries[-1]) + encoded.indices.to_numpy()
+        encoded = pa.array(code).dictionary_encode()
+        numbers = [self._number(one, dictionaries) for one in encoded.dictionary.to_pylist()]
+        return pa.array(np.asarray(numbers, np.int32)[encoded.indices.to_numpy()])
+
+    def enter(self, session: Session[Any], snapshot_id: int) -> None:
+        """Enter the combinations that have come."""
+        slices = [json.dumps(dict(zip(self.columns, values, strict=True))) for values in self._numbers]
+        session.execute(
+            "INSERT INTO shadow.cell (snapshot_id, cell, slices) "
+            "SELECT %s, c.cell, c.slices FROM unnest(%s::int[], %s::jsonb[]) AS c (cell, slices)",
+            [snapshot_id, list(self._numbers.values()), slices],
+        )
+
+    def _number(self, code: int, dictionaries: list[list[str]]) -> int:
+        values: list[str] = []
+        for dictionary in reversed(dictionaries):
+            code, index = divmod(code, len(dictionary))
+            values.append(dictionary[index])
+        return self._numbers.setdefault(tuple(reversed(values)), len(self._numbers))

@@ -1,0 +1,8 @@
+"""Slices: all requests, or those with one value of a column."""
+
+ALL = "all"
+
+
+def slice_name(column: str, value: str) -> str:
+    """Return a slice as it is shown and named: all, or column=value."""
+    return ALL if column == ALL else f"{column}={value}"

@@ -1,0 +1,95 @@
+"""What a connection gives a client of HTTP: credentials for the host that it names, and for no other."""
+
+from typing import TYPE_CHECKING, Any
+
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.errors import CredentialsError
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+_PORTS = {"http": 80, "https": 443}
+_TRUTH = {"true": True, "false": False}
+
+
+def access(address: str, connection: Connection) -> dict[str, Any]:
+    """Return httpx's keywords for an address: a password alone is a token, with a login it is basic auth.
+
+    `headers` in the connection's extra are sent too, and `verify` is false or the path of a file with certificates to
+    trust. Raises CredentialsError where the connection names another host, port or scheme than the address, or none,
+    or holds what no header can: without the value.
+    """
+    import httpx
+
+    _require_place(httpx.URL(address), connection)
+    found: dict[str, Any] = {"headers": _headers(connection), "verify": _verify(connection)}
+    if connection.password and connection.login:
+        found["auth"] = (connection.login, connection.password)
+    elif connection.password:
+        found["headers"]["Authorization"] = _printable(connection, "the password", f"Bearer {connection.password}")
+    return found
+
+
+def _require_place(address: "httpx.URL", connection: Connection) -> None:
+    """Make sure that the credentials are meant for this address."""
+    import httpx
+
+    host, scheme, port = connection.host or "", connection.database or None, connection.port
+    bare = f"[{host}]" if host.count(":") > 1 and "://" not in host and not host.startswith("[") else host
+    try:
+        named = httpx.URL(bare if "://" in bare else f"//{bare}")
+    except httpx.InvalidURL:
+        raise CredentialsError(f"connection {connection.conn_id}: its host is none that can be read") from None
+    scheme, port = named.scheme or scheme, named.port or port
+    if not named.host:
+        raise CredentialsError(
+            f"connection {connection.conn_id} names no host, must name {address.host}: credentials are sent to the "
+            "host that their connection names, and to no other"
+        )
+    wanted = address.port or _PORTS[address.scheme]
+    differing = [
+        f"{what} {got}, must be {allowed}"
+        for what, got, allowed in (
+            ("host", named.host, address.host),
+            ("port", port, wanted),
+            ("schema", scheme, address.scheme),
+        )
+        if got and got != allowed
+    ]
+    if differing:
+        raise CredentialsError(
+            f"connection {connection.conn_id} has {'; '.join(differing)}, as in {address}: credentials are sent to the "
+            "host that their connection names, and to no other; correct the connection or the address"
+        )
+
+
+def _headers(connection: Connection) -> dict[str, str]:
+    headers = connection.extra.get("headers") or {}
+    if not isinstance(headers, dict):
+        raise CredentialsError(f"connection {connection.conn_id}: headers in its extra must be an object")
+    return {str(name): _printable(connection, f"header {name}", value) for name, value in headers.items()}
+
+
+def _verify(connection: Connection) -> "bool | ssl.SSLContext":
+    import ssl
+
+    verify = connection.extra.get("verify", True)
+    verify = _TRUTH.get(str(verify).lower(), verify)
+    if isinstance(verify, bool):
+        return verify
+    try:
+        return ssl.create_default_context(cafile=str(verify))
+    except (OSError, ssl.SSLError) as error:
+        raise CredentialsError(
+            f"connection {connection.conn_id}: verify in its extra must be true, false or the path of a file with "
+            f"certificates, but {str(verify)!r} cannot be read: {error}"
+        ) from error
+
+
+def _printable(connection: Connection, what: str, value: object) -> str:
+    text = str(value)
+    if not (text.isascii() and text.isprintable()):  # httpx would show the value in its error
+        raise CredentialsError(f"connection {connection.conn_id}: {what} holds characters that no header can hold")
+    return text

@@ -1,0 +1,234 @@
+"""The program that holds somebody else's model, in a process and perhaps an interpreter of its own.
+
+It imports nothing of this project, save to run an ONNX model, and runs on Python 3.9 and newer with pyarrow, and pandas
+where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways: the lengths of a
+JSON header and of a body, the header, the body. What the model prints goes elsewhere and cannot break a frame.
+
+A request is `{"do": "load", "kind": ...}`, with the model's file as its body where there is one, `{"do": "predict"}`
+with a batch as an Arrow stream, or `{"do": "version"}`; each has a number, and its answer has it too. An answer is
+`{"is": "ready"}`, `{"is": "answers"}` with one float64 for each row and class as its body, `{"is": "version"}`, or
+`{"is": "error", "text": ...}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+LENGTHS = struct.Struct("<IQ")
+LONGEST_ERROR = 2_000
+PR_SET_PDEATHSIG = 1
+
+Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
+
+
+class AnswerError(Exception):
+    """What the model returned is no answer, or what was declared is no model; the text says it all."""
+
+
+def load(task: dict[str, Any], body: bytes) -> Predict:
+    """Return the model as a function of an Arrow batch; may raise whatever its file or module raises."""
+    importlib.import_module("pyarrow")
+    sys.path[:0] = task.get("path", [])
+    if task["kind"] == "onnx":
+        return _onnx(task)
+    importlib.import_module("pandas")
+    model = {"python": _python, "sklearn": _sklearn, "skops": _skops, "mlflow": _mlflow}[task["kind"]](task, body)
+
+    def predict(batch: Any) -> tuple[Any, dict[int, str]]:
+        return numbers(model(batch.to_pandas()), batch.num_rows, task), {}
+
+    return predict
+
+
+def numbers(answer: Any, rows: int, task: dict[str, Any]) -> Any:
+    """Return a model's answer as float64 of shape (rows,), or (rows, classes) where there are classes.
+
+    None and missing values become NaN. Of two columns for a binary task the second counts. Raises AnswerError for what
+    are no numbers or have another shape.
+    """
+    import numpy as np
+
+    classes = task["classes"]
+    if classes and sorted(map(str, getattr(answer, "columns", ()))) == sorted(classes):
+        answer = answer[sorted(answer.columns, key=lambda name: classes.index(str(name)))]
+    if isinstance(answer, np.ma.MaskedArray):
+        answer = np.ma.filled(answer.astype(np.float64), np.nan)
+    array = np.asarray(answer)
+    if array.dtype.kind == "O" and array.ndim:
+        array = np.array([_number(one) for one in array.ravel()], np.float64).reshape(array.shape)
+    if array.dtype.kind not in "biuf":
+        kind = "text" if array.dtype.kind in "US" else type(answer).__name__ if not array.ndim else array.dtype
+        raise AnswerError(f"the model returned {kind}, must be numbers")
+    shape = array.shape
+    if not classes and shape == (rows, 1):
+        array = array[:, 0]
+    elif task["task"] == "binary" and shape == (rows, 2):
+        array = array[:, 1]
+    wanted = (rows, len(classes)) if classes else (rows,)
+    if array.shape != wanted:
+        raise AnswerError(f"the model returned answers of shape {shape} to {rows} requests, must be {wanted}")
+    return np.ascontiguousarray(array, np.float64)
+
+
+def _number(value: Any) -> float:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return float("nan")
+    if isinstance(value, (str, bytes)):
+        raise AnswerError("the model returned text, must be numbers")
+    return float(value)
+
+
+def _python(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
+    found: Any = importlib.import_module(task["module"])
+    for name in task["function"].split("."):
+        found = getattr(found, name)
+    if isinstance(found, type) or not callable(found):
+        raise AnswerError(f"{task['function']} of {task['module']} is no function that takes a DataFrame")
+    return found  # type: ignore[no-any-return]
+
+
+def _sklearn(task: dict[str, Any], body: bytes) -> Callable[[Any], Any]:
+    joblib: Any = importlib.import_module("joblib")
+    return _estimator(joblib.load(io.BytesIO(body)), task)
+
+
+def _skops(task: dict[str, Any], body: bytes) -> Callable[[Any], Any]:
+    skops: Any = importlib.import_module("skops.io")
+    unknown = [name for name in skops.get_untrusted_types(data=body) if name not in task["trusted"]]
+    if unknown:
+        raise AnswerError(
+            f"it holds types that are not trusted: {', '.join(unknown)}; if you know them all, name them in trusted"
+        )
+    return _estimator(skops.loads(body, trusted=task["trusted"]), task)
+
+
+def _estimator(model: Any, task: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return what answers for an estimator of scikit-learn: probabilities where the task and the model have them."""
+    if task["task"] == "regression" or not hasattr(model, "predict_proba"):
+        return model.predict  # type: ignore[no-any-return]
+    known, classes = [str(one) for one in getattr(model, "classes_", task["classes"])], task["classes"]
+    if not classes:
+        if len(known) != 2:
+            raise AnswerError(f"its classes are {', '.join(known)}, must be two for a binary task")
+        return lambda frame: model.predict_proba(frame)[:, 1]
+    if sorted(known) != sorted(classes) and known != [str(number) for number in range(len(classes))]:
+        raise AnswerError(f"its classes are {', '.join(known)}, must be {', '.join(classes)}")
+    if sorted(known) != sorted(classes):
+        return model.predict_proba  # type: ignore[no-any-return]
+    order = [known.index(name) for name in classes]
+    return lambda frame: model.predict_proba(frame)[:, order]
+
+
+def _mlflow(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
+    pyfunc: Any = importlib.import_module("mlflow.pyfunc")
+    return pyfunc.load_model(task["uri"]).predict  # type: ignore[no-any-return]
+
+
+def _onnx(task: dict[str, Any]) -> Predict:
+    from pathlib import Path
+
+    module: Any = importlib.import_module("shadow_deployment.models.onnx")
+    model = module.OnnxPredictor(Path(task["file"]), task["features"], classes=len(task["classes"]))
+
+    def predict(batch: Any) -> tuple[Any, dict[int, str]]:
+        answers = model.predict(batch)
+        return numbers(answers.values, batch.num_rows, task), dict(answers.errors)
+
+    return predict
+
+
+def version(task: dict[str, Any]) -> str:
+    """Return the version that an alias of a registered model points at, as MLflow's own library finds it."""
+    mlflow: Any = importlib.import_module("mlflow")
+    return str(mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"]).version)
+
+
+def serve(requests: io.BufferedReader, answers: io.BufferedWriter) -> None:
+    """Answer requests until there are no more: until whoever asks closes the pipe, or ends."""
+    predict: Predict | None = None
+    process = os.getpid()
+    while True:
+        lengths = requests.read(LENGTHS.size)
+        if len(lengths) < LENGTHS.size:
+            return
+        header, body = (requests.read(length) for length in LENGTHS.unpack(lengths))
+        task = json.loads(header)
+        content = b""
+        try:
+            if task["do"] == "load":
+                predict = load(task, body)
+                reply: dict[str, Any] = {"is": "ready"}
+            elif task["do"] == "version":
+                reply = {"is": "version", "version": version(task)}
+            else:
+                values, errors = predict(_batch(body))  # type: ignore[misc]
+                reply, content = {"is": "answers", "errors": errors}, values.tobytes()
+        except BaseException as error:  # noqa: BLE001 (a model may raise anything, SystemExit too)
+            reply = _problem(error)
+        if os.getpid() != process:
+            os._exit(1)  # a copy that the model has forked comes back from a call that is not its own
+        del body
+        head = json.dumps({**reply, "number": task["number"]}).encode()
+        answers.write(LENGTHS.pack(len(head), len(content)) + head + content)
+        answers.flush()
+
+
+def _batch(body: bytes) -> Any:
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(body) as stream:
+        return stream.read_next_batch()
+
+
+def _problem(error: BaseException) -> dict[str, Any]:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 (the text of somebody else's exception may raise one itself)
+        text = "its text cannot be read"
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not isinstance(error, AnswerError):
+        text = f"{type(error).__name__}: {text}"
+    text = text[:LONGEST_ERROR].encode("utf-8", "replace").decode()
+    return {"is": "error", "text": text, "missing": missing, "kind": type(error).__name__}
+
+
+def end_with_parent(parent: int) -> None:
+    """End with the process that asks, however that ends, and so do those that a model forks."""
+    os.register_at_fork(after_in_child=lambda: _end_with(os.getppid()))
+    _end_with(parent)
+
+
+def _end_with(parent: int) -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def main() -> None:
+    """Serve the two pipes that the arguments name, for the process that the third names."""
+    reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
+    end_with_parent(parent)
+    for pipe in (reading, writing):
+        os.set_inheritable(pipe, False)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write("1000")  # where memory runs out, this process goes first, and not the one that asks
+    sys.argv[1:] = []
+    with open(reading, "rb") as requests, open(writing, "wb") as answers:  # noqa: PTH123
+        serve(requests, answers)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Telling of a promotion: that somebody is asked, and that the champion has changed.
+
+This file is imported where DAGs are parsed, so the engine is imported inside the functions.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from shadow_deployment.orchestration import assets, notifications
+
+if TYPE_CHECKING:
+    from shadow_deployment.context import Shadow
+    from shadow_deployment.ledger.alerts import Alert
+    from shadow_deployment.ledger.approval_requests import Question
+    from shadow_deployment.ledger.promotions import Promotion
+
+logger = logging.getLogger(__name__)
+
+
+def asked(context: Mapping[str, Any], found: "Shadow", question: "Question") -> None:
+    """Tell that somebody is asked, where somebody is: by alert and status file."""
+    from shadow_deployment.alerting import messages
+    from shadow_deployment.promotion import status
+
+    status.update_quietly(found)
+    if found.deployment.promotion.approval == "automatic":
+        return
+
+    def alert() -> "Alert":
+        return messages.asked(
+            found.deployment,
+            question.day,
+            challenger=question.challenger,
+            version=question.version,
+            case_digest=question.case_digest,
+            link=notifications.link_to(context, "approve"),
+        )
+
+    notifications.announce(found, alert)
+
+
+def changed(context: Mapping[str, Any], found: "Shadow", made: "Promotion", day: dt.date) -> dict[str, Any]:
+    """Tell who is champion now: by log, asset event, metric, status file and alert; return the event's facts."""
+    from shadow_deployment.integrations import metrics
+    from shadow_deployment.promotion import status
+
+    name = found.deployment.name
+    logger.info("deployment %s: the champion is %s", name, made.champion)
+    facts = {key: getattr(made, key) for key in ("number", "kind", "name", "version", "digest", "approved_by")}
+    context["outlet_events"][assets.alias(name)].add(assets.champion(name), extra=facts)
+    metrics.promotion(name, made)
+    status.update_quietly(found)
+    notifications.announce(found, lambda: _alert(found, made, day, notifications.link_to(context)))
+    return facts
+
+
+def _alert(found: "Shadow", made: "Promotion", day: dt.date, link: str | None) -> "Alert":
+    from shadow_deployment.alerting import messages
+
+    tell = messages.rolled_back if made.kind == "rollback" else messages.promoted
+    return tell(
+        found.deployment,
+        day,
+        challenger=made.name,
+        version=made.version,
+        who=made.approved_by,
+        reason=made.reason,
+        case_digest=made.case_digest,
+        number=made.number,
+        link=link,
+    )

@@ -1,0 +1,55 @@
+"""All DAGs of the deployments, for a file in Airflow's dags folder."""
+
+import contextlib
+
+from airflow.sdk import DAG, get_parsing_context
+
+from shadow_deployment.config.deployment import Deployment, load
+from shadow_deployment.config.discovery import paths
+from shadow_deployment.errors import DeploymentError
+from shadow_deployment.orchestration.daily_dag import daily_dag
+from shadow_deployment.orchestration.doctor_dag import DOCTOR, doctor_dag
+from shadow_deployment.orchestration.promotion_dags import promotion_dag, rollback_dag
+
+_BUILDERS = {"": daily_dag, "_promotion": promotion_dag, "_rollback": rollback_dag}
+
+
+def shadow_dags() -> dict[str, DAG]:
+    """Return the DAGs of all deployment files by their ids, the doctor's among them.
+
+    A file that cannot be used has no DAG; `require_valid_deployments` says why. Where Airflow parses for one task,
+    only that task's DAG is built.
+    """
+    wanted = get_parsing_context().dag_id
+    dags: dict[str, DAG] = {}
+    for path in paths():
+        with contextlib.suppress(DeploymentError):
+            dags |= _dags_of(load(path), wanted)
+    if wanted in (None, DOCTOR):
+        dags[DOCTOR] = doctor_dag()
+    return dags
+
+
+def require_valid_deployments() -> None:
+    """Raise DeploymentError with every mistake in the deployment files.
+
+    Airflow keeps one import error a file and stops every DAG of that file, so this is called from a file without DAGs.
+    """
+    problems: list[str] = []
+    names: dict[str, str] = {}
+    for path in paths():
+        try:
+            name = load(path).name
+        except DeploymentError as error:
+            problems.append(str(error))
+            continue
+        if name in names:
+            problems.append(f"deployment {name}: name == {name!r}, must be unique ({names[name]} and {path})")
+        names[name] = str(path)
+    if problems:
+        raise DeploymentError("\n".join(problems))
+
+
+def _dags_of(deployment: Deployment, wanted: str | None) -> dict[str, DAG]:
+    ids = {f"shadow_{deployment.name}{suffix}": build for suffix, build in _BUILDERS.items()}
+    return {dag_id: build(deployment) for dag_id, build in ids.items() if wanted in (None, dag_id)}

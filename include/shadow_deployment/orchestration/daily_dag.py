@@ -1,0 +1,99 @@
+"""The daily DAG of a deployment: shadow_<name>, a day at a time.
+
+Which tasks there are and in which order stands here; what each does is a step of `shadow_deployment.pipeline.steps`, which the
+command line calls too.
+"""
+
+import datetime as dt
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.orchestration import assets, tasks
+from shadow_deployment.orchestration.deadline import deadline_of
+from shadow_deployment.orchestration.notifications import gate_callbacks
+from shadow_deployment.orchestration.retry import RETRY
+from shadow_deployment.orchestration.ui.links import VerdictLink
+from shadow_deployment.report.description import describe
+
+SCORING_POOL = "shadow_scoring"
+
+
+def daily_dag(deployment: Deployment) -> DAG:
+    """Return the daily DAG of one deployment."""
+    name = deployment.name
+    challengers = [challenger.name for challenger in deployment.challengers]
+    hour, minute = deployment.tick
+    midnight = dt.time(hour, minute, tzinfo=deployment.zone)
+    with DAG(
+        dag_id=f"shadow_{name}",
+        description=f"Shadow deployment {name}: {', '.join(challengers)}",
+        doc_md=describe(deployment),
+        schedule=CronDataIntervalTimetable(deployment.schedule, timezone=deployment.timezone),
+        start_date=dt.datetime.combine(deployment.start, midnight),
+        end_date=dt.datetime.combine(deployment.end, midnight) if deployment.end else None,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=dt.timedelta(hours=12),
+        deadline=deadline_of(deployment),
+        default_args={
+            "owner": "shadow",
+            "retries": 3,
+            "retry_policy": RETRY,
+            "execution_timeout": dt.timedelta(minutes=deployment.timeout_minutes),
+        },
+        tags=["shadow", deployment.task],
+    ) as dag:
+        _tasks(name)
+    dag.params.update(_params(challengers))  # after the tasks: each of them would copy them
+    dag.task_dict["gate"].operator_extra_links = (VerdictLink(),)
+    return dag
+
+
+def _params(challengers: list[str]) -> dict[str, Param]:
+    return {
+        "day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="Shadow this day. Left empty: the day of the run's data interval.",
+        ),
+        "challengers": Param(
+            challengers,
+            type="array",
+            items={"type": "string", "enum": challengers},
+            examples=challengers,
+            title="Challengers",
+            description="Score and judge only these. The others keep what they have.",
+        ),
+    }
+
+
+def _tasks(name: str) -> None:
+    """Wire the day: steps that report on trouble run whatever came before; the gate alone fails and alerts for it."""
+    roster = task(tasks.roster)(name)
+    sampled = task(tasks.sample)(name)
+    plan = task(tasks.validate_inputs)(name, sampled, roster)
+    scored = (
+        task(pool=SCORING_POOL, map_index_template="{{ challenger }}, shard {{ shard }}")(tasks.score)
+        .partial(name=name)
+        .expand_kwargs(plan)
+    )
+    validated = (
+        task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")(tasks.validate_predictions)
+        .partial(name=name, plan=plan)
+        .expand(challenger=roster)
+    )
+    changed_days = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.collect_labels)(name, sampled)
+    compared = task(map_index_template="{{ day }}")(tasks.compare).partial(name=name).expand(day=changed_days)
+    judged = (
+        task(trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ challenger }}")(tasks.judge)
+        .partial(name=name, sampled=sampled)
+        .expand(challenger=roster)
+    )
+    gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
+    announced = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.announce)(name)
+    scored >> validated >> changed_days
+    reported = task(tasks.report)(name, roster)
+    compared >> judged >> [gate, announced, reported]

@@ -1,0 +1,80 @@
+"""The deadline of a daily run: Airflow's deadline alert, and what it calls when a run is not done by its time.
+
+Airflow counts a deadline as a fixed time after a run's logical date, which is the window's start. Where clocks are put
+forward and back a local time of day is not a fixed time after it, so there is one deadline alert for each length that
+occurs, and the callback is silent for those that come too early on the day in question.
+
+Airflow 3.3 gives the callback no connection of its own database: those of the ledger and of the channels must be in the
+environment or in a secrets backend. Otherwise the alert is kept, and told late, with the next one of the deployment.
+A run that the scheduler never makes has no deadline.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: ignore[attr-defined]
+
+from shadow_deployment.alerting.deadlines import due, intervals
+from shadow_deployment.config.deployment import Deployment
+
+logger = logging.getLogger(__name__)
+
+
+def deadline_of(deployment: Deployment) -> list[DeadlineAlert] | None:
+    """Return what a DAG takes as its `deadline`; None without `alerts.deadline`.
+
+    The callback runs in the executor, which must be one that runs callbacks, as LocalExecutor and CeleryExecutor do.
+    """
+    if deployment.alerts.deadline is None:
+        return None
+    return [
+        DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
+            interval=interval,
+            callback=SyncCallback(
+                "shadow_deployment.orchestration.deadline.tell_late", kwargs={"name": deployment.name}
+            ),
+            name=f"done by {deployment.alerts.deadline} {deployment.timezone}",
+        )
+        for interval in intervals(deployment)
+    ]
+
+
+def tell_late(name: str, context: Mapping[str, Any]) -> None:
+    """Tell that a scheduled run is not done by its time; called by Airflow, in a process of the executor.
+
+    The context has the run as Airflow's REST API shows it, and the deadline. Raises what goes wrong, since here it
+    hides nothing: Airflow then shows the callback as failed.
+    """
+    from shadow_deployment.alerting import deduplication, outbox
+    from shadow_deployment.alerting.messages import late
+    from shadow_deployment.config.window import day_of
+    from shadow_deployment.integrations import channels
+    from shadow_deployment.orchestration.run_context import shadow
+    from shadow_deployment.orchestration.ui.links import address
+
+    run = context["dag_run"]
+    if run["run_type"] != "scheduled":
+        logger.info("run %s is %s: nobody is told that it is late", run["dag_run_id"], run["run_type"])
+        return
+    found = shadow(name)
+    deployment = found.deployment
+    day = day_of(deployment, _moment(run["data_interval_start"]))
+    moment, counted = due(deployment, day), _moment(context["deadline"]["deadline_time"])
+    if moment is None or counted < moment:
+        logger.info("%s need not be done before %s: nobody is told", day, moment)
+        return
+    state, link = str(run["state"]), address(run["dag_id"], run["dag_run_id"])
+    outbox.tell(
+        found,
+        lambda session: deduplication.of_lateness(session, deployment, day, due=moment, state=state, link=link),
+        channels.send,
+        otherwise=late(deployment, day, due=moment, state=state, link=link) if counted == moment else None,
+    )
+
+
+def _moment(value: dt.datetime | str) -> dt.datetime:
+    found = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)

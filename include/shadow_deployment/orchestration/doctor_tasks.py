@@ -1,0 +1,52 @@
+"""The tasks of the DAG shadow_doctor. This file is imported where DAGs are parsed, so the rest is imported inside."""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from shadow_deployment.doctor import Check
+
+logger = logging.getLogger(__name__)
+
+
+def installation() -> list[dict[str, Any]]:
+    """Examine the worker's interpreter and Airflow; return the checks."""
+    from shadow_deployment.doctor import examination
+
+    return _require(examination.installation())
+
+
+def scoring_pool() -> str:
+    """Say that a task runs in the pool that challengers are scored in: that it runs is the proof."""
+    return "a task in the pool shadow_scoring has run"
+
+
+def deployments() -> list[str]:
+    """Return the deployments there are."""
+    from shadow_deployment.config.discovery import declared
+
+    return list(declared())
+
+
+def deployment(name: str) -> list[dict[str, Any]]:
+    """Examine one deployment; return the checks."""
+    from shadow_deployment.doctor import examination
+    from shadow_deployment.integrations.cloud import surround
+
+    cast(dict[str, Any], get_current_context()).update(deployment=name)
+    return _require(examination.of_deployment(name, surround))
+
+
+def _require(checks: "Sequence[Check]") -> list[dict[str, Any]]:
+    """Return the checks as plain data; fail, after all of them were logged, where one failed."""
+    for one in checks:
+        log = logger.error if one.state == "failed" else logger.info
+        log("%s: %s %s: %s%s", one.about, one.what, one.state, one.found, f"; {one.remedy}" if one.remedy else "")
+    failed = [one for one in checks if one.state == "failed"]
+    if failed:
+        raise AirflowFailException("\n".join(f"{one.what}: {one.found}; {one.remedy}" for one in failed))
+    return [one.content() for one in checks]

@@ -1,0 +1,102 @@
+"""Two DAGs for each deployment: shadow_<name>_promotion asks and promotes, shadow_<name>_rollback puts back.
+
+A PASS starts the first by its asset, or somebody does by hand; it is a DAG of its own because a question that waits
+for its answer would hold up the next day. The second is started by hand, and by a former champion that turns out
+better where the deployment says so.
+"""
+
+import datetime as dt
+from typing import Any
+
+from airflow.sdk import DAG, Param, TriggerRule, XComArg, task
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.orchestration import assets
+from shadow_deployment.orchestration import promotion_tasks as tasks
+from shadow_deployment.orchestration.approval import ANSWER, Question
+from shadow_deployment.orchestration.retry import RETRY
+from shadow_deployment.report.description import describe_promotion, describe_rollback
+
+REASON = Param(None, type=["null", "string"], title="Reason", description="Kept with the promotion.")
+
+
+def promotion_dag(deployment: Deployment) -> DAG:
+    """Return the DAG that asks whether a challenger shall be champion, and makes it so."""
+    names = [one.name for one in deployment.promotable]
+    with DAG(
+        dag_id=f"shadow_{deployment.name}_promotion",
+        description=f"Promotion of {deployment.name}: {', '.join(names)}",
+        doc_md=describe_promotion(deployment),
+        schedule=[assets.case(deployment.name)],
+        tags=["shadow", "promotion"],
+        **_common(),
+    ) as dag:
+        _ask_and_promote(deployment)
+    challenger = Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *names],
+        title="Challenger",
+        description="Who is to be champion. Left empty in a run that a PASS has started.",
+    )
+    dag.params.update({"challenger": challenger, "reason": REASON})  # after the tasks: each of them would copy them
+    return dag
+
+
+def _ask_and_promote(deployment: Deployment) -> None:
+    name, policy = deployment.name, deployment.promotion
+    case = task(tasks.case)(name)
+    promote = task(outlets=[assets.alias(name)])(tasks.promote)
+    if policy.approval == "automatic":
+        promote(name, case)
+        return
+    approve = Question(
+        task_id="approve",
+        subject="{{ ti.xcom_pull(task_ids='case')['subject'] }}",
+        body="{{ ti.xcom_pull(task_ids='case')['body'] }}",
+        defaults=[Question.REJECT],
+        response_timeout=dt.timedelta(hours=policy.response_hours),
+        assigned_users=[{"id": one, "name": one} for one in policy.approvers] or None,
+        params={"reason": REASON},
+    )
+    case >> approve
+    promote(name, case, XComArg(approve, key=ANSWER)) >> task(trigger_rule=TriggerRule.ALL_DONE)(tasks.record)(
+        name, case
+    )
+
+
+def rollback_dag(deployment: Deployment) -> DAG:
+    """Return the DAG that puts the champion back that the newest promotion has replaced."""
+    automatic = deployment.promotion.rollback == "automatic"
+    with DAG(
+        dag_id=f"shadow_{deployment.name}_rollback",
+        description=f"Rollback of {deployment.name}: the champion before the newest promotion",
+        doc_md=describe_rollback(deployment),
+        schedule=[assets.regression(deployment.name)] if automatic else None,
+        tags=["shadow", "rollback"],
+        **_common(),
+    ) as dag:
+        task(outlets=[assets.alias(deployment.name)])(tasks.rollback)(deployment.name)
+    undoes = Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Promotion",
+        description="The number of the promotion that is meant. Left empty: the newest that stands.",
+    )
+    dag.params.update({"reason": REASON, "undoes": undoes})
+    return dag
+
+
+def _common() -> dict[str, Any]:
+    return {
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": dt.timedelta(hours=24),
+        "default_args": {
+            "owner": "shadow",
+            "retries": 3,
+            "retry_policy": RETRY,
+            "execution_timeout": dt.timedelta(minutes=10),
+        },
+    }

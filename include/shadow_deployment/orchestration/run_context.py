@@ -1,0 +1,50 @@
+"""What a task knows from Airflow: its deployment, its day, and connections."""
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.discovery import find
+from shadow_deployment.config.window import day_of
+from shadow_deployment.context import Shadow
+from shadow_deployment.integrations.cloud import surround
+from shadow_deployment.ledger import verdicts
+from shadow_deployment.models.aliases import resolved
+from shadow_deployment.orchestration.run_type import run_type
+from shadow_deployment.pipeline.former_champion import watched
+
+logger = logging.getLogger(__name__)
+
+
+def shadow(name: str, day: dt.date | None = None) -> Shadow:
+    """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
+    found = resolved(surround(find(name)))
+    return found if day is None else watched(found, day)
+
+
+def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
+    """Return the day that a run is about: the one asked for in its form, else that of its data interval."""
+    asked = (context.get("params") or {}).get("day")
+    if asked:
+        return dt.date.fromisoformat(str(asked)[:10])
+    return day_of(find(name), context["data_interval_start"])
+
+
+def is_news(context: Mapping[str, Any], found: Shadow, day: dt.date) -> bool:
+    """Whether anybody should hear of a run: it is no backfill, and no newer day was judged; the log says why not."""
+    if run_type(context) == "backfill":
+        logger.info("%s is backfilled: nobody is told", day)
+        return False
+    with found.ledger() as session:
+        newest = max((one.day for one in verdicts.latest(session, found.deployment).values()), default=day)
+    if newest > day:
+        logger.info("%s is past, %s was judged: nobody is told", day, newest)
+    return newest <= day
+
+
+def chosen(context: Mapping[str, Any], deployment: Deployment) -> list[str]:
+    """Return the challengers that a run is about: those that its form names, and a former champion that is watched."""
+    names = set((context.get("params") or {}).get("challengers") or [])
+    return [one.name for one in deployment.challengers if not names or one.name in names or one.is_watched]

@@ -1,0 +1,181 @@
+"""The tasks of a daily DAG: each finds out which day it is about and calls the step of that name.
+
+This file is imported where DAGs are parsed, so the engine is imported inside the tasks.
+"""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from airflow.sdk import Context, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from shadow_deployment.orchestration import assets
+
+if TYPE_CHECKING:
+    from shadow_deployment.ledger.verdicts import Stored
+
+
+def roster(name: str) -> list[str]:
+    """Return the challengers of the day: those that the form names, and a former champion that is watched."""
+    from shadow_deployment.orchestration.run_context import chosen, day_of_run, shadow
+
+    context = get_current_context()
+    return chosen(context, shadow(name, day_of_run(context, name)).deployment)
+
+
+def sample(name: str) -> dict[str, Any]:
+    """Draw the day's requests; return the snapshot in short."""
+    from shadow_deployment.orchestration.run_context import day_of_run, shadow
+    from shadow_deployment.pipeline import steps
+
+    sampled = steps.sample(shadow(name), day_of_run(get_current_context(), name))
+    return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
+
+
+def validate_inputs(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
+    """Check the inputs; return what is to be scored, one entry for each mapped score task."""
+    from shadow_deployment.orchestration.run_context import shadow
+    from shadow_deployment.pipeline import steps
+
+    day = dt.date.fromisoformat(sampled["day"])
+    context = shadow(name, day)
+    steps.validate_inputs(context, day)
+    plan = steps.plan(context.deployment, sampled["shards"], challengers)
+    return [{"day": sampled["day"], **one} for one in plan]
+
+
+def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
+    """Let one challenger answer one shard; return how many rows, and how many errors."""
+    from shadow_deployment.orchestration.run_context import shadow
+    from shadow_deployment.pipeline import steps
+
+    _label(challenger=challenger, shard=shard)
+    date = dt.date.fromisoformat(day)
+    rows, errors = steps.score(shadow(name, date), date, challenger, shard)
+    _record("scored", deployment=name, day=day, challenger=challenger, shard=shard, rows=rows, errors=errors)
+    return {"rows": rows, "errors": errors}
+
+
+def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenger: str) -> None:
+    """Check one challenger's predictions."""
+    from shadow_deployment.orchestration.run_context import day_of_run, shadow
+    from shadow_deployment.pipeline import steps
+
+    context = _label(challenger=challenger)
+    if plan is None:
+        raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
+    day = day_of_run(context, name)
+    steps.validate_predictions(shadow(name, day), day, challenger)
+
+
+def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
+    """Collect labels that have become known; return the days whose evidence changes with them."""
+    from shadow_deployment.orchestration.run_context import shadow
+    from shadow_deployment.pipeline import steps
+
+    if sampled is None:
+        raise AirflowSkipException("the day was not sampled")
+    day = dt.date.fromisoformat(sampled["day"])
+    return [str(changed) for changed in steps.collect_labels(shadow(name, day), day)]
+
+
+def compare(name: str, day: str) -> int:
+    """Compute one day's evidence; return how many rows of it changed."""
+    from shadow_deployment.orchestration.run_context import shadow
+    from shadow_deployment.pipeline import steps
+
+    _label(day=day)
+    date = dt.date.fromisoformat(day)
+    return steps.compare(shadow(name, date), date)
+
+
+def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]:
+    """Judge one challenger; return its outcome and the reasons."""
+    from shadow_deployment.orchestration.run_context import shadow
+    from shadow_deployment.pipeline import steps
+
+    _label(challenger=challenger)
+    day = dt.date.fromisoformat(sampled["day"])
+    judged = steps.judge(shadow(name, day), day, challenger)
+    verdict = judged.verdict
+    facts = {"outcome": verdict.outcome, "champion_version": judged.champion_version, "reasons": list(verdict.reasons)}
+    _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)
+    return {"challenger": challenger, "outcome": verdict.outcome, "reasons": list(verdict.reasons)}
+
+
+def gate(name: str) -> dict[str, str]:
+    """Fail where a challenger fails or the day is not comparable; return each challenger's outcome otherwise."""
+    from shadow_deployment.orchestration.run_context import chosen, day_of_run, shadow
+    from shadow_deployment.pipeline import steps
+
+    context = get_current_context()
+    day = day_of_run(context, name)
+    found = shadow(name, day)
+    return steps.gate(found, day, chosen(context, found.deployment))
+
+
+def report(name: str, challengers: list[str]) -> list[str]:
+    """Write the day's page of each challenger as a file into the snapshot store; return the files' names."""
+    from shadow_deployment.orchestration.run_context import day_of_run, shadow
+    from shadow_deployment.report.publishing import publish
+
+    day = day_of_run(get_current_context(), name)
+    return publish(shadow(name, day), day, challengers)
+
+
+def announce(name: str) -> list[str]:
+    """Add the asset events of the day: its verdicts, a case for a promotion, a case for a rollback; return which.
+
+    Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
+    """
+    from shadow_deployment.integrations import cloudwatch, metrics
+    from shadow_deployment.ledger import verdicts
+    from shadow_deployment.orchestration.run_context import chosen, day_of_run, is_news, shadow
+    from shadow_deployment.promotion import approval, status, watch
+
+    context = get_current_context()
+    day = day_of_run(context, name)
+    found = shadow(name, day)
+    status.update_quietly(shadow(name))
+    if not is_news(context, found, day):
+        return []
+    with found.ledger() as session:
+        stored = [one for one in verdicts.latest(session, found.deployment).values() if one.day == day]
+    for one in stored:
+        metrics.verdict(found, one.name, day)
+    cloudwatch.publish(found, day, chosen(context, found.deployment))
+    events = [(assets.verdict(name), _facts(one)) for one in stored]
+    proposal, regression = approval.proposal(found, day), watch.regression(found, day)
+    if proposal is not None:
+        case = proposal.case
+        events.append((assets.case(name), {"challenger": case.challenger.name, "day": str(day), "case": case.digest}))
+    if regression is not None:
+        number, reason = regression.promotion.number, regression.reason
+        events.append((assets.regression(name), {"promotion": number, "day": str(day), "reason": reason}))
+    for asset, extra in events:
+        context["outlet_events"][assets.alias(name)].add(asset, extra=extra)
+    return [asset.uri for asset, _ in events]
+
+
+def _facts(verdict: "Stored") -> dict[str, Any]:
+    return {
+        "challenger": verdict.name,
+        "version": verdict.version,
+        "day": str(verdict.day),
+        "outcome": verdict.outcome,
+        "champion_version": verdict.champion_version,
+        "decided_on": str(verdict.decided_on) if verdict.decided_on else None,
+    }
+
+
+def _record(event: str, **facts: Any) -> None:
+    """Write one line into the task's log whose facts are fields, for CloudWatch Logs Insights and its like to query."""
+    structlog.get_logger("shadow").info(event, **facts)
+
+
+def _label(**values: Any) -> Context:
+    """Give the mapped task's index a name: `map_index_template` is rendered from the context."""
+    context = get_current_context()
+    cast(dict[str, Any], context).update(values)
+    return context

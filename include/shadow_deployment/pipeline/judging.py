@@ -1,0 +1,214 @@
+"""Judging: which days of evidence count for a challenger, and what stands in the way of a PASS."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.data.db import Session
+from shadow_deployment.decision.explanation import explain
+from shadow_deployment.decision.missing_labels import dependence
+from shadow_deployment.decision.series import Evidence, Series, digest_of, gather
+from shadow_deployment.decision.verdict import Verdict, judge
+from shadow_deployment.ledger import calibrations, labels, replay_checks, snapshots, validations
+from shadow_deployment.ledger.disagreements import furthest
+from shadow_deployment.ledger.labels import maturity_of
+from shadow_deployment.ledger.series import read as read_series
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.metrics.catalog import QUIET
+from shadow_deployment.metrics.slices import ALL
+from shadow_deployment.models.loading import model_digest
+
+DAYS_OF_DISAGREEMENTS = 7
+MOST_REQUESTS = 5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, the champion that it is against, its explanation, and everything that it rests on."""
+
+    verdict: Verdict
+    champion_version: str
+    warnings: Sequence[str]
+    explanation: str
+    judged_on: Mapping[str, Any]
+
+
+def judge_challenger(
+    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
+) -> Judged:
+    """Judge a challenger on all evidence against the champion of `day`, up to that day."""
+    taken = snapshots.snapshots(session, deployment, None, day)
+    champion_version = champion_of(taken)
+    comparable = comparable_days(session, taken, key, champion_version)
+    found = evidence_on(session, deployment, key, comparable, day, squares=deployment.policy.unit == "request")
+    blocked = [
+        *_blocked(deployment, challenger, taken, {one.id for one in comparable}, day),
+        *_identical(challenger, found),
+        *_parity(session, deployment, comparable),
+    ]
+    promotable = 1 if challenger.is_watched else len(deployment.promotable)
+    verdict = judge(deployment.policy, found, promotable=promotable, blocked=blocked, day=day)
+    warnings = [
+        *_direction(challenger, champion_version),
+        *dependence(deployment.policy, found, mature_days(deployment, comparable)),
+        *_certainly_wrong(found),
+        *calibrations.warnings(session, deployment, key),
+    ]
+    explanation = explain(
+        deployment,
+        challenger,
+        verdict,
+        found,
+        furthest(session, key, comparable[-DAYS_OF_DISAGREEMENTS:]),
+        champion_version=champion_version,
+        warnings=warnings,
+    )
+    judged_on = _judged_on(deployment, promotable, found, blocked) | {"warnings": warnings}
+    return Judged(verdict, champion_version, warnings, explanation, judged_on)
+
+
+def comparable_days(
+    session: Session[Any], taken: Sequence[Snapshot], key: int, champion_version: str
+) -> list[Snapshot]:
+    """Return the days on which only this champion served, and inputs and predictions meet their expectations."""
+    valid = _valid(session, taken, key)
+    return [one for one in taken if one.id in valid and one.champion_versions == [champion_version]]
+
+
+def evidence_on(
+    session: Session[Any],
+    deployment: Deployment,
+    key: int,
+    comparable: Sequence[Snapshot],
+    day: dt.date,
+    *,
+    squares: bool = True,
+) -> dict[tuple[str, str], Series]:
+    """Return what a challenger's rules are judged on: the ripe days' evidence, overall and in every slice.
+
+    `squares` says whether the sums of squares are needed.
+    """
+    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
+    found = read_series(session, key, comparable, metrics=metrics, squares=squares)
+    return gather(found, ripe_days(session, deployment, comparable, day))
+
+
+def ripe_days(
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+) -> dict[dt.date, bool]:
+    """Say of each day whether its labels count on `day`: enough of them are there, or none is expected any more.
+
+    Labels tend to arrive in an order that depends on what they say, so a day that is half labelled misleads. A label
+    that became known after `day` does not make one ripe that was not: judging a past day again changes nothing.
+    """
+    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
+    later = [one for one in taken if one.window_end + maturity > now and one.labels_until and one.labels_until > now]
+    known = labels.known_by(session, later, now)
+    ripe: dict[dt.date, bool] = {}
+    for one in taken:
+        mature = one.window_end + maturity
+        covered = one.rows > 0 and known.get(one.id, one.labelled) >= deployment.policy.minimum_coverage * one.rows
+        collected = one.labels_until is not None and one.labels_until >= mature
+        ripe[one.day] = covered or (collected and mature <= now)
+    return ripe
+
+
+def mature_days(deployment: Deployment, taken: Sequence[Snapshot]) -> set[dt.date]:
+    """Return the days of which no label is expected any more."""
+    maturity = maturity_of(deployment)
+    return {one.day for one in taken if one.labels_until and one.labels_until >= one.window_end + maturity}
+
+
+def champion_of(taken: Sequence[Snapshot]) -> str:
+    """Return the version that served last; "none" where there was no request yet."""
+    versions = [version for one in taken for version in one.champion_versions[-1:]]
+    return versions[-1] if versions else "none"
+
+
+def _valid(session: Session[Any], taken: Sequence[Snapshot], key: int) -> set[int]:
+    """Return the snapshots whose inputs, and this challenger's predictions, were validated and meet expectations."""
+    return validations.passed(session, taken, key)
+
+
+def _blocked(
+    deployment: Deployment, challenger: Challenger, taken: Sequence[Snapshot], valid: set[int], day: dt.date
+) -> list[str]:
+    reasons: list[str] = []
+    if challenger.is_control:
+        reasons.append("this is the control, the champion against itself: it measures noise and is never promoted")
+    today = next((one for one in taken if one.day == day), None)
+    newest = next((one for one in reversed(taken) if one.rows), None)
+    if newest is not None and len(newest.champion_versions) > 1:
+        versions = ", ".join(newest.champion_versions)
+        reasons.append(f"the champion changed in the course of {newest.day}: {versions} served; evidence starts anew")
+    if today is None:
+        reasons.append(f"{day} was not sampled")
+    elif len(today.champion_versions) < 2 and today.rows and today.id not in valid:
+        reasons.append(f"the inputs or predictions of {day} are not complete or do not meet their expectations")
+    contradicted = sum(one.contradicted for one in taken)
+    if contradicted:
+        reasons.append(
+            f"{contradicted} requests have labels that contradict each other in {deployment.labels.table}: "
+            "they count for nothing until that is mended"
+        )
+    return reasons
+
+
+def _identical(challenger: Challenger, found: Evidence) -> list[str]:
+    if challenger.is_control:
+        return []
+    compared = [series for series in found.values() if series.slice == ALL and series.days]
+    same = [np.array_equal(one.identical, one.pairs) for one in compared if one.identical is not None]
+    if same and all(same):
+        most = max(series.total_requests for series in compared)
+        return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]
+    return []
+
+
+def _parity(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:
+    """Say on how many days the champion's own model did not say what the champion had logged."""
+    champion = deployment.champion
+    if champion is None:
+        return
+    digest = model_digest(champion.as_challenger)
+    found = replay_checks.mismatches(session, comparable, champion, digest)
+    if found:
+        newest = found[-1]
+        worst = ", ".join(one["request_id"] for one in newest.worst[:MOST_REQUESTS])
+        yield (
+            f"features differ between serving and shadow: on {len(found)} days the champion's own model answers "
+            f"otherwise than the log, last {newest.mismatched} of {newest.checked} requests, by up to "
+            f"{newest.largest:.3g} ({worst})"
+        )
+
+
+def _direction(challenger: Challenger, champion_version: str) -> Iterator[str]:
+    if challenger.is_watched:
+        yield (
+            f"this is the former champion, {challenger.version}, watched after a promotion: PASS says that it is "
+            f"better than {champion_version}, the champion now, and is a case for a rollback"
+        )
+
+
+def _certainly_wrong(found: Evidence) -> Iterator[str]:
+    series = found.get(("certainly_wrong", ALL))
+    if series is None:
+        return
+    for model, share in (("champion", series.champion), ("challenger", series.challenger)):
+        count = max(round(float((share * series.pairs).sum())), int((share > 0).sum()))
+        if count:
+            yield f"{count} answers of the {model} were exactly 0 or 1 and wrong: log loss counts each as 36"
+
+
+def _judged_on(deployment: Deployment, promotable: int, found: Evidence, blocked: Sequence[str]) -> dict[str, Any]:
+    return {
+        "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
+        "promotable": promotable,
+        "blocked": list(blocked),
+        "evidence": digest_of(found),
+    }

@@ -1,0 +1,208 @@
+"""The case for a promotion: who would follow whom, on which verdict, and what stands in the way."""
+
+import datetime as dt
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.ports import UNVERSIONED
+from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.errors import ModelError
+from shadow_deployment.ledger import promotions, snapshots
+from shadow_deployment.ledger.promotions import Champion, Judgement, Model
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.judging import champion_of
+
+BEFORE_THE_FIRST = "champion"  # what the champion is called that no promotion has made
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a promotion would rest on.
+
+    `champion` is the registry's, or before the first promotion the one that the log says; `log_version` is what the
+    log says now. `barred` forbids the promotion whatever anybody says; `problems` forbid it unless it is forced.
+    """
+
+    deployment: str
+    challenger: Model
+    champion: Champion
+    log_version: str
+    verdict: Judgement | None
+    policy: dict[str, Any]
+    barred: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """The digest of each part that an approval is about."""
+        named = {
+            "challenger": asdict(self.challenger),
+            "champion": asdict(self.champion),
+            "version in the log": self.log_version,
+            "verdict": asdict(self.verdict) if self.verdict else None,
+            "policy": self.policy,
+        }
+        return {name: digest([self.deployment, part]) for name, part in named.items()}
+
+    @property
+    def digest(self) -> str:
+        """What tells this case from another: the same as long as nothing that it rests on has changed."""
+        return digest(self.parts)
+
+
+@dataclass(frozen=True)
+class Present:
+    """What is so outside the ledger: the challenger's model file and the version in production's log."""
+
+    digest: str
+    log_version: str
+
+
+def observe(shadow: Shadow, session: Session[Any], challenger_name: str) -> Present:
+    """Look at the model file and at production's log.
+
+    Raises DeploymentError for an unknown challenger, ModelError where its file is missing, SourceError where the log
+    cannot be read.
+    """
+    challenger = shadow.deployment.challenger(challenger_name)
+    return Present(model_digest(challenger), _log_version(shadow, session))
+
+
+def assemble(
+    session: Session[Any], deployment: Deployment, challenger_name: str, present: Present, day: dt.date | None = None
+) -> Case:
+    """Put the case together from the ledger and what is so outside it; `day` None is the newest that was judged."""
+    declared = deployment.challenger(challenger_name)
+    history = promotions.history(session, deployment)
+    champion = history[-1].champion if history else _logged(deployment, present.log_version)
+    challenger = Model(declared.name, declared.version, present.digest, declared.model)
+    newest = promotions.judgement(session, deployment, declared.name, None)
+    verdict = newest if day is None else promotions.judgement(session, deployment, declared.name, day)
+    problems = [
+        *_of_policy(deployment, verdict),
+        *_of_verdict(challenger, verdict, newest, day),
+        *_of_champion(challenger, champion, present.log_version, verdict),
+    ]
+    return Case(
+        deployment=deployment.name,
+        challenger=challenger,
+        champion=champion,
+        log_version=present.log_version,
+        verdict=verdict,
+        policy=_policy(deployment),
+        barred=tuple(_barred(declared, challenger, champion)),
+        problems=tuple(problems),
+    )
+
+
+def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iterator[str]:
+    if declared.is_control:
+        yield f"{declared.name} is the control, the champion against itself: it can never be promoted"
+    if declared.is_watched:
+        yield f"{declared.name} was champion until promotion {champion.number}: roll that back instead"
+    same = (challenger.name, challenger.version, challenger.digest) == (
+        champion.name,
+        champion.version,
+        champion.digest,
+    )
+    if champion.number and same:
+        yield f"it is champion already: {champion}"
+
+
+def _of_policy(deployment: Deployment, verdict: Judgement | None) -> Iterator[str]:
+    if not any(rule.role == "gate" for rule in deployment.policy.rules):
+        yield "no rule of the policy is a gate: monitors decide nothing; make one a gate"
+    if verdict is None:
+        return
+    if verdict.policy != _policy(deployment):
+        yield f"the policy in the file is not the one that {verdict.day} was judged by: judge it again"
+    if verdict.design != digest(design(deployment)):
+        yield f"the sampling design in the file is not the one that {verdict.day} was judged by: judge it again"
+    alpha = deployment.policy.alpha / max(len(deployment.promotable), 1)
+    judged_at = [one.get("alpha_pass") for one in verdict.findings]
+    if any(one is not None and not math.isclose(one, alpha) for one in judged_at):
+        yield (
+            f"{verdict.day} was not judged at alpha {alpha:.4g}, the policy's divided among "
+            f"{len(deployment.promotable)} challengers: judge it again"
+        )
+
+
+def _of_verdict(
+    challenger: Model, verdict: Judgement | None, newest: Judgement | None, day: dt.date | None
+) -> Iterator[str]:
+    if verdict is None:
+        yield f"it was never judged{'' if day is None else f' on {day}'}: run a day"
+        return
+    if newest is not None and newest.day > verdict.day:
+        yield (
+            f"the verdict of {verdict.day} is past: {newest.day} was judged too and is {newest.outcome}; "
+            "a past day's verdict never overrules a newer one"
+        )
+    if verdict.outcome != "PASS":
+        reason = f": {verdict.reasons[0]}" if verdict.reasons else ""
+        yield f"its newest verdict, of {verdict.day}, is {verdict.outcome}, must be PASS{reason}"
+    judged, found = (verdict.version, verdict.digest), (challenger.version, challenger.digest)
+    if judged != found:
+        yield (
+            f"its model is now version {challenger.version} with digest {_short(challenger.digest)}, but version "
+            f"{verdict.version} with digest {_short(verdict.digest)} was judged on {verdict.day}: "
+            f"put that back in {challenger.uri}, or judge the new one"
+        )
+
+
+def _of_champion(challenger: Model, champion: Champion, log_version: str, verdict: Judgement | None) -> Iterator[str]:
+    if challenger.version == log_version:
+        yield (
+            f"its version {challenger.version} is what the log calls the present champion too, so that the log could "
+            "not tell them apart: give it another version, or log NAME@VERSION"
+        )
+    if verdict is None:
+        return
+    compared = verdict.champion_version
+    against = f"{verdict.day} was judged against champion version {compared}"
+    if champion.number and compared == UNVERSIONED:
+        yield f"{against}: declare requests.version, so that the log says which champion answered"
+    elif compared not in champion.logged_as and champion.number:
+        yield (
+            f"{against}, but the champion is {champion}; evidence against it is needed, and the log must call it "
+            f"{' or '.join(champion.logged_as)}"
+        )
+    elif compared != log_version:
+        yield f"{against}, but the log now says {log_version}: evidence against that is needed"
+
+
+def _logged(deployment: Deployment, version: str) -> Champion:
+    """Return the champion before the first promotion, with its model file where the deployment declares it."""
+    declared = deployment.champion
+    if declared is None or declared.version not in (None, version):
+        return Champion(BEFORE_THE_FIRST, version, None, None)
+    try:
+        found = model_digest(declared.as_challenger)
+    except ModelError:
+        found = None
+    return Champion(BEFORE_THE_FIRST, version, found, declared.model)
+
+
+def _log_version(shadow: Shadow, session: Session[Any]) -> str:
+    """Return the version of the log's newest request; where there is none since, of the newest sampled one."""
+    deployment = shadow.deployment
+    taken = snapshots.snapshots(session, deployment, None, None)
+    since = window_of(deployment, taken[-1].day).start if taken else None
+    return shadow.source.newest_version(since) or champion_of(taken)
+
+
+def _policy(deployment: Deployment) -> dict[str, Any]:
+    policy: dict[str, Any] = json.loads(deployment.policy.model_dump_json(by_alias=True))
+    return policy
+
+
+def _short(value: str | None) -> str:
+    return value[:12] if value else "none"

@@ -1,0 +1,40 @@
+"""Watching a promotion: the former champion becomes a challenger for some days, judged in the other direction."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.context import Shadow
+from shadow_deployment.ledger import promotions, verdicts
+from shadow_deployment.ledger.promotions import Promotion
+from shadow_deployment.pipeline.former_champion import under_watch
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A promotion that was a mistake, as it now seems: on a day its former champion passes against the new one."""
+
+    promotion: Promotion
+    day: dt.date
+    reason: str
+
+
+def regression(shadow: Shadow, day: dt.date) -> Regression | None:
+    """Return the promotion that a day's verdict of the former champion speaks against; None where there is none.
+
+    `shadow` is the deployment as it is on that day; the day must be the newest that was judged.
+    """
+    deployment = shadow.deployment
+    with shadow.ledger() as session:
+        promotion = under_watch(deployment, promotions.history(session, deployment), day)
+        verdict = verdicts.latest(session, deployment).get(PREVIOUS)
+    if promotion is None or verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
+        return None
+    same_sides = verdict.champion_version in promotion.champion.logged_as and verdict.version == promotion.from_version
+    if not same_sides:
+        return None
+    reason = (
+        f"{promotion.from_name} {promotion.from_version}, champion before promotion {promotion.number}, is better than "
+        f"{promotion.name} {promotion.version} by every gate on {day}"
+    )
+    return Regression(promotion, day, reason)

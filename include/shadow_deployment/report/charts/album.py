@@ -1,0 +1,31 @@
+"""All pictures of a deployment's page, by the section that they stand in; what has nothing to show has none."""
+
+from shadow_deployment.report.charts.pictures import Picture
+from shadow_deployment.report.charts.pictures_answers import distributions, quadrants, reliability
+from shadow_deployment.report.charts.pictures_days import drift, labels, latency
+from shadow_deployment.report.charts.pictures_history import noise, timeline
+from shadow_deployment.report.charts.pictures_rules import rules
+from shadow_deployment.report.charts.pictures_sequence import sequence
+from shadow_deployment.report.charts.pictures_slices import slices
+from shadow_deployment.report.views.facts import DeploymentFacts
+
+MOST_SEQUENCES = 4
+
+Album = dict[str, list[Picture]]
+
+
+def album(facts: DeploymentFacts) -> Album:
+    """Return the pictures of each section, by the name of the field that they show."""
+    scores, newest = facts.scores, [one for one in facts.sequences if one.days][:MOST_SEQUENCES]
+    return {
+        "rules": [rules(facts.rules)] if facts.rules else [],
+        "sequences": [sequence(one, number) for number, one in enumerate(newest, 1)],
+        "slices": [slices(facts.slices)] if facts.slices and facts.slices.slices else [],
+        "scores": [distributions(scores), *([reliability(scores)] if scores.labelled else [])] if scores else [],
+        "quadrants": [quadrants(facts.quadrants)] if facts.quadrants else [],
+        "labels": [labels(facts.labels)] if facts.labels else [],
+        "latency": [latency(facts.latency)] if facts.latency and facts.latency.days else [],
+        "drift": drift(facts.drift) if facts.drift and facts.drift.days else [],
+        "noise": [noise(facts.noise)] if facts.noise and (facts.noise.control or facts.noise.others) else [],
+        "history": [timeline(facts.history, facts.promotions)] if facts.history or facts.promotions else [],
+    }

@@ -1,0 +1,105 @@
+"""A deployment in words, as Markdown: what is shadowed, and when it passes."""
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.policy import Rule
+
+
+def describe(deployment: Deployment) -> str:
+    """Return what the deployment does and what its policy asks, for the DAG's page."""
+    requests, labels, policy = deployment.requests, deployment.labels, deployment.policy
+    promotable = [one.name for one in deployment.promotable]
+    lines = [
+        f"### Shadow deployment `{deployment.name}`",
+        "",
+        (
+            f"Each day a sample of the requests in `{requests.table}` is answered by "
+            f"{_listed([one.name for one in deployment.challengers])}, and compared with what the champion answered "
+            f"(`{requests.prediction}`). Nobody is served these answers: production is only read."
+        ),
+        "",
+        f"- **Sample:** {_sample(deployment)}",
+        (
+            f"- **Labels:** `{labels.column}`, expected for up to {labels.maturity_days} days. "
+            f"A day counts {_coverage(deployment)}."
+        ),
+        (
+            f"- **Error rate:** {policy.alpha:g} of promoting a challenger that is not better, although somebody "
+            f"looks every day{_divided(promotable)}."
+        ),
+        f"- **Unit:** one observation a {policy.unit}; no verdict before {policy.burn_in} of them.",
+        "",
+        "A challenger passes when every gate holds, fails when one is shown not to hold, and is inconclusive between:",
+        "",
+        *(f"{number}. {_rule(rule)}" for number, rule in enumerate(policy.rules, 1)),
+    ]
+    return "\n".join(lines)
+
+
+def describe_promotion(deployment: Deployment) -> str:
+    """Return how a challenger becomes champion here, for the promotion DAG's page."""
+    policy = deployment.promotion
+    often = "a PASS" if policy.consecutive == 1 else f"{policy.consecutive} judged days of PASS in a row"
+    lines = [
+        f"### Promotion in `{deployment.name}`",
+        "",
+        (
+            f"Starts when a challenger has {often}, and by hand for one that passes. The case is looked at again right "
+            "before the promotion: model file, evidence, champion and policy must be the ones that were shown."
+        ),
+        "",
+    ]
+    if policy.approval == "automatic":
+        return "\n".join([*lines, "- **Approval:** none is asked for; the policy promotes."])
+    who = _listed(policy.approvers) if policy.approvers else "whoever may answer required actions in Airflow"
+    return "\n".join(
+        [
+            *lines,
+            f"- **Approval** by {who}, within {policy.response_hours} hours; silence changes nothing.",
+            f"- **Asked once:** a rejection holds until the case changes, silence for {policy.ask_again_days} days.",
+            f"- **Afterwards** the former champion is judged against the new one for {policy.watch_days} days.",
+        ]
+    )
+
+
+def describe_rollback(deployment: Deployment) -> str:
+    """Return how the former champion comes back, for the rollback DAG's page."""
+    by_itself = ", and by itself when it turns out better than the new one" if _comes_back(deployment) else ""
+    return "\n".join(
+        [
+            f"### Rollback in `{deployment.name}`",
+            "",
+            (
+                "Puts the champion back that the newest promotion has replaced: by hand, with a reason that is kept"
+                f"{by_itself}. A second rollback goes one promotion further back."
+            ),
+        ]
+    )
+
+
+def _comes_back(deployment: Deployment) -> bool:
+    return deployment.promotion.rollback == "automatic"
+
+
+def _rule(rule: Rule) -> str:
+    return f"{rule} *({rule.role}{'' if rule.role == 'gate' else ', shown only'})*"
+
+
+def _sample(deployment: Deployment) -> str:
+    sample = deployment.sample
+    by = f" in each {' and '.join(sample.strata)}" if sample.strata else ""
+    least = f", at least {sample.minimum_per_stratum}" if sample.minimum_per_stratum else ""
+    return f"{sample.rate:.4g} of the requests{by}{least}, at most {sample.max_rows:,} a day"
+
+
+def _coverage(deployment: Deployment) -> str:
+    share = deployment.policy.minimum_coverage
+    known = "all its labels are known" if share == 1 else f"{share:.0%} of its labels are known"
+    return f"once {known}, or none is expected any more"
+
+
+def _divided(names: list[str]) -> str:
+    return f", divided among {_listed(names)}" if len(names) > 1 else ""
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,104 @@
+"""Pieces of HTML that are made often: tables, times, numbers that are missing, and the policy's Markdown."""
+
+import datetime as dt
+import html
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import Markup
+
+from shadow_deployment.report.charts.pictures import Picture, Table
+from shadow_deployment.report.wording import NOTHING, moment, shorten, visible
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+_HARMLESS: Final = re.compile(r"[0-9A-Za-z .,:%+\-\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}]*")
+_BADGES: Final = {"PASS": ("pass", "●"), "FAIL": ("fail", "◆"), "INCONCLUSIVE": ("open", "○")}
+
+
+def shown(value: Any) -> Any:
+    """Return what a template writes for a value: an en dash for None, and no character that acts unseen."""
+    if value is None:
+        return NOTHING
+    return visible(value) if type(value) is str else value
+
+
+def table(content: Table, caption: str) -> Markup:
+    """Return a table; the first column heads its rows, and the first `left` ones are aligned as names are."""
+    headings = "".join(f'<th scope="col">{_cell(one)}</th>' for one in content.headings)
+    rows = "".join(
+        f'<tr><th scope="row">{_cell(row[0])}</th>{"".join(f"<td>{_cell(one)}</td>" for one in row[1:])}</tr>'
+        for row in content.rows
+    )
+    body = (
+        f'<table class="left-{content.left} tail-{content.tail}"><caption class="hidden">{_cell(caption)}</caption>'
+        f"<thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+    return scrolled(Markup(body), caption)  # noqa: S704 (every cell is escaped above)
+
+
+def scrolled(content: Markup, name: str) -> Markup:
+    """Return a box that scrolls sideways by itself, also with the keyboard."""
+    return Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>').format(
+        visible(name), content
+    )
+
+
+def _cell(text: str) -> str:
+    if isinstance(text, Markup) or _HARMLESS.fullmatch(text):
+        return text
+    return html.escape(visible(text))
+
+
+def name(text: str, most: int = 60) -> Markup:
+    """Return a name that stays apart from the writing around it, shortened with the whole of it on hover."""
+    seen = visible(text)
+    if len(seen) <= most:
+        return Markup("<bdi>{}</bdi>").format(seen)
+    return Markup('<bdi title="{}">{}</bdi>').format(seen, shorten(seen, most))
+
+
+def badge(outcome: str | None) -> Markup:
+    """Return an outcome as a word with a mark of its own: colour is never alone."""
+    kind, mark = _BADGES.get(outcome or "", ("none", NOTHING))
+    words = outcome or "never judged"
+    return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, mark, words)
+
+
+def time(value: dt.datetime | None) -> Markup | str:
+    """Return a moment in UTC; the reader's local time is its title, once the page's script has run."""
+    if value is None:
+        return NOTHING
+    exact = value.astimezone(dt.UTC).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}">{}</time>').format(exact, moment(value))
+
+
+def missing(reason: str | None) -> Markup:
+    """Return an en dash that says why there is nothing."""
+    why = visible(reason or "no value")
+    return Markup('<span title="{}"><span aria-hidden="true">{}</span><span class="hidden">{}</span></span>').format(
+        why, NOTHING, why
+    )
+
+
+def drawn(picture: Picture) -> Markup:
+    """Return a picture at each of its widths, of which a page shows one."""
+    found = picture.inline()
+    classes: Sequence[str] = ("wide", "narrow") if len(found) > 1 else ("single",)
+    boxes = (f'<div class="{name}">{svg}</div>' for name, svg in zip(classes, found, strict=True))
+    return Markup("".join(boxes))  # noqa: S704 (texts in a picture are escaped where it is finished)
+
+
+def prose(markdown: str) -> Markup:
+    """Return Markdown as HTML: without images, links and HTML of its own, which have no place in a policy."""
+    return Markup(_markdown().render(visible(markdown)))  # noqa: S704 (the renderer escapes all text)
+
+
+@cache
+def _markdown() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink", "reference"])

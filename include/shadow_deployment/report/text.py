@@ -1,0 +1,227 @@
+"""What is shown of verdicts and evidence: as tables at a terminal, and as plain data for JSON."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.errors import ShadowError
+from shadow_deployment.ledger import evidence as ledger_evidence
+from shadow_deployment.ledger import predictions, snapshots
+from shadow_deployment.ledger import verdicts as ledger_verdicts
+from shadow_deployment.metrics.slices import slice_name
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.judging import mature_days, ripe_days
+
+_COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
+MOST_REASONS = 4
+_FINDING = (
+    "metric",
+    "slice",
+    "is",
+    "role",
+    "outcome",
+    "estimate",
+    "lower",
+    "upper",
+    "bound",
+    "observations",
+    "requests",
+)
+
+
+def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Any]:
+    """Return the newest verdict of each challenger of a deployment, up to a day."""
+    stored = ledger_verdicts.latest(session, deployment, as_of)
+    newest = max((one.day for one in stored.values()), default=None)
+    return {
+        "deployment": deployment.name,
+        "as_of": str(as_of or newest or ""),
+        "challengers": [_verdict(name, version, stored.get(name)) for name, version in _versions(deployment)],
+    }
+
+
+def _versions(deployment: Deployment) -> list[tuple[str, str]]:
+    return [(one.name, one.version) for one in deployment.challengers]
+
+
+def _verdict(name: str, version: str, stored: ledger_verdicts.Stored | None) -> dict[str, Any]:
+    if stored is None or stored.version != version:
+        reason = "it was never judged: run a day"
+        empty = {
+            "outcome": "INCONCLUSIVE",
+            "day": None,
+            "decided_on": None,
+            "reasons": [reason],
+            "warnings": [],
+            "findings": [],
+        }
+        return {"name": name, "version": version, **empty}
+    return {
+        "name": stored.name,
+        "version": stored.version,
+        "outcome": stored.outcome,
+        "day": str(stored.day),
+        "decided_on": str(stored.decided_on) if stored.decided_on else None,
+        "champion_version": stored.champion_version,
+        "reasons": stored.reasons,
+        "warnings": stored.warnings,
+        "findings": [{key: one.get(key) for key in (*_FINDING, "reason")} | one for one in stored.findings],
+    }
+
+
+def text(found: dict[str, Any]) -> Group:
+    """Return the verdicts for a terminal: each challenger's outcome, why, and a line for each finding."""
+    parts: list[RenderableType] = [f"[bold]{escape(found['deployment'])}[/] as of {found['as_of'] or 'no day yet'}", ""]
+    for challenger in found["challengers"]:
+        colour = _COLOURS[challenger["outcome"]]
+        since = f", first on {challenger['decided_on']}" if challenger["decided_on"] else ""
+        name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
+        parts.append(f"[{colour}]{challenger['outcome']}[/]{since}  [bold]{name}[/]")
+        parts += [Padding(escape(reason), (0, 0, 0, 2)) for reason in _shown(challenger["reasons"])]
+        parts += [Padding(f"[yellow]warning[/] {escape(one)}", (0, 0, 0, 2)) for one in challenger["warnings"]]
+        if challenger["findings"]:
+            parts.append(_findings(challenger["findings"]))
+    return Group(*parts)
+
+
+def _shown(reasons: list[str]) -> list[str]:
+    more = len(reasons) - MOST_REASONS
+    return [*reasons[:MOST_REASONS], *([f"and {more} more, see below"] if more > 0 else [])]
+
+
+def _findings(findings: list[dict[str, Any]]) -> Table:
+    shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
+    shown.add_column("rule")
+    shown.add_column("slice")
+    shown.add_column("outcome", no_wrap=True)
+    for heading in ("estimate", "interval", "days"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for one in findings:
+        limit = {"superior": "", "non_inferior": f" {-one['bound']:g}"}.get(one["is"], f" {one['bound']:g}")
+        role = "" if one["role"] == "gate" else " (monitor)"
+        shown.add_row(
+            f"{one['metric']} {one['is']}{limit}{role}",
+            escape(one["slice"]),
+            f"[{_COLOURS[one['outcome']]}]{one['outcome'].lower()}[/]",
+            _number(one["estimate"]),
+            _interval(one["lower"], one["upper"]),
+            str(one["observations"]),
+        )
+    return shown
+
+
+def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """Yield the evidence of the present challengers and design, by challenger, metric, slice and day."""
+    taken = snapshots.snapshots(session, deployment, None, None)
+    for challenger in deployment.challengers:
+        try:
+            digest = model_digest(challenger)
+        except ShadowError:
+            continue
+        key = predictions.find_challenger(session, deployment, challenger, digest)
+        if key is None:
+            continue
+        for row in ledger_evidence.read(session, key, taken, metrics=deployment.tracked):
+            yield _evidence(challenger.name, row)
+
+
+def _evidence(challenger: str, row: dict[str, Any]) -> dict[str, Any]:
+    weight = row["weight"]
+
+    def mean(key: str) -> float | None:
+        return row[key] / weight if weight else None
+
+    return {
+        "day": str(row["day"]),
+        "challenger": challenger,
+        "slice": slice_name(row["slice_column"], row["slice_value"]),
+        "metric": row["metric"],
+        "requests": row["requests"],
+        "labelled": row["labelled"],
+        "pairs": row["pairs"],
+        "weight": weight,
+        "champion": mean("champion_sum"),
+        "challenger_value": mean("challenger_sum"),
+        "difference": mean("difference_sum"),
+        "champion_version": row["champion_version"],
+    }
+
+
+def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
+    """Return evidence as a table."""
+    shown = Table(header_style="bold")
+    for heading in ("day", "challenger", "slice", "metric"):
+        shown.add_column(heading, no_wrap=True)
+    for heading in ("requests", "labelled", "pairs", "champion", "challenger", "difference"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        numbers = (_number(row["champion"]), _number(row["challenger_value"]), _number(row["difference"]))
+        texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
+        shown.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
+    return shown
+
+
+def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, Any]]:
+    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day is ripe.
+
+    `expected` is how many will have come in the end if the day is like those whose labels are complete; None before
+    there are any.
+    """
+    taken = snapshots.snapshots(session, deployment, None, None)
+    if not taken:
+        return []
+    ripe = ripe_days(session, deployment, taken, taken[-1].day)
+    mature = mature_days(deployment, taken)
+    over = {one.day for one in taken if one.day in mature or one.labelled + one.contradicted == one.rows}
+    whole = [one for one in taken if one.day in over and one.rows]
+    final = sum(one.labelled for one in whole) / sum(one.rows for one in whole) if whole else None
+    return [
+        {
+            "day": str(one.day),
+            "sampled": one.rows,
+            "labelled": one.labelled,
+            "expected": one.labelled if one.day in over else _expected(one, final),
+            "share": one.labelled / one.rows if one.rows else None,
+            "contradicted": one.contradicted,
+            "collected_until": one.labels_until.isoformat() if one.labels_until else None,
+            "ripe": ripe[one.day],
+        }
+        for one in taken
+    ]
+
+
+def _expected(snapshot: snapshots.Snapshot, final: float | None) -> int | None:
+    return None if final is None else max(snapshot.labelled, round(final * snapshot.rows))
+
+
+def maturity_table(rows: list[dict[str, Any]]) -> Table:
+    """Return the labels of each day as a table."""
+    shown = Table(header_style="bold")
+    shown.add_column("day", no_wrap=True)
+    for heading in ("sampled", "labelled", "expected", "share", "contradicted", "counts"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        share = "-" if row["share"] is None else f"{row['share']:.1%}"
+        expected = "-" if row["expected"] is None else str(row["expected"])
+        counts = "yes" if row["ripe"] else "not yet"
+        texts = (str(row["sampled"]), str(row["labelled"]), expected, share, str(row["contradicted"]), counts)
+        shown.add_row(row["day"], *texts)
+    return shown
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _interval(lower: float | None, upper: float | None) -> str:
+    if lower is None and upper is None:
+        return "-"
+    return f"{'-∞' if lower is None else _number(lower)} to {'∞' if upper is None else _number(upper)}"

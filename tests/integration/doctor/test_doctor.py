@@ -1,0 +1,326 @@
+"""The doctor: everything that can be missing is named with what to do, and what is there is proved by using it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psycopg
+import pytest
+
+from shadow_demo.postgres import SUPERUSER
+from shadow_deployment.doctor import Probe, SkippedError, examine
+from shadow_deployment.doctor.packages import probes as package_probes
+from shadow_deployment.errors import TransientError
+from tests.conftest import Invoke, database
+from tests.production import OWNER, READER, SHADOW, World
+from tests.receivers import HOST, KEYS, REGION, Topic, aws, mail_server, topic, web_server
+
+ELSEWHERE = {"Airflow", "pool"}  # of an Airflow that no test here has
+
+
+@pytest.fixture
+def examined(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Run the doctor; return its checks by what they are of, and require that the exit code says the same."""
+    for name in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
+        monkeypatch.delenv(name, raising=False)  # another test may have made Airflow's database, without a pool
+
+    def call(*arguments: object) -> dict[str, dict[str, Any]]:
+        code, out, err = invoke("doctor", "late", "--json", *arguments)
+        found = json.loads(out)
+        assert code == (1 if any(one["state"] == "failed" for one in found) else 0), err
+        assert all(bool(one["remedy"]) == (one["state"] == "failed") for one in found)
+        assert "Traceback" not in out
+        return {one["what"]: one for one in found}
+
+    return call
+
+
+def failed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: one["found"] for name, one in found.items() if one["state"] == "failed"}
+
+
+def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., Any]) -> None:
+    deployment = reading.deploy()
+    found = examined()
+    assert {name for name, one in found.items() if one["state"] != "ok"} <= ELSEWHERE
+    wanted = {"ledger", "migrations", "ledger rights", "production", "production is read only", "tables and columns"}
+    assert wanted | {f"model {one.name}" for one in deployment.challengers} | {"snapshots", "suites"} <= set(found)
+    assert READER in found["production is read only"]["found"]
+    assert [path.name for path in reading.snapshots.rglob("*") if path.is_file()] == ["doctor.json"]
+
+
+def test_the_table_shows_what_to_do(reading: World, invoke: Invoke) -> None:
+    reading.deploy(requests={"table": "flights.prediction_logs"})
+    code, out, _ = invoke("doctor", "late")
+    assert code == 1
+    text = " ".join(out.split())
+    assert "tables and columns failed requests.table == 'flights.prediction_logs'" in text
+    assert "to do correct requests and labels" in text
+
+
+@pytest.mark.parametrize(
+    ("grant", "said"),
+    [
+        ("GRANT INSERT ON flights.outcome TO {role}", "may INSERT flights.outcome"),
+        ("GRANT DELETE, UPDATE ON flights.prediction_log TO {role}", "may UPDATE, DELETE flights.prediction_log"),
+        ("GRANT TRUNCATE ON flights.outcome TO {role}", "may TRUNCATE flights.outcome"),
+        ("GRANT CREATE ON SCHEMA flights TO {role}", "may make tables in schema flights"),
+        ("CREATE SEQUENCE flights.s; GRANT USAGE ON SEQUENCE flights.s TO {role}", "the sequence flights.s"),
+        ("CREATE TABLE public.other (a int); GRANT UPDATE ON public.other TO PUBLIC", "may UPDATE public.other"),
+    ],
+)
+def test_a_role_that_could_write_production_is_refused(
+    grant: str, said: str, world: World, examined: Callable[..., Any]
+) -> None:
+    world.deploy()
+    with psycopg.connect(world.postgres.uri(world.production, SUPERUSER), autocommit=True) as session:
+        for statement in grant.format(role=READER).split("; "):
+            session.execute(statement.encode())
+    found = failed(examined())
+    assert set(found) == {"production is read only"}
+    assert said in found["production is read only"]
+
+
+@pytest.mark.parametrize(("role", "said"), [(OWNER, "may INSERT, UPDATE"), (SUPERUSER, "is a superuser")])
+def test_an_owner_or_superuser_is_no_reader(
+    role: str, said: str, reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.deploy()
+    monkeypatch.setenv("AIRFLOW_CONN_PRODUCTION_DB", reading.postgres.uri(reading.production, role))
+    assert said in failed(examined())["production is read only"]
+
+
+def test_a_ledger_that_is_not_there_or_not_migrated(
+    reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.deploy()
+    empty = database(reading.postgres, SHADOW)
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", reading.postgres.uri(empty, SHADOW))
+    found = examined()
+    assert set(failed(found)) == {"migrations"}
+    assert found["migrations"]["remedy"] == "shadow migrate"
+    assert found["ledger rights"] == {**found["ledger rights"], "state": "skipped", "found": "needs migrations"}
+    monkeypatch.delenv("AIRFLOW_CONN_SHADOW_DB")
+    found = examined()
+    assert set(failed(found)) == {"ledger"}
+    assert "connection shadow_db is not declared" in found["ledger"]["found"]
+
+
+def test_a_role_that_cannot_keep_evidence(
+    reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.deploy()
+    with psycopg.connect(reading.postgres.uri(reading.ledger, SUPERUSER), autocommit=True) as session:
+        session.execute(f"GRANT USAGE ON SCHEMA shadow TO {READER}".encode())
+        session.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA shadow TO {READER}".encode())
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", reading.postgres.uri(reading.ledger, READER))
+    said = failed(examined())["ledger rights"]
+    assert "may not make the partitions of a day in schema shadow" in said
+    assert "does not own shadow.prediction_batch" in said
+    assert "may not INSERT shadow.alert" in said
+
+
+def test_every_other_check_goes_on_without_production(
+    reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.deploy()
+    monkeypatch.setenv("AIRFLOW_CONN_PRODUCTION_DB", "postgresql://nobody:s3cret@127.0.0.1:1/none")
+    found = examined()
+    assert set(failed(found)) == {"production"}
+    assert "s3cret" not in json.dumps(found)
+    assert found["model other"]["state"] == found["tables and columns"]["state"] == "skipped"
+    assert found["ledger rights"]["state"] == found["snapshots"]["state"] == "ok"
+
+
+def test_models_suites_and_snapshots_that_are_missing(reading: World, examined: Callable[..., Any]) -> None:
+    reading.folder.joinpath("file").write_text("in the way")
+    reading.deploy(
+        challengers=[{"name": "lost", "model": "onnx:include/models/lost.onnx"}],
+        expectations={"inputs": "include/expectations/lost.json"},
+        store={"snapshots": str(reading.folder / "file" / "snapshots")},
+    )
+    found = failed(examined())
+    assert set(found) == {"model lost", "suites", "snapshots"}
+    assert "there is no file" in found["model lost"]
+    assert "lost.json" in found["suites"]
+    assert "cannot be written" in found["snapshots"]
+
+
+def test_a_broken_deployment_file_is_its_only_check(reading: World, invoke: Invoke) -> None:
+    reading.deploy()
+    path = reading.deployments / "late.yaml"
+    path.write_text(path.read_text().replace("task: binary", "task: binry"))
+    code, out, _ = invoke("doctor", "--json")
+    checks = [one for one in json.loads(out) if one["about"] == "late"]
+    assert (code, [one["what"] for one in checks]) == (1, ["deployment file"])
+    assert "task == 'binry'" in checks[0]["found"]
+
+
+@pytest.mark.parametrize(("status", "state"), [(200, "ok"), (406, "ok"), (302, "ok"), (503, "failed")])
+def test_a_dependency_must_answer(status: int, state: str, reading: World, examined: Callable[..., Any]) -> None:
+    with answering(status) as address:
+        reading.deploy(dependencies=[{"name": "mcp", "url": f"{address}/mcp"}])
+        found = examined()["dependency mcp"]
+    assert (found["state"], str(status) in found["found"]) == (state, True)
+    assert failed(examined()) == {"dependency mcp": f"{address}/mcp does not answer: ConnectError"}
+
+
+class answering:  # noqa: N801 (used as a context manager)
+    def __init__(self, status: int, body: bytes = b"") -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer((HOST, 0), Handler)
+
+    def __enter__(self) -> str:
+        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return f"http://{HOST}:{self.server.server_address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Topic]:
+    import boto3
+
+    with aws() as endpoint:
+        s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, **KEYS)
+        s3.create_bucket(Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield topic(endpoint, "doctor")
+
+
+@pytest.fixture
+def with_aws(cloud: Topic, reading: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose snapshots lie on S3, and which uses CloudWatch and SNS."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    extra = {"endpoint_url": cloud.endpoint, "region_name": REGION}
+    declared = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "s3cret", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(declared))
+    reading.deploy(
+        store={"snapshots": "s3://evidence/snapshots", "snapshots_conn_id": "aws_default"},
+        cloudwatch={"environment": "dev"},
+        promotion={"manifest": "s3://evidence/champion.json", "conn_id": "aws_default"},
+        alerts={"channels": [{"kind": "sns", "topic": cloud.arn}]},
+    )
+    return reading
+
+
+def test_each_permission_on_aws_is_used(with_aws: World, cloud: Topic, examined: Callable[..., Any]) -> None:
+    import boto3
+
+    found = examined()
+    assert failed(found) == {}
+    assert "arn:aws:" in found["AWS credentials aws_default"]["found"]
+    assert "s3://evidence/snapshots is written and read" in found["snapshots"]["found"]
+    assert "is not there yet" in found["promotion.manifest"]["found"]
+    s3 = boto3.client("s3", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket="evidence")["Contents"]]
+    assert keys == ["snapshots/late/doctor.json"]
+    metrics = boto3.client("cloudwatch", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
+    assert [one["MetricName"] for one in metrics.list_metrics(Namespace="Shadow")["Metrics"]] == ["doctor"]
+    assert cloud.received() == []
+
+
+def test_a_bucket_a_topic_and_credentials_that_are_missing(
+    with_aws: World, cloud: Topic, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_aws.deploy(
+        store={"snapshots": "s3://elsewhere/snapshots", "snapshots_conn_id": "aws_default"},
+        alerts={"channels": [{"kind": "sns", "topic": cloud.arn.replace("doctor", "nobody")}]},
+        status={"file": "s3://evidence/status.json", "conn_id": "aws_nowhere"},
+    )
+    found = failed(examined())
+    nobody = f"sns:{cloud.arn.replace('doctor', 'nobody')}"
+    assert set(found) == {"snapshots", "status.file", "AWS credentials aws_nowhere", f"channel {nobody}"}
+    assert "NoSuchBucket" in found["snapshots"]
+    assert "create the bucket" in found["snapshots"]
+    assert "aws_nowhere is not declared" in found["status.file"]
+
+
+def test_a_test_alert_reaches_every_channel(
+    reading: World, cloud: Topic, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with web_server() as hook, mail_server() as mailbox:
+        monkeypatch.setenv("AIRFLOW_CONN_HOOK", hook.connection())
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mailbox.connection())
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", cloud.connection())
+        channels = [
+            {"kind": "webhook", "conn_id": "hook"},
+            {"kind": "email", "to": ["a@example.org"]},
+            {"kind": "sns", "topic": cloud.arn},
+        ]
+        reading.deploy(alerts={"channels": channels})
+        assert failed(examined()) == {}
+        assert (hook.received, mailbox.received, cloud.received()) == ([], [], [])
+        assert failed(examined("--send-test")) == {}
+        assert hook.titles == ["late: a test of this channel"]
+        assert [str(message["Subject"]) for _, message in mailbox.received] == hook.titles
+        assert [one["Message"].splitlines()[0] for one in cloud.received()] == hook.titles
+        hook.status = 500
+        said = failed(examined("--send-test"))
+        assert list(said.values()) == ["the webhook refuses it: HTTP 500"]
+
+
+def test_airflow_is_asked_how_it_is(
+    reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.deploy()
+    well = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "healthy"}, "triggerer": {"status": None}}
+    ill = {**well, "scheduler": {"status": "unhealthy"}}
+    for said, state, words in ((well, "ok", "metadatabase, scheduler are healthy"), (ill, "failed", "scheduler is un")):
+        with answering(200, json.dumps(said).encode()) as address:
+            monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"{address}/execution/")
+            found = examined()["Airflow"]
+        assert (found["state"], words in found["found"]) == (state, True), found
+    assert "does not answer as Airflow does" in failed(examined())["Airflow"]
+
+
+def test_packages_that_are_missing_or_old_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    wanted = ["no-such-package-here>=1", "numpy<1", "pyarrow>=10", 'nothing-at-all; python_version < "3"']
+    file.write_text(f'[project]\nrequires-python = "<3.9"\ndependencies = {json.dumps(wanted)}\n')
+    python, packages = examine("here", package_probes(file))
+    assert "must be <3.9" in python.found
+    assert packages.found.startswith("no-such-package-here is not installed, must be >=1; numpy is ")
+    assert packages.found.endswith("must be <1")
+    file.unlink()
+    assert {one.state for one in examine("here", package_probes(file))} == {"skipped"}
+
+
+def test_one_check_does_not_keep_the_next_from_looking() -> None:
+    def raises(error: Exception) -> Callable[[], str]:
+        def look() -> str:
+            raise error
+
+        return look
+
+    found = examine(
+        "late",
+        [
+            Probe("a", raises(TransientError("lost")), "find it"),
+            Probe("b", raises(KeyError("x")), "report it"),
+            Probe("c", raises(SkippedError("cannot tell")), "none"),
+            Probe("d", lambda: "fine", "none", ("a", "c", "never probed")),
+            Probe("e", lambda: "fine", "none"),
+        ],
+    )
+    assert [(one.state, one.found, one.remedy) for one in found] == [
+        ("failed", "lost", "find it"),
+        ("failed", "KeyError: 'x'", "report it"),
+        ("skipped", "cannot tell", ""),
+        ("skipped", "needs a and c", ""),
+        ("ok", "fine", ""),
+    ]

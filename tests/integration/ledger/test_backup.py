@@ -1,0 +1,286 @@
+"""A backup holds the whole ledger or is none; a restore is the same ledger."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.errors import LedgerError
+from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.backup import archive, backup, programs
+from tests.conftest import Invoke, connection_to, database, declare
+from tests.integration.ledger.conftest import RAN, SETTINGS, instead
+from tests.integration.ledger.test_migrations import catalogue, execute, nothing_left
+from tests.production import SHADOW, World, day
+
+CUT = 'REAL; cp "$FILE" "$FILE.all"; head -c $(($(wc -c < "$FILE.all") - 3000)) "$FILE.all" > "$FILE"; rm "$FILE.all"'
+QUERIES = ("verdict", "evidence", "promotions", "alerts", "labels")
+SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'shadow'"
+
+
+def elsewhere(world: World, connection: Connection, folder: Path) -> World:
+    """The same world with its ledger in another database, and snapshots of its own."""
+    shutil.copytree(world.folder, folder)
+    return dataclasses.replace(world, ledger=str(connection.database), folder=folder)
+
+
+def said(invoke: Invoke, world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the command line prints of a world, for machines."""
+    declare(world, monkeypatch)
+    found = {}
+    for command in QUERIES:
+        code, found[command], err = invoke(command, "late", "--json")
+        assert (code, err) == (0, "")
+        assert ('"labelled": ' if command == "labels" else "other") in found[command]
+    return found
+
+
+def dumped(connection: Connection, folder: Path, *arguments: str) -> Path:
+    """What pg_dump writes when it is not asked by us."""
+    file = folder / "other.dump"
+    programs.find(18).run("pg_dump", *arguments, f"--file={file}", connection=connection)
+    with file.open("r+b") as written:
+        archive.seal(written)
+    return file
+
+
+# Backup and restore.
+
+
+def test_a_restored_ledger_says_the_same_and_goes_on_the_same(
+    copied: World, empty: Connection, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = said(invoke, copied, monkeypatch)
+    file = tmp_path / "ledger.dump"
+    code, out, err = invoke("backup", "--to", file)
+    assert (code, err) == (0, "")
+    restored = elsewhere(copied, empty, tmp_path / "elsewhere")
+    declare(restored, monkeypatch)
+    restored.deploy(**SETTINGS)
+    assert invoke("restore", file)[:2] == (0, out)  # the next step is not to migrate: it is at the head
+    assert restored.dump() == copied.dump()
+    assert said(invoke, restored, monkeypatch) == before
+    for world in (copied, restored):
+        declare(world, monkeypatch)
+        assert invoke("run", "late", "--from", day(RAN))[0] == 0
+    assert restored.content() == copied.content()
+    assert restored.verdicts() == copied.verdicts()
+    assert sorted(restored.query(SEQUENCES)) == sorted(copied.query(SEQUENCES))
+    for table in ("verdict", "promotion", "alert", "delivery"):
+        for statement in (f"DELETE FROM shadow.{table}", f"TRUNCATE shadow.{table} CASCADE"):
+            with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+                restored.query(statement)
+
+
+def test_a_restored_ledger_has_every_trigger_function_partition_and_right_number(
+    ran: World, kept: Path, empty: Connection
+) -> None:
+    found = backup.restore(empty, kept)
+    assert catalogue(empty) == catalogue(ran.connection("shadow_db"))
+    assert sorted(execute(empty, SEQUENCES)) == sorted(ran.query(SEQUENCES))
+    assert migrations.migrate(empty) == (found.revision, found.revision)
+
+
+def test_a_backup_says_what_is_in_it_and_no_secret(copied: World, invoke: Invoke, tmp_path: Path) -> None:
+    copied.deploy()
+    file = tmp_path / "ledger.dump"
+    code, out, _ = invoke("backup", "--to", file, "--conn-id", "shadow_db", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["rows"] == {name: len(rows) for name, rows in copied.dump("alembic_version").items()}
+    assert found["rows"]["request_batch"] > 5
+    assert (found["revision"], found["bytes"]) == (migrations.head(), file.stat().st_size)
+    checked = subprocess.run(["sha256sum", file], capture_output=True, text=True, check=True).stdout
+    assert checked.startswith(found["sha256"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+    assert copied.postgres.conninfo(copied.ledger, SHADOW).password.encode() not in file.read_bytes() + out.encode()
+
+
+def test_what_is_not_committed_is_in_no_backup(copied: World, tmp_path: Path) -> None:
+    with psycopg.connect(**copied.connection("shadow_db").parameters()) as session:
+        session.execute("INSERT INTO shadow.deployment (name, task) VALUES ('half', 'binary')")
+        found = backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump")
+        session.rollback()
+    assert found.rows["deployment"] == 1
+
+
+def test_what_else_the_database_has_is_in_no_backup(copied: World, tmp_path: Path) -> None:
+    execute(copied.connection("shadow_db"), "CREATE SCHEMA mine; CREATE TABLE mine.own AS SELECT 1 AS a")
+    found = backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump")
+    assert all(name.startswith("shadow.") for name in found.tables)
+    assert len(found.tables) > len(found.rows)
+
+
+def test_a_backup_is_never_written_over(copied: World, tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    file.write_text("kept")
+    with pytest.raises(LedgerError, match="is there already, and a backup is never written over"):
+        backup.backup(copied.connection("shadow_db"), file)
+    assert file.read_text() == "kept"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_backup_to_where_nothing_can_be_written_and_of_no_ledger_are_told(
+    copied: World, empty: Connection, tmp_path: Path
+) -> None:
+    with pytest.raises(LedgerError, match=r"cannot be written: No such file or directory; name a file in a folder"):
+        backup.backup(copied.connection("shadow_db"), tmp_path / "nowhere" / "ledger.dump")
+    with pytest.raises(LedgerError, match="has no ledger, so there is nothing to back up"):
+        backup.backup(empty, tmp_path / "ledger.dump")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_that_breaks_off_leaves_no_file(copied: World, tools: Path, tmp_path: Path) -> None:
+    for text, reason in (
+        ("exit 0", "is no backup of a ledger: it is not of the format"),
+        (CUT, r"pg_restore 18.* failed: could not read from input file"),
+        ("echo 'pg_dump: error: out of room' >&2; exit 1", "pg_dump 18.* failed: out of room"),
+    ):
+        instead(tools, text)
+        with pytest.raises(LedgerError, match=reason):
+            backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump", tools)
+        assert list(tmp_path.iterdir()) == [tools]
+
+
+def test_a_killed_backup_leaves_nothing_that_looks_like_one_and_the_next_one_sweeps(
+    copied: World, tools: Path, tmp_path: Path
+) -> None:
+    instead(tools, 'printf PGDMP > "$FILE"; kill -9 $PPID')
+    file = tmp_path / "kept" / "ledger.dump"
+    file.parent.mkdir()
+    command = [sys.executable, "-m", "shadow_deployment", "backup", "--to", file, "--conn-id", "shadow_db"]
+    ended = subprocess.run([*command, "--pg-bin", tools], check=False, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = file.parent.iterdir()
+    assert left.name.startswith(".")
+    assert left.read_bytes() == b"PGDMP"
+    backup.backup(copied.connection("shadow_db"), file)
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_another_backup_still_writes_is_not_swept(copied: World, tmp_path: Path) -> None:
+    with backup._draft(tmp_path / "first.dump") as first:
+        backup.backup(copied.connection("shadow_db"), tmp_path / "second.dump")
+        assert Path(first.name).exists()
+    assert [one.name for one in tmp_path.iterdir()] == ["second.dump"]
+
+
+# What restore refuses.
+
+
+def test_a_schema_with_anything_in_it_is_left_as_it_is(copied: World, kept: Path, empty: Connection) -> None:
+    before = copied.dump()
+    with pytest.raises(LedgerError, match=r"has a schema shadow already, with .*restore into an empty database"):
+        backup.restore(copied.connection("shadow_db"), kept)
+    assert copied.dump() == before
+    execute(empty, "CREATE SCHEMA shadow; CREATE FUNCTION shadow.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    with pytest.raises(LedgerError, match="with mine: "):
+        backup.restore(empty, kept)
+    assert execute(empty, "SELECT shadow.mine()") == [(1,)]
+
+
+def test_an_empty_schema_is_filled_and_keeps_its_rights(kept: Path, empty: Connection) -> None:
+    execute(empty, "CREATE SCHEMA shadow; GRANT USAGE ON SCHEMA shadow TO PUBLIC")
+    backup.restore(empty, kept)
+    assert migrations.revision(empty) == migrations.head()
+    assert "=U/" in str(execute(empty, "SELECT nspacl FROM pg_namespace WHERE nspname = 'shadow'"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--format=plain", "--schema=shadow"], "not of the format"),
+        (["--format=custom"], "holds what is not the ledger's: .*mine"),
+        (["--format=custom", "--schema=mine"], "holds what is not the ledger's"),
+        (["--format=custom", "--schema=shadow", "--data-only"], "the schema shadow is not in it with its tables"),
+        (["--format=custom", "--schema=shadow", "--schema-only"], "the schema shadow is not in it with its tables"),
+        (["--format=custom", "--schema=shadow", "--exclude-table=*.alembic_version"], "the schema shadow is not in it"),
+    ],
+)
+def test_a_file_that_is_no_backup_of_a_ledger_is_refused(
+    copied: World, empty: Connection, tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    execute(copied.connection("shadow_db"), "CREATE SCHEMA mine; CREATE TABLE mine.own AS SELECT 1 AS a")
+    file = dumped(copied.connection("shadow_db"), tmp_path, *arguments)
+    with pytest.raises(LedgerError, match=reason):
+        backup.restore(empty, file)
+    assert nothing_left(empty)
+
+
+def test_a_damaged_file_is_refused_wherever_it_is_damaged(kept: Path, empty: Connection, tmp_path: Path) -> None:
+    whole = kept.read_bytes()
+    file = tmp_path / "ledger.dump"
+    middle = len(whole) * 2 // 3
+    flipped = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in (0, 20_000, middle, len(whole) - 1)]
+    for damaged in (b"", whole[:3], whole[:-100], whole[:middle], whole + b"\n", *flipped):
+        file.write_bytes(damaged)
+        with pytest.raises(LedgerError, match="is no backup of a ledger"):
+            backup.restore(empty, file)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        backup.restore(empty, tmp_path / "missing.dump")
+    assert nothing_left(empty)
+
+
+def test_a_backup_of_a_newer_package_is_refused(copied: World, empty: Connection, tmp_path: Path) -> None:
+    copied.query("UPDATE shadow.alembic_version SET version_num = '9999' RETURNING 1")
+    file = tmp_path / "ledger.dump"
+    assert backup.backup(copied.connection("shadow_db"), file).revision == "9999"
+    with pytest.raises(LedgerError, match=f"is at revision 9999, and this package knows up to {migrations.head()}"):
+        backup.restore(empty, file)
+    assert nothing_left(empty)
+
+
+def test_a_backup_of_an_older_revision_is_restored_and_migrated_next(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch, empty: Connection, invoke: Invoke, tmp_path: Path
+) -> None:
+    old = connection_to(worlds().postgres, database(worlds().postgres, SHADOW), SHADOW)
+    files = Path(migrations._HERE / "versions")
+    for number in ("0001", "0002", "0003"):
+        (file,) = files.glob(f"{number}_*.up.sql")
+        execute(old, f"CREATE SCHEMA IF NOT EXISTS shadow; {file.read_text()}")
+    execute(old, "CREATE TABLE shadow.alembic_version (version_num varchar(32) PRIMARY KEY)")
+    execute(old, "INSERT INTO shadow.alembic_version VALUES ('0003')")
+    backup.backup(old, tmp_path / "old.dump")
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", worlds().postgres.uri(str(empty.database), SHADOW))
+    code, out, _ = invoke("restore", tmp_path / "old.dump", "--conn-id", "shadow_db")
+    assert code == 0
+    assert "at revision 0003" in out
+    assert f"next: shadow migrate --conn-id shadow_db, to revision {migrations.head()}" in out
+    assert migrations.migrate(empty) == ("0003", migrations.head())
+
+
+def test_a_restore_that_is_killed_leaves_the_database_as_it_was(kept: Path, empty: Connection, copied: World) -> None:
+    """It is stopped in its middle by a table that another session is about to make."""
+    execute(empty, "CREATE SCHEMA shadow")
+    variables = os.environ | {"AIRFLOW_CONN_SHADOW_DB": copied.postgres.uri(str(empty.database), SHADOW)}
+    command = [sys.executable, "-m", "shadow_deployment", "restore", kept, "--conn-id", "shadow_db"]
+    waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(**empty.parameters()) as session:
+        session.execute("CREATE TABLE shadow.verdict (a int)")
+        restoring = subprocess.Popen(command, env=variables, start_new_session=True)
+        until = time.monotonic() + 60
+        while not (found := execute(empty, waiting)):
+            assert restoring.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        os.killpg(restoring.pid, signal.SIGKILL)  # the session of this command and its pg_restore
+        assert restoring.wait() == -signal.SIGKILL
+        session.execute("SELECT pg_terminate_backend(%s)", found[0])  # as the server ends it by itself, later
+        session.rollback()
+    while execute(empty, f"SELECT 1 FROM pg_stat_activity WHERE pid = {found[0][0]}"):
+        time.sleep(0.02)
+    assert execute(empty, "SELECT relname FROM pg_class WHERE relnamespace = 'shadow'::regnamespace") == []
+    assert backup.restore(empty, kept).rows == archive.read(kept, programs.find(18)).rows
+    assert catalogue(empty) == catalogue(copied.connection("shadow_db"))

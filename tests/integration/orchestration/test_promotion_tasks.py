@@ -1,0 +1,227 @@
+"""The tasks around a promotion: what starts them decides what they do, and what has changed since stops them."""
+
+import datetime as dt
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.context import Shadow
+from shadow_deployment.errors import RegistryError
+from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.promotion import approval, registry
+from tests.conftest import declare
+from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
+from tests.production import World, day
+
+
+class Events(dict[Any, Any]):
+    """Stands for Airflow's outlet events: what was added to the deployment's alias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added: list[tuple[str, dict[str, Any]]] = []
+
+    def __getitem__(self, key: Any) -> Any:
+        assert key.name == "shadow_late"
+        return SimpleNamespace(add=lambda asset, extra: self.added.append((asset.uri, extra)))
+
+
+@pytest.fixture(scope="module")
+def fresh(worlds: Callable[..., World]) -> World:
+    world = worlds()
+    world.shadow(**settings(world))
+    return world
+
+
+@pytest.fixture
+def world(worlds: Callable[..., World], fresh: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    return declare(worlds(fresh, own=True), monkeypatch)
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The context of a task of a run that somebody has started by hand."""
+    from shadow_deployment.orchestration import promotion_tasks, tasks
+
+    start = dt.datetime.combine(day(0), dt.time(), dt.UTC)
+    found: dict[str, Any] = {
+        "run_id": "run 1",
+        "params": {},
+        "dag_run": SimpleNamespace(run_type="manual", triggering_user_name="ada"),
+        "ti": SimpleNamespace(
+            dag_id="shadow_late_promotion", run_id="run 1", task_id="case", xcom_pull=lambda **_: found["answer"]
+        ),
+        "outlet_events": Events(),
+        "data_interval_start": start,
+        "triggering_asset_events": {},
+        "answer": None,
+    }
+    for module in (promotion_tasks, tasks):
+        monkeypatch.setattr(module, "get_current_context", lambda: found)
+    return found
+
+
+def started_by(context: dict[str, Any], **extra: Any) -> None:
+    event = SimpleNamespace(timestamp=dt.datetime.now(dt.UTC), extra=extra)
+    context["triggering_asset_events"] = {"asset": [event]}
+
+
+def passing(world: World, **promotion: Any) -> Shadow:
+    shadow = world.shadow(**settings(world, promotion=promotion))
+    judge(shadow, 0, "PASS")
+    return shadow
+
+
+def better_before(world: World, **promotion: Any) -> Shadow:
+    """`linear` has followed `other`, and on the third day `other` is the better one again."""
+    shadow = world.shadow(**settings(world, promotion={"watch_days": 9, **promotion}))
+    judge(shadow, 0, "PASS", "other")
+    registry.promote(shadow, "other", **by("ada"))
+    world.change_production(CHANGED, ["1"])
+    judge(shadow, 1, "PASS", "linear", against="1")
+    registry.promote(shadow, "linear", **by("bob"))
+    judge(watched(shadow, day(2)), 2, "PASS", PREVIOUS, against="linear@2")
+    return shadow
+
+
+def test_a_run_that_a_pass_has_started_asks_about_its_challenger(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    shadow = passing(world)
+    started_by(context, challenger="other", day=str(day(0)))
+    case = promotion_tasks.case("late")
+    assert case["digest"] == registry.case(shadow, "other").digest
+    assert case["digest"] in case["body"]
+
+
+def test_a_run_whose_case_is_gone_skips_and_one_by_hand_fails(world: World, context: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from shadow_deployment.orchestration import promotion_tasks
+
+    judge(passing(world), 1, "FAIL")
+    context["params"] = {"challenger": "other"}
+    with pytest.raises(RegistryError, match="is FAIL, must be PASS"):
+        promotion_tasks.case("late")
+    started_by(context, challenger="other", day=str(day(0)))
+    with pytest.raises(AirflowSkipException, match="is FAIL, must be PASS"):
+        promotion_tasks.case("late")
+
+
+def test_a_run_by_hand_must_say_whom_it_is_about(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    passing(world)
+    with pytest.raises(RegistryError, match="choose in the form"):
+        promotion_tasks.case("late")
+
+
+def test_without_an_answer_the_policy_approves(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    passing(world, approval="automatic")
+    started_by(context, challenger="other", day=str(day(0)))
+    made = promotion_tasks.promote("late", promotion_tasks.case("late"))
+    assert made["approved_by"] == approval.BY_POLICY
+    [(uri, facts)] = context["outlet_events"].added
+    assert (uri, facts["name"], facts["number"]) == ("shadow://late/champion", "other", 1)
+
+
+def test_a_record_of_an_approval_without_its_promotion_fails(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    passing(world)
+    started_by(context, challenger="other", day=str(day(0)))
+    case = promotion_tasks.case("late")
+    with pytest.raises(RegistryError, match="was not put: see the task approve"):
+        promotion_tasks.record("late", case)
+    context["answer"] = {"approved": True, "by": "bob", "at": "2024-03-02T00:00:00+00:00", "reason": ""}
+    with pytest.raises(RegistryError, match="bob approved other, and it was not promoted"):
+        promotion_tasks.record("late", case)
+    promotion_tasks.promote("late", case, context["answer"])
+    assert promotion_tasks.record("late", case) == "approved"
+
+
+@pytest.mark.parametrize(("who", "kept"), [("bob", "rejected"), (None, "silence")])
+def test_a_rejection_and_silence_are_kept_apart(
+    world: World, context: dict[str, Any], who: str | None, kept: str
+) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    passing(world)
+    started_by(context, challenger="other", day=str(day(0)))
+    case = promotion_tasks.case("late")
+    context["answer"] = {"approved": False, "by": who, "at": "2024-03-02T00:00:00+00:00", "reason": "not now"}
+    assert promotion_tasks.record("late", case) == kept
+    assert world.query("SELECT answer, answered_by FROM shadow.answer") == [(kept, who)]
+
+
+def test_the_day_announces_a_former_champion_that_is_better(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import tasks
+
+    better_before(world)
+    context["params"] = {"day": str(day(2))}
+    tasks.announce("late")
+    added = dict(context["outlet_events"].added)
+    assert (added["shadow://late/regression"]["promotion"], added["shadow://late/verdict"]["outcome"]) == (2, "PASS")
+    assert "shadow://late/case" not in added
+
+
+@pytest.mark.parametrize(("run_type", "number"), [("backfill", 2), ("manual", 0)])
+def test_backfills_and_past_days_announce_nothing(
+    world: World, context: dict[str, Any], run_type: str, number: int
+) -> None:
+    from shadow_deployment.orchestration import tasks
+
+    better_before(world)
+    context["params"] = {"day": str(day(number))}
+    context["dag_run"].run_type = run_type
+    assert tasks.announce("late") == []
+    assert context["outlet_events"].added == []
+
+
+def test_automatic_rollback_puts_the_better_one_back(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    shadow = better_before(world, rollback="automatic")
+    started_by(context, promotion=2, day=str(day(2)))
+    made = promotion_tasks.rollback("late")
+    assert (made["kind"], made["name"], made["approved_by"]) == (
+        "rollback",
+        "other",
+        "policy: promotion.rollback is automatic",
+    )
+    assert "is better than linear 2 by every gate" in registry.history(shadow)[-1].reason
+
+
+@pytest.mark.parametrize("event", [{"promotion": 1}, {"promotion": 2, "day": str(day(1))}])
+def test_automatic_rollback_takes_back_nothing_else(
+    world: World, context: dict[str, Any], event: dict[str, Any]
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from shadow_deployment.orchestration import promotion_tasks
+
+    shadow = better_before(world, rollback="automatic")
+    started_by(context, **{"day": str(day(2)), **event})
+    with pytest.raises(AirflowSkipException, match="nothing speaks against it any more"):
+        promotion_tasks.rollback("late")
+    assert len(registry.history(shadow)) == 2
+
+
+def test_rollback_by_hand_is_by_who_started_the_run_with_a_reason(world: World, context: dict[str, Any]) -> None:
+    from shadow_deployment.orchestration import promotion_tasks
+
+    shadow = better_before(world)
+    with pytest.raises(RegistryError, match="reason == '', must not be empty"):
+        promotion_tasks.rollback("late")
+    context["params"] = {"reason": "complaints", "undoes": 1}
+    with pytest.raises(RegistryError, match="undoes == 1, must be 2"):
+        promotion_tasks.rollback("late")
+    context["params"] = {"reason": "complaints"}
+    promotion_tasks.rollback("late")
+    made = registry.history(shadow)[-1]
+    assert (made.undoes, made.approved_by, made.reason) == (2, "ada", "complaints")

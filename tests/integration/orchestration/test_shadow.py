@@ -1,0 +1,206 @@
+"""The daily DAG: what is parsed, what a broken file does, and a whole day through Airflow's own task runner."""
+
+import datetime as dt
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import PROJECT
+from tests.production import World, day
+
+pytestmark = pytest.mark.usefixtures("airflow_database")
+DagBag = Callable[[], Any]
+
+
+def run(dag: Any, number: int, **configuration: Any) -> dict[tuple[str, str], str]:
+    """Run the DAG for the day of this number; return states by task and the name of its map index."""
+    end = dt.datetime.combine(day(number + 1), dt.time(), dt.UTC)
+    result = dag.test(logical_date=end, run_conf=configuration or None)
+    instances = result.get_task_instances()
+    return {(one.task_id, one.rendered_map_index or ""): str(one.state) for one in instances}
+
+
+def test_the_deployment_of_the_demo_has_a_dag_and_no_import_error(
+    dag_bag: DagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHADOW_DEPLOYMENTS", raising=False)
+    found = dag_bag()
+    assert found.import_errors == {}
+    assert "shadow_flight_delay" in found.dags
+
+
+def test_dag_is_daily_over_its_interval_and_one_run_at_a_time(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy(schedule="30 6 * * *", timezone="Europe/Berlin")
+    dag = dag_bag().dags["shadow_late"]
+    assert type(dag.timetable).__name__ == "CronDataIntervalTimetable"
+    assert dag.start_date == dt.datetime(2024, 3, 1, 5, 30, tzinfo=dt.UTC)
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+    assert dag.get_task("score").pool == "shadow_scoring"
+    assert all(task.execution_timeout for task in dag.tasks)
+
+
+def test_policy_is_told_in_words(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    text = dag_bag().dags["shadow_late"].doc_md
+    assert "Brier score: superior to the champion" in text
+    assert "*(monitor, shown only)*" in text
+
+
+def test_form_offers_a_day_and_the_challengers(dag_bag: DagBag, reading: World) -> None:
+    deployment = reading.deploy()
+    params = dag_bag().dags["shadow_late"].params
+    assert params.get_param("day").schema["format"] == "date"
+    assert params["challengers"] == [one.name for one in deployment.challengers]
+
+
+def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    broken = reading.deployments / "broken.yaml"
+    broken.write_text((reading.deployments / "late.yaml").read_text().replace("name: late", "name: broken\nschedul: x"))
+    found = dag_bag()
+    assert set(found.dags) == {"shadow_doctor", "shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
+    [(file, text)] = found.import_errors.items()
+    assert file.endswith("broken_deployments.py")  # Airflow stops every DAG of a file with an error: this has none
+    assert f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)" in text
+
+
+def test_whatever_files_hold_each_is_named_and_the_others_have_their_dags(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    good = (reading.deployments / "late.yaml").read_bytes()
+    bomb = b"".join(
+        b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9 if n else [b"x"])) for n in range(30)
+    )
+    broken = {
+        "bomb": bomb,
+        "bytes": b"name: \xff\n",
+        "cut": good[: len(good) // 2],
+        "empty": b"",
+        "far": good.replace(b"name: late", b"name: far").replace(b"start: 2024-03-01", b"start: 9999-12-31"),
+        "large": b"#" * (1 << 20),
+        "nested": b"[" * 100_000,
+        "null": b"name: \x00\n",
+        "taken": good.replace(b"name: late", b"name: late_promotion"),
+        "tagged": good.replace(b"name: late", b"name: !!python/object/apply:os.getpid []"),
+    }
+    for name, content in broken.items():
+        (reading.deployments / f"{name}.yaml").write_bytes(content)
+    found = dag_bag()
+    assert set(found.dags) == {"shadow_doctor", "shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
+    [(file, text)] = found.import_errors.items()
+    assert file.endswith("broken_deployments.py")
+    assert [name for name in broken if f"{reading.deployments / name}.yaml" not in text] == []
+    assert len(text) < 32_768
+
+
+def test_two_files_of_one_name_are_an_import_error(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    (reading.deployments / "other.yaml").write_text((reading.deployments / "late.yaml").read_text())
+    [text] = dag_bag().import_errors.values()
+    assert "name == 'late', must be there once" in text
+
+
+def test_parsing_makes_no_new_dag_version() -> None:
+    from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
+
+    result = check_dag_file_stability(str(PROJECT / "dags" / "shadow.py"))
+    assert not getattr(result, "warnings", None), result
+
+
+def test_parsing_loads_no_heavy_library_and_opens_no_connection(reading: World) -> None:
+    reading.deploy()
+    program = (
+        "import airflow.sdk, socket, sys\n"
+        "before = set(sys.modules)\n"
+        "def refuse(*_): raise AssertionError('a connection was opened')\n"
+        "socket.socket.connect = refuse\n"
+        "sys.path.insert(0, 'dags')\n"
+        "import shadow\n"
+        "assert shadow.shadow_late\n"
+        "heavy = {'pandas', 'pyarrow', 'scipy', 'sklearn', 'onnxruntime', 'great_expectations', 'boto3', 'psycopg',\n"
+        "         'numpy', 'adbc_driver_postgresql'}\n"
+        "print(sorted((set(sys.modules) - before) & heavy))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_every_task_of_the_day_imports_is_light() -> None:
+    """A task is a process of its own: what its module takes to import, each task takes. pandas comes with pa.array."""
+    program = (
+        "import sys\n"
+        "import airflow.sdk.execution_time.task_runner\n"
+        "before = set(sys.modules)\n"
+        "from shadow_deployment import approval, day, registry\n"
+        "from shadow_deployment.orchestration import tasks\n"
+        "heavy = {'pandas', 'scipy', 'sklearn', 'onnxruntime', 'great_expectations', 'boto3', 'mlflow', 'vl_convert'}\n"
+        "print(sorted((set(sys.modules) - before) & heavy))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_day_through_airflow_is_the_day_of_the_command_line(
+    dag_bag: DagBag, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shadow_deployment.pipeline.run import run_day
+    from tests.conftest import declare
+
+    by_hand = worlds()
+    for number in range(2):
+        run_day(by_hand.shadow(), day(number))
+    by_airflow = declare(worlds(), monkeypatch)
+    deployment = by_airflow.deploy()
+    shards = range(3)  # of 60 requests, 25 in each
+    dag = dag_bag().dags["shadow_late"]
+    for number in range(2):
+        states = run(dag, number)
+    names = [one.name for one in deployment.challengers]
+    assert set(states.values()) == {"success"}
+    assert {label for task, label in states if task == "judge"} == set(names)
+    for name in names:
+        report = by_airflow.snapshots / "late" / "reports" / str(day(1)) / f"{name}.html"
+        assert f"late, {name}: shadow deployment" in report.read_text()
+    scored = {f"{name}, shard {shard}" for name in names for shard in shards}
+    assert {label for task, label in states if task == "score"} == scored
+    assert by_airflow.content() == by_hand.content()
+
+
+def test_chosen_challengers_alone_are_scored_and_judged(dag_bag: DagBag, reading: World) -> None:
+    deployment = reading.deploy()
+    chosen = deployment.challengers[0].name
+    states = run(dag_bag().dags["shadow_late"], 0, challengers=[chosen])
+    assert {label for task, label in states if task == "judge"} == {chosen}
+    assert states["judge", chosen] == "success"
+    assert all(label.startswith(chosen) for task, label in states if task == "score")
+    assert states["gate", ""] == "success"
+
+
+def test_day_of_the_form_overrules_the_interval(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    run(dag_bag().dags["shadow_late"], 5, day=str(day(1)))
+    assert reading.query("SELECT day FROM shadow.snapshot") == [(day(1),)]
+
+
+def test_failed_inputs_stop_the_day_and_close_the_gate(dag_bag: DagBag, world: World) -> None:
+    world.change_production("UPDATE flights.prediction_log SET champion_probability = 1.5 WHERE request_id = 'f0003'")
+    world.deploy(sample={"rate": 1.0})
+    states = run(dag_bag().dags["shadow_late"], 0)
+    assert states["validate_inputs", ""] == "failed"
+    assert states["gate", ""] == "failed"
+    assert states["collect_labels", ""] == "success"
+    assert world.query("SELECT count(*) FROM shadow.prediction") == [(0,)]
+    assert world.query("SELECT DISTINCT outcome FROM shadow.verdict") == [("INCONCLUSIVE",)]
+
+
+def test_one_challenger_without_a_model_leaves_the_others_judged(dag_bag: DagBag, reading: World) -> None:
+    challengers = [{"name": "gone", "model": "onnx:/nowhere/gone.onnx"}, {"name": "control", "model": "champion"}]
+    reading.deploy(challengers=challengers)
+    states = run(dag_bag().dags["shadow_late"], 0)
+    assert states["score", "control, shard 0"] == "success"
+    assert states["judge", "control"] == "success"
+    assert states["judge", "gone"] == "failed"
+    assert states["gate", ""] == "failed"

@@ -1,0 +1,180 @@
+"""Aliases of MLflow: replaced by versions where a day begins, by what the ledger knows on pages, and by nobody else."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shadow_deployment.config.deployment import Challenger, Champion, Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.connections import Connection, environment
+from shadow_deployment.errors import CredentialsError, ModelError, TransientError
+from shadow_deployment.ledger import predictions
+from shadow_deployment.models import aliases
+from shadow_deployment.models.aliases import known, resolved
+from shadow_deployment.models.loading import load, model_digest
+from shadow_deployment.models.sandbox import mlflow
+from tests.builders import a_deployment
+from tests.conftest import declare
+from tests.integration.promotion.test_mlflow_alias import PATH, SECRET, FakeMlflow, connected
+from tests.integration.promotion.test_mlflow_alias import mlflow as fake  # noqa: F401 (a fixture)
+from tests.production import World, day
+
+ALIAS = {"name": "linear", "model": "mlflow:models:/flight@serving", "conn_id": "registry_mlflow"}
+OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+FIXED = {"name": "fixed", "model": "mlflow:models:/flight/3"}
+
+
+@pytest.fixture
+def server(fake: FakeMlflow) -> Iterator[FakeMlflow]:  # noqa: F811
+    fake.versions = {"flight": {"1", "2"}}
+    fake.aliases = {("flight", "serving"): "2", ("flight", "champion"): "1"}
+    return fake  # type: ignore[return-value]
+
+
+def deployed(*challengers: dict[str, Any]) -> Deployment:
+    return a_deployment(challengers=[*challengers, OTHER])
+
+
+def test_an_alias_becomes_the_version_it_points_at_and_follows_it(server: FakeMlflow) -> None:
+    champion = Champion(model="mlflow:models:/flight@champion", conn_id="registry_mlflow")
+    declared = deployed(ALIAS, FIXED).model_copy(update={"champion": champion})
+    shadow = Shadow(declared, connected(server))
+    found = resolved(shadow).deployment
+    assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", FIXED["model"], OTHER["model"]]
+    assert (found.challengers[0].conn_id, found.challengers[0].name) == ("registry_mlflow", "linear")
+    assert found.champion is not None
+    assert found.champion.model == "mlflow:models:/flight/1"
+    assert shadow.deployment.challengers[0].model == ALIAS["model"]
+    assert [asked[:2] for asked in server.asked] == [("GET", PATH)] * 2
+    first = model_digest(found.challengers[0])
+    server.aliases["flight", "serving"] = "1"
+    assert model_digest(resolved(shadow).deployment.challengers[0]) != first
+
+
+def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
+    def refuse(conn_id: str) -> Connection:
+        raise AssertionError(conn_id)
+
+    shadow = Shadow(deployed(FIXED), refuse)
+    assert resolved(shadow) is shadow
+    assert known(shadow) is shadow
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda server: server.aliases.clear(), "model flight has no alias serving; set it in MLflow, or correct"),
+        (lambda server: server.versions.clear(), "or correct challengers[].model"),
+        (lambda server: setattr(server, "answer", (503, "")), "503 Service Unavailable"),
+        (lambda server: setattr(server, "answer", (403, "")), "or its right to read the model"),
+    ],
+)
+def test_an_alias_that_cannot_be_looked_up_stops_its_own_challenger_alone(
+    server: FakeMlflow, broken: Callable[[FakeMlflow], object], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken(server)
+    shadow = Shadow(deployed(ALIAS), connected(server))
+    found = resolved(shadow)
+    [warning] = [one.getMessage() for one in caplog.records if one.name == aliases.__name__]
+    assert warning.startswith("challenger linear: model == 'mlflow:models:/flight@serving' cannot be looked up: ")
+    assert said in warning
+    assert SECRET not in caplog.text
+    linear, other = found.deployment.challengers
+    with pytest.raises(TransientError, match=r"challenger linear: .* points at no version that is known here"):
+        model_digest(linear)
+    with pytest.raises(TransientError, match="points at no version"):
+        load(found, linear, window_of(found.deployment, day(0)))
+    assert model_digest(other) == model_digest(Challenger.model_validate(OTHER))
+
+
+def test_the_registry_is_that_of_the_connection_or_of_the_environment(
+    server: FakeMlflow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bare = {"name": "linear", "model": ALIAS["model"]}
+    shadow = Shadow(deployed(bare), environment)
+    with caplog.at_level(logging.WARNING):
+        resolved(shadow)
+    assert "needs conn_id, the connection of the MLflow server, or MLFLOW_TRACKING_URI" in caplog.text
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.port}")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SECRET)
+    assert resolved(shadow).deployment.challengers[0].model == "mlflow:models:/flight/2"
+    assert server.asked == [("GET", PATH, f"Bearer {SECRET}")]
+    with pytest.raises(
+        CredentialsError, match="challenger linear: conn_id == 'registry_mlflow': connection registry_mlfl"
+    ):
+        mlflow.version(Shadow(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
+
+
+def test_the_child_gets_the_credentials_of_its_registry_and_none_where_it_needs_none(
+    server: FakeMlflow, tmp_path: Any
+) -> None:
+    shadow = Shadow(deployed(ALIAS), connected(server, login="ada"))
+
+    def variables(**fields: Any) -> dict[str, str]:
+        return dict(mlflow.program(shadow, Challenger.model_validate({"name": "a", **fields})).environment)
+
+    registered = variables(model=FIXED["model"], conn_id="registry_mlflow")
+    assert registered["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{server.port}"
+    assert (registered["MLFLOW_TRACKING_USERNAME"], registered["MLFLOW_TRACKING_PASSWORD"]) == ("ada", SECRET)
+    (tmp_path / "MLmodel").touch()
+    folder = variables(model=f"mlflow:{tmp_path}")
+    assert SECRET not in folder.values()
+    assert "MLFLOW_TRACKING_URI" not in folder
+    assert SECRET not in repr(mlflow.program(shadow, Challenger.model_validate({"name": "a", **FIXED, "conn_id": "m"})))
+
+
+def test_the_digest_of_a_folder_is_that_of_its_files_and_their_names(tmp_path: Any) -> None:
+    model = Challenger(name="a", model=f"mlflow:{tmp_path}")
+    with pytest.raises(ModelError, match=r"but there is no file .*MLmodel"):
+        model_digest(model)
+    (tmp_path / "MLmodel").write_text("flavors")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("one")
+    first = model_digest(model)
+    (tmp_path / "code" / "__pycache__").mkdir()
+    (tmp_path / "code" / "__pycache__" / "a.pyc").write_text("made by whoever imports it")
+    assert model_digest(model) == first
+    (tmp_path / "code" / "a.py").rename(tmp_path / "code" / "b.py")
+    second = model_digest(model)
+    (tmp_path / "code" / "b.py").write_text("two")
+    assert len({first, second, model_digest(model)}) == 3
+
+
+def test_a_page_shows_the_newest_version_of_the_ledger_and_asks_nobody(worlds: Callable[..., World]) -> None:
+    world = worlds()
+    shadow = world.shadow(challengers=[ALIAS, {**ALIAS, "name": "new"}, OTHER])
+    with shadow.ledger() as session:
+        for uri in ("mlflow:models:/flight/1", "mlflow:models:/flight/2", "mlflow:models:/flights/9"):
+            one = Challenger.model_validate({**ALIAS, "model": uri})
+            predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
+        session.commit()
+    found = known(shadow).deployment
+    assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", ALIAS["model"], OTHER["model"]]
+    away = Shadow(shadow.deployment, environment)
+    assert known(away).deployment.challengers[0].model == ALIAS["model"]
+
+
+def test_commands_and_tasks_resolve_and_pages_do_not(
+    worlds: Callable[..., World], server: FakeMlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shadow_deployment.cli.context import shadow_of
+    from shadow_deployment.orchestration import run_context
+    from shadow_deployment.orchestration.ui import app
+
+    world = declare(worlds(), monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY_MLFLOW", f"http://:{SECRET}@127.0.0.1:{server.port}/http")
+    deployment = world.deploy(challengers=[ALIAS, OTHER])
+    expected = ["mlflow:models:/flight/2", OTHER["model"]]
+    for made in (
+        shadow_of("late"),
+        shadow_of(deployment),
+        run_context.shadow("late"),
+        run_context.shadow("late", day(1)),
+    ):
+        assert [one.model for one in made.deployment.challengers] == expected
+    asked = len(server.asked)
+    assert [one.model for one in app._shadow(deployment).deployment.challengers] == [ALIAS["model"], OTHER["model"]]
+    assert len(server.asked) == asked == 4

@@ -1,0 +1,306 @@
+"""Asking for a promotion: about the right case, once, not again after a rejection, and only while the case is so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from shadow_deployment.context import Shadow
+from shadow_deployment.errors import RegistryError
+from shadow_deployment.ledger.approval_requests import Answer
+from shadow_deployment.promotion import approval, approval_text, registry
+from tests.integration.promotion.test_registry import CHANGED, by, judge, refusal, settings
+from tests.production import SHADOW, World, day, linear_model, moment
+
+
+@pytest.fixture(scope="module")
+def empty(worlds: Callable[..., World]) -> World:
+    world = worlds()
+    world.shadow(**settings(world))
+    return world
+
+
+@pytest.fixture
+def world(worlds: Callable[..., World], empty: World) -> World:
+    return worlds(empty, own=True)
+
+
+@pytest.fixture
+def shadow(world: World) -> Shadow:
+    return world.shadow(**settings(world))
+
+
+def judged(shadow: Shadow, outcomes: str, name: str = "other", *, first: int = 0) -> None:
+    """Keep verdicts of successive days: P, F and I, and a dash where there is none."""
+    words: dict[str, Any] = {"P": "PASS", "F": "FAIL", "I": "INCONCLUSIVE"}
+    for number, letter in enumerate(outcomes, first):
+        if letter in words:
+            judge(shadow, number, words[letter], name)
+
+
+def asked(shadow: Shadow, number: int) -> str | None:
+    found = approval.proposal(shadow, day(number))
+    return found.case.challenger.name if found else None
+
+
+def settle(shadow: Shadow, run: str, given: Answer, name: str = "other") -> None:
+    question, _ = approval.ask(shadow, name, run, by_hand=False)
+    approval.answer(shadow, question, given, "ada", "as the test says")
+
+
+def later(world: World, hours: int) -> None:
+    """Let questions be as old: time is the database's own."""
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        session.execute("ALTER TABLE shadow.question DISABLE TRIGGER question_is_history")
+        session.execute("UPDATE shadow.question SET asked_at = asked_at - make_interval(hours => %s)", [hours])
+        session.execute("ALTER TABLE shadow.question ENABLE TRIGGER question_is_history")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"), [("P", "other"), ("I", None), ("F", None), ("PI", None), ("IP", "other")]
+)
+def test_only_a_pass_of_the_day_is_asked_about(shadow: Shadow, outcomes: str, expected: str | None) -> None:
+    judged(shadow, outcomes)
+    assert asked(shadow, len(outcomes) - 1) == expected
+
+
+def test_the_control_is_never_asked_about(shadow: Shadow) -> None:
+    judged(shadow, "P", "control")
+    assert asked(shadow, 0) is None
+
+
+def test_a_past_day_is_not_asked_about(shadow: Shadow) -> None:
+    judged(shadow, "PP")
+    assert asked(shadow, 0) is None
+    assert asked(shadow, 1) == "other"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "since", "days"), [("PPP", 0, 3), ("PFPP", 2, 2), ("P-P", 0, 2), ("PPI", None, 0)]
+)
+def test_days_in_a_row_are_judged_days_without_interruption(
+    shadow: Shadow, outcomes: str, since: int | None, days: int
+) -> None:
+    judged(shadow, outcomes)
+    found = approval.examine(shadow, "other")
+    assert (found.days, found.since) == (days, day(len(outcomes) - 1 if since is None else since))
+
+
+def test_days_on_other_terms_are_not_in_the_row(world: World) -> None:
+    judged(world.shadow(**settings(world)), "PP")
+    stricter = {"minimum_coverage": 0.3}
+    changed = world.shadow(**settings(world) | {"policy": settings(world)["policy"] | stricter})
+    judged(changed, "P", first=2)
+    assert approval.examine(changed, "other").days == 1
+    judge(changed, 3, "PASS", against="8")
+    judge(changed, 4, "PASS")
+    assert approval.examine(changed, "other").since == day(4)
+
+
+def test_a_day_judged_again_counts_as_it_was_judged_last(shadow: Shadow) -> None:
+    judged(shadow, "PPP")
+    judge(shadow, 1, "INCONCLUSIVE")
+    assert approval.examine(shadow, "other").since == day(2)
+
+
+def test_as_many_days_in_a_row_are_waited_for_as_the_deployment_says(world: World) -> None:
+    shadow = world.shadow(**settings(world, promotion={"consecutive": 3}))
+    judged(shadow, "PP")
+    assert asked(shadow, 1) is None
+    judged(shadow, "P", first=2)
+    assert asked(shadow, 2) == "other"
+
+
+def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    approval.ask(shadow, "other", "run 1", by_hand=False)
+    judged(shadow, "P", first=1)
+    assert asked(shadow, 1) is None
+    assert "still waits for an answer" in refusal(lambda: approval.ask(shadow, "other", "run 2", by_hand=False))
+    later(world, 25)
+    assert asked(shadow, 1) is None  # nobody has answered, that was yesterday
+    judged(shadow, "P", first=7)
+    assert asked(shadow, 7) == "other"
+
+
+@pytest.mark.parametrize("given", ["rejected", "approved"])
+def test_what_was_answered_is_not_asked_again_however_many_days_pass(shadow: Shadow, given: Answer) -> None:
+    judged(shadow, "P")
+    settle(shadow, "run 1", given)
+    judged(shadow, "P" * 30, first=1)
+    assert asked(shadow, 30) is None
+    said = refusal(lambda: approval.ask(shadow, "other", "run 2", by_hand=False))
+    assert f"it was {given} by ada for {day(0)}" in said
+
+
+def test_after_a_rejection_an_interruption_of_the_pass_makes_another_case(shadow: Shadow) -> None:
+    judged(shadow, "P")
+    settle(shadow, "run 1", "rejected")
+    judged(shadow, "IP", first=1)
+    assert asked(shadow, 2) == "other"
+
+
+def test_after_a_rejection_another_policy_makes_another_case(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    settle(shadow, "run 1", "rejected")
+    changed = world.shadow(**settings(world) | {"policy": settings(world)["policy"] | {"minimum_coverage": 0.3}})
+    judged(changed, "P", first=1)
+    assert asked(changed, 1) == "other"
+
+
+def test_after_a_rejection_the_same_day_by_another_policy_makes_another_case(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    settle(shadow, "run 1", "rejected")
+    changed = world.shadow(**settings(world) | {"policy": settings(world)["policy"] | {"minimum_coverage": 0.3}})
+    judged(changed, "P")
+    assert asked(changed, 0) == "other"
+
+
+def test_after_a_rejection_another_model_makes_another_case(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P", "linear")
+    settle(shadow, "run 1", "rejected", "linear")
+    linear_model(world.folder / "linear.onnx", {"dep_hour": 0.2, "distance": -0.0005})
+    judged(shadow, "P", "linear", first=1)
+    assert asked(shadow, 1) == "linear"
+
+
+def test_silence_is_asked_again_after_some_days(world: World) -> None:
+    shadow = world.shadow(**settings(world, promotion={"ask_again_days": 3}))
+    judged(shadow, "P")
+    settle(shadow, "run 1", "silence")
+    judged(shadow, "PP", first=1)
+    assert asked(shadow, 2) is None
+    judged(shadow, "P", first=3)
+    assert asked(shadow, 3) == "other"
+
+
+def test_somebody_may_ask_by_hand_again(shadow: Shadow) -> None:
+    judged(shadow, "P")
+    settle(shadow, "run 1", "rejected")
+    question, _ = approval.ask(shadow, "other", "run 2", by_hand=True)
+    made = approval.approve(shadow, question, approved_by="bob", reason="I insist", at=moment(1))
+    assert (made.name, made.approved_by, made.reason) == ("other", "bob", "I insist")
+
+
+def test_by_hand_no_case_is_promoted_that_stands_not(shadow: Shadow) -> None:
+    judged(shadow, "F")
+    said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
+    assert f"its newest verdict, of {day(0)}, is FAIL, must be PASS" in said
+
+
+def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    first, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    second, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    assert first == second
+    assert world.query("SELECT count(*) FROM shadow.question") == [(1,)]
+    approval.answer(shadow, first, "rejected", "ada", "no")
+    said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
+    assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
+
+
+def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: Shadow) -> None:
+    judged(shadow, "P")
+    question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    judged(shadow, "P", first=1)
+    said = refusal(lambda: approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)))
+    assert "is not the case there is" in said
+    assert registry.history(shadow) == []
+    changed = approval.question_of(shadow, "run 1", question.case_digest)
+    assert (changed.answer, changed.answered_by) == ("changed", "ada")
+    assert asked(shadow, 1) == "other"
+
+
+def test_an_approval_is_the_same_promotion_when_its_task_runs_again(shadow: Shadow) -> None:
+    judged(shadow, "P")
+    question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    made = [approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)) for _ in range(2)]
+    assert made[0] == made[1]
+    assert approval.question_of(shadow, "run 1", question.case_digest).answer == "approved"
+
+
+def test_an_approval_whose_manifest_cannot_be_written_is_an_approval(world: World) -> None:
+    blocked = world.folder / "file"
+    blocked.write_text("no folder")
+    shadow = world.shadow(**settings(world, promotion={"manifest": str(blocked / "champion.json")}))
+    judged(shadow, "P")
+    question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    with pytest.raises(RegistryError, match=r"champion\.json"):
+        approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1))
+    assert [one.name for one in registry.history(shadow)] == ["other"]
+    assert approval.question_of(shadow, "run 1", question.case_digest).answer == "approved"
+
+
+def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    registry.promote(shadow, "other", **by("ada"))
+    registry.rollback(shadow, **by("bob"))
+    judged(shadow, "P", first=1)
+    assert asked(shadow, 1) is None
+    question, _ = approval.ask(shadow, "other", "run 1", by_hand=True)
+    assert approval.approve(shadow, question, approved_by="ada", reason="again", at=moment(2)).number == 3
+
+
+def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: Shadow) -> None:
+    judged(shadow, "P", "other")
+    judged(shadow, "P", "linear")
+    found = approval.proposal(shadow, day(0))
+    assert found is not None
+    assert {found.case.challenger.name, *found.rivals} == {"other", "linear"}
+
+
+def test_the_one_further_ahead_is_asked_about(shadow: Shadow, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged(shadow, "P", "other")
+    judged(shadow, "P", "linear")
+    for ahead, behind in (("other", "linear"), ("linear", "other")):
+        lead = {ahead: 2.0, behind: 1.0}
+        monkeypatch.setattr(approval, "_lead", lambda one, lead=lead: lead[one.case.challenger.name])
+        found = approval.proposal(shadow, day(0))
+        assert found is not None
+        assert (found.case.challenger.name, found.rivals) == (ahead, (behind,))
+
+
+def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    world.change_production(CHANGED, ["8"])
+    assert asked(shadow, 0) is None
+
+
+def test_question_shows_the_case_and_what_each_answer_does(world: World) -> None:
+    shadow = world.shadow(**settings(world, promotion={"response_hours": 5, "ask_again_days": 9}))
+    judged(shadow, "PP")
+    _, found = approval.ask(shadow, "other", "run 1", by_hand=False)
+    assert approval_text.subject(shadow.deployment, found) == (
+        "Promote other 1 to champion of late, in place of champion 7?"
+    )
+    text = approval_text.body(shadow.deployment, found)
+    assert found.case.digest in text
+    assert found.case.verdict is not None
+    assert found.case.verdict.input_digest in text
+    assert "for 2 judged days in a row" in text
+    assert "| error\\_rate at most | all | PASS |" in text
+    assert "within 5 hours" in text
+    assert "9 days" in text
+
+
+def test_names_of_production_are_text_in_the_question() -> None:
+    hostile = "a|b\n# <script>alert(1)</script> [x](http://y) `z` {{ 7 }}"
+    shown = approval_text.plain(hostile)
+    assert "\n" not in shown
+    assert "\\|" in shown
+    assert "\\<script\\>" in shown
+    assert "\\[x\\]\\(http\\://y\\)" in shown
+
+
+def test_questions_and_answers_are_history(world: World, shadow: Shadow) -> None:
+    judged(shadow, "P")
+    settle(shadow, "run 1", "rejected")
+    for statement in (
+        "UPDATE shadow.answer SET answer = 'approved'",
+        "DELETE FROM shadow.answer",
+        "UPDATE shadow.question SET topic = ''",
+        "TRUNCATE shadow.question CASCADE",
+    ):
+        with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            world.query(statement)

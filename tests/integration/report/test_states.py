@@ -1,0 +1,477 @@
+"""What a page says where there is nothing to show or something broke, of all deployments, and when it has changed."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.config.deployment import Challenger
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.connections import Connection
+from shadow_deployment.decision.verdict import Finding, Outcome, Verdict
+from shadow_deployment.errors import LedgerError
+from shadow_deployment.ledger import alerts, approval_requests, migrations, predictions, verdicts
+from shadow_deployment.ledger.alerts import Alert
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.run import run_days
+from shadow_deployment.promotion import registry
+from shadow_deployment.report.queries import pages
+from shadow_deployment.report.views.facts import DeploymentFacts
+from tests.production import SHADOW, World, day
+
+OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+SECOND = {"name": "second", "model": "logged:flights.prediction_log.dep_hour"}
+CONTROL = {"name": "control", "model": "champion"}
+CHANNELS = {"channels": [{"kind": "webhook", "conn_id": "ops"}]}
+
+
+@pytest.fixture
+def empty(worlds: Callable[..., World]) -> World:
+    return worlds()
+
+
+@pytest.fixture(scope="module")
+def ran(worlds: Callable[..., World]) -> World:
+    """Two days of the usual deployment. Tests copy it."""
+    world = worlds()
+    assert run(world, 0, 1) == []
+    return world
+
+
+@pytest.fixture
+def world(worlds: Callable[..., World], ran: World) -> World:
+    return worlds(ran)
+
+
+def run(world: World, *numbers: int, **changes: Any) -> list[Exception]:
+    return list(run_days(world.shadow(**changes), [day(one) for one in numbers], Console(file=io.StringIO())))
+
+
+def page_of(world: World, challenger: str | None = None, **changes: Any) -> DeploymentFacts:
+    return pages.deployment_page(world.shadow(**changes), challenger)
+
+
+def finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> Finding:
+    said = {"reason": "as the test says", "observations": 40, "requests": 900} | changes
+    return Finding(metric, "all", changes.pop("is_", "superior"), "gate", outcome, 0.0, **said)
+
+
+def judge(shadow: Shadow, number: int, outcome: Outcome, name: str, *found: Finding, reasons: Any = ()) -> None:
+    """Keep a verdict of a day without evidence for it."""
+    one = shadow.deployment.challenger(name)
+    with shadow.ledger() as session:
+        verdicts.store(
+            session,
+            shadow.deployment,
+            day=day(number),
+            challenger=predictions.challenger_id(session, shadow.deployment, one, model_digest(one)),
+            champion_version="7",
+            verdict=Verdict(outcome, list(reasons), list(found)),
+            warnings=["a warning"],
+            explanation="in plain words",
+            judged_on={"number": number, "outcome": outcome, "name": name},
+        )
+
+
+def line(shadow: Shadow, name: str) -> Any:
+    (one,) = pages.overview([shadow]).deployments
+    assert (one.state, one.error) == ("ready", None) if one.last_day else ("empty", None)
+    return next(line for line in one.challengers if line.name == name)
+
+
+def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
+    shadow = empty.shadow()
+    found = pages.deployment_page(shadow)
+    assert (found.state, found.error, found.day, found.rules) == ("empty", None, None, ())
+    assert "Unpause the DAG shadow_late" in str(found.next_step)
+    assert f"shadow run late --from {day(0)}" in str(found.next_step)
+    assert [one.name for one in found.challengers] == ["other", "control"]
+    assert all(one.outcome is None for one in found.challengers)
+    assert "was never judged" in found.missing["verdict"]
+    assert "never judged" in found.missing["sequences"]
+    assert "passes when every gate holds" in found.policy_words
+    assert found.champion is not None
+    assert found.champion.words == "champion none, as the log says"
+    (one,) = pages.overview([shadow]).deployments
+    assert (one.state, one.next_step, one.last_day, one.last_run) == ("empty", found.next_step, None, None)
+
+
+def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: Callable[..., World]) -> None:
+    world = worlds()
+    migrations.migrate(world.connection("shadow_db"), "down")
+    shadow = world.shadow()
+    for found in (
+        pages.deployment_page(shadow),
+        pages.run_page(shadow, day(0)).deployment,
+        *pages.overview([shadow]).deployments,
+    ):
+        assert found.state == "broken"
+        assert "run shadow migrate" in str(found.error)
+    assert pages.run_page(shadow, day(0)).day is None
+    assert pages.deployment_page(shadow).policy_words
+    with pytest.raises(LedgerError):
+        pages.fingerprint(shadow)
+
+
+def test_one_deployment_that_breaks_leaves_the_others_in_the_list(world: World) -> None:
+    shadow = world.shadow()
+
+    def nowhere(conn_id: str) -> Connection:
+        return replace(world.connection(conn_id), port=9, password="not to be shown")
+
+    lost = Shadow(shadow.deployment.model_copy(update={"name": "lost"}), nowhere)
+    found = pages.overview([lost, shadow], {"a_file": "deployment a_file: alpha == 7 (a_file.yaml:3)"}).deployments
+    assert [(one.name, one.state) for one in found] == [("a_file", "broken"), ("late", "ready"), ("lost", "broken")]
+    assert found[0].error == "deployment a_file: alpha == 7 (a_file.yaml:3)"
+    assert "is lost or not there" in str(found[2].error)
+    assert "not to be shown" not in str(found[2])
+    assert (found[1].last_day, found[1].champion and found[1].champion.version) == (day(1), "7")
+    ((judged_at,),) = world.query("SELECT max(judged_at) FROM shadow.verdict")
+    assert found[1].last_run == judged_at
+
+
+def test_a_name_that_is_no_challenger_is_an_error_that_lists_them(world: World) -> None:
+    found = page_of(world, "nobody")
+    assert (found.state, found.verdict) == ("broken", None)
+    assert "challenger == 'nobody', must be one of other, control" in str(found.error)
+
+
+def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world: World) -> None:
+    found = page_of(world, "second", challengers=[OTHER, SECOND, CONTROL])
+    assert (found.state, found.verdict, found.day) == ("ready", None, None)
+    assert "it was never judged" in str(found.next_step)
+    assert "it was never judged" in found.missing["rules"]
+    assert len(found.labels) == 2
+    other = page_of(world, "other", challengers=[{**OTHER, "version": "2"}, CONTROL])
+    assert other.challenger is not None
+    assert other.challenger.outcome is None
+    assert f"version 2 was never judged, 1 last on {day(1)}" in other.challenger.sentence
+    assert other.missing["slices"] == other.challenger.waiting
+    redrawn = page_of(world, "other", sample={"rate": 0.5})
+    assert (redrawn.state, redrawn.verdict) == ("empty", None)
+    assert redrawn.challenger is not None
+    assert "the sampling design has changed since it was judged" in redrawn.challenger.sentence
+    assert redrawn.missing["scores"] == redrawn.challenger.waiting
+
+
+def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
+    found = page_of(world, "other", challengers=[OTHER])
+    assert "add latency_p50, latency_p95, latency_p99 to the deployment's metrics" in found.missing["latency"]
+    assert "population_stability_index" in found.missing["drift"]
+    assert found.missing["promotions"] == "nothing was promoted yet"
+    assert "nobody is told" in found.missing["alerts"]
+    assert "add a challenger with model: champion" in found.missing["control"]
+    assert "control" not in page_of(world, "other").missing
+    assert not {"scores", "quadrants", "labels", "history", "provenance"} & set(found.missing)
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        session.execute("TRUNCATE shadow.score_bin, shadow.quadrant, shadow.disagreement")
+    again = page_of(world, "other")
+    assert (again.scores, again.quadrants, again.disagreements) == (None, None, ())
+    assert "the next run compares them again" in again.missing["scores"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "found", "reasons", "sentence", "more", "waiting"),
+    [
+        ("PASS", [finding("PASS")], [], "other 1 passes its gate against champion 7.", None, None),
+        (
+            "FAIL",
+            [finding("PASS"), finding("FAIL", "log_loss")],
+            ["log_loss superior: as the test says"],
+            "other 1 fails against champion 7: log_loss superior: as the test says.",
+            None,
+            None,
+        ),
+        (
+            "INCONCLUSIVE",
+            [finding("PASS"), finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss", more_days=12)],
+            ["brier_score superior: as the test says", "log_loss superior: as the test says"],
+            "other 1 is not decided against champion 7: 1 of 3 gates pass, about 12 more days would decide the rest.",
+            12,
+            None,
+        ),
+        (
+            "INCONCLUSIVE",
+            [finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss")],
+            ["brier_score superior: as the test says", "log_loss superior: as the test says"],
+            "0 of 2 gates pass, and waiting does not decide log_loss superior.",
+            None,
+            "log_loss superior: as the test says",
+        ),
+        (
+            "INCONCLUSIVE",
+            [finding("PASS")],
+            ["its labels contradict each other"],
+            "other 1 cannot pass against champion 7: its labels contradict each other.",
+            None,
+            "its labels contradict each other",
+        ),
+    ],
+    ids=["passes", "fails", "waits", "stuck", "barred"],
+)
+def test_a_verdict_is_one_sentence_and_says_how_long_to_wait(
+    empty: World, outcome: Outcome, found: list[Finding], reasons: list[str], sentence: str, more: Any, waiting: Any
+) -> None:
+    shadow = empty.shadow()
+    judge(shadow, 0, outcome, "other", *found, reasons=reasons)
+    one = line(shadow, "other")
+    assert one.sentence.endswith(sentence)
+    assert (one.outcome, one.more_days, one.waiting) == (outcome, more, waiting)
+    assert (one.days, one.requests, one.day) == (40, 900, day(0))
+
+
+def test_a_decision_says_when_it_was_first_reached(empty: World) -> None:
+    shadow = empty.shadow()
+    for number, outcome in enumerate(("INCONCLUSIVE", "PASS", "INCONCLUSIVE", "PASS")):
+        judge(shadow, number, outcome, "other", finding(outcome))
+    assert line(shadow, "other").decided_on == day(1)
+    assert line(shadow, "other").sentence == f"other 1 passes its gate against champion 7, first on {day(1)}."
+    stricter = empty.shadow(policy={"alpha": 0.01})
+    judge(stricter, 4, "PASS", "other", finding("PASS"))
+    assert line(stricter, "other").decided_on == day(4)
+
+
+def test_what_happens_next_follows_from_the_outcome_and_the_promotion(world: World) -> None:
+    def after(outcome: Outcome, **promotion: Any) -> str:
+        shadow = world.shadow(promotion=promotion)
+        judge(shadow, 3, outcome, "other", finding(outcome, more_days=5 if outcome == "INCONCLUSIVE" else None))
+        return str(pages.deployment_page(shadow, "other").next_step)
+
+    assert "about 5 more days" in after("INCONCLUSIVE")
+    assert "asked to approve its promotion;" in after("PASS")
+    assert "passed on 3 days in a row" in after("PASS", consecutive=3)
+    assert "promoted by the policy" in after("PASS", approval="automatic")
+    assert "give it a new version" in after("FAIL")
+    assert "Nothing" in str(page_of(world, "control").next_step)
+
+
+def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: World) -> None:
+    usual = world.shadow()
+    former = Challenger(name=PREVIOUS, version="7", model=OTHER["model"])
+    challengers = [*usual.deployment.challengers, former]
+    watching = replace(usual, deployment=usual.deployment.model_copy(update={"challengers": challengers}))
+    judge(watching, 1, "PASS", PREVIOUS, finding("PASS"))
+    shadow = world.shadow()
+    found = pages.deployment_page(shadow, PREVIOUS)
+    assert found.challenger is not None
+    assert (found.challenger.role, found.challenger.version) == ("watched", "7")
+    assert "the former champion is better than the one that followed it" in found.challenger.sentence
+    assert "a rollback is to be considered" in str(found.next_step)
+    assert {one.name: one.role for one in found.challengers} == {
+        "other": "promotable",
+        "control": "control",
+        PREVIOUS: "watched",
+    }
+    judge(shadow, 2, "INCONCLUSIVE", "other", finding("INCONCLUSIVE", more_days=1))
+    assert [one.name for one in pages.deployment_page(shadow).challengers] == ["other", "control"]
+
+
+def promoted(world: World) -> Shadow:
+    """Promote `other` and take that back."""
+    shadow = world.shadow(promotion={"allow_force": True})
+    registry.promote(shadow, "other", approved_by="ada", reason="better on <all> days", force=True)
+    registry.rollback(shadow, approved_by="bob", reason="worse")
+    return shadow
+
+
+def asked(world: World, answer: approval_requests.Answer | None) -> Shadow:
+    shadow = world.shadow()
+    with shadow.ledger() as session:
+        one = shadow.deployment.challenger("other")
+        key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
+        approval_requests.ask(
+            session, shadow.deployment, challenger=key, topic="t", day=day(1), case_digest="c", run_id="a run"
+        )
+        session.commit()
+        if answer is not None:
+            approval_requests.answer(
+                session, approval_requests.asked(session, shadow.deployment)[0].id, answer, "ada", "not now"
+            )
+    return shadow
+
+
+def told(world: World, *attempts: str | None) -> Shadow:
+    shadow = world.shadow(alerts=CHANNELS)
+    with shadow.ledger() as session:
+        alert = Alert("failed", "late", day(1), "signature", "late: gate closed", todo="look")
+        alerts.put(session, shadow.deployment, alert, ["webhook:ops"])
+        for error in attempts:
+            alerts.record(session, alerts.history(session, shadow.deployment)[0], "webhook:ops", error)
+    return shadow
+
+
+def test_promotions_and_rollbacks_are_a_timeline_newest_first(world: World) -> None:
+    found = pages.deployment_page(promoted(world), "other")
+    assert [(one.number, one.kind, one.to_name, one.approved_by) for one in found.promotions] == [
+        (2, "rollback", "champion", "bob"),
+        (1, "forced", "other", "ada"),
+    ]
+    assert (found.promotions[0].undoes, found.promotions[1].undone_by) == (1, 2)
+    assert found.promotions[1].reason == "better on <all> days"
+    assert found.promotions[1].overridden
+    assert found.champion is not None
+    assert (found.champion.by_promotion, found.champion.number, found.champion.approved_by) == (True, 2, "bob")
+
+
+def test_questions_are_shown_with_their_answer(world: World, worlds: Callable[..., World]) -> None:
+    (open_one,) = pages.deployment_page(asked(worlds(world), None), "other").questions
+    assert (open_one.challenger, open_one.day, open_one.answer) == ("other", day(1), None)
+    (answered,) = pages.deployment_page(asked(world, "rejected"), "other").questions
+    assert (answered.answer, answered.answered_by, answered.answer_reason) == ("rejected", "ada", "not now")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "undelivered"),
+    [((), 1), (("no route",), 1), (("no route", None), 0), ((None,), 0)],
+    ids=["not tried", "failed", "failed and sent", "sent"],
+)
+def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[Any, ...], undelivered: int) -> None:
+    shadow = told(world, *attempts)
+    (one,) = pages.overview([shadow]).deployments
+    assert (one.alerts, one.alerts_undelivered) == (1, undelivered)
+    (alert,) = pages.deployment_page(shadow, "other").alerts
+    assert (alert.kind, alert.text, len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
+    assert alert.delivered == (() if undelivered else ("webhook:ops",))
+
+
+def again(world: World) -> Shadow:
+    """Compare a day once more, by statements that have changed."""
+    shadow = world.shadow()
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        session.execute("UPDATE shadow.comparison SET statement = 'older'")
+    before = pages.fingerprint(shadow)
+    assert steps.compare(shadow, day(0)) == 0
+    assert pages.fingerprint(shadow) != before
+    return shadow
+
+
+def validated(world: World) -> Shadow:
+    """Record another outcome of a validation."""
+    shadow = world.shadow()
+    with shadow.ledger() as session:
+        session.execute("UPDATE shadow.validation SET success = false, validated_at = now()")
+    return shadow
+
+
+def labelled(world: World) -> Shadow:
+    shadow = world.shadow()
+    steps.sample(shadow, day(2))
+    before = pages.fingerprint(shadow)
+    steps.collect_labels(shadow, day(2))
+    assert pages.fingerprint(shadow) != before
+    return shadow
+
+
+def sampled(world: World) -> Shadow:
+    shadow = world.shadow()
+    steps.sample(shadow, day(2))
+    return shadow
+
+
+def scored(world: World) -> Shadow:
+    shadow = sampled(world)
+    before = pages.fingerprint(shadow)
+    steps.score(shadow, day(2), "other", 0)
+    assert pages.fingerprint(shadow) != before
+    return shadow
+
+
+def rejudged(world: World) -> Shadow:
+    shadow = world.shadow()
+    judge(shadow, 1, "PASS", "other", finding("PASS"))
+    return shadow
+
+
+CHANGING: list[Callable[[World], Shadow]] = [
+    sampled,
+    scored,
+    labelled,
+    again,
+    validated,
+    rejudged,
+    promoted,
+    lambda world: asked(world, None),
+    lambda world: asked(world, "approved"),
+    told,
+    lambda world: told(world, "no route"),
+    lambda world: told(world, "no route", None),
+    lambda world: world.shadow(policy={"alpha": 0.01}),
+    lambda world: world.shadow(challengers=[OTHER]),
+]
+
+
+@pytest.mark.parametrize("change", CHANGING)
+def test_whatever_changes_a_page_changes_its_fingerprint(world: World, change: Callable[[World], Shadow]) -> None:
+    before = pages.fingerprint(world.shadow())
+    assert pages.fingerprint(world.shadow()) == before == page_of(world).fingerprint
+    assert pages.fingerprint(change(world)) != before
+
+
+def test_attempts_to_deliver_and_answers_change_the_fingerprint_by_themselves(world: World) -> None:
+    shadow = told(world)
+    found = [pages.fingerprint(shadow)]
+    with shadow.ledger() as session:
+        alerts.record(session, alerts.history(session, shadow.deployment)[0], "webhook:ops", "no route")
+    found.append(pages.fingerprint(shadow))
+    asked(world, None)
+    found.append(pages.fingerprint(shadow))
+    with shadow.ledger() as session:
+        approval_requests.answer(
+            session, approval_requests.asked(session, shadow.deployment)[0].id, "silence", None, "nobody"
+        )
+    found.append(pages.fingerprint(shadow))
+    assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("snapshot", "labels_until"),
+        ("comparison", "compared_at"),
+        ("validation", "validated_at"),
+        ("scoring", "scored_at"),
+    ],
+)
+def test_a_row_that_is_written_again_changes_the_fingerprint_to_the_microsecond(
+    world: World, table: str, column: str
+) -> None:
+    shadow = world.shadow()
+    before = pages.fingerprint(shadow)
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        assert session.execute(f"UPDATE shadow.{table} SET {column} = {column} - interval '1 microsecond'").rowcount
+    assert pages.fingerprint(shadow) != before
+
+
+def test_another_deployment_does_not_change_the_fingerprint_or_the_page(world: World) -> None:
+    shadow = world.shadow()
+    before = pages.deployment_page(shadow)
+    assert run(world, 0, name="second") == []
+    assert pages.deployment_page(shadow) == before
+
+
+def test_a_step_towards_revision_4_keeps_what_there_is(worlds: Callable[..., World], ran: World) -> None:
+    """A ledger of revision 3 has no bins: the page is an error that says what to do, and a day fills them."""
+    world = worlds(ran)
+    evidence = world.evidence()
+    newest_first = sorted((migrations._HERE / "versions").glob("*.down.sql"), reverse=True)
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        for down in [path for path in newest_first if path.name >= "0004"]:
+            session.execute(down.read_bytes())
+        session.execute("UPDATE shadow.alembic_version SET version_num = '0003'")
+        session.execute("UPDATE shadow.comparison SET statement = 'that of revision 3'")
+    assert "run shadow migrate" in str(page_of(world, "other").error)
+    assert migrations.migrate(world.connection("shadow_db")) == ("0003", migrations.head())
+    assert page_of(world, "other").scores is None
+    shadow = world.shadow()
+    for changed in steps.collect_labels(shadow, day(1)):
+        steps.compare(shadow, changed)
+    found = page_of(world, "other").scores
+    assert found is not None
+    assert (found.days, found.first, found.last) == (2, day(0), day(1))
+    assert world.evidence().equals(evidence)

@@ -1,0 +1,209 @@
+"""What a page says of many days and slices: every unit and method agrees with the verdict, slices are bounded."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.policy import Rule
+from shadow_deployment.context import Shadow
+from shadow_deployment.data.db import Session
+from shadow_deployment.decision.sequential import Terms, look, newest
+from shadow_deployment.decision.verdict import judge, terms_of
+from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.metrics.slices import ALL
+from shadow_deployment.pipeline import judging
+from shadow_deployment.pipeline.judging import judge_challenger
+from shadow_deployment.report.queries import pages
+from shadow_deployment.report.queries.findings import with_rules
+from shadow_deployment.report.queries.sequences import MOST_SLICES, Alphas, alphas_of
+from shadow_deployment.report.views.facts import DeploymentFacts
+from tests.bench import year
+from tests.builders import a_deployment
+from tests.production import SHADOW, World
+
+DAYS, SLICES = 90, 55
+RULES: list[dict[str, Any]] = [
+    {"metric": "brier_score", "is": "superior", "slices": ["carrier"]},
+    {"metric": "log_loss", "is": "non_inferior", "margin": 0.005},
+    {"metric": "error_rate", "is": "at_most", "value": 0.9},
+]
+
+
+def deployment(**policy: Any) -> Deployment:
+    return a_deployment(
+        name="year",
+        start=dt.date(2024, 1, 1),
+        slices=["carrier"],
+        sample={"rate": 0.1, "strata": [], "minimum_per_stratum": 0},
+        challengers=[
+            {"name": "better", "model": "logged:flights.prediction_log.better"},
+            {"name": "control", "model": "champion"},
+        ],
+        expectations={"inputs": None, "predictions": None},
+        metrics=["accuracy"],
+        policy={"rules": RULES, **policy},
+    )
+
+
+@pytest.fixture(scope="module")
+def filled(worlds: Callable[..., World]) -> World:
+    """A ledger of a quarter, with more slices than are shown. Tests copy it."""
+    world = worlds()
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        year.fill(session, deployment(), days=DAYS, slices=SLICES)
+    return world
+
+
+def shown(world: World, **policy: Any) -> tuple[DeploymentFacts, list[dict[str, Any]]]:
+    """Judge the newest day by a policy; return the page, and the findings as they were stored."""
+    shadow = Shadow(deployment(**policy), world.connection)
+    with shadow.ledger() as session:
+        _judge(session, shadow.deployment)
+    found = pages.deployment_page(shadow, "better")
+    assert found.error is None
+    ((findings,),) = world.query(
+        "SELECT findings FROM shadow.verdict WHERE challenger_id = 1 ORDER BY day DESC, id DESC LIMIT 1"
+    )
+    return found, findings
+
+
+def _judge(session: Session[Any], one: Deployment) -> None:
+    newest_day = snapshots.snapshots(session, one, None, None)[-1].day
+    judged = judge_challenger(session, one, one.challenger("better"), 1, newest_day)
+    verdicts.store(
+        session,
+        one,
+        day=newest_day,
+        challenger=1,
+        champion_version=judged.champion_version,
+        verdict=judged.verdict,
+        warnings=judged.warnings,
+        explanation=judged.explanation,
+        judged_on=judged.judged_on,
+    )
+
+
+POLICIES: list[dict[str, Any]] = [
+    {},
+    {"unit": "week"},
+    {"unit": "request"},
+    {"method": "plain", "burn_in": 40},
+    {"method": "betting", "rules": [RULES[0], RULES[2]]},
+    {"rules": [{"metric": "brier_score", "is": "not_harmful"}, *RULES[1:]]},
+    {
+        "rules": [
+            {"metric": "log_loss", "is": "non_inferior", "relative_margin": 0.1},
+            {"metric": "brier_score", "is": "at_most", "value": 0.25},
+            {"metric": "accuracy", "is": "at_least", "value": -0.9, "of": "change"},
+        ]
+    },
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def test_whatever_the_policy_the_last_point_is_the_finding(
+    worlds: Callable[..., World], filled: World, policy: dict[str, Any]
+) -> None:
+    found, findings = shown(worlds(filled), **policy)
+    overall = [one for one in findings if one["slice"] == ALL and one["alpha_pass"] is not None]
+    assert len(found.sequences) == len(overall) > 0
+    for got, expected in zip(found.sequences, overall, strict=True):
+        assert got.agrees
+        assert (got.metric, got.is_, got.outcome) == (expected["metric"], expected["is"], expected["outcome"])
+        assert got.mean[-1] == pytest.approx(expected["estimate"], rel=1e-9)
+        for bound, key in ((got.lower, "lower"), (got.upper, "upper")):
+            assert bound[-1] == (None if expected[key] is None else pytest.approx(expected[key], rel=1e-9))
+            assert bound[: got.burn_in - 1] == (None,) * (got.burn_in - 1)
+            assert None not in bound[got.burn_in - 1 :]
+        assert got.burn_in_end == got.days[got.burn_in - 1]
+        assert got.per == ("week" if policy.get("unit") == "week" else "day")
+        assert len(got.days) == (DAYS // 7 if got.per == "week" else DAYS)
+    assert found.challenger is not None
+    assert found.challenger.days == (DAYS // 7 * 7 if policy.get("unit") == "week" else DAYS)
+    assert found.challenger.requests == year.PER_DAY * found.challenger.days
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+def test_slices_have_the_interval_that_a_rule_on_them_would_have(
+    worlds: Callable[..., World], filled: World, policy: dict[str, Any]
+) -> None:
+    world = worlds(filled)
+    found, _ = shown(world, **policy)
+    assert found.slices is not None
+    assert (len(found.slices.slices), found.slices.left_out) == (MOST_SLICES, SLICES - MOST_SLICES)
+    estimates = [one.estimate for one in found.slices.slices]
+    assert estimates == sorted(estimates)
+    one = deployment(**policy)
+    with Shadow(one, world.connection).ledger() as session:
+        taken = snapshots.snapshots(session, one, None, None)
+        evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
+    of = {name: series for (metric, name), series in evidence.items() if metric == found.slices.metric}
+    means = sorted(float(series.difference.mean()) for name, series in of.items() if name != ALL)
+    if one.policy.unit == "day":
+        assert estimates == pytest.approx(means[:MOST_SLICES])
+    given = terms_of(one.policy, evidence, promotable=1)
+    assert (found.slices.alpha_lower, found.slices.alpha_upper) == (given.alpha_pass, given.alpha_fail)
+    rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
+    for each in (found.slices.overall, *found.slices.slices):
+        assert each is not None
+        series = of[each.name].by_week() if one.policy.unit == "week" else of[each.name]
+        looks = look(rule, series, given)
+        assert (each.lower, each.upper) == pytest.approx((looks.lower[-1], looks.upper[-1]), rel=1e-9)
+        assert each.estimate == pytest.approx(float(looks.estimate[-1]))
+
+
+def test_the_newest_look_of_many_is_that_of_each_whatever_their_lengths(filled: World) -> None:
+    one = deployment()
+    with Shadow(one, filled.connection).ledger() as session:
+        taken = snapshots.snapshots(session, one, None, None)
+        whole = judging.evidence_on(session, one, 1, taken, taken[-1].day)
+        short = judging.evidence_on(session, one, 1, taken[:50], taken[-1].day)
+        shorter = judging.evidence_on(session, one, 1, taken[:5], taken[-1].day)
+    key = ("brier_score", "carrier=c3")
+    many = [short[key], whole[key], shorter[key], whole["brier_score", "carrier=c7"], short["brier_score", ALL]]
+    terms = Terms(one.policy, 0.05, 0.01)
+    found = newest(one.policy.rules[0], many, terms)
+    assert found.shape == (5, 3)
+    for row, series in zip(found, many, strict=True):
+        looks = look(one.policy.rules[0], series, terms)
+        np.testing.assert_allclose(row, [looks.estimate[-1], looks.lower[-1], looks.upper[-1]], rtol=1e-12)
+    assert np.isneginf(found[2, 1])
+    assert newest(one.policy.rules[0], [], terms).shape == (0, 3)
+
+
+def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) -> None:
+    one = deployment()
+    with Shadow(one, filled.connection).ledger() as session:
+        taken = snapshots.snapshots(session, one, None, None)
+        evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
+    for promotable in (1, 3):
+        given = terms_of(one.policy, evidence, promotable=promotable)
+        verdict = judge(one.policy, evidence, promotable=promotable)
+        findings = list(with_rules(verdict.findings, one.policy))
+        assert alphas_of(one.policy, findings, 99) == Alphas(given.alpha_pass, given.alpha_fail)
+        unknown = [(rule, replace(found, alpha_pass=None, alpha_fail=None)) for rule, found in findings]
+        assert alphas_of(one.policy, unknown, promotable) == Alphas(given.alpha_pass, given.alpha_fail)
+
+
+def test_a_challenger_that_was_judged_by_an_older_policy_is_shown_with_its_rules(filled: World) -> None:
+    changed = deployment(rules=[{"metric": "accuracy", "is": "superior"}])
+    found = pages.deployment_page(Shadow(changed, filled.connection), "better")
+    assert {one.metric for one in found.rules} == {"brier_score", "log_loss", "error_rate"}
+    assert all(one.agrees for one in found.sequences)
+    assert len(found.rules) == 3 + SLICES
+
+
+def test_bounded_lists_are_bounded(filled: World) -> None:
+    found = pages.deployment_page(Shadow(deployment(), filled.connection), "better")
+    assert len(found.disagreements) == 20
+    assert {one.day for one in found.disagreements} <= {one.day for one in found.labels[-7:]}
+    assert len(found.history) == len(found.days) == len(found.labels) == DAYS
+    assert found.scores is not None
+    assert found.scores.days == DAYS
+    assert len(found.validations) == 2 * DAYS

@@ -1,0 +1,154 @@
+"""A day is a stretch of time of the deployment's own zone, and days follow each other without gap or overlap."""
+
+import datetime as dt
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import day_of, days_between, window_of
+from shadow_deployment.errors import DeploymentError
+from tests.builders import a_deployment
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland"]
+DAYS = st.dates(dt.date(1990, 1, 1), dt.date(2037, 12, 30))
+HOURS = st.integers(0, 23)
+CHANGES = [  # zone, and a day on which its clocks are changed in the hour
+    ("Europe/Berlin", 2, dt.date(2013, 3, 31)),
+    ("Europe/Berlin", 2, dt.date(2013, 10, 27)),
+    ("America/New_York", 2, dt.date(2013, 3, 10)),
+    ("America/New_York", 1, dt.date(2013, 11, 3)),
+    ("Australia/Lord_Howe", 2, dt.date(2013, 10, 6)),
+    ("Australia/Lord_Howe", 1, dt.date(2013, 4, 7)),
+]
+
+
+@cache
+def at(hour: int, zone: str) -> Deployment:
+    return a_deployment(schedule=f"30 {hour} * * *", timezone=zone)
+
+
+def utc(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("zone", "schedule", "day", "start", "end"),
+    [
+        ("UTC", "0 0 * * *", dt.date(2013, 3, 1), utc(2013, 3, 1), utc(2013, 3, 2)),
+        ("UTC", "45 6 * * *", dt.date(2013, 12, 31), utc(2013, 12, 31, 6, 45), utc(2014, 1, 1, 6, 45)),
+        ("Asia/Kolkata", "0 0 * * *", dt.date(2013, 3, 1), utc(2013, 2, 28, 18, 30), utc(2013, 3, 1, 18, 30)),
+        ("Europe/Berlin", "0 0 * * *", dt.date(2013, 3, 31), utc(2013, 3, 30, 23), utc(2013, 3, 31, 22)),
+        ("Europe/Berlin", "0 0 * * *", dt.date(2013, 10, 27), utc(2013, 10, 26, 22), utc(2013, 10, 27, 23)),
+        ("America/New_York", "0 0 * * *", dt.date(2013, 3, 10), utc(2013, 3, 10, 5), utc(2013, 3, 11, 4)),
+        ("America/New_York", "0 0 * * *", dt.date(2013, 11, 3), utc(2013, 11, 3, 4), utc(2013, 11, 4, 5)),
+        ("America/New_York", "0 6 * * *", dt.date(2013, 3, 9), utc(2013, 3, 9, 11), utc(2013, 3, 10, 10)),
+        ("America/New_York", "0 6 * * *", dt.date(2013, 11, 2), utc(2013, 11, 2, 10), utc(2013, 11, 3, 11)),
+    ],
+)
+def test_a_window_is_the_local_day_from_the_hour_of_the_schedule(
+    zone: str, schedule: str, day: dt.date, start: dt.datetime, end: dt.datetime
+) -> None:
+    window = window_of(a_deployment(timezone=zone, schedule=schedule), day)
+    assert (window.day, window.start, window.end) == (day, start, end)
+    assert window.start.utcoffset() == window.end.utcoffset() == dt.timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("UTC", dt.date(2013, 3, 31), 24),
+        ("Europe/Berlin", dt.date(2013, 3, 30), 24),
+        ("Europe/Berlin", dt.date(2013, 3, 31), 23),
+        ("Europe/Berlin", dt.date(2013, 10, 27), 25),
+        ("America/New_York", dt.date(2013, 3, 10), 23),
+        ("America/New_York", dt.date(2013, 11, 3), 25),
+        ("Australia/Lord_Howe", dt.date(2013, 10, 6), 23.5),
+    ],
+)
+def test_a_day_on_which_the_clocks_change_is_shorter_or_longer(zone: str, day: dt.date, hours: float) -> None:
+    window = window_of(a_deployment(timezone=zone), day)
+    assert window.end - window.start == dt.timedelta(hours=hours)
+
+
+@given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES))
+@settings(deadline=None, max_examples=50)
+def test_each_day_begins_where_the_one_before_ends(day: dt.date, hour: int, zone: str) -> None:
+    deployment = at(hour, zone)
+    window = window_of(deployment, day)
+    assert window.start < window.end == window_of(deployment, day + dt.timedelta(days=1)).start
+
+
+@given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES))
+@settings(deadline=None, max_examples=50)
+def test_the_day_of_a_window_is_found_from_where_it_begins(day: dt.date, hour: int, zone: str) -> None:
+    deployment = at(hour, zone)
+    start = window_of(deployment, day).start
+    assert day_of(deployment, start) == day
+    assert day_of(deployment, start.astimezone(ZoneInfo("Asia/Tokyo"))) == day
+
+
+@given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES), part=st.floats(0, 1, exclude_max=True))
+@settings(deadline=None, max_examples=50)
+def test_every_moment_of_a_window_belongs_to_its_day(day: dt.date, hour: int, zone: str, part: float) -> None:
+    deployment = at(hour, zone)
+    window = window_of(deployment, day)
+    assert day_of(deployment, window.start + part * (window.end - window.start - dt.timedelta(microseconds=1))) == day
+    assert day_of(deployment, window.end - dt.timedelta(microseconds=1)) == day
+    assert day_of(deployment, window.end) == day + dt.timedelta(days=1)
+
+
+@pytest.mark.parametrize(("zone", "hour", "day"), CHANGES)
+def test_every_moment_belongs_to_its_day_where_the_day_begins_as_the_clocks_change(
+    zone: str, hour: int, day: dt.date
+) -> None:
+    deployment = at(hour, zone)
+    for one in (day - dt.timedelta(days=1), day, day + dt.timedelta(days=1)):
+        window = window_of(deployment, one)
+        minutes = (window.end - window.start) // dt.timedelta(minutes=1)
+        assert {day_of(deployment, window.start + dt.timedelta(minutes=minute)) for minute in range(minutes)} == {one}
+
+
+@pytest.mark.parametrize(("zone", "hour", "day"), CHANGES)
+def test_windows_are_the_data_intervals_of_airflow(zone: str, hour: int, day: dt.date) -> None:
+    import pendulum
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from airflow.timetables.interval import CronDataIntervalTimetable
+
+    timetable = CronDataIntervalTimetable(f"30 {hour} * * *", timezone=zone)
+    deployment = at(hour, zone)
+    first = window_of(deployment, day - dt.timedelta(days=3))
+    interval = DataInterval(pendulum.instance(first.start), pendulum.instance(first.end))
+    for one in days_between(day - dt.timedelta(days=2), day + dt.timedelta(days=2)):
+        run = timetable.next_dagrun_info(
+            last_automated_data_interval=interval, restriction=TimeRestriction(None, None, catchup=True)
+        )
+        assert run is not None
+        interval, window = run.data_interval, window_of(deployment, one)
+        assert (interval.start, interval.end) == (window.start, window.end)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "days"),
+    [
+        (dt.date(2013, 2, 27), dt.date(2013, 3, 1), [dt.date(2013, 2, 27), dt.date(2013, 2, 28), dt.date(2013, 3, 1)]),
+        (dt.date(2013, 3, 1), dt.date(2013, 3, 1), [dt.date(2013, 3, 1)]),
+        (dt.date(2013, 3, 2), dt.date(2013, 3, 1), []),
+    ],
+)
+def test_days_between_holds_both_ends(first: dt.date, last: dt.date, days: list[dt.date]) -> None:
+    assert list(days_between(first, last)) == days
+
+
+def test_a_window_is_shown_in_utc() -> None:
+    window = window_of(a_deployment(timezone="Europe/Berlin"), dt.date(2013, 7, 1))
+    assert str(window) == "2013-06-30 22:00 to 2013-07-01 22:00 UTC"
+
+
+@pytest.mark.parametrize("day", [dt.date.min, dt.date(1969, 12, 31), dt.date(2200, 1, 1), dt.date.max])
+def test_a_day_that_no_deployment_has_is_refused(day: dt.date) -> None:
+    with pytest.raises(DeploymentError, match=rf"day == {day}, must be from 1970-01-01 to 2199-12-31"):
+        window_of(at(5, "Europe/Berlin"), day)

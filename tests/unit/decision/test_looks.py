@@ -1,0 +1,86 @@
+"""Sequences of many slices computed at once are those of each by itself, to the last bit."""
+
+import datetime as dt
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.estimand import ask
+from shadow_deployment.decision.sequential import Terms, look, look_at_all, plain_margins
+from shadow_deployment.decision.series import Series
+from shadow_deployment.decision.verdict import judge, terms_of
+from shadow_deployment.statistics.confidence import confidence_sequence, observations_needed
+
+LENGTHS = (40, 31, 40, 1, 29, 40)
+FIRST = dt.date(2024, 1, 1)
+
+
+def policy(**changes: Any) -> Policy:
+    rules = [{"metric": "brier_score", "is": "superior", "slices": ["carrier"]}]
+    return Policy.model_validate({"rules": rules, "burn_in": 28, **changes})
+
+
+def series(name: str, days: int, seed: int, *, memory: float = 0.0) -> Series:
+    random = np.random.default_rng(seed)
+    noise = random.normal(0.0, 0.05, days)
+    for number in range(1, days):
+        noise[number] += memory * noise[number - 1]
+    champion, difference = 0.2 + random.random(days) / 10, 0.01 + noise
+    count = np.full(days, 100)
+    dates = tuple(FIRST + dt.timedelta(days=number) for number in range(days))
+    return Series("brier_score", name, dates, count, 0 * count, champion, champion - difference, difference)
+
+
+@pytest.mark.parametrize("method", ["robust", "plain", "betting"])
+def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
+    given = policy(method=method)
+    rule, terms = given.rules[0], Terms(given, 0.02, 0.007)
+    many = [series(f"carrier={number}", days, number) for number, days in enumerate(LENGTHS)]
+    asked = [(one, ask(rule, one)) for one in many]
+    for one, (_, question), found in zip(many, asked, look_at_all(rule, asked, terms), strict=True):
+        expected = {
+            side: confidence_sequence(
+                question.gains, alpha=alpha, burn_in=28, expected=60, side=side, method=given.method, bounds=(-1.0, 1.0)
+            )
+            for side, alpha in (("lower", 0.02), ("upper", 0.007))
+        }
+        assert_array_equal(found.lower, expected["lower"].lower)
+        assert_array_equal(found.upper, expected["upper"].upper)
+        assert_array_equal(found.estimate, expected["lower"].estimate)
+        alone = look(rule, one, terms)
+        assert_array_equal(found.passes, alone.passes)
+        assert_array_equal(found.fails, alone.fails)
+        assert found.newest_bounds == tuple(float(bound[-1]) for bound in found.natural_bounds)
+
+
+def test_plain_margins_are_each_at_its_own_alpha_and_length() -> None:
+    given = policy()
+    terms, alphas = Terms(given, 0.05, 0.01), [0.05, 0.01, 0.01, 0.05]
+    many = [ask(given.rules[0], series("all", days, seed)) for seed, days in enumerate((40, 40, 33, 33))]
+    for found, question, alpha in zip(plain_margins(many, alphas, terms), many, alphas, strict=True):
+        plain = confidence_sequence(question.gains, alpha=alpha, burn_in=28, expected=60, side="lower", method="plain")
+        assert found == (plain.estimate - plain.lower)[-1]
+    assert plain_margins([], [], terms) == []
+
+
+def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None:
+    given, one = policy(), series("all", 60, 0, memory=0.6)
+    found = judge(given, {("brier_score", "all"): one}, promotable=1).findings[0]
+    assert found.outcome == "INCONCLUSIVE"
+    terms = terms_of(given, {("brier_score", "all"): one}, promotable=1)
+    question = ask(given.rules[0], one)
+    looks, (plain,) = look(given.rules[0], one, terms), plain_margins([question], [terms.alpha_pass], terms)
+    ratio = float((looks.estimate - looks.lower)[-1]) / plain
+    assert ratio > 1.2
+    effect, spread = float(question.gains.mean()), float(question.gains.std(ddof=1))
+    assert effect > 0
+    needed = observations_needed(effect, spread * ratio, alpha=terms.alpha_pass, expected=terms.expected, burn_in=28)
+    assert needed is not None
+    assert found.more_days == needed - 60
+    assert not math.isclose(
+        needed, observations_needed(effect, spread, alpha=terms.alpha_pass, expected=terms.expected, burn_in=28) or 0
+    )

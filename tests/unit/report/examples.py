@@ -1,0 +1,639 @@
+"""Facts to draw: a year of days, five challengers and fifty slices, made by a fixed seed; and hostile names."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from shadow_deployment.report.views.facts import (
+    AlertFacts,
+    Binned,
+    ChallengerLine,
+    ChampionFacts,
+    Checked,
+    DayFacts,
+    DeploymentFacts,
+    DeploymentLine,
+    Disagreement,
+    DriftFacts,
+    ExpectationFailure,
+    LabelDay,
+    LatencyFacts,
+    NoiseFacts,
+    NoiseSeries,
+    Outcome,
+    OutcomeDay,
+    Overview,
+    PromotionFacts,
+    Provenance,
+    Quadrant,
+    QuadrantsFacts,
+    QuestionFacts,
+    Role,
+    RuleFacts,
+    RunFacts,
+    Scaled,
+    ScoresFacts,
+    ScoringDay,
+    SequenceFacts,
+    SliceFacts,
+    SlicesFacts,
+    ValidationDay,
+    VerdictFacts,
+)
+from shadow_deployment.statistics.confidence import confidence_sequence
+
+FIRST = dt.date(2013, 1, 1)
+HOSTILE = '</text><script>alert(1)</script>"><img src=x onerror=alert(2)>'
+UNITS = "Brier score, champion minus challenger: above 0 the challenger is better"
+
+
+def moment(day: dt.date, hour: int = 3) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(hour), dt.UTC)
+
+
+def days_from(number: int, first: dt.date = FIRST) -> tuple[dt.date, ...]:
+    return tuple(first + dt.timedelta(days=one) for one in range(number))
+
+
+def finite(values: Any) -> tuple[float | None, ...]:
+    return tuple(float(one) if np.isfinite(one) else None for one in values)
+
+
+def a_sequence(
+    number: int = 365, *, effect: float = 0.012, seed: int = 1, burn_in: int = 28, **changes: Any
+) -> SequenceFacts:
+    gains = np.random.default_rng(seed).normal(effect, 0.05, number)
+    found = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, expected=60, side="lower", method="robust")
+    above = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, expected=60, side="upper", method="robust")
+    days = days_from(number)
+    passed = found.lower > 0
+    outcome: Outcome = "PASS" if passed[-1] else "FAIL" if above.upper[-1] < 0 else "INCONCLUSIVE"
+    usual = SequenceFacts(
+        text="Brier score: superior to the champion",
+        metric="brier_score",
+        title="Brier score",
+        slice="all",
+        is_="superior",
+        outcome=outcome,
+        per="day",
+        days=days,
+        observed=tuple(map(float, gains)),
+        mean=tuple(map(float, found.estimate)),
+        lower=finite(found.lower),
+        upper=finite(above.upper),
+        bound=0.0,
+        unit="difference",
+        unit_words=UNITS,
+        holds_above=True,
+        burn_in=burn_in,
+        burn_in_end=days[burn_in - 1] if number >= burn_in else None,
+        decided_on=days[int(np.argmax(passed))] if outcome == "PASS" else None,
+        alpha_pass=0.0125,
+        alpha_fail=0.0125,
+        agrees=True,
+    )
+    return replace(usual, **changes)
+
+
+def a_rule(outcome: Outcome = "PASS", **changes: Any) -> RuleFacts:
+    usual = RuleFacts(
+        text="Brier score: superior to the champion",
+        metric="brier_score",
+        title="Brier score",
+        slice="all",
+        is_="superior",
+        role="gate",
+        outcome=outcome,
+        reason="after 365 days the interval 0.001 to 0.02 clears 0",
+        bound=0.0,
+        estimate=0.01234,
+        lower=0.00123,
+        upper=0.0234,
+        unit="difference",
+        unit_words=UNITS,
+        holds_above=True,
+        is_daily=False,
+        observations=365,
+        requests=182_500,
+        minimum_requests=0,
+        alpha_pass=0.0125,
+        alpha_fail=0.0125,
+        decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
+        more_days=12 if outcome == "INCONCLUSIVE" else None,
+        scaled=Scaled(0.04, 0.4, 0.75),
+    )
+    return replace(usual, **changes)
+
+
+def rules() -> tuple[RuleFacts, ...]:
+    return (
+        a_rule(),
+        a_rule(
+            "INCONCLUSIVE",
+            text="log loss: not worse than the champion by 0.005 or more",
+            metric="log_loss",
+            title="log loss",
+            is_="non_inferior",
+            bound=-0.005,
+            lower=-0.0061,
+            scaled=Scaled(-0.1, 0.3, 0.6),
+            reason="after 365 days the interval -0.0061 to 0.0234 holds -0.005; about 12 more days would decide an "
+            "effect like the one seen so far",
+        ),
+        a_rule(
+            text="share of requests without an answer: at most 0.001",
+            metric="error_rate",
+            title="share of requests without an answer",
+            is_="at_most",
+            bound=0.001,
+            estimate=0.0,
+            lower=None,
+            upper=None,
+            unit="value",
+            unit_words="share of requests",
+            holds_above=False,
+            is_daily=True,
+            observations=1,
+            alpha_pass=None,
+            alpha_fail=None,
+            scaled=Scaled(None, 1.0, None),
+            reason="0 is at most 0.001",
+        ),
+        a_rule(
+            "FAIL",
+            text="share of requests on which champion and challenger agree: at least 0.8",
+            metric="agreement",
+            title="share of requests on which champion and challenger agree",
+            is_="at_least",
+            role="monitor",
+            bound=0.8,
+            estimate=0.7312,
+            lower=None,
+            upper=None,
+            unit="value",
+            unit_words="share of requests",
+            is_daily=True,
+            scaled=Scaled(None, -0.5, None),
+            reason="0.7312 is below 0.8",
+        ),
+        *(
+            a_rule(
+                "INCONCLUSIVE" if index % 7 else "FAIL",
+                text="Brier score: not worse than the champion by 0.01 or more, overall and in every airport",
+                is_="non_inferior",
+                slice=name,
+                role="monitor",
+                bound=-0.01,
+                scaled=Scaled(-0.3 - index / 100, 0.1 - index / 100, 0.5),
+            )
+            for index, name in enumerate(["all", *(f"airport={one}" for one in slice_names(50))])
+        ),
+    )
+
+
+def slice_names(number: int) -> list[str]:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return [f"{letters[one % 26]}{letters[one * 7 % 26]}{letters[one // 26]}" for one in range(number)]
+
+
+def slices(number: int = 50, names: list[str] | None = None) -> SlicesFacts:
+    generator = np.random.default_rng(3)
+    found = []
+    for index, value in enumerate(names or slice_names(number)):
+        estimate = float(generator.normal(0.008, 0.012))
+        width = float(generator.uniform(0.005, 0.03))
+        open_side = index % 17 == 5
+        lower = None if open_side else estimate - width
+        found.append(
+            SliceFacts(
+                name=f"airport={value}",
+                column="airport",
+                value=value,
+                estimate=estimate,
+                lower=lower,
+                upper=estimate + width,
+                days=365 - 3 * index,
+                requests=int(generator.integers(300, 60_000)),
+                worse=estimate + width < 0,
+                better=lower is not None and lower > 0,
+            )
+        )
+    overall = SliceFacts("all", "", "all", 0.0121, 0.0031, 0.0212, 365, 182_500, worse=False, better=True)
+    ordered = tuple(sorted(found, key=lambda one: one.estimate))
+    return SlicesFacts("brier_score", "Brier score", UNITS, overall, ordered, 3, 0.0125, 0.0125)
+
+
+def binned(seed: int, shift: float) -> Binned:
+    generator = np.random.default_rng(seed)
+    middle = (np.arange(20) + 0.5) / 20
+    share = np.exp(-(((middle - 0.25 - shift) / 0.22) ** 2))
+    share /= share.sum()
+    requests = (share * 180_000).astype(int)
+    rate = np.clip(middle + shift * generator.normal(0, 0.6, 20), 0, 1)
+    width = 1.96 * np.sqrt(rate * (1 - rate) / np.maximum(requests, 1) + 1e-5)
+    known = requests > 0
+    return Binned(
+        share=tuple(map(float, share)),
+        requests=tuple(map(int, requests)),
+        labelled=tuple(int(one * 0.97) for one in requests),
+        mean_answer=tuple(float(a) if k else None for a, k in zip(middle, known, strict=True)),
+        mean_label=tuple(float(a) if k else None for a, k in zip(rate, known, strict=True)),
+        label_lower=tuple(float(max(a - w, 0)) if k else None for a, w, k in zip(rate, width, known, strict=True)),
+        label_upper=tuple(float(min(a + w, 1)) if k else None for a, w, k in zip(rate, width, known, strict=True)),
+    )
+
+
+def scores() -> ScoresFacts:
+    edges = tuple(float(one) / 20 for one in range(21))
+    last = FIRST + dt.timedelta(days=364)
+    return ScoresFacts(
+        "probability", edges, binned(1, 0.15), binned(2, 0.02), 365, FIRST, last, requests=182_500, labelled=177_000
+    )
+
+
+def quadrants() -> QuadrantsFacts:
+    last = FIRST + dt.timedelta(days=364)
+    found = (
+        Quadrant(True, True, 21_000, 0.115, 20_500, 14_000, 14_000),
+        Quadrant(True, False, 9_100, 0.051, 8_900, 3_300, 5_600),
+        Quadrant(False, True, 5_300, 0.029, 5_100, 2_000, 3_100),
+        Quadrant(False, False, 147_100, 0.805, 143_000, 125_000, 125_000),
+    )
+    return QuadrantsFacts(0.5, found, 365, FIRST, last)
+
+
+def labels(number: int = 365) -> tuple[LabelDay, ...]:
+    generator = np.random.default_rng(5)
+    found = []
+    for index, day in enumerate(days_from(number)):
+        sampled = int(generator.integers(430, 560))
+        age = number - index
+        labelled = int(sampled * (0.97 if age > 3 else 0.3 * age))
+        waiting = 0 if age > 3 else int(sampled * 0.97) - labelled
+        found.append(
+            LabelDay(
+                day, sampled, labelled, labelled + waiting, waiting, index % 90 // 89 * 3, age > 3, moment(day, 23)
+            )
+        )
+    return tuple(found)
+
+
+def latency(number: int = 365) -> LatencyFacts:
+    generator = np.random.default_rng(6)
+
+    def series(base: float) -> tuple[float | None, ...]:
+        values = base * np.exp(generator.normal(0, 0.12, number))
+        return tuple(None if index == 100 else float(one) for index, one in enumerate(values))
+
+    keys = {"p50": 1.0, "p95": 3.1, "p99": 7.9}
+    return LatencyFacts(
+        days_from(number),
+        {key: series(4.2 * one) for key, one in keys.items()},
+        {key: series(0.6 * one) for key, one in keys.items()},
+    )
+
+
+def drift(number: int = 365) -> DriftFacts:
+    generator = np.random.default_rng(7)
+    return DriftFacts(
+        days_from(number),
+        {
+            "population_stability_index": finite(0.08 + 0.03 * generator.standard_normal(number) ** 2),
+            "kolmogorov_smirnov": finite(0.05 + 0.02 * np.abs(generator.standard_normal(number))),
+        },
+        {
+            "population_stability_index": "population stability index of the answers",
+            "kolmogorov_smirnov": "Kolmogorov-Smirnov distance of the answers",
+        },
+        {"population_stability_index": 0.2},
+    )
+
+
+def a_noise_series(name: str, role: Role, mean: float, spread: float, seed: int, number: int = 365) -> NoiseSeries:
+    values = np.random.default_rng(seed).normal(mean, spread, number)
+    differences = tuple(map(float, values))
+    return NoiseSeries(name, role, days_from(number), differences, float(values.mean()), float(values.std(ddof=1)))
+
+
+def noise() -> NoiseFacts:
+    others = tuple(a_noise_series(f"challenger_{one}", "promotable", 0.004 * one, 0.05, 10 + one) for one in range(4))
+    return NoiseFacts("brier_score", "Brier score", a_noise_series("control", "control", 0.0, 0.001, 9), others)
+
+
+def a_line(name: str, outcome: Outcome | None = "PASS", role: Role = "promotable", **changes: Any) -> ChallengerLine:
+    sentence = {
+        "PASS": f"PASS since 2013-04-02: {name} is better on every gate after 365 days",
+        "FAIL": "FAIL since 2013-04-14: Brier score lies beyond its bound",
+        "INCONCLUSIVE": "INCONCLUSIVE: log loss is open, about 12 more days would decide it",
+        None: "it was never judged: run a day",
+    }[outcome]
+    usual = ChallengerLine(
+        name=name,
+        version="1",
+        role=role,
+        outcome=outcome,
+        sentence=sentence,
+        day=dt.date(2013, 12, 31) if outcome else None,
+        decided_on=dt.date(2013, 4, 2) if outcome in {"PASS", "FAIL"} else None,
+        days=365 if outcome else 0,
+        requests=182_500 if outcome else 0,
+        more_days=12 if outcome == "INCONCLUSIVE" else None,
+        waiting=None,
+    )
+    return replace(usual, **changes)
+
+
+def challengers() -> tuple[ChallengerLine, ...]:
+    return (
+        a_line("gradient_boosting"),
+        a_line("gradient_boosting_percent", "FAIL"),
+        a_line("neural", "INCONCLUSIVE"),
+        a_line("linear", None),
+        a_line("control", "INCONCLUSIVE", "control", more_days=None, waiting="the control is never promoted"),
+    )
+
+
+def champion() -> ChampionFacts:
+    return ChampionFacts("logistic", "logistic-1", by_promotion=False, words="logistic logistic-1, as the log says")
+
+
+def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictFacts:
+    usual = VerdictFacts(
+        outcome=outcome,
+        sentence=a_line("gradient_boosting", outcome).sentence,
+        day=dt.date(2013, 12, 31),
+        decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
+        champion_version="logistic-1",
+        reasons=() if outcome == "PASS" else ("log loss non_inferior: the interval holds -0.005",),
+        warnings=(
+            "labels that never come depend on what the models answered: this verdict speaks of labelled requests",
+        ),
+        explanation=f"gradient_boosting 1 against champion logistic-1: {outcome}\n\nWhat was compared\n- requests",
+        revision=2,
+        judged_at=moment(dt.date(2014, 1, 1)),
+    )
+    return replace(usual, **changes)
+
+
+def validations(number: int = 365) -> tuple[ValidationDay, ...]:
+    failure = ExpectationFailure(
+        "expect_column_values_to_be_between",
+        "distance",
+        "3 of 512 values lie outside 0 to 5000",
+        tuple(f"2013-06-0{one}-EWR-UA-{one}" for one in range(1, 4)),
+    )
+    found = []
+    for index, day in enumerate(days_from(number)):
+        subjects: tuple[Literal["inputs", "predictions"], ...] = ("inputs", "predictions")
+        for subject in subjects:
+            good = not (index == 153 and subject == "inputs")
+            found.append(ValidationDay(day, subject, good, 13, moment(day), () if good else (failure,)))
+    return tuple(found)
+
+
+def history(number: int = 365) -> tuple[OutcomeDay, ...]:
+    return tuple(
+        OutcomeDay(day, "INCONCLUSIVE" if index < 90 or 120 < index < 140 else "PASS", 1 + (index % 50 == 0))
+        for index, day in enumerate(days_from(number))
+    )
+
+
+def promotions() -> tuple[PromotionFacts, ...]:
+    def make(number: int, kind: Any, day: dt.date, **changes: Any) -> PromotionFacts:
+        usual = PromotionFacts(
+            number,
+            kind,
+            moment(day, 9),
+            "logistic",
+            "1",
+            "trees",
+            "1",
+            "dana",
+            "better on every gate",
+            day,
+            None,
+            None,
+            (),
+        )
+        return replace(usual, **changes)
+
+    return (
+        make(3, "forced", dt.date(2013, 10, 5), overridden=("its newest verdict is INCONCLUSIVE, must be PASS",)),
+        make(2, "rollback", dt.date(2013, 7, 1), undoes=1, reason="complaints"),
+        make(1, "promotion", dt.date(2013, 6, 1), undone_by=2),
+    )
+
+
+def questions() -> tuple[QuestionFacts, ...]:
+    asked = dt.date(2013, 12, 31)
+    open_one = QuestionFacts("gradient_boosting", "1", asked, moment(asked, 4), "run 1", None, None, None, None)
+    answered = replace(
+        open_one,
+        day=dt.date(2013, 5, 31),
+        answer="approved",
+        answered_by="dana",
+        answer_reason="fine",
+        answered_at=moment(dt.date(2013, 6, 1), 9),
+        asked_at=moment(dt.date(2013, 5, 31), 4),
+    )
+    return (open_one, answered)
+
+
+def alerts() -> tuple[AlertFacts, ...]:
+    day = dt.date(2013, 6, 3)
+    return (AlertFacts(day, "failed", moment(day), "the gate failed: inputs", ("slack",), {"email": "refused"}),)
+
+
+def provenance() -> Provenance:
+    return Provenance(
+        champion_version="logistic-1",
+        challenger_name="gradient_boosting",
+        challenger_version="1",
+        challenger_uri="onnx:include/models/gradient_boosting.onnx",
+        challenger_digest="sha256:" + "9f" * 32,
+        first_day=FIRST,
+        last_day=dt.date(2013, 12, 31),
+        days=365,
+        sampled=182_500,
+        population=365_000,
+        rate=0.5,
+        snapshot_digest="sha256:" + "a1" * 32,
+        snapshot_location="file:///var/lib/shadow/snapshots/flight_delay/2013-12-31",
+        input_digest="sha256:" + "b2" * 32,
+        design_digest="sha256:" + "c3" * 32,
+        code_version="0.1.0",
+    )
+
+
+POLICY = """### Shadow deployment `flight_delay`
+
+Each day a sample of the requests in `flights.prediction_log` is answered by `gradient_boosting`, `control`.
+
+- **Sample:** 0.5 of the requests in each origin, at most 100,000 a day
+- **Error rate:** 0.05 of promoting a challenger that is not better
+
+A challenger passes when every gate holds:
+
+1. Brier score: superior to the champion *(gate)*
+2. log loss: not worse than the champion by 0.005 or more *(gate)*
+"""
+
+
+def a_deployment_page(**changes: Any) -> DeploymentFacts:
+    lines = challengers()
+    second = a_sequence(
+        text="log loss: not worse than the champion by 0.005 or more",
+        metric="log_loss",
+        title="log loss",
+        is_="non_inferior",
+        bound=-0.005,
+        effect=0.002,
+        seed=4,
+    )
+    usual = DeploymentFacts(
+        name="flight_delay",
+        task="binary",
+        state="ready",
+        champion=champion(),
+        challengers=lines,
+        challenger=lines[0],
+        next_step="Somebody is asked to approve its promotion; nothing is served before that.",
+        day=dt.date(2013, 12, 31),
+        days=days_from(365),
+        last_day=dt.date(2013, 12, 31),
+        verdict=a_verdict(),
+        rules=rules(),
+        sequences=(a_sequence(), second),
+        slices=slices(),
+        scores=scores(),
+        quadrants=quadrants(),
+        disagreements=tuple(
+            Disagreement(
+                dt.date(2013, 12, 30), f"2013-12-30-EWR-UA-{one}", 0.1, 0.9, 1.0 if one % 2 else None, "0.1", "0.9",
+                "1" if one % 2 else None, {"origin": "EWR", "carrier": "UA"},
+            )
+            for one in range(5)
+        ),
+        labels=labels(),
+        latency=latency(),
+        validations=validations(),
+        drift=drift(),
+        noise=noise(),
+        history=history(),
+        promotions=promotions(),
+        questions=questions(),
+        alerts=alerts(),
+        policy_words=POLICY,
+        provenance=provenance(),
+        fingerprint="a" * 64,
+    )  # fmt: skip
+    return replace(usual, **changes)
+
+
+def a_small_page(**changes: Any) -> DeploymentFacts:
+    """Return a page with every section, and no more rows than it takes to see them."""
+    page = a_deployment_page()
+    usual = replace(
+        page,
+        sequences=(a_sequence(40, effect=0.03),),
+        slices=slices(6),
+        rules=page.rules[:6],
+        disagreements=page.disagreements[:2],
+        labels=labels(12),
+        latency=latency(12),
+        drift=drift(12),
+        validations=page.validations[290:310],
+        history=history(12),
+    )
+    return replace(usual, **changes)
+
+
+def an_empty_page(**changes: Any) -> DeploymentFacts:
+    step = "no day was sampled yet: run shadow run flight_delay --from 2013-03-01, or unpause its DAG"
+    usual = DeploymentFacts(
+        name="flight_delay",
+        task="binary",
+        state="empty",
+        next_step=step,
+        challengers=(a_line("gradient_boosting", None),),
+        challenger=a_line("gradient_boosting", None),
+        policy_words=POLICY,
+        missing={"rules": "it was never judged"},
+        fingerprint="e" * 64,
+    )
+    return replace(usual, **changes)
+
+
+def a_broken_page() -> DeploymentFacts:
+    error = "connection shadow_db is not declared: set AIRFLOW_CONN_SHADOW_DB"
+    return DeploymentFacts(name="flight_delay", task="", state="broken", error=error)
+
+
+def a_hostile_page() -> DeploymentFacts:
+    """Return the page with markup, quotes, turned writing and 300 characters where names are."""
+    page = a_deployment_page()
+    quoted = 'the "best" & <b>boldest</b>'
+    turned = "\u202egnitsoob\u202c {{ 7 * 7 }}"
+    lines = (a_line(quoted), a_line(HOSTILE, "FAIL"), a_line(turned, "INCONCLUSIVE"), a_line("n" * 300, None))
+    assert page.scores
+    assert page.provenance
+    assert page.drift
+    return replace(
+        page,
+        challengers=lines,
+        challenger=lines[0],
+        verdict=a_verdict(sentence=HOSTILE, reasons=(HOSTILE,), warnings=(turned,), explanation=HOSTILE),
+        rules=(a_rule(text=HOSTILE, slice=f"airport={HOSTILE}", reason=HOSTILE), *rules()),
+        sequences=(a_sequence(text=HOSTILE, slice=HOSTILE, unit_words=HOSTILE),),
+        slices=slices(names=[HOSTILE, quoted, turned, "$x^2$", "datum.x + 1", "x" * 300, "\x00\x1b[31m"]),
+        disagreements=(replace(page.disagreements[0], request_id=HOSTILE, slices={HOSTILE: turned}),),
+        noise=NoiseFacts(HOSTILE, HOSTILE, None, (a_noise_series(HOSTILE, "promotable", 0.0, 0.1, 1),)),
+        drift=replace(page.drift, titles=dict.fromkeys(page.drift.titles, HOSTILE)),
+        promotions=tuple(replace(one, approved_by=HOSTILE, reason=HOSTILE) for one in page.promotions),
+        alerts=(AlertFacts(FIRST, HOSTILE, moment(FIRST), HOSTILE, (HOSTILE,), {HOSTILE: HOSTILE}),),
+        policy_words=f"- **x** `{HOSTILE}` ![image](http://example.org/a.png) <script>alert(1)</script>",
+        provenance=replace(page.provenance, challenger_uri=HOSTILE),
+    )
+
+
+def an_overview() -> Overview:
+    ready = DeploymentLine(
+        "flight_delay",
+        "ready",
+        champion=champion(),
+        challengers=challengers(),
+        last_day=dt.date(2013, 12, 31),
+        last_run=moment(dt.date(2014, 1, 1)),
+        alerts_undelivered=1,
+        alerts=4,
+    )
+    empty = DeploymentLine("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
+    broken = DeploymentLine("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
+    return Overview((empty, ready, broken))
+
+
+def a_run() -> RunFacts:
+    day = dt.date(2013, 6, 3)
+    failure = ExpectationFailure("expect_column_values_to_be_between", "distance", "3 of 512", ("r1", "r2"))
+    return RunFacts(
+        a_small_page(day=day),
+        DayFacts(
+            day=day,
+            window_start=moment(day, 0),
+            window_end=moment(day + dt.timedelta(days=1), 0),
+            sampled=True,
+            population=1000,
+            rows=512,
+            rate=0.512,
+            shards=1,
+            snapshot_digest="sha256:" + "a1" * 32,
+            snapshot_location="file:///snapshots/2013-06-03",
+            champion_versions=("logistic-1",),
+            labels=labels(1)[0],
+            validations=(Checked("inputs", False, 13, (failure,)), Checked("gradient_boosting", None, 0, ())),
+            scoring=(ScoringDay("gradient_boosting", "1", "promotable", 512, 2, 1, moment(day, 2)),),
+            judged={"gradient_boosting": "PASS", "linear": None},
+        ),
+    )

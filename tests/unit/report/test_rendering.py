@@ -1,0 +1,411 @@
+"""Pages say what the facts say, whole, empty or broken; nothing in them acts, and nothing is loaded from elsewhere."""
+
+import datetime as dt
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from shadow_deployment.report.charts.palette import PALETTE
+from shadow_deployment.report.html import rendering
+from shadow_deployment.report.html.next_step import what_next
+from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report, run_page
+from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
+from shadow_deployment.report.views.facts import DeploymentFacts, Overview
+from tests.unit.report import examples
+
+HERE = Links("/shadow")
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """A page as a reader meets it: its elements and attributes, and the text outside of style and script."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self._parts: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        assert self._open == [], f"elements are not closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "script" not in self._open and "style" not in self._open:
+            self._parts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self._parts).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return report(examples.a_deployment_page())
+
+
+@pytest.fixture(scope="module")
+def served() -> str:
+    return deployment_page(examples.a_deployment_page(), HERE)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> str:
+    return report(examples.a_hostile_page())
+
+
+def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
+    page = Page(whole)
+    assert whole.index("</span> PASS</h2>") < whole.index("Its promotion was asked for") < whole.index('id="rules"')
+    for words in (
+        "PASS since 2013-04-02: gradient_boosting is better on every gate",
+        "Warning: labels that never come depend",
+        "Each rule's interval against its bound",
+        "Slices, worst first: Brier score",
+        "What they answer",
+        "Whether it comes true",
+        "Where they differ, at a threshold of 0.5",
+        "Requests on which they differ most",
+        "Labels by day",
+        "Latency by day",
+        "Population stability index of the answers",
+        "Noise of the pipe: Brier score by day",
+        "Expectations failed in 1 of 730 checks on 365 days: 2013-06-03 (inputs).",
+        "2013-06-01-EWR-UA-1, 2013-06-02-EWR-UA-2",
+        "Verdicts by day, promotions and rollbacks",
+        "rollback of 1",
+        "against: its newest verdict is INCONCLUSIVE, must be PASS",
+        "nobody has answered yet",
+        "email: refused",
+        "A challenger passes when every gate holds",
+        "sha256:" + "9f" * 32,
+        "182,500 of 365,000 requests, 50 %; rate 0.5",
+    ):
+        assert words in page.text, words
+    assert len(page.all("svg")) == 18
+    sections = {one["id"] for one in page.all("section") if one.get("id", "").startswith("section-")}
+    assert {one["href"].removeprefix("#") for one in page.all("a") if one["href"].startswith("#section")} == sections
+
+
+def test_a_page_of_a_year_five_challengers_and_fifty_slices_is_light(whole: str, served: str) -> None:
+    assert len(whole.encode()) < 1_000_000
+    assert len(served.encode()) < 1_000_000
+
+
+def test_ids_are_unique_and_what_is_referred_to_is_there(whole: str) -> None:
+    page = Page(whole)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    named = {one for _, attributes in page.elements for one in attributes.get("aria-labelledby", "").split()}
+    targets = {one["href"][1:] for one in page.all("a") if one["href"].startswith("#")}
+    assert named | targets <= set(ids)
+
+
+def test_headings_descend_one_by_one(whole: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Page(whole).elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_a_file_loads_nothing_and_links_nowhere(whole: str) -> None:
+    page = Page(whole)
+    assert [one["href"] for one in page.all("a") if not one["href"].startswith("#")] == []
+    assert page.all("link") == [{"rel": "icon", "href": "data:,"}]
+    assert page.all("form") == []
+    assert [one.get("src") for one in page.all("script")] == [None]
+    assert set(re.findall(r"\w+://[^\s\"'<>/]*", whole)) <= {
+        "http://www.w3.org",
+        "file://",
+    }  # a namespace, a provenance
+    assert not re.search(r"@import|url\((?!#)", whole)
+    (policy,) = [one["content"] for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+
+
+def test_a_served_page_loads_its_own_style_and_script_only(served: str) -> None:
+    page = Page(served)
+    sheets = [one["href"] for one in page.all("link") if one["rel"] == "stylesheet"]
+    scripts = [one["src"] for one in page.all("script")]
+    assert [re.sub(r"\?v=[0-9a-f]{12}$", "", one) for one in (*sheets, *scripts)] == [
+        "/shadow/static/page.css",
+        "/shadow/static/page.js",
+    ]
+    assert page.all("style") == []
+    for tag, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
+        for name in ("href", "src", "action"):
+            assert attributes.get(name, "#").startswith(("#", "/shadow/", "data:,")), attributes
+
+
+def test_challengers_and_days_are_linked(served: str) -> None:
+    facts = examples.a_small_page(day=dt.date(2013, 6, 3))
+    page = Page(deployment_page(facts, HERE))
+    addresses = [one["href"] for one in page.all("a")]
+    assert "/shadow/" in addresses
+    assert "/shadow/deployments/flight_delay?challenger=neural&day=2013-06-03" in addresses
+    assert "/shadow/deployments/flight_delay?challenger=gradient_boosting&day=2013-06-02" in addresses
+    assert "/shadow/deployments/flight_delay?challenger=gradient_boosting&day=2013-06-04" in addresses
+    (current,) = [one for one in page.all("a") if one.get("aria-current") == "page"]
+    assert "challenger=gradient_boosting&" in current["href"]
+    (asked,) = [one for one in page.all("input") if one.get("type") == "date"]
+    assert (asked["value"], asked["min"], asked["max"]) == ("2013-06-03", "2013-01-01", "2013-12-31")
+    newest = Page(served)
+    assert "/shadow/deployments/flight_delay?challenger=neural" in [one["href"] for one in newest.all("a")]
+
+
+def test_addresses_hold_any_name() -> None:
+    address = HERE.deployment("a/b?c", 'x"&y=1', dt.date(2013, 1, 1))
+    assert address == "/shadow/deployments/a%2Fb%3Fc?challenger=x%22%26y%3D1&day=2013-01-01"
+    assert (Links().deployment("a"), Links().overview(), Links().asset("page.css")) == (None, None, None)
+
+
+def test_hostile_names_are_text_everywhere(hostile: str) -> None:
+    page = Page(hostile)
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("script") == 1
+    assert not {"img", "image", "b", "iframe", "foreignobject"} & set(tags)
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")], attributes
+    assert page.text.count("<script>alert(1)</script>") > 15
+    assert 'the "best" & <b>boldest</b>' in page.text
+    assert "⟨U+202E⟩gnitsoob⟨U+202C⟩ {{ 7 * 7 }}" in page.text
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", hostile)
+    assert "nnnnn…" in page.text
+    titles = [one.get("title") for one in page.all("bdi")]
+    assert "n" * 300 in titles
+
+
+def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
+    facts = examples.an_overview()
+    line = replace(facts.deployments[1].challengers[0], name=examples.HOSTILE, sentence=examples.HOSTILE)
+    hostile = replace(
+        facts.deployments[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
+            examples.champion(), words=examples.HOSTILE
+        ),
+    )  # fmt: skip
+    broken = replace(facts.deployments[2], error=examples.HOSTILE)
+    run = examples.a_run()
+    assert run.day
+    failing = replace(run.day.validations[0], subject=examples.HOSTILE)
+    day = replace(run.day, validations=(failing,), champion_versions=(examples.HOSTILE,))
+    for html in (
+        overview_page(Overview((hostile, broken)), HERE),
+        run_page(replace(run, day=day), HERE),
+        error_page(examples.HOSTILE, HERE),
+    ):
+        page = Page(html)
+        assert [tag for tag, _ in page.elements if tag in {"img", "b"}] == []
+        assert len(page.all("script")) == 1
+        assert "<script>alert(1)</script>" in page.text
+
+
+def test_the_policy_is_prose_without_html_images_or_links(hostile: str) -> None:
+    prose = re.findall(r'<div class="prose">(.*?)</div>', hostile, re.DOTALL)[0]
+    assert "<strong>x</strong>" in prose
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in prose
+    assert "<img" not in prose
+    link = report(examples.a_small_page(policy_words="[x](javascript:alert(1)) <http://example.org>"))
+    assert "<a" not in re.findall(r'<div class="prose">(.*?)</div>', link, re.DOTALL)[0]
+
+
+def test_an_empty_deployment_says_what_to_do_next() -> None:
+    facts = examples.an_empty_page()
+    page = Page(report(facts))
+    assert "Nothing to show yet" in page.text
+    assert f"Next: {facts.next_step}" in page.text
+    assert "Rules" not in page.text
+    assert "A challenger passes when every gate holds" in page.text
+    assert page.all("svg") == []
+
+
+def test_a_broken_deployment_says_what_broke() -> None:
+    page = Page(report(examples.a_broken_page()))
+    assert "connection shadow_db is not declared: set AIRFLOW_CONN_SHADOW_DB" in page.text
+    assert {"role": "alert", "class": "broken"} in page.all("div")
+    assert "Policy" not in page.text
+
+
+def test_a_challenger_that_was_never_judged_has_a_page() -> None:
+    line = examples.a_line("linear", None)
+    bare = replace(
+        examples.a_deployment_page(), challenger=line, verdict=None, rules=(), sequences=(), slices=None, scores=None,
+        quadrants=None, disagreements=(), latency=None, validations=(), drift=None, noise=None, history=(), labels=(),
+        promotions=(), provenance=None, day=None, days=(), next_step="Run a day.",
+        missing=dict.fromkeys(
+            ("rules", "sequences", "slices", "scores", "latency", "noise", "provenance"), "it was never judged"
+        ),
+    )  # fmt: skip
+    page = Page(deployment_page(bare, HERE))
+    assert "Next: Run a day." in page.text
+    assert page.text.count("it was never judged") >= 8  # seven sections, and its badge says never judged
+    assert page.all("svg") == []
+
+
+def test_what_is_missing_says_why() -> None:
+    facts = replace(examples.a_small_page(), latency=None, missing={"latency": "requests.latency is not declared"})
+    page = Page(report(facts))
+    assert "requests.latency is not declared" in page.text
+    assert "Latency by day" not in page.text
+    waiting = [one["title"] for one in page.all("span") if "title" in one]
+    assert "judged on the day's own value" in waiting
+
+
+def test_the_overview_lists_what_stands_waits_and_is_broken() -> None:
+    html = overview_page(examples.an_overview(), HERE)
+    page = Page(html)
+    assert [words for words in ("churn", "flight_delay", "fraud") if f">{words}</bdi>" in html] == [
+        "churn",
+        "flight_delay",
+        "fraud",
+    ]
+    assert "fraud.yaml:31: rules[1].metric == 'brier'" in page.text
+    assert "Nothing was compared yet. run a day of churn" in page.text
+    assert "4, 1 not delivered" in page.text
+    assert "about 12" in page.text
+    assert "/shadow/deployments/flight_delay?challenger=gradient_boosting" in [one["href"] for one in page.all("a")]
+    assert [one["datetime"] for one in page.all("time")] == ["2014-01-01T03:00:00+00:00"]
+    assert "2014-01-01 03:00 UTC" in page.text
+
+
+def test_an_empty_and_a_broken_overview_say_so() -> None:
+    assert "include/deployments/" in Page(overview_page(Overview(()), HERE)).text
+    assert "permission denied" in Page(overview_page(Overview((), error="permission denied"), HERE)).text
+
+
+def test_a_run_shows_what_it_did_on_its_day() -> None:
+    page = Page(run_page(examples.a_run(), HERE))
+    for words in (
+        "The run of 2013-06-03",
+        "2013-06-03 00:00 UTC to 2013-06-04 00:00 UTC",
+        "512 of 1,000, 51 %",
+        "FAILED 13 expect_column_values_to_be_between distance 3 of 512 r1, r2",
+        "not run",
+        "does not count yet",
+    ):
+        assert words in page.text, words
+    unsampled = replace(examples.a_run(), day=replace(examples.a_run().day, sampled=False))
+    assert "This day was not sampled" in Page(run_page(unsampled, HERE)).text
+    broken = replace(examples.a_run(), deployment=examples.a_broken_page(), day=None)
+    assert "is not declared" in Page(run_page(broken, HERE)).text
+
+
+def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: str) -> None:
+    summary = "overall and in every airport (monitor, decides nothing): 50\xa0slices, 7 FAIL, 43 INCONCLUSIVE"
+    start = whole.index(summary)
+    table = whole[start : whole.index("</table>", start)]
+    outcomes = re.findall(r"</span> (FAIL|INCONCLUSIVE|PASS)</span>", table)
+    assert outcomes == ["FAIL"] * 7 + ["INCONCLUSIVE"] * 43
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "and nobody has answered yet."),
+        ("approved", "and approved by dana: fine."),
+        ("rejected", "and rejected by dana: fine; it is asked about again once the case is another."),
+        ("silence", "and nobody answered in time; it is asked again some days later."),
+        ("changed", "but the case had changed by then"),
+    ],
+)
+def test_next_says_what_was_asked_and_answered(answer: str | None, words: str) -> None:
+    newest = replace(examples.questions()[0], answer=answer, answered_by="dana", answer_reason="fine")
+    sooner = replace(newest, asked_at=newest.asked_at - dt.timedelta(hours=3), answer="silence")
+    facts = examples.a_deployment_page(questions=(sooner, newest, examples.questions()[1]))
+    assert words in what_next(facts)
+    assert "asked for on 2013-12-31 04:00 UTC" in what_next(facts)
+
+
+def test_next_of_others_is_their_step() -> None:
+    facts = examples.a_deployment_page()
+    open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"), next_step="Wait.")
+    assert what_next(open_one) == "Wait."
+    made = replace(examples.champion(), name="gradient_boosting", version="1", by_promotion=True)
+    assert what_next(replace(facts, champion=made)) == "Nothing: it is champion already."
+    assert what_next(examples.a_broken_page()) == ""
+
+
+def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
+    facts = examples.a_deployment_page()
+    line = facts.challenger
+    assert line is not None
+    one = replace(facts.promotions[0], kind="promotion", to_name=line.name, to_version=line.version)
+    back = replace(facts, champion=None, promotions=(replace(one, number=4, undone_by=5),))
+    assert what_next(back) == "Promotion 4 of it was taken back by 5: it is asked about by hand only."
+
+
+def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:
+    served = deployment_page(examples.a_deployment_page(), Links("/af/shadow", "/af"))
+    name = examples.a_deployment_page().name
+    for dag in (f"shadow_{name}", f"shadow_{name}_promotion", f"shadow_{name}_rollback"):
+        assert f'<a href="/af/dags/{dag}" data-airflow>' in served
+    assert "data-airflow>" not in whole
+
+
+def test_a_page_is_made_once_for_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[DeploymentFacts] = []
+    monkeypatch.setattr(
+        rendering, "_deployment", lambda facts, links, run=None: made.append(facts) or f"page {len(made)}"
+    )
+    kept = Cache()
+    facts = examples.a_deployment_page()
+    assert deployment_page(facts, HERE, kept) == deployment_page(facts, HERE, kept) == "page 1"
+    others = [
+        replace(facts, fingerprint="b"),
+        replace(facts, challenger=facts.challengers[1]),
+        replace(facts, day=dt.date(2013, 6, 3)),
+        replace(facts, name="other"),
+    ]
+    assert [deployment_page(one, HERE, kept) for one in others] == [f"page {number}" for number in range(2, 6)]
+    assert deployment_page(facts, Links("/elsewhere"), kept) == "page 6"
+    run = replace(examples.a_run(), deployment=facts)
+    assert run_page(run, HERE, kept) == run_page(run, HERE, kept) == "page 7"
+    bare = replace(facts, fingerprint="")
+    assert deployment_page(bare, HERE, kept) != deployment_page(bare, HERE, kept)
+    assert len(kept) == 7
+
+
+def test_a_cache_forgets_what_was_asked_for_longest_ago() -> None:
+    kept = Cache(most=2)
+    for key in ("a", "b", "a", "c"):
+        kept.get(key, lambda key=key: key)
+    assert kept.get("a", lambda: "again") == "a"
+    assert kept.get("b", lambda: "again") == "again"
+    assert len(kept) == 2
+
+
+def test_a_failure_is_not_kept() -> None:
+    kept = Cache()
+    with pytest.raises(ZeroDivisionError):
+        kept.get("a", lambda: str(1 / 0))
+    assert kept.get("a", lambda: "page") == "page"
+
+
+def test_assets_are_ours_and_complete() -> None:
+    sheet = asset("page.css").decode()
+    used = set(re.findall(r"var\(--([a-z]+)\)", sheet))
+    assert used <= set(PALETTE)
+    assert all(f"--{name}:" in sheet for name in PALETTE)
+    assert '[data-theme="dark"]' in sheet
+    assert "http" not in sheet
+    assert set(ASSETS) == {"page.css", "page.js"}
+    assert "</script" not in asset("page.js").decode()
+    assert "'unsafe" not in CONTENT_SECURITY_POLICY
+    with pytest.raises(KeyError):
+        asset("../rendering.py")

@@ -55,8 +55,8 @@ class FilesAlone:
         """Return the files of this machine; raise DeploymentError for any other place."""
         if pattern.is_on_s3:
             raise DeploymentError(
-                f"parquet:{pattern}, must be files of this machine here: S3 is opened by shadow_deployment.integrations.cloud, "
-                "as tasks and the command line do"
+                f"parquet:{pattern}, must be files of this machine here: S3 is opened by "
+                "shadow_deployment.integrations.cloud, as tasks and the command line do"
             )
         return Folder()
 

@@ -156,7 +156,7 @@ class Moments:
 def engine_line() -> str:
     """Return file and line of the engine that this is called from."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and "/include/shadow/" not in frame.f_code.co_filename:
+    while frame.f_back is not None and "/include/shadow_deployment/" not in frame.f_code.co_filename:
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 

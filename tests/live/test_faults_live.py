@@ -20,10 +20,10 @@ from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
 from shadow_deployment.pipeline import steps
 from shadow_deployment.report.publishing import publish
 from tests.faults.sameness import assert_same
+from tests.integration.models.beside import MISBEHAVING
 from tests.live import scheduler
 from tests.live.live import home_in
 from tests.production import SHADOW, World, day
-from tests.unit.models.beside import MISBEHAVING
 
 # Tasks of a scheduler that was killed alone keep its sessions open, and with them whatever lock it had just then.
 LET_GO = "ALTER DATABASE airflow SET idle_in_transaction_session_timeout = '20s'"
@@ -228,6 +228,6 @@ def test_nothing_is_left_running(run: Tasks) -> None:
             words = path.read_bytes()
         except OSError:
             continue
-        if b"models/worker.py" in words and str(Path(__file__).parents[2]).encode() in words:
+        if b"sandbox/worker.py" in words and str(Path(__file__).parents[2]).encode() in words:
             left.append(words)
     assert left == []

@@ -9,11 +9,11 @@ import pytest
 from shadow_deployment.config.window import window_of
 from shadow_deployment.models.loading import load
 from tests.conftest import Invoke, declare
+from tests.integration.models.beside import batch, surrounded
+from tests.integration.models.inference_server import serving
 from tests.production import World, day, linear_model
 from tests.receivers import HOST
 from tests.security.planted import NUMBER, TOKEN, VALUES, plant
-from tests.unit.models.beside import batch, surrounded
-from tests.unit.models.inference_server import serving
 
 MODELS = "python:tests.security.repeating_models:"
 

@@ -16,10 +16,10 @@ from shadow_deployment.errors import GateFailed
 from shadow_deployment.integrations.channels import send
 from shadow_deployment.pipeline import steps
 from tests.conftest import Invoke, declare
+from tests.integration.models.inference_server import Server, serving
 from tests.production import OWNER, READER, SHADOW, World, day, linear_model
 from tests.receivers import HOST, Posts, free_port, web_server
 from tests.security.planted import HOOK, PASSWORD, SECRETS, TOKEN, VALUES, Heard, plant
-from tests.unit.models.inference_server import Server, serving
 
 MODELS = "python:tests.security.repeating_models:"
 RULES = {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from shadow_deployment.doctor import Check, examine
+from shadow_deployment.doctor.checks import Check, examine
 from shadow_deployment.doctor.databases import production_probes
 from tests.production import OWNER, READER, World
 

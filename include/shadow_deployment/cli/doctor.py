@@ -15,7 +15,7 @@ from rich.table import Table
 
 from shadow_deployment.cli.context import shadow_of
 from shadow_deployment.config import discovery
-from shadow_deployment.doctor import Check
+from shadow_deployment.doctor.checks import Check
 
 _SHOWN = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "skipped": "[yellow]skipped[/]"}
 _EXAMINATION = "shadow_deployment.doctor.examination"

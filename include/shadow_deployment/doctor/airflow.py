@@ -11,7 +11,7 @@ from shadow_deployment.alerting.outbox import targets
 from shadow_deployment.config.actions import Channel, CloudWatch, Sns
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.doctor import Probe, SkippedError
+from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.errors import CredentialsError, RegistryError, TransientError
 from shadow_deployment.integrations import aws
 from shadow_deployment.ledger.alerts import Alert

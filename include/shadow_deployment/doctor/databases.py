@@ -8,7 +8,7 @@ from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.context import Shadow
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect, translated
-from shadow_deployment.doctor import Probe
+from shadow_deployment.doctor.checks import Probe
 from shadow_deployment.errors import CredentialsError, LedgerError
 from shadow_deployment.ledger import migrations
 

@@ -8,7 +8,7 @@ from functools import partial
 from shadow_deployment.config.deployment import Challenger, Dependency
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import Shadow
-from shadow_deployment.doctor import Probe
+from shadow_deployment.doctor.checks import Probe
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
 from shadow_deployment.errors import SnapshotError, TransientError
 from shadow_deployment.models.loading import load, model_digest

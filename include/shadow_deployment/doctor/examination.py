@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import declared, find
 from shadow_deployment.context import Shadow
-from shadow_deployment.doctor import INSTALLATION, Check, Probe, airflow, deployment, examine, packages
+from shadow_deployment.doctor import airflow, deployment, packages
+from shadow_deployment.doctor.checks import INSTALLATION, Check, Probe, examine
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.models.aliases import resolved
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shadow_deployment.base.paths import PROJECT
-from shadow_deployment.doctor import Probe, SkippedError
+from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.errors import PermanentError
 
 _FILE = PROJECT / "pyproject.toml"

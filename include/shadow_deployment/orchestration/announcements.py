@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shadow_deployment.orchestration import assets, notifications
+from shadow_deployment.orchestration import assets, engine, notifications
 
 if TYPE_CHECKING:
     from shadow_deployment.context import Shadow
@@ -21,15 +21,12 @@ logger = logging.getLogger(__name__)
 
 def asked(context: Mapping[str, Any], found: "Shadow", question: "Question") -> None:
     """Tell that somebody is asked, where somebody is: by alert and status file."""
-    from shadow_deployment.alerting import messages
-    from shadow_deployment.promotion import status
-
-    status.update_quietly(found)
+    engine.status.update_quietly(found)
     if found.deployment.promotion.approval == "automatic":
         return
 
     def alert() -> "Alert":
-        return messages.asked(
+        return engine.messages.asked(
             found.deployment,
             question.day,
             challenger=question.challenger,
@@ -43,23 +40,19 @@ def asked(context: Mapping[str, Any], found: "Shadow", question: "Question") -> 
 
 def changed(context: Mapping[str, Any], found: "Shadow", made: "Promotion", day: dt.date) -> dict[str, Any]:
     """Tell who is champion now: by log, asset event, metric, status file and alert; return the event's facts."""
-    from shadow_deployment.integrations import metrics
-    from shadow_deployment.promotion import status
-
     name = found.deployment.name
     logger.info("deployment %s: the champion is %s", name, made.champion)
     facts = {key: getattr(made, key) for key in ("number", "kind", "name", "version", "digest", "approved_by")}
     context["outlet_events"][assets.alias(name)].add(assets.champion(name), extra=facts)
-    metrics.promotion(name, made)
-    status.update_quietly(found)
+    engine.metrics.promotion(name, made)
+    engine.status.update_quietly(found)
     notifications.announce(found, lambda: _alert(found, made, day, notifications.link_to(context)))
     return facts
 
 
 def _alert(found: "Shadow", made: "Promotion", day: dt.date, link: str | None) -> "Alert":
-    from shadow_deployment.alerting import messages
 
-    tell = messages.rolled_back if made.kind == "rollback" else messages.promoted
+    tell = engine.messages.rolled_back if made.kind == "rollback" else engine.messages.promoted
     return tell(
         found.deployment,
         day,

@@ -1,7 +1,7 @@
 """The daily DAG of a deployment: shadow_<name>, a day at a time.
 
-Which tasks there are and in which order stands here; what each does is a step of `shadow_deployment.pipeline.steps`, which the
-command line calls too.
+The tasks and their order are here; what each does is a step of `shadow_deployment.pipeline.steps`, which the command
+line calls too.
 """
 
 import datetime as dt

@@ -18,6 +18,9 @@ from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: 
 
 from shadow_deployment.alerting.deadlines import due, intervals
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import day_of
+from shadow_deployment.orchestration import engine
+from shadow_deployment.orchestration.ui.links import address
 
 logger = logging.getLogger(__name__)
 
@@ -48,29 +51,23 @@ def tell_late(name: str, context: Mapping[str, Any]) -> None:
     The context has the run as Airflow's REST API shows it, and the deadline. Raises what goes wrong, since here it
     hides nothing: Airflow then shows the callback as failed.
     """
-    from shadow_deployment.alerting import deduplication, outbox
-    from shadow_deployment.alerting.messages import late
-    from shadow_deployment.config.window import day_of
-    from shadow_deployment.integrations import channels
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.orchestration.ui.links import address
-
     run = context["dag_run"]
     if run["run_type"] != "scheduled":
         logger.info("run %s is %s: nobody is told that it is late", run["dag_run_id"], run["run_type"])
         return
-    found = shadow(name)
+    found = engine.run_context.shadow(name)
     deployment = found.deployment
     day = day_of(deployment, _moment(run["data_interval_start"]))
     moment, counted = due(deployment, day), _moment(context["deadline"]["deadline_time"])
     if moment is None or counted < moment:
         logger.info("%s need not be done before %s: nobody is told", day, moment)
         return
+    late = engine.messages.late
     state, link = str(run["state"]), address(run["dag_id"], run["dag_run_id"])
-    outbox.tell(
+    engine.outbox.tell(
         found,
-        lambda session: deduplication.of_lateness(session, deployment, day, due=moment, state=state, link=link),
-        channels.send,
+        lambda session: engine.deduplication.of_lateness(session, deployment, day, due=moment, state=state, link=link),
+        engine.channels.send,
         otherwise=late(deployment, day, due=moment, state=state, link=link) if counted == moment else None,
     )
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
+from shadow_deployment.config.discovery import declared
+from shadow_deployment.orchestration import engine
+
 if TYPE_CHECKING:
-    from shadow_deployment.doctor import Check
+    from shadow_deployment.doctor.checks import Check
 
 logger = logging.getLogger(__name__)
 
 
 def installation() -> list[dict[str, Any]]:
     """Examine the worker's interpreter and Airflow; return the checks."""
-    from shadow_deployment.doctor import examination
-
-    return _require(examination.installation())
+    return _require(engine.examination.installation())
 
 
 def scoring_pool() -> str:
@@ -27,18 +28,13 @@ def scoring_pool() -> str:
 
 def deployments() -> list[str]:
     """Return the deployments there are."""
-    from shadow_deployment.config.discovery import declared
-
     return list(declared())
 
 
 def deployment(name: str) -> list[dict[str, Any]]:
     """Examine one deployment; return the checks."""
-    from shadow_deployment.doctor import examination
-    from shadow_deployment.integrations.cloud import surround
-
     cast(dict[str, Any], get_current_context()).update(deployment=name)
-    return _require(examination.of_deployment(name, surround))
+    return _require(engine.examination.of_deployment(name, engine.cloud.surround))
 
 
 def _require(checks: "Sequence[Check]") -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import BaseNotifier, Context
 
+from shadow_deployment.orchestration import engine
 from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.orchestration.ui.links import address, verdict_tab
 
@@ -68,18 +69,20 @@ class GateFailedNotifier(GateNotifier):
         """Tell that the gate failed."""
         from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
-        from shadow_deployment.alerting import deduplication, gate_alert, outbox
-        from shadow_deployment.integrations import channels
-        from shadow_deployment.orchestration.run_context import day_of_run, shadow
-
-        found, day, link = shadow(self.name), day_of_run(context, self.name), verdict_page(context)
+        found, day, link = (
+            engine.run_context.shadow(self.name),
+            engine.run_context.day_of_run(context, self.name),
+            verdict_page(context),
+        )
         error = context.get("exception")
-        said = [str(redact(line)) for line in gate_alert.said_by(error if isinstance(error, BaseException) else None)]
-        outbox.tell(
+        said = [
+            str(redact(line)) for line in engine.gate_alert.said_by(error if isinstance(error, BaseException) else None)
+        ]
+        engine.outbox.tell(
             found,
-            lambda session: deduplication.of_failure(session, found.deployment, day, said=said, link=link),
-            channels.send,
-            otherwise=gate_alert.failed_gate(found.deployment, day, said=said, verdicts={}, link=link),
+            lambda session: engine.deduplication.of_failure(session, found.deployment, day, said=said, link=link),
+            engine.channels.send,
+            otherwise=engine.gate_alert.failed_gate(found.deployment, day, said=said, verdicts={}, link=link),
         )
 
 
@@ -88,29 +91,28 @@ class GateOpenNotifier(GateNotifier):
 
     def tell(self, context: Mapping[str, Any]) -> None:
         """Tell that the gate is open again, unless the run is about some of the challengers only."""
-        from shadow_deployment.alerting import deduplication, outbox
-        from shadow_deployment.integrations import channels
-        from shadow_deployment.orchestration.run_context import chosen, day_of_run, shadow
-
-        found, day, link = shadow(self.name), day_of_run(context, self.name), verdict_page(context)
-        left_out = {one.name for one in found.deployment.challengers} - set(chosen(context, found.deployment))
+        found, day, link = (
+            engine.run_context.shadow(self.name),
+            engine.run_context.day_of_run(context, self.name),
+            verdict_page(context),
+        )
+        left_out = {one.name for one in found.deployment.challengers} - set(
+            engine.run_context.chosen(context, found.deployment)
+        )
         if left_out:
             logger.info("the run leaves out %s: no recovery is told", ", ".join(sorted(left_out)))
             return
-        outbox.tell(
+        engine.outbox.tell(
             found,
-            lambda session: deduplication.of_success(session, found.deployment, day, link=link),
-            channels.send,
+            lambda session: engine.deduplication.of_success(session, found.deployment, day, link=link),
+            engine.channels.send,
         )
 
 
 def announce(found: "Shadow", compose: Callable[[], "Alert"]) -> None:
     """Tell an alert that `compose` makes, of a promotion for example; whatever goes wrong is logged, never raised."""
-    from shadow_deployment.alerting import outbox
-    from shadow_deployment.integrations import channels
-
     try:
-        outbox.tell(found, compose(), channels.send)
+        engine.outbox.tell(found, compose(), engine.channels.send)
     except Exception:
         logger.exception("nobody was told of %s", found.deployment.name)
 

@@ -11,7 +11,8 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from shadow_deployment.orchestration import announcements
+from shadow_deployment.errors import RegistryError
+from shadow_deployment.orchestration import announcements, engine
 from shadow_deployment.orchestration.approval import ANSWER
 
 logger = logging.getLogger(__name__)
@@ -23,15 +24,11 @@ def case(name: str) -> dict[str, Any]:
     A run that a PASS has started skips where the case is gone or was asked about before; one that somebody started
     fails with what stands in the way.
     """
-    from shadow_deployment.errors import RegistryError
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.promotion import approval, approval_text
-
     context = get_current_context()
-    found, challenger = shadow(name), _challenger(context)
+    found, challenger = engine.run_context.shadow(name), _challenger(context)
     by_hand = not _events(context)
     try:
-        question, proposal = approval.ask(found, challenger, context["run_id"], by_hand=by_hand)
+        question, proposal = engine.approval.ask(found, challenger, context["run_id"], by_hand=by_hand)
     except RegistryError as refused:
         if by_hand:
             raise
@@ -40,25 +37,22 @@ def case(name: str) -> dict[str, Any]:
     return {
         "challenger": challenger,
         "digest": question.case_digest,
-        "subject": approval_text.subject(found.deployment, proposal),
-        "body": approval_text.body(found.deployment, proposal),
+        "subject": engine.approval_text.subject(found.deployment, proposal),
+        "body": engine.approval_text.body(found.deployment, proposal),
     }
 
 
 def promote(name: str, case: dict[str, Any], answer: dict[str, Any] | None = None) -> dict[str, Any]:
     """Promote what was approved, on the very case that was shown; without an answer it is approved by policy."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.promotion import approval
-
     context = get_current_context()
-    found = shadow(name)
-    question = approval.question_of(found, context["run_id"], case["digest"])
+    found = engine.run_context.shadow(name)
+    question = engine.approval.question_of(found, context["run_id"], case["digest"])
     if answer is None:
-        by, at = approval.BY_POLICY, question.asked_at
+        by, at = engine.approval.BY_POLICY, question.asked_at
     else:
         by, at = str(answer["by"]), dt.datetime.fromisoformat(answer["at"])
     reason = _reason(context, answer) or f"PASS on {question.day}"
-    made = approval.approve(found, question, approved_by=by, reason=reason, at=at)
+    made = engine.approval.approve(found, question, approved_by=by, reason=reason, at=at)
     return announcements.changed(context, found, made, question.day)
 
 
@@ -67,56 +61,46 @@ def record(name: str, case: dict[str, Any] | None) -> str:
 
     Raises RegistryError where it was approved and the promotion was not made.
     """
-    from shadow_deployment.errors import RegistryError
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.promotion import approval, status
-
     if case is None:
         raise AirflowSkipException("nothing was asked")
     context = get_current_context()
     answer = context["ti"].xcom_pull(task_ids="approve", key=ANSWER)  # as an argument it would skip this task too
     if answer is None:
         raise RegistryError(f"the question about {case['challenger']} was not put: see the task approve")
-    found = shadow(name)
-    question = approval.question_of(found, context["run_id"], case["digest"])
+    found = engine.run_context.shadow(name)
+    question = engine.approval.question_of(found, context["run_id"], case["digest"])
     if answer["approved"]:
         if question.answer != "approved":
             raise RegistryError(f"{answer['by']} approved {case['challenger']}, and it was not promoted: see promote")
         return "approved"
     if answer["by"] is None:
-        approval.answer(found, question, "silence", None, "nobody answered in time")
+        engine.approval.answer(found, question, "silence", None, "nobody answered in time")
     else:
         reason = _reason(context, answer) or "no reason was given"
-        approval.answer(found, question, "rejected", answer["by"], reason)
-    status.update_quietly(found)
+        engine.approval.answer(found, question, "rejected", answer["by"], reason)
+    engine.status.update_quietly(found)
     return "silence" if answer["by"] is None else "rejected"
 
 
 def rollback(name: str) -> dict[str, Any]:
     """Put the former champion back: on the word of who has started the run, or on the case of a watched champion."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.promotion import registry
-
     context = get_current_context()
-    found = shadow(name)
+    found = engine.run_context.shadow(name)
     params, event = context.get("params") or {}, _newest_event(context)
     if event is None:
-        undoes = params.get("undoes") or registry.standing(found).number
+        undoes = params.get("undoes") or engine.registry.standing(found).number
         by, reason = _starter(context), str(params.get("reason") or "").strip()
     else:
         undoes, by, reason = _regression(name, event)
-    made = registry.rollback(found, approved_by=by, reason=reason, undoes=undoes)
-    undone = next(one for one in registry.history(found) if one.number == made.undoes)
+    made = engine.registry.rollback(found, approved_by=by, reason=reason, undoes=undoes)
+    undone = next(one for one in engine.registry.history(found) if one.number == made.undoes)
     return announcements.changed(context, found, made, undone.day or made.created_at.date())
 
 
 def _regression(name: str, event: Mapping[str, Any]) -> tuple[int, str, str]:
     """Return what an automatic rollback takes back, by whom and why; skip where that is so no more."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.promotion.watch import regression
-
     day = dt.date.fromisoformat(event["day"])
-    found = regression(shadow(name, day), day)
+    found = engine.watch.regression(engine.run_context.shadow(name, day), day)
     if found is None or found.promotion.number != event["promotion"]:
         raise AirflowSkipException(f"promotion {event['promotion']} stands: nothing speaks against it any more")
     return found.promotion.number, "policy: promotion.rollback is automatic", found.reason
@@ -124,8 +108,6 @@ def _regression(name: str, event: Mapping[str, Any]) -> tuple[int, str, str]:
 
 def _challenger(context: Mapping[str, Any]) -> str:
     """Return the challenger that a run is about: the one that its form names, else the newest that has passed."""
-    from shadow_deployment.errors import RegistryError
-
     event, named = _newest_event(context), (context.get("params") or {}).get("challenger")
     if named:
         return str(named)

@@ -10,7 +10,7 @@ import structlog
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from shadow_deployment.orchestration import assets
+from shadow_deployment.orchestration import assets, engine
 
 if TYPE_CHECKING:
     from shadow_deployment.ledger.verdicts import Stored
@@ -18,86 +18,67 @@ if TYPE_CHECKING:
 
 def roster(name: str) -> list[str]:
     """Return the challengers of the day: those that the form names, and a former champion that is watched."""
-    from shadow_deployment.orchestration.run_context import chosen, day_of_run, shadow
-
     context = get_current_context()
-    return chosen(context, shadow(name, day_of_run(context, name)).deployment)
+    return engine.run_context.chosen(
+        context, engine.run_context.shadow(name, engine.run_context.day_of_run(context, name)).deployment
+    )
 
 
 def sample(name: str) -> dict[str, Any]:
     """Draw the day's requests; return the snapshot in short."""
-    from shadow_deployment.orchestration.run_context import day_of_run, shadow
-    from shadow_deployment.pipeline import steps
-
-    sampled = steps.sample(shadow(name), day_of_run(get_current_context(), name))
+    sampled = engine.steps.sample(
+        engine.run_context.shadow(name), engine.run_context.day_of_run(get_current_context(), name)
+    )
     return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
 
 
 def validate_inputs(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
     """Check the inputs; return what is to be scored, one entry for each mapped score task."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.pipeline import steps
-
     day = dt.date.fromisoformat(sampled["day"])
-    context = shadow(name, day)
-    steps.validate_inputs(context, day)
-    plan = steps.plan(context.deployment, sampled["shards"], challengers)
+    context = engine.run_context.shadow(name, day)
+    engine.steps.validate_inputs(context, day)
+    plan = engine.steps.plan(context.deployment, sampled["shards"], challengers)
     return [{"day": sampled["day"], **one} for one in plan]
 
 
 def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
     """Let one challenger answer one shard; return how many rows, and how many errors."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.pipeline import steps
-
     _label(challenger=challenger, shard=shard)
     date = dt.date.fromisoformat(day)
-    rows, errors = steps.score(shadow(name, date), date, challenger, shard)
+    rows, errors = engine.steps.score(engine.run_context.shadow(name, date), date, challenger, shard)
     _record("scored", deployment=name, day=day, challenger=challenger, shard=shard, rows=rows, errors=errors)
     return {"rows": rows, "errors": errors}
 
 
 def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenger: str) -> None:
     """Check one challenger's predictions."""
-    from shadow_deployment.orchestration.run_context import day_of_run, shadow
-    from shadow_deployment.pipeline import steps
-
     context = _label(challenger=challenger)
     if plan is None:
         raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
-    day = day_of_run(context, name)
-    steps.validate_predictions(shadow(name, day), day, challenger)
+    day = engine.run_context.day_of_run(context, name)
+    engine.steps.validate_predictions(engine.run_context.shadow(name, day), day, challenger)
 
 
 def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
     """Collect labels that have become known; return the days whose evidence changes with them."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.pipeline import steps
-
     if sampled is None:
         raise AirflowSkipException("the day was not sampled")
     day = dt.date.fromisoformat(sampled["day"])
-    return [str(changed) for changed in steps.collect_labels(shadow(name, day), day)]
+    return [str(changed) for changed in engine.steps.collect_labels(engine.run_context.shadow(name, day), day)]
 
 
 def compare(name: str, day: str) -> int:
     """Compute one day's evidence; return how many rows of it changed."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.pipeline import steps
-
     _label(day=day)
     date = dt.date.fromisoformat(day)
-    return steps.compare(shadow(name, date), date)
+    return engine.steps.compare(engine.run_context.shadow(name, date), date)
 
 
 def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]:
     """Judge one challenger; return its outcome and the reasons."""
-    from shadow_deployment.orchestration.run_context import shadow
-    from shadow_deployment.pipeline import steps
-
     _label(challenger=challenger)
     day = dt.date.fromisoformat(sampled["day"])
-    judged = steps.judge(shadow(name, day), day, challenger)
+    judged = engine.steps.judge(engine.run_context.shadow(name, day), day, challenger)
     verdict = judged.verdict
     facts = {"outcome": verdict.outcome, "champion_version": judged.champion_version, "reasons": list(verdict.reasons)}
     _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)
@@ -106,22 +87,16 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
 
 def gate(name: str) -> dict[str, str]:
     """Fail where a challenger fails or the day is not comparable; return each challenger's outcome otherwise."""
-    from shadow_deployment.orchestration.run_context import chosen, day_of_run, shadow
-    from shadow_deployment.pipeline import steps
-
     context = get_current_context()
-    day = day_of_run(context, name)
-    found = shadow(name, day)
-    return steps.gate(found, day, chosen(context, found.deployment))
+    day = engine.run_context.day_of_run(context, name)
+    found = engine.run_context.shadow(name, day)
+    return engine.steps.gate(found, day, engine.run_context.chosen(context, found.deployment))
 
 
 def report(name: str, challengers: list[str]) -> list[str]:
     """Write the day's page of each challenger as a file into the snapshot store; return the files' names."""
-    from shadow_deployment.orchestration.run_context import day_of_run, shadow
-    from shadow_deployment.report.publishing import publish
-
-    day = day_of_run(get_current_context(), name)
-    return publish(shadow(name, day), day, challengers)
+    day = engine.run_context.day_of_run(get_current_context(), name)
+    return engine.publishing.publish(engine.run_context.shadow(name, day), day, challengers)
 
 
 def announce(name: str) -> list[str]:
@@ -129,24 +104,19 @@ def announce(name: str) -> list[str]:
 
     Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
     """
-    from shadow_deployment.integrations import cloudwatch, metrics
-    from shadow_deployment.ledger import verdicts
-    from shadow_deployment.orchestration.run_context import chosen, day_of_run, is_news, shadow
-    from shadow_deployment.promotion import approval, status, watch
-
     context = get_current_context()
-    day = day_of_run(context, name)
-    found = shadow(name, day)
-    status.update_quietly(shadow(name))
-    if not is_news(context, found, day):
+    day = engine.run_context.day_of_run(context, name)
+    found = engine.run_context.shadow(name, day)
+    engine.status.update_quietly(engine.run_context.shadow(name))
+    if not engine.run_context.is_news(context, found, day):
         return []
     with found.ledger() as session:
-        stored = [one for one in verdicts.latest(session, found.deployment).values() if one.day == day]
+        stored = [one for one in engine.verdicts.latest(session, found.deployment).values() if one.day == day]
     for one in stored:
-        metrics.verdict(found, one.name, day)
-    cloudwatch.publish(found, day, chosen(context, found.deployment))
+        engine.metrics.verdict(found, one.name, day)
+    engine.cloudwatch.publish(found, day, engine.run_context.chosen(context, found.deployment))
     events = [(assets.verdict(name), _facts(one)) for one in stored]
-    proposal, regression = approval.proposal(found, day), watch.regression(found, day)
+    proposal, regression = engine.approval.proposal(found, day), engine.watch.regression(found, day)
     if proposal is not None:
         case = proposal.case
         events.append((assets.case(name), {"challenger": case.challenger.name, "day": str(day), "case": case.digest}))

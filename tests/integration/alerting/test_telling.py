@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from shadow_deployment.alerting import alert as alerts
 from shadow_deployment.alerting import deduplication, gate_alert, outbox
+from shadow_deployment.alerting import messages as alerts
 from shadow_deployment.cli import alerts as cli_alerts
 from shadow_deployment.config import discovery
 from shadow_deployment.config.actions import Channel

@@ -17,8 +17,8 @@ from shadow_deployment.models.remote.calls import Patience
 from tests.conftest import Invoke, declare
 from tests.integration.corpus import model_files
 from tests.integration.corpus.cases import HERE
+from tests.integration.models.inference_server import Server, hang, reset, serving, status
 from tests.production import World, day
-from tests.unit.models.inference_server import Server, hang, reset, serving, status
 
 CASES: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "unloadable_models.yaml").read_text(encoding="utf-8"))
 QUICK = Patience(attempts=2, seconds=1.0, first=0.01, longest=0.02)

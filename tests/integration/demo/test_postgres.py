@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres, EmbeddedPostgresError
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 START = "import pathlib, sys; from shadow_demo.postgres import *; EmbeddedPostgres(pathlib.Path(sys.argv[1])).start()"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="how root is avoided only matters to root")
 

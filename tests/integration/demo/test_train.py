@@ -15,7 +15,7 @@ from sklearn.metrics import brier_score_loss
 
 from shadow_demo import flights, train
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from shadow_demo.postgres import SUPERUSER
-from shadow_deployment.doctor import Probe, SkippedError, examine
+from shadow_deployment.doctor.checks import Probe, SkippedError, examine
 from shadow_deployment.doctor.packages import probes as package_probes
 from shadow_deployment.errors import TransientError
 from tests.conftest import Invoke, database

@@ -17,7 +17,7 @@ import yaml
 
 from shadow_demo import env_file, train
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[3]
 FILE = PROJECT / "docker-compose.yaml"
 TEXT = FILE.read_text()
 CONTENT: Mapping[str, Any] = yaml.safe_load(TEXT)
@@ -211,7 +211,7 @@ def test_all_share_the_code_the_logs_and_the_snapshots() -> None:
     assert len({tuple(sorted(one.items())) for one in running.values()}) == 1
     assert running["worker"]["./include"] == "/opt/airflow/include:ro"
     assert {"shadow", "logs"} <= set(running["worker"])
-    assert {one["environment"]["PYTHONPATH"] for one in airflows().values()} == {"/opt/airflow"}
+    assert {one["environment"]["PYTHONPATH"] for one in airflows().values()} == {"/opt/airflow/include"}
 
 
 @pytest.mark.parametrize("name", ["init", "api-server", "scheduler", "redis"])
@@ -320,10 +320,9 @@ def test_killed_while_writing_it_leaves_the_old_file(tmp_path: Path, monkeypatch
 
 
 def test_make_env_needs_only_the_standard_library_and_env_is_not_committed(tmp_path: Path) -> None:
-    package = tmp_path / "include" / "embedded"
-    package.mkdir(parents=True)
-    for name in ("__init__.py", "embedded/__init__.py", "embedded/env_file.py"):
-        shutil.copy(PROJECT / "include" / name, tmp_path / "include" / name)
+    script = tmp_path / "include" / "shadow_demo" / "env_file.py"
+    script.parent.mkdir(parents=True)
+    shutil.copy(PROJECT / "include" / "shadow_demo" / "env_file.py", script)
     shutil.copy(PROJECT / "Makefile", tmp_path)
     recipe = subprocess.run(
         ["make", "--dry-run", "env"],
@@ -333,9 +332,8 @@ def test_make_env_needs_only_the_standard_library_and_env_is_not_committed(tmp_p
         check=True,
         env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
     ).stdout
-    assert recipe == "python3 -m shadow_demo.env_file\n"
-    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom shadow_demo import env_file\nenv_file.main()"
-    command = [sys.executable, "-I", "-S", "-c", script]
+    assert recipe == "python3 include/shadow_demo/env_file.py\n"
+    command = [sys.executable, "-I", "-S", script]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / ".env").is_file()

@@ -27,7 +27,7 @@ import datetime as dt
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
-from shadow_deployment import registry
+from shadow_deployment.promotion import registry
 from shadow_deployment.orchestration import metrics
 from shadow_deployment.orchestration.run_context import shadow
 legacy = conf.getboolean("metrics", "legacy_names_on")

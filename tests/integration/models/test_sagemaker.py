@@ -28,9 +28,9 @@ from shadow_deployment.models.remote.records import read, written
 from shadow_deployment.pipeline import run
 from tests import receivers
 from tests.builders import a_deployment
+from tests.integration.models.aws_server import Aws, Refusal, Rows, aws_server
 from tests.production import World, day, linear_model
 from tests.receivers import KEYS, REGION
-from tests.unit.models.aws_server import Aws, Refusal, Rows, aws_server
 from tests.unit.models.test_onnx import batch
 
 FEATURES = ["dep_hour", "distance"]

@@ -19,8 +19,8 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.models.sandbox import runtimes
 from shadow_deployment.pipeline.run import run_days
+from tests.integration.models.misbehaving import WEIGHTS
 from tests.production import World, day, linear_model
-from tests.unit.models.misbehaving import WEIGHTS
 
 REQUIREMENTS = ["mlflow-skinny==3.17.2", "pandas==3.1.1", "pyarrow==26.0.1"]
 NO_NETWORK = ("dns error", "error sending request", "connection error", "temporary failure in name resolution")
@@ -78,7 +78,7 @@ def test_functions_and_estimators_give_the_evidence_of_the_onnx_model(worlds: Ca
     agree(
         world,
         [
-            {"name": "function", "model": "python:tests.unit.models.misbehaving:linear"},
+            {"name": "function", "model": "python:tests.integration.models.misbehaving:linear"},
             {"name": "skops", "model": f"skops:{world.folder / 'model.skops'}"},
             {"name": "sklearn", "model": f"sklearn:{path}", "unpickle": True, "digest": digest},
             {"name": "limited", "model": f"onnx:{onnx}", "limits": {"seconds": 30.0, "rows": 7}},

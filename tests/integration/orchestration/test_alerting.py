@@ -258,6 +258,6 @@ def test_callbacks_and_deadline_make_no_new_dag_version(dag_bag: DagBag, reading
     assert found[0] == found[1]
     assert "has_on_failure_callback" in found[0]
     assert found[0].count("shadow_deployment.orchestration.deadline.tell_late") == 3
-    for file in ("notifier.py", "deadline.py"):
-        result = check_dag_file_stability(str(PROJECT / "include" / "shadow" / "edge" / file))
+    for file in ("notifications.py", "deadline.py"):
+        result = check_dag_file_stability(str(PROJECT / "include" / "shadow_deployment" / "orchestration" / file))
         assert not getattr(result, "warnings", None), result

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.doctor import airflow, examine
+from shadow_deployment.doctor import airflow
+from shadow_deployment.doctor.checks import examine
 from tests.production import World
 
 pytestmark = pytest.mark.usefixtures("airflow_database")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.alerting import alert as alerts
 from shadow_deployment.alerting import formats
+from shadow_deployment.alerting import messages as alerts
 from shadow_deployment.alerting.deadlines import due, intervals
 from shadow_deployment.alerting.gate_alert import MOST_FINDINGS, SILENT, failed_gate, said_by
 from shadow_deployment.config.actions import PREVIOUS, Alerts

@@ -535,7 +535,7 @@ def test_deployments_lie_in_the_project_unless_told_otherwise(
     monkeypatch.delenv(VARIABLE, raising=False)
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
-    assert folder() == Path(__file__).parents[1] / "include" / "deployments"
+    assert folder() == Path(__file__).parents[3] / "include" / "deployments"
 
 
 def test_of_two_files_of_one_name_neither_is_taken(write: Callable[[str, str], None]) -> None:

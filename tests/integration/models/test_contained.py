@@ -17,8 +17,8 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models.sandbox import predictor as contained
 from shadow_deployment.models.sandbox import process as child
 from shadow_deployment.pipeline.scoring import LONGEST_ERROR
+from tests.integration.models.beside import batch, loaded, misbehaving, project, scored
 from tests.unit.models import misbehaving as functions
-from tests.unit.models.beside import batch, loaded, misbehaving, project, scored
 
 HOURS = [1.0, 2.0, 3.0]
 POISON = functions.POISON
@@ -213,21 +213,21 @@ def test_a_process_that_cannot_be_started_again_costs_rows_and_not_the_day(monke
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("tests.unit.models.unloadable:raises", "RuntimeError: this module cannot be imported"),
+        ("tests.integration.models.unloadable:raises", "RuntimeError: this module cannot be imported"),
         (
-            "tests.unit.models.misbehaving:nothing",
-            "AttributeError: module 'tests.unit.models.misbehaving' has no attribute",
+            "tests.integration.models.misbehaving:nothing",
+            "AttributeError: module 'tests.integration.models.misbehaving' has no attribute",
         ),
         (
-            "tests.unit.models.misbehaving:NUMBER",
-            "NUMBER of tests.unit.models.misbehaving is no function that takes a DataFrame",
+            "tests.integration.models.misbehaving:NUMBER",
+            "NUMBER of tests.integration.models.misbehaving is no function that takes a DataFrame",
         ),
         (
-            "tests.unit.models.misbehaving:Model",
-            "Model of tests.unit.models.misbehaving is no function that takes a DataFrame",
+            "tests.integration.models.misbehaving:Model",
+            "Model of tests.integration.models.misbehaving is no function that takes a DataFrame",
         ),
-        ("tests.unit.models.unloadable_too:exits", "SystemExit: 4; it had printed: goodbye"),
-        ("tests.unit.models.unloadable_three:dies", "the model's process ended itself with exit code 6"),
+        ("tests.integration.models.unloadable_too:exits", "SystemExit: 4; it had printed: goodbye"),
+        ("tests.integration.models.unloadable_three:dies", "the model's process ended itself with exit code 6"),
     ],
 )
 def test_a_model_that_cannot_be_loaded_says_why(model: str, said: str) -> None:
@@ -242,7 +242,7 @@ def test_a_load_has_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:
         misbehaving("good", memory_mb=64)
     monkeypatch.setattr(contained, "LOAD_SECONDS", 0.3)
     with pytest.raises(ModelError, match=r"within 0\.3 seconds and was killed"):
-        loaded({"model": "python:tests.unit.models.unloadable_four:hangs"})
+        loaded({"model": "python:tests.integration.models.unloadable_four:hangs"})
 
 
 def test_nothing_secret_and_nothing_of_airflow_is_within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_a_process_ends_with_its_predictor(running: Callable[[], list[int]]) -> 
 @pytest.mark.parametrize(("how", "function"), [(signal.SIGKILL, "fork_and_hang"), (signal.SIGTERM, "hang")])
 def test_no_orphan_is_left_by_a_parent_that_is_killed(how: signal.Signals, function: str) -> None:
     program = (
-        "from tests.unit.models.beside import batch, misbehaving\n"
+        "from tests.integration.models.beside import batch, misbehaving\n"
         f"predictor = misbehaving({function!r}, seconds=100)\n"
         "print('loaded', flush=True)\n"
         "predictor.predict(batch([1.0, 2.0]))\n"

@@ -20,7 +20,7 @@ from tests.builders import a_deployment
 from tests.production import day
 
 FEATURES = ["dep_hour", "distance"]
-MISBEHAVING = "python:tests.unit.models.misbehaving:"
+MISBEHAVING = "python:tests.integration.models.misbehaving:"
 
 
 def surrounded(model: dict[str, Any], **changes: Any) -> tuple[Shadow, Challenger]:
@@ -53,4 +53,4 @@ def scored(predictor: Predictor, hours: Sequence[float]) -> tuple[list[float | N
 
 
 def project() -> Path:
-    return Path(__file__).resolve().parents[2]
+    return Path(__file__).resolve().parents[3]

@@ -21,9 +21,9 @@ from shadow_deployment.models import files
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import run
 from tests import receivers
+from tests.integration.models.aws_server import Aws, Refusal, aws_server
 from tests.production import World, day, linear_model
 from tests.receivers import KEYS, REGION
-from tests.unit.models.aws_server import Aws, Refusal, aws_server
 
 SECRET = "neverToBeSeenInAnyText"
 KEY = "models/late.onnx"

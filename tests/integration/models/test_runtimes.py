@@ -14,7 +14,7 @@ import pytest
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.errors import DeploymentError, ModelError
 from shadow_deployment.models.sandbox import runtimes
-from tests.unit.models.beside import MISBEHAVING, batch, loaded, surrounded
+from tests.integration.models.beside import MISBEHAVING, batch, loaded, surrounded
 
 SAYS = "echo see https://u:pw@h/; exit 1"
 
@@ -74,7 +74,7 @@ def test_without_uv_it_is_made_by_pip(folder: Path, wheel: str, monkeypatch: pyt
 
 def test_two_at_once_make_it_once(folder: Path, wheel: str) -> None:
     program = (
-        "import sys; from shadow_deployment.models import runtimes; runtimes.ADDED = ()\n"
+        "import sys; from shadow_deployment.models.sandbox import runtimes; runtimes.ADDED = ()\n"
         "from shadow_deployment.config.deployment import Challenger\n"
         "real = runtimes._make\n"
         "def make(*arguments):\n    print('made', file=sys.stderr)\n    real(*arguments)\n"

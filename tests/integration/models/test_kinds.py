@@ -22,8 +22,8 @@ from shadow_deployment.errors import DeploymentError, ModelError
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.models.sandbox import sklearn
 from tests.builders import a_deployment
+from tests.integration.models.beside import FEATURES, MISBEHAVING, batch, loaded, surrounded
 from tests.production import day
-from tests.unit.models.beside import FEATURES, MISBEHAVING, batch, loaded, surrounded
 
 HOURS = [1.0, 9.0, 17.0, 23.0]
 CLASSES = ["home", "draw", "away"]

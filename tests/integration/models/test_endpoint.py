@@ -29,8 +29,8 @@ from shadow_deployment.models.remote.calls import Patience
 from shadow_deployment.models.remote.endpoint import EndpointPredictor
 from shadow_deployment.pipeline import run
 from shadow_deployment.pipeline.scoring import score
+from tests.integration.models.inference_server import Server, changed, drip, hang, reset, serving, status
 from tests.production import World, day, linear_model
-from tests.unit.models.inference_server import Server, changed, drip, hang, reset, serving, status
 from tests.unit.models.test_onnx import batch
 
 FEATURES = ["dep_hour", "distance"]

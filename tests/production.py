@@ -17,7 +17,7 @@ from psycopg import sql
 
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment, load
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.metrics.catalog import QUIET
 
@@ -151,9 +151,9 @@ class World:
         path.write_text(yaml.safe_dump(content, sort_keys=False))
         return load(path)
 
-    def shadow(self, **changes: Any) -> Shadow:
+    def shadow(self, **changes: Any) -> DeploymentContext:
         """Deploy, and return it with this world's connections."""
-        return Shadow(self.deploy(**changes), self.connection)
+        return DeploymentContext(self.deploy(**changes), self.connection)
 
     def connection(self, conn_id: str) -> Connection:
         """Return the engine's own description of one of this world's two connections."""

@@ -18,7 +18,7 @@ from shadow_demo.airflow import USER, LocalAirflow
 from shadow_demo.home import DEPLOYMENT, Home
 from shadow_deployment.config.discovery import find
 from shadow_deployment.config.window import days_between, window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline.run import run_days
@@ -42,12 +42,12 @@ def run(home: Home, console: Console) -> int:
         with _said(console, "models trained, the 336,776 flights of 2013 loaded as production"):
             home.load_production()
             home.migrate()
-        shadow = Shadow(find(DEPLOYMENT), environment)
-        _run_missing(shadow, console)
+        context = DeploymentContext(find(DEPLOYMENT), environment)
+        _run_missing(context, console)
         with _said(console, "Airflow: api-server, scheduler, dag-processor"):
             airflow.start()
         _run_scheduled(airflow, console)
-        outcomes = _show(shadow, console)
+        outcomes = _show(context, console)
         question = _question(airflow)
         said = f"{question[0]}: [bold]{question[1]}[/]" if question else "[bold red]nobody is asked[/]"
         console.print(said, soft_wrap=True)
@@ -86,16 +86,16 @@ def down(home: Home, console: Console) -> int:
     return 0
 
 
-def _run_missing(shadow: Shadow, console: Console) -> None:
+def _run_missing(context: DeploymentContext, console: Console) -> None:
     """Run those of the two months' days that have no verdict of every challenger yet."""
-    with shadow.ledger() as session:
-        done = verdicts.judged_days(session, identities(session, shadow.deployment).values())
+    with context.ledger() as session:
+        done = verdicts.judged_days(session, identities(session, context.deployment).values())
     missing = [day for day in days_between(FIRST, LAST) if day not in done]
     if not missing:
         console.print(f"[green]✓[/] {FIRST} to {LAST} were shadowed before")
         return
     console.print(f"  shadow run {DEPLOYMENT} --from {missing[0]} --to {missing[-1]}")
-    problems = run_days(shadow, missing, console)
+    problems = run_days(context, missing, console)
     for problem in problems:
         console.print(f"[bold red]error[/] {problem}", markup=False)
     console.print(f"[green]✓[/] {len(missing)} days shadowed on the command line")
@@ -139,9 +139,9 @@ def _wait_for_run(airflow: LocalAirflow, run_id: str) -> str:
     return "not finished"
 
 
-def _show(shadow: Shadow, console: Console) -> dict[str, Any]:
-    with shadow.ledger() as session:
-        found = text.verdicts(session, shadow.deployment, SCHEDULED[-1])
+def _show(context: DeploymentContext, console: Console) -> dict[str, Any]:
+    with context.ledger() as session:
+        found = text.verdicts(session, context.deployment, SCHEDULED[-1])
     console.print()
     console.print(text.text(found))
     fresh = [one for one in found["challengers"] if one["day"] == str(SCHEDULED[-1])]

@@ -1,4 +1,4 @@
-"""`shadow`."""
+"""`context`."""
 
 from shadow_deployment.cli.main import main
 

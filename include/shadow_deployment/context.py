@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shadow_deployment.data.predictor import Predictor
 
 
-class Outside(Protocol):
+class Cloud(Protocol):
     """Opens places by their address; `conn_id` names the credentials where a place needs some."""
 
     def document(self, uri: str, conn_id: str | None) -> Document:
@@ -40,7 +40,7 @@ class Outside(Protocol):
         ...
 
 
-class FilesAlone:
+class LocalFiles:
     """Opens what lies on this machine, and nothing else: all that the engine can do without a cloud's library."""
 
     def document(self, uri: str, conn_id: str | None) -> Document:
@@ -68,16 +68,16 @@ class FilesAlone:
         )
 
 
-FILES_ALONE = FilesAlone()
+LOCAL_FILES = LocalFiles()
 
 
 @dataclass(frozen=True)
-class Shadow:
+class DeploymentContext:
     """A deployment together with the connections, ledger, production and store that it works on."""
 
     deployment: Deployment
     connections: Connections
-    outside: Outside = FILES_ALONE
+    cloud: Cloud = LOCAL_FILES
 
     @cached_property
     def source(self) -> Source:
@@ -88,7 +88,7 @@ class Shadow:
     def store(self) -> Store:
         """Where snapshots lie."""
         declared = self.deployment.store
-        return self.outside.store(declared.snapshots, declared.snapshots_conn_id)
+        return self.cloud.store(declared.snapshots, declared.snapshots_conn_id)
 
     @cached_property
     def ledger_connection(self) -> Connection:
@@ -101,7 +101,7 @@ class Shadow:
             from shadow_deployment.data.sources.parquet.requests import ParquetRequests
 
             pattern = Pattern.parse(table)
-            return ParquetRequests(self.deployment, self.outside.lake(pattern, conn_id), pattern)
+            return ParquetRequests(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
         from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 
         return PostgresRequests(self.deployment, self.connections(conn_id))
@@ -112,7 +112,7 @@ class Shadow:
             from shadow_deployment.data.sources.parquet.labels import ParquetLabels
 
             pattern = Pattern.parse(table)
-            return ParquetLabels(self.deployment, self.outside.lake(pattern, conn_id), pattern)
+            return ParquetLabels(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
         return PostgresLabels(self.deployment, self.connections(conn_id))

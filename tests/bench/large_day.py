@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from psycopg import sql
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.data.db import connection_keywords
 from shadow_deployment.pipeline import steps
@@ -258,7 +258,7 @@ def _fill(place: Place, count: int) -> None:
         linear_model(place.folder / f"{name}.onnx", dict.fromkeys(FEATURES, 0.1 * (number + 1)))
 
 
-def _shadow(folder: str) -> Shadow:
+def _shadow(folder: str) -> DeploymentContext:
     return Place(folder).shadow(deployment(folder))
 
 

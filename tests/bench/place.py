@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.ledger import migrations
 
@@ -40,9 +40,9 @@ class Place:
         """Return where one of the databases is, with its password."""
         return self.postgres.uri(name, name)
 
-    def shadow(self, deployment: Deployment) -> Shadow:
+    def shadow(self, deployment: Deployment) -> DeploymentContext:
         """Return a deployment with this place's connections."""
-        return Shadow(deployment, self.connection)
+        return DeploymentContext(deployment, self.connection)
 
 
 @contextmanager

@@ -20,9 +20,9 @@ import psycopg
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.sources.postgres.throttle import Pace
+from shadow_deployment.data.sources.postgres.throttle import Throttle
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import migrations
 from shadow_deployment.pipeline import steps
@@ -164,24 +164,24 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
     """Run a day from its sample to its gate, once told to; return when each step began and ended."""
     place.ledger.ensure_database(f"{LEDGER}_{place.number}", LEDGER)
     migrations.migrate(place.connection("shadow_db"))
-    shadow = Shadow(place.deployment, place.connection)
+    shadow = DeploymentContext(place.deployment, place.connection)
     import adbc_driver_postgresql.dbapi  # noqa: F401
     import great_expectations  # noqa: F401
     import onnxruntime  # noqa: F401
 
-    piece = Pace.piece
+    piece = Throttle.piece
 
     def may_work() -> None:
         while place.stopped.exists():
             time.sleep(0.002)
 
     @contextmanager
-    def piece_in_turn(pace: Pace) -> Iterator[None]:
+    def piece_in_turn(pace: Throttle) -> Iterator[None]:
         may_work()
         with piece(pace):
             yield
 
-    Pace.piece = piece_in_turn  # type: ignore[method-assign]
+    Throttle.piece = piece_in_turn  # type: ignore[method-assign]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

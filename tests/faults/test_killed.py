@@ -23,7 +23,7 @@ import psycopg
 import pytest
 
 from shadow_deployment.cli import main
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
@@ -170,7 +170,7 @@ def report(variables: dict[str, str], diary: Diary) -> None:
     """Write the report of the first day, and die at the first moment at which none before it has."""
     os.environ.update(variables)
     arrange(("new moment", diary))
-    publish(shadow_of(discovery.find("late")), day(0), ["other"])
+    publish(context_of(discovery.find("late")), day(0), ["other"])
 
 
 def test_a_report_that_is_killed_is_there_whole_or_not_at_all_and_leaves_nothing_when_it_is_written_again(
@@ -195,7 +195,7 @@ def backfill(variables: dict[str, str], numbers: Sequence[int]) -> None:
     os.environ.update(variables)
     deployment = discovery.find("late")
     for number in numbers:
-        run_day(shadow_of(deployment), day(number))
+        run_day(context_of(deployment), day(number))
 
 
 def test_sixty_days_two_at_a_time_in_any_order_leave_the_evidence_of_one_after_the_other(

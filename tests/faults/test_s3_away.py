@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import SnapshotError, TransientError
 from shadow_deployment.integrations import aws as edge
-from shadow_deployment.integrations.cloud import Cloud
+from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.integrations.s3_storage import S3Store, open_s3
 from shadow_deployment.pipeline.run import run_day
 from tests.faults.flaky_s3 import Fault, FlakyS3, flaky_s3, never
@@ -58,9 +58,9 @@ def undisturbed(worlds: Callable[..., World]) -> World:
     return world
 
 
-def stored(world: World, bucket: Any) -> Shadow:
+def stored(world: World, bucket: Any) -> DeploymentContext:
     place = {"snapshots": f"s3://{bucket.name}/shadow", "snapshots_conn_id": "store_aws"}
-    return Shadow(world.deploy(**SMALL, store=place), world.connection, Cloud())
+    return DeploymentContext(world.deploy(**SMALL, store=place), world.connection, AwsCloud())
 
 
 def assert_same(world: World, bucket: Any, undisturbed: World) -> None:

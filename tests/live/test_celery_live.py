@@ -24,7 +24,7 @@ from shadow_demo.airflow import WORKERS, LocalAirflow
 from shadow_demo.home import METADATA
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from tests.conftest import PROJECT, Invoke
 from tests.live.live import home_in
 from tests.live.redis_server import NEEDED, redis
@@ -95,7 +95,7 @@ def passwords_known(postgres: EmbeddedPostgres) -> Iterator[None]:
             postgres.ensure_role(role, password)
 
 
-def run_day(airflow: LocalAirflow, shadow: Shadow) -> None:
+def run_day(airflow: LocalAirflow, shadow: DeploymentContext) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", json={"is_paused": False})
     window = window_of(shadow.deployment, day(0))
     interval = {"data_interval_start": window.start.isoformat(), "data_interval_end": window.end.isoformat()}

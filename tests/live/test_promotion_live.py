@@ -16,7 +16,7 @@ from shadow_demo.home import METADATA, OWNERS
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config import discovery
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.promotion import approval, registry
 from tests.integration.promotion.test_registry import CALM, POLICY, judge
 from tests.integration.report.test_browser import CHROMIUM, QUIET
@@ -56,8 +56,8 @@ class Live:
     def status(self) -> Path:
         return self.world.folder / "recommendations.json"
 
-    def shadow(self, name: str) -> Shadow:
-        return Shadow(discovery.load(self.world.deployments / f"{name}.yaml"), self.world.connection)
+    def shadow(self, name: str) -> DeploymentContext:
+        return DeploymentContext(discovery.load(self.world.deployments / f"{name}.yaml"), self.world.connection)
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         return list(self.airflow.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"])

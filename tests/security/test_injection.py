@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 from rich.console import Console
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError, SourceError
 from shadow_deployment.pipeline.run import run_days
 from tests.builders import asked
@@ -117,7 +117,7 @@ def put(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     return request.param  # type: ignore[no-any-return]
 
 
-def shadow_of(world: World, places: dict[str, Any], names: dict[str, str], **changes: Any) -> Shadow:
+def shadow_of(world: World, places: dict[str, Any], names: dict[str, str], **changes: Any) -> DeploymentContext:
     """Deploy with these names in every field that ends in SQL."""
 
     def name(column: str) -> str:
@@ -145,7 +145,7 @@ def shadow_of(world: World, places: dict[str, Any], names: dict[str, str], **cha
     return world.shadow(**content)
 
 
-def run(shadow: Shadow, days: Sequence[dt.date]) -> None:
+def run(shadow: DeploymentContext, days: Sequence[dt.date]) -> None:
     """Run whole days; raise the first problem there was."""
     for problem in run_days(shadow, days, Console(file=io.StringIO())):
         raise problem
@@ -226,7 +226,7 @@ def test_a_name_that_is_not_there_is_a_clear_error_wherever_it_stands(shared: Wo
         assert any(words in str(caught.value) for words in ("must be a", "NUL", "cannot contain")), caught.value
 
 
-def looked_up(shadow: Shadow, field: str, name: str) -> None:
+def looked_up(shadow: DeploymentContext, field: str, name: str) -> None:
     from shadow_deployment.config.window import window_of
 
     window = window_of(shadow.deployment, day(0))

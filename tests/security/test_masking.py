@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.models.sandbox.predictor import ModelCallError
 from shadow_deployment.models.sandbox.process import ModelDiedError
 from shadow_deployment.pipeline.scoring import LONGEST_ERROR, score
@@ -25,13 +25,13 @@ class Says:
     error: Exception | str
     asked: list[int] = field(default_factory=list)
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         self.asked.append(batch.num_rows)
         if isinstance(self.error, Exception):
             raise self.error
         import numpy as np
 
-        return Answers(np.full(batch.num_rows, np.nan), dict.fromkeys(range(batch.num_rows), self.error))
+        return Predictions(np.full(batch.num_rows, np.nan), dict.fromkeys(range(batch.num_rows), self.error))
 
 
 def told(error: Exception | str, carrier: str = TEXT) -> str:
@@ -107,7 +107,7 @@ def test_a_longer_text_is_hidden_whole_where_a_shorter_one_is_a_part_of_it() -> 
     pq.write_table(pa.table(rows), file)
 
     class Whole(Says):
-        def predict(self, batch: pa.RecordBatch) -> Answers:
+        def predict(self, batch: pa.RecordBatch) -> Predictions:
             return super().predict(batch)
 
     model: Any = Whole(ValueError("Rare Carrier, Rare"))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shadow_deployment.alerting.messages import LONGEST_TITLE, cut, plain, titled
-from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
@@ -73,7 +73,7 @@ def failed_gate(
     problems = [plain(line) for line in said if not line.startswith(known)]
     counted = "observations" if deployment.policy.unit == "week" else "days"
     facts = [_facts(one) for one in failing]
-    case = _case(facts, problems, verdicts.get(PREVIOUS))
+    case = _case(facts, problems, verdicts.get(FORMER_CHAMPION))
     lines = [line for one in facts for line in _challenger(one, counted)]
     lines += [_hinted(problem) for problem in problems]
     return Alert(
@@ -127,8 +127,8 @@ def _case(facts: Sequence[Mapping[str, Any]], problems: Sequence[str], former: S
         [one["name"], one["version"], sorted([rule["metric"], rule["is"], rule["slice"]] for rule in one["findings"])]
         for one in facts
     ]
-    if former is not None and any(line.startswith(PREVIOUS) for line in problems):
-        about.append([PREVIOUS, former.version, former.champion_version])
+    if former is not None and any(line.startswith(FORMER_CHAMPION) for line in problems):
+        about.append([FORMER_CHAMPION, former.version, former.champion_version])
     return digest([about, sorted({_NUMBER.sub("#", line) for line in problems})])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from shadow_deployment.alerting.formats import text
 from shadow_deployment.alerting.messages import plain
 from shadow_deployment.config.actions import Alerts, Channel, Email, Sns
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import alerts as ledger
@@ -61,7 +61,9 @@ def targets(alerts: Alerts) -> dict[str, Channel]:
     return found
 
 
-def tell(shadow: Shadow, alert: Alert | Compose, send: Send, *, otherwise: Alert | None = None) -> list[Delivery]:
+def tell(
+    context: DeploymentContext, alert: Alert | Compose, send: Send, *, otherwise: Alert | None = None
+) -> list[Delivery]:
     """Tell an alert to every channel of the deployment, and again what was undelivered in the last seven days.
 
     `alert` may be a function of the ledger that returns None where there is no news. `send` raises where a channel
@@ -69,17 +71,17 @@ def tell(shadow: Shadow, alert: Alert | Compose, send: Send, *, otherwise: Alert
     `otherwise` in place of one that needs the ledger, is sent all the same and says so; only without either is the
     ledger's error raised.
     """
-    channels = targets(shadow.deployment.alerts)
+    channels = targets(context.deployment.alerts)
     if not channels:
-        logger.info("%s has no alerts.channels: nobody is told", shadow.deployment.name)
+        logger.info("%s has no alerts.channels: nobody is told", context.deployment.name)
         return []
     progress = _Progress(alert if isinstance(alert, Alert) else None)
     try:
-        with _outbox(shadow) as session:
+        with _outbox(context) as session:
             progress.alert = alert if isinstance(alert, Alert) else alert(session)
             if progress.alert is not None:
-                ledger.put(session, shadow.deployment, progress.alert, list(channels))
-                _deliver(session, shadow, channels, send, progress)
+                ledger.put(session, context.deployment, progress.alert, list(channels))
+                _deliver(session, context, channels, send, progress)
     except Exception as error:
         known = progress.alert or otherwise
         if known is None:
@@ -88,29 +90,29 @@ def tell(shadow: Shadow, alert: Alert | Compose, send: Send, *, otherwise: Alert
     return progress.deliveries
 
 
-def tell_again(shadow: Shadow, send: Send) -> list[Delivery]:
+def tell_again(context: DeploymentContext, send: Send) -> list[Delivery]:
     """Try once more what was undelivered in the last seven days, oldest first; return every attempt."""
     progress = _Progress()
-    with _outbox(shadow) as session:
-        _deliver(session, shadow, targets(shadow.deployment.alerts), send, progress)
+    with _outbox(context) as session:
+        _deliver(session, context, targets(context.deployment.alerts), send, progress)
     return progress.deliveries
 
 
 @contextmanager
-def _outbox(shadow: Shadow) -> Iterator[Session[Any]]:
+def _outbox(context: DeploymentContext) -> Iterator[Session[Any]]:
     """Open the ledger for one process at a time: two that look for what was not sent would both send it."""
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         session.execute(_WAIT)
-        with exclusively(session, f"alerts/{shadow.deployment.name}"):
+        with exclusively(session, f"alerts/{context.deployment.name}"):
             yield session
 
 
 def _deliver(
-    session: Session[Any], shadow: Shadow, channels: Mapping[str, Channel], send: Send, progress: _Progress
+    session: Session[Any], context: DeploymentContext, channels: Mapping[str, Channel], send: Send, progress: _Progress
 ) -> None:
     """Send what waits, the news before what is older; a channel that fails is left alone for this time."""
     since = dt.datetime.now(dt.UTC) - TRIED_AGAIN
-    waiting = [told for told in ledger.history(session, shadow.deployment, since) if told.undelivered]
+    waiting = [told for told in ledger.history(session, context.deployment, since) if told.undelivered]
     session.commit()
     news = progress.alert.id if progress.alert else None
     waiting.sort(key=lambda told: told.alert.id != news)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shadow_deployment.alerting import outbox
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts as ledger
 from shadow_deployment.ledger.alerts import Told
@@ -33,10 +33,10 @@ def alerts(
     ] = False,
 ) -> None:
     """Show what was told to whom, and what could not be delivered; exit code 1 where --send fails again."""
-    shadow = shadow_of(name)
-    failed = [one for one in outbox.tell_again(shadow, _sender()) if one.error is not None] if send else []
-    with shadow.ledger() as session:
-        told = ledger.history(session, shadow.deployment)
+    context = context_of(name)
+    failed = [one for one in outbox.tell_again(context, _sender()) if one.error is not None] if send else []
+    with context.ledger() as session:
+        told = ledger.history(session, context.deployment)
     if as_json:
         for one in told:
             sys.stdout.write(json.dumps(plain(one)) + "\n")

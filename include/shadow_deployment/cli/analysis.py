@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.storage import FolderStore
 from shadow_deployment.decision.calibration import Calibration, calibrate
-from shadow_deployment.decision.power import Plan, plan
+from shadow_deployment.decision.power import PowerAnalysis, power_analysis
 from shadow_deployment.decision.series import Evidence
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import calibrations, predictions, snapshots
@@ -46,12 +46,12 @@ def plan_command(
     """Show in how many days an effect would be decided, and what other sampling rates would change."""
     _require_positive(effect)
     deployment = discovery.find(name)
-    plans: dict[str, list[Plan]] = {}
-    with shadow_of(deployment).ledger() as session:
+    plans: dict[str, list[PowerAnalysis]] = {}
+    with context_of(deployment).ledger() as session:
         for one in _wanted(deployment, challenger):
             _, evidence = _history(session, deployment, one)
             plans[one.name] = [
-                plan(
+                power_analysis(
                     evidence[rule.metric, ALL],
                     rule,
                     deployment.policy,
@@ -87,7 +87,7 @@ def calibrate_command(
     _require_positive(effect)
     deployment = discovery.find(name)
     results: dict[str, Calibration] = {}
-    with shadow_of(deployment).ledger() as session:
+    with context_of(deployment).ledger() as session:
         for one in _wanted(deployment, challenger):
             key, evidence = _history(session, deployment, one)
             found = calibrate(deployment.policy, evidence, promotable=_promotable(deployment), effect=effect, runs=runs)
@@ -129,7 +129,7 @@ def _history(session: Session[Any], deployment: Deployment, challenger: Challeng
     return key, evidence_on(session, deployment, key, comparable, taken[-1].day)
 
 
-def _plan_table(plans: list[Plan], rate: float) -> Table:
+def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:
     shown = Table(header_style="bold")
     for heading in ("rule", "days there", "days in all", "standard deviation of a day", "smallest rate as good"):
         shown.add_column(heading, justify="left" if heading == "rule" else "right")

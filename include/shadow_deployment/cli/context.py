@@ -2,13 +2,13 @@
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import find
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
-from shadow_deployment.integrations.cloud import Terminal
+from shadow_deployment.integrations.cloud import TerminalCloud
 from shadow_deployment.models.aliases import resolved
 
 
-def shadow_of(deployment: Deployment | str) -> Shadow:
+def context_of(deployment: Deployment | str) -> DeploymentContext:
     """Return a deployment, or that of a name, with its surroundings; raise DeploymentError for an unknown name."""
     found = find(deployment) if isinstance(deployment, str) else deployment
-    return resolved(Shadow(found, environment, Terminal()))
+    return resolved(DeploymentContext(found, environment, TerminalCloud()))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.doctor.checks import Check
 
@@ -38,7 +38,7 @@ def doctor(
     with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is the answer's
         checks: list[Check] = examination.installation()
         for name in names or discovery.declared():
-            checks += examination.of_deployment(name, shadow_of, send_test=send_test)
+            checks += examination.of_deployment(name, context_of, send_test=send_test)
     if as_json:
         sys.stdout.write(json.dumps([one.content() for one in checks], indent=2) + "\n")
     else:

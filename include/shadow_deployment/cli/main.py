@@ -18,7 +18,7 @@ from rich.console import Console
 
 from shadow_deployment.cli import alerts, analysis, doctor, page, promotion, status
 from shadow_deployment.cli import backup as cli_backup
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import Deployment, load
 from shadow_deployment.config.window import days_between
@@ -78,8 +78,8 @@ def run(
     if end < begin:
         raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
     deployment = discovery.find(name)
-    problems = run_days(shadow_of(deployment), list(days_between(begin, end)), console=errors)
-    with shadow_of(deployment).ledger() as session:
+    problems = run_days(context_of(deployment), list(days_between(begin, end)), console=errors)
+    with context_of(deployment).ledger() as session:
         output.print(report.text(report.verdicts(session, deployment, end)))
     for problem in problems:
         errors.print(f"[bold red]error[/] {_plain(problem)}")
@@ -95,7 +95,7 @@ def verdict(
 ) -> None:
     """Show each challenger's verdict, with its findings and reasons."""
     deployment = discovery.find(name)
-    with shadow_of(deployment).ledger() as session:
+    with context_of(deployment).ledger() as session:
         found = report.verdicts(session, deployment, _day("--as-of", as_of) if as_of else None)
     if as_json:
         _print_json(found)
@@ -107,7 +107,7 @@ def verdict(
 def evidence(name: Name, as_json: AsJson = False) -> None:
     """Show the evidence: one line (with --json one object) per day, challenger, slice and metric."""
     deployment = discovery.find(name)
-    with shadow_of(deployment).ledger() as session:
+    with context_of(deployment).ledger() as session:
         rows = report.evidence(session, deployment)
         if as_json:
             for row in rows:
@@ -125,7 +125,7 @@ def explain(
     """Explain a verdict in plain words: rules, slices, the requests that differ most, what would change it."""
     deployment = discovery.find(name)
     wanted = deployment.challenger(challenger)
-    with shadow_of(deployment).ledger() as session:
+    with context_of(deployment).ledger() as session:
         stored = verdicts.latest(session, deployment, _day("--as-of", as_of) if as_of else None).get(wanted.name)
     if stored is None:
         raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {deployment.name} first")
@@ -136,7 +136,7 @@ def explain(
 def labels(name: Name, as_json: AsJson = False) -> None:
     """Show how many labels each day has, how many are expected, and whether the day counts."""
     deployment = discovery.find(name)
-    with shadow_of(deployment).ledger() as session:
+    with context_of(deployment).ledger() as session:
         rows = report.maturity(session, deployment)
     if as_json:
         for row in rows:
@@ -158,7 +158,7 @@ def migrate(
     backup: cli_backup.Backup = None,
     pg_bin: cli_backup.PgBin = None,
 ) -> None:
-    """Bring the ledger's schema `shadow` to the newest revision, or take it away; with rows only after a backup."""
+    """Bring the ledger's schema `context` to the newest revision, or take it away; with rows only after a backup."""
     cli_backup.require_both(direction.value, drop_evidence=drop_evidence, file=backup, sql=sql)
     if sql:
         sys.stdout.write(migrations.as_sql(direction.value))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.data.storage import FolderStore
 
@@ -45,7 +45,7 @@ def report(
     from shadow_deployment.report.queries.pages import read_page
 
     deployment = discovery.find(name)
-    with shadow_of(deployment).ledger() as session:
+    with context_of(deployment).ledger() as session:
         facts = read_page(session, deployment, challenger, None if day is None else _day(day))
     _write(out, page_of(facts).encode())
     output.print(f"{out}: {facts.name}, {_shown(facts.challenger.name if facts.challenger else None)}", markup=False)

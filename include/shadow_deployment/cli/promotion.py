@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shadow_deployment.cli.context import shadow_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.cli.context import context_of
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger.promotions import Champion, Promotion
 from shadow_deployment.promotion import registry, status
-from shadow_deployment.promotion.request import Case
+from shadow_deployment.promotion.request import PromotionRequest
 
 Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
 Approver = Annotated[str, typer.Option("--approved-by", help="Who has decided: it is kept.")]
@@ -43,29 +43,29 @@ def promote(
     yes: Yes = False,
 ) -> None:
     """Make a challenger the champion, on its newest verdict; shows the case and asks."""
-    shadow = _shadow(name)
-    found = registry.case(shadow, challenger)
+    context = _shadow(name)
+    found = registry.case(context, challenger)
     _print(case_text(found))
-    registry.require_promotable(shadow.deployment, found, force=force)
+    registry.require_promotable(context.deployment, found, force=force)
     if not yes:
         typer.confirm(f"{'Force' if force else 'Promote'} {found.challenger.name}?", abort=True)
-    made = registry.promote(shadow, challenger, approved_by=approved_by, reason=reason, expected=found, force=force)
-    status.update_quietly(shadow)
+    made = registry.promote(context, challenger, approved_by=approved_by, reason=reason, expected=found, force=force)
+    status.update_quietly(context)
     _print(f"{name}: the champion is {escape(str(made.champion))}")
 
 
 def rollback(name: Name, approved_by: Approver, reason: Reason, yes: Yes = False) -> None:
     """Put the champion back that the newest promotion replaced; shows it and asks."""
-    shadow = _shadow(name)
-    undone = registry.standing(shadow)
+    context = _shadow(name)
+    undone = registry.standing(context)
     _print(
         f"{name}: takes back {escape(str(undone.champion))} ({escape(undone.reason)})\n"
         f"  champion again: {escape(undone.from_name)} {escape(undone.from_version)}, digest {_cut(undone.from_digest)}"
     )
     if not yes:
         typer.confirm(f"Roll back to {undone.from_name} {undone.from_version}?", abort=True)
-    made = registry.rollback(shadow, approved_by=approved_by, reason=reason, undoes=undone.number)
-    status.update_quietly(shadow)
+    made = registry.rollback(context, approved_by=approved_by, reason=reason, undoes=undone.number)
+    status.update_quietly(context)
     _print(f"{name}: the champion is {escape(str(made.champion))}")
 
 
@@ -75,13 +75,13 @@ def champion(
     publish: Annotated[bool, typer.Option("--publish", help="Write the manifest, and MLflow's alias, again.")] = False,
 ) -> None:
     """Show who is champion since when, and by whom."""
-    shadow = _shadow(name)
-    written = registry.publish(shadow) if publish else None
-    found = registry.champion(shadow)
+    context = _shadow(name)
+    written = registry.publish(context) if publish else None
+    found = registry.champion(context)
     if as_json:
         sys.stdout.write(json.dumps(_champion(found), indent=2, default=_iso) + "\n")
     elif found is None:
-        _print(f"{name}: nothing was promoted yet: the champion is what {shadow.deployment.requests.table} says")
+        _print(f"{name}: nothing was promoted yet: the champion is what {context.deployment.requests.table} says")
     else:
         _print(f"{name}: {escape(str(found))}, digest {_cut(found.digest)}")
     if publish and not as_json:
@@ -101,7 +101,7 @@ def promotions(
         _print(history_table(made))
 
 
-def case_text(found: Case) -> str:
+def case_text(found: PromotionRequest) -> str:
     """Return a case for a terminal: who would follow whom, on which verdict, and what stands in the way."""
     model, verdict = found.challenger, found.verdict
     would = f"{escape(model.name)} {escape(model.version)}, digest {_cut(model.digest)}, would follow"
@@ -145,8 +145,8 @@ def _champion(found: Champion | None) -> dict[str, Any] | None:
     return None if found is None else {key: value for key, value in asdict(found).items() if key != "model_id"}
 
 
-def _shadow(name: str) -> Shadow:
-    return shadow_of(name)
+def _shadow(name: str) -> DeploymentContext:
+    return context_of(name)
 
 
 def _print(content: str | Table) -> None:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shadow_deployment.cli.context import shadow_of
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.promotion import status
-from shadow_deployment.promotion.status import Standing
+from shadow_deployment.promotion.status import ChallengerStatus
 
 _COLOURS = {"promoted": "bold green", "passed": "green", "failed": "bold red", "rolled_back": "bold red"}
 
@@ -29,12 +29,12 @@ def show(
     write: Annotated[bool, typer.Option("--write", help="Bring status.file up to date.")] = False,
 ) -> None:
     """Show how each challenger stands: in shadow, passed, failed, asked, rejected, promoted or rolled back."""
-    shadow = shadow_of(name)
-    declared = shadow.deployment.status
+    context = context_of(name)
+    declared = context.deployment.status
     if write and declared is None:
         raise DeploymentError(f"deployment {name}: status is not set: name a file in the deployment file first")
-    changed = status.update(shadow) if write else False
-    found = status.standings(shadow)
+    changed = status.update(context) if write else False
+    found = status.standings(context)
     if as_json:
         for one in found:
             sys.stdout.write(json.dumps(one.content, ensure_ascii=False) + "\n")
@@ -45,7 +45,7 @@ def show(
         output.print(f"{'wrote' if changed else 'nothing to change in'} {escape(declared.file)}", soft_wrap=True)
 
 
-def _table(found: list[Standing]) -> Table:
+def _table(found: list[ChallengerStatus]) -> Table:
     shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
     for heading in ("challenger", "status", "since", "newest verdict", "reason"):
         shown.add_column(heading, no_wrap=heading in ("status", "since"))

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from shadow_deployment.base.paths import is_written
-from shadow_deployment.config.policy import Part
+from shadow_deployment.config.policy import Section
 
 ConnId = Annotated[str, Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
-PREVIOUS = "previous_champion"  # what the former champion is called while it is watched
+FORMER_CHAMPION = "previous_champion"  # what the former champion is called while it is watched
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+(\.fifo)?")
 _ADDRESS = re.compile(r"[^@\s,;]+@[^@\s,;]+")
@@ -68,7 +68,7 @@ Namespace = Annotated[str, AfterValidator(_namespace)]
 Environment = Annotated[str, AfterValidator(_environment)]
 
 
-class RegisteredModel(Part):
+class RegisteredModel(Section):
     """The registered model in MLflow whose alias follows the champion.
 
     A promotable challenger's `version` then is the number of a version of that model.
@@ -79,7 +79,7 @@ class RegisteredModel(Part):
     alias: Text = "champion"
 
 
-class Promotion(Part):
+class PromotionPolicy(Section):
     """How the champion may change.
 
     `approval` says whether somebody must approve, `approvers` who may (Airflow user names; empty: whoever has the
@@ -102,7 +102,7 @@ class Promotion(Part):
     mlflow: RegisteredModel | None = None
 
 
-class Sns(Part):
+class Sns(Section):
     """An SNS topic, through Airflow's amazon provider."""
 
     kind: Literal["sns"]
@@ -110,7 +110,7 @@ class Sns(Part):
     conn_id: ConnId = "aws_default"
 
 
-class Email(Part):
+class Email(Section):
     """E-mail, through Airflow's smtp provider."""
 
     kind: Literal["email"]
@@ -118,14 +118,14 @@ class Email(Part):
     conn_id: ConnId = "smtp_default"
 
 
-class Slack(Part):
+class Slack(Section):
     """An incoming webhook of Slack, whose address is the connection's."""
 
     kind: Literal["slack"]
     conn_id: ConnId = "slack_default"
 
 
-class Webhook(Part):
+class Webhook(Section):
     """Any address that takes JSON by POST: the connection's."""
 
     kind: Literal["webhook"]
@@ -155,7 +155,7 @@ AnyChannel = Annotated[
 ]
 
 
-class Alerts(Part):
+class Alerts(Section):
     """Who is told that a gate failed, and of promotions.
 
     With `repeat: daily` every failed gate is told, with `change` only one that fails otherwise than the day before.
@@ -167,7 +167,7 @@ class Alerts(Part):
     deadline: Clock | None = None
 
 
-class Status(Part):
+class Status(Section):
     """A JSON file, of others too, in which each challenger's entry says how it stands.
 
     The file is an object whose key `key` holds a list of objects with an `id` each, or such a list itself. `ids` names
@@ -181,7 +181,7 @@ class Status(Part):
     ids: dict[str, Text] = {}
 
 
-class CloudWatch(Part):
+class CloudWatch(Section):
     """Metrics of each day on Amazon CloudWatch, through Airflow's amazon provider.
 
     `environment` and `namespace` are the stack's parameters Environment and MetricNamespace: its alarms watch these

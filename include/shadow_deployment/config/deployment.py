@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from shadow_deployment.base.paths import is_written
-from shadow_deployment.config.actions import PREVIOUS, Alerts, CloudWatch, Promotion, Status
-from shadow_deployment.config.error_messages import explained, refusal
+from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
+from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.model import Model
 from shadow_deployment.config.partitions import ALLOWED, Pattern, is_parquet
-from shadow_deployment.config.policy import Part, Policy, Probability, Share
-from shadow_deployment.config.validators import contradictions
+from shadow_deployment.config.policy import Policy, Probability, Section, Share
+from shadow_deployment.config.validators import conflicts_of
 from shadow_deployment.config.yaml_source import YamlSource, suggestion
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.metrics.catalog import BASIC, Task, metrics_of
@@ -107,7 +107,7 @@ Columns = Annotated[
 Day = Annotated[dt.date, Field(strict=False), BeforeValidator(_written_day), AfterValidator(_possible_day)]
 
 
-class Requests(Part):
+class Requests(Section):
     """Where the champion's prediction log lies: one row per production request, in a table or in Parquet files.
 
     `table` is TABLE or SCHEMA.TABLE of the database that `conn_id` names, or `parquet:` and where the files lie, on
@@ -134,7 +134,7 @@ class Requests(Part):
         return [self.prediction] if isinstance(self.prediction, str) else self.prediction
 
 
-class Labels(Part):
+class Labels(Section):
     """Where the ground truth arrives: `time` is when a label became known, not what it is about.
 
     `table` and `conn_id` are as those of requests; Parquet files lie by the day on which labels became known, or in
@@ -154,7 +154,7 @@ class Labels(Part):
         return f"{self.value} of {self.table}" if is_parquet(self.table) else f"{self.table}.{self.value}"
 
 
-class Store(Part):
+class StoreSettings(Section):
     """Where this package keeps what it knows: the ledger's connection, and the folder of the snapshots.
 
     The folder is a path, file:///an/absolute/folder or s3://BUCKET/PREFIX, with the credentials of `snapshots_conn_id`.
@@ -165,7 +165,7 @@ class Store(Part):
     snapshots_conn_id: ConnId | None = None
 
 
-class Sample(Part):
+class Sample(Section):
     """How many of a day's requests are shadowed.
 
     Within each stratum the requests with the smallest keyed hash are drawn: `rate` of them, at least
@@ -208,7 +208,7 @@ class Challenger(Model):
     @property
     def is_watched(self) -> bool:
         """Whether this is the former champion, judged against the one that has followed it."""
-        return self.name == PREVIOUS
+        return self.name == FORMER_CHAMPION
 
     @property
     def is_control(self) -> bool:
@@ -224,7 +224,7 @@ def _http(value: str) -> str:
     return value
 
 
-class Dependency(Part):
+class Dependency(Section):
     """Anything else that must answer over HTTP for the deployment to work, such as a feature service or an MCP server.
 
     Only the doctor asks for it.
@@ -234,14 +234,14 @@ class Dependency(Part):
     url: Annotated[str, AfterValidator(_http)]
 
 
-class Expectations(Part):
+class Expectations(Section):
     """Great Expectations suites of one's own, as JSON files; without one, the package's defaults apply."""
 
     inputs: str | None = None
     predictions: str | None = None
 
 
-class Deployment(Part):
+class Deployment(Section):
     """One YAML file of `include/deployments/`, checked.
 
     `pace` is the share of the time in which production's database works for it while it is read; 1 knows no rest.
@@ -261,7 +261,7 @@ class Deployment(Part):
     champion: Champion | None = None
     requests: Requests
     labels: Labels
-    store: Store
+    store: StoreSettings
     sample: Sample
     slices: list[Column] = []
     challengers: Annotated[list[Challenger], Field(min_length=1)]
@@ -269,7 +269,7 @@ class Deployment(Part):
     pace: Annotated[float, Field(ge=0.001, le=1)] = 0.03
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
-    promotion: Promotion = Promotion()
+    promotion: PromotionPolicy = PromotionPolicy()
     alerts: Alerts = Alerts()
     status: Status | None = None
     cloudwatch: CloudWatch | None = None
@@ -329,8 +329,10 @@ def parse(source: YamlSource) -> Deployment:
     try:
         deployment = Deployment.model_validate(source.content)
     except ValidationError as error:
-        raise refusal(title, [explained(Deployment, source, problem) for problem in error.errors()]) from None
-    lines = [f"{message} ({source.where(location)})" for location, message in contradictions(deployment)]
+        raise deployment_error(
+            title, [describe_error(Deployment, source, problem) for problem in error.errors()]
+        ) from None
+    lines = [f"{message} ({source.where(location)})" for location, message in conflicts_of(deployment)]
     if lines:
-        raise refusal(title, lines)
+        raise deployment_error(title, lines)
     return deployment

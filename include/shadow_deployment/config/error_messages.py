@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d{1,3}")
 
 
-def refusal(title: str, lines: Sequence[str]) -> DeploymentError:
+def deployment_error(title: str, lines: Sequence[str]) -> DeploymentError:
     """Return the error that says these lines of a deployment, the first of them where there are many."""
     more = len(lines) - MOST_PROBLEMS
     shown = [
@@ -36,7 +36,7 @@ def _fitting(line: str) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
 
 
-def explained(root: type[BaseModel], source: YamlSource, problem: Any) -> str:
+def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> str:
     """Return one of pydantic's errors as a line: key, what was got, what is allowed, and where; `root` is the model."""
     location = _written(problem["loc"])
     key = source.key(location)

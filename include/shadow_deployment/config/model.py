@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from shadow_deployment.base.paths import is_written
-from shadow_deployment.config.policy import Part
+from shadow_deployment.config.policy import Section
 
 KINDS = {
     "champion": "champion",
@@ -92,7 +92,7 @@ Text = Annotated[str, Field(min_length=1)]
 Requirement = Annotated[str, AfterValidator(_requirement)]
 
 
-class Runtime(Part):
+class Runtime(Section):
     """The interpreter that a model runs in, where it cannot live beside Airflow's packages.
 
     Either `python`, the path of an interpreter, or `requirements`, from which an environment is made once and kept;
@@ -109,7 +109,7 @@ class Runtime(Part):
         return self
 
 
-class Limits(Part):
+class Limits(Section):
     """What one call of a model may take; a row that needs more is an error.
 
     `seconds` and `memory_mb` bound a call, `rows` how many requests it answers at once, and `calls_per_second` how
@@ -122,7 +122,7 @@ class Limits(Part):
     calls_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
 
 
-class Model(Part):
+class Model(Section):
     """A model, wherever it lies.
 
     `digest` is the SHA-256 that its file must have, and is needed where the file lies on S3. `conn_id` names the

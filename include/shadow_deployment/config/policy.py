@@ -28,20 +28,20 @@ WEEK = 7
 FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A part of a deployment file: unknown keys and values of another type are mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Last(Part):
+class Last(Section):
     """A rule on daily values holds where it held on `hold` of the last `of` days."""
 
     hold: Annotated[int, Field(ge=1, le=3650)]
     of: Annotated[int, Field(ge=1, le=3650)]
 
 
-class Rule(Part):
+class Rule(Section):
     """One thing that must hold for promotion (a gate), or that is judged and shown only (a monitor).
 
     - superior: the challenger's loss is smaller than the champion's.
@@ -106,7 +106,7 @@ class Rule(Part):
         return f"{of}{self.definition.title}: {words}{often}{where}"
 
 
-class Policy(Part):
+class Policy(Section):
     """What must hold for promotion, at which error rate, and from when on a verdict is given.
 
     `burn_in` and `expected` are days, whatever the unit.

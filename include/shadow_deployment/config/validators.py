@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.model import FOREIGN, REMOTE, Model
 from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.config.policy import conflicts, problems_of
@@ -25,7 +25,7 @@ RESERVED = (
 )
 
 
-def contradictions(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+def conflicts_of(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     """Yield each contradiction: where it stands in the file, and what is wrong with it."""
     if deployment.name == "doctor" or deployment.name.endswith(("_promotion", "_rollback")):
         text = "must not be doctor nor end in _promotion or _rollback: other DAGs are called so"
@@ -148,8 +148,11 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     names = [one.name for one in deployment.challengers]
     for position, one in enumerate(deployment.challengers):
         key = f"challengers[{position}]"
-        if one.name == PREVIOUS:
-            yield ("challengers", position, "name"), f"{key}.name == {PREVIOUS!r}, must not be: a promotion makes it"
+        if one.name == FORMER_CHAMPION:
+            yield (
+                ("challengers", position, "name"),
+                f"{key}.name == {FORMER_CHAMPION!r}, must not be: a promotion makes it",
+            )
         if deployment.promotion.mlflow and not one.is_control and not one.version.isdecimal():
             text = f"must be the number of a version of {deployment.promotion.mlflow.model} in MLflow"
             yield ("challengers", position, "version"), f"{key}.version == {shortened(one.version)}, {text}"

@@ -158,7 +158,7 @@ def open_file(uri: str, conn_id: str | None = None) -> FileDocument:  # noqa: AR
     parts = urlsplit(uri)
     if parts.scheme == "s3":
         raise DeploymentError(
-            f"{uri!r} is on S3, but this program opens files alone: give Shadow(outside=...) an Outside of "
+            f"{uri!r} is on S3, but this program opens files alone: give DeploymentContext(cloud=...) the AwsCloud of "
             "shadow_deployment.integrations.cloud, as the command line and Airflow's tasks do"
         )
     if parts.scheme not in ("", "file") or parts.netloc or parts.query or parts.fragment:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What a model said: `values` has one double for each row of the batch, `errors` says why where it has none.
 
     Where the task has classes, `values` has shape (rows, classes): a probability for each. `latency_ms` has the
@@ -25,6 +25,6 @@ class Answers:
 class Predictor(Protocol):
     """A loaded model. One that is better shown many rows at once says how many in `batch_rows`."""
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row of a snapshot's batch. May raise: the rows at fault are then found one by one."""
         ...

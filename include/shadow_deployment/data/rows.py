@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shadow_deployment.base.prefetch import ahead
-from shadow_deployment.data.snapshots import Part, in_tables, read_part
+from shadow_deployment.base.prefetch import prefetched
+from shadow_deployment.data.snapshots import SnapshotPart, read_part, tables_of_one_size
 from shadow_deployment.data.storage import Store
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SnapshotRows:
     Reading raises SnapshotError where a file is missing or was changed.
     """
 
-    def __init__(self, store: Store, folder: str, parts: Sequence[Part]) -> None:
+    def __init__(self, store: Store, folder: str, parts: Sequence[SnapshotPart]) -> None:
         self._store, self._folder, self._parts = store, folder, parts
         self._known: set[str] = set()
 
@@ -80,9 +80,9 @@ class SnapshotRows:
             for part in self._parts
             for batch in self._open(part).iter_batches(batch_size=rows, columns=names, use_threads=False)
         )
-        yield from in_tables(batches, rows)
+        yield from tables_of_one_size(batches, rows)
 
-    def _open(self, part: Part) -> pq.ParquetFile:
+    def _open(self, part: SnapshotPart) -> pq.ParquetFile:
         if part.name in self._known:
             return pq.ParquetFile(self._store.path(f"{self._folder}/{part.name}"))
         file = read_part(self._store, self._folder, part)
@@ -90,7 +90,7 @@ class SnapshotRows:
         return file
 
 
-class Frames:
+class FrameTypes:
     """Rows as pandas frames of at most `part_rows` rows, whose index says which row of all it is."""
 
     def __init__(self, source: Rows, part_rows: int = PART_ROWS) -> None:
@@ -126,7 +126,7 @@ class Frames:
         return pa.schema([self.schema.field(name) for name in columns]).empty_table()
 
     def _read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        return ahead(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
+        return prefetched(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
 
     def _find_nulls(self, columns: Sequence[str]) -> list[str]:
         """Return the columns of which pandas has another type where there is a null, and where there is one."""

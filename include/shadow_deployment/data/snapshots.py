@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shadow_deployment.base.prefetch import made_ahead
+from shadow_deployment.base.prefetch import map_prefetched
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.ports import Reading, Source
@@ -29,7 +29,7 @@ _HARDLY_EVER_TWICE: Final = ("request_id", "requested_at")  # as doubles: a dict
 
 
 @dataclass(frozen=True)
-class Part:
+class SnapshotPart:
     """One Parquet file: a shard of the snapshot, the unit in which scoring is spread over workers."""
 
     name: str
@@ -52,7 +52,7 @@ class Manifest:
     design: Mapping[str, Any]
     strata: Sequence[Draw]
     champion_versions: Sequence[str]
-    parts: Sequence[Part]
+    parts: Sequence[SnapshotPart]
 
     @property
     def rows(self) -> int:
@@ -90,7 +90,7 @@ class Manifest:
             design=fields["design"],
             strata=[Draw(**draw) for draw in fields["strata"]],
             champion_versions=fields["champion_versions"],
-            parts=[Part(**part) for part in fields["parts"]],
+            parts=[SnapshotPart(**part) for part in fields["parts"]],
         )
 
 
@@ -135,7 +135,7 @@ def read_manifest(store: Store, folder: str) -> Manifest:
         raise SnapshotError(f"{path} is no manifest: {error}; restore it from a backup") from error
 
 
-def read_part(store: Store, folder: str, part: Part) -> pq.ParquetFile:
+def read_part(store: Store, folder: str, part: SnapshotPart) -> pq.ParquetFile:
     """Open one part; raise SnapshotError where its bytes are not those that were written."""
     path = store.path(f"{folder}/{part.name}")
     got = _sha256(path)
@@ -144,7 +144,7 @@ def read_part(store: Store, folder: str, part: Part) -> pq.ParquetFile:
     return pq.ParquetFile(path)
 
 
-def in_tables(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+def tables_of_one_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Yield tables of so many rows, the last of them with what is left."""
     gathered, held = list[pa.RecordBatch](), 0
     for batch in batches:
@@ -162,7 +162,7 @@ def in_tables(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
 
 def _write(
     deployment: Deployment, reading: Reading, draws: list[Draw], store: Store, folder: str
-) -> tuple[list[Part], list[str]]:
+) -> tuple[list[SnapshotPart], list[str]]:
     expected = sum(draw.size for draw in draws)
     for all_candidates in (False, True):
         versions: dict[str, dt.datetime] = {}
@@ -191,10 +191,10 @@ def _weighted(
         yield batch.add_column(3, "inclusion_probability", probability)
 
 
-def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, folder: str) -> Iterator[Part]:
+def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, folder: str) -> Iterator[SnapshotPart]:
     """Write parts of so many rows, two at a time; a part's bytes depend on its rows alone."""
 
-    def written(numbered: tuple[int, pa.Table]) -> Part:
+    def written(numbered: tuple[int, pa.Table]) -> SnapshotPart:
         number, table = numbered
         name = f"part-{number:05d}.parquet"
         dictionaries = [
@@ -204,9 +204,9 @@ def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, fol
         ]
         with store.writing(f"{folder}/{name}") as file:
             pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
-        return Part(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
+        return SnapshotPart(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
 
-    return made_ahead(written, enumerate(in_tables(batches, rows)), threads=_WRITERS)
+    return map_prefetched(written, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
 
 
 def _sha256(path: Path) -> str:

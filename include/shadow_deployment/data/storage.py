@@ -111,12 +111,12 @@ def _translated(path: Path) -> Iterator[None]:
 def open_store(uri: str) -> FolderStore:
     """Return the store at a `file://` URI or a path; a relative one is relative to the project's folder.
 
-    Raises DeploymentError for any other kind of place: `edge.outside` opens those on S3.
+    Raises DeploymentError for any other kind of place: integrations.cloud opens those on S3.
     """
     parts = urlsplit(uri)
     if parts.scheme in ("", "file") and not parts.netloc:
         return FolderStore(PROJECT / unquote(parts.path))
     raise DeploymentError(
         f"{uri!r} must be file:///an/absolute/folder or a path, or on S3, s3://BUCKET/PREFIX, where "
-        "this program can open that: give Shadow(outside=...) an Outside of shadow_deployment.integrations.cloud"
+        "this program can open that: give DeploymentContext(cloud=...) the AwsCloud of shadow_deployment.integrations.cloud"
     )

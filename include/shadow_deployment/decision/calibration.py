@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shadow_deployment.config.policy import BOUNDING, Policy, Rule
-from shadow_deployment.decision.estimand import Question, UnanswerableError, ask, only_rounding, size_of
-from shadow_deployment.decision.sequential import Terms
+from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, only_rounding, size_of
+from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import WEEK, Evidence, Series
 from shadow_deployment.decision.verdict import slices_of, terms_of
 from shadow_deployment.errors import LedgerError
@@ -40,7 +40,7 @@ _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
-class Row:
+class PolicyRow:
     """One way of deciding. Shares are of the runs, with their standard errors; days are days of evidence.
 
     `false_promotion`: promoted by the last day although every gate's truth is at its bound; `by_day` up to each day.
@@ -91,7 +91,7 @@ class Calibration:
     runs: int
     seed: int
     effect: float | None
-    rows: tuple[Row, ...]
+    rows: tuple[PolicyRow, ...]
     gates: tuple[GateRow, ...]
     left_out: tuple[str, ...]
     warning: str | None
@@ -105,7 +105,7 @@ class _Asked(NamedTuple):
     rule: Rule
     name: str
     series: Series
-    question: Question
+    question: Estimand
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +217,7 @@ def _asked(policy: Policy, evidence: Evidence) -> tuple[list[_Asked], list[str]]
         for name in slices_of(rule, evidence):
             series = evidence.get((rule.metric, name))
             found = question_of(rule, series, FEWEST_DAYS) if rule.role == "gate" else "a monitor, it decides nothing"
-            if isinstance(found, Question) and series is not None:
+            if isinstance(found, Estimand) and series is not None:
                 asked.append(_Asked(rule, name, series, found))
             else:
                 left_out.append(f"{named(rule, name)}: {found}")
@@ -226,7 +226,7 @@ def _asked(policy: Policy, evidence: Evidence) -> tuple[list[_Asked], list[str]]
     return asked, left_out
 
 
-def question_of(rule: Rule, series: Series | None, needed: int) -> Question | str:
+def question_of(rule: Rule, series: Series | None, needed: int) -> Estimand | str:
     """Return what a rule asks of a series, or why nothing can be said."""
     if rule.is_daily:
         return "judged day by day, without a sequence"
@@ -236,8 +236,8 @@ def question_of(rule: Rule, series: Series | None, needed: int) -> Question | st
     if not np.isfinite([series.champion, series.challenger, series.difference]).all():
         return "a value is not a number"
     try:
-        question = ask(rule, series)
-    except UnanswerableError as error:
+        question = estimand_of(rule, series)
+    except NoEstimandError as error:
         return str(error)
     alike = only_rounding(question.gains, size_of(series))[-1]
     return "its days do not differ from each other" if alike else question
@@ -272,7 +272,7 @@ def _ordinals(days: Sequence[dt.date]) -> Indices:
 
 
 def _simulated(
-    gates: Sequence[_Gate], terms: Terms, runs: int, seed: int, design: tuple[int, int, float]
+    gates: Sequence[_Gate], terms: JudgingTerms, runs: int, seed: int, design: tuple[int, int, float]
 ) -> list[NDArray[Any]]:
     """Put the results of _decided together, chunk by chunk: memory does not grow with runs times days."""
     rng, chunk = np.random.default_rng(seed), max(1, _CELLS // design[0])
@@ -281,7 +281,7 @@ def _simulated(
     return [np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)]
 
 
-def _decided(gates: Sequence[_Gate], terms: Terms, index: Indices) -> tuple[Array, Flags, Flags]:
+def _decided(gates: Sequence[_Gate], terms: JudgingTerms, index: Indices) -> tuple[Array, Flags, Flags]:
     """Look at resampled days, shape (runs, days).
 
     Returns the day of promotion, inf for never, by policy, truth (at the bound, with the effect) and run; and by gate
@@ -303,7 +303,7 @@ def _decided(gates: Sequence[_Gate], terms: Terms, index: Indices) -> tuple[Arra
     return first, wrong, np.array(missed)
 
 
-def _sequence(gate: _Gate, terms: Terms, index: Indices) -> Array:
+def _sequence(gate: _Gate, terms: JudgingTerms, index: Indices) -> Array:
     """Return what this policy holds against 0 on each day, for gains whose mean is 0; -inf where it may not pass.
 
     Moving all gains moves their bounds with them (where they are bet on, nearly so), so this serves for every truth.
@@ -341,7 +341,7 @@ def _weeks(gains: Array, weight: Array, index: Indices) -> tuple[Array, Flags]:
     return (weight * gains)[weeks].sum(axis=2) / np.where(total > 0, total, 1.0), total > 0
 
 
-def _naive(gate: _Gate, terms: Terms, index: Indices) -> tuple[Array, Array]:
+def _naive(gate: _Gate, terms: JudgingTerms, index: Indices) -> tuple[Array, Array]:
     """Return the running mean and the bound of a t-test of all days so far, held against 0 as in _sequence."""
     from scipy.special import stdtrit
 
@@ -356,14 +356,16 @@ def _naive(gate: _Gate, terms: Terms, index: Indices) -> tuple[Array, Array]:
     return np.where(looked, mean, -np.inf), np.where(looked, mean - quantile * error, -np.inf)
 
 
-def _row(policy: str, first: Array, days: int) -> Row:
+def _row(policy: str, first: Array, days: int) -> PolicyRow:
     """Count the days of promotion, inf for never, at the bound and with the effect: shape (2, runs)."""
     runs, never = first.shape[1], np.isinf(first)
     false, missed = float((~never[0]).mean()), float(never[1].mean())
     quantiles = [float(np.sort(first[1])[math.ceil(share * runs) - 1]) for share in (0.5, 0.9)]
     half, most = (int(day) if math.isfinite(day) else None for day in quantiles)
     by_day = np.cumsum(np.bincount(first[0][~never[0]].astype(np.int64), minlength=days + 1))[1:] / runs
-    return Row(policy, false, _error(false, runs), missed, _error(missed, runs), half, most, tuple(by_day.tolist()))
+    return PolicyRow(
+        policy, false, _error(false, runs), missed, _error(missed, runs), half, most, tuple(by_day.tolist())
+    )
 
 
 def _gate_row(gate: _Gate, wrong: Flags, missed: Flags) -> GateRow:
@@ -382,7 +384,7 @@ def _error(share: float, runs: int) -> float:
     return math.sqrt(share * (1 - share) / runs)
 
 
-def _warning(row: Row, gates: Sequence[GateRow], alpha: float, days: int) -> str | None:
+def _warning(row: PolicyRow, gates: Sequence[GateRow], alpha: float, days: int) -> str | None:
     """Say what is above alpha by more than two standard errors, the worst of it."""
     every = "every gate" if len(gates) > 1 else gates[0].rule
     found = [(row.false_promotion, row.false_promotion_se, every)]

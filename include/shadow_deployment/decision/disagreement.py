@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Answered:
+class DisagreeingRequest:
     """One request that the two answered differently; `label` is None where it is unknown."""
 
     day: dt.date

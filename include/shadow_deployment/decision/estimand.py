@@ -16,7 +16,7 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class Estimand:
     """Gains of shape (observations,), and how a gain reads in the rule's own unit: scale * gain + offset.
 
     `range` is where each request's gain must lie, for a metric with bounds.
@@ -38,26 +38,26 @@ class Question:
         return np.where(np.abs(values) <= ROUNDING * abs(self.offset), 0.0, values)
 
 
-class UnanswerableError(ValueError):
+class NoEstimandError(ValueError):
     """The rule has no meaning on this evidence; the text says why."""
 
 
-def ask(rule: Rule, series: Series) -> Question:
+def estimand_of(rule: Rule, series: Series) -> Estimand:
     """Return the question that a rule asks of a series.
 
     Raises UnanswerableError where a share is asked of a champion whose value is 0.
     """
     level = _level(rule, series) if rule.is_relative else 1.0
     if level == 0:
-        raise UnanswerableError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
+        raise NoEstimandError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
     if rule.is_ in COMPARING:
         if rule.relative_margin is not None:
             shift = rule.relative_margin * np.abs(series.champion)
             low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
             offset = -float(shift.mean()) / level
-            return Question(series.difference + shift, 1 / level, offset, (float(low), float(high)))
+            return Estimand(series.difference + shift, 1 / level, offset, (float(low), float(high)))
         margin = rule.margin or 0.0
-        return Question(series.difference + margin, 1 / level, -margin / level, (-1 + margin, 1 + margin))
+        return Estimand(series.difference + margin, 1 / level, -margin / level, (-1 + margin, 1 + margin))
     value = float(rule.value or 0.0)
     if rule.of == "value":
         gains, offset, span = series.challenger - value, value, (-value, 1 - value)
@@ -69,8 +69,8 @@ def ask(rule: Rule, series: Series) -> Question:
             span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
         gains, offset = change - allowed, value
     if rule.is_ == "at_most":
-        return Question(-gains, -1 / level, offset, (-span[1], -span[0]))
-    return Question(gains, 1 / level, offset, span)
+        return Estimand(-gains, -1 / level, offset, (-span[1], -span[0]))
+    return Estimand(gains, 1 / level, offset, span)
 
 
 def _level(rule: Rule, series: Series) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
-from shadow_deployment.decision.disagreement import Answered
+from shadow_deployment.decision.disagreement import DisagreeingRequest
 from shadow_deployment.decision.series import Evidence
 from shadow_deployment.decision.verdict import Finding, Verdict
 from shadow_deployment.metrics.slices import ALL
@@ -17,7 +17,7 @@ def explain(
     challenger: Challenger,
     verdict: Verdict,
     evidence: Evidence,
-    disagreements: Sequence[Answered],
+    disagreements: Sequence[DisagreeingRequest],
     *,
     champion_version: str,
     warnings: Sequence[str],
@@ -81,7 +81,7 @@ def _slices(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _requests(deployment: Deployment, disagreements: Sequence[Answered]) -> Iterator[str]:
+def _requests(deployment: Deployment, disagreements: Sequence[DisagreeingRequest]) -> Iterator[str]:
     def answer(value: float) -> str:
         return deployment.classes[int(value)] if deployment.classes else f"{value:.4g}"
 

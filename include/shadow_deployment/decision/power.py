@@ -13,8 +13,8 @@ import numpy as np
 
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.calibration import check, named, question_of
-from shadow_deployment.decision.estimand import Question, ask
-from shadow_deployment.decision.sequential import Terms
+from shadow_deployment.decision.estimand import Estimand, estimand_of
+from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import WEEK, Series
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.statistics.confidence import observations_needed
@@ -25,7 +25,7 @@ _SLOWER: Final = 1.1  # how much longer a smaller sample may take
 
 
 @dataclass(frozen=True)
-class Rate:
+class SampleRate:
     """In how many days the effect would be decided if `rate` times as many requests were sampled; None for never."""
 
     rate: float
@@ -33,7 +33,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PowerAnalysis:
     """In how many `days` of evidence in all, `seen` of them there already, an effect would be decided.
 
     `between` and `within` are the variances of an observation (a day or week) that stay, and that shrink as more
@@ -48,7 +48,7 @@ class Plan:
     days: int | None
     between: float
     within: float | None
-    rates: tuple[Rate, ...]
+    rates: tuple[SampleRate, ...]
     proposed: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -56,9 +56,9 @@ class Plan:
         return asdict(self)
 
 
-def plan(
+def power_analysis(
     series: Series, rule: Rule, policy: Policy, *, promotable: int, effect: float, rates: Sequence[float] = RATES
-) -> Plan:
+) -> PowerAnalysis:
     """Return in how many days `rule` would pass if its mean lay `effect`, in its unit, beyond its bound.
 
     `rates` are multiples of the present sample. The proposed one is the smallest that takes at most a tenth longer than
@@ -75,7 +75,7 @@ def plan(
         raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
     weekly = policy.unit == "week"
     question = _planned(rule, series, weekly=weekly)
-    terms = Terms(policy, policy.alpha / max(promotable, 1), policy.alpha)
+    terms = JudgingTerms(policy, policy.alpha / max(promotable, 1), policy.alpha)
     total = float(question.gains.var(ddof=1)) * question.scale**2
     within = _within(rule, series, weekly=weekly)
     within = None if within is None else min(within, total)
@@ -88,20 +88,20 @@ def plan(
         return None if needed is None else needed * (WEEK if weekly else 1)
 
     now = days(1.0)
-    others = () if within is None else tuple(Rate(rate, days(rate)) for rate in sorted(rates))
+    others = () if within is None else tuple(SampleRate(rate, days(rate)) for rate in sorted(rates))
     enough = [one.rate for one in others if now and one.days and one.days <= _SLOWER * now]
     known = (named(rule, series.slice), effect, terms.alpha_pass, len(series.days), now, between, within, others)
-    return Plan(*known, proposed=min(enough, default=None))
+    return PowerAnalysis(*known, proposed=min(enough, default=None))
 
 
-def _planned(rule: Rule, series: Series, *, weekly: bool) -> Question:
+def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
     title = named(rule, series.slice)
     if rule.is_ == "not_harmful":
         raise LedgerError(f"{title}: passes unless harm is shown, so no number of days is needed")
     question = question_of(rule, series, 2 * WEEK if weekly else 2)
     if isinstance(question, str):
         raise LedgerError(f"{title}: {question}")
-    return ask(rule, series.by_week()) if weekly else question
+    return estimand_of(rule, series.by_week()) if weekly else question
 
 
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:

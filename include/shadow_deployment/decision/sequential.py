@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.config.policy import Policy, Rule
-from shadow_deployment.decision.estimand import Question, ask, holds, only_rounding, size_of
+from shadow_deployment.decision.estimand import Estimand, estimand_of, holds, only_rounding, size_of
 from shadow_deployment.decision.series import WEEK, Series
 from shadow_deployment.statistics.confidence import (
     ConfidenceSequence,
@@ -21,7 +21,7 @@ from shadow_deployment.statistics.confidence import (
 
 
 @dataclass(frozen=True)
-class Terms:
+class JudgingTerms:
     """At which error rates a challenger's sequences are judged, and by which policy."""
 
     policy: Policy
@@ -41,7 +41,7 @@ class Terms:
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class SequentialResult:
     """What a rule's sequence says at every look: arrays of shape (observations,).
 
     `lower` and `upper` bound the mean gain toward passing and toward failing, -inf and +inf where nothing may be
@@ -49,7 +49,7 @@ class Looks:
     gains up to it differ by no more than rounding.
     """
 
-    question: Question
+    question: Estimand
     estimate: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
@@ -70,40 +70,42 @@ class Looks:
         return min(bounds), max(bounds)
 
 
-def look(rule: Rule, series: Series, terms: Terms) -> Looks:
+def judge_sequence(rule: Rule, series: Series, terms: JudgingTerms) -> SequentialResult:
     """Hold the sequence of gains against 0: above it passes, below it fails, and harm not shown passes not_harmful.
 
     `series` has at least one observation, and is in weeks where the policy is. Raises UnanswerableError as `ask` does.
     """
-    return look_at_all(rule, [(series, ask(rule, series))], terms)[0]
+    return judge_sequences(rule, [(series, estimand_of(rule, series))], terms)[0]
 
 
-def look_at_all(rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms) -> list[Looks]:
+def judge_sequences(
+    rule: Rule, asked: Sequence[tuple[Series, Estimand]], terms: JudgingTerms
+) -> list[SequentialResult]:
     """Return what `look` does for many series, each with the question that the rule asks of it."""
-    found: dict[int, Looks] = {}
+    found: dict[int, SequentialResult] = {}
     for places, many in _sequences(rule, asked, terms):
         size = np.stack([size_of(asked[place][0]) for place in places])
         blind = only_rounding(np.stack([asked[place][1].gains for place in places]), size)
         passes, fails = _decided(rule, many, size, blind)
         for row, place in enumerate(places):
             bounds = many.estimate[row], many.lower[row], many.upper[row]
-            found[place] = Looks(asked[place][1], *bounds, passes[row], fails[row], blind[row])
+            found[place] = SequentialResult(asked[place][1], *bounds, passes[row], fails[row], blind[row])
     return [found[place] for place in range(len(asked))]
 
 
-def newest(rule: Rule, many: Sequence[Series], terms: Terms) -> NDArray[np.float64]:
+def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> NDArray[np.float64]:
     """Return estimate, lower and upper bound of the mean gain at the newest look of many series: shape (series, 3).
 
     Each has at least one observation, in the policy's unit. Raises UnanswerableError as `ask` does.
     """
-    asked = [(series, ask(rule, series)) for series in many]
+    asked = [(series, estimand_of(rule, series)) for series in many]
     found = np.empty((len(many), 3))
     for places, one in _sequences(rule, asked, terms):
         found[places] = np.column_stack([one.estimate[:, -1], one.lower[:, -1], one.upper[:, -1]])
     return found
 
 
-def plain_margins(questions: Sequence[Question], alphas: Sequence[float], terms: Terms) -> list[float]:
+def plain_margins(questions: Sequence[Estimand], alphas: Sequence[float], terms: JudgingTerms) -> list[float]:
     """Return how far the plain bound lies below the mean of each question's gains by now, at an alpha of its own."""
     margins = [0.0] * len(questions)
     for alpha in set(alphas):
@@ -137,7 +139,7 @@ def _decided(
 
 
 def _sequences(
-    rule: Rule, asked: Sequence[tuple[Series, Question]], terms: Terms
+    rule: Rule, asked: Sequence[tuple[Series, Estimand]], terms: JudgingTerms
 ) -> Iterator[tuple[list[int], ConfidenceSequence]]:
     """Yield the places of some series with their sequences, of shape (series, observations).
 
@@ -159,7 +161,7 @@ def _of_one_length(lengths: Sequence[int]) -> list[list[int]]:
     return [[place for place, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))]
 
 
-def _of_requests(rule: Rule, series: Series, question: Question, terms: Terms) -> ConfidenceSequence:
+def _of_requests(rule: Rule, series: Series, question: Estimand, terms: JudgingTerms) -> ConfidenceSequence:
     assert series.squares is not None  # noqa: S101 (such a series is told from the others by it)
     assert series.weight is not None  # noqa: S101
     weight2, weight2_difference, weight2_difference2 = series.squares.T
@@ -178,7 +180,7 @@ def _of_requests(rule: Rule, series: Series, question: Question, terms: Terms) -
     )
 
 
-def _of_days(gains: NDArray[np.float64], bounds: tuple[float, float], terms: Terms) -> ConfidenceSequence:
+def _of_days(gains: NDArray[np.float64], bounds: tuple[float, float], terms: JudgingTerms) -> ConfidenceSequence:
     return confidence_sequence(
         gains,
         alpha=(terms.alpha_pass, terms.alpha_fail),

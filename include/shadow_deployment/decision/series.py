@@ -82,7 +82,7 @@ Evidence = Mapping[tuple[str, str], Series]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class LedgerSeries:
     """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
 
     `counts` has days (since 2000-01-01), pairs and, of all requests, identical; `sums` has weight,
@@ -96,7 +96,7 @@ class Columns:
     sums: Mapping[str, NDArray[np.float64]]
 
 
-def gather(found: Iterable[Columns], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
+def gather(found: Iterable[LedgerSeries], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
     """Return the series of evidence in the order in which it comes.
 
     `usable` says of each day whether its labels are ripe; a metric that needs no label takes every day in it.
@@ -135,7 +135,7 @@ class _Days:
         return found
 
 
-def _series(found: Columns, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
+def _series(found: LedgerSeries, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
     counts = {key: column[places] for key, column in found.counts.items()}
     sums = {key: column[places] for key, column in found.sums.items()}
     weight, has_squares = sums["weight"], METRICS[found.metric].is_sum and SQUARES[0] in sums

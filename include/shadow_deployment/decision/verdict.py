@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from shadow_deployment.config.policy import Policy, Rule
-from shadow_deployment.decision.estimand import Question, UnanswerableError, ask, holds, size_of
-from shadow_deployment.decision.sequential import Looks, Terms, look_at_all, plain_margins
+from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, holds, size_of
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequences, plain_margins
 from shadow_deployment.decision.series import WEEK, Evidence, Series
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence import observations_needed
@@ -86,10 +86,10 @@ def judge(
     return Verdict("PASS" if passed else "INCONCLUSIVE", reasons, findings)
 
 
-def terms_of(policy: Policy, evidence: Evidence, *, promotable: int, day: dt.date | None = None) -> Terms:
+def terms_of(policy: Policy, evidence: Evidence, *, promotable: int, day: dt.date | None = None) -> JudgingTerms:
     """Divide alpha: to pass among the promotable challengers, to fail among the gates' sequences, slice by slice."""
     alarms = sum(len(slices_of(rule, evidence)) for rule in policy.rules if rule.role == "gate" and not rule.is_daily)
-    return Terms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), day)
+    return JudgingTerms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), day)
 
 
 def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
@@ -104,10 +104,10 @@ def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
     return names
 
 
-def _find(rule: Rule, evidence: Evidence, terms: Terms) -> list[Finding]:
+def _find(rule: Rule, evidence: Evidence, terms: JudgingTerms) -> list[Finding]:
     """Judge one rule on all its slices, their sequences together."""
     found: dict[str, Finding] = {}
-    asked: dict[str, tuple[Series, Question]] = {}
+    asked: dict[str, tuple[Series, Estimand]] = {}
     names = slices_of(rule, evidence)
     for name in names:
         series = evidence.get((rule.metric, name))
@@ -121,10 +121,10 @@ def _find(rule: Rule, evidence: Evidence, terms: Terms) -> list[Finding]:
                 continue
             units = series.by_week() if terms.policy.unit == "week" else series
             if units.days:
-                asked[name] = units, ask(rule, units)
+                asked[name] = units, estimand_of(rule, units)
             else:
                 found[name] = _finding(rule, name, "INCONCLUSIVE", "no week of evidence is complete", units)
-        except UnanswerableError as error:
+        except NoEstimandError as error:
             found[name] = _finding(rule, name, "INCONCLUSIVE", str(error), series)
     found |= _judge_sequences(rule, asked, terms)
     return [found[name] for name in names]
@@ -164,7 +164,7 @@ def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> F
     newest = series.days[-1]
     if day is not None and newest != day and not rule.definition.needs_label:
         return _finding(rule, name, "INCONCLUSIVE", f"{day} has no value, the newest is of {newest}", series)
-    question = ask(rule, series)
+    question = estimand_of(rule, series)
     held = holds(rule, question.gains, size_of(series))
     value = question.natural(float(question.gains[-1]))
     hold, of = (rule.last.hold, rule.last.of) if rule.last else (1, 1)
@@ -178,9 +178,11 @@ def _judge_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> F
     return _finding(rule, name, outcome, reason, series, estimate=value)
 
 
-def _judge_sequences(rule: Rule, asked: Mapping[str, tuple[Series, Question]], terms: Terms) -> dict[str, Finding]:
+def _judge_sequences(
+    rule: Rule, asked: Mapping[str, tuple[Series, Estimand]], terms: JudgingTerms
+) -> dict[str, Finding]:
     """Judge one rule on slices whose gains were asked for, each with at least one observation in the policy's unit."""
-    looks = dict(zip(asked, look_at_all(rule, list(asked.values()), terms), strict=True))
+    looks = dict(zip(asked, judge_sequences(rule, list(asked.values()), terms), strict=True))
     outcomes: dict[str, Outcome] = {
         name: "FAIL" if one.fails[-1] else "PASS" if one.passes[-1] else "INCONCLUSIVE" for name, one in looks.items()
     }
@@ -193,7 +195,13 @@ def _judge_sequences(rule: Rule, asked: Mapping[str, tuple[Series, Question]], t
 
 
 def _judge_sequence(
-    rule: Rule, name: str, series: Series, looks: Looks, outcome: Outcome, more: int | None, terms: Terms
+    rule: Rule,
+    name: str,
+    series: Series,
+    looks: SequentialResult,
+    outcome: Outcome,
+    more: int | None,
+    terms: JudgingTerms,
 ) -> Finding:
     decided = {"PASS": looks.passes, "FAIL": looks.fails}.get(outcome)
     bounds = looks.newest_bounds
@@ -230,7 +238,7 @@ def _reason(rule: Rule, outcome: Outcome, bounds: Sequence[float], past: str, ou
     return f"{interval} holds {bound}; {outlook}"
 
 
-def _early(outcome: Outcome, count: int, terms: Terms) -> str | None:
+def _early(outcome: Outcome, count: int, terms: JudgingTerms) -> str | None:
     """Return the reason before the burn-in is over, None after it."""
     first = terms.policy.observations_before_bound
     if count >= first:
@@ -239,13 +247,13 @@ def _early(outcome: Outcome, count: int, terms: Terms) -> str | None:
     return f"no harm is shown: {known}" if outcome == "PASS" else known
 
 
-def _outlook(more: int | None, terms: Terms) -> str:
+def _outlook(more: int | None, terms: JudgingTerms) -> str:
     if more is None:
         return "no number of days would decide an effect as small as the one seen so far"
     return f"about {_counted(more, f'more {terms.unit}')} would decide an effect like the one seen so far"
 
 
-def _more_observations(many: Sequence[Looks], terms: Terms) -> list[int | None]:
+def _more_observations(many: Sequence[SequentialResult], terms: JudgingTerms) -> list[int | None]:
     """Return in how many more observations the effects seen so far would be decided, None where none would.
 
     Margins as they are now are wider than those of independent, symmetric days with the same spread, and are taken to
@@ -280,7 +288,7 @@ class _Seen:
     width: float = math.nan
 
 
-def _seen(looks: Looks, terms: Terms) -> _Seen:
+def _seen(looks: SequentialResult, terms: JudgingTerms) -> _Seen:
     gains = looks.question.gains
     if len(gains) < 2:
         return _Seen(len(gains))
@@ -307,7 +315,7 @@ def _finding(
     estimate: float | None = None,
     lower: float | None = None,
     upper: float | None = None,
-    terms: Terms | None = None,
+    terms: JudgingTerms | None = None,
     decided_on: dt.date | None = None,
     more_days: int | None = None,
 ) -> Finding:

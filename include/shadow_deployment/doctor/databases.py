@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from shadow_deployment.config.partitions import is_parquet
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect, translated
 from shadow_deployment.doctor.checks import Probe
@@ -16,22 +16,22 @@ _HERE = Path(__file__).parent
 _MOST = 8
 
 
-def ledger_probes(shadow: Shadow) -> Iterator[Probe]:
+def ledger_probes(context: DeploymentContext) -> Iterator[Probe]:
     """Yield what to look at in the ledger."""
-    conn_id = shadow.deployment.store.conn_id
-    yield Probe("ledger", partial(_reach, shadow, conn_id), _reachable("store.conn_id", conn_id))
-    yield Probe("migrations", partial(_at_head, shadow), "shadow migrate", ("ledger",))
+    conn_id = context.deployment.store.conn_id
+    yield Probe("ledger", partial(_reach, context, conn_id), _reachable("store.conn_id", conn_id))
+    yield Probe("migrations", partial(_at_head, context), "shadow migrate", ("ledger",))
     yield Probe(
         "ledger rights",
-        partial(_writable, shadow, conn_id),
+        partial(_writable, context, conn_id),
         f"let the role of {conn_id} own the schema shadow: run migrate as that role",
         ("ledger", "migrations"),
     )
 
 
-def production_probes(shadow: Shadow) -> Iterator[Probe]:
+def production_probes(context: DeploymentContext) -> Iterator[Probe]:
     """Yield what to look at in production: for requests, and for labels where they lie elsewhere."""
-    deployment = shadow.deployment
+    deployment = context.deployment
     places: dict[str, str] = {}
     for key, part in (("requests", deployment.requests), ("labels", deployment.labels)):
         if part.conn_id is not None and not is_parquet(part.table):
@@ -40,16 +40,16 @@ def production_probes(shadow: Shadow) -> Iterator[Probe]:
     for conn_id, key in places.items():
         what = "production" if key == "requests" else "production of labels"
         reached.append(what)
-        yield Probe(what, partial(_reach, shadow, conn_id), _reachable(f"{key}.conn_id", conn_id))
+        yield Probe(what, partial(_reach, context, conn_id), _reachable(f"{key}.conn_id", conn_id))
         yield Probe(
             f"{what} is read only",
-            partial(_read_only, shadow, conn_id),
+            partial(_read_only, context, conn_id),
             f"give {conn_id} a role of its own that may SELECT from the tables the deployment names, and nothing else",
             (what,),
         )
     yield Probe(
         "tables and columns",
-        partial(_tables, shadow),
+        partial(_tables, context),
         "correct requests and labels in the deployment's file, or grant SELECT on what they name",
         tuple(reached),
     )
@@ -61,29 +61,29 @@ def _reachable(key: str, conn_id: str) -> str:
     )
 
 
-def _reach(shadow: Shadow, conn_id: str) -> str:
-    connection = shadow.connections(conn_id)
+def _reach(context: DeploymentContext, conn_id: str) -> str:
+    connection = context.connections(conn_id)
     with translated(connection), connect(connection) as session:
         version = session.execute("SHOW server_version").fetchone()
     return f"{connection}, PostgreSQL {version[0] if version else 'of unknown version'}"
 
 
-def _at_head(shadow: Shadow) -> str:
-    applied, head = migrations.revision(shadow.ledger_connection), migrations.head()
+def _at_head(context: DeploymentContext) -> str:
+    applied, head = migrations.revision(context.ledger_connection), migrations.head()
     if applied != head:
         raise LedgerError(f"the ledger is at revision {applied or 'none'}, must be at {head}")
     return f"at revision {head}, the newest"
 
 
-def _writable(shadow: Shadow, conn_id: str) -> str:
+def _writable(context: DeploymentContext, conn_id: str) -> str:
     return _require_none(
-        shadow.connections(conn_id), "unwritable.sql", "evidence could not be kept", "can keep evidence"
+        context.connections(conn_id), "unwritable.sql", "evidence could not be kept", "can keep evidence"
     )
 
 
-def _read_only(shadow: Shadow, conn_id: str) -> str:
+def _read_only(context: DeploymentContext, conn_id: str) -> str:
     return _require_none(
-        shadow.connections(conn_id), "writable.sql", "production could be written", "can change nothing"
+        context.connections(conn_id), "writable.sql", "production could be written", "can change nothing"
     )
 
 
@@ -106,7 +106,7 @@ def _short(lines: list[str]) -> str:
     return "; ".join([*lines[:_MOST], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _tables(shadow: Shadow) -> str:
-    deployment = shadow.deployment
-    shadow.source.check()
+def _tables(context: DeploymentContext) -> str:
+    deployment = context.deployment
+    context.source.check()
     return f"{deployment.requests.table} and {deployment.labels.table} have what the deployment names"

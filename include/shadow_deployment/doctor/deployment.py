@@ -7,7 +7,7 @@ from functools import partial
 
 from shadow_deployment.config.deployment import Challenger, Dependency
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor.checks import Probe
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
 from shadow_deployment.errors import SnapshotError, TransientError
@@ -18,26 +18,26 @@ _SECONDS = 10
 _PROBE = "doctor.json"
 
 
-def probes(shadow: Shadow, day: dt.date) -> Iterator[Probe]:
+def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
     """Yield what to look at for a deployment that runs on a day."""
-    deployment = shadow.deployment
-    yield from ledger_probes(shadow)
-    yield from production_probes(shadow)
-    yield Probe("suites", partial(_suites, shadow), "correct expectations.inputs or expectations.predictions")
+    deployment = context.deployment
+    yield from ledger_probes(context)
+    yield from production_probes(context)
+    yield Probe("suites", partial(_suites, context), "correct expectations.inputs or expectations.predictions")
     models = [*([deployment.champion.as_challenger] if deployment.champion else []), *deployment.challengers]
     for model in models:
         yield Probe(
             f"model {model.name}",
-            partial(_model, shadow, model, day),
+            partial(_model, context, model, day),
             "put the model where the deployment's file says, with the features it declares, or correct the file",
             ("production",) if model.kind == "logged" else (),
         )
     yield Probe(
         "snapshots",
-        partial(_store, shadow),
+        partial(_store, context),
         "let store.snapshots be a place that every worker reads and writes, with the credentials of snapshots_conn_id",
     )
-    yield from _documents(shadow)
+    yield from _documents(context)
     for dependency in deployment.dependencies:
         yield Probe(
             f"dependency {dependency.name}",
@@ -46,31 +46,31 @@ def probes(shadow: Shadow, day: dt.date) -> Iterator[Probe]:
         )
 
 
-def _suites(shadow: Shadow) -> str:
-    steps.check_suites(shadow.deployment)
-    declared = shadow.deployment.expectations
+def _suites(context: DeploymentContext) -> str:
+    steps.check_suites(context.deployment)
+    declared = context.deployment.expectations
     return f"inputs {declared.inputs or 'by default'}, predictions {declared.predictions or 'by default'}"
 
 
-def _model(shadow: Shadow, model: Challenger, day: dt.date) -> str:
+def _model(context: DeploymentContext, model: Challenger, day: dt.date) -> str:
     digest = model_digest(model)
-    load(shadow, model, window_of(shadow.deployment, day))
+    load(context, model, window_of(context.deployment, day))
     return f"{model.model}, {digest[:12]}, takes the deployment's features"
 
 
-def _store(shadow: Shadow) -> str:
+def _store(context: DeploymentContext) -> str:
     """Write a small file beside the snapshots and read it again."""
-    name = f"{shadow.deployment.name}/{_PROBE}"
+    name = f"{context.deployment.name}/{_PROBE}"
     content = json.dumps({"written_at": dt.datetime.now(dt.UTC).isoformat()}).encode()
-    with shadow.store.writing(name) as file:
+    with context.store.writing(name) as file:
         file.write(content)
-    if shadow.store.path(name).read_bytes() != content:
-        raise SnapshotError(f"{shadow.store}/{name} holds something else than was written a moment ago")
-    return f"{shadow.store} is written and read"
+    if context.store.path(name).read_bytes() != content:
+        raise SnapshotError(f"{context.store}/{name} holds something else than was written a moment ago")
+    return f"{context.store} is written and read"
 
 
-def _documents(shadow: Shadow) -> Iterator[Probe]:
-    deployment = shadow.deployment
+def _documents(context: DeploymentContext) -> Iterator[Probe]:
+    deployment = context.deployment
     named = {
         "promotion.manifest": (deployment.promotion.manifest, deployment.promotion.conn_id),
         "status.file": (deployment.status.file, deployment.status.conn_id) if deployment.status else (None, None),
@@ -79,13 +79,13 @@ def _documents(shadow: Shadow) -> Iterator[Probe]:
         if uri is not None:
             yield Probe(
                 key,
-                partial(_document, shadow, uri, conn_id),
+                partial(_document, context, uri, conn_id),
                 f"let {key} be a file or an object that may be read and written",
             )
 
 
-def _document(shadow: Shadow, uri: str, conn_id: str | None) -> str:
-    content, _ = shadow.outside.document(uri, conn_id).read()
+def _document(context: DeploymentContext, uri: str, conn_id: str | None) -> str:
+    content, _ = context.cloud.document(uri, conn_id).read()
     return f"{uri} {'is not there yet' if content is None else f'has {len(content)} bytes'}"
 
 

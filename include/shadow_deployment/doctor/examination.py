@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import declared, find
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor import airflow, deployment, packages
 from shadow_deployment.doctor.checks import INSTALLATION, Check, Probe, examine
 from shadow_deployment.errors import DeploymentError
@@ -17,7 +17,9 @@ def installation() -> list[Check]:
     return examine(INSTALLATION, [*packages.probes(), *airflow.installation_probes()])
 
 
-def of_deployment(name: str, surround: Callable[[Deployment], Shadow], *, send_test: bool = False) -> list[Check]:
+def of_deployment(
+    name: str, surround: Callable[[Deployment], DeploymentContext], *, send_test: bool = False
+) -> list[Check]:
     """Examine a deployment; a file that cannot be used is its only check.
 
     `surround` puts connections and places around it, as the command line or a task does.
@@ -26,11 +28,11 @@ def of_deployment(name: str, surround: Callable[[Deployment], Shadow], *, send_t
         found = find(name)
     except DeploymentError as error:
         return [Check(name, "deployment file", "failed", str(error), f"correct {declared().get(name, 'its name')}")]
-    shadow = resolved(surround(found))
+    context = resolved(surround(found))
     today = dt.datetime.now(found.zone).date()
-    return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(shadow, today, send_test=send_test))]
+    return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(context, today, send_test=send_test))]
 
 
-def _all(shadow: Shadow, day: dt.date, *, send_test: bool) -> Iterator[Probe]:
-    yield from deployment.probes(shadow, day)
-    yield from airflow.probes(shadow.deployment, send_test=send_test)
+def _all(context: DeploymentContext, day: dt.date, *, send_test: bool) -> Iterator[Probe]:
+    yield from deployment.probes(context, day)
+    yield from airflow.probes(context.deployment, send_test=send_test)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import Document
 from shadow_deployment.data.sources.parquet.lake import Folder, Lake
 from shadow_deployment.data.storage import Store, open_store
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shadow_deployment.data.predictor import Predictor
 
 
-class Cloud:
+class AwsCloud:
     """Opens what lies on this machine and on S3; `conn_id` names a connection of Airflow's amazon provider.
 
     None takes the credentials that boto3 finds by itself.
@@ -69,7 +69,7 @@ class Cloud:
         return open_sagemaker(model, deployment)
 
 
-class Terminal(Cloud):
+class TerminalCloud(AwsCloud):
     """The same for a command line, whose standard output is its answer: what Airflow logs goes to the other."""
 
     def document(self, uri: str, conn_id: str | None) -> Document:
@@ -93,6 +93,6 @@ class Terminal(Cloud):
             return super().sagemaker(model, deployment)
 
 
-def surround(deployment: Deployment) -> Shadow:
+def deployment_context(deployment: Deployment) -> DeploymentContext:
     """Return a deployment with Airflow's connections around it, and places on S3 as Airflow opens them."""
-    return Shadow(deployment, airflow_connection, Cloud())
+    return DeploymentContext(deployment, airflow_connection, AwsCloud())

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shadow_deployment.config.actions import CloudWatch
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.integrations import aws
@@ -37,20 +37,20 @@ WORST: dict[str, Callable[[Iterable[float]], float]] = {
 }
 
 
-def publish(shadow: Shadow, day: dt.date, challengers: Collection[str]) -> None:
+def publish(context: DeploymentContext, day: dt.date, challengers: Collection[str]) -> None:
     """Send a day's metrics of these challengers, where the deployment asks for it; a failure is logged as an error.
 
     The time of the data is now: it is when the day was judged that alarms go by.
     """
-    settings, name = shadow.deployment.cloudwatch, shadow.deployment.name
+    settings, name = context.deployment.cloudwatch, context.deployment.name
     if settings is None:
         return
     with _quietly(f"{name} on {day}"):
-        values = measure(shadow, day, challengers)
+        values = measure(context, day, challengers)
         put(settings, data(settings.environment, name, values, dt.datetime.now(dt.UTC)))
 
 
-def measure(shadow: Shadow, day: dt.date, challengers: Collection[str]) -> Values:
+def measure(context: DeploymentContext, day: dt.date, challengers: Collection[str]) -> Values:
     """Return each metric of a day by challenger; a challenger of whom it is not known is left out.
 
     - verdict: 1 PASS, 0 INCONCLUSIVE, -1 FAIL; and verdict_published: 1, where there is a verdict of this day.
@@ -62,17 +62,17 @@ def measure(shadow: Shadow, day: dt.date, challengers: Collection[str]) -> Value
 
     Raises LedgerError where the ledger cannot be read.
     """
-    deployment = shadow.deployment
-    with shadow.ledger() as session:
+    deployment = context.deployment
+    with context.ledger() as session:
         stored = verdicts.latest(session, deployment, day)
         taken = snapshots.snapshots(session, deployment, None, day)
-        errors = _scoring_errors(shadow, session, [one for one in taken if one.day == day], challengers)
+        errors = _scoring_errors(context, session, [one for one in taken if one.day == day], challengers)
     judged = {name: stored[name].outcome for name in challengers if name in stored and stored[name].day == day}
     mature = mature_days(deployment, taken)
     coverage = [one.labelled / one.rows for one in taken if one.day in mature and one.rows]
     return {
         "verdict": {name: OUTCOMES[outcome] for name, outcome in judged.items()},
-        "gate_failed": {name: _gate_failed(shadow, day, name) for name in challengers},
+        "gate_failed": {name: _gate_failed(context, day, name) for name in challengers},
         "scoring_errors": errors,
         "label_coverage": dict.fromkeys(challengers, coverage[-1]) if coverage else {},
         "verdict_published": dict.fromkeys(judged, 1.0),
@@ -110,23 +110,23 @@ def put(settings: CloudWatch, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _scoring_errors(
-    shadow: Shadow, session: Session[Any], today: Sequence[Snapshot], challengers: Collection[str]
+    context: DeploymentContext, session: Session[Any], today: Sequence[Snapshot], challengers: Collection[str]
 ) -> dict[str, float]:
     shares: dict[str, float] = {}
     said = {one.challenger_id: one.success for one in validations.recorded(session, today)}
     for snapshot in today:
         if not snapshot.rows or not said.get(None):
             continue
-        keys = steps.identities(session, shadow.deployment)
+        keys = steps.identities(session, context.deployment)
         answered = {one.challenger_id: one.rows - one.errors for one in page.scored(session, snapshot)}
         for name in challengers:
             shares[name] = (snapshot.rows - answered.get(keys.get(name, -1), 0)) / snapshot.rows
     return shares
 
 
-def _gate_failed(shadow: Shadow, day: dt.date, challenger: str) -> float:
+def _gate_failed(context: DeploymentContext, day: dt.date, challenger: str) -> float:
     try:
-        steps.gate(shadow, day, [challenger])
+        steps.gate(context, day, [challenger])
     except GateFailed:
         return 1.0
     return 0.0

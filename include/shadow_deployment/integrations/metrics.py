@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.promotions import Promotion
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -30,7 +30,7 @@ LONGEST = 40  # characters of a column's name or value; Airflow drops names of m
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def verdict(shadow: Shadow, challenger: str, day: dt.date) -> None:
+def verdict(context: DeploymentContext, challenger: str, day: dt.date) -> None:
     """Send a challenger's verdict of a day, and what the day rests on; a failure to send is logged.
 
     Gauges: `verdict` (1 PASS, 0 INCONCLUSIVE, -1 FAIL) with the tags deployment and challenger; `estimate`, `lower` and
@@ -40,9 +40,9 @@ def verdict(shadow: Shadow, challenger: str, day: dt.date) -> None:
 
     A day before the newest that was judged is not sent: a gauge says how things are now.
     """
-    deployment = shadow.deployment
+    deployment = context.deployment
     with _quietly(f"the verdict of {challenger} on {day}"):
-        with shadow.ledger() as session:
+        with context.ledger() as session:
             stored = verdicts.latest(session, deployment).get(challenger)
             taken = snapshots.snapshots(session, deployment, None, day)
         if stored is None or stored.day != day:

@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import Limits
-from shadow_deployment.data.predictor import Answers, Predictor
+from shadow_deployment.data.predictor import Predictions, Predictor
 from shadow_deployment.errors import ModelError, TransientError
 from shadow_deployment.integrations.aws import PATIENCE, code_of, source_of, translated
-from shadow_deployment.models.remote.calls import Again, Caller, Chunks, Refused, TimedOut, TooLarge, excerpt, texts
+from shadow_deployment.models.remote.calls import (
+    Caller,
+    Chunks,
+    Refused,
+    RetryLater,
+    TimedOut,
+    TooLarge,
+    excerpt,
+    texts,
+)
 from shadow_deployment.models.remote.records import CSV, read, written
 
 LARGEST_CALL = 6 << 20  # what InvokeEndpoint takes
@@ -45,7 +54,7 @@ class SageMakerPredictor:
         self._call = Caller(self._name, limits.calls_per_second)
         self._chunks = Chunks(self._name, limits.rows)
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row; what cannot be answered is an error of its row.
 
         Raises ModelError or TransientError where that says nothing about rows.
@@ -80,7 +89,7 @@ class SageMakerPredictor:
                     self._refuse(error, hidden)
                     raise
         except TransientError as error:
-            raise Again(str(error).removeprefix(f"{self._name}: "), busy=True) from error
+            raise RetryLater(str(error).removeprefix(f"{self._name}: "), busy=True) from error
         self._require_variant(str(found.get("InvokedProductionVariant") or ""))
         return str(found.get("ContentType") or ""), content
 

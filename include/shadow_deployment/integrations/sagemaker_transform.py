@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError, SnapshotError, TransientError
 from shadow_deployment.integrations.aws import code_of, source_of, translated
 from shadow_deployment.integrations.s3_storage import open_s3
@@ -56,14 +56,14 @@ class TransformPredictor:
             )
         self._store = open_s3(store.snapshots, store.snapshots_conn_id)
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row by one job; raise ModelError where it fails, TransientError where it is not done in time."""
         lines, errors = written(batch, self._features)
         rows = np.array([row for row in range(batch.num_rows) if row not in errors], np.int64)
         values = np.full((batch.num_rows, self._classes) if self._classes else batch.num_rows, np.nan)
         latency = np.full(batch.num_rows, np.nan)
         if not len(rows):
-            return Answers(values, errors, latency)
+            return Predictions(values, errors, latency)
         body = b"".join(lines[row] for row in rows)
         digest = hashlib.sha256(b"\0".join([str(self._store).encode(), self._address.encode(), body])).hexdigest()[:40]
         folder = f"transform/{digest}"
@@ -79,7 +79,7 @@ class TransformPredictor:
                 f"{self._name}: transform job {job['TransformJobName']} is completed, but {error}"
             ) from error
         latency[rows] = _milliseconds(job) / len(rows)
-        return Answers(values, errors, latency)
+        return Predictions(values, errors, latency)
 
     def _finished(self, digest: str, folder: str, batch: pa.RecordBatch) -> tuple[Mapping[str, Any], str]:
         """Return the job that has answered, and the folder of its answers; a job that failed before is not asked again.

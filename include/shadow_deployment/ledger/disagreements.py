@@ -8,14 +8,14 @@ from psycopg.rows import class_row
 
 from shadow_deployment.base.sql_templates import parameterised
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.disagreement import Answered
+from shadow_deployment.decision.disagreement import DisagreeingRequest
 from shadow_deployment.ledger.snapshots import Snapshot
 
 MOST = 20  # of each day, and of all days together
 _SQL = Path(__file__).parent / "sql"
 
 
-def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[Answered]:
+def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[DisagreeingRequest]:
     """Return the requests of these snapshots that the two answered furthest apart, furthest first.
 
     What the rows of a day say is looked up for these few alone: no day is read as a whole.
@@ -26,5 +26,5 @@ def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapsho
         "days": [one.day for one in snapshots],
         "most": MOST,
     }
-    with session.cursor(row_factory=class_row(Answered)) as cursor:
+    with session.cursor(row_factory=class_row(DisagreeingRequest)) as cursor:
         return cursor.execute(parameterised(_SQL / "disagreements.sql"), values).fetchall()

@@ -11,7 +11,7 @@ import numpy as np
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from shadow_deployment.base.prefetch import ahead
+from shadow_deployment.base.prefetch import prefetched
 from shadow_deployment.base.sql_templates import parameterised
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
@@ -20,7 +20,7 @@ from shadow_deployment.ledger.disagreements import MOST
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
 from shadow_deployment.metrics.catalog import METRICS, QUIET
 from shadow_deployment.metrics.daily_values import DailyValues
-from shadow_deployment.metrics.histograms import Furthest
+from shadow_deployment.metrics.histograms import LargestDisagreements
 from shadow_deployment.metrics.losses import Batch, Settings
 from shadow_deployment.metrics.scores import SCORES
 from shadow_deployment.metrics.sums import COUNTS, FIELDS, Slices, Sums
@@ -81,7 +81,9 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     changed = 0
     for together in [[one] for one in challengers] if daily else [list(challengers)]:  # daily values need the whole day
         days = {one: _Day(session, deployment, snapshot, one, slices) for one in together}
-        for one, batch in ahead(predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)):
+        for one, batch in prefetched(
+            predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
+        ):
             days[one].add(batch)
         changed += sum(day.store() for day in days.values())
     session.execute(
@@ -115,7 +117,7 @@ class _Day:
         self._daily_values = DailyValues(daily, settings, len(self._versions), slices)
         self._slices = slices
         self._bins = histograms.begin(session, self._keys, settings, len(self._versions))
-        self._furthest = Furthest(MOST)
+        self._furthest = LargestDisagreements(MOST)
 
     def add(self, batch: Batch) -> None:
         """Add a batch to everything that is made of the day."""

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from shadow_deployment.base.sql_templates import parameterised
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_many, stacked
-from shadow_deployment.decision.series import SQUARES, Columns
+from shadow_deployment.decision.series import SQUARES, LedgerSeries
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.metrics.slices import ALL
 
@@ -35,7 +35,7 @@ def read(
     squares: bool,
     every_slice: bool = True,
     champion_version: str | None = None,
-) -> Iterator[Columns]:
+) -> Iterator[LedgerSeries]:
     """Yield a challenger's evidence on these snapshots by metric and slice, all first; the days of each in no order.
 
     `squares` says whether the sums of squares are needed, which only single requests are judged by. Without
@@ -96,7 +96,7 @@ class _Grid:
             _there([row["requests"] for row in rows], pairs.shape),
         )
 
-    def columns(self, key: Key) -> Columns:
+    def columns(self, key: Key) -> LedgerSeries:
         """Return one metric in one slice, of the days that have a request in it."""
         place = self.places[key]
         there = slice(None) if self.there is None else self.there[place]
@@ -105,7 +105,7 @@ class _Grid:
         if key[1] == ALL:
             slices = len(self.places) // len(self.identical)
             counts["identical"] = self.identical[place // slices][there]
-        return Columns(*key, counts, sums)
+        return LedgerSeries(*key, counts, sums)
 
 
 def _there(requests: Sequence[bytes | None], shape: Sequence[int]) -> NDArray[np.bool_] | None:
@@ -125,14 +125,14 @@ def _keys(metrics: str, columns: str, values: str) -> list[Key]:
     return [(metric, column, value) for metric in json.loads(metrics) for column, value in slices]
 
 
-def _joined(parts: Sequence[Columns]) -> Columns:
+def _joined(parts: Sequence[LedgerSeries]) -> LedgerSeries:
     """Return the days of some columns of the same metric and slice as one."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
     counts = {name: np.concatenate([one.counts[name] for one in parts]) for name in first.counts}
     sums = {name: np.concatenate([one.sums[name] for one in parts]) for name in first.sums}
-    return Columns(first.metric, first.slice_column, first.slice_value, counts, sums)
+    return LedgerSeries(first.metric, first.slice_column, first.slice_value, counts, sums)
 
 
 def _order(key: Key) -> tuple[Any, ...]:

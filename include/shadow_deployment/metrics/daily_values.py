@@ -6,7 +6,7 @@ import numpy as np
 
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.losses import Batch, Settings
-from shadow_deployment.metrics.scores import Answers, score_all
+from shadow_deployment.metrics.scores import Pairs, score_all
 from shadow_deployment.metrics.sums import Slices
 
 _COLUMNS = ("weight", "champion", "challenger", "label", "champion_latency_ms", "latency_ms")
@@ -41,10 +41,10 @@ class DailyValues:
                 is_in[inside] = True
                 chosen = np.flatnonzero(is_in[cell] & (version == number))
                 if len(chosen):
-                    answers = Answers(*(column[chosen] for column in columns))
+                    answers = Pairs(*(column[chosen] for column in columns))
                     yield from ((number, key, *row) for row in self._values(answers))
 
-    def _values(self, answers: Answers) -> Iterator[tuple[str, list[float]]]:
+    def _values(self, answers: Pairs) -> Iterator[tuple[str, list[float]]]:
         requests, labelled = len(answers.weight), int(np.isfinite(answers.label).sum())
         identical = int((answers.champion == answers.challenger).sum())
         scored = score_all(answers, self._metrics, threshold=self._settings.threshold)

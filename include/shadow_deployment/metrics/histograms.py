@@ -73,7 +73,7 @@ class _Binary(Grid):
 PROBABILITIES: Final = _Binary(0.05, 0, 19)
 
 
-class Bins:
+class Histograms:
     """Both models' answers by bin; with a threshold, the quadrants of what they say at it."""
 
     def __init__(self, grid: Grid, versions: int, threshold: float | None) -> None:
@@ -119,7 +119,7 @@ class Bins:
                 yield version, place >= 2, bool(place % 2), sums[:, place].tolist()
 
 
-class Furthest:
+class LargestDisagreements:
     """The requests that the two answered furthest apart: at most `most`, furthest first, then in the order drawn."""
 
     def __init__(self, most: int) -> None:

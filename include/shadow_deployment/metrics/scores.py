@@ -25,7 +25,7 @@ _LEVEL_ROUNDING: Final = 1e-9  # a quantile's level counts as reached this close
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Pairs:
     """The requests of one day and slice: seven aligned arrays of shape (n,), in any order.
 
     `weight` is finite and positive. `champion` and `challenger` are probabilities of the positive class (binary) or
@@ -115,10 +115,10 @@ Both = tuple[_Model, _Model]
 Measure = Callable[[_Model, _Model], tuple[float | None, float | None]]
 
 
-class _Pairs:
+class _PairsOfModel:
     """Champion and challenger on the requests that both answered, selected and sorted once for all scores."""
 
-    def __init__(self, answers: Answers, threshold: float, bins: int) -> None:
+    def __init__(self, answers: Pairs, threshold: float, bins: int) -> None:
         if math.isnan(threshold):
             raise ValueError("threshold == nan, must be a number")
         if bins < 2:
@@ -166,7 +166,7 @@ class Score:
     basis: Basis
     measure: Measure
 
-    def __call__(self, answers: Answers, *, threshold: float = 0.5, bins: int = 10) -> tuple[float, float, int] | None:
+    def __call__(self, answers: Pairs, *, threshold: float = 0.5, bins: int = 10) -> tuple[float, float, int] | None:
         """Return the champion's value, the challenger's, and how many pairs they rest on; None where undefined.
 
         Undefined for both where it is for one. A value of at least `threshold` is a predicted positive; the calibration
@@ -176,14 +176,14 @@ class Score:
 
 
 def score_all(
-    answers: Answers, names: Iterable[str], *, threshold: float, bins: int = 10
+    answers: Pairs, names: Iterable[str], *, threshold: float, bins: int = 10
 ) -> dict[str, tuple[float, float, int]]:
     """Compute the named scores of one day and slice, without those that are undefined on it.
 
     Returns what the scores return, by name. Sorts each model once. Whether a score is for the deployment's task is the
     caller's to say. Raises ValueError for a name that is not in SCORES.
     """
-    pairs = _Pairs(answers, threshold, bins)
+    pairs = _PairsOfModel(answers, threshold, bins)
     found: dict[str, tuple[float, float, int]] = {}
     for name in names:
         if name not in SCORES:

@@ -9,7 +9,7 @@ from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.errors import ModelError, SnapshotError
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
 
 
 def digest(model: Challenger) -> str:
@@ -24,7 +24,7 @@ def digest(model: Challenger) -> str:
     return _verified(model, _local(model))
 
 
-def fetch(shadow: "Shadow", model: Challenger) -> Path:
+def fetch(context: "DeploymentContext", model: Challenger) -> Path:
     """Return a local path of a model's file, from S3 where it lies there.
 
     Raises ModelError where it is missing or is not the one that is declared, and what the store raises.
@@ -34,7 +34,7 @@ def fetch(shadow: "Shadow", model: Challenger) -> Path:
     else:
         folder, _, name = model.address.rpartition("/")
         try:
-            path = shadow.outside.store(folder, model.conn_id).path(name)
+            path = context.cloud.store(folder, model.conn_id).path(name)
         except SnapshotError as error:
             raise ModelError(f"challenger {model.name}: model == {model.model!r}: {error}") from error
     _verified(model, path)

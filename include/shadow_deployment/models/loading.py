@@ -10,7 +10,7 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models import files
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
 
 
 def model_digest(model: Challenger) -> str:
@@ -31,13 +31,13 @@ def model_digest(model: Challenger) -> str:
     return hashlib.sha256(model.model.encode()).hexdigest()
 
 
-def load(shadow: "Shadow", model: Challenger, window: Window) -> Predictor:
+def load(context: "DeploymentContext", model: Challenger, window: Window) -> Predictor:
     """Load a model for one window of its deployment.
 
     Raises ModelError where that fails or its inputs are not the deployment's features, SourceError or CredentialsError
     where a column of logged answers is missing, is no number or may not be read.
     """
-    deployment = shadow.deployment
+    deployment = context.deployment
     features, classes = deployment.requests.features, len(deployment.classes)
     match model.kind:
         case "champion":
@@ -47,26 +47,26 @@ def load(shadow: "Shadow", model: Challenger, window: Window) -> Predictor:
         case "logged":
             from shadow_deployment.models.logged import LoggedPredictor
 
-            shadow.source.logged(model.address, [], window)  # a column that is not there is no error of each row
-            return LoggedPredictor(shadow.source, model.address, window)
+            context.source.logged(model.address, [], window)  # a column that is not there is no error of each row
+            return LoggedPredictor(context.source, model.address, window)
         case "onnx" if model.limits is None:
             from shadow_deployment.models.onnx import OnnxPredictor
 
-            return OnnxPredictor(files.fetch(shadow, model), features, classes=classes)
+            return OnnxPredictor(files.fetch(context, model), features, classes=classes)
         case "endpoint":
             from shadow_deployment.models.remote.endpoint import EndpointPredictor
 
-            connection = shadow.connections(model.conn_id) if model.conn_id else None
+            connection = context.connections(model.conn_id) if model.conn_id else None
             return EndpointPredictor(model, connection, features, classes=classes)
         case "sagemaker":
-            return shadow.outside.sagemaker(model, deployment)
-    return _contained(shadow, model)
+            return context.cloud.sagemaker(model, deployment)
+    return _contained(context, model)
 
 
-def _contained(shadow: "Shadow", model: Challenger) -> Predictor:
+def _contained(context: "DeploymentContext", model: Challenger) -> Predictor:
     """Load a model in a process of its own."""
     from shadow_deployment.models.sandbox import mlflow, onnx, python, sklearn
-    from shadow_deployment.models.sandbox.predictor import Contained
+    from shadow_deployment.models.sandbox.predictor import SandboxedPredictor
 
     programs = {
         "python": python.program,
@@ -77,6 +77,6 @@ def _contained(shadow: "Shadow", model: Challenger) -> Predictor:
     }
     if model.kind not in programs:
         raise ModelError(f"challenger {model.name}: model == {model.model!r} cannot be loaded")
-    program = programs[model.kind](shadow, model)
-    deployment = shadow.deployment
-    return Contained(program, model.limits, deployment.requests.features, classes=len(deployment.classes))
+    program = programs[model.kind](context, model)
+    deployment = context.deployment
+    return SandboxedPredictor(program, model.limits, deployment.requests.features, classes=len(deployment.classes))

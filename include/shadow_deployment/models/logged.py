@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.ports import Source
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 
 
 class LoggedPredictor:
@@ -19,7 +19,7 @@ class LoggedPredictor:
         self._column = column
         self._window = window
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Return the logged answers; a request without one is an error of that row."""
         requests = batch["request_id"].to_pylist()
         logged = self._source.logged(self._column, [one for one in requests if one is not None], self._window)
@@ -27,4 +27,4 @@ class LoggedPredictor:
         found = [logged.get(request, (None,) * width) for request in requests]
         values = np.array([[np.nan if one is None else one for one in row] for row in found], np.float64)
         errors = {row: f"{self._column} holds no prediction" for row, one in enumerate(found) if None in one}
-        return Answers(values if width > 1 else values.reshape(-1), errors)
+        return Predictions(values if width > 1 else values.reshape(-1), errors)

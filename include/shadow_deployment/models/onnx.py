@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.tensors import Inputs, Tensor, answer
 
@@ -53,11 +53,11 @@ class OnnxPredictor:
         if empty is not None:
             answer(empty, classes, str(path))
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row. A null where the model takes no missing value is an error of that row."""
         arrays, errors = self._inputs.arrays(batch)
         outputs = [np.asarray(one) for one in self._session.run(None, arrays)]
-        return Answers(answer(outputs, self._classes, str(self._path)), errors)
+        return Predictions(answer(outputs, self._classes, str(self._path)), errors)
 
 
 def _of_no_rows(outputs: Sequence[Any]) -> list[NDArray[Any]] | None:

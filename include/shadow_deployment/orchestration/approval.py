@@ -8,7 +8,7 @@ from airflow.sdk import Context
 ANSWER = "answer"
 
 
-class Question(ApprovalOperator):
+class PromotionApproval(ApprovalOperator):
     """Ask for an approval and push the answer to XCom under the key ANSWER, a rejection and a time-out too.
 
     Airflow's own operator skips what follows a rejection before it returns, so that its answer would be lost. The

@@ -72,7 +72,7 @@ def _params(challengers: list[str]) -> dict[str, Param]:
 
 def _tasks(name: str) -> None:
     """Wire the day: steps that report on trouble run whatever came before; the gate alone fails and alerts for it."""
-    roster = task(tasks.roster)(name)
+    roster = task(tasks.select_challengers)(name)
     sampled = task(tasks.sample)(name)
     plan = task(tasks.validate_inputs)(name, sampled, roster)
     scored = (
@@ -93,7 +93,7 @@ def _tasks(name: str) -> None:
         .expand(challenger=roster)
     )
     gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
-    announced = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.announce)(name)
+    announced = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.publish_results)(name)
     scored >> validated >> changed_days
-    reported = task(tasks.report)(name, roster)
+    reported = task(tasks.publish_report)(name, roster)
     compared >> judged >> [gate, announced, reported]

@@ -55,7 +55,7 @@ def tell_late(name: str, context: Mapping[str, Any]) -> None:
     if run["run_type"] != "scheduled":
         logger.info("run %s is %s: nobody is told that it is late", run["dag_run_id"], run["run_type"])
         return
-    found = engine.run_context.shadow(name)
+    found = engine.run_context.context_of(name)
     deployment = found.deployment
     day = day_of(deployment, _moment(run["data_interval_start"]))
     moment, counted = due(deployment, day), _moment(context["deadline"]["deadline_time"])

@@ -18,7 +18,7 @@ from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.orchestration.ui.links import address, verdict_tab
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
     from shadow_deployment.ledger.alerts import Alert
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class GateFailedNotifier(GateNotifier):
         from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
         found, day, link = (
-            engine.run_context.shadow(self.name),
+            engine.run_context.context_of(self.name),
             engine.run_context.day_of_run(context, self.name),
             verdict_page(context),
         )
@@ -92,7 +92,7 @@ class GateOpenNotifier(GateNotifier):
     def tell(self, context: Mapping[str, Any]) -> None:
         """Tell that the gate is open again, unless the run is about some of the challengers only."""
         found, day, link = (
-            engine.run_context.shadow(self.name),
+            engine.run_context.context_of(self.name),
             engine.run_context.day_of_run(context, self.name),
             verdict_page(context),
         )
@@ -109,7 +109,7 @@ class GateOpenNotifier(GateNotifier):
         )
 
 
-def announce(found: "Shadow", compose: Callable[[], "Alert"]) -> None:
+def announce(found: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
     """Tell an alert that `compose` makes, of a promotion for example; whatever goes wrong is logged, never raised."""
     try:
         engine.outbox.tell(found, compose(), engine.channels.send)

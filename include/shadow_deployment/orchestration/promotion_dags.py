@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Param, TriggerRule, XComArg, task
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration import promotion_tasks as tasks
-from shadow_deployment.orchestration.approval import ANSWER, Question
+from shadow_deployment.orchestration.approval import ANSWER, PromotionApproval
 from shadow_deployment.orchestration.retry import RETRY
 from shadow_deployment.report.description import describe_promotion, describe_rollback
 
@@ -50,11 +50,11 @@ def _ask_and_promote(deployment: Deployment) -> None:
     if policy.approval == "automatic":
         promote(name, case)
         return
-    approve = Question(
+    approve = PromotionApproval(
         task_id="approve",
         subject="{{ ti.xcom_pull(task_ids='case')['subject'] }}",
         body="{{ ti.xcom_pull(task_ids='case')['body'] }}",
-        defaults=[Question.REJECT],
+        defaults=[PromotionApproval.REJECT],
         response_timeout=dt.timedelta(hours=policy.response_hours),
         assigned_users=[{"id": one, "name": one} for one in policy.approvers] or None,
         params={"reason": REASON},

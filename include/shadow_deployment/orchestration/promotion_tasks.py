@@ -25,7 +25,7 @@ def case(name: str) -> dict[str, Any]:
     fails with what stands in the way.
     """
     context = get_current_context()
-    found, challenger = engine.run_context.shadow(name), _challenger(context)
+    found, challenger = engine.run_context.context_of(name), _challenger(context)
     by_hand = not _events(context)
     try:
         question, proposal = engine.approval.ask(found, challenger, context["run_id"], by_hand=by_hand)
@@ -45,7 +45,7 @@ def case(name: str) -> dict[str, Any]:
 def promote(name: str, case: dict[str, Any], answer: dict[str, Any] | None = None) -> dict[str, Any]:
     """Promote what was approved, on the very case that was shown; without an answer it is approved by policy."""
     context = get_current_context()
-    found = engine.run_context.shadow(name)
+    found = engine.run_context.context_of(name)
     question = engine.approval.question_of(found, context["run_id"], case["digest"])
     if answer is None:
         by, at = engine.approval.BY_POLICY, question.asked_at
@@ -67,7 +67,7 @@ def record(name: str, case: dict[str, Any] | None) -> str:
     answer = context["ti"].xcom_pull(task_ids="approve", key=ANSWER)  # as an argument it would skip this task too
     if answer is None:
         raise RegistryError(f"the question about {case['challenger']} was not put: see the task approve")
-    found = engine.run_context.shadow(name)
+    found = engine.run_context.context_of(name)
     question = engine.approval.question_of(found, context["run_id"], case["digest"])
     if answer["approved"]:
         if question.answer != "approved":
@@ -85,7 +85,7 @@ def record(name: str, case: dict[str, Any] | None) -> str:
 def rollback(name: str) -> dict[str, Any]:
     """Put the former champion back: on the word of who has started the run, or on the case of a watched champion."""
     context = get_current_context()
-    found = engine.run_context.shadow(name)
+    found = engine.run_context.context_of(name)
     params, event = context.get("params") or {}, _newest_event(context)
     if event is None:
         undoes = params.get("undoes") or engine.registry.standing(found).number
@@ -100,7 +100,7 @@ def rollback(name: str) -> dict[str, Any]:
 def _regression(name: str, event: Mapping[str, Any]) -> tuple[int, str, str]:
     """Return what an automatic rollback takes back, by whom and why; skip where that is so no more."""
     day = dt.date.fromisoformat(event["day"])
-    found = engine.watch.regression(engine.run_context.shadow(name, day), day)
+    found = engine.watch.regression(engine.run_context.context_of(name, day), day)
     if found is None or found.promotion.number != event["promotion"]:
         raise AirflowSkipException(f"promotion {event['promotion']} stands: nothing speaks against it any more")
     return found.promotion.number, "policy: promotion.rollback is automatic", found.reason

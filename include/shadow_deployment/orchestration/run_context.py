@@ -8,8 +8,8 @@ from typing import Any
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import find
 from shadow_deployment.config.window import day_of
-from shadow_deployment.context import Shadow
-from shadow_deployment.integrations.cloud import surround
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.integrations.cloud import deployment_context
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.models.aliases import resolved
 from shadow_deployment.orchestration.run_type import run_type
@@ -18,9 +18,9 @@ from shadow_deployment.pipeline.former_champion import watched
 logger = logging.getLogger(__name__)
 
 
-def shadow(name: str, day: dt.date | None = None) -> Shadow:
+def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
     """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
-    found = resolved(surround(find(name)))
+    found = resolved(deployment_context(find(name)))
     return found if day is None else watched(found, day)
 
 
@@ -32,7 +32,7 @@ def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
     return day_of(find(name), context["data_interval_start"])
 
 
-def is_news(context: Mapping[str, Any], found: Shadow, day: dt.date) -> bool:
+def is_newest_day(context: Mapping[str, Any], found: DeploymentContext, day: dt.date) -> bool:
     """Whether anybody should hear of a run: it is no backfill, and no newer day was judged; the log says why not."""
     if run_type(context) == "backfill":
         logger.info("%s is backfilled: nobody is told", day)

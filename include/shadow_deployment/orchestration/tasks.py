@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from shadow_deployment.ledger.verdicts import Stored
 
 
-def roster(name: str) -> list[str]:
+def select_challengers(name: str) -> list[str]:
     """Return the challengers of the day: those that the form names, and a former champion that is watched."""
     context = get_current_context()
     return engine.run_context.chosen(
-        context, engine.run_context.shadow(name, engine.run_context.day_of_run(context, name)).deployment
+        context, engine.run_context.context_of(name, engine.run_context.day_of_run(context, name)).deployment
     )
 
 
 def sample(name: str) -> dict[str, Any]:
     """Draw the day's requests; return the snapshot in short."""
     sampled = engine.steps.sample(
-        engine.run_context.shadow(name), engine.run_context.day_of_run(get_current_context(), name)
+        engine.run_context.context_of(name), engine.run_context.day_of_run(get_current_context(), name)
     )
     return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
 
@@ -35,7 +35,7 @@ def sample(name: str) -> dict[str, Any]:
 def validate_inputs(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
     """Check the inputs; return what is to be scored, one entry for each mapped score task."""
     day = dt.date.fromisoformat(sampled["day"])
-    context = engine.run_context.shadow(name, day)
+    context = engine.run_context.context_of(name, day)
     engine.steps.validate_inputs(context, day)
     plan = engine.steps.plan(context.deployment, sampled["shards"], challengers)
     return [{"day": sampled["day"], **one} for one in plan]
@@ -45,7 +45,7 @@ def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
     """Let one challenger answer one shard; return how many rows, and how many errors."""
     _label(challenger=challenger, shard=shard)
     date = dt.date.fromisoformat(day)
-    rows, errors = engine.steps.score(engine.run_context.shadow(name, date), date, challenger, shard)
+    rows, errors = engine.steps.score(engine.run_context.context_of(name, date), date, challenger, shard)
     _record("scored", deployment=name, day=day, challenger=challenger, shard=shard, rows=rows, errors=errors)
     return {"rows": rows, "errors": errors}
 
@@ -56,7 +56,7 @@ def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenge
     if plan is None:
         raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
     day = engine.run_context.day_of_run(context, name)
-    engine.steps.validate_predictions(engine.run_context.shadow(name, day), day, challenger)
+    engine.steps.validate_predictions(engine.run_context.context_of(name, day), day, challenger)
 
 
 def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
@@ -64,21 +64,21 @@ def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
     if sampled is None:
         raise AirflowSkipException("the day was not sampled")
     day = dt.date.fromisoformat(sampled["day"])
-    return [str(changed) for changed in engine.steps.collect_labels(engine.run_context.shadow(name, day), day)]
+    return [str(changed) for changed in engine.steps.collect_labels(engine.run_context.context_of(name, day), day)]
 
 
 def compare(name: str, day: str) -> int:
     """Compute one day's evidence; return how many rows of it changed."""
     _label(day=day)
     date = dt.date.fromisoformat(day)
-    return engine.steps.compare(engine.run_context.shadow(name, date), date)
+    return engine.steps.compare(engine.run_context.context_of(name, date), date)
 
 
 def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]:
     """Judge one challenger; return its outcome and the reasons."""
     _label(challenger=challenger)
     day = dt.date.fromisoformat(sampled["day"])
-    judged = engine.steps.judge(engine.run_context.shadow(name, day), day, challenger)
+    judged = engine.steps.judge(engine.run_context.context_of(name, day), day, challenger)
     verdict = judged.verdict
     facts = {"outcome": verdict.outcome, "champion_version": judged.champion_version, "reasons": list(verdict.reasons)}
     _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)
@@ -89,26 +89,26 @@ def gate(name: str) -> dict[str, str]:
     """Fail where a challenger fails or the day is not comparable; return each challenger's outcome otherwise."""
     context = get_current_context()
     day = engine.run_context.day_of_run(context, name)
-    found = engine.run_context.shadow(name, day)
+    found = engine.run_context.context_of(name, day)
     return engine.steps.gate(found, day, engine.run_context.chosen(context, found.deployment))
 
 
-def report(name: str, challengers: list[str]) -> list[str]:
+def publish_report(name: str, challengers: list[str]) -> list[str]:
     """Write the day's page of each challenger as a file into the snapshot store; return the files' names."""
     day = engine.run_context.day_of_run(get_current_context(), name)
-    return engine.publishing.publish(engine.run_context.shadow(name, day), day, challengers)
+    return engine.publishing.publish(engine.run_context.context_of(name, day), day, challengers)
 
 
-def announce(name: str) -> list[str]:
+def publish_results(name: str) -> list[str]:
     """Add the asset events of the day: its verdicts, a case for a promotion, a case for a rollback; return which.
 
     Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
     """
     context = get_current_context()
     day = engine.run_context.day_of_run(context, name)
-    found = engine.run_context.shadow(name, day)
-    engine.status.update_quietly(engine.run_context.shadow(name))
-    if not engine.run_context.is_news(context, found, day):
+    found = engine.run_context.context_of(name, day)
+    engine.status.update_quietly(engine.run_context.context_of(name))
+    if not engine.run_context.is_newest_day(context, found, day):
         return []
     with found.ledger() as session:
         stored = [one for one in engine.verdicts.latest(session, found.deployment).values() if one.day == day]

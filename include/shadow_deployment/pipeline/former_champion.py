@@ -5,10 +5,10 @@ import logging
 import re
 from dataclasses import replace
 
-from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import Model as DeclaredModel
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions
 from shadow_deployment.ledger.promotions import Model, Promotion
@@ -20,23 +20,23 @@ logger = logging.getLogger(__name__)
 _REGISTERED = re.compile(r"^(mlflow:models:/[^/@]+)[/@].*$")
 
 
-def watched(shadow: Shadow, day: dt.date) -> Shadow:
+def watched(context: DeploymentContext, day: dt.date) -> DeploymentContext:
     """Return the deployment as it is on a day: with the former champion among its challengers while it is watched.
 
     It is watched on the `promotion.watch_days` days after the one that the promotion rests on, while that promotion
     stands. A former champion whose model file is unknown or has changed cannot be watched, and the log says so.
     """
-    if not shadow.deployment.promotion.watch_days:
-        return shadow
-    with shadow.ledger() as session:
-        promotion = under_watch(shadow.deployment, promotions.history(session, shadow.deployment), day)
+    if not context.deployment.promotion.watch_days:
+        return context
+    with context.ledger() as session:
+        promotion = under_watch(context.deployment, promotions.history(session, context.deployment), day)
     if promotion is None:
-        return shadow
-    former = _former(shadow.deployment, promotion)
+        return context
+    former = _former(context.deployment, promotion)
     if former is None:
-        return shadow
-    challengers = [*shadow.deployment.challengers, former]
-    return replace(shadow, deployment=shadow.deployment.model_copy(update={"challengers": challengers}))
+        return context
+    challengers = [*context.deployment.challengers, former]
+    return replace(context, deployment=context.deployment.model_copy(update={"challengers": challengers}))
 
 
 def under_watch(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
@@ -57,7 +57,7 @@ def _declared(deployment: Deployment, before: Model) -> Challenger:
     fields["model"] = before.uri
     if same is None and str(before.uri).startswith("onnx:s3:"):
         fields["digest"] = before.digest
-    return Challenger(name=PREVIOUS, version=before.version, **fields)
+    return Challenger(name=FORMER_CHAMPION, version=before.version, **fields)
 
 
 def _unversioned(uri: str) -> str:

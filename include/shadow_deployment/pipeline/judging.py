@@ -28,7 +28,7 @@ MOST_REQUESTS = 5
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedChallenger:
     """A verdict, the champion that it is against, its explanation, and everything that it rests on."""
 
     verdict: Verdict
@@ -40,7 +40,7 @@ class Judged:
 
 def judge_challenger(
     session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
-) -> Judged:
+) -> JudgedChallenger:
     """Judge a challenger on all evidence against the champion of `day`, up to that day."""
     taken = snapshots.snapshots(session, deployment, None, day)
     champion_version = champion_of(taken)
@@ -69,7 +69,7 @@ def judge_challenger(
         warnings=warnings,
     )
     judged_on = _judged_on(deployment, promotable, found, blocked) | {"warnings": warnings}
-    return Judged(verdict, champion_version, warnings, explanation, judged_on)
+    return JudgedChallenger(verdict, champion_version, warnings, explanation, judged_on)
 
 
 def comparable_days(
@@ -95,10 +95,10 @@ def evidence_on(
     """
     metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
     found = read_series(session, key, comparable, metrics=metrics, squares=squares)
-    return gather(found, ripe_days(session, deployment, comparable, day))
+    return gather(found, mature_labels(session, deployment, comparable, day))
 
 
-def ripe_days(
+def mature_labels(
     session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
 ) -> dict[dt.date, bool]:
     """Say of each day whether its labels count on `day`: enough of them are there, or none is expected any more.

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shadow_deployment.base.prefetch import ahead
+from shadow_deployment.base.prefetch import prefetched
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.models.remote.calls import texts
@@ -42,7 +42,7 @@ _QUOTING = re.compile(  # where errors of our own repeat a model's words; an exi
 
 
 @dataclass
-class Scored:
+class ScoredBatch:
     """The answers to one batch: columns as in `shadow.prediction`, one entry a row."""
 
     values: NDArray[np.float64]
@@ -87,14 +87,14 @@ def score(
     ordinal = first_ordinal
     columns = [name for name in file.schema_arrow.names if name in _SHOWN or name in features]
     rows = getattr(predictor, "batch_rows", BATCH_ROWS)
-    for batch in ahead(file.iter_batches(batch_size=rows, columns=columns)):
+    for batch in prefetched(file.iter_batches(batch_size=rows, columns=columns)):
         yield _score_batch(predictor, batch, features, classes).table(ordinal)
         ordinal += batch.num_rows
 
 
-def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence[str], classes: int) -> Scored:
+def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence[str], classes: int) -> ScoredBatch:
     rows = batch.num_rows
-    scored = Scored(np.full(rows, np.nan), _infinite(batch, features), np.full(rows, np.nan))
+    scored = ScoredBatch(np.full(rows, np.nan), _infinite(batch, features), np.full(rows, np.nan))
     if classes:
         scored.probabilities = np.full((rows, classes), np.nan)
     usable = np.delete(np.arange(rows), list(scored.errors))
@@ -117,7 +117,7 @@ def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence
 
 
 def _call(
-    predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], features: Sequence[str], scored: Scored
+    predictor: Predictor, batch: pa.RecordBatch, rows: NDArray[np.int64], features: Sequence[str], scored: ScoredBatch
 ) -> str | Exception | None:
     """Score some rows into `scored`; return what went wrong, or what the model raised, None where nothing did."""
     part = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
@@ -185,7 +185,7 @@ def _infinite(batch: pa.RecordBatch, features: Sequence[str]) -> dict[int, str]:
     return errors
 
 
-def _refuse_non_finite(batch: pa.RecordBatch, features: Sequence[str], scored: Scored) -> None:
+def _refuse_non_finite(batch: pa.RecordBatch, features: Sequence[str], scored: ScoredBatch) -> None:
     for row in np.flatnonzero(~np.isfinite(scored.values)).tolist():
         if row not in scored.errors:
             missing = [name for name in features if not batch[name][row].is_valid]

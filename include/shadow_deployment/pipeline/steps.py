@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from shadow_deployment.base.memory import keep_freed
-from shadow_deployment.base.prefetch import made_ahead
+from shadow_deployment.base.prefetch import map_prefetched
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.quality.expectations import Validation, input_expectations, prediction_expectations
@@ -33,14 +33,14 @@ from shadow_deployment.ledger.batches.prediction_rows import PredictionRows
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline import replay_check
-from shadow_deployment.pipeline.judging import Judged, judge_challenger
+from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
 from shadow_deployment.pipeline.scoring import score as score_part
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Sampled:
+class SampledDay:
     """A day's snapshot in short, as the steps after it need it."""
 
     day: dt.date
@@ -49,53 +49,53 @@ class Sampled:
     shards: int
 
 
-def sample(shadow: Shadow, day: dt.date) -> Sampled:
+def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
     """Draw the day's sample and register it, or find it as it was drawn before."""
-    window = window_of(shadow.deployment, day)
-    with shadow.ledger() as session, exclusively(session, f"sample/{shadow.deployment.name}/{day}"):
-        registered = snapshots.find(session, shadow.deployment, day)
+    window = window_of(context.deployment, day)
+    with context.ledger() as session, exclusively(session, f"sample/{context.deployment.name}/{day}"):
+        registered = snapshots.find(session, context.deployment, day)
         session.commit()
         if registered is None:
-            manifest = snapshots_on_disk.take(shadow.deployment, window, shadow.source, shadow.store)
-            folder = snapshots_on_disk.folder_of(shadow.deployment, day)
-            snapshots.register(session, shadow.deployment, manifest, shadow.store, folder)
+            manifest = snapshots_on_disk.take(context.deployment, window, context.source, context.store)
+            folder = snapshots_on_disk.folder_of(context.deployment, day)
+            snapshots.register(session, context.deployment, manifest, context.store, folder)
         else:
-            manifest = snapshots_on_disk.read_manifest(shadow.store, registered.location)
+            manifest = snapshots_on_disk.read_manifest(context.store, registered.location)
             snapshots.require_same(registered, manifest)
     if not manifest.rows:
         logger.warning(
             "%s: no request from %s in %s: the day gives no evidence; is the prediction log loaded up to there?",
-            shadow.deployment.name,
+            context.deployment.name,
             window,
-            shadow.deployment.requests.table,
+            context.deployment.requests.table,
         )
-    return Sampled(day, manifest.rows, manifest.population, len(manifest.parts))
+    return SampledDay(day, manifest.rows, manifest.population, len(manifest.parts))
 
 
-def validate_inputs(shadow: Shadow, day: dt.date) -> Validation:
+def validate_inputs(context: DeploymentContext, day: dt.date) -> Validation:
     """Check the day's inputs; raise ValidationFailed, after it was recorded, where an expectation does not hold."""
-    with shadow.ledger() as session:
-        snapshot = _require(session, shadow.deployment, day)
-        manifest = snapshots_on_disk.read_manifest(shadow.store, snapshot.location)
+    with context.ledger() as session:
+        snapshot = _require(session, context.deployment, day)
+        manifest = snapshots_on_disk.read_manifest(context.store, snapshot.location)
         snapshots.require_same(snapshot, manifest)
         if not snapshot.rows:
             validation = Validation("", 0, [])
         else:
-            rows = SnapshotRows(shadow.store, snapshot.location, manifest.parts)
-            _require_features(shadow.deployment, day, rows)
-            validation = validate(rows, input_expectations(shadow.deployment, snapshot.rows))
-            _check_parity(shadow, session, snapshot, rows)
+            rows = SnapshotRows(context.store, snapshot.location, manifest.parts)
+            _require_features(context.deployment, day, rows)
+            validation = validate(rows, input_expectations(context.deployment, snapshot.rows))
+            _check_parity(context, session, snapshot, rows)
         validations.record(session, snapshot, None, validation)
     _require_success(validation, f"the inputs of {day}")
     return validation
 
 
-def score(shadow: Shadow, day: dt.date, challenger_name: str, shard: int) -> tuple[int, int]:
+def score(context: DeploymentContext, day: dt.date, challenger_name: str, shard: int) -> tuple[int, int]:
     """Let one challenger answer one shard and store it; return rows and errors. A scored shard stays as it is."""
-    deployment = shadow.deployment
+    deployment = context.deployment
     challenger = deployment.challenger(challenger_name)
     digest = model_digest(challenger)
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         snapshot = _require(session, deployment, day)
         key = predictions.challenger_id(session, deployment, challenger, digest)
         session.commit()
@@ -103,25 +103,25 @@ def score(shadow: Shadow, day: dt.date, challenger_name: str, shard: int) -> tup
         session.commit()
         if scored is not None:
             return scored
-        manifest = snapshots_on_disk.read_manifest(shadow.store, snapshot.location)
+        manifest = snapshots_on_disk.read_manifest(context.store, snapshot.location)
         snapshots.require_same(snapshot, manifest)
         part = manifest.parts[shard]
-        predictor = load(shadow, challenger, window_of(deployment, day))
-        file = snapshots_on_disk.read_part(shadow.store, snapshot.location, part)
+        predictor = load(context, challenger, window_of(deployment, day))
+        file = snapshots_on_disk.read_part(context.store, snapshot.location, part)
         features, classes = deployment.requests.features, len(deployment.classes)
         answers = score_part(predictor, file, part.first_ordinal, features, classes=classes)
         return predictions.store(session, snapshot, key, shard, answers)
 
 
-def validate_predictions(shadow: Shadow, day: dt.date, challenger_name: str) -> Validation:
+def validate_predictions(context: DeploymentContext, day: dt.date, challenger_name: str) -> Validation:
     """Check one challenger's predictions; raise ValidationFailed, after it was recorded, where one does not hold.
 
     Raises LedgerError where not every shard was scored.
     """
-    deployment = shadow.deployment
+    deployment = context.deployment
     challenger = deployment.challenger(challenger_name)
     digest = model_digest(challenger)
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         snapshot = _require(session, deployment, day)
         key = predictions.challenger_id(session, deployment, challenger, digest)
         scored = predictions.rows_scored(session, snapshot, key)
@@ -139,30 +139,30 @@ def validate_predictions(shadow: Shadow, day: dt.date, challenger_name: str) -> 
     return validation
 
 
-def collect_labels(shadow: Shadow, day: dt.date) -> list[dt.date]:
+def collect_labels(context: DeploymentContext, day: dt.date) -> list[dt.date]:
     """Collect the labels that have become known, for every day that still waits for some; return the days to compare.
 
     Labels count as known up to the end of the newest window there is, never up to the clock: so a backfill sees what
     the daily run saw, and days may be run in any order.
     """
-    deployment = shadow.deployment
+    deployment = context.deployment
     maturity = labels.maturity_of(deployment)
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         taken = snapshots.snapshots(session, deployment, None, None)
         cutoff = max([window_of(deployment, day).end, *(one.window_end for one in taken)])
         for snapshot in labels.due(taken, maturity, cutoff):
-            _collect(shadow, session, snapshot, labels.until(snapshot, maturity, cutoff))
+            _collect(context, session, snapshot, labels.until(snapshot, maturity, cutoff))
         keys = identities(session, deployment).values()
         stale = evidence.stale(session, taken, list(keys), evidence.statement_digest(deployment))
     return sorted({stale_day for stale_day, _ in stale})
 
 
-def compare(shadow: Shadow, day: dt.date) -> int:
+def compare(context: DeploymentContext, day: dt.date) -> int:
     """Compute a day's evidence where it is missing or stale; return how many rows changed."""
     keep_freed()
-    deployment = shadow.deployment
+    deployment = context.deployment
     statement = evidence.statement_digest(deployment)
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         snapshot = _require(session, deployment, day)
         keys = list(identities(session, deployment).values())
         with exclusively(session, f"compare/{snapshot.id}"):
@@ -173,13 +173,13 @@ def compare(shadow: Shadow, day: dt.date) -> int:
             return 0
 
 
-def judge(shadow: Shadow, day: dt.date, challenger_name: str) -> Judged:
+def judge(context: DeploymentContext, day: dt.date, challenger_name: str) -> JudgedChallenger:
     """Judge one challenger on the evidence up to a day, and keep the verdict."""
     keep_freed()
-    deployment = shadow.deployment
+    deployment = context.deployment
     challenger = deployment.challenger(challenger_name)
     digest = model_digest(challenger)
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         key = predictions.challenger_id(session, deployment, challenger, digest)
         judged = judge_challenger(session, deployment, challenger, key, day)
         verdicts.store(
@@ -196,14 +196,14 @@ def judge(shadow: Shadow, day: dt.date, challenger_name: str) -> Judged:
     return judged
 
 
-def gate(shadow: Shadow, day: dt.date, only: Collection[str] | None = None) -> dict[str, str]:
+def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None = None) -> dict[str, str]:
     """Return each challenger's outcome; raise GateFailed where one fails or the day's evidence is not comparable.
 
     `only` names the challengers that the run is about; None means all.
     """
-    deployment = shadow.deployment
+    deployment = context.deployment
     names = [one.name for one in deployment.challengers if only is None or one.name in only]
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         stored = verdicts.latest(session, deployment, day)
         problems = _incomparable(session, deployment, day, names)
     outcomes: dict[str, str] = {}
@@ -235,12 +235,12 @@ def _require_features(deployment: Deployment, day: dt.date, rows: Rows) -> None:
         )
 
 
-def _check_parity(shadow: Shadow, session: Session[Any], snapshot: Snapshot, rows: Rows) -> None:
-    champion = shadow.deployment.champion
+def _check_parity(context: DeploymentContext, session: Session[Any], snapshot: Snapshot, rows: Rows) -> None:
+    champion = context.deployment.champion
     if champion is None:
         return
     model = champion.as_challenger
-    predictor = load(shadow, model, window_of(shadow.deployment, snapshot.day))
+    predictor = load(context, model, window_of(context.deployment, snapshot.day))
     found = replay_check.check(champion, predictor, rows)
     if found.mismatched:
         logger.warning("%d of %d requests differ when scored again", found.mismatched, found.checked)
@@ -276,24 +276,24 @@ def identities(session: Session[Any], deployment: Deployment) -> Mapping[str, in
     return keys
 
 
-def _collect(shadow: Shadow, session: Session[Any], snapshot: Snapshot, until: dt.datetime) -> None:
+def _collect(context: DeploymentContext, session: Session[Any], snapshot: Snapshot, until: dt.datetime) -> None:
     since = labels.lock(session, snapshot)
     if since is not None and since >= until:
         session.commit()
         return
-    with closing(_arrived(shadow, labels.requests(session, snapshot), since, until)) as arrived:
+    with closing(_arrived(context, labels.requests(session, snapshot), since, until)) as arrived:
         labels.add(session, snapshot, arrived, since, until)
 
 
 def _arrived(
-    shadow: Shadow, batches: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
+    context: DeploymentContext, batches: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
 ) -> Generator[pa.Table]:
     def found(requests: pa.Table) -> pa.Table:
-        arrived = shadow.source.labels(requests, since, until)
-        _require_class(shadow.deployment, requests, arrived)
+        arrived = context.source.labels(requests, since, until)
+        _require_class(context.deployment, requests, arrived)
         return arrived
 
-    return made_ahead(found, batches)
+    return map_prefetched(found, batches)
 
 
 def _require_class(deployment: Deployment, requests: pa.Table, arrived: pa.Table) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.errors import RegistryError
@@ -15,7 +15,7 @@ from shadow_deployment.ledger import approval_requests, predictions, promotions,
 from shadow_deployment.ledger.approval_requests import Question
 from shadow_deployment.ledger.promotions import Promotion
 from shadow_deployment.promotion import registry
-from shadow_deployment.promotion.request import Case
+from shadow_deployment.promotion.request import PromotionRequest
 
 logger = logging.getLogger(__name__)
 BY_POLICY = "policy: promotion.approval is automatic"
@@ -30,30 +30,30 @@ class Proposal:
     the champion, the policy, the sampling design, and evidence that interrupts the passing. `rivals` pass as well.
     """
 
-    case: Case
+    case: PromotionRequest
     topic: str
     since: dt.date
     days: int
     rivals: tuple[str, ...] = ()
 
 
-def proposal(shadow: Shadow, day: dt.date) -> Proposal | None:
+def proposal(context: DeploymentContext, day: dt.date) -> Proposal | None:
     """Return the case of a day that somebody should be asked about, None where there is none; the log says why.
 
     Of several challengers that pass it is the one that is furthest ahead on the first gate: after its promotion the
     others have another champion to be compared with.
     """
-    with shadow.ledger() as session:
-        stored = verdicts.latest(session, shadow.deployment)
-        asked = approval_requests.asked(session, shadow.deployment)
-        history = promotions.history(session, shadow.deployment)
+    with context.ledger() as session:
+        stored = verdicts.latest(session, context.deployment)
+        asked = approval_requests.asked(session, context.deployment)
+        history = promotions.history(session, context.deployment)
     found: list[Proposal] = []
-    for challenger in shadow.deployment.promotable:
+    for challenger in context.deployment.promotable:
         newest = stored.get(challenger.name)
         if newest is None or newest.outcome != "PASS":
             continue
-        one = examine(shadow, challenger.name, day)
-        reason = _why_not(shadow.deployment, one, day, asked, history)
+        one = examine(context, challenger.name, day)
+        reason = _why_not(context.deployment, one, day, asked, history)
         if reason:
             logger.info("%s passes and is not asked about: %s", challenger.name, reason)
         else:
@@ -62,12 +62,12 @@ def proposal(shadow: Shadow, day: dt.date) -> Proposal | None:
     return replace(found[0], rivals=tuple(one.case.challenger.name for one in found[1:])) if found else None
 
 
-def examine(shadow: Shadow, challenger_name: str, day: dt.date | None = None) -> Proposal:
+def examine(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
     """Return the case of a challenger with its topic, whether it may be promoted or not."""
-    case = registry.case(shadow, challenger_name)
+    case = registry.case(context, challenger_name)
     day = day or (case.verdict.day if case.verdict else dt.date.min)
-    with shadow.ledger() as session:
-        key = _key(shadow, session, case)
+    with context.ledger() as session:
+        key = _key(context, session, case)
         found = approval_requests.streak(session, key, day)
         session.commit()
     since = found.since or day
@@ -77,49 +77,51 @@ def examine(shadow: Shadow, challenger_name: str, day: dt.date | None = None) ->
     )
 
 
-def ask(shadow: Shadow, challenger_name: str, run_id: str, *, by_hand: bool) -> tuple[Question, Proposal]:
+def ask(context: DeploymentContext, challenger_name: str, run_id: str, *, by_hand: bool) -> tuple[Question, Proposal]:
     """Keep that a run asks about a challenger; return the question and its case.
 
     Raises RegistryError where something stands in the way of the promotion, or the run's question was answered; and,
     unless somebody asks `by_hand`, where the same was asked before.
     """
-    found = examine(shadow, challenger_name)
-    registry.require_promotable(shadow.deployment, found.case)
+    found = examine(context, challenger_name)
+    registry.require_promotable(context.deployment, found.case)
     verdict = found.case.verdict
     if verdict is None:
         raise RegistryError(f"{challenger_name} was never judged")
-    name = f"deployment {shadow.deployment.name}: {challenger_name}"
-    with shadow.ledger() as session:
-        before = approval_requests.asked(session, shadow.deployment)
+    name = f"deployment {context.deployment.name}: {challenger_name}"
+    with context.ledger() as session:
+        before = approval_requests.asked(session, context.deployment)
         answered = [one for one in before if one.run_id == run_id and one.answer]
         if answered:
             raise RegistryError(f"{name}: this run's question was answered, {_said(answered[-1])}: trigger another run")
         others = [one for one in before if one.run_id != run_id]
-        history = promotions.history(session, shadow.deployment)
-        reason = None if by_hand else _why_not(shadow.deployment, found, verdict.day, others, history)
+        history = promotions.history(session, context.deployment)
+        reason = None if by_hand else _why_not(context.deployment, found, verdict.day, others, history)
         if reason:
             raise RegistryError(f"{name} is not asked about: {reason}")
         approval_requests.ask(
             session,
-            shadow.deployment,
-            challenger=_key(shadow, session, found.case),
+            context.deployment,
+            challenger=_key(context, session, found.case),
             topic=found.topic,
             day=verdict.day,
             case_digest=found.case.digest,
             run_id=run_id,
         )
         session.commit()
-        return _of_run(approval_requests.asked(session, shadow.deployment), run_id, found.case.digest), found
+        return _of_run(approval_requests.asked(session, context.deployment), run_id, found.case.digest), found
 
 
-def approve(shadow: Shadow, question: Question, *, approved_by: str, reason: str, at: dt.datetime) -> Promotion:
+def approve(
+    context: DeploymentContext, question: Question, *, approved_by: str, reason: str, at: dt.datetime
+) -> Promotion:
     """Promote what was asked about, on the very case that was shown; keep the answer.
 
     Raises RegistryError where the case is another by now, which is kept as the answer: it may then be asked again.
     """
     try:
         made = registry.promote(
-            shadow,
+            context,
             question.challenger,
             approved_by=approved_by,
             reason=reason,
@@ -127,24 +129,26 @@ def approve(shadow: Shadow, question: Question, *, approved_by: str, reason: str
             approved_at=at,
         )
     except RegistryError as error:
-        stands = any(one.case_digest == question.case_digest for one in registry.history(shadow))
-        answer(shadow, question, "approved" if stands else "changed", approved_by, reason if stands else str(error))
+        stands = any(one.case_digest == question.case_digest for one in registry.history(context))
+        answer(context, question, "approved" if stands else "changed", approved_by, reason if stands else str(error))
         raise
-    answer(shadow, question, "approved", approved_by, reason)
+    answer(context, question, "approved", approved_by, reason)
     return made
 
 
-def answer(shadow: Shadow, question: Question, given: approval_requests.Answer, by: str | None, reason: str) -> None:
+def answer(
+    context: DeploymentContext, question: Question, given: approval_requests.Answer, by: str | None, reason: str
+) -> None:
     """Keep an answer; the first one stays."""
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         approval_requests.answer(session, question.id, given, by, reason)
         session.commit()
 
 
-def question_of(shadow: Shadow, run_id: str, case_digest: str) -> Question:
+def question_of(context: DeploymentContext, run_id: str, case_digest: str) -> Question:
     """Return the question that a run has asked about a case; raise RegistryError where it has asked none."""
-    with shadow.ledger() as session:
-        return _of_run(approval_requests.asked(session, shadow.deployment), run_id, case_digest)
+    with context.ledger() as session:
+        return _of_run(approval_requests.asked(session, context.deployment), run_id, case_digest)
 
 
 def _of_run(asked: list[Question], run_id: str, case_digest: str) -> Question:
@@ -199,6 +203,6 @@ def _lead(found: Proposal) -> float:
     return float(gates[0]) if gates else 0.0
 
 
-def _key(shadow: Shadow, session: Session[Any], case: Case) -> int:
-    challenger = shadow.deployment.challenger(case.challenger.name)
-    return predictions.challenger_id(session, shadow.deployment, challenger, str(case.challenger.digest))
+def _key(context: DeploymentContext, session: Session[Any], case: PromotionRequest) -> int:
+    challenger = context.deployment.challenger(case.challenger.name)
+    return predictions.challenger_id(session, context.deployment, challenger, str(case.challenger.digest))

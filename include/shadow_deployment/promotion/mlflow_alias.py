@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shadow_deployment.config.actions import RegisteredModel
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import CredentialsError, RegistryError
 from shadow_deployment.ledger.promotions import Champion
 from shadow_deployment.models.mlflow_server import ALIAS, Purpose, calling, content, version_of
@@ -21,23 +21,23 @@ logger = logging.getLogger(__name__)
 SECONDS = 20.0
 
 
-def follow(shadow: Shadow, champion: Champion) -> list[str]:
+def follow(context: DeploymentContext, champion: Champion) -> list[str]:
     """Point the alias at the champion's version, where `promotion.mlflow` is set; return which alias that is.
 
     A champion that is none of the deployment's challengers, or whose version is no number, has no version in MLflow as
     far as the registry knows: the alias is then taken away, and the log says so. Repeating it changes nothing. Raises
     RegistryError or TransientError where MLflow refuses or does not answer.
     """
-    declared = shadow.deployment.promotion.mlflow
+    declared = context.deployment.promotion.mlflow
     if declared is None:
         return []
     purpose = _purpose(declared)
     try:
-        connection = shadow.connections(declared.conn_id)
+        connection = context.connections(declared.conn_id)
     except CredentialsError as error:
         raise CredentialsError(f"promotion.mlflow.conn_id == {declared.conn_id!r}: {error}") from error
     with calling(purpose, connection, seconds=SECONDS) as client:
-        return [_point(client, declared, purpose, _version(shadow.deployment, champion), champion)]
+        return [_point(client, declared, purpose, _version(context.deployment, champion), champion)]
 
 
 def _purpose(declared: RegisteredModel) -> Purpose:

@@ -12,33 +12,33 @@ from dataclasses import replace
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import RegistryError, ShadowError
 from shadow_deployment.ledger import predictions, promotions
 from shadow_deployment.ledger.promotions import Approval, Champion, Promotion
 from shadow_deployment.promotion import mlflow_alias
-from shadow_deployment.promotion.request import Case, assemble, observe
+from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
 
 
-def case(shadow: Shadow, challenger_name: str, day: dt.date | None = None) -> Case:
+def case(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> PromotionRequest:
     """Return what a promotion of this challenger would rest on, and what stands in its way.
 
     `day` None takes the newest verdict; the case of a past day can be looked at, never promoted. Raises
     DeploymentError for an unknown challenger, ModelError where its file is missing.
     """
-    with shadow.ledger() as session:
-        return assemble(session, shadow.deployment, challenger_name, observe(shadow, session, challenger_name), day)
+    with context.ledger() as session:
+        return assemble(session, context.deployment, challenger_name, observe(context, session, challenger_name), day)
 
 
 def promote(
-    shadow: Shadow,
+    context: DeploymentContext,
     challenger_name: str,
     *,
     approved_by: str,
     reason: str,
-    expected: Case | str | None = None,
+    expected: PromotionRequest | str | None = None,
     force: bool = False,
     approved_at: dt.datetime | None = None,
 ) -> Promotion:
@@ -51,17 +51,17 @@ def promote(
     Raises RegistryError where the promotion is refused; RegistryError or TransientError where it stands and `publish`
     fails.
     """
-    deployment, approval = shadow.deployment, _approval(shadow.deployment, approved_by, reason, approved_at)
+    deployment, approval = context.deployment, _approval(context.deployment, approved_by, reason, approved_at)
     seen, wanted = None, expected
-    if isinstance(expected, Case):
+    if isinstance(expected, PromotionRequest):
         seen, wanted = expected.champion.number, expected.digest
 
     def is_mine(newest: Promotion) -> bool:
         is_same = (newest.name, newest.kind) == (challenger_name, "forced" if force else "promotion")
         return is_same and newest.case_digest == wanted and newest.approval == replace(approval, approved_at=None)
 
-    with shadow.ledger() as session:
-        present = observe(shadow, session, challenger_name)
+    with context.ledger() as session:
+        present = observe(context, session, challenger_name)
         promotion = _hold(session, deployment, seen, is_mine)
         if promotion is None:
             found = assemble(session, deployment, challenger_name, present)
@@ -69,11 +69,11 @@ def promote(
             require_promotable(deployment, found, force=force)
             promotion = _add(session, deployment, found, approval, force=force)
         session.commit()
-    publish(shadow)
+    publish(context)
     return promotion
 
 
-def require_promotable(deployment: Deployment, found: Case, *, force: bool = False) -> None:
+def require_promotable(deployment: Deployment, found: PromotionRequest, *, force: bool = False) -> None:
     """Raise RegistryError that says everything that stands in the way of a promotion."""
     in_the_way = found.barred if force else (*found.barred, *found.problems)
     if force and not deployment.promotion.allow_force:
@@ -87,7 +87,7 @@ def require_promotable(deployment: Deployment, found: Case, *, force: bool = Fal
 
 
 def rollback(
-    shadow: Shadow,
+    context: DeploymentContext,
     *,
     approved_by: str,
     reason: str,
@@ -100,53 +100,53 @@ def rollback(
     repeated after a crash. Raises RegistryError where nothing is left to take back or another promotion came first;
     RegistryError or TransientError where the rollback stands and `publish` fails.
     """
-    deployment, approval = shadow.deployment, _approval(shadow.deployment, approved_by, reason, approved_at)
+    deployment, approval = context.deployment, _approval(context.deployment, approved_by, reason, approved_at)
 
     def is_mine(newest: Promotion) -> bool:
         same = newest.undoes == undoes and newest.approval == replace(approval, approved_at=None)
         return undoes is not None and same
 
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         promotion = _hold(session, deployment, None, is_mine)
         if promotion is None:
             promotion = _take_back(session, deployment, undoes, approval)
         session.commit()
-    publish(shadow)
+    publish(context)
     return promotion
 
 
-def standing(shadow: Shadow) -> Promotion:
+def standing(context: DeploymentContext) -> Promotion:
     """Return the promotion that a rollback would take back; raise RegistryError where there is none."""
-    return _newest_standing(shadow.deployment, history(shadow))
+    return _newest_standing(context.deployment, history(context))
 
 
-def history(shadow: Shadow) -> list[Promotion]:
+def history(context: DeploymentContext) -> list[Promotion]:
     """Return every promotion and rollback, in order."""
-    with shadow.ledger() as session:
-        return promotions.history(session, shadow.deployment)
+    with context.ledger() as session:
+        return promotions.history(session, context.deployment)
 
 
-def champion(shadow: Shadow) -> Champion | None:
+def champion(context: DeploymentContext) -> Champion | None:
     """Return the champion as production sees it in the view; None before the first promotion."""
-    with shadow.ledger() as session:
-        return promotions.champion(session, shadow.deployment)
+    with context.ledger() as session:
+        return promotions.champion(session, context.deployment)
 
 
-def publish(shadow: Shadow) -> str | None:
+def publish(context: DeploymentContext) -> str | None:
     """Write the manifest and point MLflow's alias as the ledger has it now; return where to.
 
     None where the deployment has neither, or nothing was promoted yet. Raises RegistryError or TransientError where
     one cannot be written: the promotion stands all the same.
     """
-    deployment, declared = shadow.deployment, shadow.deployment.promotion
+    deployment, declared = context.deployment, context.deployment.promotion
     if declared.manifest is None and declared.mlflow is None:
         return None
-    with shadow.ledger() as session, exclusively(session, f"manifest/{deployment.name}"):
+    with context.ledger() as session, exclusively(session, f"manifest/{deployment.name}"):
         present = promotions.champion(session, deployment)  # inside, so that who writes last has read last
         if present is None:
             return None
         try:
-            places = [*_write_manifest(shadow, present), *mlflow_alias.follow(shadow, present)]
+            places = [*_write_manifest(context, present), *mlflow_alias.follow(context, present)]
         except ShadowError as error:
             raise type(error)(
                 f"deployment {deployment.name}: the champion is {present}, but {error}; mend that and publish it "
@@ -155,13 +155,13 @@ def publish(shadow: Shadow) -> str | None:
     return " and ".join(places)
 
 
-def _write_manifest(shadow: Shadow, present: Champion) -> list[str]:
-    uri, conn_id = shadow.deployment.promotion.manifest, shadow.deployment.promotion.conn_id
+def _write_manifest(context: DeploymentContext, present: Champion) -> list[str]:
+    uri, conn_id = context.deployment.promotion.manifest, context.deployment.promotion.conn_id
     if uri is None:
         return []
-    content = _manifest(shadow.deployment, present)
+    content = _manifest(context.deployment, present)
     try:
-        document = shadow.outside.document(uri, conn_id)
+        document = context.cloud.document(uri, conn_id)
         revise(document, lambda _: content)
     except ShadowError as error:
         raise type(error)(f"promotion.manifest == {uri!r} is not written: {error}") from error
@@ -202,7 +202,9 @@ def _hold(
     return None
 
 
-def _add(session: Session[Any], deployment: Deployment, found: Case, approval: Approval, *, force: bool) -> Promotion:
+def _add(
+    session: Session[Any], deployment: Deployment, found: PromotionRequest, approval: Approval, *, force: bool
+) -> Promotion:
     model = found.challenger
     key = predictions.challenger_id(session, deployment, deployment.challenger(model.name), str(model.digest))
     return promotions.add(
@@ -245,12 +247,12 @@ def _newest_standing(deployment: Deployment, past: list[Promotion]) -> Promotion
     raise RegistryError(f"deployment {deployment.name}: {said}: there is nothing to roll back to")
 
 
-def _require_expected(deployment: Deployment, expected: Case | str | None, found: Case) -> None:
+def _require_expected(deployment: Deployment, expected: PromotionRequest | str | None, found: PromotionRequest) -> None:
     """Raise RegistryError where the case is another than the one that was approved."""
-    if expected is None or found.digest == (expected.digest if isinstance(expected, Case) else expected):
+    if expected is None or found.digest == (expected.digest if isinstance(expected, PromotionRequest) else expected):
         return
     what = "it is another case"
-    if isinstance(expected, Case):
+    if isinstance(expected, PromotionRequest):
         changed = [name for name, part in found.parts.items() if part != expected.parts[name]]
         what = f"changed since: {', '.join(changed)}"
         if expected.verdict and found.verdict and expected.verdict.day < found.verdict.day:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import design, digest
@@ -24,7 +24,7 @@ BEFORE_THE_FIRST = "champion"  # what the champion is called that no promotion h
 
 
 @dataclass(frozen=True)
-class Case:
+class PromotionRequest:
     """What a promotion would rest on.
 
     `champion` is the registry's, or before the first promotion the one that the log says; `log_version` is what the
@@ -59,26 +59,30 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Present:
+class ObservedState:
     """What is so outside the ledger: the challenger's model file and the version in production's log."""
 
     digest: str
     log_version: str
 
 
-def observe(shadow: Shadow, session: Session[Any], challenger_name: str) -> Present:
+def observe(context: DeploymentContext, session: Session[Any], challenger_name: str) -> ObservedState:
     """Look at the model file and at production's log.
 
     Raises DeploymentError for an unknown challenger, ModelError where its file is missing, SourceError where the log
     cannot be read.
     """
-    challenger = shadow.deployment.challenger(challenger_name)
-    return Present(model_digest(challenger), _log_version(shadow, session))
+    challenger = context.deployment.challenger(challenger_name)
+    return ObservedState(model_digest(challenger), _log_version(context, session))
 
 
 def assemble(
-    session: Session[Any], deployment: Deployment, challenger_name: str, present: Present, day: dt.date | None = None
-) -> Case:
+    session: Session[Any],
+    deployment: Deployment,
+    challenger_name: str,
+    present: ObservedState,
+    day: dt.date | None = None,
+) -> PromotionRequest:
     """Put the case together from the ledger and what is so outside it; `day` None is the newest that was judged."""
     declared = deployment.challenger(challenger_name)
     history = promotions.history(session, deployment)
@@ -91,7 +95,7 @@ def assemble(
         *_of_verdict(challenger, verdict, newest, day),
         *_of_champion(challenger, champion, present.log_version, verdict),
     ]
-    return Case(
+    return PromotionRequest(
         deployment=deployment.name,
         challenger=challenger,
         champion=champion,
@@ -191,12 +195,12 @@ def _logged(deployment: Deployment, version: str) -> Champion:
     return Champion(BEFORE_THE_FIRST, version, found, declared.model)
 
 
-def _log_version(shadow: Shadow, session: Session[Any]) -> str:
+def _log_version(context: DeploymentContext, session: Session[Any]) -> str:
     """Return the version of the log's newest request; where there is none since, of the newest sampled one."""
-    deployment = shadow.deployment
+    deployment = context.deployment
     taken = snapshots.snapshots(session, deployment, None, None)
     since = window_of(deployment, taken[-1].day).start if taken else None
-    return shadow.source.newest_version(since) or champion_of(taken)
+    return context.source.newest_version(since) or champion_of(taken)
 
 
 def _policy(deployment: Deployment) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from shadow_deployment.config.actions import Status
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import DeploymentError, RegistryError, ShadowError
 from shadow_deployment.ledger import approval_requests, judged, promotions
@@ -26,7 +26,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Standing:
+class ChallengerStatus:
     """How one challenger stands, as the version that the deployment names.
 
     `status` is promoted while it is champion. Otherwise it is what happened last of: a verdict whose outcome is another
@@ -56,10 +56,10 @@ class Standing:
         return {key: value.isoformat() if isinstance(value, dt.date) else value for key, value in asdict(self).items()}
 
 
-def standings(shadow: Shadow) -> list[Standing]:
+def standings(context: DeploymentContext) -> list[ChallengerStatus]:
     """Return how each challenger that can be promoted stands now, whatever day a run is about."""
-    deployment = shadow.deployment
-    with shadow.ledger() as session:
+    deployment = context.deployment
+    with context.ledger() as session:
         verdicts = judged.judged(session, deployment)
         history = promotions.history(session, deployment)
         asked = approval_requests.asked(session, deployment)
@@ -69,24 +69,24 @@ def standings(shadow: Shadow) -> list[Standing]:
     ]
 
 
-def update(shadow: Shadow) -> bool:
+def update(context: DeploymentContext) -> bool:
     """Write how each challenger stands into its entry of the status file; return whether that changed the file.
 
     The ledger is read after the file, and the file is written only if nobody has written it since: whoever writes last
     has read last, and nothing that others write there is lost. Does nothing where the deployment has no status file.
     Raises RegistryError or TransientError where the file cannot be used; it then stays as it is.
     """
-    deployment, declared = shadow.deployment, shadow.deployment.status
+    deployment, declared = context.deployment, context.deployment.status
     if declared is None:
         return False
     ids = _ids(deployment, declared)
     try:
-        document = shadow.outside.document(declared.file, declared.conn_id)
+        document = context.cloud.document(declared.file, declared.conn_id)
     except ShadowError as error:
         raise _told(deployment, declared, error) from error
 
     def change(content: bytes | None) -> bytes:
-        found = standings(shadow)
+        found = standings(context)
         try:
             return _changed(content, declared.key, {ids[one.challenger]: one.content for one in found})
         except EntriesError as error:
@@ -98,14 +98,14 @@ def update(shadow: Shadow) -> bool:
         raise _told(deployment, declared, error) from error
 
 
-def update_quietly(shadow: Shadow) -> None:
+def update_quietly(context: DeploymentContext) -> None:
     """Do the same after a verdict or a promotion, which stand whatever becomes of the file: a failure is logged."""
     try:
-        update(shadow)
+        update(context)
     except ShadowError as error:
         logger.error("%s", error)  # noqa: TRY400 (its text is for the user)
     except Exception:
-        logger.exception("deployment %s: the status file is not written", shadow.deployment.name)
+        logger.exception("deployment %s: the status file is not written", context.deployment.name)
 
 
 def _told(deployment: Deployment, declared: Status, error: ShadowError) -> ShadowError:
@@ -154,11 +154,11 @@ def _standing(
     verdict: Judged | None,
     history: list[Promotion],
     asked: list[Question],
-) -> Standing:
+) -> ChallengerStatus:
     model = (challenger.name, challenger.version)
     own = [one for one in history if model in ((one.name, one.version), (one.from_name, one.from_version))]
     last = max(_events(model, verdict, history, asked), key=lambda one: one.at, default=None)
-    return Standing(
+    return ChallengerStatus(
         deployment=deployment.name,
         challenger=challenger.name,
         version=challenger.version,

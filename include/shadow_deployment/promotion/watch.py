@@ -3,8 +3,8 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from shadow_deployment.config.actions import PREVIOUS
-from shadow_deployment.context import Shadow
+from shadow_deployment.config.actions import FORMER_CHAMPION
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import promotions, verdicts
 from shadow_deployment.ledger.promotions import Promotion
 from shadow_deployment.pipeline.former_champion import under_watch
@@ -19,15 +19,15 @@ class Regression:
     reason: str
 
 
-def regression(shadow: Shadow, day: dt.date) -> Regression | None:
+def regression(context: DeploymentContext, day: dt.date) -> Regression | None:
     """Return the promotion that a day's verdict of the former champion speaks against; None where there is none.
 
-    `shadow` is the deployment as it is on that day; the day must be the newest that was judged.
+    `context` is the deployment as it is on that day; the day must be the newest that was judged.
     """
-    deployment = shadow.deployment
-    with shadow.ledger() as session:
+    deployment = context.deployment
+    with context.ledger() as session:
         promotion = under_watch(deployment, promotions.history(session, deployment), day)
-        verdict = verdicts.latest(session, deployment).get(PREVIOUS)
+        verdict = verdicts.latest(session, deployment).get(FORMER_CHAMPION)
     if promotion is None or verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
         return None
     same_sides = verdict.champion_version in promotion.champion.logged_as and verdict.version == promotion.from_version

@@ -3,22 +3,22 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.report.html import rendering
 from shadow_deployment.report.queries import pages
 
 
-def publish(shadow: Shadow, day: dt.date, challengers: Iterable[str]) -> list[str]:
+def publish(context: DeploymentContext, day: dt.date, challengers: Iterable[str]) -> list[str]:
     """Write a day's report of each challenger into the snapshot store; return the files' names below it.
 
     Written again it is replaced, whole or not at all. Raises SnapshotError where the store cannot be written.
     """
     names: list[str] = []
-    shadow.store.sweep(f"{shadow.deployment.name}/reports/{day}")
+    context.store.sweep(f"{context.deployment.name}/reports/{day}")
     for challenger in challengers:
-        page = rendering.report(pages.deployment_page(shadow, challenger, day))
-        name = f"{shadow.deployment.name}/reports/{day}/{challenger}.html"
-        with shadow.store.writing(name) as file:
+        page = rendering.report(pages.deployment_page(context, challenger, day))
+        name = f"{context.deployment.name}/reports/{day}/{challenger}.html"
+        with context.store.writing(name) as file:
             file.write(page.encode())
         names.append(name)
     return names

@@ -18,7 +18,7 @@ from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import mature_days, ripe_days
+from shadow_deployment.pipeline.judging import mature_days, mature_labels
 
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
 MOST_REASONS = 4
@@ -178,7 +178,7 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
     taken = snapshots.snapshots(session, deployment, None, None)
     if not taken:
         return []
-    ripe = ripe_days(session, deployment, taken, taken[-1].day)
+    ripe = mature_labels(session, deployment, taken, taken[-1].day)
     mature = mature_days(deployment, taken)
     over = {one.day for one in taken if one.day in mature or one.labelled + one.contradicted == one.rows}
     whole = [one for one in taken if one.day in over and one.rows]

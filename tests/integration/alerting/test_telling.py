@@ -19,7 +19,7 @@ from shadow_deployment.alerting import messages as alerts
 from shadow_deployment.cli import alerts as cli_alerts
 from shadow_deployment.config import discovery
 from shadow_deployment.config.actions import Channel
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.decision.verdict import Outcome
 from shadow_deployment.errors import LedgerError, TransientError
@@ -72,21 +72,21 @@ def world(worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Worl
 
 
 @pytest.fixture
-def shadow(world: World) -> Shadow:
+def shadow(world: World) -> DeploymentContext:
     return world.shadow(alerts={"channels": CHANNELS})
 
 
-def one(shadow: Shadow, **changes: Any) -> Alert:
+def one(shadow: DeploymentContext, **changes: Any) -> Alert:
     known = {"challenger": "other", "version": "1", "who": "ada", "reason": "better", **changes}
     return alerts.promoted(shadow.deployment, day(1), **known)
 
 
-def judged(shadow: Shadow, number: int, outcome: Outcome = "FAIL") -> None:
+def judged(shadow: DeploymentContext, number: int, outcome: Outcome = "FAIL") -> None:
     for name, what in (("other", outcome), ("control", "INCONCLUSIVE")):
         judge(shadow, number, what, name)  # type: ignore[arg-type]
 
 
-def failed(shadow: Shadow, number: int, send: Recorder, *said: str) -> list[outbox.Delivery]:
+def failed(shadow: DeploymentContext, number: int, send: Recorder, *said: str) -> list[outbox.Delivery]:
     """Tell that the gate of a day failed, as the callback does."""
     said = said or ("other FAILS: as the test says",)
     compose = functools.partial(
@@ -96,12 +96,12 @@ def failed(shadow: Shadow, number: int, send: Recorder, *said: str) -> list[outb
     return outbox.tell(shadow, compose, send, otherwise=otherwise)
 
 
-def opened(shadow: Shadow, number: int, send: Recorder) -> list[outbox.Delivery]:
+def opened(shadow: DeploymentContext, number: int, send: Recorder) -> list[outbox.Delivery]:
     compose = functools.partial(deduplication.of_success, deployment=shadow.deployment, day=day(number), link=None)
     return outbox.tell(shadow, compose, send)
 
 
-def late(shadow: Shadow, number: int, send: Recorder, state: str = "running") -> list[outbox.Delivery]:
+def late(shadow: DeploymentContext, number: int, send: Recorder, state: str = "running") -> list[outbox.Delivery]:
     due = dt.datetime(2024, 3, 9, 6, tzinfo=dt.UTC)
     compose = functools.partial(
         deduplication.of_lateness, deployment=shadow.deployment, day=day(number), due=due, state=state, link=None
@@ -113,7 +113,9 @@ def kinds(world: World) -> list[tuple[str, dt.date]]:
     return [(kind, on) for kind, on in world.query("SELECT kind, day FROM shadow.alert ORDER BY id")]
 
 
-def test_every_channel_is_told_once_however_often_it_is_tried(shadow: Shadow, world: World, send: Recorder) -> None:
+def test_every_channel_is_told_once_however_often_it_is_tried(
+    shadow: DeploymentContext, world: World, send: Recorder
+) -> None:
     for _ in range(3):
         outbox.tell(shadow, one(shadow), send)
     assert send.names == NAMES
@@ -121,14 +123,14 @@ def test_every_channel_is_told_once_however_often_it_is_tried(shadow: Shadow, wo
     assert world.query("SELECT channel, error FROM shadow.delivery ORDER BY id") == [(name, None) for name in NAMES]
 
 
-def test_another_case_of_the_same_day_is_told(shadow: Shadow, send: Recorder) -> None:
+def test_another_case_of_the_same_day_is_told(shadow: DeploymentContext, send: Recorder) -> None:
     outbox.tell(shadow, one(shadow), send)
     outbox.tell(shadow, one(shadow, version="2"), send)
     assert len(send.taken) == 2 * len(NAMES)
 
 
 def test_a_channel_that_fails_is_tried_again_and_the_others_are_not(
-    shadow: Shadow, world: World, send: Recorder, caplog: pytest.LogCaptureFixture
+    shadow: DeploymentContext, world: World, send: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     send.away = {"slack:slack_default": TransientError("Slack refuses it: HTTP 500")}
     deliveries = outbox.tell(shadow, one(shadow), send)
@@ -145,7 +147,7 @@ def test_a_channel_that_fails_is_tried_again_and_the_others_are_not(
 
 
 def test_of_an_error_that_is_not_ours_only_the_type_is_kept(
-    shadow: Shadow, world: World, send: Recorder, caplog: pytest.LogCaptureFixture
+    shadow: DeploymentContext, world: World, send: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     send.away = dict.fromkeys(NAMES, ValueError("https://hooks/T0/s3cret"))
     outbox.tell(shadow, one(shadow), send)
@@ -153,7 +155,7 @@ def test_of_an_error_that_is_not_ours_only_the_type_is_kept(
     assert "s3cret" not in caplog.text
 
 
-def test_what_was_undelivered_is_told_with_the_next_alert(shadow: Shadow, send: Recorder) -> None:
+def test_what_was_undelivered_is_told_with_the_next_alert(shadow: DeploymentContext, send: Recorder) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
     outbox.tell(shadow, one(shadow), send)
     send.away = {}
@@ -164,7 +166,7 @@ def test_what_was_undelivered_is_told_with_the_next_alert(shadow: Shadow, send: 
     assert "could not be delivered then" not in " ".join(told[0].lines)
 
 
-def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: Shadow, send: Recorder) -> None:
+def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: DeploymentContext, send: Recorder) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
     for version in "123":
         outbox.tell(shadow, one(shadow, version=version), send)
@@ -173,7 +175,7 @@ def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: Shadow,
     assert send.calls == before + len(NAMES)
 
 
-def test_after_seven_days_it_is_not_told_any_more(shadow: Shadow, world: World, send: Recorder) -> None:
+def test_after_seven_days_it_is_not_told_any_more(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     send.away = dict.fromkeys(NAMES, TransientError("away"))
     outbox.tell(shadow, one(shadow), send)
     for age in (6, 8):
@@ -189,7 +191,7 @@ def test_after_seven_days_it_is_not_told_any_more(shadow: Shadow, world: World, 
     assert set(send.titles) == {"6 days", "late: the champion is other 1"}
 
 
-def test_who_was_not_a_channel_then_is_not_told_of_it(shadow: Shadow, world: World, send: Recorder) -> None:
+def test_who_was_not_a_channel_then_is_not_told_of_it(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     outbox.tell(shadow, one(shadow), send)
     more = world.shadow(alerts={"channels": [*CHANNELS, {"kind": "webhook", "conn_id": "newer"}]})
     outbox.tell(more, one(shadow), send)
@@ -203,7 +205,7 @@ def test_without_channels_nothing_is_kept(world: World, send: Recorder) -> None:
 
 def tell_until_an_email(variables: dict[str, str], heard: Path) -> None:
     os.environ.update(variables)
-    shadow = Shadow(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find("late"), environment)
 
     def dies(channel: Channel, alert: Alert) -> None:
         with heard.open("a") as lines:
@@ -215,7 +217,7 @@ def tell_until_an_email(variables: dict[str, str], heard: Path) -> None:
 
 
 def test_killed_after_sending_it_is_sent_again_under_the_same_id(
-    shadow: Shadow, world: World, send: Recorder, processes: ForkServerContext, tmp_path: Path
+    shadow: DeploymentContext, world: World, send: Recorder, processes: ForkServerContext, tmp_path: Path
 ) -> None:
     """At least once: nobody can send and keep that it was sent in one step."""
     heard = tmp_path / "heard"
@@ -231,7 +233,7 @@ def test_killed_after_sending_it_is_sent_again_under_the_same_id(
     assert len(world.query("SELECT FROM shadow.delivery WHERE error IS NULL")) == len(NAMES)
 
 
-def test_two_at_once_send_one(shadow: Shadow, send: Recorder) -> None:
+def test_two_at_once_send_one(shadow: DeploymentContext, send: Recorder) -> None:
     threads = [threading.Thread(target=outbox.tell, args=(shadow, one(shadow), send)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -240,7 +242,7 @@ def test_two_at_once_send_one(shadow: Shadow, send: Recorder) -> None:
     assert sorted(send.names) == sorted(NAMES)
 
 
-def test_a_failed_gate_is_told_with_what_the_ledger_says(shadow: Shadow, send: Recorder) -> None:
+def test_a_failed_gate_is_told_with_what_the_ledger_says(shadow: DeploymentContext, send: Recorder) -> None:
     judged(shadow, 3)
     failed(shadow, 3, send)
     assert set(send.titles) == {"late: gate closed for 2024-03-04: other FAILS"}
@@ -250,7 +252,9 @@ def test_a_failed_gate_is_told_with_what_the_ledger_says(shadow: Shadow, send: R
     assert len(send.taken) == len(NAMES)
 
 
-def test_the_gate_of_a_past_day_is_no_news(shadow: Shadow, send: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_gate_of_a_past_day_is_no_news(
+    shadow: DeploymentContext, send: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     judged(shadow, 3)
     judged(shadow, 5, "PASS")
@@ -314,7 +318,7 @@ def test_with_change_the_same_failure_after_a_recovery_is_news(world: World, sen
     assert kinds(world) == [("failed", day(1)), ("recovered", day(2)), ("failed", day(3))]
 
 
-def test_recovery_is_told_once(shadow: Shadow, world: World, send: Recorder) -> None:
+def test_recovery_is_told_once(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     opened(shadow, 0, send)
     judged(shadow, 1)
     failed(shadow, 1, send)
@@ -326,7 +330,7 @@ def test_recovery_is_told_once(shadow: Shadow, world: World, send: Recorder) -> 
 
 
 def test_a_day_that_fails_recovers_and_fails_is_told_each_time_and_no_more(
-    shadow: Shadow, world: World, send: Recorder
+    shadow: DeploymentContext, world: World, send: Recorder
 ) -> None:
     judged(shadow, 1)
     for _ in range(2):
@@ -340,7 +344,7 @@ def test_a_day_that_fails_recovers_and_fails_is_told_each_time_and_no_more(
     assert [kind for kind, _ in kinds(world)] == ["failed", "recovered", "failed", "recovered"]
 
 
-def test_a_late_day_is_told_once_and_recovers(shadow: Shadow, world: World, send: Recorder) -> None:
+def test_a_late_day_is_told_once_and_recovers(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     for _ in range(3):
         late(shadow, 1, send)
     assert "the day was not sampled yet" in send.taken[0][1].lines
@@ -350,7 +354,9 @@ def test_a_late_day_is_told_once_and_recovers(shadow: Shadow, world: World, send
     assert len(send.taken) == 2 * len(NAMES)
 
 
-def test_a_run_that_has_ended_is_late_only_where_nobody_knows(shadow: Shadow, world: World, send: Recorder) -> None:
+def test_a_run_that_has_ended_is_late_only_where_nobody_knows(
+    shadow: DeploymentContext, world: World, send: Recorder
+) -> None:
     late(shadow, 1, send, "failed")
     assert kinds(world) == [("late", day(1))]
     failed(shadow, 2, send, "2024-03-03 was not sampled")
@@ -363,15 +369,15 @@ def test_a_run_that_has_ended_is_late_only_where_nobody_knows(shadow: Shadow, wo
     assert kinds(world)[-1] == ("late", day(4))
 
 
-def lost(shadow: Shadow) -> Shadow:
+def lost(shadow: DeploymentContext) -> DeploymentContext:
     """The same deployment with a ledger where nobody listens."""
     from dataclasses import replace
 
     found = shadow.connections
-    return Shadow(shadow.deployment, lambda conn_id: replace(found(conn_id), host="127.0.0.1", port=1))
+    return DeploymentContext(shadow.deployment, lambda conn_id: replace(found(conn_id), host="127.0.0.1", port=1))
 
 
-def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: Shadow, send: Recorder) -> None:
+def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: DeploymentContext, send: Recorder) -> None:
     deliveries = failed(lost(shadow), 1, send, "connection shadow_db is lost")
     assert send.names == NAMES
     assert all(found.error is None for found in deliveries)
@@ -381,14 +387,16 @@ def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: Shadow, se
     assert alert.lines[-1].endswith("this may come again.")
 
 
-def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_being_told(shadow: Shadow, send: Recorder) -> None:
+def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_being_told(
+    shadow: DeploymentContext, send: Recorder
+) -> None:
     send.away = {NAMES[0]: ValueError("x")}
     deliveries = failed(lost(shadow), 1, send)
     assert [found.error for found in deliveries] == ["ValueError", None, None, None]
 
 
 def test_a_ledger_that_goes_away_in_between_leaves_nobody_out_and_tells_nobody_twice(
-    shadow: Shadow, send: Recorder, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, left = ledger.record, [2]
 
@@ -404,7 +412,7 @@ def test_a_ledger_that_goes_away_in_between_leaves_nobody_out_and_tells_nobody_t
 
 
 def test_a_ledger_that_goes_away_when_it_has_said_who_waits_lets_nobody_else_be_told(
-    shadow: Shadow, send: Recorder, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
     outbox.tell(shadow, one(shadow), send)
@@ -420,14 +428,16 @@ def _once_lost(named: Callable[..., list[str]], first: list[bool], *arguments: A
     return named(*arguments)
 
 
-def test_where_nothing_can_be_told_without_the_ledger_its_error_is_raised(shadow: Shadow, send: Recorder) -> None:
+def test_where_nothing_can_be_told_without_the_ledger_its_error_is_raised(
+    shadow: DeploymentContext, send: Recorder
+) -> None:
     with pytest.raises(TransientError):
         opened(lost(shadow), 1, send)
     assert not send.taken
 
 
 def test_an_alert_that_cannot_be_built_is_told_by_the_gates_own_words(
-    shadow: Shadow, send: Recorder, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deduplication, "failed_gate", lambda *_, **__: 1 / 0)
     failed(shadow, 1, send)
@@ -435,7 +445,7 @@ def test_an_alert_that_cannot_be_built_is_told_by_the_gates_own_words(
     assert "ZeroDivisionError" in send.taken[0][1].lines[-1]
 
 
-def test_history_cannot_be_changed(world: World, shadow: Shadow, send: Recorder) -> None:
+def test_history_cannot_be_changed(world: World, shadow: DeploymentContext, send: Recorder) -> None:
     outbox.tell(shadow, one(shadow), send)
     for table in ("alert", "delivery"):
         with (
@@ -445,7 +455,7 @@ def test_history_cannot_be_changed(world: World, shadow: Shadow, send: Recorder)
             session.execute(f"DELETE FROM shadow.{table}")
 
 
-def test_command_shows_what_was_told_to_whom(shadow: Shadow, send: Recorder, invoke: Invoke) -> None:
+def test_command_shows_what_was_told_to_whom(shadow: DeploymentContext, send: Recorder, invoke: Invoke) -> None:
     assert invoke("alerts", "late") == (0, "late: nothing was told yet\n", "")
     send.away = {"slack:slack_default": TransientError("Slack refuses it: HTTP 500")}
     outbox.tell(shadow, one(shadow, reason="[red]odd[/]"), send)
@@ -463,7 +473,7 @@ def test_command_shows_what_was_told_to_whom(shadow: Shadow, send: Recorder, inv
 
 
 def test_command_tries_again_and_fails_where_that_fails(
-    shadow: Shadow, send: Recorder, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext, send: Recorder, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_alerts, "_sender", lambda: send)
     send.away = {"slack:slack_default": TransientError("away")}

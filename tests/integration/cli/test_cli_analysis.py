@@ -15,7 +15,7 @@ from rich.console import Console
 from shadow_deployment.cli import analysis
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.calibration import calibrate
-from shadow_deployment.decision.power import plan
+from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger import calibrations
 from shadow_deployment.pipeline.run import run_days
@@ -114,7 +114,7 @@ def test_a_plan_is_shown_as_a_table_for_everybody_who_can_be_promoted(world: Wor
 )
 def test_a_rate_that_is_proposed_is_no_more_than_everything(effect: float, proposed: Any, shown: str) -> None:
     policy = Policy.model_validate({"rules": [BRIER]})
-    found = plan(a_series("brier_score"), policy.rules[0], policy, promotable=1, effect=effect)
+    found = power_analysis(a_series("brier_score"), policy.rules[0], policy, promotable=1, effect=effect)
     table = analysis._plan_table([replace(found, proposed=proposed)], 1.0 if proposed != 4.0 else 0.5)
     file = io.StringIO()
     Console(file=file, width=140).print(table)

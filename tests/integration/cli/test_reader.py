@@ -10,7 +10,7 @@ import pytest
 from psycopg import errors
 
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.sources.postgres import requests as source
@@ -53,7 +53,7 @@ def ours(worlds: Callable[..., World]) -> World:
     return world
 
 
-def shadow_of(world: World, table: str, **changes: Any) -> Shadow:
+def shadow_of(world: World, table: str, **changes: Any) -> DeploymentContext:
     return world.shadow(requests={"table": f"flights.{table}"}, name=table, **changes)
 
 
@@ -127,7 +127,9 @@ def test_even_the_owner_of_production_cannot_write_through_the_source(worlds: Ca
         requests={"table": "flights.log" if step == "draw" else "flights.prediction_log"},
         labels={"table": "flights.writing"},
     )
-    shadow = Shadow(deployment, lambda conn_id: owner if conn_id == "production_db" else world.connection(conn_id))
+    shadow = DeploymentContext(
+        deployment, lambda conn_id: owner if conn_id == "production_db" else world.connection(conn_id)
+    )
     read = steps.sample
     if step == "labels":
         steps.sample(shadow, day(0))
@@ -209,7 +211,7 @@ def test_a_session_that_is_lost_while_labels_are_read_is_worth_another_try(ours:
         "pg_terminate_backend(pg_backend_pid())::int AS is_late, known_at FROM flights.outcome"
     )
     owner = Connection("production_db", found.host, found.port, found.user, found.password, found.dbname)
-    shadow = Shadow(ours.deploy(labels={"table": "flights.deadly"}), lambda _: owner)
+    shadow = DeploymentContext(ours.deploy(labels={"table": "flights.deadly"}), lambda _: owner)
     with pytest.raises(TransientError, match="is lost or not there"):
         shadow.source.labels(asked({0: "f0000"}), None, window_of(shadow.deployment, day(0)).end)
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from shadow_deployment.models.remote import calls
-from shadow_deployment.models.remote.calls import Patience
+from shadow_deployment.models.remote.calls import RetryLimits
 from tests.conftest import Invoke, declare
 from tests.integration.corpus import model_files
 from tests.integration.corpus.cases import HERE
@@ -21,7 +21,7 @@ from tests.integration.models.inference_server import Server, hang, reset, servi
 from tests.production import World, day
 
 CASES: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "unloadable_models.yaml").read_text(encoding="utf-8"))
-QUICK = Patience(attempts=2, seconds=1.0, first=0.01, longest=0.02)
+QUICK = RetryLimits(attempts=2, seconds=1.0, first=0.01, longest=0.02)
 FAULTS: dict[str, Any] = {
     "page": status(200, b"<html>Welcome</html>"),
     "list": status(200, [1, 2]),

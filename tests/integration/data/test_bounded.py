@@ -8,7 +8,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.sources.postgres import requests as source
 from shadow_deployment.errors import SourceError, TransientError
@@ -40,16 +40,16 @@ def ours(worlds: Callable[..., World]) -> World:
     return world
 
 
-def window(shadow: Shadow) -> Any:
+def window(shadow: DeploymentContext) -> Any:
     return window_of(shadow.deployment, day(0))
 
 
-def counting(shadow: Shadow) -> Any:
+def counting(shadow: DeploymentContext) -> Any:
     with shadow.source.reading(window(shadow)) as reading:
         return reading.population()
 
 
-READS: dict[str, Callable[[Shadow], Any]] = {
+READS: dict[str, Callable[[DeploymentContext], Any]] = {
     "check": lambda shadow: shadow.source.check(),
     "population": counting,
     "labels": lambda shadow: shadow.source.labels(asked({0: "f0000"}), None, window(shadow).end),
@@ -141,7 +141,7 @@ def test_a_read_is_one_session(ours: World) -> None:
     assert counted == {1.0}
 
 
-def source_draws(shadow: Shadow, population: dict[str, int]) -> Any:
+def source_draws(shadow: DeploymentContext, population: dict[str, int]) -> Any:
     from shadow_deployment.data.sampling import allocate
 
     return allocate(shadow.deployment.sample, population)

@@ -14,7 +14,7 @@ from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres import throttle as paces
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 from shadow_deployment.data.sources.postgres.requests import PostgresRequests
-from shadow_deployment.data.sources.postgres.throttle import FREE_SECONDS, PIECE_SECONDS, REST_SECONDS, Pace
+from shadow_deployment.data.sources.postgres.throttle import FREE_SECONDS, PIECE_SECONDS, REST_SECONDS, Throttle
 from tests.builders import asked
 from tests.production import World, day, moment
 
@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def work(pace: Pace, clock: Clock, amount: float, *, fixed: float = 0.0004, each: float = 2e-6) -> list[float]:
+def work(pace: Throttle, clock: Clock, amount: float, *, fixed: float = 0.0004, each: float = 2e-6) -> list[float]:
     """Work off an amount; return the seconds of each piece."""
     took = []
     while amount > 0:
@@ -72,12 +72,12 @@ def work(pace: Pace, clock: Clock, amount: float, *, fixed: float = 0.0004, each
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99])
 def test_work_takes_its_share_of_the_time_and_no_more(clock: Clock, share: float) -> None:
-    worked = sum(work(Pace(share, 100), clock, 1_000_000))
+    worked = sum(work(Throttle(share, 100), clock, 1_000_000))
     assert (worked - FREE_SECONDS) / (clock.now - FREE_SECONDS) == pytest.approx(share, rel=1e-6)
 
 
 def test_what_is_read_first_does_not_rest(clock: Clock) -> None:
-    pace = Pace(0.1, 100)
+    pace = Throttle(0.1, 100)
     work(pace, clock, 300, fixed=0.0001)
     assert FREE_SECONDS / 4 < clock.now < FREE_SECONDS
     assert clock.slept == 0
@@ -85,7 +85,7 @@ def test_what_is_read_first_does_not_rest(clock: Clock) -> None:
 
 def test_one_long_piece_is_not_made_up_for(clock: Clock) -> None:
     """Production ends a session that is idle for long; what could not be divided is over."""
-    pace = Pace(0.1, 100)
+    pace = Throttle(0.1, 100)
     for piece, rest in ((60.0, REST_SECONDS), (0.001, 0.009)):
         before = clock.slept
         with pace.piece():
@@ -95,7 +95,7 @@ def test_one_long_piece_is_not_made_up_for(clock: Clock) -> None:
 
 @pytest.mark.parametrize("away", [0.0001, 0.002])
 def test_the_way_to_the_server_is_rest_and_not_work(clock: Clock, away: float) -> None:
-    pace = Pace(0.1, 10, away=away)
+    pace = Throttle(0.1, 10, away=away)
     waited = work(pace, clock, 1_000_000, fixed=away + 0.00005)
     worked = sum(waited) - away * len(waited)
     assert (worked - FREE_SECONDS) / (clock.now - FREE_SECONDS) == pytest.approx(0.1, rel=0.02)
@@ -104,7 +104,7 @@ def test_the_way_to_the_server_is_rest_and_not_work(clock: Clock, away: float) -
 
 
 def test_what_we_compute_ourselves_is_rest_and_not_work(clock: Clock) -> None:
-    pace = Pace(0.1, 100)
+    pace = Throttle(0.1, 100)
     for _ in range(100):
         with pace.piece():
             clock.now += 0.003
@@ -113,13 +113,13 @@ def test_what_we_compute_ourselves_is_rest_and_not_work(clock: Clock) -> None:
 
 
 def test_a_share_of_one_is_one_piece_and_never_rests(clock: Clock) -> None:
-    assert len(work(Pace(1.0, 100), clock, 10_000_000)) == 1
+    assert len(work(Throttle(1.0, 100), clock, 10_000_000)) == 1
     assert clock.slept == 0
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0])
 def test_pieces_never_become_larger_than_the_most(clock: Clock, share: float) -> None:
-    pace = Pace(share, 100, 5000)
+    pace = Throttle(share, 100, 5000)
     sizes = []
     for part in pace.pieces(range(100_000)):
         sizes.append(len(part))
@@ -131,14 +131,14 @@ def test_pieces_never_become_larger_than_the_most(clock: Clock, share: float) ->
 
 
 def test_pieces_grow_until_each_takes_what_it_should(clock: Clock) -> None:
-    took = work(Pace(0.1, 1), clock, 1_000_000, fixed=0.00005)
+    took = work(Throttle(0.1, 1), clock, 1_000_000, fixed=0.00005)
     assert took[0] < PIECE_SECONDS / 4
     assert all(one <= 1.5 * PIECE_SECONDS for one in took)
     assert sum(took) / len(took) > 0.8 * PIECE_SECONDS
 
 
 def test_pieces_shrink_where_rows_become_dear(clock: Clock) -> None:
-    pace = Pace(0.1, 10)
+    pace = Throttle(0.1, 10)
     work(pace, clock, 100_000, fixed=0.00005)
     took = work(pace, clock, 100_000, fixed=0.00005, each=5e-6)
     assert all(one <= 1.5 * PIECE_SECONDS for one in took[3:])
@@ -146,7 +146,7 @@ def test_pieces_shrink_where_rows_become_dear(clock: Clock) -> None:
 
 def test_pieces_never_become_smaller_than_the_first(clock: Clock) -> None:
     """A slow network, or a busy machine, makes every piece slow: smaller ones would only be more of them."""
-    pace = Pace(0.1, 100)
+    pace = Throttle(0.1, 100)
     with pace.piece():
         clock.now += 0.0003
     took = work(pace, clock, 10_000, fixed=0.01, each=0)
@@ -155,14 +155,14 @@ def test_pieces_never_become_smaller_than_the_first(clock: Clock) -> None:
 
 def test_where_the_smallest_piece_takes_long_there_are_few(clock: Clock) -> None:
     """A view may read everything for each of them: to read little at a time would then be more work, not less."""
-    took = work(Pace(0.1, 1), clock, 100_000, fixed=0.5)
+    took = work(Throttle(0.1, 1), clock, 100_000, fixed=0.5)
     assert len(took) < 30
-    took = work(Pace(0.1, 1), clock, 1_000_000, fixed=0.01)
+    took = work(Throttle(0.1, 1), clock, 1_000_000, fixed=0.01)
     assert 0.01 * len(took) < 0.7 * sum(took)
 
 
 def test_a_piece_that_takes_no_time_is_no_division_by_zero(clock: Clock) -> None:
-    pace = Pace(0.1, 100)
+    pace = Throttle(0.1, 100)
     with pytest.raises(KeyError), pace.piece():
         raise KeyError
     with pace.piece():
@@ -172,15 +172,15 @@ def test_a_piece_that_takes_no_time_is_no_division_by_zero(clock: Clock) -> None
 
 
 def test_parts_are_all_there_is_once(clock: Clock) -> None:
-    pace, seen = Pace(0.1, 3), list[int]()
+    pace, seen = Throttle(0.1, 3), list[int]()
     for part in pace.pieces(range(1000)):
         assert len(part) >= 1
         with pace.piece():
             clock.now += 0.02 * len(part)
         seen += part
     assert seen == list(range(1000))
-    assert [list(one) for one in Pace(1.0, 3).pieces(range(1000))] == [seen]
-    assert list(Pace(1.0, 3).pieces([])) == []
+    assert [list(one) for one in Throttle(1.0, 3).pieces(range(1000))] == [seen]
+    assert list(Throttle(1.0, 3).pieces([])) == []
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import allocate
@@ -60,8 +60,10 @@ def put(tmp_path: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def shadow(tmp_path: Path) -> Callable[..., Shadow]:
-    def make(log: str = "log/{day}/*.parquet", labels: str = "labels/{day}.parquet", **changes: Any) -> Shadow:
+def shadow(tmp_path: Path) -> Callable[..., DeploymentContext]:
+    def make(
+        log: str = "log/{day}/*.parquet", labels: str = "labels/{day}.parquet", **changes: Any
+    ) -> DeploymentContext:
         requests = {"conn_id": None, "table": f"parquet:{tmp_path}/{log}", "features": ["dep_hour"], "latency": None}
         deployment = a_deployment(
             requests=requests | changes.pop("requests", {}),
@@ -73,12 +75,12 @@ def shadow(tmp_path: Path) -> Callable[..., Shadow]:
             expectations={},
             **changes,
         )
-        return Shadow(deployment, environment)
+        return DeploymentContext(deployment, environment)
 
     return make
 
 
-def drawn(shadow: Shadow, day: dt.date = DAY) -> list[str]:
+def drawn(shadow: DeploymentContext, day: dt.date = DAY) -> list[str]:
     with shadow.source.reading(window_of(shadow.deployment, day)) as reading:
         population = reading.population()
         if not population:

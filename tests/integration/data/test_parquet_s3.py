@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.sources.parquet.session import opened
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
-from shadow_deployment.integrations.cloud import Cloud, Terminal
+from shadow_deployment.integrations.cloud import AwsCloud, TerminalCloud
 from shadow_deployment.integrations.s3_lake import S3Lake, open_lake
 from tests.integration.data.conftest import SECRET, declared
 from tests.integration.data.parquet import encoded
@@ -109,17 +109,19 @@ def test_an_object_that_is_replaced_meanwhile_is_not_read_in_two_versions(bucket
 
 def test_a_bucket_that_is_not_there_and_a_connection_that_is_none(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Pattern.parse("parquet:s3://no-such-bucket-here/{day}.parquet")
-    said = refusal(lambda: list(Cloud().lake(missing, "logs_aws").find(missing)), SourceError)
+    said = refusal(lambda: list(AwsCloud().lake(missing, "logs_aws").find(missing)), SourceError)
     assert "s3://no-such-bucket-here/ cannot be listed: NoSuchBucket" in said
     assert "create the bucket, or correct its name (" not in said
-    assert "connection nowhere is not declared" in refusal(lambda: Cloud().lake(missing, "nowhere"), CredentialsError)
+    assert "connection nowhere is not declared" in refusal(
+        lambda: AwsCloud().lake(missing, "nowhere"), CredentialsError
+    )
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    said = refusal(lambda: list(Cloud().lake(missing, None).find(missing)), CredentialsError)
+    said = refusal(lambda: list(AwsCloud().lake(missing, None).find(missing)), CredentialsError)
     assert "boto3's own search, as there is no conn_id" in said
     monkeypatch.setenv("AIRFLOW_CONN_LOGS_AWS", declared("no address"))
-    assert "correct the connection" in refusal(lambda: Cloud().lake(missing, "logs_aws"), SourceError)
+    assert "correct the connection" in refusal(lambda: AwsCloud().lake(missing, "logs_aws"), SourceError)
 
 
 def test_names_are_listed_from_a_day_on(bucket: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +129,7 @@ def test_names_are_listed_from_a_day_on(bucket: Any, capsys: pytest.CaptureFixtu
         bucket.put_object(Key=f"log/{DAY:%Y/%m}/0{number}/05/a.parquet", Body=b"x" * number)
     pattern = Pattern.parse(f"parquet:s3://{bucket.name}/log/{{day:%Y/%m/%d}}/**/*.parquet")
     capsys.readouterr()
-    lake = Terminal().lake(pattern, "logs_aws")
+    lake = TerminalCloud().lake(pattern, "logs_aws")
     assert capsys.readouterr().out == ""
     assert [one.size for one in lake.find(pattern)] == [1, 2, 3]
     assert [one.size for one in lake.find(pattern, after=pattern.root(dt.date(2024, 3, 2)))] == [2, 3]

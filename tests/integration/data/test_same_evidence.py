@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from shadow_deployment.context import Shadow
-from shadow_deployment.integrations.cloud import Cloud
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from tests import production
@@ -50,8 +50,8 @@ def parts(world: World) -> dict[tuple[str, str], bytes]:
     return {(path.parts[-3], path.name): path.read_bytes() for path in sorted(world.snapshots.rglob("*.parquet"))}
 
 
-def run(world: World, **changes: Any) -> Shadow:
-    shadow = Shadow(world.deploy(sample=SAMPLE, **changes), world.connection, Cloud())
+def run(world: World, **changes: Any) -> DeploymentContext:
+    shadow = DeploymentContext(world.deploy(sample=SAMPLE, **changes), world.connection, AwsCloud())
     run_days(shadow, [day(number) for number in range(RUN)], Console(file=io.StringIO()))
     return shadow
 
@@ -94,7 +94,7 @@ def test_requests_and_labels_may_lie_in_different_places(
     found = in_parquet(folder.as_uri(), None)
     changes = {name: found[name] for name in lies_in_parquet}
     challengers = [{"name": "control", "model": "champion"}]
-    shadow = Shadow(world.deploy(sample=SAMPLE, challengers=challengers, **changes), world.connection)
+    shadow = DeploymentContext(world.deploy(sample=SAMPLE, challengers=challengers, **changes), world.connection)
     for number in range(RUN):
         steps.sample(shadow, day(number))
     steps.collect_labels(shadow, day(RUN - 1))

@@ -15,7 +15,7 @@ import pytest
 
 from include.infrastructure import template
 from shadow_deployment.config.actions import CloudWatch
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.quality.expectations import Failure, Validation
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.integrations import cloudwatch
@@ -134,11 +134,11 @@ def world(worlds: Callable[..., World], shadowed: World, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def shadow(world: World, receiver: Receiver) -> Shadow:
+def shadow(world: World, receiver: Receiver) -> DeploymentContext:
     return world.shadow(**asked(world, receiver))
 
 
-def validate(shadow: Shadow, challenger: str | None, *failures: Failure) -> None:
+def validate(shadow: DeploymentContext, challenger: str | None, *failures: Failure) -> None:
     """Keep what the expectations said of the last day: of its inputs, or of a challenger's predictions."""
     with shadow.ledger() as session:
         snapshot = snapshots.find(session, shadow.deployment, day(NEWEST))
@@ -156,7 +156,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
 
 
-def test_every_challenger_is_sent_with_what_it_did(world: World, shadow: Shadow, receiver: Receiver) -> None:
+def test_every_challenger_is_sent_with_what_it_did(world: World, shadow: DeploymentContext, receiver: Receiver) -> None:
     world.query("UPDATE shadow.snapshot SET labelled = labelled - 5 WHERE day = %s RETURNING day", [day(0)])
     cloudwatch.publish(shadow, day(NEWEST), NAMES)
     coverages = dict(world.query("SELECT day, labelled::float / rows FROM shadow.snapshot"))
@@ -201,14 +201,16 @@ def test_a_roll_up_is_the_worst_of_its_challengers() -> None:
     assert len(found) == 3 * len(values)
 
 
-def test_a_gate_that_is_open_is_sent_as_zero(shadow: Shadow, receiver: Receiver) -> None:
+def test_a_gate_that_is_open_is_sent_as_zero(shadow: DeploymentContext, receiver: Receiver) -> None:
     cloudwatch.publish(shadow, day(NEWEST), ["other", "control"])
     found = receiver.rolled_up()
     assert (found["gate_failed"], found["verdict"], found["verdict_published"]) == (0, 0, 2)
     assert receiver.of("linear") == {}
 
 
-def test_a_day_without_a_verdict_closes_the_gate_and_publishes_none(shadow: Shadow, receiver: Receiver) -> None:
+def test_a_day_without_a_verdict_closes_the_gate_and_publishes_none(
+    shadow: DeploymentContext, receiver: Receiver
+) -> None:
     """The verdicts there are of the days before count for nothing."""
     cloudwatch.publish(shadow, day(NEWEST + 1), NAMES)
     found = receiver.rolled_up()
@@ -217,7 +219,7 @@ def test_a_day_without_a_verdict_closes_the_gate_and_publishes_none(shadow: Shad
     assert set(receiver.of("other")) == {"gate_failed", "label_coverage"}
 
 
-def test_who_was_never_scored_answered_nothing(world: World, shadow: Shadow, receiver: Receiver) -> None:
+def test_who_was_never_scored_answered_nothing(world: World, shadow: DeploymentContext, receiver: Receiver) -> None:
     late = {"name": "late_one", "model": "logged:flights.prediction_log.other_probability"}
     challengers = [*settings(world)["challengers"], late]
     joined = world.shadow(**{**asked(world, receiver), "challengers": challengers})
@@ -225,7 +227,7 @@ def test_who_was_never_scored_answered_nothing(world: World, shadow: Shadow, rec
     assert receiver.of("late_one")["scoring_errors"] == receiver.rolled_up()["scoring_errors"] == 1
 
 
-def test_a_day_that_stopped_at_its_inputs_blames_no_challenger(shadow: Shadow, receiver: Receiver) -> None:
+def test_a_day_that_stopped_at_its_inputs_blames_no_challenger(shadow: DeploymentContext, receiver: Receiver) -> None:
     validate(shadow, None, Failure("as_the_test_says", "distance", "it does not hold", []))
     cloudwatch.publish(shadow, day(NEWEST), ["other"])
     found = receiver.rolled_up()
@@ -288,7 +290,7 @@ def announced(world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch)
             "outlet_events": Events(),
         }
         monkeypatch.setattr(tasks, "get_current_context", lambda: context)
-        return tasks.announce("late")
+        return tasks.publish_results("late")
 
     world.deploy(**asked(world, receiver))
     return call
@@ -365,7 +367,7 @@ def test_denied_credentials_are_logged_with_what_to_allow_and_the_task_goes_on(
 
 
 def test_unknown_credentials_are_logged_without_their_secret(
-    shadow: Shadow, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    shadow: DeploymentContext, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     with guarded(receiver):
         cloudwatch.publish(shadow, day(NEWEST), NAMES)
@@ -392,7 +394,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_connection_that_cannot_be_used_is_logged_without_its_secret(
     name: str,
-    shadow: Shadow,
+    shadow: DeploymentContext,
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -409,7 +411,7 @@ def test_a_connection_that_cannot_be_used_is_logged_without_its_secret(
 
 
 def test_a_service_or_a_ledger_that_does_not_answer_is_logged(
-    shadow: Shadow, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext, receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cloudwatch.aws, "PATIENCE", {"connect_timeout": 1, "retries": {"total_max_attempts": 1}})
     silent = receiver.connection(endpoint_url=f"http://127.0.0.1:{free_port()}")

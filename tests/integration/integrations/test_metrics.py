@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.verdict import Finding, Verdict
 from shadow_deployment.integrations import metrics
 from shadow_deployment.ledger import predictions, verdicts
@@ -120,7 +120,7 @@ def world(worlds: Callable[..., World], shadowed: World) -> World:
 
 
 @pytest.fixture
-def shadow(world: World) -> Shadow:
+def shadow(world: World) -> DeploymentContext:
     return world.shadow(**settings(world))
 
 
@@ -129,7 +129,7 @@ def finding(metric: str, slice_name: str = "all", **terms: Any) -> Finding:
     return Finding(metric, slice_name, "superior", bound=0.0, reason="as the test says", **given)
 
 
-def keep(shadow: Shadow, *findings: Finding, number: int = 3) -> None:
+def keep(shadow: DeploymentContext, *findings: Finding, number: int = 3) -> None:
     challenger = shadow.deployment.challenger("other")
     with shadow.ledger() as session:
         verdicts.store(
@@ -170,7 +170,9 @@ def test_a_verdict_and_a_promotion_of_a_process_like_a_task_arrive(world: World,
     }
 
 
-def test_every_gate_is_sent_with_its_interval_and_no_monitor(shadow: Shadow, sent: Callable[..., Receiver]) -> None:
+def test_every_gate_is_sent_with_its_interval_and_no_monitor(
+    shadow: DeploymentContext, sent: Callable[..., Receiver]
+) -> None:
     receiver = sent()
     keep(
         shadow,
@@ -193,7 +195,7 @@ SLICES = ("origin=EWR", "origin=東京", "origin=大阪", "name=a,b=c d|e:f@g.h"
 
 
 def test_slices_of_any_text_arrive_apart_in_names_and_tags(
-    shadow: Shadow, sent: Callable[..., Receiver], caplog: pytest.LogCaptureFixture
+    shadow: DeploymentContext, sent: Callable[..., Receiver], caplog: pytest.LogCaptureFixture
 ) -> None:
     keep(shadow, *(finding("brier_score", name, lower=None, upper=None) for name in SLICES))
     receiver = sent()
@@ -214,7 +216,7 @@ def test_slices_of_any_text_arrive_apart_in_names_and_tags(
     assert not [one for one in caplog.records if one.levelname in ("WARNING", "ERROR")]
 
 
-def test_only_the_newest_day_is_sent(shadow: Shadow, sent: Callable[..., Receiver]) -> None:
+def test_only_the_newest_day_is_sent(shadow: DeploymentContext, sent: Callable[..., Receiver]) -> None:
     receiver = sent()
     metrics.verdict(shadow, "other", day(2))
     metrics.verdict(shadow, "otherwise", day(3))
@@ -223,7 +225,7 @@ def test_only_the_newest_day_is_sent(shadow: Shadow, sent: Callable[..., Receive
     assert receiver.values()["shadow.late.control.verdict"] == 0
 
 
-def test_rollbacks_are_counted_by_themselves(shadow: Shadow, sent: Callable[..., Receiver]) -> None:
+def test_rollbacks_are_counted_by_themselves(shadow: DeploymentContext, sent: Callable[..., Receiver]) -> None:
     registry.promote(shadow, "other", **by("ada"))
     receiver = sent(STATSD_INFLUXDB_ENABLED="True")
     metrics.promotion("late", registry.rollback(shadow, **by("bob")))
@@ -234,7 +236,10 @@ def test_rollbacks_are_counted_by_themselves(shadow: Shadow, sent: Callable[...,
 
 
 def test_a_failure_to_send_is_logged_and_nothing_more(
-    shadow: Shadow, sent: Callable[..., Receiver], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext,
+    sent: Callable[..., Receiver],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent()
     gone = replace(shadow, connections=lambda name: replace(shadow.connections(name), port=1))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, DeploymentError, ShadowError, SnapshotError, TransientError
-from shadow_deployment.integrations.cloud import Cloud
+from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.integrations.s3_storage import S3Store, open_s3
 from shadow_deployment.pipeline.run import run_day
 from shadow_deployment.report.publishing import publish
@@ -53,13 +53,13 @@ def keys(bucket: Any) -> list[str]:
     return sorted(one.key for one in bucket.objects.all())
 
 
-def stored(world: World, bucket: Any) -> Shadow:
+def stored(world: World, bucket: Any) -> DeploymentContext:
     place = {"snapshots": f"s3://{bucket.name}/shadow", "snapshots_conn_id": "store_aws"}
 
     def connections(conn_id: str) -> Connection:
         return world.connection(conn_id)
 
-    return Shadow(world.deploy(store=place), connections, Cloud())
+    return DeploymentContext(world.deploy(store=place), connections, AwsCloud())
 
 
 def test_days_on_s3_give_the_evidence_of_days_in_a_folder(worlds: Callable[..., World], bucket: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 from rich.console import Console
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import evidence, predictions, snapshots
 from shadow_deployment.ledger import page as ledger_page
 from shadow_deployment.ledger.disagreements import furthest
@@ -83,7 +83,7 @@ def kept(world: World, table: str) -> list[tuple[Any, ...]]:
     )
 
 
-def of(world: World, **changes: Any) -> tuple[Shadow, list[snapshots.Snapshot], int]:
+def of(world: World, **changes: Any) -> tuple[DeploymentContext, list[snapshots.Snapshot], int]:
     """Return the deployment, its days, and the key of the challenger `other`."""
     shadow = world.shadow(**{"sample": SAMPLE} | changes)
     with shadow.ledger() as session:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.decision.series import SQUARES, Columns
+from shadow_deployment.decision.series import SQUARES, LedgerSeries
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import series, snapshots, validations
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -45,7 +45,7 @@ def filled(worlds: Callable[..., World]) -> World:
     return world
 
 
-def read(world: World, taken: list[Snapshot] | None = None, **wanted: Any) -> list[Columns]:
+def read(world: World, taken: list[Snapshot] | None = None, **wanted: Any) -> list[LedgerSeries]:
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         taken = snapshots.snapshots(session, deployment(), None, None) if taken is None else taken
         return list(series.read(session, MODEL, taken, **{"metrics": METRICS, "squares": True} | wanted))
@@ -66,7 +66,7 @@ def test_every_number_is_the_one_that_was_written_to_the_last_bit(filled: World)
     assert_same(found, expected)
 
 
-def assert_same(found: list[Columns], expected: dict[tuple[str, str, str], list[dict[str, Any]]]) -> None:
+def assert_same(found: list[LedgerSeries], expected: dict[tuple[str, str, str], list[dict[str, Any]]]) -> None:
     assert [(one.metric, one.slice_column, one.slice_value) for one in found] == list(expected)
     for one, rows in zip(found, expected.values(), strict=True):
         order = np.argsort(one.counts["days"])

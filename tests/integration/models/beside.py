@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.models.loading import load
@@ -23,10 +23,10 @@ FEATURES = ["dep_hour", "distance"]
 MISBEHAVING = "python:tests.integration.models.misbehaving:"
 
 
-def surrounded(model: dict[str, Any], **changes: Any) -> tuple[Shadow, Challenger]:
+def surrounded(model: dict[str, Any], **changes: Any) -> tuple[DeploymentContext, Challenger]:
     """Return a deployment whose only model is this one, and the model."""
     deployment = a_deployment(challengers=[{"name": "one", **model}], **changes)
-    return Shadow(deployment, environment), deployment.challengers[0]
+    return DeploymentContext(deployment, environment), deployment.challengers[0]
 
 
 def loaded(model: dict[str, Any], **changes: Any) -> Predictor:

@@ -19,13 +19,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.model import Limits
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import CredentialsError, ModelError, ShadowError, TransientError
 from shadow_deployment.models.onnx import OnnxPredictor
 from shadow_deployment.models.remote import calls, endpoint
-from shadow_deployment.models.remote.calls import Patience
+from shadow_deployment.models.remote.calls import RetryLimits
 from shadow_deployment.models.remote.endpoint import EndpointPredictor
 from shadow_deployment.pipeline import run
 from shadow_deployment.pipeline.scoring import score
@@ -35,7 +35,7 @@ from tests.unit.models.test_onnx import batch
 
 FEATURES = ["dep_hour", "distance"]
 SECRET = "neverToBeSeenInAnyText"
-QUICK = Patience(attempts=3, seconds=1.0, first=0.01, longest=0.02)
+QUICK = RetryLimits(attempts=3, seconds=1.0, first=0.01, longest=0.02)
 BINARY = {"inputs": [{"name": "dep_hour", "datatype": "FP32", "shape": [-1, 1]}]}
 
 
@@ -79,7 +79,7 @@ def scored_by(predictor: Any, xs: list[float]) -> pa.Table:
     return pa.concat_tables(score(predictor, pq.ParquetFile(file), 0, ["x"]))
 
 
-def answered(answers: Answers) -> list[int]:
+def answered(answers: Predictions) -> list[int]:
     assert set(np.flatnonzero(np.isnan(answers.values))) == set(answers.errors)
     return sorted(set(range(len(answers.values))) - set(answers.errors))
 
@@ -264,7 +264,7 @@ class _Renamed:
     def __init__(self, one: EndpointPredictor) -> None:
         self._one = one
 
-    def predict(self, rows: pa.RecordBatch) -> Answers:
+    def predict(self, rows: pa.RecordBatch) -> Predictions:
         return self._one.predict(pa.record_batch(dict.fromkeys(FEATURES, rows["x"])))
 
 
@@ -349,7 +349,7 @@ def test_a_busy_server_is_waited_for(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(calls.time, "sleep", slept.append)
-    monkeypatch.setattr(calls, "PATIENCE", Patience(seconds=60, first=0.5, longest=2.0))
+    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(seconds=60, first=0.5, longest=2.0))
     when = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=20), usegmt=True)
     headers = {"Retry_After": when if retry_after == "date" else retry_after} if retry_after else {}
     server.faults = [status(code, **headers)] * 2
@@ -363,7 +363,7 @@ def test_a_busy_server_is_waited_for(
 def test_patience_with_a_busy_server_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(calls.time, "sleep", slept.append)
-    monkeypatch.setattr(calls, "PATIENCE", Patience(seconds=10, first=1.0, longest=2.0))
+    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(seconds=10, first=1.0, longest=2.0))
     one = predictor(server)
     server.always = status(503)
     said = refusal(lambda: one.predict(flights(3)), TransientError)
@@ -497,7 +497,7 @@ def test_calls_keep_to_the_rate_that_is_allowed(server: Server) -> None:
 def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = changed(lambda said: time.sleep(0.1))
     server.faults = [slow, None]
-    monkeypatch.setattr(calls, "PATIENCE", Patience(first=1.0, longest=1.0))
+    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(first=1.0, longest=1.0))
     monkeypatch.setattr(calls.random, "uniform", lambda *_: 0.3)
     one = predictor(server, limits={"rows": 2})
     server.faults = [slow, status(503), None]
@@ -610,7 +610,7 @@ def test_the_connection_of_conn_id_is_the_one_that_is_used(server: Server, world
     world = worlds()
     one = {"name": "served", "model": server.model, "conn_id": "inference"}
     deployment = world.deploy(challengers=[one])
-    shadow = Shadow(deployment, lambda conn_id: declared(server, password=f"{SECRET}{conn_id}"))
+    shadow = DeploymentContext(deployment, lambda conn_id: declared(server, password=f"{SECRET}{conn_id}"))
     found = load(shadow, deployment.challengers[0], window_of(deployment, day(0)))
     assert not found.predict(flights(2)).errors
     assert server.headers[0]["Authorization"] == f"Bearer {SECRET}inference"

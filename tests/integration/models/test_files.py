@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from shadow_deployment.config.deployment import Challenger
-from shadow_deployment.context import FILES_ALONE, Shadow
+from shadow_deployment.context import LOCAL_FILES, DeploymentContext
 from shadow_deployment.errors import CredentialsError, ModelError, ShadowError, TransientError
 from shadow_deployment.integrations import aws as edge
-from shadow_deployment.integrations.cloud import Cloud
+from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.models import files
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import run
@@ -75,7 +75,7 @@ def on_s3(digest: str, **changes: Any) -> dict[str, Any]:
 
 
 def fetched(worlds: Callable[..., World], **model: Any) -> Path:
-    shadow = Shadow(worlds().deploy(), pytest.fail, Cloud())
+    shadow = DeploymentContext(worlds().deploy(), pytest.fail, AwsCloud())
     return files.fetch(shadow, Challenger(**model))
 
 
@@ -92,7 +92,7 @@ def test_the_evidence_is_that_of_the_same_file_on_disk(
     contents = []
     for model in ({"name": "late", "model": f"onnx:{path}"}, on_s3(digest)):
         world = worlds()
-        assert not run.run_day(replace(world.shadow(challengers=[model]), outside=Cloud()), day(0))
+        assert not run.run_day(replace(world.shadow(challengers=[model]), cloud=AwsCloud()), day(0))
         contents.append(world.content())
     assert contents[0] == contents[1]
     assert len(contents[0]["prediction"]) == 60
@@ -110,7 +110,7 @@ def test_another_file_than_the_declared_one_is_never_loaded(
 def test_a_file_that_was_changed_after_it_was_fetched_is_refused(
     declared: Any, digest: str, worlds: Callable[..., World]
 ) -> None:
-    shadow = Shadow(worlds().deploy(), pytest.fail, Cloud())
+    shadow = DeploymentContext(worlds().deploy(), pytest.fail, AwsCloud())
     model = Challenger(**on_s3(digest))
     found = files.fetch(shadow, model)
     assert hashlib.sha256(found.read_bytes()).hexdigest() == digest
@@ -120,7 +120,7 @@ def test_a_file_that_was_changed_after_it_was_fetched_is_refused(
 
 
 def test_what_was_fetched_goes_with_what_fetched_it(declared: Any, digest: str, worlds: Callable[..., World]) -> None:
-    shadow = Shadow(worlds().deploy(), pytest.fail, Cloud())
+    shadow = DeploymentContext(worlds().deploy(), pytest.fail, AwsCloud())
     found = files.fetch(shadow, Challenger(**on_s3(digest)))
     assert found.is_file()
     del shadow
@@ -183,7 +183,7 @@ def test_without_credentials_or_a_connection_nothing_is_asked(
 
 
 def test_a_program_that_opens_files_alone_says_so(digest: str, worlds: Callable[..., World]) -> None:
-    shadow = Shadow(worlds().deploy(), pytest.fail, FILES_ALONE)
+    shadow = DeploymentContext(worlds().deploy(), pytest.fail, LOCAL_FILES)
     assert "s3://models-of-late/models" in refusal(
         lambda: files.fetch(shadow, Challenger(**on_s3(digest))), ShadowError
     )
@@ -191,7 +191,7 @@ def test_a_program_that_opens_files_alone_says_so(digest: str, worlds: Callable[
 
 def test_a_refused_model_leaves_nothing_in_the_ledger(declared: Any, digest: str, worlds: Callable[..., World]) -> None:
     world = worlds()
-    shadow = replace(world.shadow(challengers=[on_s3("f" * 64)]), outside=Cloud())
+    shadow = replace(world.shadow(challengers=[on_s3("f" * 64)]), cloud=AwsCloud())
     with pytest.raises(ModelError):
         run.run_day(shadow, day(0))
     assert world.query("SELECT count(*) FROM shadow.scoring") == [(0,)]

@@ -15,15 +15,15 @@ from numpy.testing import assert_allclose
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import CredentialsError, DeploymentError, ModelError, ShadowError, TransientError
 from shadow_deployment.integrations import s3_storage, sagemaker, sagemaker_transform
-from shadow_deployment.integrations.cloud import Cloud
+from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.integrations.sagemaker import open_sagemaker
 from shadow_deployment.models.loading import load
 from shadow_deployment.models.onnx import OnnxPredictor
 from shadow_deployment.models.remote import calls
-from shadow_deployment.models.remote.calls import Patience, Refused
+from shadow_deployment.models.remote.calls import Refused, RetryLimits
 from shadow_deployment.models.remote.records import read, written
 from shadow_deployment.pipeline import run
 from tests import receivers
@@ -71,7 +71,7 @@ def server() -> Iterator[Aws]:
 
 @pytest.fixture
 def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    monkeypatch.setattr(calls, "PATIENCE", Patience(attempts=3, seconds=0.2, first=0.01, longest=0.1))
+    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(attempts=3, seconds=0.2, first=0.01, longest=0.1))
     monkeypatch.setattr(sagemaker, "client_for", client_for)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -320,7 +320,7 @@ def test_the_evidence_of_an_endpoint_is_that_of_the_file(
     world, path = worlds(), linear_model(tmp_path / "late.onnx", WEIGHTS)
     served = {"name": "served", "model": "sagemaker:late", "conn_id": "models_aws", "limits": {"rows": 7}}
     shadow = world.shadow(challengers=[{"name": "filed", "model": f"onnx:{path}"}, served])
-    assert not run.run_day(replace(shadow, outside=Cloud()), day(0))
+    assert not run.run_day(replace(shadow, cloud=AwsCloud()), day(0))
     require_same_evidence(world)
 
 
@@ -554,7 +554,7 @@ def test_the_evidence_of_a_transform_is_that_of_the_file(
         challengers=[{"name": "filed", "model": f"onnx:{path}"}, served],
         store={"snapshots": f"s3://{jobs.bucket}/late", "snapshots_conn_id": "models_aws"},
     )
-    assert not run.run_day(replace(shadow, outside=Cloud()), day(0))
+    assert not run.run_day(replace(shadow, cloud=AwsCloud()), day(0))
     require_same_evidence(world)
     assert len(jobs.started) == len(world.query("SELECT 1 FROM shadow.scoring")) / 2 == 3
 
@@ -571,4 +571,4 @@ def test_a_shard_is_shown_at_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -
     pq.write_table(pa.Table.from_batches([flights(10)]), file)
     tables = list(scoring.score(transforming(jobs), pq.ParquetFile(file), 0, FEATURES))
     assert ([one.num_rows for one in tables], len(jobs.started)) == ([10], 1)
-    assert isinstance(transforming(jobs).predict(flights(1)), Answers)
+    assert isinstance(transforming(jobs).predict(flights(1)), Predictions)

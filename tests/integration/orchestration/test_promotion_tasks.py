@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.config.actions import PREVIOUS
-from shadow_deployment.context import Shadow
+from shadow_deployment.config.actions import FORMER_CHAMPION
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.pipeline.former_champion import watched
 from shadow_deployment.promotion import approval, registry
@@ -69,13 +69,13 @@ def started_by(context: dict[str, Any], **extra: Any) -> None:
     context["triggering_asset_events"] = {"asset": [event]}
 
 
-def passing(world: World, **promotion: Any) -> Shadow:
+def passing(world: World, **promotion: Any) -> DeploymentContext:
     shadow = world.shadow(**settings(world, promotion=promotion))
     judge(shadow, 0, "PASS")
     return shadow
 
 
-def better_before(world: World, **promotion: Any) -> Shadow:
+def better_before(world: World, **promotion: Any) -> DeploymentContext:
     """`linear` has followed `other`, and on the third day `other` is the better one again."""
     shadow = world.shadow(**settings(world, promotion={"watch_days": 9, **promotion}))
     judge(shadow, 0, "PASS", "other")
@@ -83,7 +83,7 @@ def better_before(world: World, **promotion: Any) -> Shadow:
     world.change_production(CHANGED, ["1"])
     judge(shadow, 1, "PASS", "linear", against="1")
     registry.promote(shadow, "linear", **by("bob"))
-    judge(watched(shadow, day(2)), 2, "PASS", PREVIOUS, against="linear@2")
+    judge(watched(shadow, day(2)), 2, "PASS", FORMER_CHAMPION, against="linear@2")
     return shadow
 
 
@@ -164,7 +164,7 @@ def test_the_day_announces_a_former_champion_that_is_better(world: World, contex
 
     better_before(world)
     context["params"] = {"day": str(day(2))}
-    tasks.announce("late")
+    tasks.publish_results("late")
     added = dict(context["outlet_events"].added)
     assert (added["shadow://late/regression"]["promotion"], added["shadow://late/verdict"]["outcome"]) == (2, "PASS")
     assert "shadow://late/case" not in added
@@ -179,7 +179,7 @@ def test_backfills_and_past_days_announce_nothing(
     better_before(world)
     context["params"] = {"day": str(day(number))}
     context["dag_run"].run_type = run_type
-    assert tasks.announce("late") == []
+    assert tasks.publish_results("late") == []
     assert context["outlet_events"].added == []
 
 

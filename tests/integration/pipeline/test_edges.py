@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.sources.postgres.reading import PostgresReading
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
@@ -189,7 +189,9 @@ def test_not_even_the_owner_can_write_while_logged_predictions_are_read(world: W
     found = world.postgres.conninfo(world.production, OWNER)
     owner = Connection("production_db", found.host, found.port, found.user, found.password, found.dbname)
     deployment = world.deploy(challengers=[{"name": "writer", "model": "logged:flights.log.other"}])
-    shadow = Shadow(deployment, lambda conn_id: owner if conn_id == "production_db" else world.connection(conn_id))
+    shadow = DeploymentContext(
+        deployment, lambda conn_id: owner if conn_id == "production_db" else world.connection(conn_id)
+    )
     steps.sample(shadow, day(0))
     with pytest.raises(ShadowError, match="cannot execute INSERT in a read-only transaction"):
         steps.score(shadow, day(0), "writer", 0)

@@ -39,7 +39,7 @@ from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Challenger, Champion
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import connect
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.data.rows import TableRows
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Series
@@ -48,7 +48,7 @@ from shadow_deployment.ledger import calibrations, predictions, replay_checks, s
 from shadow_deployment.ledger.replay_checks import Parity
 from shadow_deployment.metrics.catalog import ANSWERED_LABELLED, ANSWERED_UNLABELLED
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.judging import Judged, judge_challenger
+from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
 from shadow_deployment.pipeline.replay_check import MOST_WORST, check
 from shadow_deployment.pipeline.run import run_days
 from tests import production
@@ -89,7 +89,7 @@ def run(world: World, numbers: range, **changes: Any) -> None:
     assert run_days(shadow, [day(number) for number in numbers], Console(file=io.StringIO())) == []
 
 
-def judged(world: World, number: int, **changes: Any) -> Judged:
+def judged(world: World, number: int, **changes: Any) -> JudgedChallenger:
     """Judge on what is there, without writing it down."""
     deployment = world.deploy(**{"challengers": [OTHER], **changes})
     with connect(world.connection("shadow_db")) as session:
@@ -673,11 +673,11 @@ class Model:
     def __init__(self, said: Mapping[str, float], errors: Mapping[str, str] | None = None) -> None:
         self._said, self._errors, self.shown = said, errors or {}, []
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         names = batch["request_id"].to_pylist()
         self.shown += names
         values = np.array([self._said.get(name, np.nan) for name in names])
-        return Answers(values, {row: self._errors[name] for row, name in enumerate(names) if name in self._errors})
+        return Predictions(values, {row: self._errors[name] for row, name in enumerate(names) if name in self._errors})
 
 
 def logged(answers: Mapping[str, float | None], versions: Mapping[str, str] | None = None) -> pa.Table:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, SourceError, ValidationFailed
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
@@ -54,7 +54,7 @@ def football(worlds: Callable[..., World], matches: dict[str, Any]) -> World:
     return replace(world, production=name, owns_production=True)
 
 
-def shadow(world: World, **changes: Any) -> Shadow:
+def shadow(world: World, **changes: Any) -> DeploymentContext:
     settings: dict[str, Any] = {
         "task": "multiclass",
         "classes": CLASSES,

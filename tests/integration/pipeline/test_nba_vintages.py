@@ -8,7 +8,7 @@ import pandas as pd
 import psycopg
 import pytest
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ValidationFailed
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
@@ -54,7 +54,7 @@ def vintages(worlds: Callable[..., World], log: pd.DataFrame) -> World:
     return replace(world, production=name, owns_production=False)
 
 
-def shadow(world: World, duplicates: str) -> Shadow:
+def shadow(world: World, duplicates: str) -> DeploymentContext:
     return world.shadow(
         start=FIRST,
         requests={

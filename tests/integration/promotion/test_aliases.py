@@ -8,7 +8,7 @@ import pytest
 
 from shadow_deployment.config.deployment import Challenger, Champion, Deployment
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
 from shadow_deployment.ledger import predictions
@@ -41,7 +41,7 @@ def deployed(*challengers: dict[str, Any]) -> Deployment:
 def test_an_alias_becomes_the_version_it_points_at_and_follows_it(server: FakeMlflow) -> None:
     champion = Champion(model="mlflow:models:/flight@champion", conn_id="registry_mlflow")
     declared = deployed(ALIAS, FIXED).model_copy(update={"champion": champion})
-    shadow = Shadow(declared, connected(server))
+    shadow = DeploymentContext(declared, connected(server))
     found = resolved(shadow).deployment
     assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", FIXED["model"], OTHER["model"]]
     assert (found.challengers[0].conn_id, found.challengers[0].name) == ("registry_mlflow", "linear")
@@ -58,7 +58,7 @@ def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
     def refuse(conn_id: str) -> Connection:
         raise AssertionError(conn_id)
 
-    shadow = Shadow(deployed(FIXED), refuse)
+    shadow = DeploymentContext(deployed(FIXED), refuse)
     assert resolved(shadow) is shadow
     assert known(shadow) is shadow
 
@@ -76,7 +76,7 @@ def test_an_alias_that_cannot_be_looked_up_stops_its_own_challenger_alone(
     server: FakeMlflow, broken: Callable[[FakeMlflow], object], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken(server)
-    shadow = Shadow(deployed(ALIAS), connected(server))
+    shadow = DeploymentContext(deployed(ALIAS), connected(server))
     found = resolved(shadow)
     [warning] = [one.getMessage() for one in caplog.records if one.name == aliases.__name__]
     assert warning.startswith("challenger linear: model == 'mlflow:models:/flight@serving' cannot be looked up: ")
@@ -94,7 +94,7 @@ def test_the_registry_is_that_of_the_connection_or_of_the_environment(
     server: FakeMlflow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bare = {"name": "linear", "model": ALIAS["model"]}
-    shadow = Shadow(deployed(bare), environment)
+    shadow = DeploymentContext(deployed(bare), environment)
     with caplog.at_level(logging.WARNING):
         resolved(shadow)
     assert "needs conn_id, the connection of the MLflow server, or MLFLOW_TRACKING_URI" in caplog.text
@@ -105,13 +105,13 @@ def test_the_registry_is_that_of_the_connection_or_of_the_environment(
     with pytest.raises(
         CredentialsError, match="challenger linear: conn_id == 'registry_mlflow': connection registry_mlfl"
     ):
-        mlflow.version(Shadow(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
+        mlflow.version(DeploymentContext(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
 
 
 def test_the_child_gets_the_credentials_of_its_registry_and_none_where_it_needs_none(
     server: FakeMlflow, tmp_path: Any
 ) -> None:
-    shadow = Shadow(deployed(ALIAS), connected(server, login="ada"))
+    shadow = DeploymentContext(deployed(ALIAS), connected(server, login="ada"))
 
     def variables(**fields: Any) -> dict[str, str]:
         return dict(mlflow.program(shadow, Challenger.model_validate({"name": "a", **fields})).environment)
@@ -153,14 +153,14 @@ def test_a_page_shows_the_newest_version_of_the_ledger_and_asks_nobody(worlds: C
         session.commit()
     found = known(shadow).deployment
     assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", ALIAS["model"], OTHER["model"]]
-    away = Shadow(shadow.deployment, environment)
+    away = DeploymentContext(shadow.deployment, environment)
     assert known(away).deployment.challengers[0].model == ALIAS["model"]
 
 
 def test_commands_and_tasks_resolve_and_pages_do_not(
     worlds: Callable[..., World], server: FakeMlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shadow_deployment.cli.context import shadow_of
+    from shadow_deployment.cli.context import context_of
     from shadow_deployment.orchestration import run_context
     from shadow_deployment.orchestration.ui import app
 
@@ -169,10 +169,10 @@ def test_commands_and_tasks_resolve_and_pages_do_not(
     deployment = world.deploy(challengers=[ALIAS, OTHER])
     expected = ["mlflow:models:/flight/2", OTHER["model"]]
     for made in (
-        shadow_of("late"),
-        shadow_of(deployment),
-        run_context.shadow("late"),
-        run_context.shadow("late", day(1)),
+        context_of("late"),
+        context_of(deployment),
+        run_context.context_of("late"),
+        run_context.context_of("late", day(1)),
     ):
         assert [one.model for one in made.deployment.challengers] == expected
     asked = len(server.asked)

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.approval_requests import Answer
 from shadow_deployment.promotion import approval, approval_text, registry
@@ -27,11 +27,11 @@ def world(worlds: Callable[..., World], empty: World) -> World:
 
 
 @pytest.fixture
-def shadow(world: World) -> Shadow:
+def shadow(world: World) -> DeploymentContext:
     return world.shadow(**settings(world))
 
 
-def judged(shadow: Shadow, outcomes: str, name: str = "other", *, first: int = 0) -> None:
+def judged(shadow: DeploymentContext, outcomes: str, name: str = "other", *, first: int = 0) -> None:
     """Keep verdicts of successive days: P, F and I, and a dash where there is none."""
     words: dict[str, Any] = {"P": "PASS", "F": "FAIL", "I": "INCONCLUSIVE"}
     for number, letter in enumerate(outcomes, first):
@@ -39,12 +39,12 @@ def judged(shadow: Shadow, outcomes: str, name: str = "other", *, first: int = 0
             judge(shadow, number, words[letter], name)
 
 
-def asked(shadow: Shadow, number: int) -> str | None:
+def asked(shadow: DeploymentContext, number: int) -> str | None:
     found = approval.proposal(shadow, day(number))
     return found.case.challenger.name if found else None
 
 
-def settle(shadow: Shadow, run: str, given: Answer, name: str = "other") -> None:
+def settle(shadow: DeploymentContext, run: str, given: Answer, name: str = "other") -> None:
     question, _ = approval.ask(shadow, name, run, by_hand=False)
     approval.answer(shadow, question, given, "ada", "as the test says")
 
@@ -60,17 +60,17 @@ def later(world: World, hours: int) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "expected"), [("P", "other"), ("I", None), ("F", None), ("PI", None), ("IP", "other")]
 )
-def test_only_a_pass_of_the_day_is_asked_about(shadow: Shadow, outcomes: str, expected: str | None) -> None:
+def test_only_a_pass_of_the_day_is_asked_about(shadow: DeploymentContext, outcomes: str, expected: str | None) -> None:
     judged(shadow, outcomes)
     assert asked(shadow, len(outcomes) - 1) == expected
 
 
-def test_the_control_is_never_asked_about(shadow: Shadow) -> None:
+def test_the_control_is_never_asked_about(shadow: DeploymentContext) -> None:
     judged(shadow, "P", "control")
     assert asked(shadow, 0) is None
 
 
-def test_a_past_day_is_not_asked_about(shadow: Shadow) -> None:
+def test_a_past_day_is_not_asked_about(shadow: DeploymentContext) -> None:
     judged(shadow, "PP")
     assert asked(shadow, 0) is None
     assert asked(shadow, 1) == "other"
@@ -80,7 +80,7 @@ def test_a_past_day_is_not_asked_about(shadow: Shadow) -> None:
     ("outcomes", "since", "days"), [("PPP", 0, 3), ("PFPP", 2, 2), ("P-P", 0, 2), ("PPI", None, 0)]
 )
 def test_days_in_a_row_are_judged_days_without_interruption(
-    shadow: Shadow, outcomes: str, since: int | None, days: int
+    shadow: DeploymentContext, outcomes: str, since: int | None, days: int
 ) -> None:
     judged(shadow, outcomes)
     found = approval.examine(shadow, "other")
@@ -98,7 +98,7 @@ def test_days_on_other_terms_are_not_in_the_row(world: World) -> None:
     assert approval.examine(changed, "other").since == day(4)
 
 
-def test_a_day_judged_again_counts_as_it_was_judged_last(shadow: Shadow) -> None:
+def test_a_day_judged_again_counts_as_it_was_judged_last(shadow: DeploymentContext) -> None:
     judged(shadow, "PPP")
     judge(shadow, 1, "INCONCLUSIVE")
     assert approval.examine(shadow, "other").since == day(2)
@@ -112,7 +112,7 @@ def test_as_many_days_in_a_row_are_waited_for_as_the_deployment_says(world: Worl
     assert asked(shadow, 2) == "other"
 
 
-def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: Shadow) -> None:
+def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     approval.ask(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
@@ -125,7 +125,7 @@ def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: Sh
 
 
 @pytest.mark.parametrize("given", ["rejected", "approved"])
-def test_what_was_answered_is_not_asked_again_however_many_days_pass(shadow: Shadow, given: Answer) -> None:
+def test_what_was_answered_is_not_asked_again_however_many_days_pass(shadow: DeploymentContext, given: Answer) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", given)
     judged(shadow, "P" * 30, first=1)
@@ -134,14 +134,14 @@ def test_what_was_answered_is_not_asked_again_however_many_days_pass(shadow: Sha
     assert f"it was {given} by ada for {day(0)}" in said
 
 
-def test_after_a_rejection_an_interruption_of_the_pass_makes_another_case(shadow: Shadow) -> None:
+def test_after_a_rejection_an_interruption_of_the_pass_makes_another_case(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
     judged(shadow, "IP", first=1)
     assert asked(shadow, 2) == "other"
 
 
-def test_after_a_rejection_another_policy_makes_another_case(world: World, shadow: Shadow) -> None:
+def test_after_a_rejection_another_policy_makes_another_case(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
     changed = world.shadow(**settings(world) | {"policy": settings(world)["policy"] | {"minimum_coverage": 0.3}})
@@ -149,7 +149,9 @@ def test_after_a_rejection_another_policy_makes_another_case(world: World, shado
     assert asked(changed, 1) == "other"
 
 
-def test_after_a_rejection_the_same_day_by_another_policy_makes_another_case(world: World, shadow: Shadow) -> None:
+def test_after_a_rejection_the_same_day_by_another_policy_makes_another_case(
+    world: World, shadow: DeploymentContext
+) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
     changed = world.shadow(**settings(world) | {"policy": settings(world)["policy"] | {"minimum_coverage": 0.3}})
@@ -157,7 +159,7 @@ def test_after_a_rejection_the_same_day_by_another_policy_makes_another_case(wor
     assert asked(changed, 0) == "other"
 
 
-def test_after_a_rejection_another_model_makes_another_case(world: World, shadow: Shadow) -> None:
+def test_after_a_rejection_another_model_makes_another_case(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P", "linear")
     settle(shadow, "run 1", "rejected", "linear")
     linear_model(world.folder / "linear.onnx", {"dep_hour": 0.2, "distance": -0.0005})
@@ -175,7 +177,7 @@ def test_silence_is_asked_again_after_some_days(world: World) -> None:
     assert asked(shadow, 3) == "other"
 
 
-def test_somebody_may_ask_by_hand_again(shadow: Shadow) -> None:
+def test_somebody_may_ask_by_hand_again(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
     question, _ = approval.ask(shadow, "other", "run 2", by_hand=True)
@@ -183,13 +185,13 @@ def test_somebody_may_ask_by_hand_again(shadow: Shadow) -> None:
     assert (made.name, made.approved_by, made.reason) == ("other", "bob", "I insist")
 
 
-def test_by_hand_no_case_is_promoted_that_stands_not(shadow: Shadow) -> None:
+def test_by_hand_no_case_is_promoted_that_stands_not(shadow: DeploymentContext) -> None:
     judged(shadow, "F")
     said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
     assert f"its newest verdict, of {day(0)}, is FAIL, must be PASS" in said
 
 
-def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Shadow) -> None:
+def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     first, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
     second, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
@@ -200,7 +202,7 @@ def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Shad
     assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
 
 
-def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: Shadow) -> None:
+def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
@@ -212,7 +214,7 @@ def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_an
     assert asked(shadow, 1) == "other"
 
 
-def test_an_approval_is_the_same_promotion_when_its_task_runs_again(shadow: Shadow) -> None:
+def test_an_approval_is_the_same_promotion_when_its_task_runs_again(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
     made = [approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)) for _ in range(2)]
@@ -232,7 +234,7 @@ def test_an_approval_whose_manifest_cannot_be_written_is_an_approval(world: Worl
     assert approval.question_of(shadow, "run 1", question.case_digest).answer == "approved"
 
 
-def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: Shadow) -> None:
+def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     registry.promote(shadow, "other", **by("ada"))
     registry.rollback(shadow, **by("bob"))
@@ -242,7 +244,7 @@ def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: 
     assert approval.approve(shadow, question, approved_by="ada", reason="again", at=moment(2)).number == 3
 
 
-def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: Shadow) -> None:
+def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: DeploymentContext) -> None:
     judged(shadow, "P", "other")
     judged(shadow, "P", "linear")
     found = approval.proposal(shadow, day(0))
@@ -250,7 +252,7 @@ def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: Shad
     assert {found.case.challenger.name, *found.rivals} == {"other", "linear"}
 
 
-def test_the_one_further_ahead_is_asked_about(shadow: Shadow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_one_further_ahead_is_asked_about(shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch) -> None:
     judged(shadow, "P", "other")
     judged(shadow, "P", "linear")
     for ahead, behind in (("other", "linear"), ("linear", "other")):
@@ -261,7 +263,7 @@ def test_the_one_further_ahead_is_asked_about(shadow: Shadow, monkeypatch: pytes
         assert (found.case.challenger.name, found.rivals) == (ahead, (behind,))
 
 
-def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: Shadow) -> None:
+def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     world.change_production(CHANGED, ["8"])
     assert asked(shadow, 0) is None
@@ -293,7 +295,7 @@ def test_names_of_production_are_text_in_the_question() -> None:
     assert "\\[x\\]\\(http\\://y\\)" in shown
 
 
-def test_questions_and_answers_are_history(world: World, shadow: Shadow) -> None:
+def test_questions_and_answers_are_history(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
     for statement in (

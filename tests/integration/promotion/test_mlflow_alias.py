@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from shadow_deployment.config.actions import Promotion
+from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.errors import CredentialsError, RegistryError, ShadowError, TransientError
 from shadow_deployment.ledger.promotions import Champion
@@ -111,7 +111,7 @@ def connected(mlflow: FakeMlflow, **fields: Any) -> Callable[[str], Connection]:
 def deployment(**changes: Any) -> Deployment:
     linear = {"name": "linear", "version": "2", "model": "onnx:include/models/gradient_boosting.onnx"}
     found = a_deployment(challengers=[linear, {"name": "control", "model": "champion"}])
-    return found.model_copy(update={"promotion": Promotion.model_validate({"mlflow": {**ALIAS, **changes}})})
+    return found.model_copy(update={"promotion": PromotionPolicy.model_validate({"mlflow": {**ALIAS, **changes}})})
 
 
 def champion(name: str = "linear", version: str = "2") -> Champion:
@@ -119,7 +119,7 @@ def champion(name: str = "linear", version: str = "2") -> Champion:
 
 
 def follow(mlflow: FakeMlflow, who: Champion, **fields: Any) -> list[str]:
-    return mlflow_alias.follow(Shadow(deployment(), connected(mlflow, **fields)), who)
+    return mlflow_alias.follow(DeploymentContext(deployment(), connected(mlflow, **fields)), who)
 
 
 def refusal(call: Callable[[], object], error: type[ShadowError] = RegistryError) -> str:
@@ -158,7 +158,7 @@ def test_a_champion_that_is_no_version_there_takes_the_alias_away_and_says_so(
 
 
 def test_without_a_registered_model_nothing_is_asked(mlflow: FakeMlflow) -> None:
-    shadow = Shadow(a_deployment(), connected(mlflow))
+    shadow = DeploymentContext(a_deployment(), connected(mlflow))
     assert mlflow_alias.follow(shadow, champion()) == []
     assert mlflow.asked == []
 
@@ -193,7 +193,7 @@ def test_a_connection_of_the_environment_leads_there(
     mlflow: FakeMlflow, declared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_REGISTRY_MLFLOW", declared.format(secret=SECRET, port=mlflow.port))
-    mlflow_alias.follow(Shadow(deployment(), environment), champion())
+    mlflow_alias.follow(DeploymentContext(deployment(), environment), champion())
     assert mlflow.aliases == {("flight delay", "serving"): "2"}
     assert {word for *_, word in mlflow.asked} in ({f"Bearer {SECRET}"}, {None})
 
@@ -202,7 +202,9 @@ def test_without_a_scheme_nothing_is_sent_in_the_clear(mlflow: FakeMlflow) -> No
     said = refusal(lambda: follow(mlflow, champion(), database=None), TransientError)
     assert "where it is not TLS that is spoken there, set the schema of connection registry_mlflow to http" in said
     assert mlflow.asked == []
-    said = refusal(lambda: mlflow_alias.follow(Shadow(deployment(), environment), champion()), CredentialsError)
+    said = refusal(
+        lambda: mlflow_alias.follow(DeploymentContext(deployment(), environment), champion()), CredentialsError
+    )
     assert "promotion.mlflow.conn_id == 'registry_mlflow': connection registry_mlflow is not declared" in said
     said = refusal(lambda: follow(mlflow, champion(), database="prod"))
     assert "promotion.mlflow.conn_id == 'registry_mlflow': its schema == 'prod', must be http or https" in said
@@ -243,7 +245,7 @@ def test_a_model_version_or_alias_that_cannot_be_is_named(mlflow: FakeMlflow) ->
         said = refusal(lambda who=who: follow(mlflow, who))  # type: ignore[misc]
         assert "Registered Model with name=flight delay not found; register that model" in said
     mlflow.versions = {"flight delay": {"2"}}
-    reserved = Shadow(deployment(alias="latest"), connected(mlflow))
+    reserved = DeploymentContext(deployment(alias="latest"), connected(mlflow))
     said = refusal(lambda: mlflow_alias.follow(reserved, champion()))
     assert "is reserved.; correct promotion.mlflow.alias" in said
     assert mlflow.aliases == {}
@@ -268,7 +270,7 @@ def test_a_promotion_and_a_rollback_move_the_alias_and_publishing_repairs_it(
     world = declare(worlds(), monkeypatch)
     monkeypatch.setenv("AIRFLOW_CONN_REGISTRY_MLFLOW", f"http://:{SECRET}@127.0.0.1:{mlflow.port}/http")
     shadow = world.shadow(**settings(world, promotion={**ALWAYS, "manifest": None, "mlflow": ALIAS}))
-    shadow = Shadow(shadow.deployment, environment)
+    shadow = DeploymentContext(shadow.deployment, environment)
     judge(shadow, 0, "PASS", "linear")
     mlflow.answer = 503, ""
     said = refusal(lambda: registry.promote(shadow, "linear", **by("ada")), TransientError)

@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from shadow_deployment.cli import promotion as cli_registry
 from shadow_deployment.config import discovery
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.documents import FileDocument
@@ -61,7 +61,7 @@ def by(name: str, reason: str = "it is better") -> dict[str, Any]:
 
 
 def judge(
-    shadow: Shadow,
+    shadow: DeploymentContext,
     number: int,
     outcome: Outcome,
     name: str = "other",
@@ -105,7 +105,7 @@ def world(worlds: Callable[..., World], passed: World) -> World:
 
 
 @pytest.fixture
-def shadow(world: World) -> Shadow:
+def shadow(world: World) -> DeploymentContext:
     return world.shadow(**settings(world))
 
 
@@ -186,7 +186,7 @@ def test_a_day_that_passes_is_promoted_with_all_that_it_rests_on(worlds: Callabl
     assert published(world) == as_published(world)
 
 
-def test_before_the_first_promotion_the_champion_is_what_the_log_says(world: World, shadow: Shadow) -> None:
+def test_before_the_first_promotion_the_champion_is_what_the_log_says(world: World, shadow: DeploymentContext) -> None:
     assert view(world) == []
     assert registry.champion(shadow) is None
     assert registry.history(shadow) == []
@@ -203,24 +203,26 @@ def test_the_champions_own_file_is_kept_where_the_deployment_declares_it(world: 
     assert made.from_digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def other_file(world: World, shadow: Shadow) -> None:
+def other_file(world: World, shadow: DeploymentContext) -> None:
     linear_model(world.folder / "linear.onnx", {"dep_hour": 0.3, "distance": -0.0005})
 
 
-def judged(number: int, outcome: Outcome, name: str = "linear", **terms: Any) -> Callable[[World, Shadow], None]:
+def judged(
+    number: int, outcome: Outcome, name: str = "linear", **terms: Any
+) -> Callable[[World, DeploymentContext], None]:
     return lambda world, shadow: judge(shadow, number, outcome, name, **terms)
 
 
-def promoted(world: World, shadow: Shadow) -> None:
+def promoted(world: World, shadow: DeploymentContext) -> None:
     registry.promote(shadow, "other", **by("ada"))
 
 
-def nothing(world: World, shadow: Shadow) -> None:
+def nothing(world: World, shadow: DeploymentContext) -> None:
     """As it is."""
 
 
 VERSIONED = {"challengers": [{"name": "linear", "version": "7", "model": "logged:flights.prediction_log.carrier"}]}
-REFUSALS: list[tuple[str, Callable[[World, Shadow], None], dict[str, Any], str]] = [
+REFUSALS: list[tuple[str, Callable[[World, DeploymentContext], None], dict[str, Any], str]] = [
     ("inconclusive", judged(1, "INCONCLUSIVE"), {}, f"newest verdict, of {day(1)}, is INCONCLUSIVE, must be PASS"),
     ("failed", judged(1, "FAIL"), {}, f"newest verdict, of {day(1)}, is FAIL, must be PASS: as the test says"),
     ("failed the same day", judged(0, "FAIL"), {}, f"newest verdict, of {day(0)}, is FAIL, must be PASS"),
@@ -239,7 +241,7 @@ REFUSALS: list[tuple[str, Callable[[World, Shadow], None], dict[str, Any], str]]
     ("prepare", "changes", "said"), [one[1:] for one in REFUSALS], ids=[one[0] for one in REFUSALS]
 )
 def test_what_stands_in_the_way_is_said_and_forced_only_where_allowed(
-    world: World, prepare: Callable[[World, Shadow], None], changes: dict[str, Any], said: str
+    world: World, prepare: Callable[[World, DeploymentContext], None], changes: dict[str, Any], said: str
 ) -> None:
     prepare(world, world.shadow(**settings(world)))
     before = world.dump()
@@ -279,14 +281,14 @@ def test_the_control_and_the_champion_itself_are_never_promoted(world: World, fo
     assert len(registry.history(shadow)) == 1
 
 
-def test_an_unknown_challenger_and_a_missing_file_are_said(world: World, shadow: Shadow) -> None:
+def test_an_unknown_challenger_and_a_missing_file_are_said(world: World, shadow: DeploymentContext) -> None:
     assert "must be one of other" in refusal(lambda: registry.promote(shadow, "otter", **by("ada")), DeploymentError)
     (world.folder / "linear.onnx").unlink()
     refusal(lambda: registry.promote(shadow, "linear", **by("ada")), ModelError)
 
 
 @pytest.mark.parametrize("words", [by(" "), by("ada", "")])
-def test_who_and_why_are_never_empty(shadow: Shadow, words: dict[str, Any]) -> None:
+def test_who_and_why_are_never_empty(shadow: DeploymentContext, words: dict[str, Any]) -> None:
     assert "must not be empty" in refusal(lambda: registry.promote(shadow, "other", **words))
     registry.promote(shadow, "other", **by("ada"))
     assert "must not be empty" in refusal(lambda: registry.rollback(shadow, **words))
@@ -329,7 +331,7 @@ def test_a_log_without_versions_allows_the_first_promotion_alone(world: World) -
     assert "declare requests.version" in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
 
 
-def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: Shadow) -> None:
+def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: DeploymentContext) -> None:
     past = registry.case(shadow, "other", day(0))
     assert past.problems == ()
     judge(shadow, 2, "PASS")
@@ -346,7 +348,7 @@ def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: Shadow) ->
     assert registry.history(shadow) == []
 
 
-def test_the_case_of_a_day_that_was_not_judged_says_so(shadow: Shadow) -> None:
+def test_the_case_of_a_day_that_was_not_judged_says_so(shadow: DeploymentContext) -> None:
     assert registry.case(shadow, "other", day(5)).problems == (f"it was never judged on {day(5)}: run a day",)
 
 
@@ -361,7 +363,11 @@ def test_the_case_of_a_day_that_was_not_judged_says_so(shadow: Shadow) -> None:
     ids=["judged again", "a day more", "another file"],
 )
 def test_what_changes_between_asking_and_approving_stops_the_promotion(
-    world: World, shadow: Shadow, change: Callable[[World, Shadow], None], what: str, as_text: bool
+    world: World,
+    shadow: DeploymentContext,
+    change: Callable[[World, DeploymentContext], None],
+    what: str,
+    as_text: bool,
 ) -> None:
     found = registry.case(shadow, "linear")
     change(world, shadow)
@@ -375,13 +381,13 @@ def test_what_changes_between_asking_and_approving_stops_the_promotion(
     assert registry.history(shadow) == []
 
 
-def test_a_case_is_the_same_as_long_as_nothing_has_changed(shadow: Shadow) -> None:
+def test_a_case_is_the_same_as_long_as_nothing_has_changed(shadow: DeploymentContext) -> None:
     first, again = registry.case(shadow, "other"), registry.case(shadow, "other")
     assert first.digest == again.digest != registry.case(shadow, "linear").digest
     assert registry.promote(shadow, "other", **by("ada"), expected=first.digest).number == 1
 
 
-def test_an_approved_case_is_promoted_once_however_often_it_is_called(shadow: Shadow) -> None:
+def test_an_approved_case_is_promoted_once_however_often_it_is_called(shadow: DeploymentContext) -> None:
     found = registry.case(shadow, "other")
     made = registry.promote(shadow, "other", **by("ada"), expected=found)
     assert registry.promote(shadow, "other", **by("ada"), expected=found) == made
@@ -432,7 +438,7 @@ def test_rolling_back_twice_goes_to_the_one_before_and_then_there_is_none(twice:
     assert view(twice)[0][:2] == ("champion", "7")
 
 
-def test_nothing_promoted_is_nothing_to_roll_back(shadow: Shadow) -> None:
+def test_nothing_promoted_is_nothing_to_roll_back(shadow: DeploymentContext) -> None:
     assert "nothing was promoted: there is nothing" in refusal(lambda: registry.rollback(shadow, **by("cid")))
     refusal(lambda: registry.standing(shadow))
     assert registry.history(shadow) == []
@@ -450,7 +456,9 @@ def test_a_rollback_of_a_named_promotion_is_done_once(twice: World) -> None:
 
 def test_a_rollback_needs_neither_model_nor_verdict_nor_production(twice: World) -> None:
     (twice.folder / "linear.onnx").unlink()
-    shadow = Shadow(twice.deploy(**settings(twice)), lambda name: twice.connection({"shadow_db": name}[name]))
+    shadow = DeploymentContext(
+        twice.deploy(**settings(twice)), lambda name: twice.connection({"shadow_db": name}[name])
+    )
     assert registry.rollback(shadow, **by("cid")).name == "other"
 
 
@@ -479,7 +487,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_why(
-    world: World, shadow: Shadow, at_once: Callable[..., list[Any]]
+    world: World, shadow: DeploymentContext, at_once: Callable[..., list[Any]]
 ) -> None:
     won, lost = at_once(
         lambda: registry.promote(shadow, "other", **by("ada")),
@@ -499,14 +507,16 @@ def test_two_rollbacks_at_once_go_one_step_back(twice: World, at_once: Callable[
     assert [one.kind for one in registry.history(shadow)] == ["promotion", "promotion", "rollback"]
 
 
-def test_the_same_call_twice_at_once_is_one_promotion(shadow: Shadow, at_once: Callable[..., list[Any]]) -> None:
+def test_the_same_call_twice_at_once_is_one_promotion(
+    shadow: DeploymentContext, at_once: Callable[..., list[Any]]
+) -> None:
     found = registry.case(shadow, "other")
     first, second = at_once(*[lambda: registry.promote(shadow, "other", **by("ada"), expected=found)] * 2)
     assert [first] == [second] == registry.history(shadow)
 
 
 def test_the_manifest_is_written_whole_or_not_at_all(
-    world: World, shadow: Shadow, monkeypatch: pytest.MonkeyPatch
+    world: World, shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.promote(shadow, "other", **by("ada"))
     path = world.folder / "published" / "champion.json"
@@ -531,7 +541,7 @@ def test_the_manifest_is_written_whole_or_not_at_all(
     assert published(world) != json.loads(before)
 
 
-def test_publishing_twice_gives_the_same_file(world: World, shadow: Shadow) -> None:
+def test_publishing_twice_gives_the_same_file(world: World, shadow: DeploymentContext) -> None:
     registry.promote(shadow, "other", **by("ada"))
     path = world.folder / "published" / "champion.json"
     before = path.read_bytes()
@@ -546,7 +556,7 @@ def test_who_writes_the_manifest_last_has_read_the_ledger_last(twice: World, mon
     shadow = twice.shadow(**settings(twice))
     publish = registry.publish
 
-    def slow(one: Shadow) -> None:
+    def slow(one: DeploymentContext) -> None:
         monkeypatch.setattr(registry, "publish", publish)
         registry.rollback(shadow, **by("bob"))
         publish(one)
@@ -559,7 +569,7 @@ def test_who_writes_the_manifest_last_has_read_the_ledger_last(twice: World, mon
 
 
 def test_one_process_at_a_time_reads_the_champion_and_writes_the_manifest(
-    world: World, shadow: Shadow, monkeypatch: pytest.MonkeyPatch
+    world: World, shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.promote(shadow, "other", **by("ada"))
     moments: list[list[tuple[Any, ...]]] = []
@@ -597,7 +607,7 @@ def test_a_manifest_is_a_file(world: World, uri: str) -> None:
 def program(variables: dict[str, str], digest: str, fault: tuple[Any, str, str, int] | None) -> None:
     """Promote in a process of its own, which dies where the fault says."""
     os.environ.update(variables)
-    shadow = Shadow(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find("late"), environment)
     if fault is not None:
         dying(*fault)
     registry.promote(shadow, "other", **by("ada"), expected=digest)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadow_deployment.config import discovery
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.documents import FileDocument, revise
 from shadow_deployment.errors import DeploymentError, RegistryError
@@ -35,26 +35,26 @@ def world(worlds: Callable[..., World]) -> World:
 
 
 @pytest.fixture
-def shadow(world: World) -> Shadow:
+def shadow(world: World) -> DeploymentContext:
     return deployed(world)
 
 
-def deployed(world: World, **changes: Any) -> Shadow:
+def deployed(world: World, **changes: Any) -> DeploymentContext:
     told = {"file": str(world.folder / "shared" / "master.json"), **changes.pop("status", {})}
     return world.shadow(**settings(world, status=told, promotion=ALWAYS, **changes))
 
 
-def file_of(shadow: Shadow) -> Path:
+def file_of(shadow: DeploymentContext) -> Path:
     assert shadow.deployment.status
     return Path(shadow.deployment.status.file)
 
 
-def standing(shadow: Shadow, name: str = "other") -> status.Standing:
+def standing(shadow: DeploymentContext, name: str = "other") -> status.ChallengerStatus:
     return next(one for one in status.standings(shadow) if one.challenger == name)
 
 
 def ask(
-    shadow: Shadow, answer: approval_requests.Answer | None = None, run_id: str = "run", name: str = "other"
+    shadow: DeploymentContext, answer: approval_requests.Answer | None = None, run_id: str = "run", name: str = "other"
 ) -> None:
     challenger = shadow.deployment.challenger(name)
     with shadow.ledger() as session:
@@ -66,7 +66,7 @@ def ask(
             approval_requests.answer(session, newest.id, answer, "bob" if answer == "rejected" else None, "not yet")
 
 
-Step = Callable[[Shadow], Any]
+Step = Callable[[DeploymentContext], Any]
 
 
 def judged(number: int, outcome: Any, name: str = "other") -> Step:
@@ -77,7 +77,7 @@ def promoted(name: str = "other") -> Step:
     return lambda shadow: registry.promote(shadow, name, **by("ada", "at last"), force=True)
 
 
-def rolled_back(shadow: Shadow) -> None:
+def rolled_back(shadow: DeploymentContext) -> None:
     registry.rollback(shadow, **by("cid", "complaints"))
 
 
@@ -149,7 +149,9 @@ STORIES: list[tuple[str, list[Step], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("steps", "expected"), [one[1:] for one in STORIES], ids=[one[0] for one in STORIES])
-def test_the_status_is_what_happened_last(shadow: Shadow, steps: list[Step], expected: dict[str, Any]) -> None:
+def test_the_status_is_what_happened_last(
+    shadow: DeploymentContext, steps: list[Step], expected: dict[str, Any]
+) -> None:
     for step in steps:
         step(shadow)
     found = standing(shadow)
@@ -159,7 +161,7 @@ def test_the_status_is_what_happened_last(shadow: Shadow, steps: list[Step], exp
     assert [one.challenger for one in status.standings(shadow)] == ["other", "linear"]  # the control never
 
 
-def test_since_is_when_it_happened(world: World, shadow: Shadow) -> None:
+def test_since_is_when_it_happened(world: World, shadow: DeploymentContext) -> None:
     for number in (0, 1, 2):
         judge(shadow, number, "PASS" if number else "INCONCLUSIVE")
     ((first,), *_) = world.query("SELECT judged_at FROM shadow.verdict WHERE outcome = 'PASS' ORDER BY id")
@@ -172,7 +174,7 @@ def test_since_is_when_it_happened(world: World, shadow: Shadow) -> None:
     assert standing(shadow).content["since"] == promoted_at.isoformat()
 
 
-def test_another_version_starts_anew(world: World, shadow: Shadow) -> None:
+def test_another_version_starts_anew(world: World, shadow: DeploymentContext) -> None:
     judge(shadow, 0, "PASS", "linear")
     registry.promote(shadow, "linear", **by("ada"), force=True)
     challengers = [one.model_dump() for one in shadow.deployment.challengers]
@@ -181,7 +183,7 @@ def test_another_version_starts_anew(world: World, shadow: Shadow) -> None:
     assert (found.version, found.status, found.outcome, found.promotion) == ("3", "in_shadow", None, None)
 
 
-def test_a_file_that_is_not_there_is_made(shadow: Shadow) -> None:
+def test_a_file_that_is_not_there_is_made(shadow: DeploymentContext) -> None:
     judge(shadow, 0, "PASS")
     assert status.update(shadow) is True
     path = file_of(shadow)
@@ -247,7 +249,9 @@ BAD: list[tuple[str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("content", "said"), [one[1:] for one in BAD], ids=[one[0] for one in BAD])
-def test_a_file_of_another_shape_is_refused_and_stays_as_it_is(shadow: Shadow, content: bytes, said: str) -> None:
+def test_a_file_of_another_shape_is_refused_and_stays_as_it_is(
+    shadow: DeploymentContext, content: bytes, said: str
+) -> None:
     path = file_of(shadow)
     path.parent.mkdir()
     path.write_bytes(content)
@@ -317,7 +321,7 @@ def test_an_empty_list_in_lines_gets_its_entry_in_lines() -> None:
 NUMBERS = ("1.10", "1e400", "-0.0", "1E+2", "123456789012345678901234567890", "9" * 6000, "0.1000000000000000055511")
 
 
-def test_numbers_stay_as_they_are_written(shadow: Shadow) -> None:
+def test_numbers_stay_as_they_are_written(shadow: DeploymentContext) -> None:
     path = file_of(shadow)
     path.parent.mkdir()
     theirs = (
@@ -379,13 +383,13 @@ def test_whatever_is_in_the_file_only_our_key_changes(
 
 
 def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others(
-    shadow: Shadow, monkeypatch: pytest.MonkeyPatch
+    shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that is slow to write must not put an older verdict over a newer one, nor over others' entries."""
     judge(shadow, 0, "PASS")
     standings, calls = status.standings, []
 
-    def slow(one: Shadow) -> list[status.Standing]:
+    def slow(one: DeploymentContext) -> list[status.ChallengerStatus]:
         found = standings(one)
         calls.append(found[0].status)
         if len(calls) == 1:
@@ -406,7 +410,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
 
 def program(variables: dict[str, str], fault: tuple[str, str] | None) -> None:
     os.environ.update(variables)
-    shadow = Shadow(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find("late"), environment)
     if fault is not None:
         dying(Path, *fault, 1)
     status.update(shadow)
@@ -414,7 +418,7 @@ def program(variables: dict[str, str], fault: tuple[str, str] | None) -> None:
 
 @pytest.mark.parametrize("fault", [("replace", "before"), ("replace", "after")], ids=lambda fault: fault[1])
 def test_killed_anywhere_the_file_is_whole_and_the_next_run_ends_it(
-    world: World, shadow: Shadow, processes: ForkServerContext, fault: tuple[str, str]
+    world: World, shadow: DeploymentContext, processes: ForkServerContext, fault: tuple[str, str]
 ) -> None:
     judge(shadow, 0, "PASS")
     path = file_of(shadow)
@@ -431,7 +435,7 @@ def test_killed_anywhere_the_file_is_whole_and_the_next_run_ends_it(
 
 
 def test_a_failure_to_write_is_logged_and_changes_nothing(
-    world: World, shadow: Shadow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    world: World, shadow: DeploymentContext, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file_of(shadow).mkdir(parents=True)
     before = world.dump()
@@ -447,7 +451,7 @@ def test_a_failure_to_write_is_logged_and_changes_nothing(
 
 
 def test_the_command_shows_and_writes(
-    world: World, shadow: Shadow, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    world: World, shadow: DeploymentContext, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(world, monkeypatch)
     judge(shadow, 0, "PASS")

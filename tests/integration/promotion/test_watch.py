@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from shadow_deployment.config.actions import PREVIOUS
-from shadow_deployment.context import Shadow
+from shadow_deployment.config.actions import FORMER_CHAMPION
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline import steps
@@ -40,17 +40,17 @@ def world(worlds: Callable[..., World], promoted: World) -> World:
     return worlds(promoted, own=True)
 
 
-def shadow_of(world: World, **promotion: Any) -> Shadow:
+def shadow_of(world: World, **promotion: Any) -> DeploymentContext:
     return world.shadow(**settings(world, promotion={"watch_days": 3, **promotion}))
 
 
-def names(shadow: Shadow) -> list[str]:
+def names(shadow: DeploymentContext) -> list[str]:
     return [one.name for one in shadow.deployment.challengers]
 
 
 def test_former_champion_is_a_challenger_on_the_days_after_its_promotion(world: World) -> None:
     shadow = shadow_of(world)
-    assert [PREVIOUS in names(watched(shadow, day(number))) for number in range(7)] == [
+    assert [FORMER_CHAMPION in names(watched(shadow, day(number))) for number in range(7)] == [
         False,
         False,  # the day that the promotion rests on
         True,
@@ -59,17 +59,17 @@ def test_former_champion_is_a_challenger_on_the_days_after_its_promotion(world: 
         False,
         False,
     ]
-    former = watched(shadow, day(2)).deployment.challenger(PREVIOUS)
+    former = watched(shadow, day(2)).deployment.challenger(FORMER_CHAMPION)
     assert (former.version, former.model) == ("1", "logged:flights.prediction_log.other_probability")
-    assert PREVIOUS not in names(shadow)
+    assert FORMER_CHAMPION not in names(shadow)
 
 
 def test_former_champion_takes_no_share_of_alpha_and_cannot_be_promoted(world: World) -> None:
     shadow = shadow_of(world)
     there = watched(shadow, day(2))
     assert [one.name for one in there.deployment.promotable] == [one.name for one in shadow.deployment.promotable]
-    judge(there, 2, "PASS", PREVIOUS, against="linear@2")
-    assert "roll that back instead" in registry.case(there, PREVIOUS).barred[0]
+    judge(there, 2, "PASS", FORMER_CHAMPION, against="linear@2")
+    assert "roll that back instead" in registry.case(there, FORMER_CHAMPION).barred[0]
 
 
 def test_nobody_is_watched_where_the_deployment_says_so(world: World) -> None:
@@ -80,7 +80,7 @@ def test_nobody_is_watched_where_the_deployment_says_so(world: World) -> None:
 def test_nobody_is_watched_after_a_rollback(world: World) -> None:
     shadow = shadow_of(world)
     registry.rollback(shadow, **by("cid"))
-    assert PREVIOUS not in names(watched(shadow, day(2)))
+    assert FORMER_CHAMPION not in names(watched(shadow, day(2)))
 
 
 def test_a_former_champion_without_a_model_is_not_watched_and_the_log_says_so(
@@ -90,7 +90,7 @@ def test_a_former_champion_without_a_model_is_not_watched_and_the_log_says_so(
     shadow = shadow_of(world)
     judge(shadow, 0, "PASS", "other")
     registry.promote(shadow, "other", **by("ada"))
-    assert PREVIOUS not in names(watched(shadow, day(1)))
+    assert FORMER_CHAMPION not in names(watched(shadow, day(1)))
     assert "champion 7, is not watched: its model is unknown; declare it as champion.model" in caplog.text
 
 
@@ -100,15 +100,15 @@ def test_a_former_champion_whose_file_has_changed_is_not_watched(
     shadow = shadow_of(world)
     judge(shadow, 2, "PASS", "other", against="linear@2")
     registry.promote(shadow, "other", **by("ada"))
-    former = watched(shadow, day(3)).deployment.challenger(PREVIOUS)
+    former = watched(shadow, day(3)).deployment.challenger(FORMER_CHAMPION)
     path = Path(former.model.removeprefix("onnx:"))
     content = path.read_bytes()  # other tests' worlds have promoted the same file
     try:
         linear_model(path, {"dep_hour": 0.7, "distance": -0.0005})
-        assert PREVIOUS not in names(watched(shadow, day(3)))
+        assert FORMER_CHAMPION not in names(watched(shadow, day(3)))
         assert "holds another model than the one that was champion" in caplog.text
         path.unlink()
-        assert PREVIOUS not in names(watched(shadow, day(3)))
+        assert FORMER_CHAMPION not in names(watched(shadow, day(3)))
     finally:
         path.write_bytes(content)
 
@@ -118,13 +118,13 @@ def test_days_run_with_the_former_champion_among_the_challengers(world: World) -
     assert run_days(shadow, [day(1), day(2), day(3)], Console(file=io.StringIO())) == []
     with shadow.ledger() as session:
         stored = verdicts.latest(session, shadow.deployment)
-    former = stored[PREVIOUS]
+    former = stored[FORMER_CHAMPION]
     assert (former.day, former.version, former.champion_version) == (day(3), "1", "linear@2")
     assert "PASS says that it is better than linear@2" in former.warnings[0]
     scored = world.query(
         "SELECT DISTINCT p.day FROM shadow.prediction AS p JOIN shadow.model_version AS m ON m.id = p.challenger_id "
         "WHERE m.name = %s ORDER BY 1",
-        [PREVIOUS],
+        [FORMER_CHAMPION],
     )
     assert scored == [(day(2),), (day(3),)]
 
@@ -136,12 +136,12 @@ def test_former_champion_is_judged_at_the_whole_alpha(world: World) -> None:
     run_days(shadow, [day(2), day(3)], Console(file=io.StringIO()))
     with shadow.ledger() as session:
         stored = verdicts.latest(session, shadow.deployment)
-    assert stored[PREVIOUS].findings[0]["alpha_pass"] == pytest.approx(0.04)
+    assert stored[FORMER_CHAMPION].findings[0]["alpha_pass"] == pytest.approx(0.04)
     assert stored["other"].findings[0]["alpha_pass"] == pytest.approx(0.02)
 
 
 @pytest.fixture
-def run(world: World) -> Shadow:
+def run(world: World) -> DeploymentContext:
     """A day was run to its gate; verdicts of it are then set by hand."""
     shadow = shadow_of(world)
     run_days(shadow, [day(2)], Console(file=io.StringIO()))
@@ -151,9 +151,9 @@ def run(world: World) -> Shadow:
     return there
 
 
-def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back(run: Shadow) -> None:
-    assert steps.gate(run, day(2))[PREVIOUS] == "INCONCLUSIVE"
-    judge(run, 2, "PASS", PREVIOUS, against="linear@2")
+def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back(run: DeploymentContext) -> None:
+    assert steps.gate(run, day(2))[FORMER_CHAMPION] == "INCONCLUSIVE"
+    judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
     with pytest.raises(GateFailed) as closed:
         steps.gate(run, day(2))
     said = str(closed.value)
@@ -161,14 +161,14 @@ def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back
     assert "shadow rollback late" in said
 
 
-def test_gate_stays_open_on_a_former_champion_that_is_worse(run: Shadow) -> None:
-    judge(run, 2, "FAIL", PREVIOUS, against="linear@2")
-    assert steps.gate(run, day(2))[PREVIOUS] == "FAIL"
+def test_gate_stays_open_on_a_former_champion_that_is_worse(run: DeploymentContext) -> None:
+    judge(run, 2, "FAIL", FORMER_CHAMPION, against="linear@2")
+    assert steps.gate(run, day(2))[FORMER_CHAMPION] == "FAIL"
 
 
-def test_a_better_former_champion_speaks_against_its_promotion(run: Shadow) -> None:
+def test_a_better_former_champion_speaks_against_its_promotion(run: DeploymentContext) -> None:
     assert regression(run, day(2)) is None
-    judge(run, 2, "PASS", PREVIOUS, against="linear@2")
+    judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
     found = regression(run, day(2))
     assert found is not None
     assert found.promotion.number == 2
@@ -176,19 +176,19 @@ def test_a_better_former_champion_speaks_against_its_promotion(run: Shadow) -> N
 
 
 @pytest.mark.parametrize("against", ["7", "1"])
-def test_a_verdict_against_another_champion_speaks_against_nothing(run: Shadow, against: str) -> None:
-    judge(run, 2, "PASS", PREVIOUS, against=against)
+def test_a_verdict_against_another_champion_speaks_against_nothing(run: DeploymentContext, against: str) -> None:
+    judge(run, 2, "PASS", FORMER_CHAMPION, against=against)
     assert regression(run, day(2)) is None
 
 
-def test_a_past_days_verdict_of_the_former_champion_speaks_against_nothing(run: Shadow) -> None:
-    judge(run, 2, "PASS", PREVIOUS, against="linear@2")
-    judge(run, 3, "INCONCLUSIVE", PREVIOUS, against="linear@2")
+def test_a_past_days_verdict_of_the_former_champion_speaks_against_nothing(run: DeploymentContext) -> None:
+    judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
+    judge(run, 3, "INCONCLUSIVE", FORMER_CHAMPION, against="linear@2")
     assert regression(run, day(2)) is None
     assert regression(watched(run, day(3)), day(3)) is None
 
 
-def test_after_the_rollback_nothing_is_spoken_against(run: Shadow) -> None:
-    judge(run, 2, "PASS", PREVIOUS, against="linear@2")
+def test_after_the_rollback_nothing_is_spoken_against(run: DeploymentContext) -> None:
+    judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
     registry.rollback(run, **by("cid"))
     assert regression(run, day(2)) is None

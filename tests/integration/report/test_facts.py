@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 from statsmodels.stats.proportion import proportion_confint
 
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
 from shadow_deployment.ledger import page, predictions, series, snapshots
 from shadow_deployment.pipeline import judging, steps
@@ -67,19 +67,19 @@ def whole(worlds: Callable[..., World]) -> World:
 
 
 @pytest.fixture(scope="module")
-def shadow(whole: World) -> Shadow:
+def shadow(whole: World) -> DeploymentContext:
     return whole.shadow(**CHANGES)
 
 
 @pytest.fixture(scope="module")
-def shown(shadow: Shadow) -> DeploymentFacts:
+def shown(shadow: DeploymentContext) -> DeploymentFacts:
     """The page on `other`, as of the newest day."""
     found = pages.deployment_page(shadow, "other")
     assert (found.state, found.error) == ("ready", None)
     return found
 
 
-def key_of(session: Any, shadow: Shadow, name: str) -> int:
+def key_of(session: Any, shadow: DeploymentContext, name: str) -> int:
     one = shadow.deployment.challenger(name)
     key = predictions.find_challenger(session, shadow.deployment, one, steps.model_digest(one))
     assert key is not None
@@ -112,7 +112,7 @@ def leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def test_everything_is_plain_finite_and_in_utc(shown: DeploymentFacts, shadow: Shadow) -> None:
+def test_everything_is_plain_finite_and_in_utc(shown: DeploymentFacts, shadow: DeploymentContext) -> None:
     run = pages.run_page(shadow, day(3))
     for leaf in leaves((shown, run, pages.overview([shadow]))):
         assert type(leaf) in (int, float, str, bool, dt.date, dt.datetime, type(None)), repr(leaf)
@@ -123,7 +123,9 @@ def test_everything_is_plain_finite_and_in_utc(shown: DeploymentFacts, shadow: S
 
 @pytest.mark.parametrize("name", ["other", "control"])
 @pytest.mark.parametrize("number", [LAST, 5])
-def test_the_last_point_of_a_sequence_is_the_finding(whole: World, shadow: Shadow, name: str, number: int) -> None:
+def test_the_last_point_of_a_sequence_is_the_finding(
+    whole: World, shadow: DeploymentContext, name: str, number: int
+) -> None:
     found = pages.deployment_page(shadow, name, day(number))
     assert found.day == day(number)
     findings = {(one["metric"], one["slice"]): one for one in stored(whole, name, number)}
@@ -166,7 +168,7 @@ def test_a_sequence_whose_evidence_has_changed_since_says_so(worlds: Callable[..
 
 
 @pytest.mark.parametrize("squares", [False, True])
-def test_series_are_those_that_verdicts_are_judged_on(shadow: Shadow, squares: bool) -> None:
+def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext, squares: bool) -> None:
     with shadow.ledger() as session:
         key = key_of(session, shadow, "other")
         taken = snapshots.snapshots(session, shadow.deployment, None, None)
@@ -179,7 +181,7 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: Shadow, squares: b
         read = series.read(
             session, key, comparable, champion_version="7", metrics={name for name, _ in expected}, squares=squares
         )
-        found = gather(read, judging.ripe_days(session, shadow.deployment, comparable, day(LAST)))
+        found = gather(read, judging.mature_labels(session, shadow.deployment, comparable, day(LAST)))
     assert {key: one.days for key, one in found.items()} == {key: one.days for key, one in expected.items()}
     for name, one in found.items():
         for field in ("pairs", "champion", "challenger", "difference", "weight"):
@@ -190,7 +192,7 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: Shadow, squares: b
             assert one.squares is None
 
 
-def test_predictions_that_were_refused_are_comparable_on_no_day(shadow: Shadow) -> None:
+def test_predictions_that_were_refused_are_comparable_on_no_day(shadow: DeploymentContext) -> None:
     found = pages.deployment_page(shadow, "worse")
     assert found.verdict is not None
     assert "inputs or predictions" in found.verdict.sentence
@@ -233,7 +235,9 @@ def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: Depl
     assert shown.rules[-1].scaled.lower is not None  # at_most: the interval is the other way round
 
 
-def test_slices_come_worst_first_with_the_interval_of_their_sequence(shadow: Shadow, shown: DeploymentFacts) -> None:
+def test_slices_come_worst_first_with_the_interval_of_their_sequence(
+    shadow: DeploymentContext, shown: DeploymentFacts
+) -> None:
     found = shown.slices
     assert found is not None
     assert (found.metric, found.left_out) == ("brier_score", 0)
@@ -310,7 +314,7 @@ def test_wilson_is_that_of_statsmodels_and_stays_within_0_and_1() -> None:
         assert 0 <= wilson(share, n)[0] <= share <= wilson(share, n)[1] <= 1
 
 
-def test_labels_are_those_of_the_command_line(shadow: Shadow, shown: DeploymentFacts) -> None:
+def test_labels_are_those_of_the_command_line(shadow: DeploymentContext, shown: DeploymentFacts) -> None:
     with shadow.ledger() as session:
         expected = text.maturity(session, shadow.deployment)
     assert [
@@ -322,7 +326,7 @@ def test_labels_are_those_of_the_command_line(shadow: Shadow, shown: DeploymentF
     assert all(one.waiting == (None if one.expected is None else one.expected - one.labelled) for one in shown.labels)
 
 
-def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shadow: Shadow) -> None:
+def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shadow: DeploymentContext) -> None:
     then = pages.deployment_page(shadow, "other", day(3)).labels
     end = dt.datetime.combine(day(4), dt.time(), dt.UTC)
     assert [one.day for one in then] == [day(number) for number in range(4)]
@@ -375,7 +379,7 @@ def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: Deployme
     assert shown.noise.others[0].deviation == pytest.approx(np.std(own.observed, ddof=1))
 
 
-def test_the_days_before_and_after_one_are_there_and_history_ends_with_it(shadow: Shadow) -> None:
+def test_the_days_before_and_after_one_are_there_and_history_ends_with_it(shadow: DeploymentContext) -> None:
     found = pages.deployment_page(shadow, "other", day(4))
     assert found.days == tuple(day(number) for number in range(LAST + 1))
     assert [one.day for one in found.history] == list(found.days[:5])
@@ -423,7 +427,7 @@ def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: Deployme
     assert found.challenger_uri == "logged:flights.prediction_log.other_probability"
 
 
-def test_a_run_shows_what_its_day_did(whole: World, shadow: Shadow) -> None:
+def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -> None:
     found = pages.run_page(shadow, day(2)).day
     assert found is not None
     ((rows, shards),) = whole.query("SELECT rows, shards FROM shadow.snapshot WHERE day = %s", [day(2)])
@@ -453,7 +457,7 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: Shadow) -> None:
     assert found.judged == dict.fromkeys(("control", "other", "worse"), "INCONCLUSIVE")
 
 
-def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: Shadow) -> None:
+def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: DeploymentContext) -> None:
     found = pages.run_page(shadow, day(LAST + 1))
     assert found.day is not None
     assert (found.day.sampled, found.day.rows, found.day.labels, found.day.validations) == (False, 0, None, ())
@@ -464,7 +468,7 @@ def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: Shadow)
     assert f"No day up to {day(-5)} was sampled" in str(before.next_step)
 
 
-def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: Shadow) -> None:
+def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: DeploymentContext) -> None:
     found = pages.deployment_page(shadow)
     assert found.challenger is not None
     assert [one.name for one in found.challengers] == ["control", "other", "worse"]
@@ -482,7 +486,7 @@ def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: Shadow) -
 
 
 def test_reading_writes_nothing_and_a_page_is_of_one_moment(
-    whole: World, shadow: Shadow, monkeypatch: pytest.MonkeyPatch
+    whole: World, shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = whole.dump()
     pages.deployment_page(shadow)

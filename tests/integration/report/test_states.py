@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from shadow_deployment.config.actions import PREVIOUS
+from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.decision.verdict import Finding, Outcome, Verdict
 from shadow_deployment.errors import LedgerError
@@ -62,7 +62,9 @@ def finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> Fi
     return Finding(metric, "all", changes.pop("is_", "superior"), "gate", outcome, 0.0, **said)
 
 
-def judge(shadow: Shadow, number: int, outcome: Outcome, name: str, *found: Finding, reasons: Any = ()) -> None:
+def judge(
+    shadow: DeploymentContext, number: int, outcome: Outcome, name: str, *found: Finding, reasons: Any = ()
+) -> None:
     """Keep a verdict of a day without evidence for it."""
     one = shadow.deployment.challenger(name)
     with shadow.ledger() as session:
@@ -79,7 +81,7 @@ def judge(shadow: Shadow, number: int, outcome: Outcome, name: str, *found: Find
         )
 
 
-def line(shadow: Shadow, name: str) -> Any:
+def line(shadow: DeploymentContext, name: str) -> Any:
     (one,) = pages.overview([shadow]).deployments
     assert (one.state, one.error) == ("ready", None) if one.last_day else ("empty", None)
     return next(line for line in one.challengers if line.name == name)
@@ -125,7 +127,7 @@ def test_one_deployment_that_breaks_leaves_the_others_in_the_list(world: World) 
     def nowhere(conn_id: str) -> Connection:
         return replace(world.connection(conn_id), port=9, password="not to be shown")
 
-    lost = Shadow(shadow.deployment.model_copy(update={"name": "lost"}), nowhere)
+    lost = DeploymentContext(shadow.deployment.model_copy(update={"name": "lost"}), nowhere)
     found = pages.overview([lost, shadow], {"a_file": "deployment a_file: alpha == 7 (a_file.yaml:3)"}).deployments
     assert [(one.name, one.state) for one in found] == [("a_file", "broken"), ("late", "ready"), ("lost", "broken")]
     assert found[0].error == "deployment a_file: alpha == 7 (a_file.yaml:3)"
@@ -253,12 +255,12 @@ def test_what_happens_next_follows_from_the_outcome_and_the_promotion(world: Wor
 
 def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: World) -> None:
     usual = world.shadow()
-    former = Challenger(name=PREVIOUS, version="7", model=OTHER["model"])
+    former = Challenger(name=FORMER_CHAMPION, version="7", model=OTHER["model"])
     challengers = [*usual.deployment.challengers, former]
     watching = replace(usual, deployment=usual.deployment.model_copy(update={"challengers": challengers}))
-    judge(watching, 1, "PASS", PREVIOUS, finding("PASS"))
+    judge(watching, 1, "PASS", FORMER_CHAMPION, finding("PASS"))
     shadow = world.shadow()
-    found = pages.deployment_page(shadow, PREVIOUS)
+    found = pages.deployment_page(shadow, FORMER_CHAMPION)
     assert found.challenger is not None
     assert (found.challenger.role, found.challenger.version) == ("watched", "7")
     assert "the former champion is better than the one that followed it" in found.challenger.sentence
@@ -266,13 +268,13 @@ def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: Wo
     assert {one.name: one.role for one in found.challengers} == {
         "other": "promotable",
         "control": "control",
-        PREVIOUS: "watched",
+        FORMER_CHAMPION: "watched",
     }
     judge(shadow, 2, "INCONCLUSIVE", "other", finding("INCONCLUSIVE", more_days=1))
     assert [one.name for one in pages.deployment_page(shadow).challengers] == ["other", "control"]
 
 
-def promoted(world: World) -> Shadow:
+def promoted(world: World) -> DeploymentContext:
     """Promote `other` and take that back."""
     shadow = world.shadow(promotion={"allow_force": True})
     registry.promote(shadow, "other", approved_by="ada", reason="better on <all> days", force=True)
@@ -280,7 +282,7 @@ def promoted(world: World) -> Shadow:
     return shadow
 
 
-def asked(world: World, answer: approval_requests.Answer | None) -> Shadow:
+def asked(world: World, answer: approval_requests.Answer | None) -> DeploymentContext:
     shadow = world.shadow()
     with shadow.ledger() as session:
         one = shadow.deployment.challenger("other")
@@ -296,7 +298,7 @@ def asked(world: World, answer: approval_requests.Answer | None) -> Shadow:
     return shadow
 
 
-def told(world: World, *attempts: str | None) -> Shadow:
+def told(world: World, *attempts: str | None) -> DeploymentContext:
     shadow = world.shadow(alerts=CHANNELS)
     with shadow.ledger() as session:
         alert = Alert("failed", "late", day(1), "signature", "late: gate closed", todo="look")
@@ -340,7 +342,7 @@ def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[An
     assert alert.delivered == (() if undelivered else ("webhook:ops",))
 
 
-def again(world: World) -> Shadow:
+def again(world: World) -> DeploymentContext:
     """Compare a day once more, by statements that have changed."""
     shadow = world.shadow()
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
@@ -351,7 +353,7 @@ def again(world: World) -> Shadow:
     return shadow
 
 
-def validated(world: World) -> Shadow:
+def validated(world: World) -> DeploymentContext:
     """Record another outcome of a validation."""
     shadow = world.shadow()
     with shadow.ledger() as session:
@@ -359,7 +361,7 @@ def validated(world: World) -> Shadow:
     return shadow
 
 
-def labelled(world: World) -> Shadow:
+def labelled(world: World) -> DeploymentContext:
     shadow = world.shadow()
     steps.sample(shadow, day(2))
     before = pages.fingerprint(shadow)
@@ -368,13 +370,13 @@ def labelled(world: World) -> Shadow:
     return shadow
 
 
-def sampled(world: World) -> Shadow:
+def sampled(world: World) -> DeploymentContext:
     shadow = world.shadow()
     steps.sample(shadow, day(2))
     return shadow
 
 
-def scored(world: World) -> Shadow:
+def scored(world: World) -> DeploymentContext:
     shadow = sampled(world)
     before = pages.fingerprint(shadow)
     steps.score(shadow, day(2), "other", 0)
@@ -382,13 +384,13 @@ def scored(world: World) -> Shadow:
     return shadow
 
 
-def rejudged(world: World) -> Shadow:
+def rejudged(world: World) -> DeploymentContext:
     shadow = world.shadow()
     judge(shadow, 1, "PASS", "other", finding("PASS"))
     return shadow
 
 
-CHANGING: list[Callable[[World], Shadow]] = [
+CHANGING: list[Callable[[World], DeploymentContext]] = [
     sampled,
     scored,
     labelled,
@@ -407,7 +409,9 @@ CHANGING: list[Callable[[World], Shadow]] = [
 
 
 @pytest.mark.parametrize("change", CHANGING)
-def test_whatever_changes_a_page_changes_its_fingerprint(world: World, change: Callable[[World], Shadow]) -> None:
+def test_whatever_changes_a_page_changes_its_fingerprint(
+    world: World, change: Callable[[World], DeploymentContext]
+) -> None:
     before = pages.fingerprint(world.shadow())
     assert pages.fingerprint(world.shadow()) == before == page_of(world).fingerprint
     assert pages.fingerprint(change(world)) != before

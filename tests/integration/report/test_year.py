@@ -11,9 +11,9 @@ import pytest
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Rule
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.sequential import Terms, look, newest
+from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.verdict import judge, terms_of
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.metrics.slices import ALL
@@ -62,7 +62,7 @@ def filled(worlds: Callable[..., World]) -> World:
 
 def shown(world: World, **policy: Any) -> tuple[DeploymentFacts, list[dict[str, Any]]]:
     """Judge the newest day by a policy; return the page, and the findings as they were stored."""
-    shadow = Shadow(deployment(**policy), world.connection)
+    shadow = DeploymentContext(deployment(**policy), world.connection)
     with shadow.ledger() as session:
         _judge(session, shadow.deployment)
     found = pages.deployment_page(shadow, "better")
@@ -140,7 +140,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     estimates = [one.estimate for one in found.slices.slices]
     assert estimates == sorted(estimates)
     one = deployment(**policy)
-    with Shadow(one, world.connection).ledger() as session:
+    with DeploymentContext(one, world.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
         evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
     of = {name: series for (metric, name), series in evidence.items() if metric == found.slices.metric}
@@ -153,25 +153,25 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     for each in (found.slices.overall, *found.slices.slices):
         assert each is not None
         series = of[each.name].by_week() if one.policy.unit == "week" else of[each.name]
-        looks = look(rule, series, given)
+        looks = judge_sequence(rule, series, given)
         assert (each.lower, each.upper) == pytest.approx((looks.lower[-1], looks.upper[-1]), rel=1e-9)
         assert each.estimate == pytest.approx(float(looks.estimate[-1]))
 
 
 def test_the_newest_look_of_many_is_that_of_each_whatever_their_lengths(filled: World) -> None:
     one = deployment()
-    with Shadow(one, filled.connection).ledger() as session:
+    with DeploymentContext(one, filled.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
         whole = judging.evidence_on(session, one, 1, taken, taken[-1].day)
         short = judging.evidence_on(session, one, 1, taken[:50], taken[-1].day)
         shorter = judging.evidence_on(session, one, 1, taken[:5], taken[-1].day)
     key = ("brier_score", "carrier=c3")
     many = [short[key], whole[key], shorter[key], whole["brier_score", "carrier=c7"], short["brier_score", ALL]]
-    terms = Terms(one.policy, 0.05, 0.01)
+    terms = JudgingTerms(one.policy, 0.05, 0.01)
     found = newest(one.policy.rules[0], many, terms)
     assert found.shape == (5, 3)
     for row, series in zip(found, many, strict=True):
-        looks = look(one.policy.rules[0], series, terms)
+        looks = judge_sequence(one.policy.rules[0], series, terms)
         np.testing.assert_allclose(row, [looks.estimate[-1], looks.lower[-1], looks.upper[-1]], rtol=1e-12)
     assert np.isneginf(found[2, 1])
     assert newest(one.policy.rules[0], [], terms).shape == (0, 3)
@@ -179,7 +179,7 @@ def test_the_newest_look_of_many_is_that_of_each_whatever_their_lengths(filled: 
 
 def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) -> None:
     one = deployment()
-    with Shadow(one, filled.connection).ledger() as session:
+    with DeploymentContext(one, filled.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
         evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
     for promotable in (1, 3):
@@ -193,14 +193,14 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
 
 def test_a_challenger_that_was_judged_by_an_older_policy_is_shown_with_its_rules(filled: World) -> None:
     changed = deployment(rules=[{"metric": "accuracy", "is": "superior"}])
-    found = pages.deployment_page(Shadow(changed, filled.connection), "better")
+    found = pages.deployment_page(DeploymentContext(changed, filled.connection), "better")
     assert {one.metric for one in found.rules} == {"brier_score", "log_loss", "error_rate"}
     assert all(one.agrees for one in found.sequences)
     assert len(found.rules) == 3 + SLICES
 
 
 def test_bounded_lists_are_bounded(filled: World) -> None:
-    found = pages.deployment_page(Shadow(deployment(), filled.connection), "better")
+    found = pages.deployment_page(DeploymentContext(deployment(), filled.connection), "better")
     assert len(found.disagreements) == 20
     assert {one.day for one in found.disagreements} <= {one.day for one in found.labels[-7:]}
     assert len(found.history) == len(found.days) == len(found.labels) == DAYS

@@ -11,7 +11,7 @@ from shadow_deployment.alerting import formats
 from shadow_deployment.alerting import messages as alerts
 from shadow_deployment.alerting.deadlines import due, intervals
 from shadow_deployment.alerting.gate_alert import MOST_FINDINGS, SILENT, failed_gate, said_by
-from shadow_deployment.config.actions import PREVIOUS, Alerts
+from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.errors import GateFailed, LedgerError
@@ -142,18 +142,18 @@ def test_a_problem_names_the_task_to_look_at(problem: str, task: str) -> None:
 
 
 def test_a_problem_that_is_not_understood_is_told_as_it_is() -> None:
-    line = f"{PREVIOUS} 3 is better than 4, which has followed it, on every rule: roll back"
+    line = f"{FORMER_CHAMPION} 3 is better than 4, which has followed it, on every rule: roll back"
     alert = closed(line, verdicts=[verdict()])
     assert alert.lines[-1] == line
     assert alert.title.endswith("gradient_boosting FAILS and 1 problem")
 
 
 def test_a_former_champion_that_fails_is_no_alarm() -> None:
-    former = verdict(PREVIOUS)
+    former = verdict(FORMER_CHAMPION)
     deployment = a_deployment()
-    watched = [*deployment.challengers, Challenger(name=PREVIOUS, model="onnx:former.onnx")]
+    watched = [*deployment.challengers, Challenger(name=FORMER_CHAMPION, model="onnx:former.onnx")]
     deployment = deployment.model_copy(update={"challengers": watched})
-    alert = failed_gate(deployment, DAY, said=["x"], verdicts={PREVIOUS: former})
+    alert = failed_gate(deployment, DAY, said=["x"], verdicts={FORMER_CHAMPION: former})
     assert alert.lines == ("x",)
 
 
@@ -211,8 +211,8 @@ def test_names_with_digits_are_told_apart() -> None:
 
 
 def test_another_former_champion_is_another_case() -> None:
-    problem = f"{PREVIOUS} 3 is better than 4"
-    one, other = verdict(PREVIOUS, "PASS", version="3"), verdict(PREVIOUS, "PASS", version="5")
+    problem = f"{FORMER_CHAMPION} 3 is better than 4"
+    one, other = verdict(FORMER_CHAMPION, "PASS", version="3"), verdict(FORMER_CHAMPION, "PASS", version="5")
     assert closed(problem, verdicts=[one]).signature != closed(problem, verdicts=[other]).signature
 
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from shadow_deployment.config.deployment import Champion
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, TableRows, rows_at_once
-from shadow_deployment.data.snapshots import Part
+from shadow_deployment.data.snapshots import SnapshotPart
 from shadow_deployment.data.storage import FolderStore
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.pipeline.replay_check import check
@@ -26,9 +26,9 @@ def store(tmp_path: Path) -> FolderStore:
 
 
 @pytest.fixture
-def parts(store: FolderStore) -> list[Part]:
+def parts(store: FolderStore) -> list[SnapshotPart]:
     """Files with numbers that go on from one to the next, in row groups of two."""
-    found: list[Part] = []
+    found: list[SnapshotPart] = []
     first = 0
     for number, rows in enumerate(FILES):
         path = store.folder / "day" / f"part-{number}.parquet"
@@ -36,14 +36,14 @@ def parts(store: FolderStore) -> list[Part]:
         numbers = range(first, first + rows)
         table = pa.table({"request_id": [f"r{row}" for row in numbers], "x": pa.array(numbers, pa.int64())})
         pq.write_table(table, path, row_group_size=2)
-        found.append(Part(path.name, first, rows, hashlib.sha256(path.read_bytes()).hexdigest()))
+        found.append(SnapshotPart(path.name, first, rows, hashlib.sha256(path.read_bytes()).hexdigest()))
         first += rows
     return found
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 10, 19, 20, 1000])
 def test_parts_have_as_many_rows_as_are_asked_for_whatever_the_files_have(
-    store: FolderStore, parts: list[Part], rows: int
+    store: FolderStore, parts: list[SnapshotPart], rows: int
 ) -> None:
     tables = list(SnapshotRows(store, "day", parts).read(["x"], rows))
     assert pa.concat_tables(tables)["x"].to_pylist() == list(range(19))
@@ -52,7 +52,7 @@ def test_parts_have_as_many_rows_as_are_asked_for_whatever_the_files_have(
     assert {tuple(table.column_names) for table in tables} == {("x",)}
 
 
-def test_a_file_that_was_changed_is_never_read(store: FolderStore, parts: list[Part]) -> None:
+def test_a_file_that_was_changed_is_never_read(store: FolderStore, parts: list[SnapshotPart]) -> None:
     path = store.folder / "day" / parts[2].name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(SnapshotError, match=r"part-2\.parquet has SHA-256"):
@@ -60,14 +60,14 @@ def test_a_file_that_was_changed_is_never_read(store: FolderStore, parts: list[P
 
 
 def test_a_file_is_compared_with_the_manifest_once_and_read_as_often_as_is_needed(
-    store: FolderStore, parts: list[Part], monkeypatch: pytest.MonkeyPatch
+    store: FolderStore, parts: list[SnapshotPart], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from shadow_deployment.data import rows as module
 
     compared: list[str] = []
     usual = module.read_part
 
-    def read_part(store: FolderStore, folder: str, part: Part) -> pq.ParquetFile:
+    def read_part(store: FolderStore, folder: str, part: SnapshotPart) -> pq.ParquetFile:
         compared.append(part.name)
         return usual(store, folder, part)
 
@@ -101,9 +101,9 @@ class Remembers:
     def __init__(self) -> None:
         self.shown: list[str] = []
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         self.shown += batch["request_id"].to_pylist()
-        return Answers(batch["champion"].to_numpy(zero_copy_only=False) / 2, {})
+        return Predictions(batch["champion"].to_numpy(zero_copy_only=False) / 2, {})
 
 
 @pytest.mark.parametrize("sample", [1, 4, 7, 50])

@@ -21,7 +21,7 @@ from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Failure, 
 from shadow_deployment.data.quality.great_expectations import built, evaluate
 from shadow_deployment.data.quality.uniqueness import BUCKET_PARTS
 from shadow_deployment.data.quality.validation import validate
-from shadow_deployment.data.rows import PART_COLUMNS, Frames, TableRows
+from shadow_deployment.data.rows import PART_COLUMNS, FrameTypes, TableRows
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.errors import DeploymentError
 
@@ -378,7 +378,7 @@ def test_many_columns_are_looked_at_a_few_at_a_time() -> None:
 def test_a_column_has_one_type_in_every_part_and_the_one_that_it_has_as_a_whole(part_rows: int) -> None:
     whole = a_table().to_pandas()
     names = [name for name in whole.columns if name != "code"]
-    parts = list(Frames(TableRows(a_table()), part_rows).parts(names))
+    parts = list(FrameTypes(TableRows(a_table()), part_rows).parts(names))
     assert {tuple(part.dtypes) for part in parts} == {tuple(whole[names].dtypes)}
     joined = pd.concat(parts)
     plain = [name for name in names if name != "tags"]

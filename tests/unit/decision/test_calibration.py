@@ -18,7 +18,7 @@ from scipy import stats
 
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.calibration import POLICIES, Calibration, block_length, calibrate, resampled
-from shadow_deployment.decision.power import RATES, Plan, plan
+from shadow_deployment.decision.power import RATES, PowerAnalysis, power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.errors import LedgerError
@@ -552,7 +552,7 @@ def test_requests_as_unit_are_refused_with_the_way_out() -> None:
     with pytest.raises(LedgerError, match=r"unit == 'request'.* with unit day"):
         calibrate(by_request, evidence(one), promotable=1)
     with pytest.raises(LedgerError, match=r"unit == 'request'.* with unit day"):
-        plan(one, by_request.rules[0], by_request, promotable=1, effect=0.1)
+        power_analysis(one, by_request.rules[0], by_request, promotable=1, effect=0.1)
 
 
 @pytest.mark.parametrize(
@@ -669,10 +669,10 @@ def drawn(days: int, *, uneven: bool, seed: int = 0, requests: int = REQUESTS) -
     return series((weight * d).sum(axis=1) / total, weight=total, squares=squares)
 
 
-def planned(one: Series, rule: dict[str, Any] | None = None, **settings: Any) -> Plan:
+def planned(one: Series, rule: dict[str, Any] | None = None, **settings: Any) -> PowerAnalysis:
     arguments = {key: settings.pop(key) for key in ("effect", "rates", "promotable") if key in settings}
     judged = policy(rule or SUPERIOR, **settings)
-    return plan(one, judged.rules[0], judged, **({"promotable": 1, "effect": 0.1} | arguments))
+    return power_analysis(one, judged.rules[0], judged, **({"promotable": 1, "effect": 0.1} | arguments))
 
 
 @pytest.mark.parametrize(("uneven", "effective"), [(False, REQUESTS), (True, REQUESTS * 2.5**2 / 8.5)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from shadow_deployment.decision.series import SQUARES, Columns, Evidence, Series, digest_of
+from shadow_deployment.decision.series import SQUARES, Evidence, LedgerSeries, Series, digest_of
 from shadow_deployment.decision.series import gather as gather_columns
 from shadow_deployment.metrics.slices import slice_name
 
@@ -53,7 +53,7 @@ def gather(rows: list[dict[str, Any]], usable: dict[dt.date, bool]) -> Evidence:
         counts = {name: np.array([one[name] for one in days], np.int64) for name in ("pairs", "identical")}
         counts["days"] = np.array([(one["day"] - dt.date(2000, 1, 1)).days for one in days], np.int64)
         sums = {name: np.array([one[name] for one in days], np.float64) for name in (*SUMS, *SQUARES)}
-        found.append(Columns(*key, counts, sums))
+        found.append(LedgerSeries(*key, counts, sums))
     return gather_columns(found, usable)
 
 

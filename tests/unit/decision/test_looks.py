@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.estimand import ask
-from shadow_deployment.decision.sequential import Terms, look, look_at_all, plain_margins
+from shadow_deployment.decision.estimand import estimand_of
+from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences, plain_margins
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge, terms_of
 from shadow_deployment.statistics.confidence import confidence_sequence, observations_needed
@@ -38,10 +38,10 @@ def series(name: str, days: int, seed: int, *, memory: float = 0.0) -> Series:
 @pytest.mark.parametrize("method", ["robust", "plain", "betting"])
 def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
     given = policy(method=method)
-    rule, terms = given.rules[0], Terms(given, 0.02, 0.007)
+    rule, terms = given.rules[0], JudgingTerms(given, 0.02, 0.007)
     many = [series(f"carrier={number}", days, number) for number, days in enumerate(LENGTHS)]
-    asked = [(one, ask(rule, one)) for one in many]
-    for one, (_, question), found in zip(many, asked, look_at_all(rule, asked, terms), strict=True):
+    asked = [(one, estimand_of(rule, one)) for one in many]
+    for one, (_, question), found in zip(many, asked, judge_sequences(rule, asked, terms), strict=True):
         expected = {
             side: confidence_sequence(
                 question.gains, alpha=alpha, burn_in=28, expected=60, side=side, method=given.method, bounds=(-1.0, 1.0)
@@ -51,7 +51,7 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
         assert_array_equal(found.lower, expected["lower"].lower)
         assert_array_equal(found.upper, expected["upper"].upper)
         assert_array_equal(found.estimate, expected["lower"].estimate)
-        alone = look(rule, one, terms)
+        alone = judge_sequence(rule, one, terms)
         assert_array_equal(found.passes, alone.passes)
         assert_array_equal(found.fails, alone.fails)
         assert found.newest_bounds == tuple(float(bound[-1]) for bound in found.natural_bounds)
@@ -59,8 +59,8 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
 
 def test_plain_margins_are_each_at_its_own_alpha_and_length() -> None:
     given = policy()
-    terms, alphas = Terms(given, 0.05, 0.01), [0.05, 0.01, 0.01, 0.05]
-    many = [ask(given.rules[0], series("all", days, seed)) for seed, days in enumerate((40, 40, 33, 33))]
+    terms, alphas = JudgingTerms(given, 0.05, 0.01), [0.05, 0.01, 0.01, 0.05]
+    many = [estimand_of(given.rules[0], series("all", days, seed)) for seed, days in enumerate((40, 40, 33, 33))]
     for found, question, alpha in zip(plain_margins(many, alphas, terms), many, alphas, strict=True):
         plain = confidence_sequence(question.gains, alpha=alpha, burn_in=28, expected=60, side="lower", method="plain")
         assert found == (plain.estimate - plain.lower)[-1]
@@ -72,8 +72,8 @@ def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None
     found = judge(given, {("brier_score", "all"): one}, promotable=1).findings[0]
     assert found.outcome == "INCONCLUSIVE"
     terms = terms_of(given, {("brier_score", "all"): one}, promotable=1)
-    question = ask(given.rules[0], one)
-    looks, (plain,) = look(given.rules[0], one, terms), plain_margins([question], [terms.alpha_pass], terms)
+    question = estimand_of(given.rules[0], one)
+    looks, (plain,) = judge_sequence(given.rules[0], one, terms), plain_margins([question], [terms.alpha_pass], terms)
     ratio = float((looks.estimate - looks.lower)[-1]) / plain
     assert ratio > 1.2
     effect, spread = float(question.gains.mean()), float(question.gains.std(ddof=1))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from shadow_deployment.metrics.scores import SCORES, Answers, score_all
+from shadow_deployment.metrics.scores import SCORES, Pairs, score_all
 
 NAN = math.nan
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -21,13 +21,13 @@ LATENCIES = ("latency_p50", "latency_p95", "latency_p99")
 RATIOS = ("latency_ratio_p50", "latency_ratio_p95", "latency_ratio_p99")
 
 
-def answers(champion, challenger, *, label=None, weight=None, champion_latency=None, latency=None) -> Answers:
+def answers(champion, challenger, *, label=None, weight=None, champion_latency=None, latency=None) -> Pairs:
     n = len(champion)
 
     def given_or(column, default: float) -> np.ndarray:
         return np.full(n, default) if column is None else np.asarray(column, float)
 
-    return Answers(
+    return Pairs(
         weight=given_or(weight, 1.0),
         champion=np.asarray(champion, float),
         challenger=np.asarray(challenger, float),
@@ -37,7 +37,7 @@ def answers(champion, challenger, *, label=None, weight=None, champion_latency=N
     )
 
 
-def columns(of: Answers) -> dict[str, np.ndarray]:
+def columns(of: Pairs) -> dict[str, np.ndarray]:
     return dict(vars(of))
 
 
@@ -50,7 +50,7 @@ def scores_of(kind: str, rng: np.random.Generator, n: int) -> np.ndarray:
     return np.full(n, 0.4) if kind == "constant" else scores
 
 
-def a_day(scores: str = "tied", weights: str = "random", n: int = 701, seed: int = 5) -> Answers:
+def a_day(scores: str = "tied", weights: str = "random", n: int = 701, seed: int = 5) -> Pairs:
     """A day with ties, answers missing on either side, labels that have not come and latencies not logged."""
     rng = np.random.default_rng(seed)
 
@@ -69,7 +69,7 @@ def a_day(scores: str = "tied", weights: str = "random", n: int = 701, seed: int
     )
 
 
-def pairs(of: Answers, *, label: bool = False, latency: bool = False) -> dict[str, np.ndarray]:
+def pairs(of: Pairs, *, label: bool = False, latency: bool = False) -> dict[str, np.ndarray]:
     keep = ~np.isnan(of.champion) & ~np.isnan(of.challenger)
     if label:
         keep &= ~np.isnan(of.label)
@@ -113,7 +113,7 @@ def test_r2_agrees_with_scikit_learn(weights: str) -> None:
 
     day = a_day("continuous", weights)
     label = day.label + 100 * np.nan_to_num(day.champion) + np.random.default_rng(1).standard_normal(day.label.size)
-    day = Answers(**{**columns(day), "label": label, "champion": 90 * day.champion, "challenger": 80 * day.challenger})
+    day = Pairs(**{**columns(day), "label": label, "champion": 90 * day.champion, "challenger": 80 * day.challenger})
     both = pairs(day, label=True)
     expected = [r2_score(both["label"], both[m], sample_weight=both["weight"]) for m in ("champion", "challenger")]
     assert_allclose(SCORES["r2"](day), [*expected, both["label"].size], **EXACT)
@@ -246,7 +246,7 @@ def test_more_bins_than_ten_can_be_asked_for() -> None:
 @pytest.mark.parametrize("name", list(SCORES))
 def test_only_requests_that_count_for_both_models_are_measured(name: str) -> None:
     day = a_day()
-    clean = Answers(**pairs(day, label=name in (*BINARY, "r2"), latency=name in (*LATENCIES, *RATIOS)))
+    clean = Pairs(**pairs(day, label=name in (*BINARY, "r2"), latency=name in (*LATENCIES, *RATIOS)))
     assert clean.weight.size < day.weight.size
     assert SCORES[name](day) == SCORES[name](clean)
     assert SCORES[name](day)[2] == clean.weight.size
@@ -281,7 +281,7 @@ P = [0.2, 0.7, 0.9, 0.1]
         pytest.param(RATIOS, answers(P, P, latency=[5] * 4, champion_latency=[0] * 4), id="champion's latency is 0"),
     ],
 )
-def test_what_is_undefined_is_none_and_left_out(names, day: Answers) -> None:
+def test_what_is_undefined_is_none_and_left_out(names, day: Pairs) -> None:
     for name in names:
         assert SCORES[name](day) is None
     assert score_all(day, names, threshold=0.5) == {}
@@ -316,7 +316,7 @@ def test_score_all_returns_what_each_score_returns_and_sorts_each_model_once(mon
     assert score_all(day, SCORES, threshold=THRESHOLD) == expected
     assert len(sorted_sizes) == 6  # both models' answers, their labelled answers and their latencies
     sorted_sizes.clear()
-    score_all(Answers(**pairs(day, label=True)), (*BINARY, *DISTANCES), threshold=THRESHOLD)
+    score_all(Pairs(**pairs(day, label=True)), (*BINARY, *DISTANCES), threshold=THRESHOLD)
     assert len(sorted_sizes) == 2
 
 
@@ -343,8 +343,8 @@ def test_what_is_wrong_is_said() -> None:
 def test_integers_and_single_precision_are_computed_in_double() -> None:
     day = a_day(weights="whole")
     narrow = {name: column.astype(np.float32) for name, column in columns(day).items()}
-    wide = Answers(**{name: column.astype(np.float64) for name, column in narrow.items()})
-    assert score_all(Answers(**narrow), SCORES, threshold=0.5) == score_all(wide, SCORES, threshold=0.5)
+    wide = Pairs(**{name: column.astype(np.float64) for name, column in narrow.items()})
+    assert score_all(Pairs(**narrow), SCORES, threshold=0.5) == score_all(wide, SCORES, threshold=0.5)
 
 
 def test_importing_the_scores_imports_neither_scipy_nor_scikit_learn() -> None:
@@ -358,11 +358,11 @@ ROW = st.tuples(
     st.sampled_from([NAN, 0.0, 1.0, 0.0, 1.0]),
     *[st.one_of(st.just(NAN), st.integers(1, 30).map(float))] * 2,
 )
-DAYS = st.lists(ROW, min_size=1, max_size=30).map(lambda rows: Answers(*np.array(rows).T))
+DAYS = st.lists(ROW, min_size=1, max_size=30).map(lambda rows: Pairs(*np.array(rows).T))
 whatever_the_day = settings(max_examples=60, deadline=None)
 
 
-def assert_same(left: Answers, right: Answers, *, same_pairs: bool = True) -> None:
+def assert_same(left: Pairs, right: Pairs, *, same_pairs: bool = True) -> None:
     first, second = (score_all(day, SCORES, threshold=THRESHOLD) for day in (left, right))
     assert first.keys() == second.keys()
     for name, value in first.items():
@@ -372,32 +372,32 @@ def assert_same(left: Answers, right: Answers, *, same_pairs: bool = True) -> No
 
 @given(DAYS, st.randoms(use_true_random=False))
 @whatever_the_day
-def test_the_order_of_rows_changes_nothing(day: Answers, random) -> None:
+def test_the_order_of_rows_changes_nothing(day: Pairs, random) -> None:
     order = list(range(day.weight.size))
     random.shuffle(order)
-    assert_same(day, Answers(**{name: column[order] for name, column in columns(day).items()}))
+    assert_same(day, Pairs(**{name: column[order] for name, column in columns(day).items()}))
 
 
 @given(DAYS, st.floats(1e-3, 1e6))
 @whatever_the_day
-def test_the_scale_of_the_weights_changes_nothing(day: Answers, scale: float) -> None:
-    assert_same(day, Answers(**{**columns(day), "weight": day.weight * scale}))
+def test_the_scale_of_the_weights_changes_nothing(day: Pairs, scale: float) -> None:
+    assert_same(day, Pairs(**{**columns(day), "weight": day.weight * scale}))
 
 
 @given(DAYS, st.data())
 @whatever_the_day
-def test_a_row_twice_counts_as_a_row_of_twice_the_weight(day: Answers, data) -> None:
+def test_a_row_twice_counts_as_a_row_of_twice_the_weight(day: Pairs, data) -> None:
     row = data.draw(st.integers(0, day.weight.size - 1))
-    twice = Answers(**{name: np.append(column, column[row]) for name, column in columns(day).items()})
+    twice = Pairs(**{name: np.append(column, column[row]) for name, column in columns(day).items()})
     weight = day.weight.copy()
     weight[row] *= 2
-    assert_same(twice, Answers(**{**columns(day), "weight": weight}), same_pairs=False)
+    assert_same(twice, Pairs(**{**columns(day), "weight": weight}), same_pairs=False)
 
 
 @given(DAYS)
 @whatever_the_day
-def test_turning_the_scores_round_turns_the_roc_auc_round(day: Answers) -> None:
-    turned = Answers(**{**columns(day), "champion": 1 - day.champion, "challenger": 1 - day.challenger})
+def test_turning_the_scores_round_turns_the_roc_auc_round(day: Pairs) -> None:
+    turned = Pairs(**{**columns(day), "champion": 1 - day.champion, "challenger": 1 - day.challenger})
     value, other = SCORES["roc_auc"](day), SCORES["roc_auc"](turned)
     assert (value is None) == (other is None)
     if value is not None:
@@ -406,9 +406,9 @@ def test_turning_the_scores_round_turns_the_roc_auc_round(day: Answers) -> None:
 
 @given(DAYS)
 @whatever_the_day
-def test_identical_models_have_identical_values_and_no_distance(day: Answers) -> None:
+def test_identical_models_have_identical_values_and_no_distance(day: Pairs) -> None:
     same = {**columns(day), "challenger": day.champion, "latency_ms": day.champion_latency_ms}
-    for name, (champion, challenger, _) in score_all(Answers(**same), SCORES, threshold=THRESHOLD).items():
+    for name, (champion, challenger, _) in score_all(Pairs(**same), SCORES, threshold=THRESHOLD).items():
         assert champion == challenger, name
         if name in DISTANCES:
             assert challenger == 0
@@ -416,7 +416,7 @@ def test_identical_models_have_identical_values_and_no_distance(day: Answers) ->
 
 @given(DAYS)
 @whatever_the_day
-def test_every_value_is_in_its_range(day: Answers) -> None:
+def test_every_value_is_in_its_range(day: Pairs) -> None:
     for name, (champion, challenger, count) in score_all(day, SCORES, threshold=THRESHOLD).items():
         assert 1 <= count <= day.weight.size
         assert math.isfinite(champion)

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from shadow_deployment.errors import SourceError
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.daily_values import DailyValues
-from shadow_deployment.metrics.histograms import Bins, Furthest, Grid
+from shadow_deployment.metrics.histograms import Grid, Histograms, LargestDisagreements
 from shadow_deployment.metrics.losses import Batch, Settings, losses_of
 from shadow_deployment.metrics.sums import FIELDS, Slices, Sums
 
@@ -127,7 +127,7 @@ def test_nothing_is_held_where_no_daily_value_is_asked_for() -> None:
 def test_the_furthest_are_those_of_a_sort_whatever_the_batches(where: tuple[int, ...]) -> None:
     requests = some(200)
     requests = replace(requests, challenger=np.round(requests.challenger, 1), champion=np.round(requests.champion, 1))
-    furthest = Furthest(20)
+    furthest = LargestDisagreements(20)
     for one in cut(requests, *where):
         furthest.add(one)
     distance = np.abs(requests.champion - requests.challenger)
@@ -137,7 +137,7 @@ def test_the_furthest_are_those_of_a_sort_whatever_the_batches(where: tuple[int,
 
 
 def test_requests_answered_alike_are_never_among_the_furthest() -> None:
-    furthest = Furthest(20)
+    furthest = LargestDisagreements(20)
     furthest.add(replace(some(30), challenger=some(30).champion))
     assert furthest.ordinal.size == 0
 
@@ -167,7 +167,7 @@ def test_answers_beyond_a_grid_are_in_its_outermost_bins() -> None:
 
 def test_quadrants_are_those_at_the_threshold_and_of_each_version() -> None:
     requests = some(300)
-    bins = Bins(Grid(0.05, 0, 19), 2, 0.3)
+    bins = Histograms(Grid(0.05, 0, 19), 2, 0.3)
     for one in cut(requests, 100):
         bins.add(one)
     frame = pd.DataFrame(
@@ -184,4 +184,4 @@ def test_quadrants_are_those_at_the_threshold_and_of_each_version() -> None:
         ]
         expected = [len(inside), inside.label.notna().sum(), (inside.label == 1).sum(), inside.weight.sum()]
         assert_allclose(sums, expected, rtol=1e-12)
-    assert list(Bins(Grid(0.05, 0, 19), 2, None).quadrants()) == []
+    assert list(Histograms(Grid(0.05, 0, 19), 2, None).quadrants()) == []

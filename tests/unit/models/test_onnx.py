@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import window_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.loading import load, model_digest
@@ -299,7 +299,7 @@ def test_a_challenger_is_loaded_with_the_features_of_the_deployment(cast_to_floa
     deployment = a_deployment(requests={"features": ["x"]})
     challenger = Challenger(name="other", model=f"onnx:{cast_to_float(FLOAT)}")
     window = window_of(deployment, deployment.start)
-    predictor = load(Shadow(deployment, environment), challenger, window)
+    predictor = load(DeploymentContext(deployment, environment), challenger, window)
     assert_array_equal(predictor.predict(batch(x=[1.0, 2.0])).values, [1, 2])
 
 
@@ -308,7 +308,7 @@ def test_a_model_that_is_missing_is_named_with_what_to_do() -> None:
     challenger = Challenger(name="other", model="onnx:include/models/nowhere.onnx")
     for use in (
         lambda: model_digest(challenger),
-        lambda: load(Shadow(deployment, environment), challenger, window_of(deployment, deployment.start)),
+        lambda: load(DeploymentContext(deployment, environment), challenger, window_of(deployment, deployment.start)),
     ):
         with pytest.raises(
             ModelError, match=r"challenger other: model == .*include/models/nowhere\.onnx.* put the model"

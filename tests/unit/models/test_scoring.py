@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.ports import Source
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError, ShadowError, TransientError
 from shadow_deployment.models.champion import ChampionPredictor
 from shadow_deployment.models.logged import LoggedPredictor
@@ -33,12 +33,12 @@ class Double:
     error: Exception = field(default_factory=lambda: ValueError("cannot"))
     shown: list[list[float | None]] = field(default_factory=list)
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         values = batch["x"].to_pylist()
         self.shown.append(values)
         if set(values) & set(self.bad):
             raise self.error
-        return Answers(np.array([np.nan if value is None else value for value in values]) / 1000)
+        return Predictions(np.array([np.nan if value is None else value for value in values]) / 1000)
 
 
 @dataclass
@@ -47,8 +47,8 @@ class Says:
 
     answer: Callable[[int], Any]
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
-        return Answers(self.answer(batch.num_rows))
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
+        return Predictions(self.answer(batch.num_rows))
 
 
 def scored(predictor: Any, xs: Sequence[float | None], *, first: int = 0, **columns: Sequence[Any]) -> pa.Table:
@@ -113,9 +113,9 @@ def test_a_model_that_always_raises_is_not_called_for_every_row() -> None:
 
 def test_what_a_model_says_of_single_rows_stays_with_them_when_others_are_searched() -> None:
     class Picky(Double):
-        def predict(self, batch: pa.RecordBatch) -> Answers:
+        def predict(self, batch: pa.RecordBatch) -> Predictions:
             answers = super().predict(batch)
-            return Answers(
+            return Predictions(
                 answers.values, {row: f"no {x:g}" for row, x in enumerate(self.shown[-1]) if x in (2.0, 6.0)}
             )
 
@@ -187,9 +187,9 @@ def test_numbers_of_any_kind_are_answers(kind: Any) -> None:
 
 def test_a_model_that_leaves_rows_out_is_not_read_out_of_line() -> None:
     class Drops(Double):
-        def predict(self, batch: pa.RecordBatch) -> Answers:
+        def predict(self, batch: pa.RecordBatch) -> Predictions:
             values = [x / 1000 for x in batch["x"].to_pylist() if x is not None]
-            return Answers(np.array(values))
+            return Predictions(np.array(values))
 
     table = scored(Drops(), [1.0, None, 3.0, 4.0])
     assert list(errors_of(table)) == [1]
@@ -219,8 +219,8 @@ def test_an_error_is_one_short_line_that_postgres_can_store(text: str) -> None:
 
 def test_an_error_that_a_model_reports_itself_is_shortened_too() -> None:
     class Reports(Double):
-        def predict(self, batch: pa.RecordBatch) -> Answers:
-            return Answers(np.zeros(batch.num_rows), {0: "a\x00b\n" + "x" * 10_000})
+        def predict(self, batch: pa.RecordBatch) -> Predictions:
+            return Predictions(np.zeros(batch.num_rows), {0: "a\x00b\n" + "x" * 10_000})
 
     assert errors_of(scored(Reports(), [1.0])) == {0: ("a b " + "x" * 10_000)[:LONGEST_ERROR]}
 

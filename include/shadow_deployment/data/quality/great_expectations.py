@@ -24,7 +24,7 @@ _QUOTED = re.compile(r"""(?<=value )(["']).*?\1|\[[^]]*\]""")  # an exception ma
 
 
 @dataclass(frozen=True)
-class Finding:
+class ExpectationResult:
     """What Great Expectations says of one expectation on some rows, without their values.
 
     `broken` is why it could not be evaluated, else empty. Where it is about single rows, `elements` are all of them,
@@ -58,7 +58,7 @@ def built(expectations: Sequence[Expectation]) -> list[Any]:
     return list(configurations)
 
 
-def evaluate(frame: "pd.DataFrame", configurations: Sequence[Any]) -> dict[str, Finding]:
+def evaluate(frame: "pd.DataFrame", configurations: Sequence[Any]) -> dict[str, ExpectationResult]:
     """Evaluate expectations on a frame with an index of integers; return what was found by the expectation's id."""
     from great_expectations.execution_engine import PandasExecutionEngine
     from great_expectations.validator.validator import Validator
@@ -75,14 +75,14 @@ def evaluate(frame: "pd.DataFrame", configurations: Sequence[Any]) -> dict[str, 
     return {result.expectation_config.id: _finding(result.to_json_dict()) for result in results}
 
 
-def _finding(result: Mapping[str, Any]) -> Finding:
+def _finding(result: Mapping[str, Any]) -> ExpectationResult:
     found = result["result"]
     broken = _exception(result["exception_info"])
     if broken:
-        return Finding(False, broken)
+        return ExpectationResult(False, broken)
     if "unexpected_count" in found and "element_count" in found:
         elements = found["element_count"]
-        return Finding(
+        return ExpectationResult(
             result["success"],
             elements=elements,
             considered=elements - (found.get("missing_count") or 0),
@@ -90,7 +90,7 @@ def _finding(result: Mapping[str, Any]) -> Finding:
             positions=found.get("partial_unexpected_index_list") or (),
         )
     observed = found.get("observed_value")
-    return Finding(result["success"], observed=observed if isinstance(observed, int | float) else None)
+    return ExpectationResult(result["success"], observed=observed if isinstance(observed, int | float) else None)
 
 
 def _exception(information: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.data.rows import Frames
+from shadow_deployment.data.rows import FrameTypes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class Texts:
         """How many rows hold a text."""
         return len(self._gathered)
 
-    def repeated(self, frames: Frames) -> "Iterator[pd.DataFrame]":
+    def repeated(self, frames: FrameTypes) -> "Iterator[pd.DataFrame]":
         """Yield the rows whose hash another row has too: the same hash, so the same text, in the same frame."""
         import pandas as pd
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation, Failure, Validation
-from shadow_deployment.data.quality.great_expectations import Finding, built, evaluate
+from shadow_deployment.data.quality.great_expectations import ExpectationResult, built, evaluate
 from shadow_deployment.data.quality.uniqueness import Texts
-from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, Frames, Rows
+from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, FrameTypes, Rows
 from shadow_deployment.data.sampling import digest
 
 _OF_ONE_ROW: Final = frozenset(  # what is observed is the value of a request
@@ -75,7 +75,7 @@ def validate(source: Rows, expectations: Sequence[Expectation], *, part_rows: in
 
     Memory is bounded by `part_rows` but for what needs all rows at once.
     """
-    check = _Check(Frames(source, part_rows), {one.id: one for one in built(expectations)})
+    check = _Check(FrameTypes(source, part_rows), {one.id: one for one in built(expectations)})
     findings = check.findings()
     wanted = {position for finding in findings.values() for position in finding.positions}
     names = _names(check.frames, wanted)
@@ -101,7 +101,7 @@ class _Tally:
     positions: Sequence[int] = ()
     counts: bool = True
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: ExpectationResult) -> None:
         """Add what one more part says; parts may come in any order."""
         if finding.broken or finding.elements is None or finding.unexpected is None:
             self.counts = False
@@ -111,10 +111,10 @@ class _Tally:
         self.unexpected += finding.unexpected
         self.positions = sorted([*self.positions, *finding.positions])[:MOST_REQUESTS]
 
-    def finding(self, mostly: float) -> Finding:
+    def finding(self, mostly: float) -> ExpectationResult:
         """Return what all parts say together, judged as Great Expectations does: nulls aside, inclusively."""
         met = self.considered - self.unexpected
-        return Finding(
+        return ExpectationResult(
             success=not self.considered or met / self.considered >= mostly,
             elements=self.elements,
             considered=self.considered,
@@ -126,17 +126,17 @@ class _Tally:
 class _Check:
     """One check of some rows: which expectation is evaluated on what."""
 
-    def __init__(self, frames: Frames, configurations: Mapping[str, Any]) -> None:
+    def __init__(self, frames: FrameTypes, configurations: Mapping[str, Any]) -> None:
         self.frames = frames
         self.configurations = configurations
         self.rows: int | None = None
 
-    def findings(self) -> dict[str, Finding]:
+    def findings(self) -> dict[str, ExpectationResult]:
         """Return what was found, by the expectation's id."""
         of_columns = [one for one in self.configurations.values() if one.type in _ABOUT_COLUMNS]
         of_count = [one for one in self.configurations.values() if one.type in _ABOUT_COUNT and not _conditional(one)]
         in_parts = [one for one in self.configurations.values() if self._in_parts(one)]
-        found: dict[str, Finding] = {}
+        found: dict[str, ExpectationResult] = {}
         for group in _groups(in_parts):
             found |= self._part_by_part(group)
         if of_columns:
@@ -151,7 +151,7 @@ class _Check:
             found |= evaluate(self.frames.whole(columns), group)
         return found
 
-    def _part_by_part(self, group: Sequence[Any]) -> dict[str, Finding]:
+    def _part_by_part(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
         """Evaluate on one part after the other, and leave out what could not be evaluated."""
         tallies = {one.id: _Tally() for one in group}
         texts = {one.id: Texts(one.kwargs["column"]) for one in group if one.type == _UNIQUE}
@@ -180,7 +180,7 @@ class _Check:
         tally.elements, tally.considered = self.rows or 0, considered
         return tally
 
-    def _by_count(self, group: Sequence[Any]) -> dict[str, Finding]:
+    def _by_count(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
         import pandas as pd
 
         if self.rows is None:
@@ -257,7 +257,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _names(frames: Frames, positions: set[int]) -> dict[int, str]:
+def _names(frames: FrameTypes, positions: set[int]) -> dict[int, str]:
     """Return the ids of the requests in some places; one that has none is left out."""
     names: dict[int, str] = {}
     last = max(positions, default=-1)
@@ -271,7 +271,7 @@ def _names(frames: Frames, positions: set[int]) -> dict[int, str]:
     return names
 
 
-def _failure(configuration: Any, finding: Finding, names: Mapping[int, str]) -> Failure:
+def _failure(configuration: Any, finding: ExpectationResult, names: Mapping[int, str]) -> Failure:
     if finding.broken:
         detail = f"could not be evaluated: {finding.broken}"
     elif finding.unexpected is not None and finding.elements is not None:

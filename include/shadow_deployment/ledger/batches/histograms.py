@@ -6,27 +6,34 @@ from typing import Any
 
 from shadow_deployment.base.sql_templates import columns_of, parameterised
 from shadow_deployment.data.db import Session
-from shadow_deployment.metrics.histograms import BIN_FIELDS, PROBABILITIES, QUADRANT_FIELDS, Bins, Furthest, Grid
+from shadow_deployment.metrics.histograms import (
+    BIN_FIELDS,
+    PROBABILITIES,
+    QUADRANT_FIELDS,
+    Grid,
+    Histograms,
+    LargestDisagreements,
+)
 from shadow_deployment.metrics.losses import Settings
 
 _SQL = Path(__file__).parents[1] / "sql"
 SPREAD = _SQL / "spread.sql"
 
 
-def begin(session: Session[Any], keys: dict[str, Any], settings: Settings, versions: int) -> Bins | None:
+def begin(session: Session[Any], keys: dict[str, Any], settings: Settings, versions: int) -> Histograms | None:
     """Return empty bins for one challenger's day, None where there are none: with several classes, without an answer.
 
     `keys` are those of the comparison.
     """
     if settings.task == "binary":
-        return Bins(PROBABILITIES, versions, settings.threshold)
+        return Histograms(PROBABILITIES, versions, settings.threshold)
     if settings.task == "multiclass":
         return None
     row = session.execute(parameterised(SPREAD), keys).fetchone()
-    return None if row is None or row[0] is None else Bins(Grid.of(row[0], row[1]), versions, None)
+    return None if row is None or row[0] is None else Histograms(Grid.of(row[0], row[1]), versions, None)
 
 
-def add_bins(session: Session[Any], keys: dict[str, Any], versions: Sequence[str], bins: Bins) -> int:
+def add_bins(session: Session[Any], keys: dict[str, Any], versions: Sequence[str], bins: Histograms) -> int:
     """Enter bins and quadrants; return how many rows changed. A day whose requests are gone keeps what it has."""
     rows = [(versions[version], model, bins.grid.width, place, *sums) for version, model, place, sums in bins.bins()]
     if not rows:
@@ -39,7 +46,7 @@ def add_bins(session: Session[Any], keys: dict[str, Any], versions: Sequence[str
     return changed + session.execute(parameterised(_SQL / "add_quadrants.sql"), values).rowcount
 
 
-def add_furthest(session: Session[Any], keys: dict[str, Any], furthest: Furthest) -> int:
+def add_furthest(session: Session[Any], keys: dict[str, Any], furthest: LargestDisagreements) -> int:
     """Enter the requests that the two answered furthest apart; return how many rows changed."""
     values = keys | {"ordinals": furthest.ordinal.tolist(), "distances": furthest.distance.tolist()}
     return session.execute(parameterised(_SQL / "add_disagreements.sql"), values).rowcount

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import TransientError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d(?:[\d.,_]|[eE][-+]?\d)*")
 T = TypeVar("T")
 
 
-class Again(Exception):  # noqa: N818 (it asks for another try)
+class RetryLater(Exception):  # noqa: N818 (it asks for another try)
     """Not answered now; `after` are the seconds that the server asks to be left alone, `busy` that it did answer."""
 
     def __init__(self, text: str, *, busy: bool = False, after: float | None = None) -> None:
@@ -57,7 +57,7 @@ class TimedOut(Refused):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryLimits:
     """How long one call is worth: `attempts` where there is no answer, `seconds` of waiting in all.
 
     Pauses begin at `first` seconds and double up to `longest`, each shortened at random by up to a half, so that tasks
@@ -75,17 +75,17 @@ class Patience:
         return max(backoff, asked or 0.0)
 
 
-PATIENCE = Patience()
+RETRY_LIMITS = RetryLimits()
 
 
 class Caller:
     """Makes calls one after the other, at most `per_second` of them, and repeats one that came to `Again`."""
 
-    def __init__(self, name: str, per_second: float | None = None, patience: Patience | None = None) -> None:
+    def __init__(self, name: str, per_second: float | None = None, patience: RetryLimits | None = None) -> None:
         self._name = name
         self._gap = 1 / per_second if per_second else 0.0
         self._next = 0.0
-        self._patience = patience or PATIENCE
+        self._patience = patience or RETRY_LIMITS
 
     def __call__(self, attempt: Callable[[], T]) -> tuple[T, float]:
         """Return what an attempt returns and how many milliseconds that one took, without any wait before it.
@@ -98,7 +98,7 @@ class Caller:
             began = time.perf_counter()
             try:
                 return attempt(), (time.perf_counter() - began) * 1000
-            except Again as again:
+            except RetryLater as again:
                 tries, unanswered = tries + 1, unanswered + (not again.busy)
                 pause = self._patience.pause(tries, again.after)
                 waited += pause
@@ -131,7 +131,7 @@ class Chunks:
         errors: dict[int, str],
         shape: tuple[int, ...],
         call: Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], float]],
-    ) -> Answers:
+    ) -> Predictions:
         """Return answers of this shape: `call` takes row numbers and returns their values and milliseconds.
 
         Rows that `errors` names are not shown to the model. Raises TransientError where nothing answers in time.
@@ -155,7 +155,7 @@ class Chunks:
                 continue
             latency[chunk] = spent / len(chunk)
             search.silent, search.has_spoken = 0, True
-        return Answers(values, errors, latency)
+        return Predictions(values, errors, latency)
 
     def _after(
         self, refused: Refused, chunk: NDArray[np.int64], errors: dict[int, str], search: "_Search"

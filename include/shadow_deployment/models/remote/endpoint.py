@@ -22,9 +22,18 @@ from numpy.typing import NDArray
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.model import Limits
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
-from shadow_deployment.models.remote.calls import Again, Caller, Chunks, Refused, TimedOut, TooLarge, excerpt, texts
+from shadow_deployment.models.remote.calls import (
+    Caller,
+    Chunks,
+    Refused,
+    RetryLater,
+    TimedOut,
+    TooLarge,
+    excerpt,
+    texts,
+)
 from shadow_deployment.models.remote.http_access import access
 from shadow_deployment.models.remote.inference_protocol import (
     Metadata,
@@ -48,7 +57,7 @@ _DENIED = (401, 403, 407)
 _SILENT = (404, 405, 501)  # how a server says that it gives no metadata
 
 
-class _Heard(NamedTuple):
+class _Reply(NamedTuple):
     status: int
     reason: str
     retry_after: str
@@ -94,7 +103,7 @@ class EndpointPredictor:
         if self._metadata.inputs:
             self._fit(self._metadata.inputs)
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row; what cannot be answered is an error of its row.
 
         Raises ModelError, CredentialsError or TransientError where that says nothing about rows.
@@ -164,7 +173,7 @@ class EndpointPredictor:
     def _infer(self, body: bytes, values: Callable[[], set[str]]) -> Any:
         return _json(self._accepted(self._heard("POST", f"{self._model.address}/infer", body), values))
 
-    def _heard(self, method: str, url: str, body: bytes | None = None) -> _Heard:
+    def _heard(self, method: str, url: str, body: bytes | None = None) -> _Reply:
         """Exchange one request and its answer, whole, within the seconds of a call."""
         import httpx
 
@@ -178,9 +187,9 @@ class EndpointPredictor:
                         raise TimedOut(late)
                     if len(content) > LARGEST_ANSWER:
                         raise Refused(f"the server answers with more than {LARGEST_ANSWER >> 20} MB")
-                return _Heard(got.status_code, got.reason_phrase, got.headers.get("Retry-After", ""), bytes(content))
+                return _Reply(got.status_code, got.reason_phrase, got.headers.get("Retry-After", ""), bytes(content))
         except httpx.ConnectTimeout:
-            raise Again("the server is not reached") from None
+            raise RetryLater("the server is not reached") from None
         except httpx.TimeoutException:
             raise TimedOut(late) from None
         except httpx.DecodingError:
@@ -193,17 +202,19 @@ class EndpointPredictor:
                     f"{self._name}: {error}; set verify in the extra of the connection that conn_id names to a file "
                     "with the certificate of the authority"
                 ) from error
-            raise Again(f"the connection fails: {type(error).__name__}: {excerpt(str(error)).rstrip('.')}") from None
+            raise RetryLater(
+                f"the connection fails: {type(error).__name__}: {excerpt(str(error)).rstrip('.')}"
+            ) from None
 
-    def _accepted(self, heard: _Heard, values: Callable[[], set[str]] = set) -> bytes:
+    def _accepted(self, heard: _Reply, values: Callable[[], set[str]] = set) -> bytes:
         """Return the body of an answer; raise what its status stands for."""
         status, text = heard.status, f"HTTP {heard.status} {heard.reason}".strip()
         if status == 200:
             return heard.body
         if status in _BUSY:
-            raise Again(text, busy=True, after=_seconds(heard.retry_after))
+            raise RetryLater(text, busy=True, after=_seconds(heard.retry_after))
         if status in _UNANSWERED:
-            raise Again(text)
+            raise RetryLater(text)
         if said := excerpt(_message(heard.body), values() | self._secrets):
             text = f"{text}: {said}"
         if status == 413:

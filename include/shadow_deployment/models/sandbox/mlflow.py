@@ -16,12 +16,12 @@ from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
 from shadow_deployment.models.mlflow_server import Purpose, access, calling, version_of
-from shadow_deployment.models.sandbox.predictor import LOAD_SECONDS, Program
-from shadow_deployment.models.sandbox.process import Child, ModelDiedError, environment
+from shadow_deployment.models.sandbox.predictor import LOAD_SECONDS, SandboxProgram
+from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess, environment
 from shadow_deployment.models.sandbox.runtimes import interpreter, missing
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 REGISTERED = "models:/"
@@ -31,20 +31,20 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _MOST = 1 << 16
 
 
-def program(shadow: "Shadow", model: Challenger) -> Program:
+def program(context: "DeploymentContext", model: Challenger) -> SandboxProgram:
     """Return what a child runs for a model of MLflow.
 
     Raises ModelError where its folder or its interpreter is missing, CredentialsError where `conn_id` is not declared,
     TransientError for an alias: that is resolved before, or could not be.
     """
     digest(model)
-    deployment = shadow.deployment
+    deployment = context.deployment
     is_registered = model.address.startswith(REGISTERED)
     uri = model.address if is_registered else str(_folder(model))
-    return Program(
+    return SandboxProgram(
         name=model.name,
         interpreter=interpreter(model),
-        environment=environment(**_QUIET, **(_registry(shadow, model) if is_registered else {})),
+        environment=environment(**_QUIET, **(_registry(context, model) if is_registered else {})),
         task={"kind": "mlflow", "task": deployment.task, "classes": deployment.classes, "uri": uri},
         remedies=missing(model, mlflow=_PACKAGE),
     )
@@ -74,7 +74,7 @@ def has_alias(model: Challenger) -> bool:
     return model.kind == "mlflow" and model.address.startswith(REGISTERED) and "@" in model.address
 
 
-def version(shadow: "Shadow", model: Challenger) -> str:
+def version(context: "DeploymentContext", model: Challenger) -> str:
     """Return the version that the alias of a model points at now.
 
     Asks the server's REST API, or the model's own interpreter where the registry is a file store or a database. Raises
@@ -82,9 +82,9 @@ def version(shadow: "Shadow", model: Challenger) -> str:
     where the server does not answer.
     """
     name, _, alias = model.address.removeprefix(REGISTERED).partition("@")
-    connection, purpose = _connection(shadow, model), _purpose(model)
+    connection, purpose = _connection(context, model), _purpose(model)
     if connection is None:
-        return _asked_in_a_child(shadow, model, name, alias)
+        return _asked_in_a_child(context, model, name, alias)
     with calling(purpose, connection, seconds=SECONDS) as client:
         found = version_of(purpose, client, name, alias)
     if found is None:
@@ -102,9 +102,9 @@ def _folder(model: Challenger) -> Path:
     return folder
 
 
-def _asked_in_a_child(shadow: "Shadow", model: Challenger, name: str, alias: str) -> str:
-    variables = environment(**_QUIET, **_registry(shadow, model))
-    child = Child(interpreter(model), variables, memory_mb=2048)
+def _asked_in_a_child(context: "DeploymentContext", model: Challenger, name: str, alias: str) -> str:
+    variables = environment(**_QUIET, **_registry(context, model))
+    child = SandboxProcess(interpreter(model), variables, memory_mb=2048)
     purpose = _purpose(model)
     try:
         answer, _ = child.ask({"do": "version", "name": name, "alias": alias}, seconds=LOAD_SECONDS, most=_MOST)
@@ -118,9 +118,9 @@ def _asked_in_a_child(shadow: "Shadow", model: Challenger, name: str, alias: str
     return str(answer["version"])
 
 
-def _registry(shadow: "Shadow", model: Challenger) -> dict[str, str]:
+def _registry(context: "DeploymentContext", model: Challenger) -> dict[str, str]:
     """Return the variables by which MLflow's library finds the registry and its credentials."""
-    connection = _connection(shadow, model)
+    connection = _connection(context, model)
     if connection is None:
         return {VARIABLE: os.environ[VARIABLE], "MLFLOW_ALLOW_FILE_STORE": "true"}
     found = {VARIABLE: str(access(_purpose(model), connection)["base_url"])}
@@ -132,11 +132,11 @@ def _registry(shadow: "Shadow", model: Challenger) -> dict[str, str]:
     return found | ({"MLFLOW_TRACKING_TOKEN": connection.password} if connection.password else {})
 
 
-def _connection(shadow: "Shadow", model: Challenger) -> Connection | None:
+def _connection(context: "DeploymentContext", model: Challenger) -> Connection | None:
     """Return the server's connection; None where the registry is a file store or a database."""
     if model.conn_id is not None:
         try:
-            return shadow.connections(model.conn_id)
+            return context.connections(model.conn_id)
         except CredentialsError as error:
             raise CredentialsError(f"challenger {model.name}: conn_id == {model.conn_id!r}: {error}") from error
     uri = os.environ.get(VARIABLE, "").strip()

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 from shadow_deployment.base.paths import SOURCE_ROOT
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.models import files
-from shadow_deployment.models.sandbox.predictor import Program
+from shadow_deployment.models.sandbox.predictor import SandboxProgram
 from shadow_deployment.models.sandbox.process import environment
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
 
 
-def program(shadow: "Shadow", model: Challenger) -> Program:
+def program(context: "DeploymentContext", model: Challenger) -> SandboxProgram:
     """Return what a child runs for an ONNX model; raise ModelError where its file is missing or is another."""
-    deployment = shadow.deployment
+    deployment = context.deployment
     task = {
         "kind": "onnx",
         "task": deployment.task,
         "classes": deployment.classes,
         "path": [str(SOURCE_ROOT)],
-        "file": str(files.fetch(shadow, model)),
+        "file": str(files.fetch(context, model)),
         "features": deployment.requests.features,
     }
-    return Program(name=model.name, interpreter=sys.executable, environment=environment(), task=task)
+    return SandboxProgram(name=model.name, interpreter=sys.executable, environment=environment(), task=task)

@@ -16,9 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shadow_deployment.config.model import Limits
-from shadow_deployment.data.predictor import Answers
+from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
-from shadow_deployment.models.sandbox.process import Child, ModelDiedError
+from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def _no_file() -> bytes:
 
 
 @dataclass(frozen=True)
-class Program:
+class SandboxProgram:
     """What a child runs: interpreter, environment, what it is to load, and the bytes of the model's file.
 
     `read` gives the same bytes at each start, or raises ModelError. `remedies` says by the name of a module what to do
@@ -54,14 +54,16 @@ class Program:
     remedies: Mapping[str, str] = field(default_factory=dict)
 
 
-class Contained:
+class SandboxedPredictor:
     """A predictor whose model runs in a child process.
 
     Raises ModelError where the model cannot be loaded there. Answers like any predictor; raises ModelDiedError or
     ModelCallError, which scoring turns into errors of rows.
     """
 
-    def __init__(self, program: Program, limits: Limits | None, features: Sequence[str], classes: int = 0) -> None:
+    def __init__(
+        self, program: SandboxProgram, limits: Limits | None, features: Sequence[str], classes: int = 0
+    ) -> None:
         self._program = program
         self._limits = limits or Limits()
         self._features = list(features)
@@ -73,7 +75,7 @@ class Contained:
         self._given_up: str | None = None
         self._child = self._start()
 
-    def predict(self, batch: pa.RecordBatch) -> Answers:
+    def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row, in calls of `limits.rows` rows; once the model is given up, with errors alone."""
         if self._given_up is not None:
             return self._refused(batch.num_rows, self._given_up)
@@ -89,7 +91,7 @@ class Contained:
             return self._refused(batch.num_rows, text)
         return answers
 
-    def _timed(self, batch: pa.RecordBatch) -> Answers:
+    def _timed(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row; what a call has cost that brought nothing counts as lost."""
         began = time.monotonic()
         try:
@@ -105,13 +107,13 @@ class Contained:
         self._has_answered = True
         return answers
 
-    def _parts(self, batch: pa.RecordBatch) -> Answers:
+    def _parts(self, batch: pa.RecordBatch) -> Predictions:
         rows = self._limits.rows or batch.num_rows
         parts = [self._call(batch.slice(first, rows)) for first in range(0, batch.num_rows, rows)]
         errors = {number * rows + row: text for number, part in enumerate(parts) for row, text in part.errors.items()}
-        return Answers(np.concatenate([part.values for part in parts]), errors)
+        return Predictions(np.concatenate([part.values for part in parts]), errors)
 
-    def _call(self, batch: pa.RecordBatch) -> Answers:
+    def _call(self, batch: pa.RecordBatch) -> Predictions:
         self._ensure()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as stream:
@@ -132,7 +134,7 @@ class Contained:
             raise ModelDiedError("the model's process answered with what is no answer and was killed")
         values: NDArray[np.float64] = np.frombuffer(body, np.float64)
         shape = (batch.num_rows, self._classes) if self._classes else (batch.num_rows,)
-        return Answers(values.reshape(shape), {int(row): str(text) for row, text in answer["errors"].items()})
+        return Predictions(values.reshape(shape), {int(row): str(text) for row, text in answer["errors"].items()})
 
     def _ensure(self) -> None:
         """Replace a process that has ended, or that has grown beyond its limit since it was asked."""
@@ -147,10 +149,10 @@ class Contained:
         except ModelError as error:  # it was loaded before, so this is no reason to stop the day
             raise ModelDiedError(f"the model's process could not be started again: {error}") from error
 
-    def _start(self) -> Child:
+    def _start(self) -> SandboxProcess:
         program = self._program
         content = program.read()
-        child = Child(program.interpreter, program.environment, memory_mb=self._limits.memory_mb)
+        child = SandboxProcess(program.interpreter, program.environment, memory_mb=self._limits.memory_mb)
         said = f"challenger {program.name}: the model cannot be loaded"
         try:
             answer, _ = child.ask({"do": "load", **program.task}, content, seconds=LOAD_SECONDS, most=_OVERHEAD)
@@ -185,6 +187,6 @@ class Contained:
             return True
         return False
 
-    def _refused(self, rows: int, text: str) -> Answers:
+    def _refused(self, rows: int, text: str) -> Predictions:
         shape = (rows, self._classes) if self._classes else (rows,)
-        return Answers(np.full(shape, np.nan), dict.fromkeys(range(rows), text))
+        return Predictions(np.full(shape, np.nan), dict.fromkeys(range(rows), text))

@@ -50,7 +50,7 @@ def environment(**more: str) -> dict[str, str]:
     )
 
 
-class Child:
+class SandboxProcess:
     """One process; `memory_mb` bounds it and whatever it starts."""
 
     def __init__(self, interpreter: str, variables: Mapping[str, str], *, memory_mb: int) -> None:

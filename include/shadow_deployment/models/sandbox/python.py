@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.errors import ModelError
-from shadow_deployment.models.sandbox.predictor import Program
+from shadow_deployment.models.sandbox.predictor import SandboxProgram
 from shadow_deployment.models.sandbox.process import environment
 from shadow_deployment.models.sandbox.runtimes import described, interpreter, missing
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
 
 
-def program(shadow: "Shadow", model: Challenger) -> Program:
+def program(context: "DeploymentContext", model: Challenger) -> SandboxProgram:
     """Return what a child runs for a function; raise ModelError where its interpreter cannot be had."""
     module, _, function = model.address.partition(":")
-    deployment = shadow.deployment
+    deployment = context.deployment
     task = {"kind": "python", "task": deployment.task, "classes": deployment.classes, "path": _path(model)}
-    return Program(
+    return SandboxProgram(
         name=model.name,
         interpreter=interpreter(model),
         environment=environment(),

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models import files
-from shadow_deployment.models.sandbox.predictor import Program
+from shadow_deployment.models.sandbox.predictor import SandboxProgram
 from shadow_deployment.models.sandbox.process import environment
 from shadow_deployment.models.sandbox.runtimes import interpreter, missing
 
 if TYPE_CHECKING:
-    from shadow_deployment.context import Shadow
+    from shadow_deployment.context import DeploymentContext
 
 
-def program(shadow: "Shadow", model: Challenger) -> Program:
+def program(context: "DeploymentContext", model: Challenger) -> SandboxProgram:
     """Return what a child runs for an estimator.
 
     Raises ModelError where the file is missing or not the one that is declared, where `sklearn:` lacks `digest` or
@@ -30,11 +30,11 @@ def program(shadow: "Shadow", model: Challenger) -> Program:
             f"challenger {model.name}: model == {model.model!r} needs digest and unpickle: true: reading such a file "
             "runs whatever code is in it"
         )
-    path = files.fetch(shadow, model)
+    path = files.fetch(context, model)
     wanted = files.digest(model)
-    deployment = shadow.deployment
+    deployment = context.deployment
     task = {"kind": model.kind, "task": deployment.task, "classes": deployment.classes, "trusted": model.trusted}
-    return Program(
+    return SandboxProgram(
         name=model.name,
         interpreter=interpreter(model),
         environment=environment(),

@@ -22,9 +22,9 @@ from sqlalchemy import select
 from shadow_deployment.config.deployment import Deployment, load
 from shadow_deployment.config.discovery import declared, find, paths
 from shadow_deployment.config.window import day_of
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
-from shadow_deployment.integrations.cloud import surround
+from shadow_deployment.integrations.cloud import deployment_context
 from shadow_deployment.models.aliases import known
 from shadow_deployment.orchestration.ui.links import PREFIX, base_path
 from shadow_deployment.report.html import rendering
@@ -41,7 +41,7 @@ _HEADERS = {
 }
 
 logger = logging.getLogger(__name__)
-app = FastAPI(title="Shadow", docs_url=None, redoc_url=None, openapi_url=None)
+app = FastAPI(title="DeploymentContext", docs_url=None, redoc_url=None, openapi_url=None)
 _pages = Cache(64)
 
 Challenger = Annotated[str | None, Query(max_length=63)]
@@ -117,12 +117,12 @@ def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challeng
     if found is None:
         raise HTTPException(404, "no such run")
 
-    def page(shadow: Shadow) -> str:
+    def page(context: DeploymentContext) -> str:
         asked = (found.conf or {}).get("day")
         if not asked and found.data_interval_start is None:
-            return rendering.deployment_page(pages.deployment_page(shadow, challenger), LINKS)
-        day = dt.date.fromisoformat(asked[:10]) if asked else day_of(shadow.deployment, found.data_interval_start)
-        return rendering.run_page(pages.run_page(shadow, day, challenger), LINKS)
+            return rendering.deployment_page(pages.deployment_page(context, challenger), LINKS)
+        day = dt.date.fromisoformat(asked[:10]) if asked else day_of(context.deployment, found.data_interval_start)
+        return rendering.run_page(pages.run_page(context, day, challenger), LINKS)
 
     return _page(name, ("run", run_id, challenger), page)
 
@@ -149,24 +149,24 @@ def broken(request: Request, error: ShadowError) -> HTMLResponse:  # noqa: ARG00
 
 
 def _deployment(name: str, challenger: str | None, day: dt.date | None) -> HTMLResponse:
-    def page(shadow: Shadow) -> str:
-        return rendering.deployment_page(pages.deployment_page(shadow, challenger, day), LINKS)
+    def page(context: DeploymentContext) -> str:
+        return rendering.deployment_page(pages.deployment_page(context, challenger, day), LINKS)
 
     return _page(name, ("deployment", challenger, day), page)
 
 
-def _page(name: str, key: tuple[Any, ...], make: Callable[[Shadow], str]) -> HTMLResponse:
+def _page(name: str, key: tuple[Any, ...], make: Callable[[DeploymentContext], str]) -> HTMLResponse:
     """Return a page, made anew only where the deployment or what is known of it has changed."""
-    shadow = _shadow(find(name))
+    context = _shadow(find(name))
     try:
-        known = pages.fingerprint(shadow)
+        known = pages.fingerprint(context)
     except ShadowError:
-        return _html(make(shadow))
-    return _html(_pages.get((name, shadow.deployment.model_dump_json(), known, *key), lambda: make(shadow)))
+        return _html(make(context))
+    return _html(_pages.get((name, context.deployment.model_dump_json(), known, *key), lambda: make(context)))
 
 
-def _shadow(deployment: Deployment) -> Shadow:
-    return known(surround(deployment))
+def _shadow(deployment: Deployment) -> DeploymentContext:
+    return known(deployment_context(deployment))
 
 
 def _html(page: str, status: int = 200) -> HTMLResponse:

@@ -14,12 +14,12 @@ from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import Judged
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.judging import ripe_days
+from shadow_deployment.pipeline.judging import mature_labels
 from shadow_deployment.report.queries import days, predictions, record
 from shadow_deployment.report.queries.findings import findings_of, policy_of, rule_facts, with_rules
-from shadow_deployment.report.queries.predictions import Compared
+from shadow_deployment.report.queries.predictions import ComparedPredictions
 from shadow_deployment.report.queries.sequences import Findings, alphas_of, compared_metric, sequences, shown, slices
-from shadow_deployment.report.queries.summary import Standing
+from shadow_deployment.report.queries.summary import ChallengerSummary
 from shadow_deployment.report.views.facts import ChallengerLine, DeploymentFacts, NoiseFacts, VerdictFacts
 
 
@@ -49,9 +49,9 @@ class _Subject:
         return compared_metric(self.policy, self.deployment.tracked)
 
     @property
-    def compared(self) -> Compared:
+    def compared(self) -> ComparedPredictions:
         key = self.judged.challenger_id
-        return Compared(key, self.comparable[key], self.judged.champion_version, self.ripe)
+        return ComparedPredictions(key, self.comparable[key], self.judged.champion_version, self.ripe)
 
     @property
     def promotable(self) -> int:
@@ -62,7 +62,7 @@ class _Subject:
 def about(
     session: Session[Any],
     deployment: Deployment,
-    standing: Standing,
+    standing: ChallengerSummary,
     facts: DeploymentFacts,
     ripe: Mapping[dt.date, bool],
 ) -> DeploymentFacts:
@@ -82,7 +82,7 @@ def about(
         line=line,
         judged=judged,
         taken=taken,
-        ripe=ripe if judged.day == standing.until else ripe_days(session, deployment, taken, judged.day),
+        ripe=ripe if judged.day == standing.until else mature_labels(session, deployment, taken, judged.day),
         comparable={key: days.comparable_days(taken, valid, key, judged.champion_version) for key in keys},
     )
     evidence = _evidence(subject)
@@ -125,7 +125,7 @@ def _on_evidence(subject: _Subject, facts: DeploymentFacts, evidence: Evidence) 
     )
 
 
-def _noise(subject: _Subject, standing: Standing, evidence: Evidence) -> NoiseFacts | None:
+def _noise(subject: _Subject, standing: ChallengerSummary, evidence: Evidence) -> NoiseFacts | None:
     """Return the daily differences of every challenger that was judged, in the metric that is compared."""
     own = subject.judged.challenger_id
     others = [key for key in subject.comparable if key != own]
@@ -138,7 +138,7 @@ def _noise(subject: _Subject, standing: Standing, evidence: Evidence) -> NoiseFa
     return days.noise(subject.metric, members)
 
 
-def _of_verdict(subject: _Subject, facts: DeploymentFacts, standing: Standing) -> DeploymentFacts:
+def _of_verdict(subject: _Subject, facts: DeploymentFacts, standing: ChallengerSummary) -> DeploymentFacts:
     session, deployment, judged = subject.session, subject.deployment, subject.judged
     history = page.history(session, judged.challenger_id)
     compared = subject.compared

@@ -11,19 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import Shadow
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.ledger import alerts as ledger_alerts
 from shadow_deployment.ledger import approval_requests as ledger_questions
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger import promotions as ledger_promotions
-from shadow_deployment.pipeline.judging import champion_of, ripe_days
+from shadow_deployment.pipeline.judging import champion_of, mature_labels
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, record, run, summary
 from shadow_deployment.report.queries.challenger import about
 from shadow_deployment.report.queries.missing import never_judged, why_missing
-from shadow_deployment.report.queries.summary import Standing
+from shadow_deployment.report.queries.summary import ChallengerSummary
 from shadow_deployment.report.views.facts import ChallengerLine, DeploymentFacts, DeploymentLine, Overview, RunFacts
 
 MOST_PROMOTIONS = 50
@@ -33,53 +33,55 @@ TOLD_WITHIN = dt.timedelta(days=30)
 TIMEOUT_SECONDS = 20
 
 
-def overview(shadows: Iterable[Shadow], broken: Mapping[str, str] | None = None) -> Overview:
+def overview(shadows: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None) -> Overview:
     """Return all deployments in one list; `broken` maps the name of each whose file cannot be read to the error."""
-    found = [_line(shadow) for shadow in shadows]
+    found = [_line(context) for context in shadows]
     found += [DeploymentLine(name, "broken", error=error) for name, error in (broken or {}).items()]
     return Overview(tuple(sorted(found, key=lambda one: one.name)))
 
 
-def deployment_page(shadow: Shadow, challenger: str | None = None, day: dt.date | None = None) -> DeploymentFacts:
+def deployment_page(
+    context: DeploymentContext, challenger: str | None = None, day: dt.date | None = None
+) -> DeploymentFacts:
     """Return one deployment, by default the challenger that needs looking at on the newest day."""
     try:
-        with _reading(shadow) as session:
-            return read_page(session, shadow.deployment, challenger, day)
+        with _reading(context) as session:
+            return read_page(session, context.deployment, challenger, day)
     except ShadowError as error:
-        return _broken(shadow.deployment, error)
+        return _broken(context.deployment, error)
 
 
-def run_page(shadow: Shadow, day: dt.date, challenger: str | None = None) -> RunFacts:
+def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> RunFacts:
     """Return the deployment as of a day, with what the day's run did."""
     try:
-        with _reading(shadow) as session:
-            facts = read_page(session, shadow.deployment, challenger, day, closed=True)
-            return RunFacts(facts, run.read(session, shadow.deployment, day, facts.challengers))
+        with _reading(context) as session:
+            facts = read_page(session, context.deployment, challenger, day, closed=True)
+            return RunFacts(facts, run.read(session, context.deployment, day, facts.challengers))
     except ShadowError as error:
-        return RunFacts(_broken(shadow.deployment, error), None)
+        return RunFacts(_broken(context.deployment, error), None)
 
 
-def fingerprint(shadow: Shadow) -> str:
+def fingerprint(context: DeploymentContext) -> str:
     """Return what changes whenever a page of this deployment may; raise ShadowError as the ledger does."""
-    with _reading(shadow) as session:
-        return page.fingerprint(session, shadow.deployment)
+    with _reading(context) as session:
+        return page.fingerprint(session, context.deployment)
 
 
 @contextmanager
-def _reading(shadow: Shadow) -> Iterator[Session[Any]]:
+def _reading(context: DeploymentContext) -> Iterator[Session[Any]]:
     """Open the ledger as it is at one moment, to read only and not for ever."""
-    with shadow.ledger() as session:
+    with context.ledger() as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         session.execute(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
         yield session
 
 
-def _line(shadow: Shadow) -> DeploymentLine:
+def _line(context: DeploymentContext) -> DeploymentLine:
     try:
-        with _reading(shadow) as session:
-            return read_line(session, shadow.deployment)
+        with _reading(context) as session:
+            return read_line(session, context.deployment)
     except ShadowError as error:
-        return DeploymentLine(shadow.deployment.name, "broken", error=str(error))
+        return DeploymentLine(context.deployment.name, "broken", error=str(error))
 
 
 def read_line(session: Session[Any], deployment: Deployment) -> DeploymentLine:
@@ -114,7 +116,7 @@ def read_page(
     """
     found = summary.standing(session, deployment, day)
     shown_line = _chosen(deployment, found, challenger, closed=closed)
-    ripe = {} if found.until is None else ripe_days(session, deployment, found.taken, found.until)
+    ripe = {} if found.until is None else mature_labels(session, deployment, found.taken, found.until)
     facts = _whole(session, deployment, found, shown_line, ripe)
     if not found.taken:
         step = _first_step(deployment, day)
@@ -125,7 +127,9 @@ def read_page(
     return replace(facts, missing=_explained(deployment, facts))
 
 
-def _chosen(deployment: Deployment, found: Standing, challenger: str | None, *, closed: bool) -> ChallengerLine:
+def _chosen(
+    deployment: Deployment, found: ChallengerSummary, challenger: str | None, *, closed: bool
+) -> ChallengerLine:
     if challenger is None:
         return summary.first_to_look_at(found.lines, closed=closed)
     for line in found.lines:
@@ -138,7 +142,7 @@ def _chosen(deployment: Deployment, found: Standing, challenger: str | None, *, 
 def _whole(
     session: Session[Any],
     deployment: Deployment,
-    found: Standing,
+    found: ChallengerSummary,
     line: ChallengerLine,
     ripe: Mapping[dt.date, bool],
 ) -> DeploymentFacts:

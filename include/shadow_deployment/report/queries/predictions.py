@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.disagreement import Answered
+from shadow_deployment.decision.disagreement import DisagreeingRequest
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.page import Bin, Corner
@@ -21,7 +21,7 @@ _95 = 1.959963984540054  # the standard normal's 97.5 % point
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedPredictions:
     """Which days of whom: a challenger's comparable days against one champion version, and which have ripe labels."""
 
     challenger: int
@@ -30,7 +30,7 @@ class Compared:
     ripe: Mapping[dt.date, bool]
 
 
-def scores(session: Session[Any], deployment: Deployment, compared: Compared) -> ScoresFacts | None:
+def scores(session: Session[Any], deployment: Deployment, compared: ComparedPredictions) -> ScoresFacts | None:
     """Return both models' answers in the same bins; None where none were kept."""
     found = page.bins(session, compared.challenger, compared.days, compared.champion_version, compared.ripe)
     if not found:
@@ -95,7 +95,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     return max(centre - margin, 0.0), min(centre + margin, 1.0)
 
 
-def quadrants(session: Session[Any], deployment: Deployment, compared: Compared) -> QuadrantsFacts | None:
+def quadrants(session: Session[Any], deployment: Deployment, compared: ComparedPredictions) -> QuadrantsFacts | None:
     """Return where the two say yes and no; None for other tasks, and where no day was kept at this threshold."""
     found = page.quadrants(
         session,
@@ -134,14 +134,16 @@ def _quadrant(one: Corner, total: float) -> Quadrant:
     )
 
 
-def disagreements(session: Session[Any], deployment: Deployment, compared: Compared) -> tuple[Disagreement, ...]:
+def disagreements(
+    session: Session[Any], deployment: Deployment, compared: ComparedPredictions
+) -> tuple[Disagreement, ...]:
     """Return the requests of the newest comparable days that the two answered furthest apart, furthest first."""
     newest = compared.days[-DAYS_OF_DISAGREEMENTS:]
     found = furthest(session, compared.challenger, newest) if newest else []
     return tuple(_disagreement(deployment.classes, one) for one in found)
 
 
-def _disagreement(classes: Sequence[str], one: Answered) -> Disagreement:
+def _disagreement(classes: Sequence[str], one: DisagreeingRequest) -> Disagreement:
     def words(value: float) -> str:
         return classes[int(value)] if classes else f"{value:.4g}"
 

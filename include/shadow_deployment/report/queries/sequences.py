@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
-from shadow_deployment.decision.estimand import UnanswerableError
-from shadow_deployment.decision.sequential import Looks, Terms, look, newest
+from shadow_deployment.decision.estimand import NoEstimandError
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, newest
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import Finding
 from shadow_deployment.metrics.catalog import METRICS
@@ -51,7 +51,7 @@ def sequences(
     policy: Policy, chosen: Findings, alphas: Alphas, evidence: Mapping[tuple[str, str], Series]
 ) -> Iterator[SequenceFacts]:
     """Yield the sequence behind each chosen finding whose evidence there is."""
-    terms = Terms(policy, alphas.passing, alphas.failing)
+    terms = JudgingTerms(policy, alphas.passing, alphas.failing)
     for rule, finding in chosen:
         series = evidence.get((finding.metric, finding.slice))
         looked = None if series is None else _look(rule, series, terms)
@@ -59,18 +59,20 @@ def sequences(
             yield _sequence(rule, finding, *looked, terms)
 
 
-def _look(rule: Rule, series: Series, terms: Terms) -> tuple[Series, Looks] | None:
+def _look(rule: Rule, series: Series, terms: JudgingTerms) -> tuple[Series, SequentialResult] | None:
     """Return the series in the policy's unit and its looks; None where there is nothing to look at."""
     series = series.by_week() if terms.policy.unit == "week" else series
     if not series.days or not np.isfinite(series.difference).all():
         return None
     try:
-        return series, look(rule, series, terms)
-    except UnanswerableError:
+        return series, judge_sequence(rule, series, terms)
+    except NoEstimandError:
         return None
 
 
-def _sequence(rule: Rule, finding: Finding, series: Series, looks: Looks, terms: Terms) -> SequenceFacts:
+def _sequence(
+    rule: Rule, finding: Finding, series: Series, looks: SequentialResult, terms: JudgingTerms
+) -> SequenceFacts:
     question = looks.question
     mean = question.naturals(looks.estimate)
     lower, upper = looks.natural_bounds
@@ -119,7 +121,7 @@ def slices(
 ) -> SlicesFacts | None:
     """Return all slices of a metric, the one with the worst mean daily difference first; None without evidence."""
     rule = Rule.model_validate({"metric": metric, "is": "superior"})
-    terms = Terms(policy, alphas.passing, alphas.failing)
+    terms = JudgingTerms(policy, alphas.passing, alphas.failing)
     in_unit = {
         name: series.by_week() if policy.unit == "week" else series
         for (of, name), series in evidence.items()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shadow_deployment.config.actions import PREVIOUS, Promotion
+from shadow_deployment.config.actions import FORMER_CHAMPION, PromotionPolicy
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
@@ -23,7 +23,7 @@ CONTROL: Final = "is the champion against itself: it measures the noise of the w
 
 
 @dataclass(frozen=True)
-class Standing:
+class ChallengerSummary:
     """A deployment up to a day, before one challenger is looked at: its days, newest verdicts, and who there is."""
 
     taken: Sequence[Snapshot]
@@ -36,11 +36,11 @@ class Standing:
         return self.taken[-1].day if self.taken else None
 
 
-def standing(session: Session[Any], deployment: Deployment, day: dt.date | None) -> Standing:
+def standing(session: Session[Any], deployment: Deployment, day: dt.date | None) -> ChallengerSummary:
     """Return how every challenger stands on a day, None for the newest one."""
     judged, present = page.verdicts(session, deployment, day), digest(design(deployment))
     lines = tuple(line(one, judged.get(one.name), present) for one in everyone(deployment, judged))
-    return Standing(snapshots(session, deployment, None, day), judged, lines)
+    return ChallengerSummary(snapshots(session, deployment, None, day), judged, lines)
 
 
 def line(challenger: Challenger, judged: Judged | None, present: str) -> ChallengerLine:
@@ -83,10 +83,14 @@ def role_of(challenger: Challenger) -> Role:
 def everyone(deployment: Deployment, judged: Mapping[str, Judged]) -> list[Challenger]:
     """Return the challengers of the file, and the former champion where its newest verdict is as new as theirs."""
     found = list(deployment.challengers)
-    former = judged.get(PREVIOUS)
-    newest = max((one.day for name, one in judged.items() if name != PREVIOUS), default=None)
-    if former is not None and (newest is None or former.day >= newest) and all(one.name != PREVIOUS for one in found):
-        found.append(Challenger(name=PREVIOUS, version=former.version, model=former.uri))
+    former = judged.get(FORMER_CHAMPION)
+    newest = max((one.day for name, one in judged.items() if name != FORMER_CHAMPION), default=None)
+    if (
+        former is not None
+        and (newest is None or former.day >= newest)
+        and all(one.name != FORMER_CHAMPION for one in found)
+    ):
+        found.append(Challenger(name=FORMER_CHAMPION, version=former.version, model=former.uri))
     return found
 
 
@@ -138,7 +142,7 @@ def next_step(deployment: Deployment, shown: ChallengerLine) -> str:
     return _of_promotable(promotion, shown)
 
 
-def _of_promotable(promotion: Promotion, shown: ChallengerLine) -> str:
+def _of_promotable(promotion: PromotionPolicy, shown: ChallengerLine) -> str:
     if shown.outcome == "PASS":
         return _after_pass(promotion)
     if shown.outcome == "FAIL":
@@ -148,7 +152,7 @@ def _of_promotable(promotion: Promotion, shown: ChallengerLine) -> str:
     return f"Wait: about {_days(shown.more_days or 0)} like those so far would decide it."
 
 
-def _after_pass(promotion: Promotion) -> str:
+def _after_pass(promotion: PromotionPolicy) -> str:
     if promotion.approval == "automatic":
         return "It is promoted by the policy, without being asked about."
     days = f" once it has passed on {promotion.consecutive} days in a row" if promotion.consecutive > 1 else ""

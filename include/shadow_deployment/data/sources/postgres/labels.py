@@ -19,7 +19,7 @@ from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.sources.catalogue import Catalogue
 from shadow_deployment.data.sources.columns import label_value
 from shadow_deployment.data.sources.postgres.requests import SETTINGS
-from shadow_deployment.data.sources.postgres.throttle import FEW_IDS, Pace, finds_many, pace_of_lookups
+from shadow_deployment.data.sources.postgres.throttle import FEW_IDS, Throttle, finds_many, throttle_of_lookups
 from shadow_deployment.errors import SourceError
 
 _HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ class PostgresLabels:
     def __init__(self, deployment: Deployment, connection: Connection) -> None:
         self.deployment = deployment
         self._connection = connection
-        self._pace: Pace | None = None
+        self._pace: Throttle | None = None
         self._by_index: bool | None = None
 
     def check(self) -> None:
@@ -60,11 +60,11 @@ class PostgresLabels:
                         found.append(_table(some["ordinal"].to_numpy(), *row))
         return pa.concat_tables(found)
 
-    def _paced(self, session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[Any]) -> Pace:
+    def _paced(self, session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[Any]) -> Throttle:
         """Return the pace, which is that of all lookups of these labels."""
         if self._pace is None:
             table, key, type_ = (pieces[name] for name in ("table", "id", "type"))
-            self._pace = pace_of_lookups(session, table, key, type_, ids, self.deployment.pace)
+            self._pace = throttle_of_lookups(session, table, key, type_, ids, self.deployment.pace)
         return self._pace
 
     def _finds_many(self, session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:

@@ -17,7 +17,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import HASHES, Draw
 from shadow_deployment.data.sources.columns import cut, plain
 from shadow_deployment.data.sources.ordering import in_order
-from shadow_deployment.data.sources.postgres.throttle import Pace, is_divisible, trip
+from shadow_deployment.data.sources.postgres.throttle import Throttle, is_divisible, trip
 
 _PARTS: Final = 2000  # a window of so many is worth dividing if one of them costs less than all
 _MOST_ROWS: Final = 100_000  # of a piece
@@ -76,7 +76,7 @@ class PostgresReading:
         """Return what a statement finds, some rows at a time."""
         self._cursor.execute("CLOSE ALL")
         self._cursor.execute(f"DECLARE found NO SCROLL CURSOR FOR {statement}")
-        pace = Pace(self._share, 1, _MOST_ROWS, self._away)
+        pace = Throttle(self._share, 1, _MOST_ROWS, self._away)
 
         def next_rows() -> tuple[pa.Table, int]:
             size = int(pace.size)

@@ -26,7 +26,7 @@ from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sources.catalogue import Catalogue
 from shadow_deployment.data.sources.columns import request_pieces
 from shadow_deployment.data.sources.postgres.reading import PostgresReading, share_of
-from shadow_deployment.data.sources.postgres.throttle import pace_of_lookups
+from shadow_deployment.data.sources.postgres.throttle import throttle_of_lookups
 from shadow_deployment.errors import SourceError, TransientError
 
 SETTINGS = {
@@ -115,7 +115,7 @@ class PostgresRequests:
                 order=latest_first if same_log else sql.SQL(""),
             )
             found = dict[str, tuple[float | None, ...]]()
-            pace = pace_of_lookups(session, table.identifier, key, type_, requests, self.deployment.pace)
+            pace = throttle_of_lookups(session, table.identifier, key, type_, requests, self.deployment.pace)
             for ids in pace.pieces(sorted(requests)):
                 with pace.piece():
                     rows = session.execute(statement, window.bounds | {"ids": list(ids)}).fetchall()

@@ -22,7 +22,7 @@ _TRIPS: Final = 5
 _NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
 
 
-class Pace:
+class Throttle:
     """Work in pieces that take `share` of the time, the first FREE_SECONDS of it aside; in the rest is rest.
 
     `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
@@ -64,20 +64,20 @@ class Pace:
             first += size
 
 
-def pace_of_lookups(
+def throttle_of_lookups(
     session: Session[Any],
     table: sql.Composable,
     key: sql.Composable,
     type_: sql.Composable,
     ids: Sequence[Any],
     share: float,
-) -> Pace:
+) -> Throttle:
     """Return the pace at which ids are looked up: without rest where one of them costs as much as the whole table."""
     if share < 1 and len(ids) > FEW_IDS:
         whole = sql.SQL("SELECT FROM {}").format(table)
         part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
         share = share if is_divisible(session, part, whole) else 1.0
-    return Pace(share, FEW_IDS, MOST_IDS, 0.0 if share >= 1 else trip(lambda: session.execute("SELECT 1")))
+    return Throttle(share, FEW_IDS, MOST_IDS, 0.0 if share >= 1 else trip(lambda: session.execute("SELECT 1")))
 
 
 def trip(nothing: Callable[[], object]) -> float:

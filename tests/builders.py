@@ -27,7 +27,7 @@ slices:   [origin, carrier]
 challengers:
   - {name: gradient_boosting, version: "1", model: "onnx:include/models/gradient_boosting.onnx"}
   - {name: logged_elsewhere, version: "1", model: "logged:flights.prediction_log.other_probability"}
-  - {name: control, model: champion}
+  - {name: a_a_check, model: champion}
 expectations: {inputs: include/expectations/flight_inputs.json,
                predictions: include/expectations/flight_predictions.json}
 policy:

@@ -264,7 +264,7 @@ class World:
             "slices": ["origin", "carrier"],
             "challengers": [
                 {"name": "other", "model": "logged:flights.prediction_log.other_probability"},
-                {"name": "control", "model": "champion"},
+                {"name": "a_a_check", "model": "champion"},
             ],
             "policy": {
                 "burn_in": 2,
@@ -272,7 +272,7 @@ class World:
                     {"metric": "brier_score", "is": "superior"},
                     {"metric": "log_loss", "is": "non_inferior", "margin": 0.05, "slices": ["origin"]},
                     {"metric": "error_rate", "is": "at_most", "value": 0.5},
-                    {"metric": "agreement", "is": "at_least", "value": 0.5, "role": "monitor"},
+                    {"metric": "agreement", "is": "at_least", "value": 0.5, "role": "advisory"},
                 ],
             },
         }

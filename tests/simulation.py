@@ -127,7 +127,7 @@ def sequence(method: Method) -> Callable[[Array], Array]:
 
     def first_day(differences: Array) -> Array:
         bounds = confidence_sequence(
-            differences, alpha=ALPHA, burn_in=BURN_IN, expected=EXPECTED, side="lower", method=method
+            differences, alpha=ALPHA, burn_in=BURN_IN, tuned_for=EXPECTED, side="lower", method=method
         )
         return _first(bounds.lower > 0)
 
@@ -139,7 +139,7 @@ def weekly_blocks(differences: Array) -> Array:
     weeks = differences.shape[-1] // 7
     means = differences[:, : weeks * 7].reshape(-1, weeks, 7).mean(axis=-1)
     bounds = confidence_sequence(
-        means, alpha=ALPHA, burn_in=WEEKS_BURN_IN, expected=WEEKS_EXPECTED, side="lower", method="robust"
+        means, alpha=ALPHA, burn_in=WEEKS_BURN_IN, tuned_for=WEEKS_EXPECTED, side="lower", method="robust"
     )
     return 7 * _first(bounds.lower > 0)
 

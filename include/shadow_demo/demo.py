@@ -30,7 +30,7 @@ SCHEDULED = [dt.date(2013, 5, 1), dt.date(2013, 5, 2), dt.date(2013, 5, 3)]
 DAG_ID = f"shadow_{DEPLOYMENT}"
 PROMOTION_ID = f"{DAG_ID}_promotion"
 DAY_SECONDS, QUESTION_SECONDS = 600, 120
-EXPECTED = {"gradient_boosting": "PASS", "gradient_boosting_percent": "FAIL", "control": "INCONCLUSIVE"}
+EXPECTED = {"gradient_boosting": "PASS", "gradient_boosting_percent": "FAIL", "a_a_check": "INCONCLUSIVE"}
 
 
 def run(home: Home, console: Console) -> int:

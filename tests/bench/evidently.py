@@ -84,7 +84,7 @@ def deployment() -> Deployment:
     sliced = {"slices": list(GROUPS)}
     return a_deployment(
         name="paired",
-        pace=1,
+        throttle=1,
         start=DAY,
         slices=list(GROUPS),
         sample={"rate": 0.1, "strata": [], "minimum_per_stratum": 0},
@@ -98,7 +98,7 @@ def deployment() -> Deployment:
                 {"metric": "log_loss", "is": "non_inferior", "margin": 0.005, **sliced},
                 {"metric": "accuracy", "is": "non_inferior", "margin": 0.01, **sliced},
                 {"metric": "error_rate", "is": "at_most", "value": 0.001, **sliced},
-                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "monitor", **sliced},
+                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "advisory", **sliced},
             ],
         },
     )

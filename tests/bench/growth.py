@@ -43,11 +43,11 @@ ANALYZE outcome
 
 
 def deployment(folder: str, history: int) -> Deployment:
-    """Return two challengers and the control, five metrics, and twenty slices, `history` days before the first run."""
+    """Return two challengers and the A/A check, five metrics, and twenty slices, `history` days before the first run."""
     sliced = {"slices": ["carrier"]}
     return a_deployment(
         name="growing",
-        pace=1,
+        throttle=1,
         start=FIRST - dt.timedelta(days=history),
         requests={
             "table": "log",
@@ -64,7 +64,7 @@ def deployment(folder: str, history: int) -> Deployment:
         slices=["carrier"],
         challengers=[
             *({"name": name, "model": f"onnx:{folder}/{name}.onnx"} for name in CHALLENGERS),
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         expectations={"inputs": None, "predictions": None},
         policy={
@@ -73,7 +73,7 @@ def deployment(folder: str, history: int) -> Deployment:
                 {"metric": "log_loss", "is": "non_inferior", "margin": 0.005, **sliced},
                 {"metric": "accuracy", "is": "non_inferior", "margin": 0.01, **sliced},
                 {"metric": "error_rate", "is": "at_most", "value": 0.001},
-                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "monitor"},
+                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "advisory"},
             ]
         },
     )
@@ -93,7 +93,7 @@ def run_day(folder: str, history: int, day: str) -> dict[str, float]:
 
     shards = timed("sample", steps.sample, that_day).shards
     timed("validate_inputs", steps.validate_inputs, that_day)
-    for task in steps.plan(shadow.deployment, shards):
+    for task in steps.scoring_plan(shadow.deployment, shards):
         timed("score", steps.score, that_day, task["challenger"], task["shard"])
     for name in names:
         timed("validate_predictions", steps.validate_predictions, that_day, name)

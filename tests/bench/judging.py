@@ -36,7 +36,7 @@ def deployment() -> Deployment:
         sample={"rate": 0.1, "strata": [], "minimum_per_stratum": 0},
         challengers=[
             *({"name": name, "model": f"logged:flights.prediction_log.{name}"} for name in NAMES),
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         expectations={"inputs": None, "predictions": None},
         policy={

@@ -64,7 +64,7 @@ def deployment(folder: str) -> Deployment:
     return a_deployment(
         name="large",
         start=DAY,
-        pace=1,  # what it costs, not how long it is spread over: as from a replica
+        throttle=1,  # what it costs, not how long it is spread over: as from a replica
         requests={
             "table": "log",
             "id": "request_id",
@@ -86,7 +86,7 @@ def deployment(folder: str) -> Deployment:
                 {"metric": "log_loss", "is": "non_inferior", "margin": 0.005},
                 {"metric": "accuracy", "is": "non_inferior", "margin": 0.01},
                 {"metric": "error_rate", "is": "at_most", "value": 0.001},
-                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "monitor"},
+                {"metric": "agreement", "is": "at_least", "value": 0.0, "role": "advisory"},
             ]
         },
     )
@@ -105,14 +105,14 @@ def validate_inputs(folder: str) -> None:
 def score(folder: str) -> None:
     """Let the first challenger answer every shard, one after the other."""
     shadow = _shadow(folder)
-    for task in steps.plan(shadow.deployment, _shards(folder), CHALLENGERS[:1]):
+    for task in steps.scoring_plan(shadow.deployment, _shards(folder), CHALLENGERS[:1]):
         steps.score(shadow, DAY, task["challenger"], task["shard"])
 
 
 def score_others(folder: str) -> None:
     """Let the other two answer."""
     shadow = _shadow(folder)
-    for task in steps.plan(shadow.deployment, _shards(folder), CHALLENGERS[1:]):
+    for task in steps.scoring_plan(shadow.deployment, _shards(folder), CHALLENGERS[1:]):
         steps.score(shadow, DAY, task["challenger"], task["shard"])
 
 

@@ -61,7 +61,7 @@ def deployment() -> Deployment:
     """Return a deployment that draws one request in a hundred."""
     return a_deployment(
         name="sampled",
-        pace=1,
+        throttle=1,
         start=START,
         requests={
             "table": "log",
@@ -75,7 +75,7 @@ def deployment() -> Deployment:
         labels={"table": "log", "id": "request_id", "value": "champion", "time": "at"},
         sample={"rate": RATE, "strata": [], "minimum_per_stratum": 0, "max_rows": 10_000_000},
         slices=[],
-        challengers=[{"name": "control", "model": "champion"}],
+        challengers=[{"name": "a_a_check", "model": "champion"}],
         expectations={"inputs": None, "predictions": None},
         policy={"rules": [{"metric": "brier_score", "is": "superior"}]},
     )

@@ -176,9 +176,9 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
             time.sleep(0.002)
 
     @contextmanager
-    def piece_in_turn(pace: Throttle) -> Iterator[None]:
+    def piece_in_turn(throttle: Throttle) -> Iterator[None]:
         may_work()
-        with piece(pace):
+        with piece(throttle):
             yield
 
     Throttle.piece = piece_in_turn  # type: ignore[method-assign]
@@ -196,7 +196,7 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
 
     sampled = timed("sample", steps.sample, DAY)
     timed("validate_inputs", steps.validate_inputs, DAY)
-    for task in steps.plan(shadow.deployment, sampled.shards):
+    for task in steps.scoring_plan(shadow.deployment, sampled.shards):
         timed("score", steps.score, DAY, task["challenger"], task["shard"])
     for name in CHALLENGERS:
         timed("validate_predictions", steps.validate_predictions, DAY, name)

@@ -141,7 +141,7 @@ def fill(
 ) -> None:
     """Write a year of a deployment that declares one slice column, and its verdicts of every day. Commits.
 
-    A challenger's effect is that of the first word of its name in EFFECTS; the control's is 0. Where it is not to be
+    A challenger's effect is that of the first word of its name in EFFECTS; the A/A check's is 0. Where it is not to be
     `judged`, there are no verdicts.
     """
     values = _enter(session, deployment, days=days, slices=slices)
@@ -201,7 +201,7 @@ def _judge(
         {
             **values,
             "model": model,
-            "outcome": "INCONCLUSIVE" if deployment.challenger(name).is_control else verdict.outcome,
+            "outcome": "INCONCLUSIVE" if deployment.challenger(name).is_a_a_check else verdict.outcome,
             "reasons": json.dumps(list(verdict.reasons)),
             "findings": json.dumps(findings, default=str),
             "policy": deployment.policy.model_dump_json(by_alias=True),

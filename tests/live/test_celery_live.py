@@ -41,7 +41,7 @@ DEPLOYED: dict[str, Any] = {
     "slices": ["origin"],
     "challengers": [
         {"name": "other", "model": "logged:flights.prediction_log.other_probability"},
-        {"name": "control", "model": "champion"},
+        {"name": "a_a_check", "model": "champion"},
         {"name": "raises", "model": "python:tests.security.repeating_models:raises"},
     ],
 }

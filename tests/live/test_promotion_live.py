@@ -122,7 +122,7 @@ def live(
 
 def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts) -> Iterator[Live]:
     rules = {"policy": POLICY | {"rules": [*POLICY["rules"], CALM]}}
-    challengers = [OTHER, {"name": "control", "model": "champion"}]
+    challengers = [OTHER, {"name": "a_a_check", "model": "champion"}]
     told = {
         "alerts": {"channels": [{"kind": "webhook", "conn_id": "hook"}]},
         "status": {"file": str(world.folder / "recommendations.json")},
@@ -161,7 +161,7 @@ def test_a_pass_of_the_daily_run_asks_and_only_who_may_can_answer(live: Live) ->
     assert {one["errors"] for one in live.logged("score") if one["event"] == "scored"} >= {0}
     run = live.question("late")
     asked = live.airflow.call("GET", live.details("late", run))
-    case = registry.case(live.shadow("late"), "other")
+    case = registry.promotion_request(live.shadow("late"), "other")
     assert case.digest in asked["body"]
     assert asked["subject"] == "Promote other 1 to champion of late, in place of champion 7?"
     with pytest.raises(AirflowError, match=" 403"):

@@ -136,7 +136,7 @@ def shadow_of(world: World, places: dict[str, Any], names: dict[str, str], **cha
         "sample": {"rate": 0.7, "strata": [name("origin")], "minimum_per_stratum": 1, "salt": "sa'lt:%s\\"},
         "challengers": [
             {"name": "other", "model": f"logged:{name('other_probability')}"},
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         "policy": {"rules": [{"metric": "brier_score", "is": "superior", "slices": [name("origin")]}]},
     }

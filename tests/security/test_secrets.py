@@ -82,7 +82,7 @@ def with_models(world: World, server: Server, **changes: Any) -> Any:
             {"name": "raises", "model": f"{MODELS}raises"},
             {"name": "leaves", "model": f"{MODELS}prints_and_leaves"},
             {"name": "server", "model": server.model, "conn_id": "model_api", "limits": {"rows": 64}},
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         policy=RULES,
         **changes,

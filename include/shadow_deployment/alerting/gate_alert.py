@@ -27,7 +27,7 @@ _BROKEN = re.compile(r"could not be evaluated: .*")
 _ASKS = {
     "superior": "superior (bound {})",
     "non_inferior": "not inferior (bound {})",
-    "not_harmful": "not harmful (bound {})",
+    "guardrail": "guardrail (bound {})",
     "at_most": "at most {}",
     "at_least": "at least {}",
 }
@@ -98,7 +98,7 @@ def _fails(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
 
 
 def _facts(verdict: Stored) -> dict[str, Any]:
-    gates = [one for one in verdict.findings if one["role"] == "gate" and one["outcome"] == "FAIL"]
+    gates = [one for one in verdict.findings if one["role"] == "blocking" and one["outcome"] == "FAIL"]
     return {
         "name": plain(verdict.name),
         "version": plain(verdict.version),

@@ -59,7 +59,7 @@ def plan_command(
                     effect=effect,
                 )
                 for rule in deployment.policy.rules
-                if rule.is_ in COMPARING and rule.is_ != "not_harmful" and (rule.metric, ALL) in evidence
+                if rule.is_ in COMPARING and rule.is_ != "guardrail" and (rule.metric, ALL) in evidence
             ]
     if as_json:
         _print({who: [one.to_json() for one in found] for who, found in plans.items()})

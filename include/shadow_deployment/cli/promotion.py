@@ -44,7 +44,7 @@ def promote(
 ) -> None:
     """Make a challenger the champion, on its newest verdict; shows the case and asks."""
     context = _shadow(name)
-    found = registry.case(context, challenger)
+    found = registry.promotion_request(context, challenger)
     _print(case_text(found))
     registry.require_promotable(context.deployment, found, force=force)
     if not yes:
@@ -137,7 +137,7 @@ def history_table(made: list[Promotion]) -> Table:
 
 
 def _finding(one: dict[str, Any]) -> str:
-    role = "" if one["role"] == "gate" else " (monitor)"
+    role = "" if one["role"] == "blocking" else " (advisory)"
     return f"{one['outcome'].lower():<13}{one['metric']} {one['is']} in {one['slice']}{role}: {one['reason']}"
 
 

@@ -211,7 +211,7 @@ class Challenger(Model):
         return self.name == FORMER_CHAMPION
 
     @property
-    def is_control(self) -> bool:
+    def is_a_a_check(self) -> bool:
         """Whether this is the champion against itself, which measures noise and can never be promoted."""
         return self.model == "champion"
 
@@ -244,7 +244,7 @@ class Expectations(Section):
 class Deployment(Section):
     """One YAML file of `include/deployments/`, checked.
 
-    `pace` is the share of the time in which production's database works for it while it is read; 1 knows no rest.
+    `throttle` is the share of the time in which production's database works for it while it is read; 1 knows no rest.
     """
 
     name: Identifier
@@ -266,7 +266,7 @@ class Deployment(Section):
     slices: list[Column] = []
     challengers: Annotated[list[Challenger], Field(min_length=1)]
     expectations: Expectations = Expectations()
-    pace: Annotated[float, Field(ge=0.001, le=1)] = 0.03
+    throttle: Annotated[float, Field(ge=0.001, le=1)] = 0.03
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     policy: Policy
     promotion: PromotionPolicy = PromotionPolicy()
@@ -301,7 +301,7 @@ class Deployment(Section):
     @property
     def promotable(self) -> list[Challenger]:
         """The challengers that a verdict may promote, among which alpha is divided."""
-        return [one for one in self.challengers if not one.is_control and not one.is_watched]
+        return [one for one in self.challengers if not one.is_a_a_check and not one.is_watched]
 
     def challenger(self, name: str) -> Challenger:
         """Return a challenger by name; raise DeploymentError that lists the names there are."""

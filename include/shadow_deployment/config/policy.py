@@ -1,9 +1,9 @@
-"""What a policy may ask: rules on metrics, as gates or monitors, and the error rates they are judged at."""
+"""What a policy may ask: rules on metrics, blocking or advisory, and the error rates they are judged at."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from shadow_deployment.config.yaml_source import shortened, suggestion
 from shadow_deployment.metrics.catalog import METRICS, Metric, metrics_of
@@ -22,7 +22,7 @@ Minimum = Annotated[
     Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
 ]
 
-COMPARING = ("superior", "non_inferior", "not_harmful")
+COMPARING = ("superior", "non_inferior", "guardrail")
 BOUNDING = ("at_most", "at_least")
 WEEK = 7
 FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
@@ -41,18 +41,23 @@ class Last(Section):
     of: Annotated[int, Field(ge=1, le=3650)]
 
 
+def _role(value: object) -> object:
+    """Return a role by its name; MLOps tools also say gate and monitor."""
+    return {"gate": "blocking", "monitor": "advisory"}.get(value, value) if isinstance(value, str) else value
+
+
 class Rule(Section):
-    """One thing that must hold for promotion (a gate), or that is judged and shown only (a monitor).
+    """One condition of a promotion: a blocking rule must hold, an advisory one is judged and shown only.
 
     - superior: the challenger's loss is smaller than the champion's.
     - non_inferior: it is not larger by `margin`, or by `relative_margin` times the champion's.
-    - not_harmful: it is not shown to be larger; for slices too thin to show more.
+    - guardrail: it is not shown to be larger; for slices too thin to show more.
     - at_most, at_least: the challenger's value, its `change` from the champion's, or its `relative_change`, against
       `value`, inclusive.
     """
 
     metric: str
-    is_: Literal["superior", "non_inferior", "not_harmful", "at_most", "at_least"] = Field(alias="is")
+    is_: Literal["superior", "non_inferior", "guardrail", "at_most", "at_least"] = Field(alias="is")
     of: Literal["value", "change", "relative_change"] = "value"
     margin: Positive | None = None
     relative_margin: Positive | None = None
@@ -60,7 +65,7 @@ class Rule(Section):
     slices: list[str] = []
     minimum_requests: Minimum = 0
     last: Last | None = None
-    role: Literal["gate", "monitor"] = "gate"
+    role: Annotated[Literal["blocking", "advisory"], BeforeValidator(_role)] = "blocking"
 
     @property
     def definition(self) -> Metric:
@@ -96,7 +101,7 @@ class Rule(Section):
         words = {
             "superior": "superior to the champion",
             "non_inferior": f"not worse than the champion by {share} or more",
-            "not_harmful": "not shown to be worse than the champion",
+            "guardrail": "not shown to be worse than the champion",
             "at_most": f"at most {self.value}",
             "at_least": f"at least {self.value}",
         }[self.is_]
@@ -109,14 +114,14 @@ class Rule(Section):
 class Policy(Section):
     """What must hold for promotion, at which error rate, and from when on a verdict is given.
 
-    `burn_in` and `expected` are days, whatever the unit.
+    `burn_in` and `tuned_for` are days, whatever the unit.
     """
 
     alpha: Probability = 0.05
     unit: Literal["day", "week", "request"] = "day"
     method: Literal["robust", "plain", "betting"] = "robust"
     burn_in: Annotated[int, Field(ge=2, le=3650)] = 28
-    expected: Annotated[int, Field(ge=2, le=36500)] = 60
+    tuned_for: Annotated[int, Field(ge=2, le=36500)] = 60
     minimum_coverage: Share = 1.0
     rules: Annotated[list[Rule], Field(min_length=1)]
 
@@ -160,7 +165,7 @@ def conflicts(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
         other = seen.setdefault(rule.model_dump_json(), position)
         if other != position:
             yield position, f"is policy.rules[{other}] again, must be there once"
-        if rule.role != "gate" or rule.is_ not in BOUNDING or rule.last is not None or rule.value is None:
+        if rule.role != "blocking" or rule.is_ not in BOUNDING or rule.last is not None or rule.value is None:
             continue
         sign = 1 if rule.is_ == "at_most" else -1
         (opposite,) = set(BOUNDING) - {rule.is_}

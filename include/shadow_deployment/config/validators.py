@@ -153,7 +153,7 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
                 ("challengers", position, "name"),
                 f"{key}.name == {FORMER_CHAMPION!r}, must not be: a promotion makes it",
             )
-        if deployment.promotion.mlflow and not one.is_control and not one.version.isdecimal():
+        if deployment.promotion.mlflow and not one.is_a_a_check and not one.version.isdecimal():
             text = f"must be the number of a version of {deployment.promotion.mlflow.model} in MLflow"
             yield ("challengers", position, "version"), f"{key}.version == {shortened(one.version)}, {text}"
     for name in deployment.status.ids if deployment.status else {}:

@@ -118,5 +118,6 @@ def open_store(uri: str) -> FolderStore:
         return FolderStore(PROJECT / unquote(parts.path))
     raise DeploymentError(
         f"{uri!r} must be file:///an/absolute/folder or a path, or on S3, s3://BUCKET/PREFIX, where "
-        "this program can open that: give DeploymentContext(cloud=...) the AwsCloud of shadow_deployment.integrations.cloud"
+        "this program can open that: give DeploymentContext(cloud=...) the AwsCloud of "
+        "shadow_deployment.integrations.cloud"
     )

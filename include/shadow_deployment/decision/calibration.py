@@ -63,7 +63,7 @@ class GateRow:
     """One gate of this policy; `days` of evidence were resampled, and `effect` is in the rule's unit.
 
     `false_promotion`: promoted although this gate's truth is at its bound, the others being as they were observed;
-    those of them that would block, observed at their bound or below it, are ignored. None for not_harmful, which passes
+    those of them that would block, observed at their bound or below it, are ignored. None for guardrail, which passes
     at its bound by design. `missed`: with the effect, this gate alone passes on no day.
     """
 
@@ -126,7 +126,7 @@ class _Gate:
 
     def passes(self, statistic: Array, truth: float) -> Flags:
         """Say where the gate holds when its mean gain is `truth`; at_most and at_least include their bound."""
-        inclusive = self.asked.rule.is_ in (*BOUNDING, "not_harmful")
+        inclusive = self.asked.rule.is_ in (*BOUNDING, "guardrail")
         return np.asarray(statistic >= -truth if inclusive else statistic > -truth)
 
 
@@ -216,7 +216,9 @@ def _asked(policy: Policy, evidence: Evidence) -> tuple[list[_Asked], list[str]]
     for rule in policy.rules:
         for name in slices_of(rule, evidence):
             series = evidence.get((rule.metric, name))
-            found = question_of(rule, series, FEWEST_DAYS) if rule.role == "gate" else "a monitor, it decides nothing"
+            found = (
+                question_of(rule, series, FEWEST_DAYS) if rule.role == "blocking" else "advisory, it decides nothing"
+            )
             if isinstance(found, Estimand) and series is not None:
                 asked.append(_Asked(rule, name, series, found))
             else:
@@ -316,12 +318,12 @@ def _sequence(gate: _Gate, terms: JudgingTerms, index: Indices) -> Array:
     order = np.argsort(~present, axis=1, kind="stable")  # what is missing goes to the end: no bound depends on it
     low, high = min(low, gate.gains.min() - gate.drift), max(high, gate.gains.max() - gate.drift)
     gains = np.clip(np.take_along_axis(gains - gate.drift, order, axis=1), low, high)  # rounding may leave the range
-    harm = gate.asked.rule.is_ == "not_harmful"
+    harm = gate.asked.rule.is_ == "guardrail"
     bounds = confidence_sequence(
         gains,
         alpha=terms.alpha_fail if harm else terms.alpha_pass,
         burn_in=policy.observations_before_bound,
-        expected=terms.expected,
+        tuned_for=terms.tuned_for,
         side="upper" if harm else "lower",
         method=policy.method,
         bounds=(low, high),
@@ -346,7 +348,7 @@ def _naive(gate: _Gate, terms: JudgingTerms, index: Indices) -> tuple[Array, Arr
     from scipy.special import stdtrit
 
     first = terms.policy.observations_before_bound
-    harm, days = gate.asked.rule.is_ == "not_harmful", np.arange(1, index.shape[1] + 1)
+    harm, days = gate.asked.rule.is_ == "guardrail", np.arange(1, index.shape[1] + 1)
     gains, count = gate.gains[index], np.cumsum(gate.present[index], axis=1)
     n = np.maximum(count, 2)
     mean = np.cumsum(gains, axis=1) / n
@@ -374,8 +376,8 @@ def _gate_row(gate: _Gate, wrong: Flags, missed: Flags) -> GateRow:
         rule=named(asked.rule, asked.name),
         days=len(asked.series.days),
         effect=abs(asked.question.scale) * gate.shift,
-        false_promotion=None if asked.rule.is_ == "not_harmful" else share,
-        false_promotion_se=None if asked.rule.is_ == "not_harmful" else _error(share, len(wrong)),
+        false_promotion=None if asked.rule.is_ == "guardrail" else share,
+        false_promotion_se=None if asked.rule.is_ == "guardrail" else _error(share, len(wrong)),
         missed=float(missed.mean()),
     )
 
@@ -393,7 +395,7 @@ def _warning(row: PolicyRow, gates: Sequence[GateRow], alpha: float, days: int) 
     if share - 2 * error <= alpha:
         return None
     asks = any(one.false_promotion is not None for one in gates)
-    advice = "try unit week or a longer burn_in" if asks else "not_harmful alone asks for no proof, add another gate"
+    advice = "try unit week or a longer burn_in" if asks else "guardrail alone asks for no proof, add another gate"
     return (
         f"calibration: with {what} at its bound, {share:.1%} (standard error {error:.1%}) of histories of {days} days "
         f"like this one end in a false promotion, alpha is {alpha:.2%}: {advice}"

@@ -60,7 +60,7 @@ def _comparing(deployment: Deployment) -> list[str]:
 
 def _rule(finding: Finding) -> str:
     where = "" if finding.slice == ALL else f" in {finding.slice}"
-    role = "" if finding.role == "gate" else " (monitor, decides nothing)"
+    role = "" if finding.role == "blocking" else " (advisory)"
     since = f", first on {finding.decided_on}" if finding.decided_on else ""
     alphas = ""
     if finding.alpha_pass is not None and finding.alpha_fail is not None:
@@ -95,7 +95,7 @@ def _requests(deployment: Deployment, disagreements: Sequence[DisagreeingRequest
 
 
 def _changes(verdict: Verdict) -> Iterator[str]:
-    gates = [finding for finding in verdict.findings if finding.role == "gate"]
+    gates = [finding for finding in verdict.findings if finding.role == "blocking"]
     open_gates = [finding for finding in gates if finding.outcome == "INCONCLUSIVE"]
     failing = [finding for finding in gates if finding.outcome == "FAIL"]
     if verdict.outcome == "PASS":

@@ -36,7 +36,7 @@ def dependence(policy: Policy, evidence: Evidence, mature: Collection[dt.date] |
         return
     for model in ("champion", "challenger"):
         gap = _answers(missing, model)[at_missing] - _answers(known, model)[at_known]
-        sequence = confidence_sequence(gap, alpha=policy.alpha / 2, burn_in=policy.burn_in, expected=policy.expected)
+        sequence = confidence_sequence(gap, alpha=policy.alpha / 2, burn_in=policy.burn_in, tuned_for=policy.tuned_for)
         lower, upper = float(sequence.lower[-1]), float(sequence.upper[-1])
         if lower > 0 or upper < 0:
             total = int(missing.pairs[at_missing].sum())

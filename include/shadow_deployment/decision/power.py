@@ -83,8 +83,8 @@ def power_analysis(
 
     def days(rate: float) -> int | None:
         deviation, first = math.sqrt(between + (within or 0.0) / rate), policy.observations_before_bound
-        alpha, expected = terms.alpha_pass, terms.expected
-        needed = observations_needed(effect, deviation, alpha=alpha, expected=expected, burn_in=first)
+        alpha, tuned_for = terms.alpha_pass, terms.tuned_for
+        needed = observations_needed(effect, deviation, alpha=alpha, tuned_for=tuned_for, burn_in=first)
         return None if needed is None else needed * (WEEK if weekly else 1)
 
     now = days(1.0)
@@ -96,7 +96,7 @@ def power_analysis(
 
 def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
     title = named(rule, series.slice)
-    if rule.is_ == "not_harmful":
+    if rule.is_ == "guardrail":
         raise LedgerError(f"{title}: passes unless harm is shown, so no number of days is needed")
     question = question_of(rule, series, 2 * WEEK if weekly else 2)
     if isinstance(question, str):

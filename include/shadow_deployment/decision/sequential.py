@@ -35,9 +35,9 @@ class JudgingTerms:
         return "week" if self.policy.unit == "week" else "day"
 
     @property
-    def expected(self) -> float:
+    def tuned_for(self) -> float:
         """The number of observations, in the policy's unit, at which bounds are tightest."""
-        return max(2.0, self.policy.expected / WEEK) if self.policy.unit == "week" else float(self.policy.expected)
+        return max(2.0, self.policy.tuned_for / WEEK) if self.policy.unit == "week" else float(self.policy.tuned_for)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class SequentialResult:
 
 
 def judge_sequence(rule: Rule, series: Series, terms: JudgingTerms) -> SequentialResult:
-    """Hold the sequence of gains against 0: above it passes, below it fails, and harm not shown passes not_harmful.
+    """Hold the sequence of gains against 0: above it passes, below it fails, and harm not shown passes guardrail.
 
     `series` has at least one observation, and is in weeks where the policy is. Raises UnanswerableError as `ask` does.
     """
@@ -116,7 +116,7 @@ def plain_margins(questions: Sequence[Estimand], alphas: Sequence[float], terms:
                 np.stack([questions[place].gains for place in chosen]),
                 alpha=alpha,
                 burn_in=terms.policy.observations_before_bound,
-                expected=terms.expected,
+                tuned_for=terms.tuned_for,
                 side="lower",
                 method="plain",
             )
@@ -131,7 +131,7 @@ def _decided(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return at which looks the rule passes and fails: arrays of shape (series, observations), as those given."""
     passes, fails = holds(rule, many.lower, size) & ~blind, (many.upper < 0) & ~blind
-    if rule.is_ == "not_harmful":
+    if rule.is_ == "guardrail":
         again = np.arange(blind.shape[-1]) > 0
         shown = np.logical_or.accumulate(fails, axis=-1) | (again & blind)  # harm that is the same every day is harm
         passes = ~fails & ~(shown & (many.estimate < 0))  # and a day of still more of it does not take it back
@@ -176,7 +176,7 @@ def _of_requests(rule: Rule, series: Series, question: Estimand, terms: JudgingT
         weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
         alpha=(terms.alpha_pass, terms.alpha_fail),
         burn_in=terms.policy.burn_in,
-        expected=terms.policy.expected * per_day,
+        tuned_for=terms.policy.tuned_for * per_day,
     )
 
 
@@ -185,7 +185,7 @@ def _of_days(gains: NDArray[np.float64], bounds: tuple[float, float], terms: Jud
         gains,
         alpha=(terms.alpha_pass, terms.alpha_fail),
         burn_in=terms.policy.observations_before_bound,
-        expected=terms.expected,
+        tuned_for=terms.tuned_for,
         method=terms.policy.method,
         bounds=bounds,
     )

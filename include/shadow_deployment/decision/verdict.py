@@ -30,7 +30,7 @@ class Finding:
     """What one rule says of one slice.
 
     `estimate` and the interval `lower` to `upper` are in the rule's unit: of the difference (champion minus challenger
-    as losses) for superior, non_inferior and not_harmful, of the challenger's value or its change for at_most and
+    as losses) for superior, non_inferior and guardrail, of the challenger's value or its change for at_most and
     at_least, as shares of the champion's value where the rule is relative; None where nothing can be said yet.
     `alpha_pass` and `alpha_fail` are what the bound toward passing and the one toward failing were judged at, None for
     a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound, and
@@ -74,10 +74,10 @@ def judge(
     """
     terms = terms_of(policy, evidence, promotable=promotable, day=day)
     findings = [finding for rule in policy.rules for finding in _find(rule, evidence, terms)]
-    gates = [finding for finding in findings if finding.role == "gate"]
+    gates = [finding for finding in findings if finding.role == "blocking"]
     reasons = list(blocked)
     if not gates:
-        reasons.append("no rule is a gate: a policy of monitors decides nothing")
+        reasons.append("no rule is blocking: a policy of advisory rules decides nothing")
     reasons += [reason_of(finding) for finding in gates if finding.outcome == "FAIL"]
     reasons += [reason_of(finding) for finding in gates if finding.outcome == "INCONCLUSIVE"]
     if any(finding.outcome == "FAIL" for finding in gates):
@@ -88,7 +88,9 @@ def judge(
 
 def terms_of(policy: Policy, evidence: Evidence, *, promotable: int, day: dt.date | None = None) -> JudgingTerms:
     """Divide alpha: to pass among the promotable challengers, to fail among the gates' sequences, slice by slice."""
-    alarms = sum(len(slices_of(rule, evidence)) for rule in policy.rules if rule.role == "gate" and not rule.is_daily)
+    alarms = sum(
+        len(slices_of(rule, evidence)) for rule in policy.rules if rule.role == "blocking" and not rule.is_daily
+    )
     return JudgingTerms(policy, policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1), day)
 
 
@@ -230,7 +232,7 @@ def _reason(rule: Rule, outcome: Outcome, bounds: Sequence[float], past: str, ou
         known = f"{past} of evidence do not differ from each other: nothing can be concluded from them"
         return f"no harm is shown: {known}" if outcome == "PASS" else known
     interval = f"after {past} the interval {_number(bounds[0])} to {_number(bounds[1])}"
-    if rule.is_ == "not_harmful":
+    if rule.is_ == "guardrail":
         says = {"FAIL": "lies below", "PASS": "shows no harm below"}
         return f"{interval} {says.get(outcome, 'no longer shows, and has shown, harm below')} {bound}"
     if outcome != "INCONCLUSIVE":
@@ -272,7 +274,7 @@ def _more_observations(many: Sequence[SequentialResult], terms: JudgingTerms) ->
             more.append(None)
         else:
             spread = one.spread * wider.get(place, 1.0)
-            needed = observations_needed(one.effect, spread, alpha=one.alpha, expected=terms.expected, burn_in=first)
+            needed = observations_needed(one.effect, spread, alpha=one.alpha, tuned_for=terms.tuned_for, burn_in=first)
             more.append(None if needed is None else max(needed - one.count, 1))
     return more
 

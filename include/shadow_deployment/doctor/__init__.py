@@ -1,1 +1,1 @@
-"""The doctor: whether everything a deployment needs is there. Imports every room below; only cli and orchestration import it."""
+"""The doctor: whether everything that a deployment needs is there, with a remedy for what is not."""

@@ -69,7 +69,7 @@ def promotion(deployment: str, made: Promotion) -> None:
 
 def _rules(stored: Stored, tags: dict[str, str]) -> None:
     for one in stored.findings:
-        if one["role"] == "gate":
+        if one["role"] == "blocking":
             rule = {**tags, "metric": one["metric"], "rule": one["is"], "slice": _slice(one["slice"])}
             for name in ("estimate", "lower", "upper"):
                 _gauge(name, one.get(name), rule)

@@ -1,4 +1,4 @@
-"""The control: the champion's own logged answer, as if it were a challenger's."""
+"""The A/A check: the champion's own logged answer, as if it were a challenger's."""
 
 import numpy as np
 import pyarrow as pa

@@ -17,7 +17,7 @@ def verdict(name: str) -> Asset:
     return Asset(f"shadow_{name}_verdict", uri=f"shadow://{name}/verdict")
 
 
-def case(name: str) -> Asset:
+def promotion_request(name: str) -> Asset:
     """Return the asset of a challenger to be asked about; events say challenger, day, case."""
     return Asset(f"shadow_{name}_case", uri=f"shadow://{name}/case")
 

@@ -71,29 +71,31 @@ def _params(challengers: list[str]) -> dict[str, Param]:
 
 
 def _tasks(name: str) -> None:
-    """Wire the day: steps that report on trouble run whatever came before; the gate alone fails and alerts for it."""
-    roster = task(tasks.select_challengers)(name)
+    """Wire the day: steps that report a failure run whatever came before; only the gate fails and alerts for it."""
+    challengers = task(tasks.select_challengers)(name)
     sampled = task(tasks.sample)(name)
-    plan = task(tasks.validate_inputs)(name, sampled, roster)
+    validated_inputs = task(tasks.validate_inputs)(name, sampled)
+    plan = task(tasks.plan_scoring)(name, sampled, challengers)
     scored = (
         task(pool=SCORING_POOL, map_index_template="{{ challenger }}, shard {{ shard }}")(tasks.score)
         .partial(name=name)
         .expand_kwargs(plan)
     )
-    validated = (
+    validated_predictions = (
         task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")(tasks.validate_predictions)
         .partial(name=name, plan=plan)
-        .expand(challenger=roster)
+        .expand(challenger=challengers)
     )
     changed_days = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.collect_labels)(name, sampled)
     compared = task(map_index_template="{{ day }}")(tasks.compare).partial(name=name).expand(day=changed_days)
     judged = (
         task(trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ challenger }}")(tasks.judge)
         .partial(name=name, sampled=sampled)
-        .expand(challenger=roster)
+        .expand(challenger=challengers)
     )
     gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
-    announced = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.publish_results)(name)
-    scored >> validated >> changed_days
-    reported = task(tasks.publish_report)(name, roster)
-    compared >> judged >> [gate, announced, reported]
+    report = task(tasks.publish_report)(name, challengers)
+    results = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.publish_results)(name)
+    validated_inputs >> plan
+    scored >> validated_predictions >> changed_days
+    compared >> judged >> [gate, results, report]

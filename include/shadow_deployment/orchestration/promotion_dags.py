@@ -27,7 +27,7 @@ def promotion_dag(deployment: Deployment) -> DAG:
         dag_id=f"shadow_{deployment.name}_promotion",
         description=f"Promotion of {deployment.name}: {', '.join(names)}",
         doc_md=describe_promotion(deployment),
-        schedule=[assets.case(deployment.name)],
+        schedule=[assets.promotion_request(deployment.name)],
         tags=["shadow", "promotion"],
         **_common(),
     ) as dag:
@@ -45,24 +45,24 @@ def promotion_dag(deployment: Deployment) -> DAG:
 
 def _ask_and_promote(deployment: Deployment) -> None:
     name, policy = deployment.name, deployment.promotion
-    case = task(tasks.case)(name)
+    request = task(tasks.prepare_request)(name)
     promote = task(outlets=[assets.alias(name)])(tasks.promote)
     if policy.approval == "automatic":
-        promote(name, case)
+        promote(name, request)
         return
     approve = PromotionApproval(
         task_id="approve",
-        subject="{{ ti.xcom_pull(task_ids='case')['subject'] }}",
-        body="{{ ti.xcom_pull(task_ids='case')['body'] }}",
+        subject="{{ ti.xcom_pull(task_ids='prepare_request')['subject'] }}",
+        body="{{ ti.xcom_pull(task_ids='prepare_request')['body'] }}",
         defaults=[PromotionApproval.REJECT],
         response_timeout=dt.timedelta(hours=policy.response_hours),
         assigned_users=[{"id": one, "name": one} for one in policy.approvers] or None,
         params={"reason": REASON},
     )
-    case >> approve
-    promote(name, case, XComArg(approve, key=ANSWER)) >> task(trigger_rule=TriggerRule.ALL_DONE)(tasks.record)(
-        name, case
-    )
+    request >> approve
+    promote(name, request, XComArg(approve, key=ANSWER)) >> task(trigger_rule=TriggerRule.ALL_DONE)(
+        tasks.record_answer
+    )(name, request)
 
 
 def rollback_dag(deployment: Deployment) -> DAG:

@@ -18,7 +18,7 @@ from shadow_deployment.orchestration.approval import ANSWER
 logger = logging.getLogger(__name__)
 
 
-def case(name: str) -> dict[str, Any]:
+def prepare_request(name: str) -> dict[str, Any]:
     """Put the case together and keep that it is asked about; return it with the text of the question.
 
     A run that a PASS has started skips where the case is gone or was asked about before; one that somebody started
@@ -42,11 +42,11 @@ def case(name: str) -> dict[str, Any]:
     }
 
 
-def promote(name: str, case: dict[str, Any], answer: dict[str, Any] | None = None) -> dict[str, Any]:
+def promote(name: str, request: dict[str, Any], answer: dict[str, Any] | None = None) -> dict[str, Any]:
     """Promote what was approved, on the very case that was shown; without an answer it is approved by policy."""
     context = get_current_context()
     found = engine.run_context.context_of(name)
-    question = engine.approval.question_of(found, context["run_id"], case["digest"])
+    question = engine.approval.question_of(found, context["run_id"], request["digest"])
     if answer is None:
         by, at = engine.approval.BY_POLICY, question.asked_at
     else:
@@ -56,22 +56,24 @@ def promote(name: str, case: dict[str, Any], answer: dict[str, Any] | None = Non
     return announcements.changed(context, found, made, question.day)
 
 
-def record(name: str, case: dict[str, Any] | None) -> str:
+def record_answer(name: str, request: dict[str, Any] | None) -> str:
     """Keep that a question was rejected, or that nobody answered it; return what became of it.
 
     Raises RegistryError where it was approved and the promotion was not made.
     """
-    if case is None:
+    if request is None:
         raise AirflowSkipException("nothing was asked")
     context = get_current_context()
     answer = context["ti"].xcom_pull(task_ids="approve", key=ANSWER)  # as an argument it would skip this task too
     if answer is None:
-        raise RegistryError(f"the question about {case['challenger']} was not put: see the task approve")
+        raise RegistryError(f"the question about {request['challenger']} was not put: see the task approve")
     found = engine.run_context.context_of(name)
-    question = engine.approval.question_of(found, context["run_id"], case["digest"])
+    question = engine.approval.question_of(found, context["run_id"], request["digest"])
     if answer["approved"]:
         if question.answer != "approved":
-            raise RegistryError(f"{answer['by']} approved {case['challenger']}, and it was not promoted: see promote")
+            raise RegistryError(
+                f"{answer['by']} approved {request['challenger']}, and it was not promoted: see promote"
+            )
         return "approved"
     if answer["by"] is None:
         engine.approval.answer(found, question, "silence", None, "nobody answered in time")

@@ -32,13 +32,18 @@ def sample(name: str) -> dict[str, Any]:
     return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
 
 
-def validate_inputs(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
-    """Check the inputs; return what is to be scored, one entry for each mapped score task."""
+def validate_inputs(name: str, sampled: dict[str, Any]) -> None:
+    """Check the day's inputs against their expectations."""
     day = dt.date.fromisoformat(sampled["day"])
-    context = engine.run_context.context_of(name, day)
-    engine.steps.validate_inputs(context, day)
-    plan = engine.steps.plan(context.deployment, sampled["shards"], challengers)
-    return [{"day": sampled["day"], **one} for one in plan]
+    engine.steps.validate_inputs(engine.run_context.context_of(name, day), day)
+
+
+def plan_scoring(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
+    """Return one entry for each mapped score task: every challenger on every shard."""
+    day = dt.date.fromisoformat(sampled["day"])
+    deployment = engine.run_context.context_of(name, day).deployment
+    plan = engine.steps.scoring_plan(deployment, sampled["shards"], challengers)
+    return [{"day": sampled["day"], **entry} for entry in plan]
 
 
 def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
@@ -119,7 +124,9 @@ def publish_results(name: str) -> list[str]:
     proposal, regression = engine.approval.proposal(found, day), engine.watch.regression(found, day)
     if proposal is not None:
         case = proposal.case
-        events.append((assets.case(name), {"challenger": case.challenger.name, "day": str(day), "case": case.digest}))
+        events.append(
+            (assets.promotion_request(name), {"challenger": case.challenger.name, "day": str(day), "case": case.digest})
+        )
     if regression is not None:
         number, reason = regression.promotion.number, regression.reason
         events.append((assets.regression(name), {"promotion": number, "day": str(day), "reason": reason}))

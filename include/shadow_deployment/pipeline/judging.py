@@ -139,8 +139,8 @@ def _blocked(
     deployment: Deployment, challenger: Challenger, taken: Sequence[Snapshot], valid: set[int], day: dt.date
 ) -> list[str]:
     reasons: list[str] = []
-    if challenger.is_control:
-        reasons.append("this is the control, the champion against itself: it measures noise and is never promoted")
+    if challenger.is_a_a_check:
+        reasons.append("this is the A/A check, the champion against itself: it measures noise and is never promoted")
     today = next((one for one in taken if one.day == day), None)
     newest = next((one for one in reversed(taken) if one.rows), None)
     if newest is not None and len(newest.champion_versions) > 1:
@@ -160,7 +160,7 @@ def _blocked(
 
 
 def _identical(challenger: Challenger, found: Evidence) -> list[str]:
-    if challenger.is_control:
+    if challenger.is_a_a_check:
         return []
     compared = [series for series in found.values() if series.slice == ALL and series.days]
     same = [np.array_equal(one.identical, one.pairs) for one in compared if one.identical is not None]

@@ -39,8 +39,8 @@ def check(context: DeploymentContext, day: dt.date) -> None:
     applied, head = migrations.revision(context.ledger_connection), migrations.head()
     if applied != head:
         raise LedgerError(
-            f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at {head}; "
-            "run shadow migrate"
+            f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
+            f"{head}; run shadow migrate"
         )
     context.source.check()
     steps.check_suites(deployment)
@@ -59,7 +59,7 @@ def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:
     except ValidationFailed as failed:
         problems.append(failed)
     else:
-        for task in steps.plan(deployment, sampled.shards):
+        for task in steps.scoring_plan(deployment, sampled.shards):
             steps.score(context, day, task["challenger"], task["shard"])
         for name in names:
             try:

@@ -220,7 +220,7 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
     return outcomes
 
 
-def plan(deployment: Deployment, shards: int, only: Collection[str] | None = None) -> list[dict[str, Any]]:
+def scoring_plan(deployment: Deployment, shards: int, only: Collection[str] | None = None) -> list[dict[str, Any]]:
     """Return what is to be scored: every challenger on every shard, or only the named challengers."""
     names = [one.name for one in deployment.challengers if only is None or one.name in only]
     return [{"challenger": name, "shard": shard} for name in names for shard in range(shards)]

@@ -64,7 +64,7 @@ def proposal(context: DeploymentContext, day: dt.date) -> Proposal | None:
 
 def examine(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
     """Return the case of a challenger with its topic, whether it may be promoted or not."""
-    case = registry.case(context, challenger_name)
+    case = registry.promotion_request(context, challenger_name)
     day = day or (case.verdict.day if case.verdict else dt.date.min)
     with context.ledger() as session:
         key = _key(context, session, case)
@@ -199,7 +199,7 @@ def _said(one: Question) -> str:
 def _lead(found: Proposal) -> float:
     """Return how far ahead a challenger is on the first gate that has an estimate."""
     findings = found.case.verdict.findings if found.case.verdict else []
-    gates = [one["estimate"] for one in findings if one["role"] == "gate" and one["estimate"] is not None]
+    gates = [one["estimate"] for one in findings if one["role"] == "blocking" and one["estimate"] is not None]
     return float(gates[0]) if gates else 0.0
 
 

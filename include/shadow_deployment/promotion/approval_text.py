@@ -58,7 +58,7 @@ def _lines(deployment: Deployment, found: Proposal) -> Iterator[str]:
 
 
 def _row(one: dict[str, Any]) -> str:
-    role = "" if one["role"] == "gate" else " (monitor)"
+    role = "" if one["role"] == "blocking" else " (advisory)"
     daily = one["lower"] is None and one["upper"] is None
     interval = "of the day" if daily else f"{_number(one['lower'])} to {_number(one['upper'])}"
     cells = [

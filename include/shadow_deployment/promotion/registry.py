@@ -22,7 +22,7 @@ from shadow_deployment.promotion import mlflow_alias
 from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
 
 
-def case(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> PromotionRequest:
+def promotion_request(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> PromotionRequest:
     """Return what a promotion of this challenger would rest on, and what stands in its way.
 
     `day` None takes the newest verdict; the case of a past day can be looked at, never promoted. Raises

@@ -108,8 +108,8 @@ def assemble(
 
 
 def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iterator[str]:
-    if declared.is_control:
-        yield f"{declared.name} is the control, the champion against itself: it can never be promoted"
+    if declared.is_a_a_check:
+        yield f"{declared.name} is the A/A check, the champion against itself: it can never be promoted"
     if declared.is_watched:
         yield f"{declared.name} was champion until promotion {champion.number}: roll that back instead"
     same = (challenger.name, challenger.version, challenger.digest) == (
@@ -122,8 +122,8 @@ def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iter
 
 
 def _of_policy(deployment: Deployment, verdict: Judgement | None) -> Iterator[str]:
-    if not any(rule.role == "gate" for rule in deployment.policy.rules):
-        yield "no rule of the policy is a gate: monitors decide nothing; make one a gate"
+    if not any(rule.role == "blocking" for rule in deployment.policy.rules):
+        yield "no rule of the policy is blocking, and advisory rules decide nothing; make one blocking"
     if verdict is None:
         return
     if verdict.policy != _policy(deployment):

@@ -81,7 +81,7 @@ def _comes_back(deployment: Deployment) -> bool:
 
 
 def _rule(rule: Rule) -> str:
-    return f"{rule} *({rule.role}{'' if rule.role == 'gate' else ', shown only'})*"
+    return f"{rule} *({rule.role}{'' if rule.role == 'blocking' else ', shown only'})*"
 
 
 def _sample(deployment: Deployment) -> str:

@@ -106,7 +106,7 @@ def _findings(findings: list[dict[str, Any]]) -> Table:
         shown.add_column(heading, justify="right", no_wrap=True)
     for one in findings:
         limit = {"superior": "", "non_inferior": f" {-one['bound']:g}"}.get(one["is"], f" {one['bound']:g}")
-        role = "" if one["role"] == "gate" else " (monitor)"
+        role = "" if one["role"] == "blocking" else " (advisory)"
         shown.add_row(
             f"{one['metric']} {one['is']}{limit}{role}",
             escape(one["slice"]),

@@ -53,7 +53,7 @@ def confidence_sequence(
     *,
     alpha: Alpha,
     burn_in: int,
-    expected: float,
+    tuned_for: float,
     side: Side = "both",
     method: Method = "robust",
     bounds: tuple[float, float] = (-1.0, 1.0),
@@ -62,19 +62,19 @@ def confidence_sequence(
 
     `observations` has shape (..., t), in order of time. The first bound is given at observation number `burn_in`. With
     `side` "both" each side gets half of alpha; of two alphas the lower bound gets the first, the upper one the second,
-    and each then holds by itself. `expected` is the number of observations at which the bounds are tuned to be
+    and each then holds by itself. `tuned_for` is the number of observations at which the bounds are tuned to be
     tightest. Observations that are all equal so far get no bounds, whatever their value: they say nothing about how
     much days vary, so a challenger identical to the champion is never judged.
 
     - "plain": AsympCS; independent observations, a burn-in long enough for the central limit theorem.
     - "robust": the same with a variance that allows for dependent days and a correction for skewed ones.
     - "betting": EmpBern; independent observations within `bounds`, valid at any number of them, and much wider; does
-      not use `expected`. Hedged capital is about two thirds as wide at 60 observations but takes a search at each.
+      not use `tuned_for`. Hedged capital is about two thirds as wide at 60 observations but takes a search at each.
 
     Raises ValueError for an observation that is not finite, or outside `bounds` when betting, and for arguments out of
     range.
     """
-    _check(alpha=alpha, burn_in=burn_in, expected=expected, side=side)
+    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side)
     if method not in _METHODS:
         raise ValueError(f"method == {method!r}, must be one of {', '.join(_METHODS)}")
     x = _finite("observations", observations)
@@ -87,7 +87,7 @@ def confidence_sequence(
     if method == "betting":
         lower, upper = _betting(x, one_sided, burn_in, bounds)
     else:
-        lower, upper = _asymptotic(x, one_sided, burn_in, expected, robust=method == "robust")
+        lower, upper = _asymptotic(x, one_sided, burn_in, tuned_for, robust=method == "robust")
     blind = _constant(x)[..., burn_in - 1 :] | ~np.isfinite(lower) | ~np.isfinite(upper)
     return _padded(side, np.where(blind, -np.inf, lower), np.where(blind, np.inf, upper), estimate)
 
@@ -102,13 +102,13 @@ def weighted_confidence_sequence(
     weight2_difference2: ArrayLike,
     alpha: Alpha,
     burn_in: int,
-    expected: float,
+    tuned_for: float,
     side: Side = "both",
 ) -> ConfidenceSequence:
     """Bound the weighted mean difference of requests at the end of each day, from sums of each day alone.
 
     All sums have shape (..., days): the number of requests, and over them Σw, Σw·d, Σw², Σw²·d, Σw²·d² for weights w
-    (inverse inclusion probabilities) and differences d. `burn_in` counts days, `expected` counts requests.
+    (inverse inclusion probabilities) and differences d. `burn_in` counts days, `tuned_for` counts requests.
 
     The plain AsympCS with t = requests so far, around the Hájek mean Σw·d / Σw, with its linearised variance
     Σw²(d - mean)² / (Σw)² (Owen, Monte Carlo Theory, Methods and Examples, 2013, section 9.2) times n/(n - 1), n being
@@ -120,7 +120,7 @@ def weighted_confidence_sequence(
     Raises ValueError for sums that are not finite, negative counts or weights, unequal shapes, and arguments out of
     range.
     """
-    _check(alpha=alpha, burn_in=burn_in, expected=expected, side=side)
+    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side)
     sums = {
         "count": count,
         "weight": weight,
@@ -135,21 +135,21 @@ def weighted_confidence_sequence(
         effective = w**2 / w2
         spread = w2d2 - 2 * mean * w2d + mean**2 * w2
         variance = spread / w**2 * effective / (effective - 1)
-        below, above = (np.sqrt(variance * n) * _width(n, one, expected) for one in _one_sided(alpha, side))
+        below, above = (np.sqrt(variance * n) * _width(n, one, tuned_for) for one in _one_sided(alpha, side))
         known = (effective > 1) & (spread > _ROUNDING * (w2d2 + mean**2 * w2))
         lower, upper = np.where(known, mean - below, -np.inf), np.where(known, mean + above, np.inf)
     return _padded(side, lower[..., burn_in - 1 :], upper[..., burn_in - 1 :], mean)
 
 
 def observations_needed(
-    effect: float, standard_deviation: float, *, alpha: float, expected: float, burn_in: int
+    effect: float, standard_deviation: float, *, alpha: float, tuned_for: float, burn_in: int
 ) -> int | None:
     """At how many observations the plain one-sided margin falls below |effect|, at this standard deviation.
 
     At least `burn_in`; None for no effect, for no spread (no bounds are given then) and above 100,000. The true effect
     is not known, so this is a forecast for a message, not a sample size that guarantees a decision.
     """
-    _check(alpha=alpha, burn_in=burn_in, expected=expected, side="lower")
+    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side="lower")
     if not np.isfinite(effect):
         raise ValueError(f"effect == {effect}, must be finite")
     if not (np.isfinite(standard_deviation) and standard_deviation >= 0):
@@ -158,14 +158,14 @@ def observations_needed(
         return None
     times = range(burn_in, _SEARCHED + 1)
     first = bisect_left(  # the width only falls
-        times, True, key=lambda t: bool(standard_deviation * _width(np.float64(t), alpha, expected) < abs(effect))
+        times, True, key=lambda t: bool(standard_deviation * _width(np.float64(t), alpha, tuned_for) < abs(effect))
     )
     return times[first] if first < len(times) else None
 
 
-def _width(t: Array | np.float64, alpha: float, expected: float) -> Array:
-    """Half the width at unit standard deviation: AsympCS, the one-sided form, with ρ² tuned at `expected`."""
-    rho2 = (-2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))) / expected
+def _width(t: Array | np.float64, alpha: float, tuned_for: float) -> Array:
+    """Half the width at unit standard deviation: AsympCS, the one-sided form, with ρ² tuned at `tuned_for`."""
+    rho2 = (-2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))) / tuned_for
     clock = t * rho2 + 1
     return np.asarray(np.sqrt(2 * clock / (t * t * rho2) * np.log1p(np.sqrt(clock) / (2 * alpha))))
 
@@ -178,14 +178,14 @@ def _one_sided(alpha: Alpha, side: Side) -> tuple[float, float]:
 
 
 def _asymptotic(
-    x: Array, alpha: tuple[float, float], burn_in: int, expected: float, *, robust: bool
+    x: Array, alpha: tuple[float, float], burn_in: int, tuned_for: float, *, robust: bool
 ) -> tuple[Array, Array]:
     """Lower and upper bounds from the burn-in on; NaN where the observations are constant so far."""
     y, centre, scale = _standardised(x, burn_in)
     t = np.arange(burn_in, x.shape[-1] + 1.0)
     mean, variance, skewness = _moments(y, t)
     deviation = np.sqrt(variance)
-    below, above = (_width(t, one, expected) for one in alpha)
+    below, above = (_width(t, one, tuned_for) for one in alpha)
     if robust:
         with np.errstate(divide="ignore", invalid="ignore"):
             wider = np.sqrt(_long_run_variance(y, t, mean, variance) / variance)
@@ -301,14 +301,14 @@ def _padded(side: Side, lower: Array, upper: Array, estimate: Array) -> Confiden
     return ConfidenceSequence(full_lower, full_upper, estimate)
 
 
-def _check(*, alpha: Alpha, burn_in: object, expected: float, side: str) -> None:
+def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str) -> None:
     for one in alpha if isinstance(alpha, tuple) else (alpha,):
         if not 0 < one < 1:
             raise ValueError(f"alpha == {alpha}, must be > 0 and < 1")
     if isinstance(burn_in, bool) or not isinstance(burn_in, int | np.integer) or burn_in < 2:
         raise ValueError(f"burn_in == {burn_in}, must be an integer >= 2")
-    if not 0 < expected < np.inf:
-        raise ValueError(f"expected == {expected}, must be > 0 and finite")
+    if not 0 < tuned_for < np.inf:
+        raise ValueError(f"tuned_for == {tuned_for}, must be > 0 and finite")
     if side not in _SIDES:
         raise ValueError(f"side == {side!r}, must be one of {', '.join(_SIDES)}")
 

@@ -23,13 +23,13 @@ from tests.conftest import Invoke, declare
 from tests.production import FIRST, MATURITY, World, day
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
-CHALLENGERS = [OTHER, {**OTHER, "name": "again"}, {"name": "control", "model": "champion"}]
+CHALLENGERS = [OTHER, {**OTHER, "name": "again"}, {"name": "a_a_check", "model": "champion"}]
 BRIER = {"metric": "brier_score", "is": "superior"}
 LOG_LOSS = {"metric": "log_loss", "is": "non_inferior", "margin": 0.05}
 RULES = [
     BRIER,
     LOG_LOSS,
-    {"metric": "brier_score", "is": "not_harmful"},
+    {"metric": "brier_score", "is": "guardrail"},
     {"metric": "accuracy", "is": "at_least", "value": 0.5},
     {"metric": "error_rate", "is": "at_most", "value": 0.5},
 ]
@@ -104,7 +104,7 @@ def test_a_plan_is_shown_as_a_table_for_everybody_who_can_be_promoted(world: Wor
     assert (code, err) == (0, "")
     assert "other, an effect of 0.05 at a rate of 1" in out
     assert "again, an effect of 0.05 at a rate of 1" in out
-    assert "control" not in out
+    assert "a_a_check" not in out
     assert out.count("brier_score superior") == 2
     assert "smallest rate as good" in out
 

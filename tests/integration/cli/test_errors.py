@@ -390,10 +390,10 @@ def test_one_challengers_bad_predictions_leave_the_others_their_evidence(world: 
     code, out, err = invoke("run", "late", "--from", day(0))
     assert_message(world.postgres, code, out, err)
     assert f"expectations do not hold on the predictions of other for {day(0)}" in " ".join(err.split())
-    assert set(world.evidence().challenger) == {"control"}
+    assert set(world.evidence().challenger) == {"a_a_check"}
     reasons = {name: reasons for _, name, _, _, _, reasons, _ in world.verdicts()}
     assert any("do not meet their expectations" in one for one in reasons["other"])
-    assert not any("do not meet their expectations" in one for one in reasons["control"])
+    assert not any("do not meet their expectations" in one for one in reasons["a_a_check"])
 
 
 def test_an_unknown_day_or_order_of_days_is_a_usage_error(untouched: World, invoke: Invoke, monkeypatch: Any) -> None:
@@ -430,7 +430,7 @@ def test_validate_reads_a_file_without_any_connection(
     file = untouched.deployments / "late.yaml"
     code, out, _ = invoke("validate", file)
     assert code == 0
-    assert "is a valid deployment: late, challengers other, control" in " ".join(out.split())
+    assert "is a valid deployment: late, challengers other, a_a_check" in " ".join(out.split())
     file.write_text(file.read_text().replace("brier_score", "brier"))
     code, _, err = invoke("validate", file)
     assert code == 1

@@ -1,4 +1,4 @@
-"""A function as a model that answers each request as the request's text asks: `python:tests.integration.corpus.answers:answer`."""
+"""A function as a model that answers each request as the request's text asks."""
 
 import ctypes
 import os

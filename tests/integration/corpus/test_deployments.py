@@ -89,7 +89,7 @@ def test_every_key_of_a_deployment_is_wrong_somewhere() -> None:
     "rules",
     [
         [{"is": "at_least", "value": 0.5, "last": {"hold": 1, "of": 5}}, {"is": "at_most", "value": 0.1}],
-        [{"is": "at_least", "value": 0.5, "role": "monitor"}, {"is": "at_most", "value": 0.1}],
+        [{"is": "at_least", "value": 0.5, "role": "advisory"}, {"is": "at_most", "value": 0.1}],
         [{"is": "at_least", "value": 0.1}, {"is": "at_most", "value": 0.1}],
         [{"is": "at_most", "value": 0.2}, {"is": "at_most", "value": 0.1}],
         [{"is": "at_least", "value": 0.5}, {"is": "at_most", "value": 0.1, "of": "change"}],

@@ -271,7 +271,8 @@ def test_without_an_opener_for_s3_the_place_is_refused_with_its_key(worlds: Call
 
 
 def test_neither_the_command_line_nor_the_opener_imports_airflow_before_s3_is_used() -> None:
-    program = "import sys, shadow_deployment.cli.main, shadow_deployment.integrations.cloud as o; o.Terminal().document('/a/b', None); "
+    program = "import sys, shadow_deployment.cli.main, shadow_deployment.integrations.cloud as cloud; "
+    program += "cloud.TerminalCloud().document('/a/b', None); "
     program += "sys.exit(' '.join({'airflow', 'boto3', 'botocore', 'httpx'} & set(sys.modules)) or 0)"
     ended = subprocess.run([sys.executable, "-c", program], check=False, cwd=FOLDER, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")

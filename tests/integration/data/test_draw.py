@@ -47,7 +47,7 @@ def source_of(world: World, rows: Sequence[Row]) -> tuple[PostgresRequests, Wind
         },
         sample={"salt": SALT, "strata": ["origin"]},
         slices=[],
-        challengers=[{"name": "control", "model": "champion"}],
+        challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )
     return PostgresRequests(deployment, world.connection("production_db")), window_of(deployment, day(0))

@@ -70,7 +70,7 @@ def key_of(kind: str) -> str:
 
 def labels_of(ours: World, table: str, share: float = 1) -> PostgresLabels:
     deployment = ours.deploy(
-        labels={"table": f"flights.{table}", "id": "id", "value": "label", "time": "known_at"}, pace=share
+        labels={"table": f"flights.{table}", "id": "id", "value": "label", "time": "known_at"}, throttle=share
     )
     return PostgresLabels(deployment, ours.connection("production_db"))
 

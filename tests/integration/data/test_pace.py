@@ -58,12 +58,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def work(pace: Throttle, clock: Clock, amount: float, *, fixed: float = 0.0004, each: float = 2e-6) -> list[float]:
+def work(throttle: Throttle, clock: Clock, amount: float, *, fixed: float = 0.0004, each: float = 2e-6) -> list[float]:
     """Work off an amount; return the seconds of each piece."""
     took = []
     while amount > 0:
-        size = min(pace.size, amount)
-        with pace.piece():
+        size = min(throttle.size, amount)
+        with throttle.piece():
             took.append(fixed + each * size)
             clock.now += took[-1]
         amount -= size
@@ -77,26 +77,26 @@ def test_work_takes_its_share_of_the_time_and_no_more(clock: Clock, share: float
 
 
 def test_what_is_read_first_does_not_rest(clock: Clock) -> None:
-    pace = Throttle(0.1, 100)
-    work(pace, clock, 300, fixed=0.0001)
+    throttle = Throttle(0.1, 100)
+    work(throttle, clock, 300, fixed=0.0001)
     assert FREE_SECONDS / 4 < clock.now < FREE_SECONDS
     assert clock.slept == 0
 
 
 def test_one_long_piece_is_not_made_up_for(clock: Clock) -> None:
     """Production ends a session that is idle for long; what could not be divided is over."""
-    pace = Throttle(0.1, 100)
+    throttle = Throttle(0.1, 100)
     for piece, rest in ((60.0, REST_SECONDS), (0.001, 0.009)):
         before = clock.slept
-        with pace.piece():
+        with throttle.piece():
             clock.now += piece
         assert clock.slept - before == pytest.approx(rest)
 
 
 @pytest.mark.parametrize("away", [0.0001, 0.002])
 def test_the_way_to_the_server_is_rest_and_not_work(clock: Clock, away: float) -> None:
-    pace = Throttle(0.1, 10, away=away)
-    waited = work(pace, clock, 1_000_000, fixed=away + 0.00005)
+    throttle = Throttle(0.1, 10, away=away)
+    waited = work(throttle, clock, 1_000_000, fixed=away + 0.00005)
     worked = sum(waited) - away * len(waited)
     assert (worked - FREE_SECONDS) / (clock.now - FREE_SECONDS) == pytest.approx(0.1, rel=0.02)
     assert all(one - away <= 1.5 * PIECE_SECONDS for one in waited)
@@ -104,9 +104,9 @@ def test_the_way_to_the_server_is_rest_and_not_work(clock: Clock, away: float) -
 
 
 def test_what_we_compute_ourselves_is_rest_and_not_work(clock: Clock) -> None:
-    pace = Throttle(0.1, 100)
+    throttle = Throttle(0.1, 100)
     for _ in range(100):
-        with pace.piece():
+        with throttle.piece():
             clock.now += 0.003
             clock.used += 0.002
     assert (0.1 - FREE_SECONDS) / (clock.now - FREE_SECONDS) == pytest.approx(0.1, rel=1e-6)
@@ -119,11 +119,11 @@ def test_a_share_of_one_is_one_piece_and_never_rests(clock: Clock) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 1.0])
 def test_pieces_never_become_larger_than_the_most(clock: Clock, share: float) -> None:
-    pace = Throttle(share, 100, 5000)
+    throttle = Throttle(share, 100, 5000)
     sizes = []
-    for part in pace.pieces(range(100_000)):
+    for part in throttle.pieces(range(100_000)):
         sizes.append(len(part))
-        with pace.piece():
+        with throttle.piece():
             clock.now += 1e-9
     assert max(sizes) == 5000
     assert sum(sizes) == 100_000
@@ -138,18 +138,18 @@ def test_pieces_grow_until_each_takes_what_it_should(clock: Clock) -> None:
 
 
 def test_pieces_shrink_where_rows_become_dear(clock: Clock) -> None:
-    pace = Throttle(0.1, 10)
-    work(pace, clock, 100_000, fixed=0.00005)
-    took = work(pace, clock, 100_000, fixed=0.00005, each=5e-6)
+    throttle = Throttle(0.1, 10)
+    work(throttle, clock, 100_000, fixed=0.00005)
+    took = work(throttle, clock, 100_000, fixed=0.00005, each=5e-6)
     assert all(one <= 1.5 * PIECE_SECONDS for one in took[3:])
 
 
 def test_pieces_never_become_smaller_than_the_first(clock: Clock) -> None:
     """A slow network, or a busy machine, makes every piece slow: smaller ones would only be more of them."""
-    pace = Throttle(0.1, 100)
-    with pace.piece():
+    throttle = Throttle(0.1, 100)
+    with throttle.piece():
         clock.now += 0.0003
-    took = work(pace, clock, 10_000, fixed=0.01, each=0)
+    took = work(throttle, clock, 10_000, fixed=0.01, each=0)
     assert len(took) <= 100
 
 
@@ -162,20 +162,20 @@ def test_where_the_smallest_piece_takes_long_there_are_few(clock: Clock) -> None
 
 
 def test_a_piece_that_takes_no_time_is_no_division_by_zero(clock: Clock) -> None:
-    pace = Throttle(0.1, 100)
-    with pytest.raises(KeyError), pace.piece():
+    throttle = Throttle(0.1, 100)
+    with pytest.raises(KeyError), throttle.piece():
         raise KeyError
-    with pace.piece():
+    with throttle.piece():
         pass
-    assert math.isfinite(pace.size)
-    assert pace.size > 0
+    assert math.isfinite(throttle.size)
+    assert throttle.size > 0
 
 
 def test_parts_are_all_there_is_once(clock: Clock) -> None:
-    pace, seen = Throttle(0.1, 3), list[int]()
-    for part in pace.pieces(range(1000)):
+    throttle, seen = Throttle(0.1, 3), list[int]()
+    for part in throttle.pieces(range(1000)):
         assert len(part) >= 1
-        with pace.piece():
+        with throttle.piece():
             clock.now += 0.02 * len(part)
         seen += part
     assert seen == list(range(1000))
@@ -202,18 +202,18 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def a_deployment(ours: World, table: str, *, pace: float, **requests: Any) -> Deployment:
     columns = {"table": f"flights.{table}", "id": "id", "time": "at", "features": ["p"], "prediction": "p"}
     return ours.deploy(
-        pace=pace,
+        throttle=pace,
         requests=columns | {"version": None, "latency": None} | requests,
         labels={"table": f"flights.{table}", "id": "id", "value": "label", "time": "at"},
         sample={"strata": ["port"], "rate": 0.5, "minimum_per_stratum": 0, "max_rows": ROWS},
         slices=[],
-        challengers=[{"name": "control", "model": "champion"}],
+        challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )
 
 
 def drawn(ours: World, table: str, *, pace: float, **requests: Any) -> tuple[dict[str, int], pa.Table]:
-    deployment = a_deployment(ours, table, pace=pace, **requests)
+    deployment = a_deployment(ours, table, throttle=pace, **requests)
     source = PostgresRequests(deployment, ours.connection("production_db"))
     with source.reading(window_of(deployment, day(0))) as reading:
         counted = reading.population()
@@ -221,10 +221,10 @@ def drawn(ours: World, table: str, *, pace: float, **requests: Any) -> tuple[dic
 
 
 def test_a_day_is_drawn_in_pieces_with_rests_and_is_the_same_day(ours: World, rests: list[float]) -> None:
-    whole = drawn(ours, "long_log", pace=1)
+    whole = drawn(ours, "long_log", throttle=1)
     assert rests == []
     began = time.perf_counter()
-    paced = drawn(ours, "long_log", pace=0.1)
+    paced = drawn(ours, "long_log", throttle=0.1)
     took = time.perf_counter() - began
     assert paced == whole
     assert whole[0] == {"A": 6667, "B": 6667, "C": 6666}
@@ -235,7 +235,7 @@ def test_a_day_is_drawn_in_pieces_with_rests_and_is_the_same_day(ours: World, re
 
 def test_a_draw_goes_along_the_index_of_the_time(ours: World, rests: list[float]) -> None:
     """Any other plan would read the whole window, or the whole table, before its first row."""
-    deployment = a_deployment(ours, "long_log", pace=0.1)
+    deployment = a_deployment(ours, "long_log", throttle=0.1)
     source = PostgresRequests(deployment, ours.connection("production_db"))
     with source.reading(window_of(deployment, day(0))) as reading:
         draws = allocate(deployment.sample, reading.population())
@@ -253,22 +253,22 @@ def test_a_draw_goes_along_the_index_of_the_time(ours: World, rests: list[float]
     assert len(rests) - counted > 10
 
 
-@pytest.mark.parametrize("pace", [0.1, 1])
+@pytest.mark.parametrize("throttle", [0.1, 1])
 def test_a_draw_from_a_table_without_an_index_on_the_time_reads_it_once(
     ours: World, rests: list[float], pace: float
 ) -> None:
-    assert drawn(ours, "no_index", pace=pace) == drawn(ours, "long_log", pace=1)
+    assert drawn(ours, "no_index", throttle=pace) == drawn(ours, "long_log", throttle=1)
     assert rests == []
 
 
 def test_where_an_id_may_be_there_twice_the_window_is_one_piece(ours: World, rests: list[float]) -> None:
-    once = drawn(ours, "long_log", pace=0.1, duplicates="first")
-    assert once == drawn(ours, "long_log", pace=1)
+    once = drawn(ours, "long_log", throttle=0.1, duplicates="first")
+    assert once == drawn(ours, "long_log", throttle=1)
     assert rests == []
 
 
 def test_a_window_in_which_all_requests_are_of_one_moment_is_read(ours: World, rests: list[float]) -> None:
-    assert drawn(ours, "one_moment", pace=0.1)[0] == {"A": ROWS}
+    assert drawn(ours, "one_moment", throttle=0.1)[0] == {"A": ROWS}
     assert rests
 
 
@@ -279,7 +279,7 @@ def test_labels_and_logged_answers_are_looked_up_in_pieces_where_an_index_finds_
     ids = {number: f"r{number * 7919 % ROWS}" for number in range(5000)}
     found = {}
     for pace in (1, 0.1):
-        deployment = a_deployment(ours, table, pace=pace)
+        deployment = a_deployment(ours, table, throttle=pace)
         labels = PostgresLabels(deployment, ours.connection("production_db"))
         table_ = labels.labels(asked(ids), None, moment(5)).sort_by("ordinal")
         requests = PostgresRequests(deployment, ours.connection("production_db"))
@@ -293,6 +293,6 @@ def test_labels_and_logged_answers_are_looked_up_in_pieces_where_an_index_finds_
 
 
 def test_few_labels_are_one_piece(ours: World, rests: list[float]) -> None:
-    labels = PostgresLabels(a_deployment(ours, "long_log", pace=0.1), ours.connection("production_db"))
+    labels = PostgresLabels(a_deployment(ours, "long_log", throttle=0.1), ours.connection("production_db"))
     assert labels.labels(asked({0: "r0", 1: "nobody"}), None, moment(5)).num_rows == 1
     assert len(rests) == 1

@@ -41,7 +41,7 @@ def in_parquet(root: str, conn_id: str | None) -> dict[str, Any]:
     return {
         "requests": {"conn_id": conn_id, "table": f"parquet:{root}/{LOG}"},
         "labels": {"conn_id": conn_id, "table": f"parquet:{root}/{LABELS}"},
-        "challengers": [other, {"name": "control", "model": "champion"}],
+        "challengers": [other, {"name": "a_a_check", "model": "champion"}],
     }
 
 
@@ -79,7 +79,7 @@ def test_all_that_is_found_out_is_the_same_from_parquet_on_s3(
     assert parts(world) == parts(expected)
     got, wanted = world.evidence(), expected.evidence()
     pd.testing.assert_frame_equal(got.drop(columns="digest"), wanted.drop(columns="digest"), check_exact=True)
-    assert {"other", "control"} == set(got["challenger"])
+    assert {"other", "a_a_check"} == set(got["challenger"])
     assert got["day"].nunique() == RUN
     for name in ("request", "label", "validation"):
         assert world.content()[name] == expected.content()[name]
@@ -93,7 +93,7 @@ def test_requests_and_labels_may_lie_in_different_places(
     world, folder = files
     found = in_parquet(folder.as_uri(), None)
     changes = {name: found[name] for name in lies_in_parquet}
-    challengers = [{"name": "control", "model": "champion"}]
+    challengers = [{"name": "a_a_check", "model": "champion"}]
     shadow = DeploymentContext(world.deploy(sample=SAMPLE, challengers=challengers, **changes), world.connection)
     for number in range(RUN):
         steps.sample(shadow, day(number))

@@ -92,7 +92,7 @@ def deployed(world: World, **changes: Any) -> Deployment:
             **changes.pop("requests", {}),
         },
         slices=[],
-        challengers=[{"name": "control", "model": "champion"}],
+        challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
         **changes,
     )
@@ -189,7 +189,7 @@ def test_classes_are_told_by_the_likeliest_the_first_of_equal_ones(dialect: str,
         requests={"table": table, "id": "id", "time": "time", "features": ["a"], "prediction": columns, "version": None,
                   "latency": None},
         slices=[],
-        challengers=[{"name": "control", "model": "champion"}],
+        challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )  # fmt: skip
     source: Any = (

@@ -29,7 +29,7 @@ from tests.receivers import REGION, aws, free_port
 
 SECRET = "s3cret/never+in=the*log"
 NEWEST = MATURITY + 1
-NAMES = ["other", "linear", "control"]
+NAMES = ["other", "linear", "a_a_check"]
 PARSED = template.parse(template.PATH.read_text(encoding="utf-8"))
 ALARMS = [one["Properties"] for one in PARSED["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
 
@@ -118,12 +118,12 @@ def shadowed(worlds: Callable[..., World]) -> World:
     for number in range(NEWEST + 1):
         sampled = steps.sample(shadow, day(number))
         steps.collect_labels(shadow, day(number))
-    for one in steps.plan(shadow.deployment, sampled.shards):
+    for one in steps.scoring_plan(shadow.deployment, sampled.shards):
         steps.score(shadow, day(NEWEST), one["challenger"], one["shard"])
     validate(shadow, None)
     for name in NAMES:
         validate(shadow, name)
-    for name, outcome in {"other": "PASS", "linear": "FAIL", "control": "INCONCLUSIVE"}.items():
+    for name, outcome in {"other": "PASS", "linear": "FAIL", "a_a_check": "INCONCLUSIVE"}.items():
         judge(shadow, NEWEST, outcome, name)  # type: ignore[arg-type]
     return world
 
@@ -170,7 +170,7 @@ def test_every_challenger_is_sent_with_what_it_did(world: World, shadow: Deploym
         )
     )
     assert len(set(answered.values())) > 1, "the worst could not be told from the others"
-    for name, verdict, failed in (("other", 1, 0), ("linear", -1, 1), ("control", 0, 0)):
+    for name, verdict, failed in (("other", 1, 0), ("linear", -1, 1), ("a_a_check", 0, 0)):
         assert receiver.of(name) == {
             "verdict": verdict,
             "gate_failed": failed,
@@ -202,7 +202,7 @@ def test_a_roll_up_is_the_worst_of_its_challengers() -> None:
 
 
 def test_a_gate_that_is_open_is_sent_as_zero(shadow: DeploymentContext, receiver: Receiver) -> None:
-    cloudwatch.publish(shadow, day(NEWEST), ["other", "control"])
+    cloudwatch.publish(shadow, day(NEWEST), ["other", "a_a_check"])
     found = receiver.rolled_up()
     assert (found["gate_failed"], found["verdict"], found["verdict_published"]) == (0, 0, 2)
     assert receiver.of("linear") == {}

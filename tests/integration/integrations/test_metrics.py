@@ -103,14 +103,14 @@ def sent(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
 @pytest.fixture(scope="module")
 def shadowed(worlds: Callable[..., World]) -> World:
-    """Four days with their labels, of which the first is mature; `other` passes on the last, the control does not."""
+    """Four days with their labels, of which the first is mature; `other` passes on the last, the A/A check does not."""
     world = worlds()
     shadow = world.shadow(**settings(world))
     for number in range(4):
         steps.sample(shadow, day(number))
         steps.collect_labels(shadow, day(number))
     judge(shadow, 3, "PASS")
-    judge(shadow, 3, "INCONCLUSIVE", "control")
+    judge(shadow, 3, "INCONCLUSIVE", "a_a_check")
     return world
 
 
@@ -125,7 +125,7 @@ def shadow(world: World) -> DeploymentContext:
 
 
 def finding(metric: str, slice_name: str = "all", **terms: Any) -> Finding:
-    given = {"role": "gate", "outcome": "FAIL", "estimate": -0.25, "lower": -0.5, "upper": 0.125, **terms}
+    given = {"role": "blocking", "outcome": "FAIL", "estimate": -0.25, "lower": -0.5, "upper": 0.125, **terms}
     return Finding(metric, slice_name, "superior", bound=0.0, reason="as the test says", **given)
 
 
@@ -178,7 +178,7 @@ def test_every_gate_is_sent_with_its_interval_and_no_monitor(
         shadow,
         finding("brier_score"),
         finding("log_loss", lower=None, upper=None),
-        finding("agreement", role="monitor"),
+        finding("agreement", role="advisory"),
     )
     metrics.verdict(shadow, "other", day(3))
     found = {name: value for name, value in receiver.values().items() if name.startswith("shadow.late.other.")}
@@ -221,8 +221,8 @@ def test_only_the_newest_day_is_sent(shadow: DeploymentContext, sent: Callable[.
     metrics.verdict(shadow, "other", day(2))
     metrics.verdict(shadow, "otherwise", day(3))
     assert receiver.lines() == []
-    metrics.verdict(shadow, "control", day(3))
-    assert receiver.values()["shadow.late.control.verdict"] == 0
+    metrics.verdict(shadow, "a_a_check", day(3))
+    assert receiver.values()["shadow.late.a_a_check.verdict"] == 0
 
 
 def test_rollbacks_are_counted_by_themselves(shadow: DeploymentContext, sent: Callable[..., Receiver]) -> None:

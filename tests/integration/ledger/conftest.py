@@ -19,7 +19,7 @@ from tests.production import SHADOW, World, day
 
 POLICY = {"minimum_coverage": 0.2, "burn_in": 2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]}
 SETTINGS = {
-    "policy": {**POLICY, "rules": [*POLICY["rules"], {"metric": "brier_score", "is": "superior", "role": "monitor"}]},  # type: ignore[misc]
+    "policy": {**POLICY, "rules": [*POLICY["rules"], {"metric": "brier_score", "is": "superior", "role": "advisory"}]},  # type: ignore[misc]
     "alerts": {"channels": CHANNELS},
 }
 RAN = 4

@@ -150,7 +150,7 @@ def test_requests_answers_and_labels_are_the_same_one_by_one_and_in_batches_agai
     shadow = world.shadow()
     for number in range(2):
         sampled = steps.sample(shadow, day(number))
-        for task in steps.plan(shadow.deployment, sampled.shards):
+        for task in steps.scoring_plan(shadow.deployment, sampled.shards):
             steps.score(shadow, day(number), task["challenger"], task["shard"])
     world.query(
         "INSERT INTO shadow.prediction_batch SELECT day, snapshot_id, challenger_id, 9000, 2, '{NaN,1}', '{NaN,2}', "

@@ -143,7 +143,7 @@ def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) ->
     control = frame(
         whole,
         "SELECT q.* FROM shadow.quadrant AS q JOIN shadow.model_version AS m ON m.id = q.challenger_id "
-        "WHERE m.name = 'control' AND champion_yes <> challenger_yes",
+        "WHERE m.name = 'a_a_check' AND champion_yes <> challenger_yes",
     )
     assert len(control) == 2 * 4
     assert not control.requests.any()

@@ -1,4 +1,4 @@
-"""Models that do what no model should, each as a function of a DataFrame: `python:tests.integration.models.misbehaving:hang`."""
+"""Models that do what no model should, each as a function of a DataFrame."""
 
 import ctypes
 import os

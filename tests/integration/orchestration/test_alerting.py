@@ -103,14 +103,14 @@ def test_one_alert_a_failed_gate_over_retries_and_past_days_and_one_recovery(
     dag_bag: DagBag, worlds: Callable[..., World], ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, told = declare(worlds(), monkeypatch), {"channels": ends.channels}
-    failing = "control, other FAIL"
+    failing = "a_a_check, other FAIL"
     judged(world, STRICT, told, 0)
     assert run(dag_bag, 0) == "failed"
     body = ends.hook.bodies[0]
     assert body["link"].startswith("https://airflow.example/dags/shadow_late/runs/manual__20")
     assert body["link"].endswith("%2B00%3A00/tasks/gate/plugin/shadow-verdict")
     assert body["window"] == "2024-03-01 00:00 to 2024-03-02 00:00 UTC"
-    assert [one["name"] for one in body["details"]["challengers"]] == ["control", "other"]
+    assert [one["name"] for one in body["details"]["challengers"]] == ["a_a_check", "other"]
     assert ends.taken() == each(f"late: gate closed for 2024-03-01: {failing}")
     assert run(dag_bag, 0) == "failed"
     assert ends.taken() == each()
@@ -120,7 +120,7 @@ def test_one_alert_a_failed_gate_over_retries_and_past_days_and_one_recovery(
     called(a_context(2, "manual", params={"day": str(day(0))}), failed=True)
     assert ends.taken() == each()
     judged(world, CALM, told, 3)
-    called(a_context(3, params={"challengers": ["control"]}), failed=False)
+    called(a_context(3, params={"challengers": ["a_a_check"]}), failed=False)
     assert ends.taken() == each()
     assert run(dag_bag, 3) == "success"
     assert ends.taken() == each("late: gate open again for 2024-03-04")
@@ -146,7 +146,7 @@ def test_a_failure_to_send_does_not_hide_the_gates(
     assert any("the webhook refuses it" in one.message for one in caplog.records if one.levelname == "ERROR")
     hook.status = 200
     called(a_context(0), failed=True)
-    assert hook.titles == ["late: gate closed for 2024-03-01: control, other FAIL"]
+    assert hook.titles == ["late: gate closed for 2024-03-01: a_a_check, other FAIL"]
 
 
 def test_without_a_ledger_the_gates_own_error_is_told(

@@ -40,5 +40,5 @@ def test_what_a_run_may_be_given_is_the_dags_and_not_copied_to_each_task(dag_bag
         "_promotion": {"challenger", "reason"},
         "_rollback": {"reason", "undoes"},
     }
-    assert found["shadow_late"].params["challengers"] == ["gradient_boosting", "logged_elsewhere", "control"]
+    assert found["shadow_late"].params["challengers"] == ["gradient_boosting", "logged_elsewhere", "a_a_check"]
     assert all(not task.params for task in found["shadow_late"].tasks)

@@ -18,7 +18,12 @@ def test_every_deployment_has_a_promotion_and_a_rollback(dag_bag: DagBag, readin
     found = dag_bag()
     assert found.import_errors == {}
     promotion, rollback = found.dags["shadow_late_promotion"], found.dags["shadow_late_rollback"]
-    assert [one.task_id for one in promotion.topological_sort()] == ["case", "approve", "promote", "record"]
+    assert [one.task_id for one in promotion.topological_sort()] == [
+        "prepare_request",
+        "approve",
+        "promote",
+        "record_answer",
+    ]
     assert [one.task_id for one in rollback.tasks] == ["rollback"]
     assert [asset.uri for asset in promotion.timetable.asset_condition.objects] == ["shadow://late/case"]
     assert not rollback.timetable.can_be_scheduled
@@ -40,7 +45,7 @@ def test_only_the_named_approvers_may_answer(dag_bag: DagBag, reading: World) ->
 
 def test_approval_by_policy_asks_nobody(dag_bag: DagBag, reading: World) -> None:
     reading.deploy(promotion={"approval": "automatic"})
-    assert [one.task_id for one in dag_bag().dags["shadow_late_promotion"].tasks] == ["case", "promote"]
+    assert [one.task_id for one in dag_bag().dags["shadow_late_promotion"].tasks] == ["prepare_request", "promote"]
 
 
 def test_automatic_rollback_waits_for_the_former_champion(dag_bag: DagBag, reading: World) -> None:

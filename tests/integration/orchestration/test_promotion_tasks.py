@@ -52,7 +52,10 @@ def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "params": {},
         "dag_run": SimpleNamespace(run_type="manual", triggering_user_name="ada"),
         "ti": SimpleNamespace(
-            dag_id="shadow_late_promotion", run_id="run 1", task_id="case", xcom_pull=lambda **_: found["answer"]
+            dag_id="shadow_late_promotion",
+            run_id="run 1",
+            task_id="prepare_request",
+            xcom_pull=lambda **_: found["answer"],
         ),
         "outlet_events": Events(),
         "data_interval_start": start,
@@ -92,8 +95,8 @@ def test_a_run_that_a_pass_has_started_asks_about_its_challenger(world: World, c
 
     shadow = passing(world)
     started_by(context, challenger="other", day=str(day(0)))
-    case = promotion_tasks.case("late")
-    assert case["digest"] == registry.case(shadow, "other").digest
+    case = promotion_tasks.prepare_request("late")
+    assert case["digest"] == registry.promotion_request(shadow, "other").digest
     assert case["digest"] in case["body"]
 
 
@@ -105,10 +108,10 @@ def test_a_run_whose_case_is_gone_skips_and_one_by_hand_fails(world: World, cont
     judge(passing(world), 1, "FAIL")
     context["params"] = {"challenger": "other"}
     with pytest.raises(RegistryError, match="is FAIL, must be PASS"):
-        promotion_tasks.case("late")
+        promotion_tasks.prepare_request("late")
     started_by(context, challenger="other", day=str(day(0)))
     with pytest.raises(AirflowSkipException, match="is FAIL, must be PASS"):
-        promotion_tasks.case("late")
+        promotion_tasks.prepare_request("late")
 
 
 def test_a_run_by_hand_must_say_whom_it_is_about(world: World, context: dict[str, Any]) -> None:
@@ -116,7 +119,7 @@ def test_a_run_by_hand_must_say_whom_it_is_about(world: World, context: dict[str
 
     passing(world)
     with pytest.raises(RegistryError, match="choose in the form"):
-        promotion_tasks.case("late")
+        promotion_tasks.prepare_request("late")
 
 
 def test_without_an_answer_the_policy_approves(world: World, context: dict[str, Any]) -> None:
@@ -124,7 +127,7 @@ def test_without_an_answer_the_policy_approves(world: World, context: dict[str, 
 
     passing(world, approval="automatic")
     started_by(context, challenger="other", day=str(day(0)))
-    made = promotion_tasks.promote("late", promotion_tasks.case("late"))
+    made = promotion_tasks.promote("late", promotion_tasks.prepare_request("late"))
     assert made["approved_by"] == approval.BY_POLICY
     [(uri, facts)] = context["outlet_events"].added
     assert (uri, facts["name"], facts["number"]) == ("shadow://late/champion", "other", 1)
@@ -135,14 +138,14 @@ def test_a_record_of_an_approval_without_its_promotion_fails(world: World, conte
 
     passing(world)
     started_by(context, challenger="other", day=str(day(0)))
-    case = promotion_tasks.case("late")
+    case = promotion_tasks.prepare_request("late")
     with pytest.raises(RegistryError, match="was not put: see the task approve"):
-        promotion_tasks.record("late", case)
+        promotion_tasks.record_answer("late", case)
     context["answer"] = {"approved": True, "by": "bob", "at": "2024-03-02T00:00:00+00:00", "reason": ""}
     with pytest.raises(RegistryError, match="bob approved other, and it was not promoted"):
-        promotion_tasks.record("late", case)
+        promotion_tasks.record_answer("late", case)
     promotion_tasks.promote("late", case, context["answer"])
-    assert promotion_tasks.record("late", case) == "approved"
+    assert promotion_tasks.record_answer("late", case) == "approved"
 
 
 @pytest.mark.parametrize(("who", "kept"), [("bob", "rejected"), (None, "silence")])
@@ -153,9 +156,9 @@ def test_a_rejection_and_silence_are_kept_apart(
 
     passing(world)
     started_by(context, challenger="other", day=str(day(0)))
-    case = promotion_tasks.case("late")
+    case = promotion_tasks.prepare_request("late")
     context["answer"] = {"approved": False, "by": who, "at": "2024-03-02T00:00:00+00:00", "reason": "not now"}
-    assert promotion_tasks.record("late", case) == kept
+    assert promotion_tasks.record_answer("late", case) == kept
     assert world.query("SELECT answer, answered_by FROM shadow.answer") == [(kept, who)]
 
 

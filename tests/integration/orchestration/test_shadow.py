@@ -47,7 +47,7 @@ def test_policy_is_told_in_words(dag_bag: DagBag, reading: World) -> None:
     reading.deploy()
     text = dag_bag().dags["shadow_late"].doc_md
     assert "Brier score: superior to the champion" in text
-    assert "*(monitor, shown only)*" in text
+    assert "*(advisory, shown only)*" in text
 
 
 def test_form_offers_a_day_and_the_challengers(dag_bag: DagBag, reading: World) -> None:
@@ -198,10 +198,10 @@ def test_failed_inputs_stop_the_day_and_close_the_gate(dag_bag: DagBag, world: W
 
 
 def test_one_challenger_without_a_model_leaves_the_others_judged(dag_bag: DagBag, reading: World) -> None:
-    challengers = [{"name": "gone", "model": "onnx:/nowhere/gone.onnx"}, {"name": "control", "model": "champion"}]
+    challengers = [{"name": "gone", "model": "onnx:/nowhere/gone.onnx"}, {"name": "a_a_check", "model": "champion"}]
     reading.deploy(challengers=challengers)
     states = run(dag_bag().dags["shadow_late"], 0)
-    assert states["score", "control, shard 0"] == "success"
-    assert states["judge", "control"] == "success"
+    assert states["score", "a_a_check, shard 0"] == "success"
+    assert states["judge", "a_a_check"] == "success"
     assert states["judge", "gone"] == "failed"
     assert states["gate", ""] == "failed"

@@ -89,7 +89,7 @@ def settings(world: World, **changes: Any) -> dict[str, Any]:
             OTHER,
             {"name": "linear", "model": f"onnx:{model}"},
             {"name": "same", "model": "logged:flights.prediction_log.champion_probability"},
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         **changes,
     }
@@ -315,7 +315,7 @@ def test_a_request_that_is_not_answered_is_an_error_and_no_gap(whole: World) -> 
     assert len(rows) == len(expected)
     assert sum(value is None for value, _ in rows) == expected.challenger.isna().sum() > 0
     assert errors == {"flights.prediction_log.other_probability holds no prediction"}
-    control = whole.evidence().query("challenger == 'control' and metric == 'error_rate' and slice_column == 'all'")
+    control = whole.evidence().query("challenger == 'a_a_check' and metric == 'error_rate' and slice_column == 'all'")
     assert control.champion_sum.tolist() == control.challenger_sum.tolist()
     assert control.challenger_sum.sum() > 0
 
@@ -495,14 +495,14 @@ def test_a_challenger_identical_to_the_champion_never_passes(whole: World) -> No
 
 
 def test_the_control_never_passes(whole: World) -> None:
-    verdict = verdict_of(whole, "control", RUN - 1, policy=LENIENT)
+    verdict = verdict_of(whole, "a_a_check", RUN - 1, policy=LENIENT)
     assert [finding.outcome for finding in verdict.findings] == ["PASS"]
     assert verdict.outcome == "INCONCLUSIVE"
     assert verdict.reasons == [
-        "this is the control, the champion against itself: it measures noise and is never promoted"
+        "this is the A/A check, the champion against itself: it measures noise and is never promoted"
     ]
-    assert {outcome for _, name, _, outcome, *_ in whole.verdicts() if name == "control"} == {"INCONCLUSIVE"}
-    differences = whole.evidence().query("challenger == 'control'")
+    assert {outcome for _, name, _, outcome, *_ in whole.verdicts() if name == "a_a_check"} == {"INCONCLUSIVE"}
+    differences = whole.evidence().query("challenger == 'a_a_check'")
     assert set(differences.difference_sum) == {0.0}
 
 
@@ -637,7 +637,7 @@ def test_a_verdict_is_history_and_judged_again_only_on_something_else(continued:
 
 
 def test_the_gate_lets_inconclusive_through_and_stops_a_fail(continued: World) -> None:
-    names = ("other", "linear", "same", "control")
+    names = ("other", "linear", "same", "a_a_check")
     assert steps.gate(continued.shadow(**settings(continued)), day(RUN - 1)) == dict.fromkeys(names, "INCONCLUSIVE")
     strict = {"burn_in": 2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.0}]}
     shadow = continued.shadow(**settings(continued, policy=strict))

@@ -587,7 +587,7 @@ def test_an_explanation_says_each_rule_as_it_was_found(explained: str, late: Wor
         assert line.startswith(f"- {finding.outcome}")
         assert f"{finding.metric} {finding.is_.replace('_', ' ')}" in line
         assert finding.reason in line
-        assert ("monitor" in line) == (finding.role == "monitor")
+        assert ("advisory" in line) == (finding.role == "advisory")
         assert (f" in {finding.slice}" in line) == (finding.slice != "all")
         assert ("alpha" in line) == (finding.alpha_pass is not None)
     assert section(explained, "Why not PASS") == [f"- {reason}" for reason in verdict.reasons]

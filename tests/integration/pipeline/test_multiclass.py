@@ -71,7 +71,7 @@ def shadow(world: World, **changes: Any) -> DeploymentContext:
         "slices": [],
         "challengers": [
             {"name": "other", "model": "logged:football.log.d,e,f"},
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         "policy": {"burn_in": 2, "rules": [{"metric": "log_loss", "is": "superior"}]},
     }
@@ -102,7 +102,7 @@ def test_losses_of_several_classes_are_those_of_scikit_learn(football: World, ma
     assert found.loc["agreement"].challenger_sum == same[answered].sum()
     assert found.loc["error_rate"].challenger_sum == 1
     assert found.loc["population_stability_index"].pairs == ROWS - 1
-    control = football.evidence().query("challenger == 'control' and metric == 'log_loss'")
+    control = football.evidence().query("challenger == 'a_a_check' and metric == 'log_loss'")
     assert control.identical.eq(control.pairs).all()
 
 

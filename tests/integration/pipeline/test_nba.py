@@ -91,7 +91,7 @@ def declared(nba: World, monkeypatch: pytest.MonkeyPatch, invoke: Invoke) -> Wor
             "burn_in": 5,
             "rules": [
                 {"metric": "brier_score", "is": "superior", "slices": ["season"]},
-                {"metric": "agreement", "is": "at_least", "value": 0.5, "role": "monitor"},
+                {"metric": "agreement", "is": "at_least", "value": 0.5, "role": "advisory"},
             ],
         },
     )

@@ -66,7 +66,7 @@ def test_only_a_pass_of_the_day_is_asked_about(shadow: DeploymentContext, outcom
 
 
 def test_the_control_is_never_asked_about(shadow: DeploymentContext) -> None:
-    judged(shadow, "P", "control")
+    judged(shadow, "P", "a_a_check")
     assert asked(shadow, 0) is None
 
 

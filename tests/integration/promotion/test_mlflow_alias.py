@@ -110,7 +110,7 @@ def connected(mlflow: FakeMlflow, **fields: Any) -> Callable[[str], Connection]:
 
 def deployment(**changes: Any) -> Deployment:
     linear = {"name": "linear", "version": "2", "model": "onnx:include/models/gradient_boosting.onnx"}
-    found = a_deployment(challengers=[linear, {"name": "control", "model": "champion"}])
+    found = a_deployment(challengers=[linear, {"name": "a_a_check", "model": "champion"}])
     return found.model_copy(update={"promotion": PromotionPolicy.model_validate({"mlflow": {**ALIAS, **changes}})})
 
 
@@ -142,7 +142,7 @@ def test_the_alias_is_set_and_moved_and_setting_it_again_changes_nothing(mlflow:
 
 @pytest.mark.parametrize(
     "who",
-    [champion("champion", "7"), champion("control", "1"), champion("linear", "2a")],
+    [champion("champion", "7"), champion("a_a_check", "1"), champion("linear", "2a")],
     ids=lambda who: str(who.name),
 )
 def test_a_champion_that_is_no_version_there_takes_the_alias_away_and_says_so(

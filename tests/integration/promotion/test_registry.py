@@ -39,20 +39,20 @@ from tests.faults.moments import dying
 from tests.production import World, day, linear_model, moment
 
 POLICY = {"minimum_coverage": 0.2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]}
-CALM = {"metric": "brier_score", "is": "superior", "role": "monitor"}
+CALM = {"metric": "brier_score", "is": "superior", "role": "advisory"}
 ALWAYS = {"allow_force": True}
 CHANGED = "UPDATE flights.prediction_log SET model_version = %s"
 
 
 def settings(world: World, **changes: Any) -> dict[str, Any]:
-    """The deployment: two challengers that may be promoted, and the control."""
+    """The deployment: two challengers that may be promoted, and the A/A check."""
     model = world.folder / "linear.onnx"
     if not model.exists():
         linear_model(model, {"dep_hour": 0.1, "distance": -0.0005})
     other = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
     linear = {"name": "linear", "version": "2", "model": f"onnx:{model}"}
     promotion = {"manifest": str(world.folder / "published" / "champion.json"), **changes.pop("promotion", {})}
-    challengers = [other, linear, {"name": "control", "model": "champion"}]
+    challengers = [other, linear, {"name": "a_a_check", "model": "champion"}]
     return {"challengers": challengers, "policy": POLICY, "promotion": promotion, **changes}
 
 
@@ -73,7 +73,7 @@ def judge(
     """Keep a verdict of a day, without any evidence for it, on an input of its own."""
     deployment = shadow.deployment
     challenger = deployment.challenger(name)
-    finding = Finding("error_rate", "all", "at_most", "gate", outcome, 0.5, "as the test says", alpha_pass=alpha)
+    finding = Finding("error_rate", "all", "at_most", "blocking", outcome, 0.5, "as the test says", alpha_pass=alpha)
     with contextlib.nullcontext(session) if session else shadow.ledger() as opened:
         key = predictions.challenger_id(opened, deployment, challenger, model_digest(challenger))
         verdicts.store(
@@ -94,7 +94,7 @@ def passed(worlds: Callable[..., World]) -> World:
     """Both challengers pass on the first day, against the version 7 that the log says. Tests copy it."""
     world = worlds()
     shadow = world.shadow(**settings(world))
-    for name in ("other", "linear", "control"):
+    for name in ("other", "linear", "a_a_check"):
         judge(shadow, 0, "PASS", name)
     return world
 
@@ -160,7 +160,7 @@ def test_a_day_that_passes_is_promoted_with_all_that_it_rests_on(worlds: Callabl
     world = worlds()
     shadow = world.shadow(**settings(world))
     assert run_days(shadow, [day(0)], Console(file=io.StringIO())) == []
-    found = registry.case(shadow, "other")
+    found = registry.promotion_request(shadow, "other")
     assert (found.barred, found.problems) == ((), ())
     assert (found.champion.name, found.champion.version, found.champion.number) == ("champion", "7", 0)
     made = registry.promote(shadow, "other", **by("ada", "40 days"), expected=found, approved_at=moment(3))
@@ -191,7 +191,7 @@ def test_before_the_first_promotion_the_champion_is_what_the_log_says(world: Wor
     assert registry.champion(shadow) is None
     assert registry.history(shadow) == []
     assert registry.publish(shadow) is None
-    assert registry.case(shadow, "other").champion.version == "7"
+    assert registry.promotion_request(shadow, "other").champion.version == "7"
     assert published(world) is None
 
 
@@ -250,7 +250,7 @@ def test_what_stands_in_the_way_is_said_and_forced_only_where_allowed(
     assert "promotion.allow_force == false" in refusal(
         lambda: registry.promote(shadow, "linear", **by("ada"), force=True)
     )
-    assert any(said in one for one in registry.case(shadow, "linear").problems)
+    assert any(said in one for one in registry.promotion_request(shadow, "linear").problems)
     assert world.dump() == before
     allowed = world.shadow(**settings(world, promotion=ALWAYS, **changes))
     assert "must not be empty" in refusal(lambda: registry.promote(allowed, "linear", **by("ada", " "), force=True))
@@ -273,8 +273,8 @@ def test_a_forced_promotion_needs_no_verdict_and_is_kept_as_forced(world: World)
 @pytest.mark.parametrize("force", [False, True])
 def test_the_control_and_the_champion_itself_are_never_promoted(world: World, force: bool) -> None:
     shadow = world.shadow(**settings(world, promotion=ALWAYS))
-    control = refusal(lambda: registry.promote(shadow, "control", **by("ada"), force=force))
-    assert "control is the control, the champion against itself: it can never be promoted" in control
+    control = refusal(lambda: registry.promote(shadow, "a_a_check", **by("ada"), force=force))
+    assert "a_a_check is the A/A check, the champion against itself: it can never be promoted" in control
     registry.promote(shadow, "other", **by("ada"))
     again = refusal(lambda: registry.promote(shadow, "other", **by("bob"), force=force))
     assert "it is champion already: other 1, by promotion 1 of" in again
@@ -332,10 +332,10 @@ def test_a_log_without_versions_allows_the_first_promotion_alone(world: World) -
 
 
 def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: DeploymentContext) -> None:
-    past = registry.case(shadow, "other", day(0))
+    past = registry.promotion_request(shadow, "other", day(0))
     assert past.problems == ()
     judge(shadow, 2, "PASS")
-    late = registry.case(shadow, "other", day(0))
+    late = registry.promotion_request(shadow, "other", day(0))
     assert any(
         f"{day(2)} was judged too and is PASS; a past day's verdict never overrules" in one for one in late.problems
     )
@@ -349,7 +349,9 @@ def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: Deployment
 
 
 def test_the_case_of_a_day_that_was_not_judged_says_so(shadow: DeploymentContext) -> None:
-    assert registry.case(shadow, "other", day(5)).problems == (f"it was never judged on {day(5)}: run a day",)
+    assert registry.promotion_request(shadow, "other", day(5)).problems == (
+        f"it was never judged on {day(5)}: run a day",
+    )
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -369,7 +371,7 @@ def test_what_changes_between_asking_and_approving_stops_the_promotion(
     what: str,
     as_text: bool,
 ) -> None:
-    found = registry.case(shadow, "linear")
+    found = registry.promotion_request(shadow, "linear")
     change(world, shadow)
     expected = found.digest if as_text else found
     said = refusal(lambda: registry.promote(shadow, "linear", **by("ada"), expected=expected))
@@ -382,13 +384,13 @@ def test_what_changes_between_asking_and_approving_stops_the_promotion(
 
 
 def test_a_case_is_the_same_as_long_as_nothing_has_changed(shadow: DeploymentContext) -> None:
-    first, again = registry.case(shadow, "other"), registry.case(shadow, "other")
-    assert first.digest == again.digest != registry.case(shadow, "linear").digest
+    first, again = registry.promotion_request(shadow, "other"), registry.promotion_request(shadow, "other")
+    assert first.digest == again.digest != registry.promotion_request(shadow, "linear").digest
     assert registry.promote(shadow, "other", **by("ada"), expected=first.digest).number == 1
 
 
 def test_an_approved_case_is_promoted_once_however_often_it_is_called(shadow: DeploymentContext) -> None:
-    found = registry.case(shadow, "other")
+    found = registry.promotion_request(shadow, "other")
     made = registry.promote(shadow, "other", **by("ada"), expected=found)
     assert registry.promote(shadow, "other", **by("ada"), expected=found) == made
     assert registry.promote(shadow, "other", **by("ada"), expected=found.digest) == made
@@ -510,7 +512,7 @@ def test_two_rollbacks_at_once_go_one_step_back(twice: World, at_once: Callable[
 def test_the_same_call_twice_at_once_is_one_promotion(
     shadow: DeploymentContext, at_once: Callable[..., list[Any]]
 ) -> None:
-    found = registry.case(shadow, "other")
+    found = registry.promotion_request(shadow, "other")
     first, second = at_once(*[lambda: registry.promote(shadow, "other", **by("ada"), expected=found)] * 2)
     assert [first] == [second] == registry.history(shadow)
 
@@ -644,7 +646,7 @@ PLACES: list[tuple[Any, str, str, int]] = [
 def test_killed_anywhere_it_leaves_the_old_or_the_new_champion_and_runs_to_its_end_again(
     worlds: Callable[..., World], passed: World, run: Run, where: Any, name: str, when: str, fewest: int
 ) -> None:
-    digest = registry.case(passed.shadow(**settings(passed)), "other").digest
+    digest = registry.promotion_request(passed.shadow(**settings(passed)), "other").digest
     world, deaths = deployed(worlds(passed)), 0
     untouched = world.dump()
     while (ended := run(world, digest, (where, name, when, deaths + 1))) == -signal.SIGKILL:
@@ -723,9 +725,9 @@ def test_promote_shows_the_case_and_asks(world: World, command: Callable[..., Re
 
 
 def test_promote_says_what_is_in_the_way_before_it_asks(world: World, command: Callable[..., Result]) -> None:
-    ended = command("promote", "late", "--challenger", "control", *WORDS, "--yes")
+    ended = command("promote", "late", "--challenger", "a_a_check", *WORDS, "--yes")
     assert isinstance(ended.exception, RegistryError)
-    assert "in the way control is the control" in ended.output
+    assert "in the way a_a_check is the A/A check" in ended.output
     assert "?" not in ended.output
     ended = command("promote", "late", "--challenger", "other", *WORDS, "--yes", "--force")
     assert "promotion.allow_force == false" in str(ended.exception)

@@ -158,7 +158,7 @@ def test_the_status_is_what_happened_last(
     assert {key: getattr(found, key) for key in expected} == expected
     assert (found.deployment, found.challenger, found.version) == ("late", "other", "1")
     assert found.status in status.STATUSES
-    assert [one.challenger for one in status.standings(shadow)] == ["other", "linear"]  # the control never
+    assert [one.challenger for one in status.standings(shadow)] == ["other", "linear"]  # the A/A check never
 
 
 def test_since_is_when_it_happened(world: World, shadow: DeploymentContext) -> None:

@@ -69,7 +69,7 @@ def test_former_champion_takes_no_share_of_alpha_and_cannot_be_promoted(world: W
     there = watched(shadow, day(2))
     assert [one.name for one in there.deployment.promotable] == [one.name for one in shadow.deployment.promotable]
     judge(there, 2, "PASS", FORMER_CHAMPION, against="linear@2")
-    assert "roll that back instead" in registry.case(there, FORMER_CHAMPION).barred[0]
+    assert "roll that back instead" in registry.promotion_request(there, FORMER_CHAMPION).barred[0]
 
 
 def test_nobody_is_watched_where_the_deployment_says_so(world: World) -> None:

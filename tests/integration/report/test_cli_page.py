@@ -44,10 +44,10 @@ def test_a_report_is_of_the_challenger_and_day_that_are_asked_for(
     shadowed: World, invoke: Invoke, tmp_path: Path
 ) -> None:
     out, folder = tmp_path / "report.html", tmp_path / "pictures"
-    arguments = ("--challenger", "control", "--day", day(1), "--out", out, "--pictures", folder, "--format", "png")
+    arguments = ("--challenger", "a_a_check", "--day", day(1), "--out", out, "--pictures", folder, "--format", "png")
     code, _, err = invoke("report", "late", *arguments)
     assert code == 0, err
-    assert "<title>late, control: shadow deployment</title>" in out.read_text()
+    assert "<title>late, a_a_check: shadow deployment</title>" in out.read_text()
     assert f"<dt>Day</dt><dd>{day(1)}</dd>" in out.read_text()
     assert {path.suffix for path in folder.iterdir()} == {".png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())

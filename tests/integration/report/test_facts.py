@@ -33,7 +33,7 @@ CHANGES: dict[str, Any] = {
     "sample": {"rate": 0.7, "rates": {"JFK": 1.0}, "strata": ["origin"], "shard_rows": 25},
     "metrics": ["latency_p50", "latency_p95", "latency_p99", "population_stability_index", "kolmogorov_smirnov"],
     "challengers": [
-        {"name": "control", "model": "champion"},
+        {"name": "a_a_check", "model": "champion"},
         {"name": "other", "model": "logged:flights.prediction_log.other_probability"},
         {"name": "worse", "version": "2", "model": "logged:flights.prediction_log.dep_hour"},
     ],
@@ -44,7 +44,7 @@ CHANGES: dict[str, Any] = {
             {"metric": "log_loss", "is": "non_inferior", "relative_margin": 0.05, "slices": ["origin"]},
             {"metric": "accuracy", "is": "at_least", "value": -0.5, "of": "relative_change"},
             {"metric": "error_rate", "is": "at_most", "value": 0.5},
-            {"metric": "calibration_error", "is": "at_most", "value": 0.5, "role": "monitor"},
+            {"metric": "calibration_error", "is": "at_most", "value": 0.5, "role": "advisory"},
         ],
     },
 }
@@ -121,7 +121,7 @@ def test_everything_is_plain_finite_and_in_utc(shown: DeploymentFacts, shadow: D
     assert json.loads(json.dumps(facts.plain(run), allow_nan=False))["day"]["day"] == str(day(3))
 
 
-@pytest.mark.parametrize("name", ["other", "control"])
+@pytest.mark.parametrize("name", ["other", "a_a_check"])
 @pytest.mark.parametrize("number", [LAST, 5])
 def test_the_last_point_of_a_sequence_is_the_finding(
     whole: World, shadow: DeploymentContext, name: str, number: int
@@ -220,7 +220,7 @@ def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: Depl
         ("error_rate", "all", "value"),
         ("calibration_error", "all", "value"),
     ]
-    assert [one.role for one in shown.rules][-2:] == ["gate", "monitor"]
+    assert [one.role for one in shown.rules][-2:] == ["blocking", "advisory"]
     for one in shown.rules:
         assert one.holds_above == (one.is_ != "at_most")
         parts = [part for part in (one.scaled.lower, one.scaled.estimate, one.scaled.upper) if part is not None]
@@ -371,8 +371,8 @@ def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentFacts) -> N
 def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: DeploymentFacts) -> None:
     assert shown.noise is not None
     assert shown.noise.metric == "brier_score"
-    assert shown.noise.control is not None
-    assert set(shown.noise.control.differences) == {0.0}
+    assert shown.noise.a_a_check is not None
+    assert set(shown.noise.a_a_check.differences) == {0.0}
     assert [(one.name, one.role) for one in shown.noise.others] == [("other", "promotable")]
     own = next(one for one in shown.sequences if one.metric == "brier_score")
     assert (shown.noise.others[0].days, shown.noise.others[0].differences) == (own.days, own.observed)
@@ -437,7 +437,7 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -
     assert found.window_end - found.window_start == dt.timedelta(days=1)
     assert [(one.subject, one.success) for one in found.validations] == [
         ("inputs", True),
-        ("control", True),
+        ("a_a_check", True),
         ("other", True),
         ("worse", False),
     ]
@@ -454,7 +454,7 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -
     assert {(one.rows, one.shards) for one in found.scoring} == {(rows, shards)}
     assert found.labels is not None
     assert found.labels.day == day(2)
-    assert found.judged == dict.fromkeys(("control", "other", "worse"), "INCONCLUSIVE")
+    assert found.judged == dict.fromkeys(("a_a_check", "other", "worse"), "INCONCLUSIVE")
 
 
 def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: DeploymentContext) -> None:
@@ -471,7 +471,7 @@ def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: Deploym
 def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: DeploymentContext) -> None:
     found = pages.deployment_page(shadow)
     assert found.challenger is not None
-    assert [one.name for one in found.challengers] == ["control", "other", "worse"]
+    assert [one.name for one in found.challengers] == ["a_a_check", "other", "worse"]
     lines = {one.name: one for one in found.challengers}
     assert found.challenger == lines["other"]
 
@@ -479,9 +479,9 @@ def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: Deploymen
         changed = [replace(line, outcome=outcomes.get(line.name, line.outcome)) for line in found.challengers]
         return pages.standing.first_to_look_at(changed).name
 
-    assert first(control="PASS", other="FAIL", worse="INCONCLUSIVE") == "other"
-    assert first(control="PASS", other="INCONCLUSIVE", worse="FAIL") == "worse"
-    assert first(control="PASS", other="FAIL", worse="PASS") == "worse"
+    assert first(a_a_check="PASS", other="FAIL", worse="INCONCLUSIVE") == "other"
+    assert first(a_a_check="PASS", other="INCONCLUSIVE", worse="FAIL") == "worse"
+    assert first(a_a_check="PASS", other="FAIL", worse="PASS") == "worse"
     assert first(other=None, worse="INCONCLUSIVE") == "worse"
 
 

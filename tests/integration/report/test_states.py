@@ -27,7 +27,7 @@ from tests.production import SHADOW, World, day
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 SECOND = {"name": "second", "model": "logged:flights.prediction_log.dep_hour"}
-CONTROL = {"name": "control", "model": "champion"}
+CONTROL = {"name": "a_a_check", "model": "champion"}
 CHANNELS = {"channels": [{"kind": "webhook", "conn_id": "ops"}]}
 
 
@@ -59,7 +59,7 @@ def page_of(world: World, challenger: str | None = None, **changes: Any) -> Depl
 
 def finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> Finding:
     said = {"reason": "as the test says", "observations": 40, "requests": 900} | changes
-    return Finding(metric, "all", changes.pop("is_", "superior"), "gate", outcome, 0.0, **said)
+    return Finding(metric, "all", changes.pop("is_", "superior"), "blocking", outcome, 0.0, **said)
 
 
 def judge(
@@ -93,7 +93,7 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
     assert (found.state, found.error, found.day, found.rules) == ("empty", None, None, ())
     assert "Unpause the DAG shadow_late" in str(found.next_step)
     assert f"shadow run late --from {day(0)}" in str(found.next_step)
-    assert [one.name for one in found.challengers] == ["other", "control"]
+    assert [one.name for one in found.challengers] == ["other", "a_a_check"]
     assert all(one.outcome is None for one in found.challengers)
     assert "was never judged" in found.missing["verdict"]
     assert "never judged" in found.missing["sequences"]
@@ -141,7 +141,7 @@ def test_one_deployment_that_breaks_leaves_the_others_in_the_list(world: World) 
 def test_a_name_that_is_no_challenger_is_an_error_that_lists_them(world: World) -> None:
     found = page_of(world, "nobody")
     assert (found.state, found.verdict) == ("broken", None)
-    assert "challenger == 'nobody', must be one of other, control" in str(found.error)
+    assert "challenger == 'nobody', must be one of other, a_a_check" in str(found.error)
 
 
 def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world: World) -> None:
@@ -168,8 +168,8 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
     assert "population_stability_index" in found.missing["drift"]
     assert found.missing["promotions"] == "nothing was promoted yet"
     assert "nobody is told" in found.missing["alerts"]
-    assert "add a challenger with model: champion" in found.missing["control"]
-    assert "control" not in page_of(world, "other").missing
+    assert "add a challenger with model: champion" in found.missing["a_a_check"]
+    assert "a_a_check" not in page_of(world, "other").missing
     assert not {"scores", "quadrants", "labels", "history", "provenance"} & set(found.missing)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         session.execute("TRUNCATE shadow.score_bin, shadow.quadrant, shadow.disagreement")
@@ -250,7 +250,7 @@ def test_what_happens_next_follows_from_the_outcome_and_the_promotion(world: Wor
     assert "passed on 3 days in a row" in after("PASS", consecutive=3)
     assert "promoted by the policy" in after("PASS", approval="automatic")
     assert "give it a new version" in after("FAIL")
-    assert "Nothing" in str(page_of(world, "control").next_step)
+    assert "Nothing" in str(page_of(world, "a_a_check").next_step)
 
 
 def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: World) -> None:
@@ -267,11 +267,11 @@ def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: Wo
     assert "a rollback is to be considered" in str(found.next_step)
     assert {one.name: one.role for one in found.challengers} == {
         "other": "promotable",
-        "control": "control",
+        "a_a_check": "a_a_check",
         FORMER_CHAMPION: "watched",
     }
     judge(shadow, 2, "INCONCLUSIVE", "other", finding("INCONCLUSIVE", more_days=1))
-    assert [one.name for one in pages.deployment_page(shadow).challengers] == ["other", "control"]
+    assert [one.name for one in pages.deployment_page(shadow).challengers] == ["other", "a_a_check"]
 
 
 def promoted(world: World) -> DeploymentContext:

@@ -43,7 +43,7 @@ def deployment(**policy: Any) -> Deployment:
         sample={"rate": 0.1, "strata": [], "minimum_per_stratum": 0},
         challengers=[
             {"name": "better", "model": "logged:flights.prediction_log.better"},
-            {"name": "control", "model": "champion"},
+            {"name": "a_a_check", "model": "champion"},
         ],
         expectations={"inputs": None, "predictions": None},
         metrics=["accuracy"],
@@ -95,7 +95,7 @@ POLICIES: list[dict[str, Any]] = [
     {"unit": "request"},
     {"method": "plain", "burn_in": 40},
     {"method": "betting", "rules": [RULES[0], RULES[2]]},
-    {"rules": [{"metric": "brier_score", "is": "not_harmful"}, *RULES[1:]]},
+    {"rules": [{"metric": "brier_score", "is": "guardrail"}, *RULES[1:]]},
     {
         "rules": [
             {"metric": "log_loss", "is": "non_inferior", "relative_margin": 0.1},

@@ -32,7 +32,7 @@ def finding(**changes: Any) -> dict[str, Any]:
         "metric": "brier_score",
         "slice": "all",
         "is": "superior",
-        "role": "gate",
+        "role": "blocking",
         "outcome": "FAIL",
         "bound": 0.0,
         "reason": "after 61 days the interval -0.1696 to -0.01878 lies beyond 0",
@@ -92,7 +92,7 @@ def test_a_window_is_told_in_utc_where_days_begin_elsewhere() -> None:
 
 
 def test_monitors_and_passing_rules_are_not_told() -> None:
-    rules = [finding(metric="log_loss", role="monitor"), finding(metric="accuracy", outcome="PASS"), finding()]
+    rules = [finding(metric="log_loss", role="advisory"), finding(metric="accuracy", outcome="PASS"), finding()]
     alert = closed(verdicts=[verdict(findings=rules)])
     assert len(alert.lines) == 2
     assert "Brier score" in alert.lines[1]
@@ -120,7 +120,7 @@ def test_where_a_week_is_the_unit_n_is_not_called_days() -> None:
 
 
 def test_verdicts_of_another_day_or_outcome_are_no_alarm() -> None:
-    others = [verdict(day=DAY - dt.timedelta(days=1)), verdict("control", "INCONCLUSIVE")]
+    others = [verdict(day=DAY - dt.timedelta(days=1)), verdict("a_a_check", "INCONCLUSIVE")]
     alert = closed("something else", verdicts=others)
     assert "FAILS against" not in "\n".join(alert.lines)
 
@@ -196,7 +196,7 @@ def test_numbers_of_a_try_make_no_other_case() -> None:
     [
         closed(verdicts=[verdict(findings=[finding(slice="origin=EWR")])]),
         closed(verdicts=[verdict(findings=[finding(metric="log_loss")])]),
-        closed(verdicts=[verdict(findings=[finding(**{"is": "not_harmful"})])]),
+        closed(verdicts=[verdict(findings=[finding(**{"is": "guardrail"})])]),
         closed(verdicts=[verdict(version="2")]),
         closed("trees_2 was not judged", verdicts=[verdict()]),
         closed(verdicts=[verdict()], reopened="another"),

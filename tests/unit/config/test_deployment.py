@@ -69,7 +69,7 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
     assert (deployment.sample.rate, deployment.sample.minimum_per_stratum) == (0.5, 100)
     assert [one.version for one in deployment.challengers] == ["1", "1", "1"]
     assert [rule.is_ for rule in deployment.policy.rules] == ["superior", "non_inferior", "at_most", "at_least"]
-    assert [rule.role for rule in deployment.policy.rules] == ["gate", "gate", "gate", "monitor"]
+    assert [rule.role for rule in deployment.policy.rules] == ["blocking", "blocking", "blocking", "advisory"]
 
 
 def test_optional_keys_have_defaults() -> None:
@@ -79,7 +79,7 @@ def test_optional_keys_have_defaults() -> None:
     assert (deployment.requests.version, deployment.requests.latency) == (None, None)
     assert (deployment.expectations.inputs, deployment.expectations.predictions) == (None, None)
     assert (deployment.policy.alpha, deployment.policy.unit, deployment.policy.burn_in) == (0.05, "day", 28)
-    assert deployment.policy.rules[0].role == "gate"
+    assert deployment.policy.rules[0].role == "blocking"
     assert deployment.salt == "small"
 
 
@@ -139,7 +139,7 @@ def test_a_deployment_cannot_be_changed() -> None:
         ),
         ("margin: 0.005", "margin: 0", "policy.rules[1].margin == 0, must be greater than 0"),
         ("value: 0.001", "value: .inf", "policy.rules[2].value == inf, must be a finite number"),
-        ("role: monitor", "role: watch", "policy.rules[3].role == 'watch', must be one of gate, monitor"),
+        ("role: monitor", "role: watch", "policy.rules[3].role == 'watch', must be one of blocking, advisory"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_what_is(old: str, new: str, problem: str) -> None:
@@ -186,7 +186,11 @@ def test_a_version_that_yaml_reads_as_no_text_asks_for_quotes(version: str) -> N
         ("version: model_version", "versions: model_version", "requests.versions is unknown, did you mean version?"),
         ("minimum_per_stratum: 100", "minimum: 100", "sample.minimum is unknown"),
         ("role: monitor", "rol: monitor", "policy.rules[3].rol is unknown, did you mean role?"),
-        ("{name: control,", "{name: control, verson: x,", "challengers[2].verson is unknown, did you mean version?"),
+        (
+            "{name: a_a_check,",
+            "{name: a_a_check, verson: x,",
+            "challengers[2].verson is unknown, did you mean version?",
+        ),
         ("unit: day", "units: day", "policy.units is unknown, did you mean unit?"),
         ("is: superior", "is: superior, is_: superior", "policy.rules[0].is_ is unknown, did you mean is?"),
     ],
@@ -201,7 +205,7 @@ def test_an_unknown_key_is_refused_with_a_suggestion(old: str, new: str, problem
     [
         ("start: 2013-03-01\n", "", "start is missing", "name: flight_delay"),
         (", time: known_at", "", "labels.time is missing", "labels:"),
-        (", model: champion", "", "challengers[2].model is missing", "name: control"),
+        (", model: champion", "", "challengers[2].model is missing", "name: a_a_check"),
         (", is: superior", "", "policy.rules[0].is is missing", "metric: brier_score"),
     ],
 )
@@ -289,7 +293,7 @@ def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
             "policy.rules[1].slices == 'dest', must be one of the deployment's slices: origin, carrier",
         ),
         ("slices:   [origin, carrier]", "slices: [origin, origin]", f"slices[1] == 'origin', {TWICE}"),
-        ("name: control", "name: logged_elsewhere", f"challengers[2].name == 'logged_elsewhere', {TWICE}"),
+        ("name: a_a_check", "name: logged_elsewhere", f"challengers[2].name == 'logged_elsewhere', {TWICE}"),
         (
             "slices:   [origin, carrier]",
             "slices: [origin, stratum]",
@@ -366,7 +370,7 @@ def test_all_wrong_values_are_named_at_once_each_with_its_line() -> None:
 def test_all_contradictions_are_named_at_once() -> None:
     text = changed(
         ("metric: brier_score", "metric: brier"),
-        ("name: control", "name: logged_elsewhere"),
+        ("name: a_a_check", "name: logged_elsewhere"),
         ("slices: [origin]", "slices: [dest]"),
     )
     assert [line.split(" == ")[0] for line in problems_of(text)] == [
@@ -454,7 +458,7 @@ def test_an_alias_repeats_what_its_anchor_holds() -> None:
 def test_only_challengers_that_are_not_the_control_can_be_promoted() -> None:
     deployment = a_deployment()
     assert [one.name for one in deployment.promotable] == ["gradient_boosting", "logged_elsewhere"]
-    assert deployment.challenger("control").is_control
+    assert deployment.challenger("a_a_check").is_a_a_check
 
 
 def test_a_challenger_that_is_not_there_is_answered_with_those_that_are() -> None:
@@ -462,7 +466,7 @@ def test_a_challenger_that_is_not_there_is_answered_with_those_that_are() -> Non
         a_deployment().challenger("gradient_bosting")
     assert str(caught.value) == (
         "deployment flight_delay: challenger == 'gradient_bosting', must be one of gradient_boosting, "
-        "logged_elsewhere, control, did you mean gradient_boosting?"
+        "logged_elsewhere, a_a_check, did you mean gradient_boosting?"
     )
 
 

@@ -67,7 +67,7 @@ def test_a_connection_is_needed_for_postgres_alone() -> None:
     for key in ("requests", "labels"):
         with pytest.raises(DeploymentError, match=rf"{key}\.conn_id is missing \("):
             a_deployment(**{key: {"conn_id": None}})
-        logged_here = {"challengers": [{"name": "control", "model": "champion"}]}
+        logged_here = {"challengers": [{"name": "a_a_check", "model": "champion"}]}
         assert a_deployment(**{key: {"conn_id": None, "table": "parquet:/log/{day}.parquet"}}, **logged_here)
 
 

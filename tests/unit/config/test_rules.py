@@ -32,7 +32,7 @@ NOISE -= NOISE.mean()
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
 NON_INFERIOR = {"metric": "brier_score", "is": "non_inferior", "margin": 0.02}
 RELATIVELY = {"metric": "brier_score", "is": "non_inferior", "relative_margin": 0.1}
-NOT_HARMFUL = {"metric": "brier_score", "is": "not_harmful"}
+GUARDRAIL = {"metric": "brier_score", "is": "guardrail"}
 BOUNDED = [
     {"metric": "brier_score", "is": kind, "of": of, "value": value}
     for kind, of, value in [
@@ -51,7 +51,7 @@ DAILY = [
     {"metric": "error_rate", "is": "at_most", "of": "change", "value": 0.05},
     {"metric": "agreement", "is": "at_least", "value": 0.1, "last": {"hold": 1, "of": 4}},
 ]
-EVERY_RULE = [*SEQUENTIAL, NOT_HARMFUL, *DAILY]
+EVERY_RULE = [*SEQUENTIAL, GUARDRAIL, *DAILY]
 
 
 def paired(
@@ -95,7 +95,7 @@ def good(rule: dict[str, Any], shape: np.ndarray = NOISE) -> Series:
 def gains_of(rule: dict[str, Any], one: Series) -> np.ndarray:
     """By how much each day meets a rule, as the rules' descriptions say: not below 0 where it holds."""
     level, change = np.abs(one.champion), one.challenger - one.champion
-    if rule["is"] in ("superior", "not_harmful"):
+    if rule["is"] in ("superior", "guardrail"):
         return one.difference
     if rule["is"] == "non_inferior":
         return one.difference + (rule["margin"] if "margin" in rule else rule["relative_margin"] * level)
@@ -203,7 +203,7 @@ def test_the_interval_is_the_sequence_of_what_the_rule_asks_in_the_unit_of_the_r
     one = paired(champion, champion + random.normal(0.01, 0.05, DAYS), metric)
     rule = rule | {"metric": metric}
     finding = finding_on(one, rule)
-    design = {"alpha": 0.05, "burn_in": BURN_IN, "expected": 60}
+    design = {"alpha": 0.05, "burn_in": BURN_IN, "tuned_for": 60}
     gains = gains_of(rule, one)
     lower = confidence_sequence(gains, side="lower", **design).lower[-1]
     upper = confidence_sequence(gains, side="upper", **design).upper[-1]
@@ -315,8 +315,8 @@ def test_an_interval_that_only_reaches_zero_or_the_margin_does_not_clear_it(rule
 
 
 @pytest.mark.parametrize("mean", [0.3, 0.01, 0.0, -0.001])
-def test_not_harmful_passes_unless_harm_is_shown(mean: float) -> None:
-    finding = finding_on(paired(0.5, 0.5 - mean + NOISE), NOT_HARMFUL)
+def test_a_guardrail_passes_unless_harm_is_shown(mean: float) -> None:
+    finding = finding_on(paired(0.5, 0.5 - mean + NOISE), GUARDRAIL)
     assert finding.outcome == "PASS"
     assert finding.reason.endswith("shows no harm below 0")
     assert finding.upper is not None
@@ -324,19 +324,19 @@ def test_not_harmful_passes_unless_harm_is_shown(mean: float) -> None:
 
 
 @pytest.mark.parametrize("days", [1, BURN_IN - 1])
-def test_not_harmful_passes_before_a_bound_is_given_and_says_so(days: int) -> None:
-    finding = finding_on(paired(0.2, 0.5 + NOISE[:days]), NOT_HARMFUL)
+def test_a_guardrail_passes_before_a_bound_is_given_and_says_so(days: int) -> None:
+    finding = finding_on(paired(0.2, 0.5 + NOISE[:days]), GUARDRAIL)
     assert finding.outcome == "PASS"
     assert finding.reason.startswith("no harm is shown: ")
     assert finding.reason.endswith(f"a bound is given from day {BURN_IN} on")
 
 
-def test_not_harmful_fails_from_the_day_on_which_harm_is_shown() -> None:
+def test_a_guardrail_fails_from_the_day_on_which_harm_is_shown() -> None:
     one = paired(0.5, 0.502 + NOISE)
-    finding = finding_on(one, NOT_HARMFUL)
+    finding = finding_on(one, GUARDRAIL)
     assert finding.outcome == "FAIL"
     assert "lies below 0" in finding.reason
-    upper = confidence_sequence(one.difference, alpha=0.05, burn_in=BURN_IN, expected=60, side="upper").upper
+    upper = confidence_sequence(one.difference, alpha=0.05, burn_in=BURN_IN, tuned_for=60, side="upper").upper
     assert finding.decided_on == one.days[int(np.argmax(upper < 0))]
     assert finding.upper == pytest.approx(upper[-1])
 
@@ -351,8 +351,8 @@ def test_not_harmful_fails_from_the_day_on_which_harm_is_shown() -> None:
         (paired(0.5, 0.5 + NOISE), {"minimum_requests": DAYS * A_DAY + 1}),
     ],
 )
-def test_not_harmful_never_passes_without_evidence(one: Series | None, changes: dict[str, Any]) -> None:
-    rule = NOT_HARMFUL | {key: value for key, value in changes.items() if key == "minimum_requests"}
+def test_a_guardrail_never_passes_without_evidence(one: Series | None, changes: dict[str, Any]) -> None:
+    rule = GUARDRAIL | {key: value for key, value in changes.items() if key == "minimum_requests"}
     unit = {key: value for key, value in changes.items() if key == "unit"}
     verdict = judged([] if one is None else one, rule, **unit)
     assert verdict.outcome == "INCONCLUSIVE"
@@ -400,7 +400,7 @@ def test_a_rule_on_the_last_days_without_a_day_is_open() -> None:
         ({"LGA": 9999}, []),
     ],
 )
-@pytest.mark.parametrize("rule", [SUPERIOR, NOT_HARMFUL, {"metric": "brier_score", "is": "at_most", "value": 0.9}])
+@pytest.mark.parametrize("rule", [SUPERIOR, GUARDRAIL, {"metric": "brier_score", "is": "at_most", "value": 0.9}])
 def test_a_slice_with_too_few_requests_stays_open(
     rule: dict[str, Any], minimum: int | dict[str, int], open_slices: list[str]
 ) -> None:
@@ -439,7 +439,7 @@ def test_a_week_is_seven_days_from_the_first_weighted_by_their_requests(
     weeks = frame[over].groupby("week")
     means = (frame.weight * frame.difference)[over].groupby(frame.week).sum() / weeks.weight.sum()
     finding = finding_on(one, SUPERIOR, unit="week", burn_in=56)
-    expected = confidence_sequence(means.to_numpy(), alpha=0.05, burn_in=8, expected=60 / 7, side="lower")
+    expected = confidence_sequence(means.to_numpy(), alpha=0.05, burn_in=8, tuned_for=60 / 7, side="lower")
     assert finding.observations == len(means)
     assert finding.requests == weeks.pairs.sum().sum()
     assert finding.estimate == pytest.approx(means.mean())
@@ -507,7 +507,7 @@ def test_requests_as_units_are_judged_by_the_sequence_of_the_requests_themselves
 ) -> None:
     one, drawn = requests(better=better)
     rule = SUPERIOR if margin is None else NON_INFERIOR | {"margin": margin}
-    finding = finding_on(one, rule, unit="request", burn_in=20, expected=50)
+    finding = finding_on(one, rule, unit="request", burn_in=20, tuned_for=50)
     gains = [(weight, difference + (margin or 0.0)) for weight, difference in drawn]
 
     def sums(of: Any) -> list[float]:
@@ -524,7 +524,7 @@ def test_requests_as_units_are_judged_by_the_sequence_of_the_requests_themselves
             weight2_difference2=sums(lambda w, g: w**2 * g**2),
             alpha=0.05,
             burn_in=20,
-            expected=50 * float(np.mean(counts)),
+            tuned_for=50 * float(np.mean(counts)),
             side=side,
         )
         for side in ("lower", "upper")
@@ -564,7 +564,7 @@ def test_bets_are_placed_within_the_bounds_of_what_the_rule_asks(rule: dict[str,
     finding = finding_on(one, rule, method="betting")
     gains = gains_of(rule, one)
     bets = confidence_sequence(
-        gains, alpha=0.05, burn_in=BURN_IN, expected=60, side="lower", method="betting", bounds=(low, high)
+        gains, alpha=0.05, burn_in=BURN_IN, tuned_for=60, side="lower", method="betting", bounds=(low, high)
     )
     reached = finding.upper if rule["is"] == "at_most" else finding.lower
     direction = -1 if rule["is"] == "at_most" else 1
@@ -575,7 +575,7 @@ def test_bets_are_placed_within_the_bounds_of_what_the_rule_asks(rule: dict[str,
 
 @given(
     values=arrays(np.float64, (2, 30), elements=st.floats(0, 1, width=32)),
-    rule=st.sampled_from([rule for rule in [*SEQUENTIAL, NOT_HARMFUL] if rule.get("of") != "relative_change"]),
+    rule=st.sampled_from([rule for rule in [*SEQUENTIAL, GUARDRAIL] if rule.get("of") != "relative_change"]),
     metric=st.sampled_from(["brier_score", "accuracy"]),
 )
 @settings(deadline=None, max_examples=100)
@@ -591,7 +591,7 @@ SHIFTED = arrays(np.float64, st.integers(0, 30), elements=st.floats(0, 1, width=
 @given(
     values=SHIFTED,
     shift=st.floats(0, 2),
-    rule=st.sampled_from([*SEQUENTIAL, NOT_HARMFUL]),
+    rule=st.sampled_from([*SEQUENTIAL, GUARDRAIL]),
     unit=st.sampled_from(["day", "week"]),
     method=st.sampled_from(["robust", "plain"]),
 )
@@ -813,7 +813,7 @@ def test_a_change_that_is_just_reached_is_met_where_rounding_makes_other_tools_r
     ("rule", "words"),
     [
         (RELATIVELY, "Brier score: not worse than the champion by 0.1 of its value or more"),
-        (NOT_HARMFUL, "Brier score: not shown to be worse than the champion"),
+        (GUARDRAIL, "Brier score: not shown to be worse than the champion"),
         (BOUNDED[1], "change of Brier score: at most 0.02"),
         (BOUNDED[5], "relative change of Brier score: at least -0.1"),
         (
@@ -832,8 +832,8 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
         ({"is": "non_inferior"}, "margin", "is missing"),
         ({"is": "non_inferior", "margin": 0.1, "relative_margin": 0.1}, "margin", "== 0.1, must not stand beside"),
         ({"is": "superior", "relative_margin": 0.1}, "relative_margin", "== 0.1, belongs to non_inferior only"),
-        ({"is": "not_harmful", "margin": 0.1}, "margin", "== 0.1, belongs to non_inferior only"),
-        ({"is": "not_harmful", "value": 0.1}, "value", "== 0.1, belongs to at_most and at_least only"),
+        ({"is": "guardrail", "margin": 0.1}, "margin", "== 0.1, belongs to non_inferior only"),
+        ({"is": "guardrail", "value": 0.1}, "value", "== 0.1, belongs to at_most and at_least only"),
         ({"is": "superior", "of": "change"}, "of", "== 'change', belongs to at_most and at_least only"),
         ({"is": "superior", "last": {"hold": 1, "of": 2}}, "last", "belongs to at_most and at_least only"),
         (
@@ -842,7 +842,7 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
             "== hold 3 of 2, must not ask for more",
         ),
         ({"is": "at_most", "of": "change"}, "value", "is missing"),
-        ({"metric": "agreement", "is": "not_harmful"}, "is", "== 'not_harmful', must be at_most or at_least"),
+        ({"metric": "agreement", "is": "guardrail"}, "is", "== 'guardrail', must be at_most or at_least"),
         (
             {"metric": "agreement", "is": "at_least", "of": "change", "value": 0.0},
             "of",
@@ -882,10 +882,10 @@ def test_a_unit_or_method_that_cannot_judge_a_rule_is_refused(
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "brier_score"])
-def test_not_harmful_does_not_pass_where_every_day_is_equally_worse(metric: str) -> None:
+def test_a_guardrail_does_not_pass_where_every_day_is_equally_worse(metric: str) -> None:
     champion, challenger = (1.0, 0.0) if metric == "accuracy" else (0.0, 1.0)
     one = paired(np.full(DAYS, champion), challenger, metric)
-    assert finding_on(one, NOT_HARMFUL | {"metric": metric}).outcome != "PASS"
+    assert finding_on(one, GUARDRAIL | {"metric": metric}).outcome != "PASS"
 
 
 @pytest.mark.parametrize(("kind", "value"), [("at_most", 0.1), ("at_least", 0.1)])

@@ -177,7 +177,7 @@ def test_another_way_to_draw_is_another_design(changes: dict[str, Any]) -> None:
         {"sample": {"shard_rows": 10}},
         {"requests": {"features": ["distance"]}},
         {"policy": {"alpha": 0.01}},
-        {"challengers": [{"name": "control", "model": "champion"}]},
+        {"challengers": [{"name": "a_a_check", "model": "champion"}]},
         {"labels": {"maturity_days": 9}},
     ],
 )

@@ -30,7 +30,7 @@ ALPHA, RUNS = 0.05, 1000
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
 NON_INFERIOR = {"metric": "brier_score", "is": "non_inferior", "margin": 0.5}
 RELATIVE = {"metric": "brier_score", "is": "non_inferior", "relative_margin": 0.1}
-NOT_HARMFUL = {"metric": "accuracy", "is": "not_harmful"}
+GUARDRAIL = {"metric": "accuracy", "is": "guardrail"}
 AT_MOST = {"metric": "brier_score", "is": "at_most", "value": 0.5}
 AT_LEAST = {"metric": "roc_auc", "is": "at_least", "value": 0.25}
 FEW_ERRORS = {"metric": "error_rate", "is": "at_most", "value": 0.01}
@@ -270,7 +270,7 @@ CASES: dict[str, tuple[Policy, list[Series], dict[tuple[str, str], float]]] = {
         {("brier_score", "all"): 0.0, ("brier_score", "origin=JFK"): 0.0, ("log_loss", "all"): 0.0},
     ),
     "a margin, and harm where it passes": (
-        policy(NON_INFERIOR, NOT_HARMFUL | {"slices": ["origin"]}, alpha=0.9, burn_in=5, method="plain"),
+        policy(NON_INFERIOR, GUARDRAIL | {"slices": ["origin"]}, alpha=0.9, burn_in=5, method="plain"),
         [
             series(normal(60)),
             series(-normal(60) + 0.8 * normal(60, 1), "accuracy"),
@@ -279,7 +279,7 @@ CASES: dict[str, tuple[Policy, list[Series], dict[tuple[str, str], float]]] = {
         {("brier_score", "all"): -0.5, ("accuracy", "all"): 0.0, ("accuracy", "origin=JFK"): 0.0},
     ),
     "no harm, once there is evidence": (
-        policy(NOT_HARMFUL | {"metric": "brier_score"}, NOT_HARMFUL),
+        policy(GUARDRAIL | {"metric": "brier_score"}, GUARDRAIL),
         [series(normal(60)), sparse(series(normal(60), "accuracy"), 0.5, 1)],
         {("brier_score", "all"): 0.0, ("accuracy", "all"): 0.0},
     ),
@@ -450,10 +450,10 @@ def test_a_slice_has_the_same_effect_as_all_requests_in_the_rules_unit() -> None
 
 def test_no_harm_is_no_proof_so_it_has_no_false_promotion_of_its_own_but_is_warned_of_alone() -> None:
     found = evidence(series(normal(300)), series(normal(300, 1), "accuracy"))
-    both = calibrate(policy(SUPERIOR, NOT_HARMFUL), found, promotable=1, runs=300)
+    both = calibrate(policy(SUPERIOR, GUARDRAIL), found, promotable=1, runs=300)
     assert [gate.false_promotion is None for gate in both.gates] == [False, True]
     assert both.warning is None
-    alone = calibrate(policy(NOT_HARMFUL), found, promotable=1, runs=300)
+    alone = calibrate(policy(GUARDRAIL), found, promotable=1, runs=300)
     assert alone.rows[0].false_promotion > 0.9
     assert "asks for no proof" in str(alone.warning)
 
@@ -464,7 +464,7 @@ def test_harm_is_shown_at_the_alpha_of_alarms_which_is_divided_among_gates_with_
 ) -> None:
     """Two mirrored rules: one is harmed as soon as the other is proven, unless an alarm takes more than a proof."""
     found = evidence(series(normal(300)), series(-normal(300), "accuracy"), series(np.zeros(300), "error_rate"))
-    judged = policy(SUPERIOR, NOT_HARMFUL, FEW_ERRORS, method="plain")
+    judged = policy(SUPERIOR, GUARDRAIL, FEW_ERRORS, method="plain")
     this, _, t_test = false_promotions(calibrate(judged, found, promotable=promotable, runs=300))
     assert (this > 0) is promotes
     if promotable != 2:  # where both take the same, rounding decides
@@ -513,8 +513,8 @@ def test_what_is_not_resampled_is_named_with_its_reason() -> None:
         RELATIVE,
         LOG_LOSS,
         FEW_ERRORS,
-        LOG_LOSS | {"role": "monitor"},
-        NOT_HARMFUL,
+        LOG_LOSS | {"role": "advisory"},
+        GUARDRAIL,
     ]
     calibration = calibrate(policy(*rules), found, promotable=1, runs=2)
     assert [gate.rule for gate in calibration.gates] == ["brier_score superior"]
@@ -524,8 +524,8 @@ def test_what_is_not_resampled_is_named_with_its_reason() -> None:
         "brier_score non_inferior -0.1: the champion's brier_score is 0: a share of it has no meaning",
         "log_loss superior: its days do not differ from each other",
         "error_rate at_most 0.01: judged day by day, without a sequence",
-        "log_loss superior: a monitor, it decides nothing",
-        "accuracy not_harmful: 0 days of evidence are too few, 28 are needed",
+        "log_loss superior: advisory, it decides nothing",
+        "accuracy guardrail: 0 days of evidence are too few, 28 are needed",
     ]
 
 
@@ -535,7 +535,7 @@ def test_what_is_not_resampled_is_named_with_its_reason() -> None:
         ([SUPERIOR], 27, "27 days of evidence are too few, 28 are needed"),
         ([SUPERIOR], 0, "0 days of evidence are too few, 28 are needed"),
         ([FEW_ERRORS], 60, "error_rate at_most 0.01: judged day by day, without a sequence"),
-        ([SUPERIOR | {"role": "monitor"}], 60, "a monitor, it decides nothing"),
+        ([SUPERIOR | {"role": "advisory"}], 60, "advisory, it decides nothing"),
     ],
 )
 def test_without_a_gate_or_with_too_little_history_it_says_so(
@@ -697,7 +697,7 @@ def test_what_another_rate_would_need_is_what_was_needed_at_that_rate() -> None:
     assert whole.days == pytest.approx(half.days, rel=0.05)
     rates = {one.rate: one.days for one in whole.rates}
     deviation = math.sqrt(BETWEEN + WITHIN / REQUESTS / 0.1)
-    expected = observations_needed(0.1, deviation, alpha=ALPHA, expected=60, burn_in=28)
+    expected = observations_needed(0.1, deviation, alpha=ALPHA, tuned_for=60, burn_in=28)
     assert rates[0.1] == pytest.approx(expected, rel=0.1)
     assert rates[1.0] == whole.days
 
@@ -777,7 +777,7 @@ def test_days_with_one_request_say_nothing_of_the_sample() -> None:
         (SUPERIOR, 1, {}, "1 days of evidence are too few, 2 are needed"),
         (SUPERIOR, 13, {"unit": "week"}, "13 days of evidence are too few, 14 are needed"),
         (FEW_ERRORS, 60, {}, "judged day by day"),
-        (NOT_HARMFUL, 60, {}, "passes unless harm is shown"),
+        (GUARDRAIL, 60, {}, "passes unless harm is shown"),
         (RELATIVE, 60, {}, "champion's brier_score is 0"),
     ],
 )

@@ -18,7 +18,7 @@ from shadow_deployment.statistics.confidence import confidence_sequence
 
 FIRST, DAYS, BURN_IN, EXPECTED, A_DAY = dt.date(2013, 3, 1), 60, 28, 60, 50
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
-NOT_HARMFUL = {"metric": "brier_score", "is": "not_harmful"}
+GUARDRAIL = {"metric": "brier_score", "is": "guardrail"}
 FEW_ERRORS = {"metric": "error_rate", "is": "at_most", "value": 0.01}
 AGREEMENT = {"metric": "agreement", "is": "at_least", "value": 0.8}
 CONSTANT = "do not differ from each other: nothing can be concluded from them"
@@ -66,7 +66,7 @@ def values(challenger: ArrayLike, metric: str = "error_rate", **changes: Any) ->
 
 
 def found(one: Series, rule: dict[str, Any], *, day: dt.date | None = None, **changes: Any) -> Finding:
-    policy = Policy.model_validate({"burn_in": BURN_IN, "expected": EXPECTED, "rules": [rule]} | changes)
+    policy = Policy.model_validate({"burn_in": BURN_IN, "tuned_for": EXPECTED, "rules": [rule]} | changes)
     (finding,) = judge(policy, {(one.metric, one.slice): one}, promotable=1, day=day).findings
     assert (finding.metric, finding.slice, finding.is_) == (one.metric, "all", rule["is"])
     return finding
@@ -79,7 +79,7 @@ def boundary(t: int, alpha: float, expected: float) -> float:
 
 
 def bounds_of(gains: np.ndarray, alpha: tuple[float, float] = (0.05, 0.05), **design: Any) -> tuple[Any, Any]:
-    usual = {"burn_in": BURN_IN, "expected": EXPECTED} | design
+    usual = {"burn_in": BURN_IN, "tuned_for": EXPECTED} | design
     lower = confidence_sequence(gains, alpha=alpha[0], side="lower", **usual)
     return lower.lower, confidence_sequence(gains, alpha=alpha[1], side="upper", **usual).upper
 
@@ -96,7 +96,7 @@ def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, o
         metric="brier_score",
         slice="origin=JFK",
         is_="superior",
-        role="gate",
+        role="blocking",
         outcome=outcome,
         bound=0.0,
         reason=f"after 60 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} {words}",
@@ -165,7 +165,7 @@ def test_before_the_burn_in_is_over_a_finding_says_when_it_will_be(
     finding = found(one, SUPERIOR, burn_in=burn_in)
     assert (finding.outcome, finding.reason, finding.lower, finding.upper) == ("INCONCLUSIVE", words, None, None)
     assert finding.more_days == (more or 1)
-    harmless = found(one, NOT_HARMFUL, burn_in=burn_in)
+    harmless = found(one, GUARDRAIL, burn_in=burn_in)
     assert (harmless.outcome, harmless.reason) == ("PASS", f"no harm is shown: {words}")
     assert (harmless.more_days, harmless.decided_on) == (None, FIRST)
 
@@ -209,7 +209,7 @@ def test_days_too_far_apart_for_arithmetic_are_left_open_without_a_warning(size:
 
 @pytest.mark.parametrize(("mean", "words"), [(0.1, "shows no harm below 0"), (-0.1, "lies below 0")])
 def test_harm_is_told_in_words_of_its_own(mean: float, words: str) -> None:
-    finding = found(series(mean + noise("normal")), NOT_HARMFUL)
+    finding = found(series(mean + noise("normal")), GUARDRAIL)
     lower, upper = bounds_of(mean + noise("normal"))
     assert finding.reason == f"after 60 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} {words}"
     assert (finding.outcome, finding.decided_on) == (
@@ -219,9 +219,9 @@ def test_harm_is_told_in_words_of_its_own(mean: float, words: str) -> None:
 
 def test_harm_that_was_shown_and_is_no_longer_is_told_as_such() -> None:
     days = np.append(noise("normal", 40) - 0.1, -20.0)  # still more harm, and so uneven that no bound shows it
-    assert found(series(days[:40]), NOT_HARMFUL).outcome == "FAIL"
+    assert found(series(days[:40]), GUARDRAIL).outcome == "FAIL"
     lower, upper = bounds_of(days)
-    finding = found(series(days), NOT_HARMFUL)
+    finding = found(series(days), GUARDRAIL)
     assert (finding.outcome, finding.reason) == (
         "INCONCLUSIVE",
         f"after 41 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} no longer shows, and has shown, harm below 0",
@@ -256,7 +256,7 @@ def test_a_sum_of_weights_or_squares_that_is_not_a_number_never_passes(
 def test_days_that_do_not_differ_are_told_so() -> None:
     steady = series(np.full(DAYS, 0.25))
     assert found(steady, SUPERIOR).reason == f"60 days of evidence {CONSTANT}"
-    assert found(steady, NOT_HARMFUL).reason == f"no harm is shown: 60 days of evidence {CONSTANT}"
+    assert found(steady, GUARDRAIL).reason == f"no harm is shown: 60 days of evidence {CONSTANT}"
     assert (found(steady, SUPERIOR).estimate, found(steady, SUPERIOR).more_days) == (0.25, None)
 
 
@@ -378,7 +378,7 @@ def test_what_cannot_be_judged_says_why_and_how_much_there_was(
         metric=rule["metric"],
         slice="all",
         is_=rule["is"],
-        role="gate",
+        role="blocking",
         outcome="INCONCLUSIVE",
         bound=rule.get("value", 0.0),
         reason=reason,

@@ -44,7 +44,13 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
     for one, (_, question), found in zip(many, asked, judge_sequences(rule, asked, terms), strict=True):
         expected = {
             side: confidence_sequence(
-                question.gains, alpha=alpha, burn_in=28, expected=60, side=side, method=given.method, bounds=(-1.0, 1.0)
+                question.gains,
+                alpha=alpha,
+                burn_in=28,
+                tuned_for=60,
+                side=side,
+                method=given.method,
+                bounds=(-1.0, 1.0),
             )
             for side, alpha in (("lower", 0.02), ("upper", 0.007))
         }
@@ -62,7 +68,7 @@ def test_plain_margins_are_each_at_its_own_alpha_and_length() -> None:
     terms, alphas = JudgingTerms(given, 0.05, 0.01), [0.05, 0.01, 0.01, 0.05]
     many = [estimand_of(given.rules[0], series("all", days, seed)) for seed, days in enumerate((40, 40, 33, 33))]
     for found, question, alpha in zip(plain_margins(many, alphas, terms), many, alphas, strict=True):
-        plain = confidence_sequence(question.gains, alpha=alpha, burn_in=28, expected=60, side="lower", method="plain")
+        plain = confidence_sequence(question.gains, alpha=alpha, burn_in=28, tuned_for=60, side="lower", method="plain")
         assert found == (plain.estimate - plain.lower)[-1]
     assert plain_margins([], [], terms) == []
 
@@ -78,9 +84,9 @@ def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None
     assert ratio > 1.2
     effect, spread = float(question.gains.mean()), float(question.gains.std(ddof=1))
     assert effect > 0
-    needed = observations_needed(effect, spread * ratio, alpha=terms.alpha_pass, expected=terms.expected, burn_in=28)
+    needed = observations_needed(effect, spread * ratio, alpha=terms.alpha_pass, tuned_for=terms.tuned_for, burn_in=28)
     assert needed is not None
     assert found.more_days == needed - 60
     assert not math.isclose(
-        needed, observations_needed(effect, spread, alpha=terms.alpha_pass, expected=terms.expected, burn_in=28) or 0
+        needed, observations_needed(effect, spread, alpha=terms.alpha_pass, tuned_for=terms.tuned_for, burn_in=28) or 0
     )

@@ -210,8 +210,8 @@ def test_the_interval_is_the_confidence_sequence_at_the_divided_alpha(rule: dict
     values = around(0.2)
     rules = [rule, SUPERIOR | {"metric": "log_loss"}]
     found = evidence(series(values), series(around(0.1), "log_loss"))
-    finding = judge(policy(*rules, expected=80), found, promotable=promotable).findings[0]
-    design = {"burn_in": BURN_IN, "expected": 80}
+    finding = judge(policy(*rules, tuned_for=80), found, promotable=promotable).findings[0]
+    design = {"burn_in": BURN_IN, "tuned_for": 80}
     good, bad = 0.05 / promotable, 0.05 / 2
     at_lower, at_upper = (bad, good) if rule["is"] == "at_most" else (good, bad)
     assert (finding.alpha_pass, finding.alpha_fail) == (good, bad)
@@ -224,7 +224,7 @@ def test_the_interval_is_the_confidence_sequence_at_the_divided_alpha(rule: dict
     [
         ([SUPERIOR], 1),
         ([SUPERIOR, NON_INFERIOR], 2),
-        ([SUPERIOR, NON_INFERIOR | {"role": "monitor"}], 1),
+        ([SUPERIOR, NON_INFERIOR | {"role": "advisory"}], 1),
         ([SUPERIOR, FEW_ERRORS], 1),
         ([SUPERIOR | {"slices": ["origin"]}], 3),
         ([SUPERIOR | {"slices": ["origin"]}, NON_INFERIOR], 4),
@@ -280,25 +280,27 @@ def test_what_fails_is_said_before_what_is_open() -> None:
 @pytest.mark.parametrize(("gated", "outcome"), [(0.3, "PASS"), (0.0, "INCONCLUSIVE"), (-0.3, "FAIL")])
 def test_a_monitor_is_judged_and_never_decides(monitored: float, gated: float, outcome: str) -> None:
     found = evidence(series(around(gated)), series(around(monitored), "log_loss"))
-    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss", "role": "monitor"}), found, promotable=1)
+    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss", "role": "advisory"}), found, promotable=1)
     assert verdict.outcome == outcome
-    assert verdict.findings[1].role == "monitor"
+    assert verdict.findings[1].role == "advisory"
     assert verdict.findings[1].outcome == {0.3: "PASS", 0.0: "INCONCLUSIVE", -0.3: "FAIL"}[monitored]
     assert not any("log_loss" in reason for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize("mean", [0.3, -0.3])
 def test_a_policy_of_monitors_decides_nothing(mean: float) -> None:
-    verdict = verdict_on(around(mean), SUPERIOR | {"role": "monitor"})
+    verdict = verdict_on(around(mean), SUPERIOR | {"role": "advisory"})
     assert verdict.outcome == "INCONCLUSIVE"
-    assert verdict.reasons == ["no rule is a gate: a policy of monitors decides nothing"]
+    assert verdict.reasons == ["no rule is blocking: a policy of advisory rules decides nothing"]
 
 
 @pytest.mark.parametrize(("mean", "outcome"), [(0.3, "INCONCLUSIVE"), (0.0, "INCONCLUSIVE"), (-0.3, "FAIL")])
 def test_a_blocked_challenger_can_fail_and_never_passes(mean: float, outcome: str) -> None:
-    verdict = judge(policy(SUPERIOR), evidence(series(around(mean))), promotable=1, blocked=["it is the control", "x"])
+    verdict = judge(
+        policy(SUPERIOR), evidence(series(around(mean))), promotable=1, blocked=["it is the A/A check", "x"]
+    )
     assert verdict.outcome == outcome
-    assert list(verdict.reasons[:2]) == ["it is the control", "x"]
+    assert list(verdict.reasons[:2]) == ["it is the A/A check", "x"]
 
 
 def test_where_none_can_be_promoted_alpha_is_not_divided_by_zero() -> None:
@@ -374,7 +376,10 @@ def test_worse_days_never_turn_a_fail_into_a_pass(values: np.ndarray, shift: flo
 
 
 @given(
-    values=DIFFERENCES, other=DIFFERENCES, extra=st.sampled_from(EVERY_RULE), role=st.sampled_from(["gate", "monitor"])
+    values=DIFFERENCES,
+    other=DIFFERENCES,
+    extra=st.sampled_from(EVERY_RULE),
+    role=st.sampled_from(["blocking", "advisory"]),
 )
 @settings(deadline=None, max_examples=50)
 def test_one_rule_more_never_makes_a_pass(

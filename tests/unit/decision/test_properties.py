@@ -16,7 +16,7 @@ from shadow_deployment.statistics.confidence import weighted_confidence_sequence
 from tests.unit.config.test_rules import (
     DAILY,
     EVERY_RULE,
-    NOT_HARMFUL,
+    GUARDRAIL,
     SEQUENTIAL,
     finding_on,
     good,
@@ -64,7 +64,7 @@ def test_days_that_are_worse_by_any_amounts_turn_no_fail_into_a_pass(
     level=st.sampled_from([0.0005, 0.002, 0.01, 0.05]),
     noise=arrays(np.float64, 25, elements=st.sampled_from([-1.0, 1.0]) | st.floats(-1, 1)),
     more=arrays(np.float64, st.integers(1, 8), elements=st.sampled_from([0.0, 1.0]) | SHARES),
-    rule=st.sampled_from([*SEQUENTIAL, NOT_HARMFUL]),
+    rule=st.sampled_from([*SEQUENTIAL, GUARDRAIL]),
     method=METHODS,
 )
 def test_adverse_days_that_follow_turn_no_fail_into_a_pass(
@@ -84,7 +84,7 @@ def test_adverse_days_that_follow_turn_no_fail_into_a_pass(
 def bound_of(rule: dict[str, Any]) -> float:
     """The challenger's value at which a rule just holds, or does not, against a champion that has 0.5."""
     relative = rule.get("relative_margin", rule.get("value", 0.0)) * 0.5
-    if rule["is"] in ("superior", "non_inferior", "not_harmful"):
+    if rule["is"] in ("superior", "non_inferior", "guardrail"):
         return 0.5 + rule.get("margin", relative)
     return {"value": rule["value"], "change": 0.5 + rule["value"], "relative_change": 0.5 + relative}[rule["of"]]
 
@@ -115,7 +115,7 @@ def test_a_number_that_is_none_anywhere_never_passes(
 ) -> None:
     one = weighted(rule)
     of_requests = unit[0] == "request"
-    if of_requests and rule["is"] not in ("superior", "non_inferior", "not_harmful"):
+    if of_requests and rule["is"] not in ("superior", "non_inferior", "guardrail"):
         return
     policy = {"unit": unit[0], "method": unit[1]}
     assert judged(one, rule, **policy).outcome == "PASS"
@@ -182,7 +182,7 @@ def test_requests_merged_in_any_order_and_grouping_give_the_same_bound(
     order = np.array(data.draw(st.permutations(range(len(weight)))))
     relabelled = np.array(data.draw(st.permutations(range(day.max() + 1))))[day]
     fewer = relabelled // data.draw(st.integers(1, 2))
-    looks = {"alpha": 0.05, "burn_in": 2, "expected": 30.0, "side": "lower"}
+    looks = {"alpha": 0.05, "burn_in": 2, "tuned_for": 30.0, "side": "lower"}
     whole = weighted_confidence_sequence(**sums(weight, difference, day), **looks)
     for groups in (day[order], relabelled[order], fewer[order]):
         merged = weighted_confidence_sequence(**sums(weight[order], difference[order], groups), **looks)

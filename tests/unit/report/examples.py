@@ -65,8 +65,8 @@ def a_sequence(
     number: int = 365, *, effect: float = 0.012, seed: int = 1, burn_in: int = 28, **changes: Any
 ) -> SequenceFacts:
     gains = np.random.default_rng(seed).normal(effect, 0.05, number)
-    found = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, expected=60, side="lower", method="robust")
-    above = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, expected=60, side="upper", method="robust")
+    found = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, tuned_for=60, side="lower", method="robust")
+    above = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, tuned_for=60, side="upper", method="robust")
     days = days_from(number)
     passed = found.lower > 0
     outcome: Outcome = "PASS" if passed[-1] else "FAIL" if above.upper[-1] < 0 else "INCONCLUSIVE"
@@ -104,7 +104,7 @@ def a_rule(outcome: Outcome = "PASS", **changes: Any) -> RuleFacts:
         title="Brier score",
         slice="all",
         is_="superior",
-        role="gate",
+        role="blocking",
         outcome=outcome,
         reason="after 365 days the interval 0.001 to 0.02 clears 0",
         bound=0.0,
@@ -167,7 +167,7 @@ def rules() -> tuple[RuleFacts, ...]:
             metric="agreement",
             title="share of requests on which champion and challenger agree",
             is_="at_least",
-            role="monitor",
+            role="advisory",
             bound=0.8,
             estimate=0.7312,
             lower=None,
@@ -184,7 +184,7 @@ def rules() -> tuple[RuleFacts, ...]:
                 text="Brier score: not worse than the champion by 0.01 or more, overall and in every airport",
                 is_="non_inferior",
                 slice=name,
-                role="monitor",
+                role="advisory",
                 bound=-0.01,
                 scaled=Scaled(-0.3 - index / 100, 0.1 - index / 100, 0.5),
             )
@@ -319,7 +319,7 @@ def a_noise_series(name: str, role: Role, mean: float, spread: float, seed: int,
 
 def noise() -> NoiseFacts:
     others = tuple(a_noise_series(f"challenger_{one}", "promotable", 0.004 * one, 0.05, 10 + one) for one in range(4))
-    return NoiseFacts("brier_score", "Brier score", a_noise_series("control", "control", 0.0, 0.001, 9), others)
+    return NoiseFacts("brier_score", "Brier score", a_noise_series("a_a_check", "a_a_check", 0.0, 0.001, 9), others)
 
 
 def a_line(name: str, outcome: Outcome | None = "PASS", role: Role = "promotable", **changes: Any) -> ChallengerLine:
@@ -351,7 +351,7 @@ def challengers() -> tuple[ChallengerLine, ...]:
         a_line("gradient_boosting_percent", "FAIL"),
         a_line("neural", "INCONCLUSIVE"),
         a_line("linear", None),
-        a_line("control", "INCONCLUSIVE", "control", more_days=None, waiting="the control is never promoted"),
+        a_line("a_a_check", "INCONCLUSIVE", "a_a_check", more_days=None, waiting="the A/A check is never promoted"),
     )
 
 
@@ -469,15 +469,15 @@ def provenance() -> Provenance:
 
 POLICY = """### Shadow deployment `flight_delay`
 
-Each day a sample of the requests in `flights.prediction_log` is answered by `gradient_boosting`, `control`.
+Each day a sample of the requests in `flights.prediction_log` is answered by `gradient_boosting`, `a_a_check`.
 
 - **Sample:** 0.5 of the requests in each origin, at most 100,000 a day
 - **Error rate:** 0.05 of promoting a challenger that is not better
 
 A challenger passes when every gate holds:
 
-1. Brier score: superior to the champion *(gate)*
-2. log loss: not worse than the champion by 0.005 or more *(gate)*
+1. Brier score: superior to the champion *(blocking)*
+2. log loss: not worse than the champion by 0.005 or more *(blocking)*
 """
 
 

@@ -311,13 +311,13 @@ def test_noise_shows_the_control_beside_the_challengers() -> None:
     picture = noise(facts)
     found = drawn(picture)
     series = sorted(found.named("series"), key=lambda one: one.y)
-    assert [one.words for one in series] == ["control", *(one.name for one in facts.others)]
+    assert [one.words for one in series] == ["a_a_check", *(one.name for one in facts.others)]
     spreads = sorted(found.named("spread"), key=lambda one: one.y)
     assert [one.colour for one in spreads] == ["other", *["challenger"] * 4]
     assert float(spreads[0].element.get("x2", "")) < 0.05 * float(spreads[1].element.get("x2", ""))
     assert "noise of the whole pipe" in picture.finding
     alone = noise(NoiseFacts(facts.metric, facts.title, None, facts.others))
-    assert alone.finding.startswith("There is no control: enter the champion")
+    assert alone.finding.startswith("There is no A/A check: enter the champion")
 
 
 def test_the_timeline_has_a_lane_for_each_outcome_and_the_changes_of_the_champion() -> None:

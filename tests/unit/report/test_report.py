@@ -26,7 +26,7 @@ def finding(**changes: Any) -> dict[str, Any]:
         "metric": "brier_score",
         "slice": "all",
         "is": "superior",
-        "role": "gate",
+        "role": "blocking",
         "outcome": "PASS",
         "estimate": 0.0123456,
         "lower": 0.001,
@@ -76,9 +76,9 @@ def row_with(text: str, start: str) -> str:
 
 
 def test_verdicts_are_plain_data_in_the_order_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = verdicts(monkeypatch, stored("control", outcome="INCONCLUSIVE", decided_on=None), stored())
+    found = verdicts(monkeypatch, stored("a_a_check", outcome="INCONCLUSIVE", decided_on=None), stored())
     assert (found["deployment"], found["as_of"]) == ("flight_delay", "2013-04-30")
-    assert [one["name"] for one in found["challengers"]] == ["gradient_boosting", "logged_elsewhere", "control"]
+    assert [one["name"] for one in found["challengers"]] == ["gradient_boosting", "logged_elsewhere", "a_a_check"]
     assert [one["outcome"] for one in found["challengers"]] == ["PASS", "INCONCLUSIVE", "INCONCLUSIVE"]
     assert [one["decided_on"] for one in found["challengers"]] == ["2013-04-02", None, None]
     assert found["challengers"][0]["findings"][0].keys() >= KEYS
@@ -103,7 +103,7 @@ def test_a_terminal_shows_outcome_reasons_and_a_line_for_each_finding(monkeypatc
     findings = [
         finding(),
         finding(**{"is": "non_inferior", "bound": -0.005, "slice": "origin=JFK", "outcome": "FAIL", "upper": 0.5}),
-        finding(metric="error_rate", **{"is": "at_most"}, bound=0.001, lower=None, role="monitor"),
+        finding(metric="error_rate", **{"is": "at_most"}, bound=0.001, lower=None, role="advisory"),
         finding(metric="log_loss", outcome="INCONCLUSIVE", estimate=None, lower=None, upper=0.25),
     ]
     text = shown(report.text(verdicts(monkeypatch, stored(findings=findings, outcome="FAIL", reasons=["one reason"]))))
@@ -114,7 +114,7 @@ def test_a_terminal_shows_outcome_reasons_and_a_line_for_each_finding(monkeypatc
     assert row_with(text, "brier_score non_inferior") == (
         "brier_score non_inferior 0.005 origin=JFK fail 0.01235 0.001 to 0.5 60"
     )
-    assert row_with(text, "error_rate") == "error_rate at_most 0.001 (monitor) all pass 0.01235 - 60"
+    assert row_with(text, "error_rate") == "error_rate at_most 0.001 (advisory) all pass 0.01235 - 60"
     assert row_with(text, "log_loss") == "log_loss superior all inconclusive - -∞ to 0.25 60"
 
 
@@ -168,16 +168,16 @@ def test_evidence_is_a_line_for_each_row_and_what_is_missing_is_a_dash() -> None
     "words",
     [
         "### Shadow deployment `flight_delay`",
-        "`flights.prediction_log` is answered by `gradient_boosting`, `logged_elsewhere`, `control`",
+        "`flights.prediction_log` is answered by `gradient_boosting`, `logged_elsewhere`, `a_a_check`",
         "0.5 of the requests in each origin, at least 100, at most 100,000 a day",
         "`flights.outcome.is_late`, expected for up to 3 days",
         "0.05 of promoting a challenger that is not better",
         "divided among `gradient_boosting`, `logged_elsewhere`.",
         "no verdict before 28 of them",
-        "1. Brier score: superior to the champion *(gate)*",
-        "2. log loss: not worse than the champion by 0.005 or more, overall and in every origin *(gate)*",
-        "3. share of requests without an answer: at most 0.001 *(gate)*",
-        "4. share of requests on which champion and challenger agree: at least 0.8 *(monitor, shown only)*",
+        "1. Brier score: superior to the champion *(blocking)*",
+        "2. log loss: not worse than the champion by 0.005 or more, overall and in every origin *(blocking)*",
+        "3. share of requests without an answer: at most 0.001 *(blocking)*",
+        "4. share of requests on which champion and challenger agree: at least 0.8 *(advisory, shown only)*",
     ],
 )
 def test_a_deployment_is_described_with_its_policy_in_words(words: str) -> None:

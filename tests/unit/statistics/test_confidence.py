@@ -17,7 +17,7 @@ from shadow_deployment.statistics.confidence import (
 )
 
 ALPHA, BURN_IN, EXPECTED = 0.05, 28, 60
-DESIGN = {"alpha": ALPHA, "burn_in": BURN_IN, "expected": EXPECTED}
+DESIGN = {"alpha": ALPHA, "burn_in": BURN_IN, "tuned_for": EXPECTED}
 METHODS = ("robust", "plain", "betting")
 
 
@@ -87,7 +87,7 @@ def reference_bounds(x: np.ndarray, alpha: float) -> tuple[float, float]:
 @pytest.mark.parametrize(("side", "alpha"), [("both", 0.1), ("lower", 0.05), ("upper", 0.05)])
 def test_robust_agrees_with_statsmodels_scipy_and_a_root_finder(kind, side, alpha):
     x = days_of(kind)
-    got = confidence_sequence(x, alpha=alpha, burn_in=BURN_IN, expected=EXPECTED, side=side)
+    got = confidence_sequence(x, alpha=alpha, burn_in=BURN_IN, tuned_for=EXPECTED, side=side)
     for t in (28, 29, 60, 99, 120):
         lower, upper = reference_bounds(x[:t], 0.05)
         assert got.lower[t - 1] == pytest.approx(-math.inf if side == "upper" else lower, rel=1e-9, abs=1e-9)
@@ -97,7 +97,7 @@ def test_robust_agrees_with_statsmodels_scipy_and_a_root_finder(kind, side, alph
 @pytest.mark.parametrize("kind", KINDS)
 def test_robust_agrees_with_them_from_the_second_day_on(kind):
     x = days_of(kind, 40)[5:]
-    got = confidence_sequence(x, alpha=0.1, burn_in=2, expected=EXPECTED)
+    got = confidence_sequence(x, alpha=0.1, burn_in=2, tuned_for=EXPECTED)
     for t in (2, 3, 4, 5, 6, 7, 8, 9, 12, 27, 28):
         assert (got.lower[t - 1], got.upper[t - 1]) == pytest.approx(reference_bounds(x[:t], 0.05), rel=1e-9)
 
@@ -139,7 +139,7 @@ def test_at_the_bound_the_mixture_of_likelihood_ratios_has_won_one_over_alpha(t)
 def test_bounds_are_tightest_when_tuned_for_the_time_they_are_read(expected):
     x = days_of("normal", 400)
     widths = {
-        tuned: -confidence_sequence(x - x[:expected].mean(), alpha=ALPHA, burn_in=28, expected=tuned, side="lower")
+        tuned: -confidence_sequence(x - x[:expected].mean(), alpha=ALPHA, burn_in=28, tuned_for=tuned, side="lower")
         .lower[expected - 1]
         .item()
         for tuned in (expected / 4, expected, expected * 4)
@@ -150,7 +150,7 @@ def test_bounds_are_tightest_when_tuned_for_the_time_they_are_read(expected):
 @pytest.mark.parametrize("alpha", [0.05, 0.9])
 def test_betting_agrees_with_the_paper_step_by_step(alpha):
     x = np.clip(days_of("rare losses") / 4, -1, 1)
-    design = {"alpha": alpha, "burn_in": BURN_IN, "expected": EXPECTED, "method": "betting"}
+    design = {"alpha": alpha, "burn_in": BURN_IN, "tuned_for": EXPECTED, "method": "betting"}
     got = confidence_sequence(x, **design, side="lower")
     mirrored = confidence_sequence(-x, **design, side="upper")
     seen, mean, variance = [], 0.5, 0.25
@@ -209,8 +209,8 @@ def test_lower_bound_is_the_mirrored_upper_bound(x, method):
 @given(x=varied, alpha=st.floats(0.001, 0.1), factor=st.floats(1.05, 2.0), method=methods)
 @settings(max_examples=60, deadline=None)
 def test_a_smaller_alpha_gives_bounds_outside_those_of_a_larger_one(x, alpha, factor, method):
-    wide = confidence_sequence(x, alpha=alpha, burn_in=28, expected=40, method=method)
-    tight = confidence_sequence(x, alpha=alpha * factor, burn_in=28, expected=40, method=method)
+    wide = confidence_sequence(x, alpha=alpha, burn_in=28, tuned_for=40, method=method)
+    tight = confidence_sequence(x, alpha=alpha * factor, burn_in=28, tuned_for=40, method=method)
     assert (wide.lower <= tight.lower).all()
     assert (wide.upper >= tight.upper).all()
 
@@ -226,7 +226,7 @@ def test_bounds_enclose_the_estimate(x, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_of_two_alphas_each_bound_gets_its_own(method):
     x = np.stack([days_of("normal"), days_of("dependent")]) / 10
-    design = {"burn_in": BURN_IN, "expected": EXPECTED, "method": method}
+    design = {"burn_in": BURN_IN, "tuned_for": EXPECTED, "method": method}
     both = confidence_sequence(x, alpha=(0.01, 0.2), **design)
     lower = confidence_sequence(x, alpha=0.01, side="lower", **design)
     upper = confidence_sequence(x, alpha=0.2, side="upper", **design)
@@ -239,8 +239,8 @@ def test_of_two_alphas_each_bound_gets_its_own(method):
 @settings(max_examples=60, deadline=None)
 def test_both_sides_are_each_side_at_half_of_alpha(x):
     both = confidence_sequence(x, **DESIGN)
-    lower = confidence_sequence(x, alpha=ALPHA / 2, burn_in=BURN_IN, expected=EXPECTED, side="lower")
-    upper = confidence_sequence(x, alpha=ALPHA / 2, burn_in=BURN_IN, expected=EXPECTED, side="upper")
+    lower = confidence_sequence(x, alpha=ALPHA / 2, burn_in=BURN_IN, tuned_for=EXPECTED, side="lower")
+    upper = confidence_sequence(x, alpha=ALPHA / 2, burn_in=BURN_IN, tuned_for=EXPECTED, side="upper")
     assert_array_equal(both.lower, lower.lower)
     assert_array_equal(both.upper, upper.upper)
 
@@ -273,13 +273,13 @@ def test_numbers_too_far_apart_for_arithmetic_give_no_bound():
 @pytest.mark.parametrize("sign", [1, -1])
 def test_where_one_bound_is_too_large_for_arithmetic_the_other_is_not_given_either(sign):
     x = sign * np.array([1.0, -2.0, 1.0, 0.0])
-    usual = confidence_sequence(x, alpha=0.1, burn_in=2, expected=60)
+    usual = confidence_sequence(x, alpha=0.1, burn_in=2, tuned_for=60)
     far = usual.lower[3] if sign == 1 else usual.upper[3]
     near = usual.upper[3] if sign == 1 else usual.lower[3]
     assert abs(far) > 2 * abs(near)
     size = np.finfo(np.float64).max / abs(far) * 1.01
     with np.errstate(over="ignore"):
-        got = confidence_sequence(size * x, alpha=0.1, burn_in=2, expected=60)
+        got = confidence_sequence(size * x, alpha=0.1, burn_in=2, tuned_for=60)
     assert (got.lower[3], got.upper[3]) == (-math.inf, math.inf)
 
 
@@ -318,7 +318,7 @@ def test_bounds_begin_once_constant_observations_begin_to_differ(method):
 @pytest.mark.parametrize("burn_in", [2, 3, 5, 28])
 def test_the_first_bound_is_given_at_the_burn_in(method, burn_in):
     x = np.clip(days_of("normal") / 5, -1, 1)
-    got = confidence_sequence(x, alpha=ALPHA, burn_in=burn_in, expected=EXPECTED, method=method)
+    got = confidence_sequence(x, alpha=ALPHA, burn_in=burn_in, tuned_for=EXPECTED, method=method)
     assert np.isneginf(got.lower[: burn_in - 1]).all()
     assert np.isposinf(got.upper[: burn_in - 1]).all()
     assert np.isfinite(got.lower[burn_in - 1 :]).all()
@@ -393,9 +393,9 @@ def requests(weighted: bool, days: int = 20, seed: int = 5) -> list[tuple[np.nda
 def test_equal_weights_give_the_plain_sequence_of_the_requests(side):
     days = requests(weighted=False)
     ends = np.cumsum([len(w) for w, _ in days]) - 1
-    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=4, expected=200, side=side)
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=4, tuned_for=200, side=side)
     raw = np.concatenate([d for _, d in days])
-    want = confidence_sequence(raw, alpha=0.05, burn_in=2, expected=200, side=side, method="plain")
+    want = confidence_sequence(raw, alpha=0.05, burn_in=2, tuned_for=200, side=side, method="plain")
     assert_allclose(got.lower[3:], want.lower[ends][3:], rtol=1e-9, atol=1e-9)
     assert_allclose(got.upper[3:], want.upper[ends][3:], rtol=1e-9, atol=1e-9)
     assert_allclose(got.estimate, want.estimate[ends], rtol=1e-9)
@@ -404,7 +404,7 @@ def test_equal_weights_give_the_plain_sequence_of_the_requests(side):
 
 def test_unequal_weights_agree_with_the_requests_themselves():
     days = requests(weighted=True)
-    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200, side="lower")
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, tuned_for=200, side="lower")
     for day in (2, 7, 20):
         w = np.concatenate([w for w, _ in days[:day]])
         d = np.concatenate([d for _, d in days[:day]])
@@ -418,7 +418,7 @@ def test_unequal_weights_agree_with_the_requests_themselves():
 
 def test_of_two_alphas_each_bound_of_requests_gets_its_own():
     sums = sums_of(requests(weighted=True))
-    design = {"burn_in": 2, "expected": 500}
+    design = {"burn_in": 2, "tuned_for": 500}
     both = weighted_confidence_sequence(**sums, alpha=(0.01, 0.2), **design)
     assert np.isfinite(both.lower[-1])
     assert_array_equal(both.lower, weighted_confidence_sequence(**sums, alpha=0.01, side="lower", **design).lower)
@@ -435,7 +435,7 @@ def test_only_the_proportions_of_weights_matter():
 
 def test_days_without_requests_and_identical_requests_give_no_bound():
     days = [(np.empty(0), np.empty(0))] * 2 + [(np.full(9, 3.0), np.full(9, 0.1))] * 3 + requests(weighted=True)[:1]
-    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, tuned_for=200)
     assert np.isnan(got.estimate[:2]).all()
     assert np.isneginf(got.lower[:5]).all()
     assert np.isposinf(got.upper[:5]).all()
@@ -446,7 +446,7 @@ def test_days_without_requests_and_identical_requests_give_no_bound():
 @pytest.mark.parametrize("value", [0.1, -300.0])
 def test_requests_that_differ_by_rounding_only_give_no_bound(share, is_known, value):
     days = [(np.full(20, 2.0), value * (1 + share * np.resize([-1.0, 1.0], 20)))] * 4
-    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, tuned_for=200)
     assert np.isfinite(got.lower[1:]).all() == np.isfinite(got.upper[1:]).all() == is_known
     assert np.isneginf(got.lower).all() != is_known
     assert_allclose(got.estimate, value)
@@ -454,7 +454,7 @@ def test_requests_that_differ_by_rounding_only_give_no_bound(share, is_known, va
 
 def test_few_effective_requests_are_enough_for_a_bound():
     days = [(np.array([3.0]), np.array([0.2])), (np.array([1.0]), np.array([0.5]))]
-    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200, side="lower")
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, tuned_for=200, side="lower")
     mean, kish = 1.1 / 4, 16 / 10
     error = math.sqrt((9 * (0.2 - mean) ** 2 + (0.5 - mean) ** 2) / 16 * kish / (kish - 1))
     assert got.lower[1] == pytest.approx(mean - error * math.sqrt(2) * boundary(2, 0.05, 200), rel=1e-12)
@@ -463,23 +463,23 @@ def test_few_effective_requests_are_enough_for_a_bound():
 def test_sums_of_many_slices_give_what_each_gives_alone():
     slices = [sums_of(requests(weighted=True, seed=seed)) for seed in range(6)]
     stacked = {name: np.stack([one[name] for one in slices]).reshape(2, 3, -1) for name in slices[0]}
-    got = weighted_confidence_sequence(**stacked, alpha=0.05, burn_in=4, expected=200)
+    got = weighted_confidence_sequence(**stacked, alpha=0.05, burn_in=4, tuned_for=200)
     for index, one in zip(np.ndindex(2, 3), slices, strict=True):
-        alone = weighted_confidence_sequence(**one, alpha=0.05, burn_in=4, expected=200)
+        alone = weighted_confidence_sequence(**one, alpha=0.05, burn_in=4, tuned_for=200)
         assert_allclose(got.lower[index], alone.lower, rtol=1e-12)
         assert_allclose(got.upper[index], alone.upper, rtol=1e-12)
         assert_allclose(got.estimate[index], alone.estimate, rtol=1e-12)
 
 
 def test_requests_that_do_not_differ_from_zero_give_no_bound():
-    got = weighted_confidence_sequence(**sums_of([(np.ones(9), np.zeros(9))] * 4), alpha=0.05, burn_in=2, expected=200)
+    got = weighted_confidence_sequence(**sums_of([(np.ones(9), np.zeros(9))] * 4), alpha=0.05, burn_in=2, tuned_for=200)
     assert np.isneginf(got.lower).all()
     assert np.isposinf(got.upper).all()
 
 
 def test_a_request_that_outweighs_all_others_gives_no_bound():
     days = [(np.array([1.0]), np.array([0.3])), (np.array([0.0, 0.0]), np.array([0.5, 0.7])), *requests(weighted=True)]
-    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+    got = weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, tuned_for=200)
     assert np.isneginf(got.lower[1])
     assert np.isposinf(got.upper[1])
     assert np.isfinite(got.lower[2])
@@ -497,7 +497,7 @@ def test_nothing_is_warned_of_where_days_have_no_requests_or_one():
     days = [(np.empty(0), np.empty(0)), (np.ones(1), np.ones(1)), (np.zeros(2), np.ones(2)), *requests(weighted=True)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, expected=200)
+        weighted_confidence_sequence(**sums_of(days), alpha=0.05, burn_in=2, tuned_for=200)
 
 
 # How long it may take.
@@ -537,8 +537,8 @@ SUMS = ("count", "weight", "weight_difference", "weight2", "weight2_difference",
         ({"burn_in": 1}, "burn_in == 1, must be an integer >= 2"),
         ({"burn_in": 2.5}, "burn_in == 2.5, must be an integer >= 2"),
         ({"burn_in": True}, "burn_in == True, must be an integer >= 2"),
-        ({"expected": 0}, "expected == 0, must be > 0 and finite"),
-        ({"expected": math.inf}, "expected == inf, must be > 0 and finite"),
+        ({"tuned_for": 0}, "tuned_for == 0, must be > 0 and finite"),
+        ({"tuned_for": math.inf}, "tuned_for == inf, must be > 0 and finite"),
         ({"side": "left"}, "side == 'left', must be one of both, lower, upper"),
         ({"method": "bayes"}, "method == 'bayes', must be one of robust, plain, betting"),
         ({"observations": [0.0, math.nan]}, "observations[1] == nan, must be finite"),
@@ -603,7 +603,7 @@ def test_observations_may_be_whole_numbers_of_any_size(method):
 def test_bounds_may_be_tuned_for_less_than_one_observation():
     x = days_of("normal")
     margin = x.std(ddof=1) * boundary(len(x), ALPHA, 0.5)
-    got = confidence_sequence(x, alpha=ALPHA, burn_in=BURN_IN, expected=0.5, side="lower", method="plain")
+    got = confidence_sequence(x, alpha=ALPHA, burn_in=BURN_IN, tuned_for=0.5, side="lower", method="plain")
     assert got.lower[-1] == pytest.approx(x.mean() - margin, abs=1e-12)
 
 

@@ -51,7 +51,7 @@ def test_a_much_better_challenger_is_found_within_34_days():
 
 def test_two_sided_bounds_miss_the_mean_in_at_most_alpha_of_the_years():
     days = np.random.default_rng(1).standard_normal((RUNS, 365))
-    got = confidence_sequence(days, alpha=ALPHA, burn_in=BURN_IN, expected=EXPECTED)
+    got = confidence_sequence(days, alpha=ALPHA, burn_in=BURN_IN, tuned_for=EXPECTED)
     missed = ((got.lower > 0) | (got.upper < 0)).any(axis=-1).mean()
     assert 0.01 < missed <= ALPHA
 
@@ -59,7 +59,7 @@ def test_two_sided_bounds_miss_the_mean_in_at_most_alpha_of_the_years():
 @pytest.mark.parametrize("bad", [0.01, 0.1, 0.5])
 def test_betting_holds_from_the_second_observation_on(bad):
     draws = np.where(np.random.default_rng(2).random((RUNS, 365)) < bad, -1.0, bad / (1 - bad))
-    got = confidence_sequence(draws, alpha=ALPHA, burn_in=2, expected=EXPECTED, side="lower", method="betting")
+    got = confidence_sequence(draws, alpha=ALPHA, burn_in=2, tuned_for=EXPECTED, side="lower", method="betting")
     assert (got.lower > 0).any(axis=-1).mean() <= ALPHA
 
 
@@ -79,7 +79,7 @@ def test_weighted_requests_hold_alpha_when_rates_depend_on_the_difference():
         weight2_difference2=(w**2 * difference**2).sum(axis=-1),
         alpha=ALPHA,
         burn_in=7,
-        expected=900,
+        tuned_for=900,
         side="lower",
     )
     missed = (got.lower > 0).any(axis=-1).mean()

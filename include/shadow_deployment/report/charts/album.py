@@ -26,6 +26,6 @@ def album(facts: DeploymentFacts) -> Album:
         "labels": [labels(facts.labels)] if facts.labels else [],
         "latency": [latency(facts.latency)] if facts.latency and facts.latency.days else [],
         "drift": drift(facts.drift) if facts.drift and facts.drift.days else [],
-        "noise": [noise(facts.noise)] if facts.noise and (facts.noise.control or facts.noise.others) else [],
+        "noise": [noise(facts.noise)] if facts.noise and (facts.noise.a_a_check or facts.noise.others) else [],
         "history": [timeline(facts.history, facts.promotions)] if facts.history or facts.promotions else [],
     }

@@ -27,8 +27,8 @@ _MOST_SERIES: Final = 8
 
 
 def noise(facts: NoiseFacts) -> Picture:
-    """Return the daily differences of the control and of each challenger, one row each, with mean and spread."""
-    series = [*([facts.control] if facts.control else []), *facts.others][:_MOST_SERIES]
+    """Return the daily differences of the A/A check and of each challenger, one row each, with mean and spread."""
+    series = [*([facts.a_a_check] if facts.a_a_check else []), *facts.others][:_MOST_SERIES]
     measure = measure_of(facts.metric, "difference")
     rows = [
         (one.name, one.role, measure.say(one.mean, signed=True), measure.say(one.deviation), count(len(one.days)))
@@ -45,14 +45,14 @@ def noise(facts: NoiseFacts) -> Picture:
 
 
 def _noise_in_words(facts: NoiseFacts) -> str:
-    if facts.control is None:
-        return "There is no control: enter the champion as its own challenger to see the noise of the whole pipe."
-    if facts.control.deviation is None:
-        return "The control, the champion against itself, has too few days to tell the noise of the pipe."
-    if facts.control.deviation == 0:
-        return "The control, the champion against itself, does not differ on any day: the pipe adds no noise."
-    deviation = measure_of(facts.metric, "difference").say(facts.control.deviation)
-    return f"The control, the champion against itself, differs by {deviation} a day: the noise of the whole pipe."
+    if facts.a_a_check is None:
+        return "There is no A/A check: enter the champion as its own challenger to see the noise of the whole pipe."
+    if facts.a_a_check.deviation is None:
+        return "The A/A check, the champion against itself, has too few days to tell the noise of the pipe."
+    if facts.a_a_check.deviation == 0:
+        return "The A/A check, the champion against itself, does not differ on any day: the pipe adds no noise."
+    deviation = measure_of(facts.metric, "difference").say(facts.a_a_check.deviation)
+    return f"The A/A check, the champion against itself, differs by {deviation} a day: the noise of the whole pipe."
 
 
 def _noise(facts: NoiseFacts, series: Sequence[NoiseSeries], width: int) -> Canvas:
@@ -72,8 +72,8 @@ def _noise(facts: NoiseFacts, series: Sequence[NoiseSeries], width: int) -> Canv
     canvas.segments("zero", 0, 0, 0, canvas.inner_height, stroke="ink", width=1.5, dash=(6, 4), on=("x", None))
     for index, one in enumerate(series):
         y = 46 * index + 28
-        colour = "other" if one.role == "control" else "challenger"
-        name = f"{visible(one.name)} (control)" if one.role == "control" and one.name != "control" else one.name
+        colour = "other" if one.role == "a_a_check" else "challenger"
+        name = f"{visible(one.name)} (A/A check)" if one.role == "a_a_check" and one.name != "a_a_check" else one.name
         canvas.text(-4, y - 18, name, name="series", most=int(width / LETTER) - 4, halo=True, on=_PIXELS)
         inside = [value for value in one.differences if low <= value <= high]
         canvas.dots("day", inside, y + 4, stroke="champion", size=4, opacity=0.35, on=("x", None))

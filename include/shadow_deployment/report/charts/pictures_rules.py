@@ -30,7 +30,7 @@ def rules(facts: Sequence[RuleFacts]) -> Picture:
     return Picture(
         name="rules",
         title="Each rule's interval against its bound",
-        finding=" ".join(text for role in ("gate", "monitor") if (text := _tally(role, facts))),
+        finding=" ".join(text for role in ("blocking", "advisory") if (text := _tally(role, facts))),
         draw=lambda width: _draw_rules(shown, width),
         widths=(WIDE, NARROW),
         note=f"{plural(left_out, 'more finding')} in the tables." if left_out else "",
@@ -38,7 +38,7 @@ def rules(facts: Sequence[RuleFacts]) -> Picture:
 
 
 def _urgency(finding: RuleFacts) -> tuple[int, int]:
-    return ("FAIL", "INCONCLUSIVE", "PASS").index(finding.outcome), ("gate", "monitor").index(finding.role)
+    return ("FAIL", "INCONCLUSIVE", "PASS").index(finding.outcome), ("blocking", "advisory").index(finding.role)
 
 
 def _tally(role: str, facts: Sequence[RuleFacts]) -> str:
@@ -48,14 +48,14 @@ def _tally(role: str, facts: Sequence[RuleFacts]) -> str:
         return ""
     counted = [(name, sum(one.outcome == name for one in found)) for name in ("FAIL", "INCONCLUSIVE", "PASS")]
     tally = ", ".join(f"{number} {name}" for name, number in counted if number)
-    failing = [_label(one) for one in found if one.outcome != "PASS"] if role == "gate" else []
+    failing = [_label(one) for one in found if one.outcome != "PASS"] if role == "blocking" else []
     named = f"; not passing: {'; '.join(failing[:MOST_NAMED])}" if failing else ""
-    return f"{'Gates' if role == 'gate' else 'Monitors'}: {tally}{named}."
+    return f"{'Gates' if role == 'blocking' else 'Monitors'}: {tally}{named}."
 
 
 def _label(finding: RuleFacts) -> str:
     where = "" if finding.slice == "all" else f"{shorten(visible(finding.slice), 40)}, "
-    return capitalised(f"{'monitor: ' if finding.role == 'monitor' else ''}{where}{visible(finding.text)}")
+    return capitalised(f"{'advisory: ' if finding.role == 'advisory' else ''}{where}{visible(finding.text)}")
 
 
 def _draw_rules(shown: Sequence[RuleFacts], width: int) -> Canvas:

@@ -40,7 +40,7 @@ def rules_in_slices(facts: Sequence[RuleFacts]) -> list[tuple[str, Table]]:
 
 
 def _rule_name(finding: RuleFacts) -> str:
-    return capitalised(f"{finding.text}{' (monitor, decides nothing)' if finding.role == 'monitor' else ''}")
+    return capitalised(f"{finding.text}{' (advisory)' if finding.role == 'advisory' else ''}")
 
 
 def _slices_title(name: str, every: Sequence[RuleFacts]) -> str:

@@ -1,4 +1,4 @@
-"""What each day says for itself: labels, expectations, latency, drift, the control's noise, outcomes."""
+"""What each day says for itself: labels, expectations, latency, drift, the A/A check's noise, outcomes."""
 
 import datetime as dt
 import math
@@ -141,15 +141,15 @@ def drift(deployment: Deployment, evidence: ByName) -> DriftFacts | None:
 
 
 def noise(metric: str, members: Sequence[tuple[str, Role, Series | None]]) -> NoiseFacts | None:
-    """Return each challenger's daily differences beside the control's; None where nobody has a day."""
+    """Return each challenger's daily differences beside the A/A check's; None where nobody has a day."""
     drawn = [_noise(name, role, series) for name, role, series in members if series is not None and series.days]
     if not drawn:
         return None
     return NoiseFacts(
         metric=metric,
         title=METRICS[metric].title,
-        control=next((one for one in drawn if one.role == "control"), None),
-        others=tuple(one for one in drawn if one.role != "control"),
+        a_a_check=next((one for one in drawn if one.role == "a_a_check"), None),
+        others=tuple(one for one in drawn if one.role != "a_a_check"),
     )
 
 

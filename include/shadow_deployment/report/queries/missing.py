@@ -50,8 +50,10 @@ def why_missing(deployment: Deployment, facts: DeploymentFacts) -> dict[str, str
     missing = {name: reason for name, reason in reasons.items() if not getattr(facts, name)}
     if facts.slices is not None and not facts.slices.slices:
         missing["slices"] = "no slice has evidence" if deployment.slices else "the deployment declares no slices"
-    if all(one.role != "control" for one in facts.challengers):
-        missing["control"] = "there is no control: add a challenger with model: champion to see the noise of the pipe"
+    if all(one.role != "a_a_check" for one in facts.challengers):
+        missing["a_a_check"] = (
+            "there is no A/A check: add a challenger with model: champion to see the noise of the pipe"
+        )
     return missing
 
 
@@ -61,7 +63,7 @@ def never_judged(deployment: Deployment, facts: DeploymentFacts, reason: str) ->
 
 
 def _has_sequences(deployment: Deployment) -> bool:
-    return any(rule.role == "gate" and not rule.is_daily for rule in deployment.policy.rules)
+    return any(rule.role == "blocking" and not rule.is_daily for rule in deployment.policy.rules)
 
 
 def _latency(deployment: Deployment) -> str:

@@ -37,13 +37,13 @@ def alphas_of(policy: Policy, findings: Findings, promotable: int) -> Alphas:
     for _, finding in findings:
         if finding.alpha_pass is not None and finding.alpha_fail is not None:
             return Alphas(finding.alpha_pass, finding.alpha_fail)
-    alarms = sum(rule.role == "gate" and not rule.is_daily for rule, _ in findings)
+    alarms = sum(rule.role == "blocking" and not rule.is_daily for rule, _ in findings)
     return Alphas(policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1))
 
 
 def shown(findings: Findings) -> list[tuple[Rule, Finding]]:
     """Return the gates that are judged by a sequence, on all requests: what slices say is one interval each."""
-    gates = [(rule, finding) for rule, finding in findings if rule.role == "gate" and not rule.is_daily]
+    gates = [(rule, finding) for rule, finding in findings if rule.role == "blocking" and not rule.is_daily]
     return [one for one in gates if one[1].slice == ALL][:MOST_SEQUENCES]
 
 
@@ -111,7 +111,7 @@ def compared_metric(policy: Policy, task_metrics: Sequence[str]) -> str:
     Where no rule compares, the first of `task_metrics` on which a difference means something.
     """
     comparing = [rule for rule in policy.rules if rule.is_ in COMPARING]
-    gates = [rule.metric for rule in comparing if rule.role == "gate"]
+    gates = [rule.metric for rule in comparing if rule.role == "blocking"]
     others = [name for name in task_metrics if METRICS[name].compares and METRICS[name].needs_label]
     return next(iter([*gates, *(rule.metric for rule in comparing), *others]), task_metrics[0])
 

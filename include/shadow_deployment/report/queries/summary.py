@@ -53,7 +53,7 @@ def line(challenger: Challenger, judged: Judged | None, present: str) -> Challen
     if judged is None or (judged.version, judged.design) != (challenger.version, present):
         return _unjudged(challenger, role, judged)
     findings = findings_of(judged)
-    gates = [finding for finding in findings if finding.role == "gate"]
+    gates = [finding for finding in findings if finding.role == "blocking"]
     more, waiting = _waiting(judged, role, gates)
     weekly = judged.policy.get("unit") == "week"
     over_days = [one for one in gates if one.alpha_pass is not None]
@@ -75,8 +75,8 @@ def line(challenger: Challenger, judged: Judged | None, present: str) -> Challen
 
 def role_of(challenger: Challenger) -> Role:
     """Return whether a challenger can be promoted, measures noise, or is a former champion that is watched."""
-    if challenger.is_control:
-        return "control"
+    if challenger.is_a_a_check:
+        return "a_a_check"
     return "watched" if challenger.is_watched else "promotable"
 
 
@@ -111,7 +111,7 @@ def first_to_look_at(lines: Sequence[ChallengerLine], *, closed: bool = False) -
 def sentence(challenger: Challenger, judged: Judged, gates: Sequence[Finding]) -> str:
     """Return a verdict in one sentence, with its first reason where it is not PASS."""
     name, against = f"{judged.name} {judged.version}", f"champion {judged.champion_version}"
-    if challenger.is_control:
+    if challenger.is_a_a_check:
         return f"{name} {CONTROL}."
     if judged.outcome == "PASS":
         since = f", first on {judged.decided_on}" if judged.decided_on and judged.decided_on < judged.day else ""
@@ -134,7 +134,7 @@ def next_step(deployment: Deployment, shown: ChallengerLine) -> str:
     promotion = deployment.promotion
     if shown.outcome is None:
         return f"No verdict yet: {shown.waiting}."
-    if shown.role == "control":
+    if shown.role == "a_a_check":
         return "Nothing: its verdict shows how much the numbers vary when there is no difference."
     if shown.role == "watched":
         back = "it comes back by itself" if promotion.rollback == "automatic" else "a rollback is to be considered"
@@ -167,7 +167,7 @@ def _unjudged(challenger: Challenger, role: Role, judged: Judged | None) -> Chal
     else:
         why = f"version {challenger.version} was never judged, {judged.version} last on {judged.day}: run a day"
     name = f"{challenger.name} {challenger.version}"
-    said = f"{name} {CONTROL}; {why}." if role == "control" else f"{name}: {why}."
+    said = f"{name} {CONTROL}; {why}." if role == "a_a_check" else f"{name}: {why}."
     return ChallengerLine(challenger.name, challenger.version, role, None, said, None, None, 0, 0, None, why)
 
 
@@ -175,8 +175,8 @@ def _waiting(judged: Judged, role: Role, gates: Sequence[Finding]) -> tuple[int 
     """Return in how many days the last open gate would be decided, or why waiting decides nothing."""
     if judged.outcome != "INCONCLUSIVE":
         return None, None
-    if role == "control":
-        return None, "it is the control, which is never promoted"
+    if role == "a_a_check":
+        return None, "it is the A/A check, which is never promoted"
     barred = _barred(judged, gates)
     if barred:
         return None, barred[0]

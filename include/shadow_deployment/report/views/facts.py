@@ -122,7 +122,7 @@ class DeploymentFacts:
     empty; "broken", where `error` says what broke. `challengers` is every one, for switching, as of `day`;
     `challenger` is the one shown. `days` are all days with a verdict of the challenger shown, ascending, for going
     back and forth; `day` is the one shown, `last_day` the newest sampled one up to the day that was asked for.
-    `missing` maps the name of a field that is empty to why it is, and "control" to why there is none.
+    `missing` maps the name of a field that is empty to why it is, and "a_a_check" to why there is none.
     `policy_words` is Markdown. Series by day (`labels`, `validations`, `history`) ascend.
     """
 

@@ -165,11 +165,11 @@ class NoiseSeries:
 
 @dataclass(frozen=True)
 class NoiseFacts:
-    """The control's daily differences (the noise of the whole pipe) beside the challengers', on the same metric."""
+    """The A/A check's daily differences (the noise of the whole pipe) beside the challengers', on the same metric."""
 
     metric: str
     title: str
-    control: NoiseSeries | None
+    a_a_check: NoiseSeries | None
     others: tuple[NoiseSeries, ...]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-Role = Literal["promotable", "control", "watched"]
+Role = Literal["promotable", "a_a_check", "watched"]
 Unit = Literal["difference", "value", "change", "share"]
 
 
@@ -29,7 +29,7 @@ class ChampionFacts:
 class ChallengerLine:
     """How one challenger stands, in one line.
 
-    `role`: "promotable", "control" (the champion against itself) or "watched" (a former champion, judged against the
+    `role`: "promotable", "a_a_check" (the champion against itself) or "watched" (a former champion, judged against the
     new one). `outcome`, `day` and `sentence` are of its newest verdict; `outcome` is None where it was never judged in
     this version and sampling design, and `sentence` says so. `decided_on` is the first day of the same outcome on the
     same terms, None while open. `days` of evidence and `requests` are those of the gate over days that has the most.
@@ -95,7 +95,7 @@ class RuleFacts:
     title: str
     slice: str
     is_: str
-    role: Literal["gate", "monitor"]
+    role: Literal["blocking", "advisory"]
     outcome: Outcome
     reason: str
     bound: float

@@ -32,7 +32,7 @@ class PostgresLabels:
     def __init__(self, deployment: Deployment, connection: Connection) -> None:
         self.deployment = deployment
         self._connection = connection
-        self._pace: Throttle | None = None
+        self._throttle: Throttle | None = None
         self._by_index: bool | None = None
 
     def check(self) -> None:
@@ -49,23 +49,23 @@ class PostgresLabels:
         with translated(self._connection), connect(self._connection, **SETTINGS) as session:
             pieces = self._pieces(session)
             with reading_arrays(session) as cursor, _ids_that_fit(self.deployment.labels):
-                pace = self._paced(session, pieces, requests["request_id"])
+                throttle = self._paced(session, pieces, requests["request_id"])
                 many = requests.num_rows > FEW_IDS and self._finds_many(session, pieces)
                 statement = parameterised(_HERE / ("labels_by_index.sql" if many else "labels.sql"), pieces)
-                for some in pace.pieces(requests):
+                for some in throttle.pieces(requests):
                     values = {"ids": some["request_id"].combine_chunks(), "since": since or _OUR_ERA, "until": until}
-                    with pace.piece():
+                    with throttle.piece():
                         row = cursor.execute(statement, values).fetchone()
                     if row is not None and row[0] is not None:
                         found.append(_table(some["ordinal"].to_numpy(), *row))
         return pa.concat_tables(found)
 
     def _paced(self, session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[Any]) -> Throttle:
-        """Return the pace, which is that of all lookups of these labels."""
-        if self._pace is None:
+        """Return the throttle, which is that of all lookups of these labels."""
+        if self._throttle is None:
             table, key, type_ = (pieces[name] for name in ("table", "id", "type"))
-            self._pace = throttle_of_lookups(session, table, key, type_, ids, self.deployment.pace)
-        return self._pace
+            self._throttle = throttle_of_lookups(session, table, key, type_, ids, self.deployment.throttle)
+        return self._throttle
 
     def _finds_many(self, session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:
         """Say whether an index finds many ids at once; if so, the transaction makes no bitmap of what it finds.

@@ -76,11 +76,11 @@ class PostgresReading:
         """Return what a statement finds, some rows at a time."""
         self._cursor.execute("CLOSE ALL")
         self._cursor.execute(f"DECLARE found NO SCROLL CURSOR FOR {statement}")
-        pace = Throttle(self._share, 1, _MOST_ROWS, self._away)
+        throttle = Throttle(self._share, 1, _MOST_ROWS, self._away)
 
         def next_rows() -> tuple[pa.Table, int]:
-            size = int(pace.size)
-            with pace.piece():
+            size = int(throttle.size)
+            with throttle.piece():
                 self._cursor.execute(f"FETCH {size} FROM found")
             return self._cursor.fetch_arrow_table(), size
 

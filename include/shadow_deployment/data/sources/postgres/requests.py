@@ -65,7 +65,7 @@ class PostgresRequests:
 
         with self._session() as looking:
             pieces = self._pieces(looking)
-            share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.pace
+            share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.throttle
             share = share_of(looking, pieces, window, share)
         if self.deployment.requests.duplicates == "first":
             pieces |= {"table": _first_of_each(pieces, window)}
@@ -115,9 +115,9 @@ class PostgresRequests:
                 order=latest_first if same_log else sql.SQL(""),
             )
             found = dict[str, tuple[float | None, ...]]()
-            pace = throttle_of_lookups(session, table.identifier, key, type_, requests, self.deployment.pace)
-            for ids in pace.pieces(sorted(requests)):
-                with pace.piece():
+            throttle = throttle_of_lookups(session, table.identifier, key, type_, requests, self.deployment.throttle)
+            for ids in throttle.pieces(sorted(requests)):
+                with throttle.piece():
                     rows = session.execute(statement, window.bounds | {"ids": list(ids)}).fetchall()
                 found |= {str(request): tuple(values) for request, *values in rows}
             return found

@@ -43,7 +43,7 @@ ANALYZE outcome
 
 
 def deployment(folder: str, history: int) -> Deployment:
-    """Return two challengers and the A/A check, five metrics, and twenty slices, `history` days before the first run."""
+    """Return two challengers, the A/A check, five metrics and twenty slices, `history` days before the first run."""
     sliced = {"slices": ["carrier"]}
     return a_deployment(
         name="growing",

@@ -37,7 +37,7 @@ def doctor(
     examination = importlib.import_module(_EXAMINATION)  # Airflow's side of this package, loaded only here
     with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is the answer's
         checks: list[Check] = examination.installation()
-        for name in names or discovery.declared():
+        for name in names or discovery.files_by_name():
             checks += examination.of_deployment(name, context_of, send_test=send_test)
     if as_json:
         sys.stdout.write(json.dumps([one.content() for one in checks], indent=2) + "\n")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from shadow_deployment.base.paths import is_written
+from shadow_deployment.base.paths import is_supported_address
 from shadow_deployment.config.policy import Section
 
 ConnId = Annotated[str, Field(min_length=1)]
@@ -22,10 +22,10 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 def _document(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme == "s3":
-        is_one = is_written(value) and parts.path.strip("/") and not parts.path.endswith("/")
+        is_one = is_supported_address(value) and parts.path.strip("/") and not parts.path.endswith("/")
         if not is_one or parts.query or parts.fragment:
             raise ValueError("must be s3://BUCKET/KEY")
-    elif not is_written(value) or parts.path.endswith("/") or not parts.path:
+    elif not is_supported_address(value) or parts.path.endswith("/") or not parts.path:
         raise ValueError("must be file:///an/absolute/file, a path, or s3://BUCKET/KEY")
     return value
 

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
-from shadow_deployment.base.paths import is_written
+from shadow_deployment.base.paths import is_supported_address
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
-from shadow_deployment.config.model import Model
+from shadow_deployment.config.model import ModelSettings
 from shadow_deployment.config.partitions import ALLOWED, Pattern, is_parquet
 from shadow_deployment.config.policy import Policy, Probability, Section, Share
-from shadow_deployment.config.validators import conflicts_of
+from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.metrics.catalog import BASIC, Task, metrics_of
@@ -90,7 +90,7 @@ def _folder(value: str) -> str:
     parts = urlsplit(value)
     if parts.query or parts.fragment or not (parts.netloc or parts.path):
         raise ValueError(FOLDER)
-    if not is_written(value) or (parts.scheme == "s3") != bool(parts.netloc):
+    if not is_supported_address(value) or (parts.scheme == "s3") != bool(parts.netloc):
         raise ValueError(FOLDER)
     return value
 
@@ -181,7 +181,7 @@ class Sample(Section):
     shard_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 65_536
 
 
-class Champion(Model):
+class ChampionSettings(ModelSettings):
     """The champion's own model file: `sample` of a day's requests are scored by it again, and must come out the same.
 
     A difference of more than `tolerance` means that the features differ between serving and shadow. `version` is the
@@ -196,10 +196,10 @@ class Champion(Model):
     def as_challenger(self) -> "Challenger":
         """The champion as a model to load, as challengers are."""
         own: dict[str, Any] = {} if self.version is None else {"version": self.version}
-        return Challenger(name="champion", **own, **{name: getattr(self, name) for name in Model.model_fields})
+        return Challenger(name="champion", **own, **{name: getattr(self, name) for name in ModelSettings.model_fields})
 
 
-class Challenger(Model):
+class Challenger(ModelSettings):
     """One model that scores in the shadow."""
 
     name: Identifier
@@ -258,7 +258,7 @@ class Deployment(Section):
     quantile: Probability = 0.5
     classes: list[Column] = []
     metrics: list[str] = []
-    champion: Champion | None = None
+    champion: ChampionSettings | None = None
     requests: Requests
     labels: Labels
     store: StoreSettings
@@ -313,15 +313,15 @@ class Deployment(Section):
         raise DeploymentError(f"deployment {self.name}: challenger == {name!r}, must be one of {allowed}")
 
 
-def load(path: Path) -> Deployment:
+def load_deployment(path: Path) -> Deployment:
     """Read one deployment file; raise DeploymentError that names every wrong value with its line.
 
     What contradicts another key is named once every value by itself is right.
     """
-    return parse(YamlSource.read(path))
+    return parse_deployment(YamlSource.read(path))
 
 
-def parse(source: YamlSource) -> Deployment:
+def parse_deployment(source: YamlSource) -> Deployment:
     """Check what a YAML file holds; raise DeploymentError as `load` does."""
     name = source.content.get("name")
     is_shown = isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
@@ -332,7 +332,7 @@ def parse(source: YamlSource) -> Deployment:
         raise deployment_error(
             title, [describe_error(Deployment, source, problem) for problem in error.errors()]
         ) from None
-    lines = [f"{message} ({source.where(location)})" for location, message in conflicts_of(deployment)]
+    lines = [f"{message} ({source.where(location)})" for location, message in deployment_conflicts(deployment)]
     if lines:
         raise deployment_error(title, lines)
     return deployment

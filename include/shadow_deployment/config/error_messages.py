@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shadow_deployment.config.yaml_source import Location, YamlSource, shortened, suggestion
+from shadow_deployment.config.yaml_source import Location, YamlSource, shorten, suggestion
 from shadow_deployment.errors import DeploymentError
 
 MOST_PROBLEMS = 20  # lines of one error
@@ -49,9 +49,9 @@ def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> s
     elif kind == "literal_error":
         expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
         near = suggestion(str(problem["input"]), expected.split(", "))
-        text = f"{key} == {shortened(problem['input'])}, must be one of {expected}{near}"
+        text = f"{key} == {shorten(problem['input'])}, must be one of {expected}{near}"
     else:
-        text = f"{key} == {shortened(problem['input'])}, {_message(kind, problem)}{_hint(kind, problem['input'])}"
+        text = f"{key} == {shorten(problem['input'])}, {_message(kind, problem)}{_hint(kind, problem['input'])}"
     return f"{text} ({source.where(location)})"
 
 

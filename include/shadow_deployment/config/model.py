@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shadow_deployment.base.paths import is_written
+from shadow_deployment.base.paths import is_supported_address
 from shadow_deployment.config.policy import Section
 
 KINDS = {
@@ -58,7 +58,9 @@ def _address(value: str) -> str:
 
 def _is_file(address: str) -> bool:
     parts = urlsplit(address)
-    return is_written(address) and (parts.scheme != "s3" or (not parts.path.endswith("/") and len(parts.path) > 1))
+    return is_supported_address(address) and (
+        parts.scheme != "s3" or (not parts.path.endswith("/") and len(parts.path) > 1)
+    )
 
 
 def _require_served(address: str) -> None:
@@ -122,7 +124,7 @@ class Limits(Section):
     calls_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = None
 
 
-class Model(Section):
+class ModelSettings(Section):
     """A model, wherever it lies.
 
     `digest` is the SHA-256 that its file must have, and is needed where the file lies on S3. `conn_id` names the

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from shadow_deployment.config.yaml_source import shortened, suggestion
+from shadow_deployment.config.yaml_source import shorten, suggestion
 from shadow_deployment.metrics.catalog import METRICS, Metric, metrics_of
 
 if TYPE_CHECKING:
@@ -131,13 +131,13 @@ class Policy(Section):
         return max(FEWEST_WEEKS, -(-self.burn_in // WEEK)) if self.unit == "week" else self.burn_in
 
 
-def problems_of(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:
+def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:
     """Yield what contradicts itself or the deployment in a rule: the key, and what is wrong with it."""
     names = metrics_of(deployment.task)
     if rule.metric not in names:
         yield (
             "metric",
-            f"== {shortened(rule.metric)}, must be one of {', '.join(names)}{suggestion(rule.metric, names)}",
+            f"== {shorten(rule.metric)}, must be one of {', '.join(names)}{suggestion(rule.metric, names)}",
         )
         return
     if rule.is_ in COMPARING and not rule.definition.compares:
@@ -153,11 +153,11 @@ def problems_of(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str
     for name in rule.slices:
         if name != "all" and name not in deployment.slices:
             declared = ", ".join(deployment.slices) or "none are declared"
-            yield "slices", f"== {shortened(name)}, must be one of the deployment's slices: {declared}"
+            yield "slices", f"== {shorten(name)}, must be one of the deployment's slices: {declared}"
     yield from _minima(rule)
 
 
-def conflicts(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
+def rule_conflicts(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
     """Yield the position of a rule that repeats another, or asks for what that forbids, and what is wrong with it."""
     seen: dict[str, int] = {}
     strictest: dict[tuple[str, str, str], tuple[float, int]] = {}
@@ -189,7 +189,7 @@ def _minima(rule: Rule) -> Iterator[tuple[str, str]]:
             allowed = ", ".join(f"{one}=VALUE" for one in rule.slices if one != "all")
             yield (
                 "minimum_requests",
-                f"names {shortened(name)}, must be all, VALUE{f' or {allowed}' if allowed else ''}",
+                f"names {shorten(name)}, must be all, VALUE{f' or {allowed}' if allowed else ''}",
             )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
-from shadow_deployment.config.model import FOREIGN, REMOTE, Model
+from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
-from shadow_deployment.config.policy import conflicts, problems_of
-from shadow_deployment.config.yaml_source import Location, shortened, suggestion
+from shadow_deployment.config.policy import rule_conflicts, rule_problems
+from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.catalog import metrics_of
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ RESERVED = (
 )
 
 
-def conflicts_of(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+def deployment_conflicts(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     """Yield each contradiction: where it stands in the file, and what is wrong with it."""
     if deployment.name == "doctor" or deployment.name.endswith(("_promotion", "_rollback")):
         text = "must not be doctor nor end in _promotion or _rollback: other DAGs are called so"
-        yield ("name",), f"name == {shortened(deployment.name)}, {text}"
+        yield ("name",), f"name == {shorten(deployment.name)}, {text}"
     yield from _twice(deployment)
     columns = {
         "requests.features": deployment.requests.features,
@@ -42,16 +42,16 @@ def conflicts_of(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
                 location: Location = (*key.split("."), position)
                 yield (
                     location,
-                    f"{key}[{position}] == {shortened(name)}, must not be a name that snapshots use themselves",
+                    f"{key}[{position}] == {shorten(name)}, must not be a name that snapshots use themselves",
                 )
     if deployment.sample.rates and not deployment.sample.strata:
         yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
     if deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     for position, rule in enumerate(deployment.policy.rules):
-        for key, message in problems_of(rule, deployment):
+        for key, message in rule_problems(rule, deployment):
             yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
-    for position, message in conflicts(deployment.policy.rules):
+    for position, message in rule_conflicts(deployment.policy.rules):
         yield ("policy", "rules", position), f"policy.rules[{position}] {message}"
     yield from _unreadable(deployment)
     yield from _unjudgeable(deployment)
@@ -71,7 +71,7 @@ def _twice(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     columns = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
     for part, key, identity in columns:
         if getattr(getattr(deployment, part), key) == identity:
-            yield (part, key), f"{part}.{key} == {shortened(identity)}, must not be the column of {part}.id"
+            yield (part, key), f"{part}.{key} == {shorten(identity)}, must not be the column of {part}.id"
 
 
 def _unreadable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
@@ -84,7 +84,7 @@ def _unreadable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
             text = "must be logged:COLUMN, a column of the log itself, where requests.table is Parquet"
             yield (
                 ("challengers", position, "model"),
-                f"challengers[{position}].model == {shortened(challenger.model)}, {text}",
+                f"challengers[{position}].model == {shorten(challenger.model)}, {text}",
             )
 
 
@@ -95,24 +95,24 @@ def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
             near = suggestion(name, names)
             yield (
                 ("metrics", position),
-                f"metrics[{position}] == {shortened(name)}, must be one of {', '.join(names)}{near}",
+                f"metrics[{position}] == {shorten(name)}, must be one of {', '.join(names)}{near}",
             )
     yield from _classes(deployment)
     if deployment.policy.unit == "request" and deployment.policy.method == "betting":
         yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
     if deployment.champion and deployment.champion.kind in ("champion", "logged"):
         text = "must be a model that can be run: its answers are compared with the log"
-        yield ("champion", "model"), f"champion.model == {shortened(deployment.champion.model)}, {text}"
+        yield ("champion", "model"), f"champion.model == {shorten(deployment.champion.model)}, {text}"
     if deployment.champion:
         yield from _unloadable(("champion",), "champion", deployment.champion)
     for position, challenger in enumerate(deployment.challengers):
         yield from _unloadable(("challengers", position), f"challengers[{position}]", challenger)
         if challenger.is_transform and not deployment.store.snapshots.startswith("s3://"):
             text = f"must be s3://BUCKET/PREFIX where challengers[{position}] is a batch transform: it works on S3"
-            yield ("store", "snapshots"), f"store.snapshots == {shortened(deployment.store.snapshots)}, {text}"
+            yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
 
 
-def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Location, str]]:
+def _unloadable(location: Location, key: str, model: ModelSettings) -> Iterator[tuple[Location, str]]:
     """Yield what a kind of model lacks, and what means nothing to it."""
     needed = {
         "digest": (model.kind == "onnx" and model.address.startswith("s3://")) or model.kind == "sklearn",
@@ -155,7 +155,7 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
             )
         if deployment.promotion.mlflow and not one.is_a_a_check and not one.version.isdecimal():
             text = f"must be the number of a version of {deployment.promotion.mlflow.model} in MLflow"
-            yield ("challengers", position, "version"), f"{key}.version == {shortened(one.version)}, {text}"
+            yield ("challengers", position, "version"), f"{key}.version == {shorten(one.version)}, {text}"
     for name in deployment.status.ids if deployment.status else {}:
         if name not in names:
             near = suggestion(name, names)
@@ -163,7 +163,7 @@ def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
     ids = list(deployment.status.ids.items()) if deployment.status else []
     for position, (name, entry) in enumerate(ids):
         if entry in [other for _, other in ids[:position]]:
-            yield ("status", "ids", name), f"status.ids.{name} == {shortened(entry)}, must be there once"
+            yield ("status", "ids", name), f"status.ids.{name} == {shorten(entry)}, must be there once"
     yield from _repeated("alerts.channels", [str(one) for one in deployment.alerts.channels])
 
 
@@ -194,5 +194,5 @@ def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[t
         if name in seen:
             suffix = f".{part}" if part else ""
             location: Location = (*key.split("."), position, *((part,) if part else ()))
-            yield location, f"{key}[{position}]{suffix} == {shortened(name)}, must be there once"
+            yield location, f"{key}[{position}]{suffix} == {shorten(name)}, must be there once"
         seen.add(name)

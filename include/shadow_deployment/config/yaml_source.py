@@ -93,7 +93,7 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
-def shortened(value: object) -> str:
+def shorten(value: object) -> str:
     """Return a value as Python writes it, cut where it is long, without the login of an address and a password."""
     text = str(value) if type(value) is dt.date else repr(value)
     return _cut(_SECRET.sub(r"\1...", _LOGIN.sub("//...@", text)))
@@ -128,7 +128,7 @@ class _Builder:
         for key_node, value_node in node.value:
             key = self._key(key_node)
             if key in content:
-                raise DeploymentError(f"{self._where(key_node)} key {shortened(key)} must be there once")
+                raise DeploymentError(f"{self._where(key_node)} key {shorten(key)} must be there once")
             self._source.lines[(*at, key)] = key_node.start_mark.line + 1
             content[key] = self.build(value_node, (*at, key))
         return content
@@ -142,7 +142,7 @@ class _Builder:
             )
         key = self._scalar(node, None)
         if not isinstance(key, str):
-            raise DeploymentError(f"key {shortened(key)} must be a word: write it in quotes ({self._where(node)})")
+            raise DeploymentError(f"key {shorten(key)} must be a word: write it in quotes ({self._where(node)})")
         return key
 
     def _scalar(self, node: yaml.Node, at: Location | None) -> Any:
@@ -161,7 +161,7 @@ class _Builder:
 
     def _refused(self, node: yaml.Node, at: Location | None, why: str) -> DeploymentError:
         what = "key " if at is None else f"{self._source.key(at)} == " if at else ""
-        return DeploymentError(f"{self._where(node)} {what}{shortened(node.value)} {why}")
+        return DeploymentError(f"{self._where(node)} {what}{shorten(node.value)} {why}")
 
     def _where(self, node: yaml.Node) -> str:
         return f"{self._source.name}:{node.start_mark.line + 1}"

@@ -61,7 +61,7 @@ def _of_the_day(name: str, title: str, *, compares: bool = False, is_sum: bool =
     return Metric(name, title, _ALL, False, better, True, compares, is_sum)
 
 
-ANSWERED_LABELLED, ANSWERED_UNLABELLED = "answer_labelled", "answer_unlabelled"
+PREDICTION_LABELLED, PREDICTION_UNLABELLED = "prediction_labelled", "prediction_unlabelled"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -94,18 +94,18 @@ METRICS: dict[str, Metric] = {
         _of_the_day("latency_ratio_p99", "99 % latency, times the champion's"),
         _of_the_day("pairing_loss", "share of requests that one of the two did not answer", is_sum=True),
         Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
-        Metric(ANSWERED_LABELLED, "mean answer where the label is known", _NUMBER, compares=False),
-        Metric(ANSWERED_UNLABELLED, "mean answer where the label never came", _NUMBER, compares=False),
+        Metric(PREDICTION_LABELLED, "mean answer where the label is known", _NUMBER, compares=False),
+        Metric(PREDICTION_UNLABELLED, "mean answer where the label never came", _NUMBER, compares=False),
     )
 }
 
 
 # Computed for every deployment, and shown only where they have something to say.
-QUIET = frozenset({"certainly_wrong", ANSWERED_LABELLED, ANSWERED_UNLABELLED})
+QUIET = frozenset({"certainly_wrong", PREDICTION_LABELLED, PREDICTION_UNLABELLED})
 BASIC = frozenset({"brier_score", "log_loss", "squared_error", "absolute_error", "error_rate", "agreement"})
 
 
 def metrics_of(task: Task) -> list[str]:
     """Return the names of the metrics that exist for a task, in the order in which they are shown."""
-    hidden = (ANSWERED_LABELLED, ANSWERED_UNLABELLED)
+    hidden = (PREDICTION_LABELLED, PREDICTION_UNLABELLED)
     return [metric.name for metric in METRICS.values() if task in metric.tasks and metric.name not in hidden]

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadow_deployment.config.deployment import parse
+from shadow_deployment.config.deployment import parse_deployment
 from shadow_deployment.config.yaml_source import YamlSource
 from shadow_deployment.errors import DeploymentError
 from tests.integration.corpus.cases import Steps, good
@@ -81,7 +81,7 @@ SPOILERS = (drop, nest, wrap, rename, double, say)
 def refusal(content: Any, *, text: str | None = None) -> str | None:
     """Return what is said of a document, None where it is a deployment; anything but a DeploymentError is raised."""
     try:
-        parse(YamlSource(FILE, content) if text is None else YamlSource.from_text(text, FILE))
+        parse_deployment(YamlSource(FILE, content) if text is None else YamlSource.from_text(text, FILE))
     except DeploymentError as error:
         said = str(error)
     else:

@@ -410,7 +410,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
 
 def program(variables: dict[str, str], fault: tuple[str, str] | None) -> None:
     os.environ.update(variables)
-    shadow = DeploymentContext(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find_deployment("late"), environment)
     if fault is not None:
         dying(Path, *fault, 1)
     status.update(shadow)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadow_deployment.config.deployment import Deployment, load, parse
-from shadow_deployment.config.discovery import VARIABLE, find, folder, paths
+from shadow_deployment.config.deployment import Deployment, load_deployment, parse_deployment
+from shadow_deployment.config.discovery import VARIABLE, deployment_files, deployments_folder, find_deployment
 from shadow_deployment.config.model import ALLOWED
 from shadow_deployment.config.yaml_source import YamlSource
 from shadow_deployment.errors import DeploymentError
@@ -42,7 +42,7 @@ BINARY = ", ".join(metrics_of("binary"))
 
 def problems_of(text: str) -> list[str]:
     with pytest.raises(DeploymentError) as caught:
-        parse(YamlSource.from_text(text, FILE))
+        parse_deployment(YamlSource.from_text(text, FILE))
     return str(caught.value).splitlines()
 
 
@@ -61,7 +61,7 @@ def line_of(part: str) -> int:
 def test_the_documented_example_loads(tmp_path: Path) -> None:
     path = tmp_path / "any_name.yaml"
     path.write_text(EXAMPLE)
-    deployment = load(path)
+    deployment = load_deployment(path)
     assert deployment.name == "flight_delay"
     assert deployment.start == dt.date(2013, 3, 1)
     assert deployment.requests.features == ["dep_hour", "distance"]
@@ -73,7 +73,7 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
 
 
 def test_optional_keys_have_defaults() -> None:
-    deployment = parse(YamlSource.from_text(MINIMAL, FILE))
+    deployment = parse_deployment(YamlSource.from_text(MINIMAL, FILE))
     assert (deployment.schedule, deployment.timezone, deployment.end) == ("0 0 * * *", "UTC", None)
     assert (deployment.slices, deployment.sample.strata, deployment.sample.minimum_per_stratum) == ([], [], 0)
     assert (deployment.requests.version, deployment.requests.latency) == (None, None)
@@ -436,7 +436,7 @@ def test_a_character_that_is_no_text_is_refused(character: str) -> None:
 @settings(deadline=None, max_examples=300)
 def test_any_text_is_answered_with_a_deployment_error(text: str) -> None:
     with pytest.raises(DeploymentError):
-        parse(YamlSource.from_text(text, FILE))
+        parse_deployment(YamlSource.from_text(text, FILE))
 
 
 @pytest.mark.parametrize("content", [None, b"name: \xff\xfe\n"])
@@ -445,14 +445,14 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DeploymentError, match=r"broken\.yaml cannot be read: "):
-        load(path)
+        load_deployment(path)
 
 
 def test_an_alias_repeats_what_its_anchor_holds() -> None:
     text = changed(
         ("slices:   [origin, carrier]", "slices: &columns [origin]"), ("slices: [origin]}", "slices: *columns}")
     )
-    assert parse(YamlSource.from_text(text, FILE)).policy.rules[1].slices == ["origin"]
+    assert parse_deployment(YamlSource.from_text(text, FILE)).policy.rules[1].slices == ["origin"]
 
 
 def test_only_challengers_that_are_not_the_control_can_be_promoted() -> None:
@@ -495,41 +495,41 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
 
 
 def found_in(text: str) -> Deployment:
-    return parse(YamlSource.from_text(text, FILE))
+    return parse_deployment(YamlSource.from_text(text, FILE))
 
 
 def test_a_deployment_is_found_by_its_name_not_by_its_file(write: Callable[[str, str], None]) -> None:
     write("b.yaml", EXAMPLE)
     write("a.yml", MINIMAL)
     write("notes.txt", "not a deployment")
-    assert [path.name for path in paths()] == ["a.yml", "b.yaml"]
-    assert find("flight_delay") == found_in(EXAMPLE)
-    assert find("small") == found_in(MINIMAL)
+    assert [path.name for path in deployment_files()] == ["a.yml", "b.yaml"]
+    assert find_deployment("flight_delay") == found_in(EXAMPLE)
+    assert find_deployment("small") == found_in(MINIMAL)
 
 
 def test_a_broken_file_only_matters_if_it_is_asked_for(write: Callable[[str, str], None]) -> None:
     write("flight_delay.yaml", EXAMPLE)
     write("broken.yaml", "name: [")
     write("wrong.yaml", "name: wrong\n")
-    assert find("flight_delay").name == "flight_delay"
+    assert find_deployment("flight_delay").name == "flight_delay"
     with pytest.raises(DeploymentError, match="no valid YAML"):
-        find("broken")
+        find_deployment("broken")
     with pytest.raises(DeploymentError, match="deployment wrong: start is missing"):
-        find("wrong")
+        find_deployment("wrong")
 
 
 def test_a_deployment_that_is_not_there_is_answered_with_those_that_are(write: Callable[[str, str], None]) -> None:
     write("a.yaml", EXAMPLE)
     write("b.yaml", MINIMAL)
     with pytest.raises(DeploymentError) as caught:
-        find("flight_dela")
+        find_deployment("flight_dela")
     assert "must be one of flight_delay, small, did you mean flight_delay?" in str(caught.value)
 
 
 def test_a_folder_that_is_missing_says_how_to_name_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(DeploymentError, match=f"nowhere is no folder: .*set {VARIABLE}"):
-        paths()
+        deployment_files()
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
@@ -539,11 +539,11 @@ def test_deployments_lie_in_the_project_unless_told_otherwise(
     monkeypatch.delenv(VARIABLE, raising=False)
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
-    assert folder() == Path(__file__).parents[3] / "include" / "deployments"
+    assert deployments_folder() == Path(__file__).parents[3] / "include" / "deployments"
 
 
 def test_of_two_files_of_one_name_neither_is_taken(write: Callable[[str, str], None]) -> None:
     write("a.yaml", MINIMAL)
     write("b.yaml", MINIMAL)
     with pytest.raises(DeploymentError, match=r"name == 'small', must be there once \(.*a\.yaml and .*b\.yaml\)"):
-        find("small")
+        find_deployment("small")

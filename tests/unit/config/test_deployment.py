@@ -479,7 +479,7 @@ def test_a_rule_knows_what_its_interval_is_held_against() -> None:
     [
         (0, "Brier score: superior to the champion"),
         (1, "log loss: not worse than the champion by 0.005 or more, overall and in every origin"),
-        (2, "share of requests without an answer: at most 0.001"),
+        (2, "share of requests without a prediction: at most 0.001"),
         (3, "share of requests on which champion and challenger agree: at least 0.8"),
     ],
 )

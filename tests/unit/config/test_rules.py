@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
 from numpy.typing import ArrayLike
 
-from shadow_deployment.config.policy import Policy, Rule, rule_problems
+from shadow_deployment.config.policy import Policy, Rule
+from shadow_deployment.config.validators import rule_problems
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import Finding, Verdict, judge
 from shadow_deployment.metrics.catalog import METRICS

@@ -36,8 +36,8 @@ KINDS: Final = {
         "a SageMaker endpoint, or a batch transform job for each shard",
     ),
     "logged": ModelKind(
-        "logged:TABLE.COLUMN or logged:COLUMN of the log itself",
-        "predictions that mirrored traffic has already logged; with several classes COLUMN,COLUMN,...",
+        "logged:TABLE.COLUMN or logged:COLUMN",
+        "predictions that mirrored traffic logged, in another table or in the log; COLUMN,COLUMN for several classes",
     ),
 }
 _FORMS = [kind.form for kind in KINDS.values()]

@@ -4,6 +4,7 @@ It writes FOLDER/README.md with the example files of FOLDER/examples; `--check` 
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,7 +48,10 @@ def render_reference(examples: Sequence[Path]) -> str:
         examples: example files, of which each becomes a code block.
     """
     parts = [_INTRODUCTION, *_sections(), "## Models\n"]
-    kinds = [(f"`{kind.form}`", f"{kind.meaning[0].upper()}{kind.meaning[1:]}.") for kind in KINDS.values()]
+    kinds = [
+        (_code(re.split(", | or ", kind.form)), f"{kind.meaning[0].upper()}{kind.meaning[1:]}.")
+        for kind in KINDS.values()
+    ]
     parts += [_table(("`model`", "Source of the predictions"), kinds), _MODELS, "## Rules\n"]
     rules = [(f"`{name}`", meaning) for name, meaning in RULES.items()]
     parts += [_table(("`is`", "Passes if"), rules), "", "## Metrics\n"]
@@ -65,7 +69,8 @@ def _sections() -> Iterator[str]:
     yield f"## Top level\n\n{schema['description']}\n\n{_keys(schema)}\n"
     for name, paths in _paths(schema, schema["$defs"]).items():
         section = schema["$defs"][name]
-        heading = ", ".join(f"`{path}`" for path in paths)
+        kind = section["properties"].get("kind", {}).get("const")
+        heading = _code(paths) + (f" of kind `{kind}`" if kind else "")
         yield f"## {heading}\n\n{section['description']}\n\n{_keys(section)}\n"
 
 
@@ -109,7 +114,7 @@ def _type(value: Schema) -> str:
     if parts := _alternatives(value):
         text = " or ".join(dict.fromkeys(map(_type, parts)))
     elif "const" in value or "enum" in value:
-        text = ", ".join(f"`{word}`" for word in value.get("enum", [value.get("const")]))
+        text = _code(value["enum"] if "enum" in value else [value["const"]])
     elif text == "array":
         text = f"list of {_type(value['items'])}".replace("list of section", "list of sections")
     elif text == "object":
@@ -137,6 +142,10 @@ def _metric(metric: Metric) -> tuple[str, ...]:
         better,
         judged if metric.compares else f"{judged}; no champion value",
     )
+
+
+def _code(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -114,6 +114,10 @@ class _Builder:
     def _key(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):
             raise DeploymentError(f"{self._where(node)} a key must be text: quote values that start with {{ or [")
+        if node.tag == "tag:yaml.org,2002:merge":
+            raise DeploymentError(
+                f"{self._where(node)} the key << is not supported: write out the keys that it would merge"
+            )
         key = self._scalar(node, ())
         if not isinstance(key, str):
             raise DeploymentError(f"{self._where(node)} key {shorten(key)} must be text: write it in quotes")

@@ -96,7 +96,7 @@ METRICS: dict[str, Metric] = {
         _of_the_day("latency_ratio_p50", "median latency, times the champion's"),
         _of_the_day("latency_ratio_p95", "95 % latency, times the champion's"),
         _of_the_day("latency_ratio_p99", "99 % latency, times the champion's"),
-        _of_the_day("pairing_loss", "share of requests without a prediction from both models", is_sum=True),
+        _of_the_day("pairing_loss", "share of requests that lack a prediction of one of the models", is_sum=True),
         Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
         Metric(PREDICTION_LABELLED, "mean prediction where the label is known", _NUMBER, compares=False),
         Metric(PREDICTION_UNLABELLED, "mean prediction where the label never arrived", _NUMBER, compares=False),

@@ -219,7 +219,7 @@ def test_two_challengers_in_one_entry_are_refused(world: World) -> None:
     with pytest.raises(DeploymentError, match=r"status\.ids\.other == 'late/linear' is the entry of linear too"):
         status.update(shadow)
     assert not file_of(shadow).exists()
-    with pytest.raises(DeploymentError, match=r"status\.ids\.linear == 'one', must be there once"):
+    with pytest.raises(DeploymentError, match=r"status\.ids\.linear == 'one', duplicates status\.ids\.\w+"):
         deployed(world, status={"ids": {"other": "one", "linear": "one"}})
 
 

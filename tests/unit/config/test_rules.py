@@ -831,7 +831,7 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
     ("rule", "key", "problem"),
     [
         ({"is": "non_inferior"}, "margin", "is missing"),
-        ({"is": "non_inferior", "margin": 0.1, "relative_margin": 0.1}, "margin", "== 0.1, must not stand beside"),
+        ({"is": "non_inferior", "margin": 0.1, "relative_margin": 0.1}, "margin", "== 0.1, excludes relative_margin"),
         ({"is": "superior", "relative_margin": 0.1}, "relative_margin", "== 0.1, belongs to non_inferior only"),
         ({"is": "guardrail", "margin": 0.1}, "margin", "== 0.1, belongs to non_inferior only"),
         ({"is": "guardrail", "value": 0.1}, "value", "== 0.1, belongs to at_most and at_least only"),
@@ -840,7 +840,7 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
         (
             {"is": "at_most", "value": 1.0, "last": {"hold": 3, "of": 2}},
             "last",
-            "== hold 3 of 2, must not ask for more",
+            "== hold 3 of 2: hold must not exceed of",
         ),
         ({"is": "at_most", "of": "change"}, "value", "is missing"),
         ({"metric": "agreement", "is": "guardrail"}, "is", "== 'guardrail', must be at_most or at_least"),

@@ -35,7 +35,7 @@ def doctor(
 
     with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is for the result
         checks: list[Check] = examination.installation()
-        for name in names or discovery.declared():
+        for name in names or discovery.files_by_name():
             checks += examination.of_deployment(name, context_of, send_test=send_test)
     if as_json:
         console.print_json([check.content() for check in checks])

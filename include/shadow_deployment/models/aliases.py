@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shadow_deployment.config.deployment import Challenger, Champion, Deployment
+from shadow_deployment.config.deployment import Challenger, ChampionSettings, Deployment
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.models.sandbox.mlflow import REGISTERED, has_alias, version
 
@@ -72,7 +72,7 @@ def _with(context: "DeploymentContext", version_of: Callable[[Challenger], str |
             for one in declared.challengers
         ]
     }
-    champion: Champion | None = declared.champion
+    champion: ChampionSettings | None = declared.champion
     if champion is not None and has_alias(champion.as_challenger):
         changes["champion"] = champion.model_copy(update={"model": addresses["champion"]})
     return replace(context, deployment=declared.model_copy(update=changes))

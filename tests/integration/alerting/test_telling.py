@@ -205,7 +205,7 @@ def test_without_channels_nothing_is_kept(world: World, send: Recorder) -> None:
 
 def tell_until_an_email(variables: dict[str, str], heard: Path) -> None:
     os.environ.update(variables)
-    shadow = DeploymentContext(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find_deployment("late"), environment)
 
     def dies(channel: Channel, alert: Alert) -> None:
         with heard.open("a") as lines:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.errors import LedgerError
@@ -113,7 +113,7 @@ def _entries_to_make(connection: Connection, found: Archive, tools: programs.Pro
     """
     with translated(connection), connect(connection) as session:
         row = session.execute("SELECT to_regnamespace('shadow') IS NOT NULL").fetchone()
-        present = [str(name) for (name,) in session.execute(parameterised(_SQL / "schema_content.sql"))]
+        present = [str(name) for (name,) in session.execute(load_statement(_SQL / "schema_content.sql"))]
     if present:
         more = f" and {len(present) - 5} more" if len(present) > 5 else ""
         raise LedgerError(

@@ -21,7 +21,7 @@ PART_ROWS: Final = 131_072
 PART_COLUMNS: Final = 8
 
 
-def rows_at_once(columns: int, part_rows: int = PART_ROWS) -> int:
+def rows_per_part(columns: int, part_rows: int = PART_ROWS) -> int:
     """Return how many rows of so many columns a part has: `part_rows` of PART_COLUMNS, and at most twice as many."""
     return max(part_rows * PART_COLUMNS // max(columns, PART_COLUMNS // 2), 1)
 
@@ -90,7 +90,7 @@ class SnapshotRows:
         return file
 
 
-class FrameTypes:
+class FrameReader:
     """Rows as pandas frames of at most `part_rows` rows, whose index says which row of all it is."""
 
     def __init__(self, source: Rows, part_rows: int = PART_ROWS) -> None:
@@ -126,7 +126,7 @@ class FrameTypes:
         return pa.schema([self.schema.field(name) for name in columns]).empty_table()
 
     def _read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        return prefetched(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
+        return prefetched(self._source.read(columns, rows_per_part(len(columns), self.part_rows)))
 
     def _find_nulls(self, columns: Sequence[str]) -> list[str]:
         """Return the columns of which pandas has another type where there is a null, and where there is one."""

@@ -57,7 +57,7 @@ class FolderStore:
             file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
         temporary = Path(file.name)
         try:
-            yield Writing(file, path)  # type: ignore[misc]
+            yield StoreFile(file, path)  # type: ignore[misc]
             with _translated(path):
                 file.flush()
                 os.fsync(file.fileno())
@@ -82,7 +82,7 @@ class FolderStore:
         return path
 
 
-class Writing:
+class StoreFile:
     """A file being written, whose own errors are the store's; what fails around it is not."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.session import opened
+from shadow_deployment.data.sources.parquet.session import open_session
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations.cloud import AwsCloud, TerminalCloud
 from shadow_deployment.integrations.s3_lake import S3Lake, open_lake
@@ -70,7 +70,7 @@ def refusal(call: Callable[[], object], error: type[ShadowError]) -> str:
 
 def read(lake: S3Lake, pattern: Pattern, columns: str = "*") -> int:
     files = list(lake.find(pattern, DAY))
-    with opened(lake, files, "requests.table") as session:
+    with open_session(lake, files, "requests.table") as session:
         statement = f"SELECT {columns} FROM read_parquet($files)"
         return sum(
             batch.num_rows

@@ -41,7 +41,7 @@ class ExpectationResult:
     positions: Sequence[int] = ()
 
 
-def built(expectations: Sequence[Expectation]) -> list[Any]:
+def build_configurations(expectations: Sequence[Expectation]) -> list[Any]:
     """Return configurations whose id is the number of the expectation; raise DeploymentError where one is refused."""
     numbered = [dict(one) | {"id": str(number)} for number, one in enumerate(expectations)]
     try:

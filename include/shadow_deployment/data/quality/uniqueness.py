@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.data.rows import FrameTypes
+from shadow_deployment.data.rows import FrameReader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ Hashes = NDArray[np.int64]
 BUCKET_PARTS: Final = 8  # every bucket reads the column once more
 
 
-class Texts:
+class TextHashes:
     """The hashes of one column's texts, eight bytes a row, gathered part by part."""
 
     def __init__(self, column: str) -> None:
@@ -38,7 +38,7 @@ class Texts:
         """How many rows hold a text."""
         return len(self._gathered)
 
-    def repeated(self, frames: FrameTypes) -> "Iterator[pd.DataFrame]":
+    def repeated(self, frames: FrameReader) -> "Iterator[pd.DataFrame]":
         """Yield the rows whose hash another row has too: the same hash, so the same text, in the same frame."""
         import pandas as pd
 

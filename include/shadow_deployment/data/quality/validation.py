@@ -19,9 +19,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation, Failure, Validation
-from shadow_deployment.data.quality.great_expectations import ExpectationResult, built, evaluate
-from shadow_deployment.data.quality.uniqueness import Texts
-from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, FrameTypes, Rows
+from shadow_deployment.data.quality.great_expectations import ExpectationResult, build_configurations, evaluate
+from shadow_deployment.data.quality.uniqueness import TextHashes
+from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, FrameReader, Rows
 from shadow_deployment.data.sampling import digest
 
 _OF_ONE_ROW: Final = frozenset(  # what is observed is the value of a request
@@ -75,7 +75,7 @@ def validate(source: Rows, expectations: Sequence[Expectation], *, part_rows: in
 
     Memory is bounded by `part_rows` but for what needs all rows at once.
     """
-    check = _Check(FrameTypes(source, part_rows), {one.id: one for one in built(expectations)})
+    check = _Check(FrameReader(source, part_rows), {one.id: one for one in build_configurations(expectations)})
     findings = check.findings()
     wanted = {position for finding in findings.values() for position in finding.positions}
     names = _names(check.frames, wanted)
@@ -126,7 +126,7 @@ class _Tally:
 class _Check:
     """One check of some rows: which expectation is evaluated on what."""
 
-    def __init__(self, frames: FrameTypes, configurations: Mapping[str, Any]) -> None:
+    def __init__(self, frames: FrameReader, configurations: Mapping[str, Any]) -> None:
         self.frames = frames
         self.configurations = configurations
         self.rows: int | None = None
@@ -154,7 +154,7 @@ class _Check:
     def _part_by_part(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
         """Evaluate on one part after the other, and leave out what could not be evaluated."""
         tallies = {one.id: _Tally() for one in group}
-        texts = {one.id: Texts(one.kwargs["column"]) for one in group if one.type == _UNIQUE}
+        texts = {one.id: TextHashes(one.kwargs["column"]) for one in group if one.type == _UNIQUE}
         rows = parts = 0
         for frame in self.frames.parts(sorted({name for one in group for name in _columns(one)})):
             shown = [one for one in group if one.type != _UNIQUE and tallies[one.id].counts]
@@ -170,7 +170,7 @@ class _Check:
             number: one.finding(_mostly(self.configurations[number])) for number, one in tallies.items() if one.counts
         }
 
-    def _unique(self, configuration: Any, texts: Texts) -> _Tally:
+    def _unique(self, configuration: Any, texts: TextHashes) -> _Tally:
         """Show the rows that may repeat, and count all others as met."""
         tally = _Tally()
         considered = texts.considered
@@ -257,7 +257,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _names(frames: FrameTypes, positions: set[int]) -> dict[int, str]:
+def _names(frames: FrameReader, positions: set[int]) -> dict[int, str]:
     """Return the ids of the requests in some places; one that has none is left out."""
     names: dict[int, str] = {}
     last = max(positions, default=-1)

@@ -8,8 +8,7 @@ import gc
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -102,26 +101,18 @@ def _exception(information: Mapping[str, Any]) -> str:
     return ""
 
 
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Pause garbage collection, which would scan, many times, all that an import creates and keeps."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 @cache
 def great_expectations() -> Any:
     """Import Great Expectations with a log of warnings alone, and return it."""
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    with _without_collection():
+    is_collecting = gc.isenabled()
+    gc.disable()  # collections would scan, many times, all that the import creates and keeps
+    try:
         import great_expectations
-
+    finally:
+        if is_collecting:
+            gc.enable()
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("great_expectations."):  # some set a level of their own
             logging.getLogger(name).setLevel(logging.WARNING)

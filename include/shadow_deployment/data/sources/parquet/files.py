@@ -103,6 +103,6 @@ class ParquetFiles:
                     logger.warning("%s of the day before or after is not looked into: %s", file.path, error)
                     continue
                 statement = quoted(_HERE / "any_row.sql", pieces, {}).as_string()
-                if session.execute(statement, {"start": start, "end": end}).fetchone():
+                if session.execute(statement, {"start": start, "end": end}).fetchall():
                     with_rows.append(file)
         return with_rows

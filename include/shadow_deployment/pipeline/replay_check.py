@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictor
-from shadow_deployment.data.rows import PART_ROWS, Rows, rows_at_once
+from shadow_deployment.data.rows import PART_ROWS, Rows, rows_per_part
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger.replay_checks import Parity
 
@@ -63,7 +63,7 @@ def _spread(champion: ChampionSettings, rows: Rows, step: int, part_rows: int) -
     taken: list[pa.Table] = []
     missing, skipped = champion.sample, 0
     names = rows.schema.names
-    for table in rows.read(names, rows_at_once(len(names), part_rows)):
+    for table in rows.read(names, rows_per_part(len(names), part_rows)):
         candidates = _candidates(champion, table)
         chosen = candidates[skipped::step][:missing]
         skipped = (skipped - len(candidates)) % step

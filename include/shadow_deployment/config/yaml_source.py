@@ -2,7 +2,6 @@
 
 import datetime as dt
 import difflib
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from shadow_deployment.base.redaction import without_credentials
 from shadow_deployment.config.yaml_nodes import Loader, compose
 from shadow_deployment.errors import DeploymentError
 
@@ -22,8 +22,6 @@ _LONGEST = 80
 _WHOLE = 1 << 63
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of a pair, ends of lines
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # make text look like another
-_LOGIN = re.compile(r"//[^/\s]*@")
-_SECRET = re.compile(r"(?i)(['\"]\w*(?:passw|secret|token)\w*['\"]: )('[^']*'|\"[^\"]*\"|[^,}\s]+)")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -96,7 +94,7 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
 def shortened(value: object) -> str:
     """Return a value as Python writes it, cut where it is long, without the login of an address and a password."""
     text = str(value) if type(value) is dt.date else repr(value)
-    return _cut(_SECRET.sub(r"\1...", _LOGIN.sub("//...@", text)))
+    return _cut(without_credentials(text))
 
 
 def _cut(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import errors, sql
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, LedgerError, ShadowError, SourceError, TransientError
 
@@ -76,7 +77,7 @@ def translated(connection: Connection) -> Iterator[None]:
 
 
 def _meaning(connection: Connection, error: psycopg.Error) -> ShadowError:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = first_line(error)
     if error.sqlstate is None and any(words in str(error) for words in _REFUSED):
         return CredentialsError(f"connection {connection} is refused: {text}; check its login, password and database")
     where = f"connection {connection}"

@@ -7,20 +7,18 @@ which costs many times what most expectations do.
 import gc
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from shadow_deployment.base.redaction import first_line, without_failed_values
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation
 from shadow_deployment.errors import DeploymentError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_QUOTED = re.compile(r"""(?<=value )(["']).*?\1|\[[^]]*\]""")  # an exception may show the values that it failed on
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,7 @@ def _exception(information: Mapping[str, Any]) -> str:
     entries = [information] if "raised_exception" in information else list(information.values())
     for entry in entries:
         if entry.get("raised_exception"):
-            message = str(entry["exception_message"]).strip().splitlines()[0]
-            return _QUOTED.sub("...", message)[:300]
+            return without_failed_values(first_line(str(entry["exception_message"])))[:300]
     return ""
 
 

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 
 import duckdb
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.data.sources.parquet.lake import Found, Lake
 from shadow_deployment.errors import SourceError, TransientError
 
@@ -36,7 +37,7 @@ def opened(lake: Lake, files: Sequence[Found], what: str) -> Iterator[duckdb.Duc
             with lake.serving(session, files):
                 yield session
         except (duckdb.Error, OSError) as error:  # a stream that breaks off raises OSError
-            text = _first_line(error)
+            text = first_line(error)
             if text.startswith("IO Error"):
                 raise TransientError(f"{what}: {text}") from error
             named = any(one.path in str(error) for one in files)
@@ -55,7 +56,3 @@ def _culprit(lake: Lake, files: Sequence[Found]) -> str | None:
             except (duckdb.Error, OSError):
                 return one.path
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

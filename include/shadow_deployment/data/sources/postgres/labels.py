@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import parameterised
 from shadow_deployment.config.deployment import Deployment, Labels
 from shadow_deployment.data.connections import Connection
@@ -114,7 +115,7 @@ def _ids_that_fit(labels: Labels) -> Iterator[None]:
     try:
         yield
     except (errors.InvalidTextRepresentation, errors.NumericValueOutOfRange) as error:
-        said = str(error).splitlines()[0]
         raise SourceError(
-            f"labels.id == {labels.id!r}, must be of a type that the ids of requests can be read as: {said}"
+            f"labels.id == {labels.id!r}, must be of a type that the ids of requests can be read as: "
+            f"{first_line(error)}"
         ) from error

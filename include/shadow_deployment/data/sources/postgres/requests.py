@@ -7,7 +7,6 @@ a value that it cannot use is repeated without the value.
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pyarrow import ArrowInvalid
 
+from shadow_deployment.base.redaction import first_line, without_quoted
 from shadow_deployment.base.sql_templates import parameterised
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
@@ -41,7 +41,6 @@ SETTINGS = {
 }
 _WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
 _NAMES, _VALUES = "42", "22"  # classes of SQLSTATE, by what stands in quotes; an error inside a stream has none
-_QUOTED = re.compile(r'".*"|".*')
 _HERE = Path(__file__).parent
 
 
@@ -78,13 +77,13 @@ class PostgresRequests:
                 cursor.execute(settle("transaction").as_string())
                 yield PostgresReading(cursor, pieces, window, self.deployment.salt, share)
         except adbc_driver_manager.OperationalError as error:
-            raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
+            raise TransientError(f"connection {self._connection} is lost or not there: {first_line(error)}") from error
         except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
             kind = str(getattr(error, "sqlstate", None))[:2]
-            text = f"connection {self._connection}: {_first_line(error)}"
+            text = f"connection {self._connection}: {first_line(error)}"
             if kind == _NAMES:
                 raise SourceError(text) from error
-            text = _QUOTED.sub("…", text)
+            text = without_quoted(text)
             if kind != _VALUES and any(words in str(error) for words in _WORTH_ANOTHER_TRY):
                 raise TransientError(text) from error
             raise SourceError(text) from None
@@ -167,7 +166,3 @@ def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.
         start=sql.Literal(window.start),
         end=sql.Literal(window.end),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

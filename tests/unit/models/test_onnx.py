@@ -291,7 +291,7 @@ def test_a_file_that_is_no_model_is_refused(content: bytes | None, tmp_path: Pat
     path = tmp_path / "broken.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"broken\.onnx is no ONNX model that can be loaded"):
+    with pytest.raises(ModelError, match=r"broken\.onnx cannot be loaded as an ONNX model"):
         OnnxPredictor(path, ["x"])
 
 

@@ -34,7 +34,7 @@ PATIENCE = {"hang": 1.0}  # seconds; the others are to have those that they need
 REASONS = {  # what ends a process; answers that are none need no scheduler to be seen (tests/corpus/test_rows.py)
     "hang": "did not reply within 1 seconds (limits.seconds) and was killed",
     "crash": "was ended by SIGSEGV",
-    "take_memory": "more than the 300 that it may (limits.memory_mb), and was killed",
+    "take_memory": "more than the 300 it is allowed (limits.memory_mb), and was killed",
 }
 DEPLOYED: dict[str, Any] = {
     "name": NAME,

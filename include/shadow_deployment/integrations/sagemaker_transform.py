@@ -114,7 +114,7 @@ class TransformPredictor:
             stop=stop_after_delay(self._timeout_seconds),
         )
         try:
-            job = polling(self._describe, name)
+            job: Mapping[str, Any] = polling(self._describe, name)
         except RetryError as error:
             last = error.last_attempt.result()
             status = last["TransformJobStatus"] if last else "unknown yet"
@@ -122,7 +122,6 @@ class TransformPredictor:
                 f"{self._name}: transform job {name} is {status} after {self._timeout_seconds / 60:g} minutes; the "
                 "next try waits for the same job, for up to timeout_minutes"
             ) from error
-        assert job is not None  # noqa: S101 (polling ends with a job)
         return job
 
     def _describe(self, name: str) -> Mapping[str, Any] | None:

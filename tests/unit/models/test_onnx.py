@@ -214,7 +214,7 @@ def test_inputs_are_found_by_name_and_features_may_be_more(cast_to_float: Callab
 def test_inputs_that_are_no_features_are_named(build: Build) -> None:
     node = helper.make_node("Add", ["dep_hour", "weather"], ["y"])
     path = build([("dep_hour", FLOAT, COLUMN), ("weather", FLOAT, COLUMN)], [node], [("y", FLOAT, COLUMN)])
-    with pytest.raises(ModelError, match=r"no features: weather; requests\.features has dep_hour, distance"):
+    with pytest.raises(ModelError, match=r"inputs weather are not features; requests\.features has dep_hour, distance"):
         OnnxPredictor(path, ["dep_hour", "distance"])
 
 

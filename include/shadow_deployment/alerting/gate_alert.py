@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shadow_deployment.alerting.messages import LONGEST_TITLE, cut, plain, titled
+from shadow_deployment.base.redaction import without_observations
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
@@ -22,8 +23,6 @@ from shadow_deployment.metrics.slices import ALL
 MOST_FINDINGS = 3
 SILENT = "the gate's task ended without a word: it was killed, or timed out"
 _NUMBER = re.compile(r"(?<!\w)[+-]?\d[\w.,:%+-]*")  # not the digits of a name such as trees_2
-_OBSERVED = re.compile(r": observed \S+?(?=;|$)")
-_BROKEN = re.compile(r"could not be evaluated: .*")
 _ASKS = {
     "superior": "superior (bound {})",
     "non_inferior": "not inferior (bound {})",
@@ -50,7 +49,7 @@ def said_by(error: BaseException | None) -> tuple[str, ...]:
         return (f"the gate ended with {type(error).__name__}: see its log",)
     lines = str(error).splitlines()
     lines = lines[1:] if isinstance(error, GateFailed) and len(lines) > 1 else lines
-    return tuple(_BROKEN.sub("could not be evaluated", _OBSERVED.sub("", line)) for line in lines if line.strip())
+    return tuple(without_observations(line) for line in lines if line.strip())
 
 
 def failed_gate(

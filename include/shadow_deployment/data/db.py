@@ -8,6 +8,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import errors, sql
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, LedgerError, ShadowError, SourceError, TransientError
 
@@ -76,11 +77,6 @@ def translated(connection: Connection) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _translation(connection, error) from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a driver's error, or its type where it has no text."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _translation(connection: Connection, error: psycopg.Error) -> ShadowError:

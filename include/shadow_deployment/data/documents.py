@@ -7,7 +7,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import random
 import re
 import stat
 import time
@@ -16,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.data.storage import replacing
@@ -157,22 +158,28 @@ def open_file(uri: str, conn_id: str | None = None) -> FileDocument:  # noqa: AR
 def revise(document: Document, change: Callable[[bytes | None], bytes]) -> bool:
     """Replace a document by what `change` makes of its content; return whether that made a difference.
 
-    Where somebody else writes in between, `change` is called again with what they wrote, so nothing of theirs is lost.
-    What `change` itself reads, it reads after the document, so the last of two writers has also read last. Content that
-    stays the same is not written. Raises TransientError where others write each time.
+    Where somebody else writes in between, `change` is called again with what they wrote: nothing of theirs is lost.
+    Whatever `change` itself reads, it reads after the document, so that of two concurrent writers the last has read
+    last. Where nothing changes, nothing is written. Raises TransientError where others keep writing.
     """
-    for attempt in range(ATTEMPTS):
+
+    def attempt() -> bool:
         content, tag = document.read()
-        changed = change(content)
-        if changed == content:
-            return False
-        try:
-            document.replace(changed, tag)
-        except DocumentChangedError:
-            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311 (no secret)
-        else:
-            return True
-    raise TransientError(f"{document} was written by others each of {ATTEMPTS} times that it was to be replaced")
+        revised = change(content)
+        if revised != content:
+            document.replace(revised, tag)
+        return revised != content
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(DocumentChangedError),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.02, max=2.0),
+        reraise=True,
+    )
+    try:
+        return retrying(attempt)
+    except DocumentChangedError as error:
+        raise TransientError(f"{document} was written by others during each of {ATTEMPTS} attempts") from error
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -11,7 +11,7 @@ from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.integrations.cloud import deployment_context
 from shadow_deployment.ledger import verdicts
-from shadow_deployment.models.aliases import resolved
+from shadow_deployment.models.aliases import resolve_aliases
 from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.pipeline.former_champion import watched
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
     """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
-    found = resolved(deployment_context(find_deployment(name)))
+    found = resolve_aliases(deployment_context(find_deployment(name)))
     return found if day is None else watched(found, day)
 
 

@@ -11,7 +11,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import CredentialsError, RegistryError
 from shadow_deployment.ledger.promotions import Champion
-from shadow_deployment.models.mlflow_server import ALIAS, Purpose, calling, content, version_of
+from shadow_deployment.models.mlflow_server import ALIAS, Purpose, open_client, response_content, version_of_alias
 
 if TYPE_CHECKING:
     import httpx
@@ -36,16 +36,16 @@ def follow(context: DeploymentContext, champion: Champion) -> list[str]:
         connection = context.connections(declared.conn_id)
     except CredentialsError as error:
         raise CredentialsError(f"promotion.mlflow.conn_id == {declared.conn_id!r}: {error}") from error
-    with calling(purpose, connection, seconds=SECONDS) as client:
+    with open_client(purpose, connection, seconds=SECONDS) as client:
         return [_point(client, declared, purpose, _version(context.deployment, champion), champion)]
 
 
 def _purpose(declared: RegisteredModel) -> Purpose:
     return Purpose(
-        failed=f"promotion.mlflow: alias {declared.alias!r} of model {declared.model!r} is not set",
+        problem=f"promotion.mlflow: alias {declared.alias!r} of model {declared.model!r} is not set",
         conn_id=declared.conn_id,
         error=RegistryError,
-        key="promotion.mlflow.conn_id",
+        conn_key="promotion.mlflow.conn_id",
         model_key="promotion.mlflow.model",
         alias_key="promotion.mlflow.alias or promotion.mlflow.model",
         right="change the model",
@@ -63,15 +63,15 @@ def _point(
 ) -> str:
     named = {"name": declared.model, "alias": declared.alias}
     label = f"alias {declared.alias} of {declared.model} in MLflow"
-    present = version_of(purpose, client, declared.model, declared.alias)
+    present = version_of_alias(purpose, client, declared.model, declared.alias)
     if wanted is None:
         if present is not None:
-            content(purpose, client.request("DELETE", ALIAS, json=named))
+            response_content(purpose, client.request("DELETE", ALIAS, json=named))
         logger.warning(
             "%s is taken away: the champion, %s, is no version of that model that is known here", label, champion
         )
         return f"{label}, taken away"
     if present != wanted:
-        content(purpose, client.post(ALIAS, json={**named, "version": wanted}))
+        response_content(purpose, client.post(ALIAS, json={**named, "version": wanted}))
         logger.info("%s points at version %s, before at %s", label, wanted, present or "none")
     return f"{label}, version {wanted}"

@@ -112,7 +112,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a model file that is missing": (
         {"challengers": [{"name": "gone", "model": "onnx:/nowhere/model.onnx"}]},
-        ["challenger gone: model == 'onnx:/nowhere/model.onnx', but there is no file /nowhere/model.onnx"],
+        ["challenger gone: model == 'onnx:/nowhere/model.onnx', but /nowhere/model.onnx does not exist"],
     ),
     "a suite that is missing": (
         {"expectations": {"inputs": "/nowhere/suite.json"}},
@@ -227,13 +227,13 @@ def test_a_reader_that_may_not_select_is_told_what_to_grant(
 def test_a_model_with_other_inputs_than_the_features_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     model = linear_model(tmp_path / "model.onnx", {"dep_hour": 1.0, "wind": 1.0})
     message = refused(challengers=[{"name": "windy", "model": f"onnx:{model}"}])
-    assert f"{model} wants inputs that are no features: wind; requests.features has dep_hour, distance" in message
+    assert f"{model} inputs wind are not features; requests.features has dep_hour, distance" in message
 
 
 def test_a_file_that_is_no_model_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("not a model")
     message = refused(challengers=[{"name": "broken", "model": f"onnx:{tmp_path}/model.onnx"}])
-    assert f"{tmp_path}/model.onnx is no ONNX model that can be loaded" in message
+    assert f"{tmp_path}/model.onnx cannot be loaded as an ONNX model" in message
 
 
 def test_a_model_that_takes_text_for_a_number_is_named_and_nothing_of_its_shard_is_stored(
@@ -328,11 +328,11 @@ def test_null_and_infinite_features_are_errors_of_their_rows_and_the_day_goes_on
         "WHERE value IS NULL ORDER BY 1"
     )
     assert errors == [
-        ("f0001", "the model answered nan; null features: dep_hour"),
-        ("f0002", "the model answered nan; null features: dep_hour"),
+        ("f0001", "the model predicted nan; null features: dep_hour"),
+        ("f0002", "the model predicted nan; null features: dep_hour"),
         ("f0003", "feature distance is infinite"),
         ("f0004", "feature distance is infinite"),
-        ("f0005", "the model answered nan"),
+        ("f0005", "the model predicted nan"),
     ]
     assert world.query("SELECT count(*) FROM shadow.prediction") == [(60,)]
     _, out, _ = invoke("evidence", "late", "--json")

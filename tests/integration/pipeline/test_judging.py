@@ -853,7 +853,7 @@ def test_answers_that_are_no_numbers_are_errors_and_never_evidence(continued: Wo
     row = continued.evidence().query("slice_column == 'all'").set_index(["day", "metric"]).loc[day(RUN)]
     assert (row.loc["error_rate"].challenger_sum, row.loc["agreement"].pairs) == (60, 0)
     errors = continued.query("SELECT DISTINCT error FROM shadow.prediction WHERE day = %s", [day(RUN)])
-    assert errors == [("the model answered nan",)]
+    assert errors == [("the model predicted nan",)]
     verdict = judged(continued, RUN, policy=PASSING).verdict
     assert (verdict.outcome, verdict.findings[0].estimate) == ("FAIL", 1.0)
 

@@ -7,19 +7,17 @@ what most expectations do.
 import gc
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from shadow_deployment.base.redaction import first_line, without_failed_values
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation
 from shadow_deployment.errors import DeploymentError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_QUOTED = re.compile(r"""(?<=value )(["']).*?\1|\[[^]]*\]""")  # an exception may show the values that it failed on
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def _exception(information: Mapping[str, Any]) -> str:
     entries = [information] if "raised_exception" in information else list(information.values())
     for entry in entries:
         if entry.get("raised_exception"):
-            return _QUOTED.sub("...", str(entry["exception_message"]).strip().splitlines()[0])[:300]
+            return without_failed_values(first_line(str(entry["exception_message"])))[:300]
     return ""
 
 

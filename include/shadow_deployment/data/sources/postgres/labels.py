@@ -11,10 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import Session, connect, first_line, translated
+from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.sources.columns import label_value
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue

@@ -7,7 +7,6 @@ without the value.
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,11 +16,12 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pyarrow import ArrowInvalid
 
+from shadow_deployment.base.redaction import first_line, without_quoted
 from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import Session, connect, connection_keywords, first_line, translated, utc_statement
+from shadow_deployment.data.db import Session, connect, connection_keywords, translated, utc_statement
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sources.columns import request_pieces
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
@@ -41,7 +41,6 @@ SETTINGS = {
 }
 _TRANSIENT = ("canceling statement", "terminating connection", "server closed the connection", "could not")
 _NAME_ERRORS, _VALUE_ERRORS = "42", "22"  # classes of SQLSTATE; an error inside a stream has none
-_QUOTED = re.compile(r'".*"|".*')
 _HERE = Path(__file__).parent
 
 
@@ -142,7 +141,7 @@ class PostgresRequests:
         text = f"connection {self._connection}: {first_line(error)}"
         if state == _NAME_ERRORS:
             return SourceError(text)
-        text = _QUOTED.sub("…", text)
+        text = without_quoted(text)
         if state != _VALUE_ERRORS and any(words in str(error) for words in _TRANSIENT):
             return TransientError(text)
         raise SourceError(text) from None

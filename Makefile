@@ -46,12 +46,16 @@ simulate: $(VENV) ## how often policies err and how long they take, simulated
 bench: $(VENV) ## what all this costs, beside what the same work costs without it (BENCH="NAME ... --quick")
 	@.venv/bin/python -m tests.bench $(BENCH)
 
-lint: $(VENV) ## ruff, mypy, bandit and cfn-lint
+reference: $(VENV) ## write include/deployments/README.md from the schema of deployment files
+	@.venv/bin/python -m shadow_deployment.config.reference include/deployments
+
+lint: $(VENV) ## ruff, mypy, bandit and cfn-lint, and whether the reference is current
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml include dags plugins
 	@.venv/bin/cfn-lint include/infrastructure/shadow.yaml
+	@.venv/bin/python -m shadow_deployment.config.reference include/deployments --check
 
 audit: $(VENV) ## ask PyPI for known vulnerabilities of what is installed (needs its JSON API; fails where it cannot ask)
 	@.venv/bin/uv tool run --quiet "pip-audit>=2.10" --strict --disable-pip --no-deps --requirement requirements.txt
@@ -77,6 +81,6 @@ clean: ## stop everything and remove the demo's data and the trained models
 
 lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
-.PHONY: help demo test test-slow coverage mutants simulate bench lint audit env deploy destroy up down clean lock
+.PHONY: help demo test test-slow coverage mutants simulate bench reference lint audit env deploy destroy up down clean lock

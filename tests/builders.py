@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from shadow_deployment.config.deployment import Deployment, parse
+from shadow_deployment.config.deployment import Deployment, parse_deployment
 from shadow_deployment.config.yaml_source import YamlSource
 
 FILE = "include/deployments/flight_delay.yaml"
@@ -47,7 +47,7 @@ def a_deployment(**changes: Any) -> Deployment:
     content = yaml.safe_load(EXAMPLE)
     for key, value in changes.items():
         content[key] = content[key] | value if isinstance(value, dict) else value
-    return parse(YamlSource(FILE, content))
+    return parse_deployment(YamlSource(FILE, content))
 
 
 def asked(requests: Mapping[int, str]) -> pa.Table:

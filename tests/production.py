@@ -16,7 +16,7 @@ import yaml
 from psycopg import sql
 
 from shadow_demo.postgres import EmbeddedPostgres
-from shadow_deployment.config.deployment import Deployment, load
+from shadow_deployment.config.deployment import Deployment, load_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.metrics.catalog import QUIET
@@ -149,7 +149,7 @@ class World:
         self.deployments.mkdir(parents=True, exist_ok=True)
         path = self.deployments / "late.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-        return load(path)
+        return load_deployment(path)
 
     def shadow(self, **changes: Any) -> DeploymentContext:
         """Deploy, and return it with this world's connections."""

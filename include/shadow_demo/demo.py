@@ -16,7 +16,7 @@ from rich.console import Console
 
 from shadow_demo.airflow import USER, LocalAirflow
 from shadow_demo.home import DEPLOYMENT, Home
-from shadow_deployment.config.discovery import find
+from shadow_deployment.config.discovery import find_deployment
 from shadow_deployment.config.window import days_between, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
@@ -42,7 +42,7 @@ def run(home: Home, console: Console) -> int:
         with _said(console, "models trained, the 336,776 flights of 2013 loaded as production"):
             home.load_production()
             home.migrate()
-        context = DeploymentContext(find(DEPLOYMENT), environment)
+        context = DeploymentContext(find_deployment(DEPLOYMENT), environment)
         _run_missing(context, console)
         with _said(console, "Airflow: api-server, scheduler, dag-processor"):
             airflow.start()
@@ -118,7 +118,7 @@ def _ensure_run(airflow: LocalAirflow, day: dt.date) -> str:
     run_id = f"demo__{day}"
     runs = airflow.call("GET", f"/dags/{DAG_ID}/dagRuns", params={"limit": 100})["dag_runs"]
     if run_id not in {one["dag_run_id"] for one in runs}:
-        window = window_of(find(DEPLOYMENT), day)
+        window = window_of(find_deployment(DEPLOYMENT), day)
         body = {
             "dag_run_id": run_id,
             "logical_date": window.end.isoformat(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shadow_deployment.config.deployment import Deployment as Deployment
-    from shadow_deployment.config.deployment import load as load_deployment
+    from shadow_deployment.config.deployment import load_deployment as load_deployment
     from shadow_deployment.decision.verdict import judge as judge
     from shadow_deployment.orchestration.dags import shadow_dags as shadow_dags
     from shadow_deployment.statistics.confidence import confidence_sequence as confidence_sequence
@@ -20,7 +20,7 @@ _PLACES = {
     "Deployment": ("config.deployment", "Deployment"),
     "confidence_sequence": ("statistics.confidence", "confidence_sequence"),
     "judge": ("decision.verdict", "judge"),
-    "load_deployment": ("config.deployment", "load"),
+    "load_deployment": ("config.deployment", "load_deployment"),
     "shadow_dags": ("orchestration.dags", "shadow_dags"),
 }
 

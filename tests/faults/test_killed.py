@@ -170,7 +170,7 @@ def report(variables: dict[str, str], diary: Diary) -> None:
     """Write the report of the first day, and die at the first moment at which none before it has."""
     os.environ.update(variables)
     arrange(("new moment", diary))
-    publish(context_of(discovery.find("late")), day(0), ["other"])
+    publish(context_of(discovery.find_deployment("late")), day(0), ["other"])
 
 
 def test_a_report_that_is_killed_is_there_whole_or_not_at_all_and_leaves_nothing_when_it_is_written_again(
@@ -193,7 +193,7 @@ def test_a_report_that_is_killed_is_there_whole_or_not_at_all_and_leaves_nothing
 def backfill(variables: dict[str, str], numbers: Sequence[int]) -> None:
     """Run these days one after the other, as a scheduler with several runs at a time gives them to a worker."""
     os.environ.update(variables)
-    deployment = discovery.find("late")
+    deployment = discovery.find_deployment("late")
     for number in numbers:
         run_day(context_of(deployment), day(number))
 

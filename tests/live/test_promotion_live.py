@@ -57,7 +57,9 @@ class Live:
         return self.world.folder / "recommendations.json"
 
     def shadow(self, name: str) -> DeploymentContext:
-        return DeploymentContext(discovery.load(self.world.deployments / f"{name}.yaml"), self.world.connection)
+        return DeploymentContext(
+            discovery.load_deployment(self.world.deployments / f"{name}.yaml"), self.world.connection
+        )
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         return list(self.airflow.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"])

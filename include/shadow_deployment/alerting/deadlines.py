@@ -3,8 +3,8 @@
 import datetime as dt
 from collections.abc import Iterator
 
-from shadow_deployment.config.actions import Clock
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import Clock
 from shadow_deployment.config.window import window_of
 
 STANDING = dt.date(2100, 1, 1)  # far ahead a time zone has only the rule that is in force

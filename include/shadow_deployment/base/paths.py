@@ -21,7 +21,7 @@ PROJECT = _project()
 _BUCKET = re.compile(r"[A-Za-z0-9.:_-]+")
 
 
-def is_written(uri: str) -> bool:
+def is_supported_address(uri: str) -> bool:
     """Whether an address is written as this package reads it: a path, file:///AN/ABSOLUTE/PATH or s3://BUCKET/KEY.
 
     A path that begins with ~ is none: nobody would put a home's folder in its place.

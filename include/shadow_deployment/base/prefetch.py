@@ -10,7 +10,7 @@ Made = TypeVar("Made")
 _END: Final = object()
 
 
-def prefetched(items: Iterator[Item]) -> Generator[Item]:
+def prefetch(items: Iterator[Item]) -> Generator[Item]:
     """Yield items, each made while the one before it is worked on; what making one raises is raised here.
 
     Whatever the items are made of belongs to that thread until the last one has come, or until this is closed: close it
@@ -23,7 +23,7 @@ def prefetched(items: Iterator[Item]) -> Generator[Item]:
             yield item  # type: ignore[misc]
 
 
-def map_prefetched(make: Callable[[Item], Made], items: Iterable[Item], *, threads: int = 1) -> Generator[Made]:
+def prefetch_map(make: Callable[[Item], Made], items: Iterable[Item], *, threads: int = 1) -> Generator[Made]:
     """Yield what is made of each item, in their order, while what is made of the next ones is being made.
 
     The items themselves come here, as many ahead as there are `threads`, and only making belongs to these.

@@ -20,13 +20,13 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def parameterised(path: Path, pieces: Mapping[str, sql.Composable] | None = None) -> sql.Composed:
+def load_statement(path: Path, pieces: Mapping[str, sql.Composable] | None = None) -> sql.Composed:
     """Return the statement with a parameter for each value, to execute with a mapping of values."""
     doubled = {name: sql.SQL(piece.as_string().replace("%", "%%")) for name, piece in (pieces or {}).items()}
     return sql.Composed(_parts(_text(path).replace("%", "%%"), doubled, None))
 
 
-def quoted(path: Path, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any]) -> sql.Composed:
+def load_literal_statement(path: Path, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any]) -> sql.Composed:
     """Return the statement with each value quoted in place, for a driver without parameters."""
     return sql.Composed(_parts(_text(path), pieces, values))
 

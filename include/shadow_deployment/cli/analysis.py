@@ -45,7 +45,7 @@ def plan_command(
 ) -> None:
     """Show in how many days an effect would be decided, and what other sampling rates would change."""
     _require_positive(effect)
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     plans: dict[str, list[PowerAnalysis]] = {}
     with context_of(deployment).ledger() as session:
         for one in _wanted(deployment, challenger):
@@ -85,7 +85,7 @@ def calibrate_command(
     A policy that errs more often than its alpha gets a warning in its verdicts from then on.
     """
     _require_positive(effect)
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     results: dict[str, Calibration] = {}
     with context_of(deployment).ledger() as session:
         for one in _wanted(deployment, challenger):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from shadow_deployment.config import discovery
-from shadow_deployment.config.deployment import load
+from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.ledger import migrations
 from shadow_deployment.ledger.backup import backup as ledger
@@ -64,9 +64,11 @@ def restore(
 
 def conn_ids(named: str | None, *, only_one: bool = False) -> list[str]:
     """Return the connection that was named, or those of all deployments' ledgers; raise BadParameter for none."""
-    found = [named] if named else sorted({load(path).store.conn_id for path in discovery.paths()})
+    found = [named] if named else sorted({load_deployment(path).store.conn_id for path in discovery.deployment_files()})
     if not found:
-        raise typer.BadParameter(f"there are no deployments in {discovery.folder()}: name one", param_hint="--conn-id")
+        raise typer.BadParameter(
+            f"there are no deployments in {discovery.deployments_folder()}: name one", param_hint="--conn-id"
+        )
     if only_one and len(found) > 1:
         raise typer.BadParameter(f"the deployments have {', '.join(found)}: name one", param_hint="--conn-id")
     return found

@@ -1,7 +1,7 @@
 """A deployment as the command line works on it: connections from the environment, S3 as Airflow opens it."""
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.discovery import find
+from shadow_deployment.config.discovery import find_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.integrations.cloud import TerminalCloud
@@ -10,5 +10,5 @@ from shadow_deployment.models.aliases import resolve_aliases
 
 def context_of(deployment: Deployment | str) -> DeploymentContext:
     """Return a deployment, or that of a name, with its surroundings; raise DeploymentError for an unknown name."""
-    found = find(deployment) if isinstance(deployment, str) else deployment
+    found = find_deployment(deployment) if isinstance(deployment, str) else deployment
     return resolve_aliases(DeploymentContext(found, environment, TerminalCloud()))

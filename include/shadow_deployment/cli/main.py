@@ -20,7 +20,7 @@ from shadow_deployment.cli import alerts, analysis, doctor, page, promotion, sta
 from shadow_deployment.cli import backup as cli_backup
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
-from shadow_deployment.config.deployment import Deployment, load
+from shadow_deployment.config.deployment import Deployment, load_deployment
 from shadow_deployment.config.window import days_between
 from shadow_deployment.data.connections import environment
 from shadow_deployment.errors import LedgerError, ShadowError
@@ -77,7 +77,7 @@ def run(
     end = _day("--to", last) if last else begin
     if end < begin:
         raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     problems = run_days(context_of(deployment), list(days_between(begin, end)), console=errors)
     with context_of(deployment).ledger() as session:
         output.print(report.text(report.verdicts(session, deployment, end)))
@@ -94,7 +94,7 @@ def verdict(
     as_json: AsJson = False,
 ) -> None:
     """Show each challenger's verdict, with its findings and reasons."""
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
         found = report.verdicts(session, deployment, _day("--as-of", as_of) if as_of else None)
     if as_json:
@@ -106,7 +106,7 @@ def verdict(
 @app.command()
 def evidence(name: Name, as_json: AsJson = False) -> None:
     """Show the evidence: one line (with --json one object) per day, challenger, slice and metric."""
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
         rows = report.evidence(session, deployment)
         if as_json:
@@ -123,7 +123,7 @@ def explain(
     as_of: Annotated[str | None, typer.Option("--as-of", help="The newest verdict up to this day.")] = None,
 ) -> None:
     """Explain a verdict in plain words: rules, slices, the requests that differ most, what would change it."""
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     wanted = deployment.challenger(challenger)
     with context_of(deployment).ledger() as session:
         stored = verdicts.latest(session, deployment, _day("--as-of", as_of) if as_of else None).get(wanted.name)
@@ -135,7 +135,7 @@ def explain(
 @app.command()
 def labels(name: Name, as_json: AsJson = False) -> None:
     """Show how many labels each day has, how many are expected, and whether the day counts."""
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
         rows = report.maturity(session, deployment)
     if as_json:
@@ -158,7 +158,7 @@ def migrate(
     backup: cli_backup.Backup = None,
     pg_bin: cli_backup.PgBin = None,
 ) -> None:
-    """Bring the ledger's schema `context` to the newest revision, or take it away; with rows only after a backup."""
+    """Bring the ledger's schema `shadow` to the newest revision, or take it away; with rows only after a backup."""
     cli_backup.require_both(direction.value, drop_evidence=drop_evidence, file=backup, sql=sql)
     if sql:
         sys.stdout.write(migrations.as_sql(direction.value))
@@ -175,7 +175,7 @@ def migrate(
 @app.command()
 def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", show_default=False)]) -> None:
     """Check a deployment file without touching anything; every mistake is named with its line."""
-    deployment = load(file)
+    deployment = load_deployment(file)
     output.print(f"{file} is a valid deployment: {deployment.name}, {_challengers(deployment)}")
     output.print(f"metrics of a {deployment.task} task: {', '.join(metrics_of(deployment.task))}")
 

@@ -44,7 +44,7 @@ def report(
     from shadow_deployment.report.html.rendering import report as page_of
     from shadow_deployment.report.queries.pages import read_page
 
-    deployment = discovery.find(name)
+    deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
         facts = read_page(session, deployment, challenger, None if day is None else _day(day))
     _write(out, page_of(facts).encode())

@@ -1,143 +1,113 @@
-"""What follows from a verdict: how the champion may change, who is told, and which files learn of it."""
+"""What follows from a verdict: promotion, alerts, the status file and CloudWatch metrics."""
 
-import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from shadow_deployment.base.paths import is_written
-from shadow_deployment.config.policy import Section
+from shadow_deployment.config.fields import Clock, Days, Document, Section, Text, matching
 
-ConnId = Annotated[str, Field(min_length=1)]
-Text = Annotated[str, Field(min_length=1)]
-FORMER_CHAMPION = "previous_champion"  # what the former champion is called while it is watched
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+(\.fifo)?")
-_ADDRESS = re.compile(r"[^@\s,;]+@[^@\s,;]+")
-_NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._#-][A-Za-z0-9._/#-]{0,254}")
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+FORMER_CHAMPION = "previous_champion"  # the challenger name of the former champion while it is watched
 
-
-def _document(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme == "s3":
-        is_one = is_written(value) and parts.path.strip("/") and not parts.path.endswith("/")
-        if not is_one or parts.query or parts.fragment:
-            raise ValueError("must be s3://BUCKET/KEY")
-    elif not is_written(value) or parts.path.endswith("/") or not parts.path:
-        raise ValueError("must be file:///an/absolute/file, a path, or s3://BUCKET/KEY")
-    return value
-
-
-def _clock(value: str) -> str:
-    if not _CLOCK.fullmatch(value):
-        raise ValueError('must be a time of day as "HH:MM"')
-    return value
-
-
-def _topic(value: str) -> str:
-    if not _TOPIC.fullmatch(value):
-        raise ValueError("must be the ARN of an SNS topic")
-    return value
-
-
-def _address(value: str) -> str:
-    if not _ADDRESS.fullmatch(value):
-        raise ValueError("must be one e-mail address")
-    return value
-
-
-def _namespace(value: str) -> str:
-    if not _NAMESPACE.fullmatch(value):
-        raise ValueError("must be letters, digits and ._/#-, at most 255, and not begin with AWS/")
-    return value
-
-
-def _environment(value: str) -> str:
-    if not _ENVIRONMENT.fullmatch(value):
-        raise ValueError("must be one word such as dev, staging or prod: letters, digits and ._-, at most 255")
-    return value
-
-
-Document = Annotated[str, AfterValidator(_document)]
-Clock = Annotated[str, AfterValidator(_clock)]
-Topic = Annotated[str, AfterValidator(_topic)]
-Address = Annotated[str, AfterValidator(_address)]
-Namespace = Annotated[str, AfterValidator(_namespace)]
-Environment = Annotated[str, AfterValidator(_environment)]
+Topic = Annotated[
+    str, matching(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+(\.fifo)?", "must be the ARN of an SNS topic")
+]
+EmailAddress = Annotated[str, matching(r"[^@\s,;]+@[^@\s,;]+", "must be one e-mail address")]
+Namespace = Annotated[
+    str,
+    matching(
+        r"(?!AWS/)[A-Za-z0-9._#-][A-Za-z0-9._/#-]{0,254}",
+        "must be letters, digits and ._/#-, at most 255, and not begin with AWS/",
+    ),
+]
+Environment = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}",
+        "must be one word such as dev, staging or prod: letters, digits and ._-, at most 255",
+    ),
+]
 
 
 class RegisteredModel(Section):
-    """The registered model in MLflow whose alias follows the champion.
+    """A model registered in MLflow whose alias follows the champion.
 
-    A promotable challenger's `version` then is the number of a version of that model.
+    Each promotable challenger's `version` must then be the number of a version of this model.
     """
 
-    conn_id: ConnId
-    model: Text
-    alias: Text = "champion"
+    conn_id: Text = Field(description="Airflow connection of the MLflow server.")
+    model: Text = Field(description="Name of the registered model.")
+    alias: Text = Field("champion", description="Alias that points to the champion's version.")
 
 
 class PromotionPolicy(Section):
-    """How the champion may change.
+    """How the champion may change, and how the former champion is watched afterwards."""
 
-    `approval` says whether somebody must approve, `approvers` who may (Airflow user names; empty: whoever has the
-    right in Airflow), and `consecutive` on how many judged days in a row a challenger must pass before it is asked
-    about. A question waits `response_hours`; without an answer it is put again after `ask_again_days`, while a
-    rejection holds until the case is another. After a promotion the former champion is judged against the new one for
-    `watch_days` (0: not at all); `rollback` says whether a former champion that turns out better comes back by itself.
-    """
-
-    approval: Literal["required", "automatic"] = "required"
-    approvers: list[Text] = []
-    consecutive: Annotated[int, Field(ge=1, le=365)] = 1
-    response_hours: Annotated[int, Field(ge=1, le=23)] = 20
-    ask_again_days: Annotated[int, Field(ge=1, le=3650)] = 7
-    watch_days: Annotated[int, Field(ge=0, le=3650)] = 60
-    rollback: Literal["manual", "automatic"] = "manual"
-    allow_force: bool = False
-    manifest: Document | None = None
-    conn_id: ConnId | None = None
-    mlflow: RegisteredModel | None = None
+    approval: Literal["required", "automatic"] = Field(
+        "required", description="Whether a person must approve each promotion."
+    )
+    approvers: list[Text] = Field(
+        [], description="Airflow user names that may approve; empty: everybody whom Airflow permits to."
+    )
+    consecutive: Annotated[int, Field(ge=1, le=365)] = Field(
+        1, description="Judged days in a row, in days, that a challenger must pass before approval is requested."
+    )
+    response_hours: Annotated[int, Field(ge=1, le=23)] = Field(
+        20, description="How long an approval request stays open, in hours."
+    )
+    ask_again_days: Days = Field(
+        7, description="When an unanswered request is repeated, in days. A rejection stands until the case changes."
+    )
+    watch_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        60, description="How long the former champion is judged against the new one, in days; 0: not at all."
+    )
+    rollback: Literal["manual", "automatic"] = Field(
+        "manual", description="Whether a former champion that proves better is restored automatically."
+    )
+    allow_force: bool = Field(False, description="Whether `shadow promote --force` may promote without a PASS.")
+    manifest: Document | None = Field(
+        None, description="JSON file that names the champion: a path, `file:///PATH` or `s3://BUCKET/KEY`."
+    )
+    conn_id: Text | None = Field(
+        None, description="Airflow connection for a manifest on S3; without it, boto3's default credentials."
+    )
+    mlflow: RegisteredModel | None = Field(None, description="Registered model in MLflow to keep in step.")
 
 
 class Sns(Section):
-    """An SNS topic, through Airflow's amazon provider."""
+    """An SNS topic."""
 
-    kind: Literal["sns"]
-    topic: Topic
-    conn_id: ConnId = "aws_default"
+    kind: Literal["sns"] = Field(description="Kind of channel.")
+    topic: Topic = Field(description="ARN of the topic.")
+    conn_id: Text = Field("aws_default", description="Airflow connection of the amazon provider.")
 
 
 class Email(Section):
-    """E-mail, through Airflow's smtp provider."""
+    """E-mail over SMTP."""
 
-    kind: Literal["email"]
-    to: Annotated[list[Address], Field(min_length=1)]
-    conn_id: ConnId = "smtp_default"
+    kind: Literal["email"] = Field(description="Kind of channel.")
+    to: Annotated[list[EmailAddress], Field(min_length=1)] = Field(description="Recipients.")
+    conn_id: Text = Field("smtp_default", description="Airflow connection of the smtp provider.")
 
 
 class Slack(Section):
-    """An incoming webhook of Slack, whose address is the connection's."""
+    """An incoming webhook of Slack."""
 
-    kind: Literal["slack"]
-    conn_id: ConnId = "slack_default"
+    kind: Literal["slack"] = Field(description="Kind of channel.")
+    conn_id: Text = Field("slack_default", description="Airflow connection that holds the webhook's address.")
 
 
 class Webhook(Section):
-    """Any address that takes JSON by POST: the connection's."""
+    """Any address that accepts JSON by POST."""
 
-    kind: Literal["webhook"]
-    conn_id: ConnId
+    kind: Literal["webhook"] = Field(description="Kind of channel.")
+    conn_id: Text = Field(description="Airflow connection that holds the address.")
 
 
 Channel = Sns | Email | Slack | Webhook
 CHANNELS = ("sns", "email", "slack", "webhook")
 
 
-def _kind(value: Any) -> Any:
-    """Refuse what is no channel with a word about which there are."""
+def _require_kind(value: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError("must be keys and values, such as {kind: slack, conn_id: slack_default}")  # noqa: TRY004
     if value.get("kind") not in CHANNELS:
@@ -151,44 +121,45 @@ AnyChannel = Annotated[
     | Annotated[Slack, Tag("slack")]
     | Annotated[Webhook, Tag("webhook")],
     Discriminator(lambda value: value["kind"] if isinstance(value, dict) else value.kind),
-    BeforeValidator(_kind),
+    BeforeValidator(_require_kind),
 ]
 
 
 class Alerts(Section):
-    """Who is told that a gate failed, and of promotions.
+    """Who is alerted to failed gates, missed deadlines and promotions."""
 
-    With `repeat: daily` every failed gate is told, with `change` only one that fails otherwise than the day before.
-    `deadline` is the local time by which the run that begins with the window's end must be done.
-    """
-
-    channels: list[AnyChannel] = []
-    repeat: Literal["daily", "change"] = "daily"
-    deadline: Clock | None = None
+    channels: list[AnyChannel] = Field([], description="Where alerts go; empty: nowhere.")
+    repeat: Literal["daily", "change"] = Field(
+        "daily",
+        description="`daily`: alert on every failed gate; `change`: only if it fails differently from the day before.",
+    )
+    deadline: Clock | None = Field(
+        None, description='Local time, `"HH:MM"`, by which the run that starts at the window\'s end must be done.'
+    )
 
 
 class Status(Section):
-    """A JSON file, of others too, in which each challenger's entry says how it stands.
+    """A JSON file, possibly shared with other tools, that holds the state of each challenger.
 
-    The file is an object whose key `key` holds a list of objects with an `id` each, or such a list itself. `ids` names
-    the entry of a challenger; without one it is DEPLOYMENT/CHALLENGER. Other entries, and other keys of an entry, stay
-    as they are.
+    The file is an object whose `key` holds a list of objects with an `id` each, or such a list itself. Other entries
+    and other keys of an entry are preserved.
     """
 
-    file: Document
-    conn_id: ConnId | None = None
-    key: Text = "recommendations"
-    ids: dict[str, Text] = {}
+    file: Document = Field(description="The JSON file: a path, `file:///PATH` or `s3://BUCKET/KEY`.")
+    conn_id: Text | None = Field(
+        None, description="Airflow connection for a file on S3; without it, boto3's default credentials."
+    )
+    key: Text = Field("recommendations", description="Key of the file that holds the list.")
+    ids: dict[str, Text] = Field(
+        {}, description="Entry id of each challenger, by name; by default DEPLOYMENT/CHALLENGER."
+    )
 
 
 class CloudWatch(Section):
-    """Metrics of each day on Amazon CloudWatch, through Airflow's amazon provider.
+    """Daily metrics on Amazon CloudWatch, as the alarms of `include/infrastructure/shadow.yaml` expect them."""
 
-    `environment` and `namespace` are the stack's parameters Environment and MetricNamespace: its alarms watch these
-    alone. Without a `conn_id`, null, the credentials are those that boto3 finds by itself, such as a role of the
-    machine.
-    """
-
-    environment: Environment
-    namespace: Namespace = "Shadow"
-    conn_id: ConnId | None = "aws_default"
+    environment: Environment = Field(description="The stack's parameter Environment, such as dev or prod.")
+    namespace: Namespace = Field("Shadow", description="The stack's parameter MetricNamespace.")
+    conn_id: Text | None = Field(
+        "aws_default", description="Airflow connection of the amazon provider; null: boto3's default credentials."
+    )

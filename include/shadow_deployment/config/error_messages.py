@@ -1,4 +1,4 @@
-"""What is wrong in a deployment file, in words: pydantic's errors with key, line, what was got and what is allowed."""
+"""Error messages of a deployment file: pydantic's errors with key, line, what was got and what is allowed."""
 
 import datetime as dt
 import re
@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shadow_deployment.config.yaml_source import Location, YamlSource, shortened, suggestion
+from shadow_deployment.config.yaml_source import Location, YamlSource, shorten, suggestion
 from shadow_deployment.errors import DeploymentError
 
-MOST_PROBLEMS = 20  # lines of one error
+MAX_PROBLEMS = 20  # lines of an error
 _LONGEST_LINE = 1_200
-_OF_SEVERAL_KINDS: tuple[tuple[str | None, ...], ...] = (  # None stands for a number in a list
+_UNIONS: tuple[tuple[str | None, ...], ...] = (  # None stands for a position in a list
     ("requests", "prediction"),
     ("policy", "rules", None, "minimum_requests"),
     ("alerts", "channels", None),
@@ -22,51 +22,56 @@ _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d{1,3}")
 
 
 def deployment_error(title: str, lines: Sequence[str]) -> DeploymentError:
-    """Return the error that says these lines of a deployment, the first of them where there are many."""
-    more = len(lines) - MOST_PROBLEMS
+    """Return the error for these lines of a deployment, at most the first twenty."""
+    more = len(lines) - MAX_PROBLEMS
     shown = [
-        *(_fitting(line) for line in lines[:MOST_PROBLEMS]),
-        *([f"and {more} more that are wrong"] if more > 0 else []),
+        *(_cut_middle(line) for line in lines[:MAX_PROBLEMS]),
+        *([f"and {more} more problems"] if more > 0 else []),
     ]
     return DeploymentError("\n".join(f"{title}: {line}" for line in shown))
 
 
-def _fitting(line: str) -> str:
-    """Return a line without its middle where it is long; where it stands in the file is its end."""
+def _cut_middle(line: str) -> str:
+    """Return a long line without its middle: its end names the place in the file."""
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
 
 
 def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> str:
-    """Return one of pydantic's errors as a line: key, what was got, what is allowed, and where; `root` is the model."""
-    location = _written(problem["loc"])
+    """Return an error of pydantic as a line: key, what was got, what is allowed, and where.
+
+    Args:
+        root: the model that was validated.
+        source: the file.
+        problem: an entry of `ValidationError.errors()`.
+    """
+    location = _file_location(problem["loc"])
     key = source.key(location)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "missing":
         text = f"{key} is missing"
     elif kind == "extra_forbidden":
-        near = suggestion(str(location[-1]), _allowed(root, location[:-1]))
+        near = suggestion(str(location[-1]), _allowed_keys(root, location[:-1]))
         text = f"{key}{'' if key.isascii() else f' (in ASCII {key!a})'} is unknown{near}"
     elif kind == "literal_error":
         expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
         near = suggestion(str(problem["input"]), expected.split(", "))
-        text = f"{key} == {shortened(problem['input'])}, must be one of {expected}{near}"
+        text = f"{key} == {shorten(problem['input'])}, must be one of {expected}{near}"
     else:
-        text = f"{key} == {shortened(problem['input'])}, {_message(kind, problem)}{_hint(kind, problem['input'])}"
+        text = f"{key} == {shorten(problem['input'])}, {_allowed_value(kind, problem)}{_hint(kind, problem['input'])}"
     return f"{text} ({source.where(location)})"
 
 
-def _message(kind: str, problem: Any) -> str:
-    """Return what is allowed."""
+def _allowed_value(kind: str, problem: Any) -> str:
     if kind == "too_short" and problem["ctx"]["min_length"] > 1:
         return f"must have at least {problem['ctx']['min_length']} entries"
     message = _MESSAGES.get(kind) or problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if message.startswith("must "):
         return str(message)
-    return f"must be an address that can be read: {message}" if kind == "value_error" else f"must be {message}"
+    return f"must be a valid address: {message}" if kind == "value_error" else f"must be {message}"
 
 
 def _hint(kind: str, got: object) -> str:
-    """Return how to write what was meant, where YAML has read it as something else."""
+    """Return how to write what was meant if YAML has read it as another type."""
     if kind == "string_type" and isinstance(got, int | float | dt.date):
         return ": write it in quotes"
     if kind in ("float_type", "int_type") and isinstance(got, str) and _EXPONENT.fullmatch(got):
@@ -76,9 +81,9 @@ def _hint(kind: str, got: object) -> str:
     return ""
 
 
-def _written(location: Location) -> Location:
-    """Return where something stands in the file: pydantic also names which of several kinds a value is taken for."""
-    for shape in _OF_SEVERAL_KINDS:
+def _file_location(location: Location) -> Location:
+    """Return a location without the tag of the union member that pydantic adds."""
+    for shape in _UNIONS:
         if len(location) > len(shape) and all(
             isinstance(step, int) if part is None else step == part for part, step in zip(shape, location, strict=False)
         ):
@@ -97,11 +102,11 @@ _MESSAGES = {
     "date_parsing": "must be a day as YYYY-MM-DD",
     "date_from_datetime_inexact": "must be a day as YYYY-MM-DD, without a time",
     "date_from_datetime_parsing": "must be a day as YYYY-MM-DD",
-    "invalid_key": "must be a word: write it in quotes",
+    "invalid_key": "must be text: write it in quotes",
 }
 
 
-def _allowed(root: type[BaseModel], location: Location) -> list[str]:
+def _allowed_keys(root: type[BaseModel], location: Location) -> list[str]:
     model: Any = root
     for step in location:
         if isinstance(step, int):

@@ -1,4 +1,4 @@
-"""Which Parquet files hold which days: a path, or an address on S3, with the day in it and wildcards below."""
+"""Which Parquet files hold which days: a path or an address on S3, with the day and wildcards in it."""
 
 import datetime as dt
 import re
@@ -12,7 +12,7 @@ from shadow_deployment.base.paths import PROJECT
 PARQUET = "parquet:"
 ALLOWED = (
     "must be TABLE, SCHEMA.TABLE or parquet:PATH, PATH being a path, file:///an/absolute/path or s3://BUCKET/KEY, with "
-    "* for what differs and {day} or the like of {day:%Y/%m/%d} where there are files for each day"
+    "* as a wildcard, and {day} or a form such as {day:%Y/%m/%d} where each day has its own files"
 )
 _DIGITS = {"Y": 4, "m": 2, "d": 2, "j": 3}
 _ISO = "%Y-%m-%d"
@@ -20,31 +20,31 @@ _WILD = re.compile(r"\*\*/|\*\*|\*|\?")
 
 
 def is_parquet(table: str) -> bool:
-    """Whether a table of a deployment file is Parquet files."""
+    """Whether a `table` in a deployment file names Parquet files."""
     return table.startswith(PARQUET)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Where files lie: literal text, wildcards as a shell knows them, and {day} as a date's strftime form.
+    """A path with shell wildcards and {day}, which takes a strftime form.
 
-    A partition is what lies under one day: it holds the rows of that day in UTC. Names that begin with an underscore
-    or a dot are no data, where a wildcard stands for them: so writers call what is not finished.
+    The files of a day hold its rows in UTC. Wildcards skip names that begin with an underscore or a dot: writers use
+    them for unfinished files.
     """
 
     text: str
 
     @classmethod
     def parse(cls, table: str) -> "Pattern":
-        """Read `parquet:PATH`; raise ValueError that says what is allowed."""
+        """Parse `parquet:PATH`; raise ValueError that says what is allowed."""
         path = table.removeprefix(PARQUET)
         try:
-            written = [directive for _, directives in _pieces(path) for directive in re.findall("%(.)", directives)]
+            used = [directive for _, form in _pieces(path) for directive in re.findall("%(.)", form)]
         except ValueError:
             raise ValueError(ALLOWED) from None
-        if written and not ("Y" in written and ("j" in written or {"m", "d"} <= set(written))):
+        if used and not ("Y" in used and ("j" in used or {"m", "d"} <= set(used))):
             raise ValueError("must name a whole day: {day}, or all of %Y, %m and %d, as in {day:%Y/%m/%d}")
-        return cls(_located(path))
+        return cls(_absolute(path))
 
     def __str__(self) -> str:
         return self.text
@@ -56,33 +56,33 @@ class Pattern:
 
     @property
     def is_daily(self) -> bool:
-        """Whether each day has files of its own."""
+        """Whether each day has its own files."""
         return any(directives for _, directives in _pieces(self.text))
 
     @property
     def is_chronological(self) -> bool:
-        """Whether a later day's files have names that sort behind those of an earlier one."""
+        """Whether file names sort by day."""
         pieces = list(_pieces(self.text))
         last = max((number for number, (_, directives) in enumerate(pieces) if directives), default=-1)
         order = "".join(re.findall("%(.)", "".join(directives for _, directives in pieces)))
         return order in ("Ymd", "Yj") and not any(_WILD.search(literal) for literal, _ in pieces[: last + 1])
 
     def on(self, day: dt.date) -> str:
-        """Return the pattern of one day's files, in which only wildcards are left."""
+        """Return the pattern of one day's files, with wildcards only."""
         return "".join(f"{literal}{day.strftime(directives)}" for literal, directives in _pieces(self.text))
 
     def wildcards(self, day: dt.date | None = None) -> str:
-        """Return the names of a day's files, or of every day, as `glob` knows them."""
+        """Return the pattern of a day's files, or of all days' files, for `glob`."""
         if day is not None:
             return self.on(day).replace("[", "[[]")
         text = ""
         for literal, directives in _pieces(self.text):
-            digits = re.sub("%(.)", lambda found: "[0-9]" * _DIGITS[found[1]], directives)
+            digits = re.sub("%(.)", lambda match: "[0-9]" * _DIGITS[match[1]], directives)
             text += literal.replace("[", "[[]") + digits
         return text
 
     def matching(self, day: dt.date | None = None) -> re.Pattern[str]:
-        """Return what the names of a day's files look like, or those of every day, with its parts as groups."""
+        """Return a regular expression for a day's files, or for all days' files, with the date's parts as groups."""
         expression, seen = "", set[str]()
         for literal, directives in _pieces(self.text if day is None else _escaped(self.on(day))):
             expression += _expression(literal)
@@ -98,26 +98,26 @@ class Pattern:
         return re.compile(expression, re.DOTALL)
 
     def day_of(self, path: str) -> dt.date | None:
-        """Return the day that a file's name says, None where it says none."""
-        found = self.matching().fullmatch(path)
-        if found is None or not found.groupdict():
+        """Return the day in a file's path, or None."""
+        match = self.matching().fullmatch(path)
+        if match is None or not match.groupdict():
             return None
-        parts = {name: int(digits) for name, digits in found.groupdict().items()}
+        parts = {name: int(digits) for name, digits in match.groupdict().items()}
         try:
             if "j" not in parts:
                 return dt.date(parts["Y"], parts["m"], parts["d"])
             return dt.date(parts["Y"], 1, 1) + dt.timedelta(days=parts["j"] - 1)
-        except ValueError:  # the thirtieth of February
+        except ValueError:  # such as 30 February
             return None
 
     def root(self, day: dt.date | None = None) -> str:
-        """Return the text before the first wildcard, or where `day` is None before the first that a day decides."""
+        """Return the path before the first wildcard; without `day`, also before the first part of a date."""
         literal = next(_pieces(self.text))[0] if day is None else self.on(day)
         return _WILD.split(literal)[0]
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Yield literal text and the strftime form behind it; raise ValueError where something else is in braces."""
+    """Yield literal text and the strftime form after it; raise ValueError for anything but {day} in braces."""
     for literal, name, form, conversion in Formatter().parse(text):
         if name is None:
             yield literal, ""
@@ -132,8 +132,8 @@ def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _located(path: str) -> str:
-    """Return an address on S3 as it is, and a path as an absolute one."""
+def _absolute(path: str) -> str:
+    """Return an address on S3 unchanged, and a path as an absolute one."""
     if path.startswith("s3://"):
         bucket, _, key = path.removeprefix("s3://").partition("/")
         if not bucket or not key or _WILD.search(bucket) or "{" in bucket:
@@ -149,16 +149,16 @@ def _located(path: str) -> str:
 
 
 def _expression(literal: str) -> str:
-    """Return wildcards as a regular expression; at the start of a name they stand for no underscore and no dot."""
+    """Return wildcards as a regular expression; at the start of a name they match no underscore and no dot."""
     expression, end = "", 0
-    for found in _WILD.finditer(literal):
-        expression += re.escape(literal[end : found.start()])
-        visible = "(?![._])" if found.start() == 0 or literal[found.start() - 1] == "/" else ""
+    for match in _WILD.finditer(literal):
+        expression += re.escape(literal[end : match.start()])
+        visible = "(?![._])" if match.start() == 0 or literal[match.start() - 1] == "/" else ""
         expression += {
             "**/": f"(?:{visible}[^/]+/)*",
             "**": f"(?:{visible}[^/]+/)*{visible}[^/]+",
             "*": f"{visible}[^/]*",
             "?": f"{visible}[^/]",
-        }[found[0]]
-        end = found.end()
+        }[match[0]]
+        end = match.end()
     return expression + re.escape(literal[end:])

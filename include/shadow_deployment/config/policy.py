@@ -1,20 +1,11 @@
-"""What a policy may ask: rules on metrics, blocking or advisory, and the error rates they are judged at."""
+"""A promotion policy: rules on metrics, blocking or advisory, and the error rate at which they are judged."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from shadow_deployment.config.yaml_source import shortened, suggestion
-from shadow_deployment.metrics.catalog import METRICS, Metric, metrics_of
-
-if TYPE_CHECKING:
-    from shadow_deployment.config.deployment import Deployment
-
-Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from shadow_deployment.config.fields import Days, Finite, Positive, Probability, Section, Share
+from shadow_deployment.metrics.catalog import METRICS, Metric
 
 Count = Annotated[int, Field(ge=0)]
 Minimum = Annotated[
@@ -24,48 +15,65 @@ Minimum = Annotated[
 
 COMPARING = ("superior", "non_inferior", "guardrail")
 BOUNDING = ("at_most", "at_least")
+RULES: Final = {
+    "superior": "The challenger's loss is smaller than the champion's.",
+    "non_inferior": "The challenger's loss is at most `margin` larger, or `relative_margin` times the champion's loss.",
+    "guardrail": "The challenger's loss is not shown to be larger; for slices too small to show more.",
+    "at_most": "The challenger's value (or the change that `of` names) is at most `value`.",
+    "at_least": "The challenger's value (or the change that `of` names) is at least `value`.",
+}
 WEEK = 7
 FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
 
 
-class Section(BaseModel):
-    """A part of a deployment file: unknown keys and values of another type are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 class Last(Section):
-    """A rule on daily values holds where it held on `hold` of the last `of` days."""
+    """A rule on daily values passes if it held on `hold` of the last `of` days."""
 
-    hold: Annotated[int, Field(ge=1, le=3650)]
-    of: Annotated[int, Field(ge=1, le=3650)]
+    hold: Days = Field(description="Days on which the rule must hold, in days.")
+    of: Days = Field(description="Days that are looked at, in days.")
 
 
 def _role(value: object) -> object:
-    """Return a role by its name; MLOps tools also say gate and monitor."""
+    """Return the name of a role; MLOps tools also say gate and monitor."""
     return {"gate": "blocking", "monitor": "advisory"}.get(value, value) if isinstance(value, str) else value
 
 
 class Rule(Section):
-    """One condition of a promotion: a blocking rule must hold, an advisory one is judged and shown only.
+    """One condition of a promotion, on one metric."""
 
-    - superior: the challenger's loss is smaller than the champion's.
-    - non_inferior: it is not larger by `margin`, or by `relative_margin` times the champion's.
-    - guardrail: it is not shown to be larger; for slices too thin to show more.
-    - at_most, at_least: the challenger's value, its `change` from the champion's, or its `relative_change`, against
-      `value`, inclusive.
-    """
-
-    metric: str
-    is_: Literal["superior", "non_inferior", "guardrail", "at_most", "at_least"] = Field(alias="is")
-    of: Literal["value", "change", "relative_change"] = "value"
-    margin: Positive | None = None
-    relative_margin: Positive | None = None
-    value: Finite | None = None
-    slices: list[str] = []
-    minimum_requests: Minimum = 0
-    last: Last | None = None
-    role: Annotated[Literal["blocking", "advisory"], BeforeValidator(_role)] = "blocking"
+    metric: str = Field(description="Name of the metric: see Metrics.")
+    is_: Literal["superior", "non_inferior", "guardrail", "at_most", "at_least"] = Field(
+        alias="is", description="What must hold: see Rules."
+    )
+    of: Literal["value", "change", "relative_change"] = Field(
+        "value",
+        description="What `at_most` and `at_least` bound: the challenger's value, its change from the champion's, or "
+        "that change as a share of the champion's value.",
+    )
+    margin: Positive | None = Field(
+        None, description="How much worse `non_inferior` tolerates, in the metric's unit; or give `relative_margin`."
+    )
+    relative_margin: Positive | None = Field(
+        None, description="How much worse `non_inferior` tolerates, as a share of the champion's value."
+    )
+    value: Finite | None = Field(
+        None,
+        description="Bound of `at_most` and `at_least`, inclusive, in the metric's unit or as a share.",
+    )
+    slices: list[str] = Field([], description="Columns of `slices` in whose every value the rule must hold as well.")
+    minimum_requests: Minimum = Field(
+        0,
+        description="Requests that a slice needs to be judged: one number, or a number for each of `all`, VALUE or "
+        "COLUMN=VALUE.",
+    )
+    last: Last | None = Field(
+        None,
+        description="Judge `at_most` and `at_least` on the last days' values instead of an interval over all days.",
+    )
+    role: Annotated[Literal["blocking", "advisory"], BeforeValidator(_role)] = Field(
+        "blocking",
+        description="`blocking` (or `gate`): must hold for a promotion; `advisory` (or `monitor`): shown only.",
+    )
 
     @property
     def definition(self) -> Metric:
@@ -74,12 +82,12 @@ class Rule(Section):
 
     @property
     def is_daily(self) -> bool:
-        """Whether it judges daily values one by one, as operational metrics are, and no sequence."""
+        """Whether it judges daily values, as of operational metrics, instead of a confidence sequence."""
         return self.is_ in BOUNDING and (self.definition.operational or self.last is not None)
 
     @property
     def bound(self) -> float:
-        """What the interval is held against: 0, minus the margin, or the value."""
+        """What the interval is compared with: 0, minus the margin, or the value."""
         if self.is_ == "non_inferior":
             return -(self.margin or self.relative_margin or 0.0)
         return float(self.value or 0.0) if self.is_ in BOUNDING else 0.0
@@ -90,7 +98,11 @@ class Rule(Section):
         return self.relative_margin is not None or self.of == "relative_change"
 
     def requests_needed(self, name: str) -> int:
-        """Return how many requests a slice, named column=value or all, must have to be judged."""
+        """Return how many requests a slice needs to be judged.
+
+        Args:
+            name: `column=value`, or `all`.
+        """
         if isinstance(self.minimum_requests, int):
             return self.minimum_requests
         return self.minimum_requests.get(name, self.minimum_requests.get(name.partition("=")[2], 0))
@@ -112,105 +124,32 @@ class Rule(Section):
 
 
 class Policy(Section):
-    """What must hold for promotion, at which error rate, and from when on a verdict is given.
+    """What must hold for a promotion, at which error rate, and from which day on verdicts are given."""
 
-    `burn_in` and `tuned_for` are days, whatever the unit.
-    """
-
-    alpha: Probability = 0.05
-    unit: Literal["day", "week", "request"] = "day"
-    method: Literal["robust", "plain", "betting"] = "robust"
-    burn_in: Annotated[int, Field(ge=2, le=3650)] = 28
-    tuned_for: Annotated[int, Field(ge=2, le=36500)] = 60
-    minimum_coverage: Share = 1.0
-    rules: Annotated[list[Rule], Field(min_length=1)]
+    alpha: Probability = Field(
+        0.05,
+        description="Error rate over all days: the chance that any challenger passes wrongly, or fails wrongly.",
+    )
+    unit: Literal["day", "week", "request"] = Field(
+        "day",
+        description="What one observation is: a day; a block of seven days, where days depend on each other for longer "
+        "than a few; or a request, where requests are independent.",
+    )
+    method: Literal["robust", "plain", "betting"] = Field(
+        "robust",
+        description="Confidence sequence: widened for dependent and skewed days (`robust`), asymptotic (`plain`), or "
+        "nonasymptotic for bounded metrics (`betting`).",
+    )
+    burn_in: Annotated[int, Field(ge=2, le=3650)] = Field(
+        28, description="Days without a verdict at the start, in days."
+    )
+    tuned_for: Annotated[int, Field(ge=2, le=36500)] = Field(60, description="When intervals are tightest, in days.")
+    minimum_coverage: Share = Field(
+        1.0, description="Share of a day's requests that need a label for the day to count before `maturity_days`."
+    )
+    rules: Annotated[list[Rule], Field(min_length=1)] = Field(description="The rules.")
 
     @property
     def observations_before_bound(self) -> int:
-        """The burn-in in the policy's unit; a week is a poor start for a limit theorem, so there are at least eight."""
+        """The burn-in in the policy's unit; at least eight weeks, because a limit theorem starts badly on fewer."""
         return max(FEWEST_WEEKS, -(-self.burn_in // WEEK)) if self.unit == "week" else self.burn_in
-
-
-def problems_of(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:
-    """Yield what contradicts itself or the deployment in a rule: the key, and what is wrong with it."""
-    names = metrics_of(deployment.task)
-    if rule.metric not in names:
-        yield (
-            "metric",
-            f"== {shortened(rule.metric)}, must be one of {', '.join(names)}{suggestion(rule.metric, names)}",
-        )
-        return
-    if rule.is_ in COMPARING and not rule.definition.compares:
-        yield "is", f"== {rule.is_!r}, must be at_most or at_least: the champion has no {rule.metric} of its own"
-    yield from _parameters(rule)
-    if rule.metric == "agreement" and deployment.task == "regression" and deployment.tolerance is None:
-        yield "metric", "== 'agreement', needs the deployment's key tolerance: how far apart two answers still agree"
-    if deployment.policy.unit == "request" and not rule.is_daily and not _fits_requests(rule):
-        yield "is", f"== {rule.is_!r} cannot be judged with policy.unit == 'request', which knows differences only"
-    is_bounded = rule.definition.is_bounded and (rule.metric, deployment.task) != ("brier_score", "multiclass")
-    if deployment.policy.method == "betting" and not rule.is_daily and not is_bounded:
-        yield "metric", f"== {rule.metric!r} has no bounds, which policy.method == 'betting' needs"
-    for name in rule.slices:
-        if name != "all" and name not in deployment.slices:
-            declared = ", ".join(deployment.slices) or "none are declared"
-            yield "slices", f"== {shortened(name)}, must be one of the deployment's slices: {declared}"
-    yield from _minima(rule)
-
-
-def conflicts(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
-    """Yield the position of a rule that repeats another, or asks for what that forbids, and what is wrong with it."""
-    seen: dict[str, int] = {}
-    strictest: dict[tuple[str, str, str], tuple[float, int]] = {}
-    for position, rule in enumerate(rules):
-        other = seen.setdefault(rule.model_dump_json(), position)
-        if other != position:
-            yield position, f"is policy.rules[{other}] again, must be there once"
-        if rule.role != "blocking" or rule.is_ not in BOUNDING or rule.last is not None or rule.value is None:
-            continue
-        sign = 1 if rule.is_ == "at_most" else -1
-        (opposite,) = set(BOUNDING) - {rule.is_}
-        bound, other = strictest.get((rule.metric, rule.of, opposite), (rule.value, position))
-        if sign * rule.value < sign * bound:
-            asked = f"{rule.metric} {rule.is_} {rule.value:g}, policy.rules[{other}] {opposite} {bound:g}"
-            yield position, f"== {asked}, must leave a value between: no challenger could ever pass"
-        own = (rule.metric, rule.of, rule.is_)
-        strictest[own] = min(
-            strictest.get(own, (rule.value, position)), (rule.value, position), key=lambda one: sign * one[0]
-        )
-
-
-def _minima(rule: Rule) -> Iterator[tuple[str, str]]:
-    """Yield what `minimum_requests` names that is no slice."""
-    if isinstance(rule.minimum_requests, int):
-        return
-    for name in rule.minimum_requests:
-        column, is_named, _ = name.partition("=")
-        if is_named and column not in rule.slices:
-            allowed = ", ".join(f"{one}=VALUE" for one in rule.slices if one != "all")
-            yield (
-                "minimum_requests",
-                f"names {shortened(name)}, must be all, VALUE{f' or {allowed}' if allowed else ''}",
-            )
-
-
-def _parameters(rule: Rule) -> Iterator[tuple[str, str]]:
-    margins = [key for key in ("margin", "relative_margin") if getattr(rule, key) is not None]
-    if rule.is_ == "non_inferior" and len(margins) != 1:
-        yield "margin", "is missing" if not margins else f"== {rule.margin}, must not stand beside relative_margin"
-    if rule.is_ != "non_inferior":
-        for key in margins:
-            yield key, f"== {getattr(rule, key)}, belongs to non_inferior only"
-    if (rule.value is None) == (rule.is_ in BOUNDING):
-        yield "value", "is missing" if rule.value is None else f"== {rule.value}, belongs to at_most and at_least only"
-    if rule.of != "value" and rule.is_ not in BOUNDING:
-        yield "of", f"== {rule.of!r}, belongs to at_most and at_least only"
-    if rule.of != "value" and not rule.definition.compares:
-        yield "of", f"== {rule.of!r}, must be value: the champion has no {rule.metric} of its own"
-    if rule.last and rule.is_ not in BOUNDING:
-        yield "last", "belongs to at_most and at_least only"
-    if rule.last and rule.last.hold > rule.last.of:
-        yield "last", f"== hold {rule.last.hold} of {rule.last.of}, must not ask for more days than it looks at"
-
-
-def _fits_requests(rule: Rule) -> bool:
-    return rule.is_ in COMPARING and rule.relative_margin is None and rule.definition.is_sum

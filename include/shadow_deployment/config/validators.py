@@ -1,17 +1,19 @@
-"""What contradicts itself in a deployment file, once every value by itself is right."""
+"""Contradictions between the keys of a deployment file, looked for once each value by itself is right."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
-from shadow_deployment.config.model import FOREIGN, REMOTE, Model
+from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
-from shadow_deployment.config.policy import conflicts, problems_of
-from shadow_deployment.config.yaml_source import Location, shortened, suggestion
+from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
+from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.catalog import metrics_of
 
 if TYPE_CHECKING:
     from shadow_deployment.config.deployment import Deployment
+
+Conflicts = Iterator[tuple[Location, str]]
 
 RESERVED = (
     "request_id",
@@ -23,176 +25,243 @@ RESERVED = (
     "champion_latency_ms",
     "champion_probabilities",
 )
+_KINDS_WITH = {
+    "digest": ("onnx", "skops", "sklearn"),
+    "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
+    "runtime": FOREIGN,
+    "limits": (*FOREIGN, *REMOTE, "onnx"),
+    "unpickle": ("sklearn",),
+    "trusted": ("skops",),
+    "nulls": ("endpoint",),
+}
 
 
-def conflicts_of(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
-    """Yield each contradiction: where it stands in the file, and what is wrong with it."""
+def deployment_conflicts(deployment: "Deployment") -> Conflicts:
+    """Yield each contradiction: its location in the file, and a message that names the key."""
     if deployment.name == "doctor" or deployment.name.endswith(("_promotion", "_rollback")):
-        text = "must not be doctor nor end in _promotion or _rollback: other DAGs are called so"
-        yield ("name",), f"name == {shortened(deployment.name)}, {text}"
-    yield from _twice(deployment)
-    columns = {
-        "requests.features": deployment.requests.features,
-        "slices": deployment.slices,
-        "sample.strata": deployment.sample.strata,
-    }
-    for key, names in columns.items():
-        for position, name in enumerate(names):
-            if name in RESERVED or (key == "slices" and name == "all"):
-                location: Location = (*key.split("."), position)
-                yield (
-                    location,
-                    f"{key}[{position}] == {shortened(name)}, must not be a name that snapshots use themselves",
-                )
+        text = "must not be doctor nor end in _promotion or _rollback: other DAGs have these names"
+        yield ("name",), f"name == {shorten(deployment.name)}, {text}"
+    yield from _columns(deployment)
     if deployment.sample.rates and not deployment.sample.strata:
         yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
     if deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     for position, rule in enumerate(deployment.policy.rules):
-        for key, message in problems_of(rule, deployment):
+        for key, message in rule_problems(rule, deployment):
             yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
-    for position, message in conflicts(deployment.policy.rules):
+    for position, message in rule_conflicts(deployment.policy.rules):
         yield ("policy", "rules", position), f"policy.rules[{position}] {message}"
-    yield from _unreadable(deployment)
-    yield from _unjudgeable(deployment)
-    yield from _inconsequent(deployment)
+    yield from _sources(deployment)
+    yield from _metrics(deployment)
+    yield from _classes(deployment)
+    yield from _models(deployment)
+    yield from _promotion(deployment)
 
 
-def _twice(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
-    """Yield what is there twice in a list, and which column would have to be two things at once."""
+def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a rule, by itself or in this deployment: the key, and the rest of the message."""
+    names = metrics_of(deployment.task)
+    if rule.metric not in names:
+        near = suggestion(rule.metric, names)
+        yield "metric", f"== {shorten(rule.metric)}, must be one of {', '.join(names)}{near}"
+        return
+    if rule.is_ in COMPARING and not rule.definition.compares:
+        yield "is", f"== {rule.is_!r}, must be at_most or at_least: the champion has no {rule.metric} of its own"
+    yield from _rule_parameters(rule)
+    if rule.metric == "agreement" and deployment.task == "regression" and deployment.tolerance is None:
+        yield "metric", "== 'agreement', needs the deployment's key tolerance: up to which difference two values agree"
+    is_summed_difference = rule.is_ in COMPARING and rule.relative_margin is None and rule.definition.is_sum
+    if deployment.policy.unit == "request" and not rule.is_daily and not is_summed_difference:
+        yield "is", f"== {rule.is_!r} cannot be judged with policy.unit == 'request', which knows differences only"
+    is_bounded = rule.definition.is_bounded and (rule.metric, deployment.task) != ("brier_score", "multiclass")
+    if deployment.policy.method == "betting" and not rule.is_daily and not is_bounded:
+        yield "metric", f"== {rule.metric!r} has no bounds, which policy.method == 'betting' needs"
+    for name in rule.slices:
+        if name != "all" and name not in deployment.slices:
+            declared = ", ".join(deployment.slices) or "none are declared"
+            yield "slices", f"== {shorten(name)}, must be one of the deployment's slices: {declared}"
+    for name in rule.minimum_requests if isinstance(rule.minimum_requests, dict) else ():
+        column, separator, _ = name.partition("=")
+        if separator and column not in rule.slices:
+            allowed = ["all", "VALUE", *(f"{column}=VALUE" for column in rule.slices if column != "all")]
+            yield "minimum_requests", f"names {shorten(name)}, must be one of {', '.join(allowed)}"
+
+
+def _rule_parameters(rule: Rule) -> Iterator[tuple[str, str]]:
+    margins = [key for key in ("margin", "relative_margin") if getattr(rule, key) is not None]
+    if rule.is_ == "non_inferior" and len(margins) != 1:
+        yield "margin", f"== {rule.margin}, excludes relative_margin; remove one of them" if margins else "is missing"
+    if rule.is_ != "non_inferior":
+        for key in margins:
+            yield key, f"== {getattr(rule, key)}, belongs to non_inferior only"
+    only_bounds = "belongs to at_most and at_least only"
+    if (rule.value is None) == (rule.is_ in BOUNDING):
+        yield "value", "is missing" if rule.value is None else f"== {rule.value}, {only_bounds}"
+    if rule.of != "value" and rule.is_ not in BOUNDING:
+        yield "of", f"== {rule.of!r}, {only_bounds}"
+    if rule.of != "value" and not rule.definition.compares:
+        yield "of", f"== {rule.of!r}, must be value: the champion has no {rule.metric} of its own"
+    if rule.last and rule.is_ not in BOUNDING:
+        yield "last", only_bounds
+    if rule.last and rule.last.hold > rule.last.of:
+        yield "last", f"== hold {rule.last.hold} of {rule.last.of}: hold must not exceed of"
+
+
+def rule_conflicts(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
+    """Yield the position of a rule that repeats another, or that another makes impossible, and the message."""
+    seen: dict[str, int] = {}
+    strictest: dict[tuple[str, str, str], tuple[float, int]] = {}
+    for position, rule in enumerate(rules):
+        other = seen.setdefault(rule.model_dump_json(), position)
+        if other != position:
+            yield position, f"duplicates policy.rules[{other}]; remove one of them"
+        if rule.role != "blocking" or rule.is_ not in BOUNDING or rule.last is not None or rule.value is None:
+            continue
+        sign = 1 if rule.is_ == "at_most" else -1
+        (opposite,) = set(BOUNDING) - {rule.is_}
+        bound, other = strictest.get((rule.metric, rule.of, opposite), (rule.value, position))
+        if sign * rule.value < sign * bound:
+            contradiction = f"{rule.metric} {rule.is_} {rule.value:g}, policy.rules[{other}] {opposite} {bound:g}"
+            yield position, f"== {contradiction}: no challenger can meet both"
+        key = (rule.metric, rule.of, rule.is_)
+        strictest[key] = min(
+            strictest.get(key, (rule.value, position)), (rule.value, position), key=lambda it: sign * it[0]
+        )
+
+
+def _columns(deployment: "Deployment") -> Conflicts:
+    """Yield duplicates in lists of columns and names, columns with two roles, and reserved names."""
     requests, labels = deployment.requests, deployment.labels
-    yield from _repeated("challengers", [challenger.name for challenger in deployment.challengers], "name")
-    yield from _repeated("slices", deployment.slices)
-    yield from _repeated("dependencies", [dependency.name for dependency in deployment.dependencies], "name")
-    yield from _repeated("requests.features", requests.features)
-    yield from _repeated("requests.prediction", requests.columns)
-    yield from _repeated("sample.strata", deployment.sample.strata)
-    yield from _repeated("metrics", deployment.metrics)
+    yield from _duplicates("challengers", [challenger.name for challenger in deployment.challengers], "name")
+    yield from _duplicates("slices", deployment.slices)
+    yield from _duplicates("dependencies", [dependency.name for dependency in deployment.dependencies], "name")
+    yield from _duplicates("requests.features", requests.features)
+    yield from _duplicates("requests.prediction", requests.columns)
+    yield from _duplicates("sample.strata", deployment.sample.strata)
+    yield from _duplicates("metrics", deployment.metrics)
     columns = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
-    for part, key, identity in columns:
-        if getattr(getattr(deployment, part), key) == identity:
-            yield (part, key), f"{part}.{key} == {shortened(identity)}, must not be the column of {part}.id"
+    for section, key, identity in columns:
+        if getattr(getattr(deployment, section), key) == identity:
+            yield (section, key), f"{section}.{key} == {shorten(identity)}, must not be the column of {section}.id"
+    copied = {
+        "requests.features": requests.features,
+        "slices": deployment.slices,
+        "sample.strata": deployment.sample.strata,
+    }
+    for key, names in copied.items():
+        for position, name in enumerate(names):
+            if name in RESERVED or (key == "slices" and name == "all"):
+                text = f"{key}[{position}] == {shorten(name)}, is a name that snapshots use; rename the column"
+                yield (*key.split("."), position), text
 
 
-def _unreadable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
-    """Yield which connection production lacks, and which table is not in Parquet."""
-    for key, part in (("requests", deployment.requests), ("labels", deployment.labels)):
-        if part.conn_id is None and not is_parquet(part.table):
+def _sources(deployment: "Deployment") -> Conflicts:
+    """Yield a connection that production lacks, and a table where the log is in Parquet files."""
+    for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
+        if section.conn_id is None and not is_parquet(section.table):
             yield (key, "conn_id"), f"{key}.conn_id is missing"
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged" and "." in challenger.address and is_parquet(deployment.requests.table):
             text = "must be logged:COLUMN, a column of the log itself, where requests.table is Parquet"
             yield (
                 ("challengers", position, "model"),
-                f"challengers[{position}].model == {shortened(challenger.model)}, {text}",
+                f"challengers[{position}].model == {shorten(challenger.model)}, {text}",
             )
 
 
-def _unjudgeable(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
+def _metrics(deployment: "Deployment") -> Conflicts:
     names = metrics_of(deployment.task)
     for position, name in enumerate(deployment.metrics):
         if name not in names:
-            near = suggestion(name, names)
-            yield (
-                ("metrics", position),
-                f"metrics[{position}] == {shortened(name)}, must be one of {', '.join(names)}{near}",
-            )
-    yield from _classes(deployment)
+            text = f"must be one of {', '.join(names)}{suggestion(name, names)}"
+            yield ("metrics", position), f"metrics[{position}] == {shorten(name)}, {text}"
     if deployment.policy.unit == "request" and deployment.policy.method == "betting":
         yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
-    if deployment.champion and deployment.champion.kind in ("champion", "logged"):
-        text = "must be a model that can be run: its answers are compared with the log"
-        yield ("champion", "model"), f"champion.model == {shortened(deployment.champion.model)}, {text}"
-    if deployment.champion:
-        yield from _unloadable(("champion",), "champion", deployment.champion)
+
+
+def _models(deployment: "Deployment") -> Conflicts:
+    champion = deployment.champion
+    if champion and champion.kind in ("champion", "logged"):
+        text = "must be a model that can be run: its predictions are compared with the log"
+        yield ("champion", "model"), f"champion.model == {shorten(champion.model)}, {text}"
+    if champion:
+        yield from _model(("champion",), "champion", champion)
     for position, challenger in enumerate(deployment.challengers):
-        yield from _unloadable(("challengers", position), f"challengers[{position}]", challenger)
+        yield from _model(("challengers", position), f"challengers[{position}]", challenger)
         if challenger.is_transform and not deployment.store.snapshots.startswith("s3://"):
             text = f"must be s3://BUCKET/PREFIX where challengers[{position}] is a batch transform: it works on S3"
-            yield ("store", "snapshots"), f"store.snapshots == {shortened(deployment.store.snapshots)}, {text}"
+            yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
 
 
-def _unloadable(location: Location, key: str, model: Model) -> Iterator[tuple[Location, str]]:
-    """Yield what a kind of model lacks, and what means nothing to it."""
-    needed = {
-        "digest": (model.kind == "onnx" and model.address.startswith("s3://")) or model.kind == "sklearn",
-        "unpickle": model.kind == "sklearn",
-    }
-    reasons = {
-        "digest": "is missing, must be the SHA-256 of the model's file: nothing else says which model it is",
-        "unpickle": "must be true: reading such a file runs whatever code is in it, so say that you trust it",
-    }
-    for name, is_needed in needed.items():
-        if is_needed and not getattr(model, name):
-            yield (*location, name), f"{key}.{name} {reasons[name]}"
-    known = {
-        "digest": ("onnx", "skops", "sklearn"),
-        "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
-        "runtime": FOREIGN,
-        "limits": (*FOREIGN, *REMOTE, "onnx"),
-        "unpickle": ("sklearn",),
-        "trusted": ("skops",),
-        "nulls": ("endpoint",),
-    }
-    for name, kinds in known.items():
+def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:
+    """Yield what a kind of model lacks, and keys that do not apply to it."""
+    is_on_s3 = model.kind == "onnx" and model.address.startswith("s3://")
+    if (is_on_s3 or model.kind == "sklearn") and not model.digest:
+        text = "is missing, must be the SHA-256 of the model's file: nothing else identifies the model"
+        yield (*location, "digest"), f"{key}.digest {text}"
+    if model.kind == "sklearn" and not model.unpickle:
+        text = "must be true: reading a pickle can run arbitrary code, so confirm that you trust it"
+        yield (*location, "unpickle"), f"{key}.unpickle {text}"
+    for name, kinds in _KINDS_WITH.items():
         if getattr(model, name) and model.kind not in kinds:
-            yield (*location, name), f"{key}.{name} means nothing to {model.kind}, must not be there"
+            yield (*location, name), f"{key}.{name} does not apply to {model.kind}; remove it"
     if model.limits and model.is_transform:
-        yield (*location, "limits"), f"{key}.limits means nothing to a batch transform, must not be there"
+        yield (*location, "limits"), f"{key}.limits does not apply to a batch transform; remove it"
     if model.limits and model.limits.calls_per_second and model.kind not in REMOTE:
-        text = f"means nothing to {model.kind}, must not be there: it spares an endpoint"
-        yield (*location, "limits", "calls_per_second"), f"{key}.limits.calls_per_second {text}"
+        name = "limits.calls_per_second"
+        yield (
+            (*location, *name.split(".")),
+            f"{key}.{name} does not apply to {model.kind}, only to endpoints; remove it",
+        )
 
 
-def _inconsequent(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
-    names = [one.name for one in deployment.challengers]
-    for position, one in enumerate(deployment.challengers):
+def _promotion(deployment: "Deployment") -> Conflicts:
+    names = [challenger.name for challenger in deployment.challengers]
+    for position, challenger in enumerate(deployment.challengers):
         key = f"challengers[{position}]"
-        if one.name == FORMER_CHAMPION:
-            yield (
-                ("challengers", position, "name"),
-                f"{key}.name == {FORMER_CHAMPION!r}, must not be: a promotion makes it",
-            )
-        if deployment.promotion.mlflow and not one.is_a_a_check and not one.version.isdecimal():
+        if challenger.name == FORMER_CHAMPION:
+            text = "is reserved for the former champion after a promotion; choose another name"
+            yield ("challengers", position, "name"), f"{key}.name == {FORMER_CHAMPION!r}, {text}"
+        if deployment.promotion.mlflow and not challenger.is_a_a_check and not challenger.version.isdecimal():
             text = f"must be the number of a version of {deployment.promotion.mlflow.model} in MLflow"
-            yield ("challengers", position, "version"), f"{key}.version == {shortened(one.version)}, {text}"
-    for name in deployment.status.ids if deployment.status else {}:
+            yield ("challengers", position, "version"), f"{key}.version == {shorten(challenger.version)}, {text}"
+    seen: dict[str, str] = {}
+    for name, entry in deployment.status.ids.items() if deployment.status else ():
+        location: Location = ("status", "ids", name)
         if name not in names:
-            near = suggestion(name, names)
-            yield ("status", "ids", name), f"status.ids.{name} must be one of the challengers {', '.join(names)}{near}"
-    ids = list(deployment.status.ids.items()) if deployment.status else []
-    for position, (name, entry) in enumerate(ids):
-        if entry in [other for _, other in ids[:position]]:
-            yield ("status", "ids", name), f"status.ids.{name} == {shortened(entry)}, must be there once"
-    yield from _repeated("alerts.channels", [str(one) for one in deployment.alerts.channels])
+            text = f"must be one of the challengers {', '.join(names)}{suggestion(name, names)}"
+            yield location, f"status.ids.{name} {text}"
+        if seen.setdefault(entry, name) != name:
+            yield location, f"status.ids.{name} == {shorten(entry)}, duplicates status.ids.{seen[entry]}"
+    yield from _duplicates("alerts.channels", [str(channel) for channel in deployment.alerts.channels])
 
 
-def _classes(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
-    """Yield where the number of classes and of the columns that hold their probabilities differ."""
-    yield from _repeated("classes", deployment.classes)
+def _classes(deployment: "Deployment") -> Conflicts:
+    """Yield where the number of classes and the number of columns of their probabilities differ."""
+    yield from _duplicates("classes", deployment.classes)
     count, is_multiclass = len(deployment.classes), deployment.task == "multiclass"
-    is_wrong = count < 3 if is_multiclass else count > 0
-    if is_wrong:
-        wanted = "at least three, for a multiclass task" if is_multiclass else "none, but for a multiclass task"
-        yield ("classes",), f"classes has {count}, must have {wanted}"
+    if count < 3 if is_multiclass else count > 0:
+        allowed = "at least three, for a multiclass task" if is_multiclass else "none, except for a multiclass task"
+        yield ("classes",), f"classes has {count}, must have {allowed}"
         return
     columns: dict[str, tuple[Location, list[str]]] = {
         "requests.prediction": (("requests", "prediction"), deployment.requests.columns)
     }
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged":
-            key = f"challengers[{position}].model"
-            columns[key] = (("challengers", position, "model"), challenger.address.rpartition(".")[2].split(","))
+            location: Location = ("challengers", position, "model")
+            columns[f"challengers[{position}].model"] = location, challenger.address.rpartition(".")[2].split(",")
     for key, (location, names) in columns.items():
         if len(names) != max(count, 1):
             yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
 
 
-def _repeated(key: str, names: list[str], part: str | None = None) -> Iterator[tuple[Location, str]]:
-    seen = set[str]()
+def _duplicates(key: str, names: list[str], part: str = "") -> Conflicts:
+    seen: dict[str, int] = {}
     for position, name in enumerate(names):
-        if name in seen:
+        first = seen.setdefault(name, position)
+        if first != position:
             suffix = f".{part}" if part else ""
             location: Location = (*key.split("."), position, *((part,) if part else ()))
-            yield location, f"{key}[{position}]{suffix} == {shortened(name)}, must be there once"
-        seen.add(name)
+            text = f"duplicates {key}[{first}]{suffix}; remove one of them"
+            yield location, f"{key}[{position}]{suffix} == {shorten(name)}, {text}"

@@ -1,16 +1,17 @@
-"""Windows: which stretch of time a day is, in the deployment's own time zone."""
+"""Windows: the period of time that a day is, in the deployment's own time zone."""
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shadow_deployment.config.deployment import DAYS, Deployment
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import DAYS
 from shadow_deployment.errors import DeploymentError
 
 
 @dataclass(frozen=True)
 class Window:
-    """One day of a deployment: `start` is in it, `end` is not; both are aware and in UTC."""
+    """One day of a deployment: `start` is inclusive, `end` exclusive; both are aware and in UTC."""
 
     day: dt.date
     start: dt.datetime
@@ -18,7 +19,7 @@ class Window:
 
     @property
     def bounds(self) -> dict[str, dt.datetime]:
-        """Return start and end as the values of a statement that reads the window."""
+        """Start and end as parameters of a statement that reads the window."""
         return {"start": self.start, "end": self.end}
 
     def __str__(self) -> str:
@@ -26,10 +27,12 @@ class Window:
 
 
 def window_of(deployment: Deployment, day: dt.date) -> Window:
-    """Return the window that begins on `day`, at the hour of the schedule.
+    """Return the window that begins on `day`, at the time of the schedule: the data interval of the daily DAG.
 
-    It lasts 23 or 25 hours where the clocks change. These are the data intervals of the deployment's DAG. Raises
-    DeploymentError for a day that no deployment has.
+    It lasts 23 or 25 hours when the clocks change.
+
+    Raises:
+        DeploymentError: `day` is outside 1970 to 2199.
     """
     if not DAYS[0] <= day <= DAYS[1]:
         raise DeploymentError(f"deployment {deployment.name}: day == {day}, must be from {DAYS[0]} to {DAYS[1]}")
@@ -37,13 +40,13 @@ def window_of(deployment: Deployment, day: dt.date) -> Window:
 
 
 def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
-    """Return the day whose window holds the moment `start`."""
+    """Return the day whose window contains the moment `start`."""
     day = start.astimezone(deployment.zone).date()
     return day if start >= _tick(deployment, day) else day - dt.timedelta(days=1)
 
 
 def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
-    """Yield every day from `first` to `last`, both included."""
+    """Yield every day from `first` to `last`, inclusive."""
     for offset in range((last - first).days + 1):
         yield first + dt.timedelta(days=offset)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shadow_deployment.base.prefetch import prefetched
+from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.data.snapshots import SnapshotPart, read_part, tables_of_one_size
 from shadow_deployment.data.storage import Store
 
@@ -126,7 +126,7 @@ class FrameTypes:
         return pa.schema([self.schema.field(name) for name in columns]).empty_table()
 
     def _read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        return prefetched(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
+        return prefetch(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
 
     def _find_nulls(self, columns: Sequence[str]) -> list[str]:
         """Return the columns of which pandas has another type where there is a null, and where there is one."""

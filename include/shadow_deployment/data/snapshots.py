@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shadow_deployment.base.prefetch import map_prefetched
+from shadow_deployment.base.prefetch import prefetch_map
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.ports import Reading, Source
@@ -206,7 +206,7 @@ def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, fol
             pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
         return SnapshotPart(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
 
-    return map_prefetched(written, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
+    return prefetch_map(written, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
 
 
 def _sha256(path: Path) -> str:

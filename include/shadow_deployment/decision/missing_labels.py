@@ -11,7 +11,7 @@ import numpy as np
 
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.series import Evidence, Series
-from shadow_deployment.metrics.catalog import ANSWERED_LABELLED, ANSWERED_UNLABELLED
+from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence import confidence_sequence
 
@@ -23,7 +23,7 @@ def dependence(policy: Policy, evidence: Evidence, mature: Collection[dt.date] |
     confidence sequence at the policy's alpha, halved between the two models. Only `mature` days count, all
     where it is None: on others a label may still come.
     """
-    known, missing = (evidence.get((metric, ALL)) for metric in (ANSWERED_LABELLED, ANSWERED_UNLABELLED))
+    known, missing = (evidence.get((metric, ALL)) for metric in (PREDICTION_LABELLED, PREDICTION_UNLABELLED))
     if known is None or missing is None:
         return
     days, at_known, at_missing = np.intersect1d(

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.discovery import declared, find
+from shadow_deployment.config.discovery import files_by_name, find_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor import airflow, deployment, packages
 from shadow_deployment.doctor.checks import INSTALLATION, Check, Probe, examine
@@ -25,9 +25,11 @@ def of_deployment(
     `surround` puts connections and places around it, as the command line or a task does.
     """
     try:
-        found = find(name)
+        found = find_deployment(name)
     except DeploymentError as error:
-        return [Check(name, "deployment file", "failed", str(error), f"correct {declared().get(name, 'its name')}")]
+        return [
+            Check(name, "deployment file", "failed", str(error), f"correct {files_by_name().get(name, 'its name')}")
+        ]
     context = resolve_aliases(surround(found))
     today = dt.datetime.now(found.zone).date()
     return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(context, today, send_test=send_test))]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
@@ -121,7 +121,7 @@ def history(session: Session[Any], deployment: Deployment, since: dt.datetime | 
     """Return what was to be told since a moment, oldest first; None is from the beginning."""
     with session.cursor(row_factory=class_row(Told)) as cursor:
         return cursor.execute(
-            parameterised(_SQL / "alerts.sql"), {"deployment": deployment.name, "since": since}
+            load_statement(_SQL / "alerts.sql"), {"deployment": deployment.name, "since": since}
         ).fetchall()
 
 
@@ -130,12 +130,12 @@ def newest(
 ) -> Alert | None:
     """Return what was told last of these kinds, of one day where it is given; None where nothing was."""
     values = {"deployment": deployment.name, "kinds": list(kinds), "day": day}
-    row = session.execute(parameterised(_SQL / "newest_told.sql"), values).fetchone()
+    row = session.execute(load_statement(_SQL / "newest_told.sql"), values).fetchone()
     return None if row is None else Alert.stored(row[0])
 
 
 def newest_day(session: Session[Any], deployment: Deployment) -> dt.date | None:
     """Return the newest day that was sampled, judged or told of; None before the first."""
-    row = session.execute(parameterised(_SQL / "newest_day.sql"), {"deployment": deployment.name}).fetchone()
+    row = session.execute(load_statement(_SQL / "newest_day.sql"), {"deployment": deployment.name}).fetchone()
     day: dt.date | None = row[0] if row else None
     return day

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.snapshots import deployment_id
@@ -72,12 +72,12 @@ def answer(session: Session[Any], question: int, given: Answer, by: str | None, 
 def asked(session: Session[Any], deployment: Deployment) -> list[Question]:
     """Return every question of a deployment, in order."""
     with session.cursor(row_factory=class_row(Question)) as cursor:
-        return cursor.execute(parameterised(_SQL / "questions.sql"), {"deployment": deployment.name}).fetchall()
+        return cursor.execute(load_statement(_SQL / "questions.sql"), {"deployment": deployment.name}).fetchall()
 
 
 def streak(session: Session[Any], challenger: int, day: dt.date) -> Streak:
     """Return since when a challenger has passed on each judged day up to this one, on the terms of this one."""
     values = {"challenger": challenger, "day": day}
     with session.cursor(row_factory=class_row(Streak)) as cursor:
-        found = cursor.execute(parameterised(_SQL / "streak.sql"), values).fetchone()
+        found = cursor.execute(load_statement(_SQL / "streak.sql"), values).fetchone()
     return found or Streak(None, 0)

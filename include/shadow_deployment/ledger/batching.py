@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import Cursor, sql
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 
 BATCH_ROWS: Final = 8_192
 BATCHES: Final = Path(__file__).parent / "sql" / "batches.sql"
@@ -54,7 +54,7 @@ def cut(
     chosen = sql.SQL(", ").join(map(sql.Identifier, ("first_ordinal", "rows", *columns)))
     whose = sql.SQL(" AND challenger_id = {}").format(sql.Literal(span["challenger"])) if "challenger" in span else None
     pieces = {"table": sql.Identifier(table), "columns": chosen, "whose": whose or sql.SQL("")}
-    for begin, rows, *found in cursor.execute(parameterised(BATCHES, pieces), span).fetchall():
+    for begin, rows, *found in cursor.execute(load_statement(BATCHES, pieces), span).fetchall():
         start, stop = max(begin, first), min(begin + rows, end)
         parts = (None if values is None else values[start - begin : stop - begin] for values in found)
         yield slice(start - first, stop - first), dict(zip(columns, parts, strict=True))

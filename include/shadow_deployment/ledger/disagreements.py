@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.disagreement import DisagreeingRequest
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -27,4 +27,4 @@ def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapsho
         "most": MOST,
     }
     with session.cursor(row_factory=class_row(DisagreeingRequest)) as cursor:
-        return cursor.execute(parameterised(_SQL / "disagreements.sql"), values).fetchall()
+        return cursor.execute(load_statement(_SQL / "disagreements.sql"), values).fetchall()

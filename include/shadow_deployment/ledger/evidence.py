@@ -11,8 +11,8 @@ import numpy as np
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from shadow_deployment.base.prefetch import prefetched
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.prefetch import prefetch
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.batches import histograms, predictions_of_day
@@ -21,7 +21,7 @@ from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
 from shadow_deployment.metrics.catalog import METRICS, QUIET
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import LargestDisagreements
-from shadow_deployment.metrics.losses import Batch, Settings
+from shadow_deployment.metrics.losses import Batch, MetricSettings
 from shadow_deployment.metrics.scores import SCORES
 from shadow_deployment.metrics.sums import COUNTS, FIELDS, Slices, Sums
 
@@ -47,7 +47,7 @@ def stale(
     Only those count whose inputs and predictions were scored as a whole and passed their expectations.
     """
     rows = session.execute(
-        parameterised(_SQL / "stale.sql"),
+        load_statement(_SQL / "stale.sql"),
         {"snapshots": [one.id for one in snapshots], "challengers": list(challengers), "statement": statement},
     )
     return [(day, int(challenger)) for day, challenger in rows]
@@ -60,7 +60,7 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     into the arrays: that takes longer than all that is read of them.
     """
     names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request_batch", "prediction_batch", "label_batch")]
-    grown = session.execute(parameterised(_SQL / "grown.sql"), {"names": names}).fetchall()
+    grown = session.execute(load_statement(_SQL / "grown.sql"), {"names": names}).fetchall()
     for (name,) in grown:
         columns = sql.SQL("day, snapshot_id, first_ordinal, rows")
         session.execute(sql.SQL("ANALYZE {} ({})").format(sql.Identifier("shadow", name), columns))
@@ -81,7 +81,7 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     changed = 0
     for together in [[one] for one in challengers] if daily else [list(challengers)]:  # daily values need the whole day
         days = {one: _Day(session, deployment, snapshot, one, slices) for one in together}
-        for one, batch in prefetched(
+        for one, batch in prefetch(
             predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
         ):
             days[one].add(batch)
@@ -137,7 +137,7 @@ class _Day:
         changed = 0
         for version, cells in found.items():
             row = self._keys | {"champion_version": self._versions[version]} | _arrays(cells, self._slices)
-            changed += self._session.execute(parameterised(_SQL / "add_evidence.sql"), row).rowcount
+            changed += self._session.execute(load_statement(_SQL / "add_evidence.sql"), row).rowcount
         if self._bins is not None:
             changed += histograms.add_bins(self._session, self._keys, self._versions, self._bins)
         return changed + histograms.add_furthest(self._session, self._keys, self._furthest)
@@ -171,7 +171,7 @@ def read(
     """
     with session.cursor(row_factory=dict_row) as cursor:
         yield from cursor.execute(
-            parameterised(_SQL / "read_evidence.sql"),
+            load_statement(_SQL / "read_evidence.sql"),
             {
                 "challenger": challenger,
                 "snapshots": [one.id for one in snapshots],
@@ -182,9 +182,9 @@ def read(
         )
 
 
-def _settings(deployment: Deployment) -> Settings:
+def _settings(deployment: Deployment) -> MetricSettings:
     tolerance = math.nan if deployment.tolerance is None else deployment.tolerance
-    return Settings(deployment.task, deployment.threshold, tolerance, deployment.quantile)
+    return MetricSettings(deployment.task, deployment.threshold, tolerance, deployment.quantile)
 
 
 def _metrics(deployment: Deployment) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 
@@ -29,5 +29,5 @@ class Judged:
 def judged(session: Session[Any], deployment: Deployment) -> dict[tuple[str, str], Judged]:
     """Return the verdict of the newest day of every model that was ever judged, by name and version."""
     with session.cursor(row_factory=class_row(Judged)) as cursor:
-        rows = cursor.execute(parameterised(_SQL / "judged.sql"), {"deployment": deployment.name}).fetchall()
+        rows = cursor.execute(load_statement(_SQL / "judged.sql"), {"deployment": deployment.name}).fetchall()
     return {(row.name, row.version): row for row in rows}

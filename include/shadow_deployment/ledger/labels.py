@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.batches.labels import enter
@@ -74,7 +74,7 @@ def add(
     """
     changed = sum(enter(session, snapshot, table, anew=since is None) for table in arrived)
     session.execute(
-        parameterised(_SQL / "labels_collected.sql"),
+        load_statement(_SQL / "labels_collected.sql"),
         {"day": snapshot.day, "snapshot": snapshot.id, "until": until, "changed": changed},
     )
     session.commit()

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.verdict import Outcome
@@ -117,14 +117,14 @@ def fingerprint(session: Session[Any], deployment: Deployment) -> str:
 
     It covers the deployment's file too, save what only the file's layout is.
     """
-    row = session.execute(parameterised(_SQL / "page_fingerprint.sql"), {"deployment": deployment.name}).fetchone()
+    row = session.execute(load_statement(_SQL / "page_fingerprint.sql"), {"deployment": deployment.name}).fetchone()
     content = f"{deployment.model_dump_json(by_alias=True)}\n{row[0] if row else ''}"
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def last_run(session: Session[Any], deployment: Deployment) -> dt.datetime | None:
     """Return when a verdict, or where there is none a sample, was last written."""
-    row = session.execute(parameterised(_SQL / "page_activity.sql"), {"deployment": deployment.name}).fetchone()
+    row = session.execute(load_statement(_SQL / "page_activity.sql"), {"deployment": deployment.name}).fetchone()
     moment: dt.datetime | None = row[0] if row else None
     return moment
 
@@ -133,7 +133,7 @@ def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | Non
     """Return each model's newest verdict of a day up to `as_of`, by the model's name."""
     with session.cursor(row_factory=class_row(Judged)) as cursor:
         values = {"deployment": deployment.name, "as_of": as_of}
-        return {row.name: row for row in cursor.execute(parameterised(_SQL / "page_verdicts.sql"), values)}
+        return {row.name: row for row in cursor.execute(load_statement(_SQL / "page_verdicts.sql"), values)}
 
 
 def explanation(session: Session[Any], verdict: Judged) -> str:
@@ -144,12 +144,12 @@ def explanation(session: Session[Any], verdict: Judged) -> str:
 
 def history(session: Session[Any], challenger: int) -> list[tuple[dt.date, Outcome, int]]:
     """Return a model's judged days in order, each with its newest outcome and how often it was judged."""
-    return session.execute(parameterised(_SQL / "page_history.sql"), {"challenger": challenger}).fetchall()
+    return session.execute(load_statement(_SQL / "page_history.sql"), {"challenger": challenger}).fetchall()
 
 
 def valid(session: Session[Any], snapshots: Sequence[Snapshot]) -> dict[int | None, set[int]]:
     """Return which snapshots met their expectations: their inputs under None, else a challenger's predictions."""
-    rows = session.execute(parameterised(_SQL / "page_valid.sql"), {"snapshots": keys(snapshots)})
+    rows = session.execute(load_statement(_SQL / "page_valid.sql"), {"snapshots": keys(snapshots)})
     return {challenger: set(found) for challenger, found in rows}
 
 
@@ -163,7 +163,7 @@ def bins(
     """Return the answers of both models in bins, added up over snapshots, by model and bin."""
     with session.cursor(row_factory=class_row(Bin)) as cursor:
         values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe)
-        return cursor.execute(parameterised(_SQL / "page_bins.sql"), values).fetchall()
+        return cursor.execute(load_statement(_SQL / "page_bins.sql"), values).fetchall()
 
 
 def quadrants(
@@ -177,20 +177,20 @@ def quadrants(
     """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
     with session.cursor(row_factory=class_row(Corner)) as cursor:
         values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe) | {"threshold": threshold}
-        return cursor.execute(parameterised(_SQL / "page_quadrants.sql"), values).fetchall()
+        return cursor.execute(load_statement(_SQL / "page_quadrants.sql"), values).fetchall()
 
 
 def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[Checked]:
     """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
     with session.cursor(row_factory=class_row(Checked)) as cursor:
         values = {"snapshots": keys(snapshots), "challenger": challenger}
-        return cursor.execute(parameterised(_SQL / "page_validations.sql"), values).fetchall()
+        return cursor.execute(load_statement(_SQL / "page_validations.sql"), values).fetchall()
 
 
 def scored(session: Session[Any], snapshot: Snapshot) -> list[Scored]:
     """Return how the scoring of a day went, a row for each model that has answered some of it."""
     with session.cursor(row_factory=class_row(Scored)) as cursor:
-        return cursor.execute(parameterised(_SQL / "page_scoring.sql"), {"snapshot": snapshot.id}).fetchall()
+        return cursor.execute(load_statement(_SQL / "page_scoring.sql"), {"snapshot": snapshot.id}).fetchall()
 
 
 def shards(session: Session[Any], snapshot: Snapshot) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from psycopg import errors
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import RegistryError
@@ -152,7 +152,7 @@ def lock(session: Session[Any], deployment: Deployment) -> None:
 def history(session: Session[Any], deployment: Deployment) -> list[Promotion]:
     """Return every promotion and rollback of a deployment, in order."""
     with session.cursor(row_factory=class_row(Promotion)) as cursor:
-        return cursor.execute(parameterised(_SQL / "promotions.sql"), {"deployment": deployment.name}).fetchall()
+        return cursor.execute(load_statement(_SQL / "promotions.sql"), {"deployment": deployment.name}).fetchall()
 
 
 def champion(session: Session[Any], deployment: Deployment) -> Champion | None:
@@ -168,7 +168,7 @@ def judgement(session: Session[Any], deployment: Deployment, challenger: str, da
     """Return a challenger's newest verdict of a day, None for the newest day; None where there is none."""
     with session.cursor(row_factory=class_row(Judgement)) as cursor:
         values = {"deployment": deployment.name, "challenger": challenger, "day": day}
-        return cursor.execute(parameterised(_SQL / "judgement.sql"), values).fetchone()
+        return cursor.execute(load_statement(_SQL / "judgement.sql"), values).fetchone()
 
 
 def add(
@@ -202,7 +202,7 @@ def add(
         **asdict(approval),
     }
     try:
-        session.execute(parameterised(_SQL / "add_promotion.sql"), values)
+        session.execute(load_statement(_SQL / "add_promotion.sql"), values)
     except errors.UniqueViolation as error:
         raise RegistryError(
             f"deployment {deployment.name}: promotion {champion.number + 1} is there already: somebody else was first; "

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from shadow_deployment.config.deployment import Champion
+from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.snapshots import Snapshot
 
@@ -40,7 +40,7 @@ class Mismatch:
     worst: list[dict[str, Any]]
 
 
-def record(session: Session[Any], snapshot: Snapshot, champion: Champion, digest: str, parity: Parity) -> None:
+def record(session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, digest: str, parity: Parity) -> None:
     """Keep a check, in place of an earlier one of the same snapshot. Commits."""
     session.execute(
         "INSERT INTO shadow.parity (snapshot_id, digest, tolerance, checked, mismatched, largest, worst) "
@@ -63,7 +63,7 @@ def record(session: Session[Any], snapshot: Snapshot, champion: Champion, digest
 
 
 def mismatches(
-    session: Session[Any], snapshots: Collection[Snapshot], champion: Champion, digest: str
+    session: Session[Any], snapshots: Collection[Snapshot], champion: ChampionSettings, digest: str
 ) -> list[Mismatch]:
     """Return what the champion's model as it is now did not say again on these snapshots, in order of their days."""
     with session.cursor(row_factory=class_row(Mismatch)) as cursor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_many, stacked
 from shadow_deployment.decision.series import SQUARES, LedgerSeries
@@ -53,7 +53,7 @@ def read(
     with reading_many(session) as cursor:
         cursor.row_factory = dict_row
         cut = sql.SQL("" if values["whole"] else "[w.first:w.last][1:w.slices]")
-        rows = cursor.execute(parameterised(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
+        rows = cursor.execute(load_statement(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)

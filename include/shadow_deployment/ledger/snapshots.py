@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.rows import class_row
 
-from shadow_deployment.base.prefetch import prefetched
+from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_copy import copy
@@ -126,7 +126,7 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
     whose = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
-    with closing(prefetched(_requests(manifest, store, folder, cells))) as found:
+    with closing(prefetch(_requests(manifest, store, folder, cells))) as found:
         batches = (in_batches(first, whose, requests, optional=["champion_probabilities"]) for first, requests in found)
         copy(session, "request_batch", batches)
     cells.enter(session, snapshot_id)

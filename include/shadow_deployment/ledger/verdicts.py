@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
@@ -56,7 +56,7 @@ def store(
         {("is" if key == "is_" else key): value for key, value in vars(one).items()} for one in verdict.findings
     ]
     session.execute(
-        parameterised(_SQL / "add_verdict.sql"),
+        load_statement(_SQL / "add_verdict.sql"),
         {
             "deployment": deployment_id(session, deployment),
             "day": day,
@@ -80,7 +80,7 @@ def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None 
     """Return each challenger's newest verdict of a day up to `as_of`, by name."""
     with session.cursor(row_factory=class_row(Stored)) as cursor:
         rows = cursor.execute(
-            parameterised(_SQL / "latest_verdicts.sql"), {"deployment": deployment.name, "as_of": as_of}
+            load_statement(_SQL / "latest_verdicts.sql"), {"deployment": deployment.name, "as_of": as_of}
         ).fetchall()
     return {row.name: row for row in rows}
 

@@ -1,8 +1,7 @@
-"""The metrics: what each one measures, which task it belongs to, and how a rule may use it.
+"""The metrics: what each one measures, which tasks it belongs to, and how a rule may use it.
 
-Those that are means over requests are computed in `losses.py`, the others in `scores.py`; what a rule may
-ask of them stands here. Inside the code every difference is a loss of the champion minus that of the challenger, so
-positive means that the challenger is better, whichever way the metric itself points.
+Means over requests are computed in `losses.py`, the others in `scores.py`. In the code every difference is the
+champion's loss minus the challenger's: positive means that the challenger is better, whichever way the metric points.
 """
 
 from dataclasses import dataclass
@@ -15,10 +14,15 @@ Task = Literal["binary", "regression", "multiclass"]
 class Metric:
     """One way to score predictions.
 
-    `needs_label`: it counts only on days whose labels are ripe. `higher_is_better`: which way it points. `operational`:
-    it is a property of the day itself and is judged on the day's value, without a sequence. `compares`: the champion
-    has a value of its own, so that a difference means something. `is_sum`: it is a mean over requests, so that days and
-    slices add up; else each day has a value.
+    Attributes:
+        name: as rules name it.
+        title: as people read it.
+        tasks: the tasks that have it.
+        needs_label: whether it counts only on days whose labels are mature.
+        higher_is_better: which way it points.
+        operational: whether it is a property of the day itself, judged on the day's value without a sequence.
+        compares: whether the champion has a value of its own, so that a difference means something.
+        is_sum: whether it is a mean over requests, so that days and slices add up; else each day has a value.
     """
 
     name: str
@@ -61,7 +65,7 @@ def _of_the_day(name: str, title: str, *, compares: bool = False, is_sum: bool =
     return Metric(name, title, _ALL, False, better, True, compares, is_sum)
 
 
-ANSWERED_LABELLED, ANSWERED_UNLABELLED = "answer_labelled", "answer_unlabelled"
+PREDICTION_LABELLED, PREDICTION_UNLABELLED = "prediction_labelled", "prediction_unlabelled"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -75,37 +79,37 @@ METRICS: dict[str, Metric] = {
         _gain("roc_auc", "area under the ROC curve", _BINARY),
         _gain("average_precision", "average precision", _BINARY),
         _loss("calibration_error", "expected calibration error", _BINARY, is_sum=False),
-        _loss("certainly_wrong", "share of answers of exactly 0 or 1 that were wrong", _BINARY),
+        _loss("certainly_wrong", "share of predictions of exactly 0 or 1 that were wrong", _BINARY),
         _loss("squared_error", "squared error", _REGRESSION),
         _loss("absolute_error", "absolute error", _REGRESSION),
         _loss("pinball_loss", "pinball loss", _REGRESSION),
         Metric("bias", "mean error", _REGRESSION, compares=False),
         _gain("r2", "R²", _REGRESSION),
-        _of_the_day("error_rate", "share of requests without an answer", compares=True, is_sum=True),
+        _of_the_day("error_rate", "share of requests without a prediction", compares=True, is_sum=True),
         _of_the_day("agreement", "share of requests on which champion and challenger agree", is_sum=True, better=True),
-        _of_the_day("disagreement", "mean absolute difference of the two answers", is_sum=True),
-        _of_the_day("population_stability_index", "population stability index of the answers"),
-        _of_the_day("kolmogorov_smirnov", "Kolmogorov-Smirnov distance of the answers"),
+        _of_the_day("disagreement", "mean absolute difference of the two predictions", is_sum=True),
+        _of_the_day("population_stability_index", "population stability index of the predictions"),
+        _of_the_day("kolmogorov_smirnov", "Kolmogorov-Smirnov distance of the predictions"),
         _of_the_day("latency_p50", "median latency, ms", compares=True),
         _of_the_day("latency_p95", "95 % latency, ms", compares=True),
         _of_the_day("latency_p99", "99 % latency, ms", compares=True),
         _of_the_day("latency_ratio_p50", "median latency, times the champion's"),
         _of_the_day("latency_ratio_p95", "95 % latency, times the champion's"),
         _of_the_day("latency_ratio_p99", "99 % latency, times the champion's"),
-        _of_the_day("pairing_loss", "share of requests that one of the two did not answer", is_sum=True),
+        _of_the_day("pairing_loss", "share of requests that lack a prediction of one of the models", is_sum=True),
         Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
-        Metric(ANSWERED_LABELLED, "mean answer where the label is known", _NUMBER, compares=False),
-        Metric(ANSWERED_UNLABELLED, "mean answer where the label never came", _NUMBER, compares=False),
+        Metric(PREDICTION_LABELLED, "mean prediction where the label is known", _NUMBER, compares=False),
+        Metric(PREDICTION_UNLABELLED, "mean prediction where the label never arrived", _NUMBER, compares=False),
     )
 }
 
 
-# Computed for every deployment, and shown only where they have something to say.
-QUIET = frozenset({"certainly_wrong", ANSWERED_LABELLED, ANSWERED_UNLABELLED})
+# Computed for every deployment, shown only where they matter.
+QUIET = frozenset({"certainly_wrong", PREDICTION_LABELLED, PREDICTION_UNLABELLED})
 BASIC = frozenset({"brier_score", "log_loss", "squared_error", "absolute_error", "error_rate", "agreement"})
 
 
 def metrics_of(task: Task) -> list[str]:
-    """Return the names of the metrics that exist for a task, in the order in which they are shown."""
-    hidden = (ANSWERED_LABELLED, ANSWERED_UNLABELLED)
+    """Return the names of a task's metrics, in the order in which they are shown."""
+    hidden = (PREDICTION_LABELLED, PREDICTION_UNLABELLED)
     return [metric.name for metric in METRICS.values() if task in metric.tasks and metric.name not in hidden]

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.losses import Batch, Settings
-from shadow_deployment.metrics.scores import Pairs, score_all
+from shadow_deployment.metrics.losses import Batch, MetricSettings
+from shadow_deployment.metrics.scores import Pairs, compute_scores
 from shadow_deployment.metrics.sums import Slices
 
 _COLUMNS = ("weight", "champion", "challenger", "label", "champion_latency_ms", "latency_ms")
@@ -15,7 +15,7 @@ _COLUMNS = ("weight", "champion", "challenger", "label", "champion_latency_ms", 
 class DailyValues:
     """One challenger's day, held in memory until it is whole; nothing is where no metric asks for it."""
 
-    def __init__(self, metrics: Sequence[str], settings: Settings, versions: int, slices: Slices) -> None:
+    def __init__(self, metrics: Sequence[str], settings: MetricSettings, versions: int, slices: Slices) -> None:
         """Begin with nothing; none of `metrics` is a sum, each is for the task."""
         self._metrics, self._settings, self._versions, self._slices = metrics, settings, versions, slices
         self._batches: list[Batch] = []
@@ -47,7 +47,7 @@ class DailyValues:
     def _values(self, answers: Pairs) -> Iterator[tuple[str, list[float]]]:
         requests, labelled = len(answers.weight), int(np.isfinite(answers.label).sum())
         identical = int((answers.champion == answers.challenger).sum())
-        scored = score_all(answers, self._metrics, threshold=self._settings.threshold)
+        scored = compute_scores(answers, self._metrics, threshold=self._settings.threshold)
         for name, (champion, challenger, pairs) in scored.items():
             difference = METRICS[name].sign * (champion - challenger)
             counts = [requests, labelled, pairs, min(identical, pairs)]

@@ -70,7 +70,7 @@ class _Binary(Grid):
         return np.minimum(np.floor(answers * 20), 19).astype(np.int64)
 
 
-PROBABILITIES: Final = _Binary(0.05, 0, 19)
+PROBABILITY_GRID: Final = _Binary(0.05, 0, 19)
 
 
 class Histograms:

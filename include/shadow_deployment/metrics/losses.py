@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.metrics.catalog import ANSWERED_LABELLED, ANSWERED_UNLABELLED, Task
+from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED, Task
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
@@ -50,7 +50,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Settings:
+class MetricSettings:
     """What a deployment says about its metrics; NaN where it does not.
 
     `threshold`: from which probability on an answer is a yes. `tolerance`: how far two values may lie apart and still
@@ -63,7 +63,7 @@ class Settings:
     quantile: float
 
 
-Loss = Callable[[Batch, Settings], Both]
+Loss = Callable[[Batch, MetricSettings], Both]
 
 
 def losses_of(task: Task) -> Mapping[str, Loss]:
@@ -81,7 +81,7 @@ def _known(value: NDArray[np.bool_], *needed: Array) -> Array:
     return np.where(missing, np.nan, value)
 
 
-def _of_each(loss: Callable[[Array, Array, Settings], Array]) -> Loss:
+def _of_each(loss: Callable[[Array, Array, MetricSettings], Array]) -> Loss:
     return lambda batch, settings: (
         loss(batch.champion, batch.label, settings),
         loss(batch.challenger, batch.label, settings),
@@ -89,7 +89,7 @@ def _of_each(loss: Callable[[Array, Array, Settings], Array]) -> Loss:
 
 
 def _of_probabilities(loss: Callable[[Array, Array], Array]) -> Loss:
-    def both(batch: Batch, _: Settings) -> Both:
+    def both(batch: Batch, _: MetricSettings) -> Both:
         champion, challenger = _probabilities(batch)
         return loss(champion, batch.label), loss(challenger, batch.label)
 
@@ -106,36 +106,36 @@ def _probabilities(batch: Batch) -> Both:
     )
 
 
-def _squared_error(answer: Array, label: Array, _: Settings) -> Array:
+def _squared_error(answer: Array, label: Array, _: MetricSettings) -> Array:
     """(p - y)²; of probabilities the Brier score (Brier 1950)."""
     return np.asarray((answer - label) ** 2)
 
 
-def _absolute_error(answer: Array, label: Array, _: Settings) -> Array:
+def _absolute_error(answer: Array, label: Array, _: MetricSettings) -> Array:
     return np.asarray(np.abs(answer - label))
 
 
-def _error(answer: Array, label: Array, _: Settings) -> Array:
+def _error(answer: Array, label: Array, _: MetricSettings) -> Array:
     return np.asarray(answer - label)
 
 
-def _pinball_loss(answer: Array, label: Array, settings: Settings) -> Array:
+def _pinball_loss(answer: Array, label: Array, settings: MetricSettings) -> Array:
     """max(q (y - a), (q - 1) (y - a)), Koenker and Bassett (1978)."""
     missed = label - answer
     return np.asarray(np.maximum(settings.quantile * missed, (settings.quantile - 1) * missed))
 
 
-def _log_loss(answer: Array, label: Array, _: Settings) -> Array:
+def _log_loss(answer: Array, label: Array, _: MetricSettings) -> Array:
     """-(y log p + (1 - y) log(1 - p)), with p within one rounding of 0 and 1 (scikit-learn clips there too)."""
     clipped = np.clip(answer, _LEAST, 1 - _LEAST)
     return np.asarray(-(label * np.log(clipped) + (1 - label) * np.log(1 - clipped)))
 
 
-def _right(answer: Array, label: Array, settings: Settings) -> Array:
+def _right(answer: Array, label: Array, settings: MetricSettings) -> Array:
     return _known((answer >= settings.threshold) == (label == 1), answer, label)
 
 
-def _certainly_wrong(answer: Array, label: Array, _: Settings) -> Array:
+def _certainly_wrong(answer: Array, label: Array, _: MetricSettings) -> Array:
     """Whether an answer of exactly 0 or 1 was wrong; any other answer was not, whatever its label will be."""
     certain = (answer == 0) | (answer == 1)
     return _known(certain & (answer != label), answer, np.where(certain, label, 0.0))
@@ -153,52 +153,52 @@ def _classes_log_loss(probabilities: Array, label: Array) -> Array:
     return np.asarray(-np.log(np.clip(given, _LEAST, 1 - _LEAST)))
 
 
-def _classes_right(answer: Array, label: Array, _: Settings) -> Array:
+def _classes_right(answer: Array, label: Array, _: MetricSettings) -> Array:
     return _known(answer == label, answer, label)
 
 
-def _classes_disagreement(batch: Batch, _: Settings) -> Both:
+def _classes_disagreement(batch: Batch, _: MetricSettings) -> Both:
     """Half the sum of absolute differences: the total variation distance of the two answers."""
     champion, challenger = _probabilities(batch)
     return np.zeros(len(batch.champion)), np.asarray(np.abs(champion - challenger).sum(axis=1) / 2)
 
 
-def _classes_agreement(batch: Batch, _: Settings) -> Both:
+def _classes_agreement(batch: Batch, _: MetricSettings) -> Both:
     same = batch.champion == batch.challenger
     return np.ones(len(same)), _known(same, batch.champion, batch.challenger)
 
 
-def _agreement(batch: Batch, settings: Settings) -> Both:
+def _agreement(batch: Batch, settings: MetricSettings) -> Both:
     same = (batch.champion >= settings.threshold) == (batch.challenger >= settings.threshold)
     return np.ones(len(same)), _known(same, batch.champion, batch.challenger)
 
 
-def _agreement_within_tolerance(batch: Batch, settings: Settings) -> Both:
+def _agreement_within_tolerance(batch: Batch, settings: MetricSettings) -> Both:
     tolerance = np.full(len(batch.champion), settings.tolerance)
     near = np.abs(batch.champion - batch.challenger) <= tolerance
     return np.ones(len(near)), _known(near, batch.champion, batch.challenger, tolerance)
 
 
-def _disagreement(batch: Batch, _: Settings) -> Both:
+def _disagreement(batch: Batch, _: MetricSettings) -> Both:
     return np.zeros(len(batch.champion)), np.abs(batch.champion - batch.challenger)
 
 
-def _error_rate(batch: Batch, _: Settings) -> Both:
+def _error_rate(batch: Batch, _: MetricSettings) -> Both:
     return np.isnan(batch.champion).astype(np.float64), np.isnan(batch.challenger).astype(np.float64)
 
 
-def _pairing_loss(batch: Batch, _: Settings) -> Both:
+def _pairing_loss(batch: Batch, _: MetricSettings) -> Both:
     lost = np.isnan(batch.champion) | np.isnan(batch.challenger)
     return np.zeros(len(lost)), lost.astype(np.float64)
 
 
-def _label_coverage(batch: Batch, _: Settings) -> Both:
+def _label_coverage(batch: Batch, _: MetricSettings) -> Both:
     labelled = (~np.isnan(batch.label)).astype(np.float64)
     return labelled, labelled
 
 
 def _answer(where: Callable[[Array], NDArray[np.bool_]]) -> Loss:
-    def both(batch: Batch, _: Settings) -> Both:
+    def both(batch: Batch, _: MetricSettings) -> Both:
         counted = where(np.isnan(batch.label))
         return np.where(counted, batch.champion, np.nan), np.where(counted, batch.challenger, np.nan)
 
@@ -234,6 +234,6 @@ _OF_ANY_TASK: Final[dict[str, Loss]] = {
     "error_rate": _error_rate,
     "pairing_loss": _pairing_loss,
     "label_coverage": _label_coverage,
-    ANSWERED_LABELLED: _answer(np.logical_not),
-    ANSWERED_UNLABELLED: _answer(np.asarray),
+    PREDICTION_LABELLED: _answer(np.logical_not),
+    PREDICTION_UNLABELLED: _answer(np.asarray),
 }

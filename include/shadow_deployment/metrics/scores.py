@@ -172,10 +172,10 @@ class Score:
         Undefined for both where it is for one. A value of at least `threshold` is a predicted positive; the calibration
         error and the stability index use `bins`. Raises ValueError for a threshold of NaN and for fewer than 2 bins.
         """
-        return score_all(answers, [self.name], threshold=threshold, bins=bins).get(self.name)
+        return compute_scores(answers, [self.name], threshold=threshold, bins=bins).get(self.name)
 
 
-def score_all(
+def compute_scores(
     answers: Pairs, names: Iterable[str], *, threshold: float, bins: int = 10
 ) -> dict[str, tuple[float, float, int]]:
     """Compute the named scores of one day and slice, without those that are undefined on it.

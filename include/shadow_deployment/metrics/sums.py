@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.errors import SourceError
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.losses import Array, Batch, Settings, losses_of
+from shadow_deployment.metrics.losses import Array, Batch, MetricSettings, losses_of
 from shadow_deployment.metrics.slices import ALL
 
 FIELDS: Final = (
@@ -55,7 +55,7 @@ class Slices:
 class Sums:
     """What one challenger's day adds up to."""
 
-    def __init__(self, metrics: Sequence[str], settings: Settings, versions: int, slices: Slices) -> None:
+    def __init__(self, metrics: Sequence[str], settings: MetricSettings, versions: int, slices: Slices) -> None:
         """Begin with nothing; `metrics` are sums, each for the task."""
         self._settings, self._slices = settings, slices
         self._groups = versions * slices.cells

@@ -4,8 +4,8 @@ import contextlib
 
 from airflow.sdk import DAG, get_parsing_context
 
-from shadow_deployment.config.deployment import Deployment, load
-from shadow_deployment.config.discovery import paths
+from shadow_deployment.config.deployment import Deployment, load_deployment
+from shadow_deployment.config.discovery import deployment_files
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.orchestration.daily_dag import daily_dag
 from shadow_deployment.orchestration.doctor_dag import DOCTOR, doctor_dag
@@ -22,9 +22,9 @@ def shadow_dags() -> dict[str, DAG]:
     """
     wanted = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
-    for path in paths():
+    for path in deployment_files():
         with contextlib.suppress(DeploymentError):
-            dags |= _dags_of(load(path), wanted)
+            dags |= _dags_of(load_deployment(path), wanted)
     if wanted in (None, DOCTOR):
         dags[DOCTOR] = doctor_dag()
     return dags
@@ -37,9 +37,9 @@ def require_valid_deployments() -> None:
     """
     problems: list[str] = []
     names: dict[str, str] = {}
-    for path in paths():
+    for path in deployment_files():
         try:
-            name = load(path).name
+            name = load_deployment(path).name
         except DeploymentError as error:
             problems.append(str(error))
             continue

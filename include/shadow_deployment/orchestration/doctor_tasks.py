@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
-from shadow_deployment.config.discovery import declared
+from shadow_deployment.config.discovery import files_by_name
 from shadow_deployment.orchestration import engine
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def scoring_pool() -> str:
 
 def deployments() -> list[str]:
     """Return the deployments there are."""
-    return list(declared())
+    return list(files_by_name())
 
 
 def deployment(name: str) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.discovery import find
+from shadow_deployment.config.discovery import find_deployment
 from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.integrations.cloud import deployment_context
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
     """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
-    found = resolve_aliases(deployment_context(find(name)))
+    found = resolve_aliases(deployment_context(find_deployment(name)))
     return found if day is None else watched(found, day)
 
 
@@ -29,7 +29,7 @@ def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
     asked = (context.get("params") or {}).get("day")
     if asked:
         return dt.date.fromisoformat(str(asked)[:10])
-    return day_of(find(name), context["data_interval_start"])
+    return day_of(find_deployment(name), context["data_interval_start"])
 
 
 def is_newest_day(context: Mapping[str, Any], found: DeploymentContext, day: dt.date) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.model import Model as DeclaredModel
+from shadow_deployment.config.model import ModelSettings as DeclaredModel
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions

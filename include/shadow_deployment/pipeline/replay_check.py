@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shadow_deployment.config.deployment import Champion
+from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.data.rows import PART_ROWS, Rows, rows_at_once
 from shadow_deployment.errors import ShadowError
@@ -16,7 +16,7 @@ from shadow_deployment.ledger.replay_checks import Parity
 MOST_WORST = 20
 
 
-def check(champion: Champion, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> Parity:
+def check(champion: ChampionSettings, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> Parity:
     """Score up to `champion.sample` rows of a snapshot again, spread evenly over it, and compare with the log.
 
     Rows without a logged answer, or of another version than `champion.version`, are passed over. The rows are read
@@ -50,7 +50,7 @@ def check(champion: Champion, predictor: Predictor, rows: Rows, *, part_rows: in
     )
 
 
-def _candidates(champion: Champion, table: pa.Table) -> NDArray[np.int64]:
+def _candidates(champion: ChampionSettings, table: pa.Table) -> NDArray[np.int64]:
     """Return which rows have an answer that can be compared."""
     usable = np.isfinite(table["champion"].to_numpy(zero_copy_only=False).astype(np.float64))
     if champion.version is not None:
@@ -58,7 +58,7 @@ def _candidates(champion: Champion, table: pa.Table) -> NDArray[np.int64]:
     return np.flatnonzero(usable)
 
 
-def _spread(champion: Champion, rows: Rows, step: int, part_rows: int) -> pa.RecordBatch:
+def _spread(champion: ChampionSettings, rows: Rows, step: int, part_rows: int) -> pa.RecordBatch:
     """Return every `step`th of the rows that can be compared, as many as the sample has."""
     taken: list[pa.Table] = []
     missing, skipped = champion.sample, 0

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shadow_deployment.base.prefetch import prefetched
+from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.base.redaction import one_line
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.errors import ShadowError
@@ -89,7 +89,7 @@ def score(
     ordinal = first_ordinal
     columns = [name for name in file.schema_arrow.names if name in _SHOWN or name in features]
     rows = getattr(predictor, "batch_rows", BATCH_ROWS)
-    for batch in prefetched(file.iter_batches(batch_size=rows, columns=columns)):
+    for batch in prefetch(file.iter_batches(batch_size=rows, columns=columns)):
         yield _score_batch(predictor, batch, features, classes).table(ordinal)
         ordinal += batch.num_rows
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from shadow_deployment.base.memory import keep_freed
-from shadow_deployment.base.prefetch import map_prefetched
+from shadow_deployment.base.prefetch import prefetch_map
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
@@ -293,7 +293,7 @@ def _arrived(
         _require_class(context.deployment, requests, arrived)
         return arrived
 
-    return map_prefetched(found, batches)
+    return prefetch_map(found, batches)
 
 
 def _require_class(deployment: Deployment, requests: pa.Table, arrived: pa.Table) -> None:

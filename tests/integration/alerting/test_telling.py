@@ -205,7 +205,7 @@ def test_without_channels_nothing_is_kept(world: World, send: Recorder) -> None:
 
 def tell_until_an_email(variables: dict[str, str], heard: Path) -> None:
     os.environ.update(variables)
-    shadow = DeploymentContext(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find_deployment("late"), environment)
 
     def dies(channel: Channel, alert: Alert) -> None:
         with heard.open("a") as lines:
@@ -456,7 +456,7 @@ def test_history_cannot_be_changed(world: World, shadow: DeploymentContext, send
 
 
 def test_command_shows_what_was_told_to_whom(shadow: DeploymentContext, send: Recorder, invoke: Invoke) -> None:
-    assert invoke("alerts", "late") == (0, "late: nothing was told yet\n", "")
+    assert invoke("alerts", "late") == (0, "late: no alerts yet\n", "")
     send.away = {"slack:slack_default": TransientError("Slack refuses it: HTTP 500")}
     outbox.tell(shadow, one(shadow, reason="[red]odd[/]"), send)
     code, shown, _ = invoke("alerts", "late")

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from shadow_deployment.base.paths import PROJECT
+from shadow_deployment.config.deployment import Deployment, load_deployment
+from shadow_deployment.config.discovery import VARIABLE, deployment_files
 from tests.conftest import Invoke
 from tests.integration.corpus.cases import HERE, Case, cases, good, line_of
 
 LONGEST = 4_096  # characters of a message
 CASES = list(cases())
+EXAMPLES = sorted((PROJECT / "include" / "deployments" / "examples").glob("*.yaml"))
 
 Refused = Callable[[bytes], str]
 
@@ -61,28 +65,37 @@ def test_what_the_corpus_changes_is_good(path: Path, invoke: Invoke) -> None:
     assert (code, err) == (0, "")
 
 
-def test_every_key_of_a_deployment_is_wrong_somewhere() -> None:
-    """So that a new key comes with its own wrong values."""
-    from pydantic import BaseModel
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_of_the_reference_is_valid(path: Path, invoke: Invoke) -> None:
+    code, _, err = invoke("validate", path)
+    assert (code, err) == (0, "")
 
-    from shadow_deployment.config.deployment import Deployment
 
-    def keys(model: type[BaseModel]) -> set[str]:
-        found = set[str]()
-        for name, field in model.model_fields.items():
-            found.add(field.alias or name)
-            for part in re.findall(r"[A-Z]\w+", str(field.annotation)):
-                inner = next((one for one in models if one.__name__ == part), None)
-                found |= keys(inner) if inner else set()
-        return found
+def test_there_is_an_example_of_each_task_and_of_logged_predictions() -> None:
+    deployments = {path.stem: load_deployment(path) for path in EXAMPLES}
+    tasks = {name: deployment.task for name, deployment in deployments.items()}
+    assert tasks == {
+        "binary": "binary",
+        "regression": "regression",
+        "multiclass": "multiclass",
+        "logged_predictions": "binary",
+    }
+    assert {challenger.kind for challenger in deployments["logged_predictions"].promotable} == {"logged"}
 
-    def known(base: type[BaseModel]) -> list[type[BaseModel]]:
-        return [one for sub in base.__subclasses__() for one in (sub, *known(sub))]
 
-    models = known(Deployment.__base__)  # type: ignore[arg-type]
-    written = "\n".join(path.read_text() for path in (HERE / "deployments").glob("*.yaml"))
-    missing = {key for key in keys(Deployment) if not re.search(rf"\b{key}\b", written)}
-    assert missing == set()
+def test_examples_are_not_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert set(EXAMPLES).isdisjoint(deployment_files())
+
+
+@pytest.mark.parametrize("folder", [HERE / "deployments", EXAMPLES[0].parent], ids=["corpus", "examples"])
+def test_every_key_of_a_deployment_is_wrong_somewhere_and_shown_in_an_example(folder: Path) -> None:
+    """So that a new key comes with its own wrong values, and with an example."""
+    schema = Deployment.model_json_schema()
+    keys = {key for section in (schema, *schema["$defs"].values()) for key in section["properties"]}
+    text = "\n".join(path.read_text() for path in folder.glob("*.yaml"))
+    assert len(keys) > 80
+    assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
 
 
 @pytest.mark.parametrize(

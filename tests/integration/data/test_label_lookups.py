@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.sources.postgres import labels as postgres_labels
 from shadow_deployment.data.sources.postgres import throttle
@@ -119,9 +119,9 @@ def test_an_index_is_asked_for_many_ids_only_where_it_can_be(
 
     def chosen(path: Path, pieces: Mapping[str, sql.Composable]) -> sql.Composed:
         used.append(path.name)
-        return parameterised(path, pieces)
+        return load_statement(path, pieces)
 
-    monkeypatch.setattr(postgres_labels, "parameterised", chosen)
+    monkeypatch.setattr(postgres_labels, "load_statement", chosen)
     labels = labels_of(ours, f"text_{suffix}")
     for count in (FEW_IDS, FEW_IDS + 1, FEW_IDS + 1):
         assert len(found(labels, ids_of("text", {place: place for place in range(count)}), None, moment(1))) == count
@@ -145,7 +145,7 @@ def test_no_row_is_compared_with_every_id_though_the_moment_has_an_index(ours: W
         }
         path = Path(postgres_labels.__file__).with_name("labels_by_index.sql")
         session.execute("SET enable_bitmapscan TO off")
-        statement = sql.SQL("EXPLAIN ") + parameterised(path, pieces)
+        statement = sql.SQL("EXPLAIN ") + load_statement(path, pieces)
         values = {"ids": [f"r{number}" for number in range(1000)], "since": moment(5), "until": moment(6)}
         plan = "\n".join(line for (line,) in session.execute(statement, values))
     assert "Index Cond: (id = ANY" in plan

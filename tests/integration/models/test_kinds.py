@@ -277,7 +277,7 @@ def test_the_digest_of_an_estimator_is_that_of_its_file(tmp_path: Path, kind: st
 
 
 def test_limits_of_an_endpoint_mean_nothing_to_a_function() -> None:
-    with pytest.raises(DeploymentError, match=r"challengers\[0\].limits.calls_per_second means nothing to python"):
+    with pytest.raises(DeploymentError, match=r"challengers\[0\].limits.calls_per_second does not apply to python"):
         a_deployment(
             challengers=[{"name": "a", "model": f"{MISBEHAVING}good", "limits": {"calls_per_second": 2.0}}],
             requests={"features": FEATURES},

@@ -532,7 +532,7 @@ def test_a_transform_without_a_bucket_is_refused_where_it_is_declared() -> None:
     said = refusal(lambda: a_deployment(challengers=[model]), DeploymentError)
     assert "must be s3://BUCKET/PREFIX where challengers[0] is a batch transform" in said
     said = refusal(lambda: a_deployment(challengers=[{**model, "limits": {"rows": 5}}]), DeploymentError)
-    assert "challengers[0].limits means nothing to a batch transform" in said
+    assert "challengers[0].limits does not apply to a batch transform" in said
 
 
 def test_what_sagemaker_refuses_is_said(jobs: Jobs, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from sklearn.metrics import (
 )
 
 from shadow_demo.postgres import EmbeddedPostgres
-from shadow_deployment.config.deployment import Challenger, Champion
+from shadow_deployment.config.deployment import Challenger, ChampionSettings
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.predictor import Predictions
@@ -46,7 +46,7 @@ from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import calibrations, predictions, replay_checks, snapshots
 from shadow_deployment.ledger.replay_checks import Parity
-from shadow_deployment.metrics.catalog import ANSWERED_LABELLED, ANSWERED_UNLABELLED
+from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
 from shadow_deployment.pipeline.replay_check import MOST_WORST, check
@@ -461,7 +461,7 @@ def test_labels_that_depend_on_the_champions_answer_are_said_to_be_missing_so(
     if depends:
         ((never,),) = world.query(
             "SELECT sum(pairs) FROM shadow.evidence AS e JOIN shadow.deployment AS d ON d.id = e.deployment_id "
-            "WHERE d.name = %s AND metric = 'answer_unlabelled' AND slice_column = 'all'",
+            "WHERE d.name = %s AND metric = 'prediction_unlabelled' AND slice_column = 'all'",
             [table],
         )
         assert f"{never} requests never got one, and the champion answered them 0." in said[0]
@@ -482,9 +482,9 @@ def said_of(gap: tuple[float, float], days: int = 20, shift: int = 0, trend: flo
     """What is said where champion and challenger answer unlabelled requests so much higher than labelled ones."""
     noise = 0.02 * np.random.default_rng(1).standard_normal((4, days))
     level = 0.3 + trend * np.arange(days)
-    known = answers(ANSWERED_LABELLED, level + noise[0], level + noise[1])
+    known = answers(PREDICTION_LABELLED, level + noise[0], level + noise[1])
     level = level + trend * shift
-    missing = answers(ANSWERED_UNLABELLED, level + gap[0] + noise[2], level + gap[1] + noise[3], shift)
+    missing = answers(PREDICTION_UNLABELLED, level + gap[0] + noise[2], level + gap[1] + noise[3], shift)
     policy = Policy.model_validate(PASSING | {"burn_in": 10})
     return list(dependence(policy, {(one.metric, "all"): one for one in (known, missing)}))
 
@@ -692,7 +692,7 @@ def logged(answers: Mapping[str, float | None], versions: Mapping[str, str] | No
 
 
 def checked(log: pa.Table, model: Model, **champion: Any) -> Parity:
-    return check(Champion(model="onnx:m.onnx", **champion), model, TableRows(log))
+    return check(ChampionSettings(model="onnx:m.onnx", **champion), model, TableRows(log))
 
 
 def test_parity_holds_where_the_model_says_what_was_logged_but_for_the_tolerance() -> None:
@@ -749,7 +749,7 @@ def keep_parity(world: World, number: int, found: Parity) -> dict[str, Any]:
         snapshot = snapshots.find(session, deployment, day(number))
         assert snapshot is not None
         digest = steps.model_digest(Challenger(name="champion", model=model))
-        replay_checks.record(session, snapshot, Champion(model=model), digest, found)
+        replay_checks.record(session, snapshot, ChampionSettings(model=model), digest, found)
     return changes
 
 

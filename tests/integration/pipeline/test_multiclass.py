@@ -135,7 +135,7 @@ def test_label_that_is_no_class_is_an_error_that_names_them(football: World) -> 
     ("changes", "problem"),
     [
         ({"classes": ["home", "away"]}, "classes has 2, must have at least three, for a multiclass task"),
-        ({"task": "binary"}, "classes has 3, must have none, but for a multiclass task"),
+        ({"task": "binary"}, "classes has 3, must have none, except for a multiclass task"),
         ({"requests": {"prediction": ["a", "b"]}}, "requests.prediction names 2 columns, must name 3"),
         (
             {"challengers": [{"name": "other", "model": "logged:football.log.d"}]},

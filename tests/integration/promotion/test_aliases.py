@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.config.deployment import Challenger, Champion, Deployment
+from shadow_deployment.config.deployment import Challenger, ChampionSettings, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
@@ -39,7 +39,7 @@ def deployed(*challengers: dict[str, Any]) -> Deployment:
 
 
 def test_an_alias_becomes_the_version_it_points_at_and_follows_it(server: FakeMlflow) -> None:
-    champion = Champion(model="mlflow:models:/flight@champion", conn_id="registry_mlflow")
+    champion = ChampionSettings(model="mlflow:models:/flight@champion", conn_id="registry_mlflow")
     declared = deployed(ALIAS, FIXED).model_copy(update={"champion": champion})
     shadow = DeploymentContext(declared, connected(server))
     found = resolve_aliases(shadow).deployment

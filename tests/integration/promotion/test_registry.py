@@ -609,7 +609,7 @@ def test_a_manifest_is_a_file(world: World, uri: str) -> None:
 def program(variables: dict[str, str], digest: str, fault: tuple[Any, str, str, int] | None) -> None:
     """Promote in a process of its own, which dies where the fault says."""
     os.environ.update(variables)
-    shadow = DeploymentContext(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find_deployment("late"), environment)
     if fault is not None:
         dying(*fault)
     registry.promote(shadow, "other", **by("ada"), expected=digest)

@@ -219,7 +219,7 @@ def test_two_challengers_in_one_entry_are_refused(world: World) -> None:
     with pytest.raises(DeploymentError, match=r"status\.ids\.other == 'late/linear' is the entry of linear too"):
         status.update(shadow)
     assert not file_of(shadow).exists()
-    with pytest.raises(DeploymentError, match=r"status\.ids\.linear == 'one', must be there once"):
+    with pytest.raises(DeploymentError, match=r"status\.ids\.linear == 'one', duplicates status\.ids\.\w+"):
         deployed(world, status={"ids": {"other": "one", "linear": "one"}})
 
 
@@ -410,7 +410,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
 
 def program(variables: dict[str, str], fault: tuple[str, str] | None) -> None:
     os.environ.update(variables)
-    shadow = DeploymentContext(discovery.find("late"), environment)
+    shadow = DeploymentContext(discovery.find_deployment("late"), environment)
     if fault is not None:
         dying(Path, *fault, 1)
     status.update(shadow)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shadow_deployment.base.prefetch import map_prefetched, prefetched
+from shadow_deployment.base.prefetch import prefetch, prefetch_map
 
 
 def test_items_come_in_their_order_each_made_while_the_one_before_is_worked_on() -> None:
@@ -19,7 +19,7 @@ def test_items_come_in_their_order_each_made_while_the_one_before_is_worked_on()
             yield number
         asked[4].set()
 
-    for number in prefetched(items()):
+    for number in prefetch(items()):
         assert asked[number + 1].wait(10), "the next one is made meanwhile"
         assert len(made) <= number + 2, "and none beyond it"
     assert made == list(range(4))
@@ -32,7 +32,7 @@ def test_what_making_an_item_raises_comes_behind_the_items_before_it() -> None:
 
     seen = []
     with pytest.raises(LookupError, match="gone"):
-        seen += [one for one in prefetched(items()) if seen.append(one) is None]
+        seen += [one for one in prefetch(items()) if seen.append(one) is None]
     assert seen == [1]
 
 
@@ -44,7 +44,7 @@ def test_whoever_stops_early_waits_for_the_item_that_is_being_made_and_leaves_no
         done.set()
         yield 2
 
-    coming = prefetched(items())
+    coming = prefetch(items())
     assert next(coming) == 1
     coming.close()
     assert done.is_set()
@@ -52,7 +52,7 @@ def test_whoever_stops_early_waits_for_the_item_that_is_being_made_and_leaves_no
 
 
 def test_of_nothing_there_is_nothing() -> None:
-    assert list(prefetched(iter(()))) == []
+    assert list(prefetch(iter(()))) == []
 
 
 def test_items_are_taken_here_and_what_is_made_of_them_is_made_one_ahead() -> None:
@@ -69,7 +69,7 @@ def test_items_are_taken_here_and_what_is_made_of_them_is_made_one_ahead() -> No
         made.append(number)
         return number**2
 
-    for number, found in enumerate(map_prefetched(make, items())):
+    for number, found in enumerate(prefetch_map(make, items())):
         assert found == number**2
         assert len(taken) <= number + 2
     assert taken == made == list(range(4))
@@ -78,7 +78,7 @@ def test_items_are_taken_here_and_what_is_made_of_them_is_made_one_ahead() -> No
 def test_what_cannot_be_made_of_an_item_is_raised_in_its_turn() -> None:
     seen: list[float] = []
     with pytest.raises(ZeroDivisionError):
-        seen.extend(map_prefetched(lambda number: 1 / number, [1, 2, 0, 4]))
+        seen.extend(prefetch_map(lambda number: 1 / number, [1, 2, 0, 4]))
     assert seen == [1.0, 0.5]
 
 
@@ -94,7 +94,7 @@ def test_with_two_threads_two_are_made_at_once_and_come_in_their_order() -> None
         both.wait()
         return number**2
 
-    for number, found in enumerate(map_prefetched(make, items(), threads=2)):
+    for number, found in enumerate(prefetch_map(make, items(), threads=2)):
         assert found == number**2
         assert len(taken) <= number + 3
     assert taken == list(range(6))

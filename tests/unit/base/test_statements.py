@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from shadow_deployment.base.sql_templates import parameterised, quoted
+from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 
 Written = Callable[[str], Path]
 
@@ -40,17 +40,17 @@ def written(tmp_path: Path) -> Written:
 )
 def test_variables_become_parameters_and_names_and_all_else_stays(text: str, expected: str, written: Written) -> None:
     pieces = {"id": sql.Identifier("the id"), "table": sql.Identifier("flights", "log"), "condition": sql.SQL("x > 1")}
-    assert parameterised(written(text), pieces).as_string() == expected
+    assert load_statement(written(text), pieces).as_string() == expected
 
 
 def test_a_percent_sign_in_a_name_is_no_parameter(written: Written) -> None:
     path, pieces = written('SELECT :"id"'), {"id": sql.Identifier("a%b")}
-    assert parameterised(path, pieces).as_string() == 'SELECT "a%%b"'  # psycopg halves it again
-    assert quoted(path, pieces, {}).as_string() == 'SELECT "a%b"'
+    assert load_statement(path, pieces).as_string() == 'SELECT "a%%b"'  # psycopg halves it again
+    assert load_literal_statement(path, pieces, {}).as_string() == 'SELECT "a%b"'
 
 
 def test_a_name_cannot_end_its_quotes(written: Written) -> None:
-    statement = parameterised(written('SELECT :"id"'), {"id": sql.Identifier('x" FROM secrets --')})
+    statement = load_statement(written('SELECT :"id"'), {"id": sql.Identifier('x" FROM secrets --')})
     assert statement.as_string() == 'SELECT "x"" FROM secrets --"'
 
 
@@ -70,17 +70,17 @@ def test_a_name_cannot_end_its_quotes(written: Written) -> None:
     ],
 )
 def test_a_quoted_value_stays_one_literal(value: object, literal: str, written: Written) -> None:
-    statement = quoted(written("SELECT :'value' % 2"), {"id": sql.Identifier("no")}, {"value": value})
+    statement = load_literal_statement(written("SELECT :'value' % 2"), {"id": sql.Identifier("no")}, {"value": value})
     text = statement.as_string().removeprefix("SELECT ").removesuffix(" % 2").strip()
     assert text.removesuffix("::text[]") == literal
 
 
 def test_a_piece_is_not_searched_for_variables(written: Written) -> None:
-    statement = quoted(written("SELECT :columns"), {"columns": sql.SQL(":'value'")}, {"value": 1})
+    statement = load_literal_statement(written("SELECT :columns"), {"columns": sql.SQL(":'value'")}, {"value": 1})
     assert statement.as_string() == "SELECT :'value'"
 
 
 @pytest.mark.parametrize("text", [':"missing"', ":missing", ":'missing'"])
 def test_a_variable_that_nothing_was_given_for_is_an_error(text: str, written: Written) -> None:
     with pytest.raises(KeyError, match="missing"):
-        quoted(written(text), {}, {})
+        load_literal_statement(written(text), {}, {})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadow_deployment.config.deployment import Deployment, load, parse
-from shadow_deployment.config.discovery import VARIABLE, find, folder, paths
+from shadow_deployment.config.deployment import Deployment, load_deployment, parse_deployment
+from shadow_deployment.config.discovery import VARIABLE, deployment_files, deployments_folder, find_deployment
 from shadow_deployment.config.model import ALLOWED
 from shadow_deployment.config.yaml_source import YamlSource
 from shadow_deployment.errors import DeploymentError
@@ -30,10 +30,9 @@ policy: {rules: [{metric: brier_score, is: superior}]}
 RULES = EXAMPLE[EXAMPLE.index("  rules:") :]
 CHALLENGERS = EXAMPLE[EXAMPLE.index("challengers:") : EXAMPLE.index("expectations:")]
 STORE = EXAMPLE[EXAMPLE.index("store:") : EXAMPLE.index("sample:")]
-DAILY = 'must be one time a day, "MINUTE HOUR * * *" or @daily: the day is the unit of evidence'
-NAME = "must be lower-case letters, digits and underscores, starting with a letter, at most 63"
+DAILY = 'must be once a day, "MINUTE HOUR * * *" or @daily: the day is the unit of evidence'
+NAME = "must be lower-case ASCII letters, digits and underscores, starting with a letter, at most 63"
 ZONE = "must be an IANA time zone such as UTC or Europe/Berlin"
-TWICE = "must be there once"
 MODEL = ALLOWED
 FULL, TEXT, SHORT = "must have at least one entry", "must not be empty", "must have at most 63 characters"
 KEYS, DAY = "must be keys and values", "must be a day as YYYY-MM-DD"
@@ -42,7 +41,7 @@ BINARY = ", ".join(metrics_of("binary"))
 
 def problems_of(text: str) -> list[str]:
     with pytest.raises(DeploymentError) as caught:
-        parse(YamlSource.from_text(text, FILE))
+        parse_deployment(YamlSource.from_text(text, FILE))
     return str(caught.value).splitlines()
 
 
@@ -61,7 +60,7 @@ def line_of(part: str) -> int:
 def test_the_documented_example_loads(tmp_path: Path) -> None:
     path = tmp_path / "any_name.yaml"
     path.write_text(EXAMPLE)
-    deployment = load(path)
+    deployment = load_deployment(path)
     assert deployment.name == "flight_delay"
     assert deployment.start == dt.date(2013, 3, 1)
     assert deployment.requests.features == ["dep_hour", "distance"]
@@ -73,7 +72,7 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
 
 
 def test_optional_keys_have_defaults() -> None:
-    deployment = parse(YamlSource.from_text(MINIMAL, FILE))
+    deployment = parse_deployment(YamlSource.from_text(MINIMAL, FILE))
     assert (deployment.schedule, deployment.timezone, deployment.end) == ("0 0 * * *", "UTC", None)
     assert (deployment.slices, deployment.sample.strata, deployment.sample.minimum_per_stratum) == ([], [], 0)
     assert (deployment.requests.version, deployment.requests.latency) == (None, None)
@@ -253,12 +252,12 @@ def test_what_is_empty_too_long_or_of_another_kind_is_refused(
 
 def test_a_key_that_is_no_word_is_refused_with_its_line() -> None:
     (line,) = problems_of(changed(("slices:   [", "7: x\nslices:   [")))
-    assert line.endswith(f"must be a word: write it in quotes ({FILE}:{line_of('slices:')})")
+    assert line == f"{FILE}:{line_of('slices:')} key 7 must be text: write it in quotes"
 
 
 def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
     (line,) = problems_of(changed(("start: 2013-03-01", "start: 2013-13-01")))
-    assert line == f"{FILE}:4 start == '2013-13-01' is no valid value: month must be in 1..12"
+    assert line == f"{FILE}:4 start == '2013-13-01' is not a valid timestamp: month must be in 1..12"
 
 
 @pytest.mark.parametrize(
@@ -292,22 +291,30 @@ def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
             "slices: [dest]",
             "policy.rules[1].slices == 'dest', must be one of the deployment's slices: origin, carrier",
         ),
-        ("slices:   [origin, carrier]", "slices: [origin, origin]", f"slices[1] == 'origin', {TWICE}"),
-        ("name: a_a_check", "name: logged_elsewhere", f"challengers[2].name == 'logged_elsewhere', {TWICE}"),
+        (
+            "slices:   [origin, carrier]",
+            "slices: [origin, origin]",
+            "slices[1] == 'origin', duplicates slices[0]; remove one of them",
+        ),
+        (
+            "name: a_a_check",
+            "name: logged_elsewhere",
+            "challengers[2].name == 'logged_elsewhere', duplicates challengers[1].name; remove one of them",
+        ),
         (
             "slices:   [origin, carrier]",
             "slices: [origin, stratum]",
-            "slices[1] == 'stratum', must not be a name that snapshots use themselves",
+            "slices[1] == 'stratum', is a name that snapshots use; rename the column",
         ),
         (
             "slices:   [origin, carrier]",
             "slices: [origin, carrier, all]",
-            "slices[2] == 'all', must not be a name that snapshots use themselves",
+            "slices[2] == 'all', is a name that snapshots use; rename the column",
         ),
         (
             "strata: [origin]",
             "strata: [champion]",
-            "sample.strata[0] == 'champion', must not be a name that snapshots use themselves",
+            "sample.strata[0] == 'champion', is a name that snapshots use; rename the column",
         ),
         (
             "strata: [origin]",
@@ -331,7 +338,7 @@ def test_a_feature_cannot_have_a_name_that_snapshots_use(name: str) -> None:
     (line,) = problems_of(changed(("features: [dep_hour, distance]", f"features: [dep_hour, {name}]")))
     assert line == (
         f"deployment flight_delay: requests.features[1] == {name!r}, "
-        f"must not be a name that snapshots use themselves ({FILE}:7)"
+        f"is a name that snapshots use; rename the column ({FILE}:7)"
     )
 
 
@@ -393,18 +400,18 @@ def test_a_file_without_a_name_says_so() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (EXAMPLE + "timezone: UTC\n", f"{FILE}:{EXAMPLE.count(chr(10)) + 1} key 'timezone' must be there once"),
-        ("name: a\nsample:\n  rate: 1\n  rate: 0.5\n", f"{FILE}:4 key 'rate' must be there once"),
-        ("name: a\nrules:\n  - {is: x, is: y}\n", f"{FILE}:3 key 'is' must be there once"),
+        (EXAMPLE + "timezone: UTC\n", f"{EXAMPLE.count(chr(10)) + 1} key 'timezone'"),
+        ("name: a\nsample:\n  rate: 1\n  rate: 0.5\n", "4 key 'rate'"),
+        ("name: a\nrules:\n  - {is: x, is: y}\n", "3 key 'is'"),
     ],
 )
-def test_a_key_that_is_there_twice_is_refused(text: str, problem: str) -> None:
-    assert problems_of(text) == [problem]
+def test_a_duplicate_key_is_refused(text: str, problem: str) -> None:
+    assert problems_of(text) == [f"{FILE}:{problem} appears twice; keep one of them"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "hello\n", "null\n"])
 def test_a_file_without_keys_is_refused(text: str) -> None:
-    assert problems_of(text) == [f"{FILE} must hold keys and values, starting with name: ..."]
+    assert problems_of(text) == [f"{FILE} must contain keys and values, starting with name: ..."]
 
 
 @pytest.mark.parametrize(
@@ -413,30 +420,19 @@ def test_a_file_without_keys_is_refused(text: str) -> None:
 )
 def test_what_is_no_yaml_is_refused_with_its_line(text: str, line: int) -> None:
     (problem,) = problems_of(text)
-    assert problem.startswith(f"{FILE}:{line} is no valid YAML: ")
+    assert problem.startswith(f"{FILE}:{line} is not valid YAML: ")
 
 
 @pytest.mark.parametrize("text", ["? [a]\n: 2\n", "? {a: 1}\n: 2\n", "name: {{ x }}\n"])
 def test_a_key_with_brackets_is_refused_with_its_line(text: str) -> None:
-    assert problems_of(text) == [f"{FILE}:1 a key must be a word: write braces of your own in quotes"]
-
-
-@pytest.mark.parametrize("text", ["name: &a [*a]\n", "name: &a {b: *a}\n", f"name: {'[' * 3000}{']' * 3000}\n"])
-def test_what_is_nested_without_end_is_refused(text: str) -> None:
-    assert problems_of(text) == [f"{FILE} is nested without end, must be keys, values and lists"]
-
-
-@pytest.mark.parametrize("character", ["\x00", "\x07", "\x1b", "\ufffe"])
-def test_a_character_that_is_no_text_is_refused(character: str) -> None:
-    (problem,) = problems_of(f"\nname: a{character}b\n")
-    assert problem == f"{FILE}:2 is no valid YAML: the character U+{ord(character):04X} is no text"
+    assert problems_of(text) == [f"{FILE}:1 a key must be text: quote values that start with {{ or ["]
 
 
 @given(text=st.text("ab1:-?,.&*!|>'\"%@`#~ \n\t[]{}\x00\x85\ufeff", max_size=40))
 @settings(deadline=None, max_examples=300)
 def test_any_text_is_answered_with_a_deployment_error(text: str) -> None:
     with pytest.raises(DeploymentError):
-        parse(YamlSource.from_text(text, FILE))
+        parse_deployment(YamlSource.from_text(text, FILE))
 
 
 @pytest.mark.parametrize("content", [None, b"name: \xff\xfe\n"])
@@ -445,14 +441,14 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DeploymentError, match=r"broken\.yaml cannot be read: "):
-        load(path)
+        load_deployment(path)
 
 
 def test_an_alias_repeats_what_its_anchor_holds() -> None:
     text = changed(
         ("slices:   [origin, carrier]", "slices: &columns [origin]"), ("slices: [origin]}", "slices: *columns}")
     )
-    assert parse(YamlSource.from_text(text, FILE)).policy.rules[1].slices == ["origin"]
+    assert parse_deployment(YamlSource.from_text(text, FILE)).policy.rules[1].slices == ["origin"]
 
 
 def test_only_challengers_that_are_not_the_control_can_be_promoted() -> None:
@@ -479,7 +475,7 @@ def test_a_rule_knows_what_its_interval_is_held_against() -> None:
     [
         (0, "Brier score: superior to the champion"),
         (1, "log loss: not worse than the champion by 0.005 or more, overall and in every origin"),
-        (2, "share of requests without an answer: at most 0.001"),
+        (2, "share of requests without a prediction: at most 0.001"),
         (3, "share of requests on which champion and challenger agree: at least 0.8"),
     ],
 )
@@ -495,41 +491,41 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
 
 
 def found_in(text: str) -> Deployment:
-    return parse(YamlSource.from_text(text, FILE))
+    return parse_deployment(YamlSource.from_text(text, FILE))
 
 
 def test_a_deployment_is_found_by_its_name_not_by_its_file(write: Callable[[str, str], None]) -> None:
     write("b.yaml", EXAMPLE)
     write("a.yml", MINIMAL)
     write("notes.txt", "not a deployment")
-    assert [path.name for path in paths()] == ["a.yml", "b.yaml"]
-    assert find("flight_delay") == found_in(EXAMPLE)
-    assert find("small") == found_in(MINIMAL)
+    assert [path.name for path in deployment_files()] == ["a.yml", "b.yaml"]
+    assert find_deployment("flight_delay") == found_in(EXAMPLE)
+    assert find_deployment("small") == found_in(MINIMAL)
 
 
 def test_a_broken_file_only_matters_if_it_is_asked_for(write: Callable[[str, str], None]) -> None:
     write("flight_delay.yaml", EXAMPLE)
     write("broken.yaml", "name: [")
     write("wrong.yaml", "name: wrong\n")
-    assert find("flight_delay").name == "flight_delay"
-    with pytest.raises(DeploymentError, match="no valid YAML"):
-        find("broken")
+    assert find_deployment("flight_delay").name == "flight_delay"
+    with pytest.raises(DeploymentError, match="not valid YAML"):
+        find_deployment("broken")
     with pytest.raises(DeploymentError, match="deployment wrong: start is missing"):
-        find("wrong")
+        find_deployment("wrong")
 
 
 def test_a_deployment_that_is_not_there_is_answered_with_those_that_are(write: Callable[[str, str], None]) -> None:
     write("a.yaml", EXAMPLE)
     write("b.yaml", MINIMAL)
     with pytest.raises(DeploymentError) as caught:
-        find("flight_dela")
+        find_deployment("flight_dela")
     assert "must be one of flight_delay, small, did you mean flight_delay?" in str(caught.value)
 
 
 def test_a_folder_that_is_missing_says_how_to_name_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(DeploymentError, match=f"nowhere is no folder: .*set {VARIABLE}"):
-        paths()
+    with pytest.raises(DeploymentError, match=f"nowhere is not a folder: .*set {VARIABLE}"):
+        deployment_files()
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
@@ -539,11 +535,12 @@ def test_deployments_lie_in_the_project_unless_told_otherwise(
     monkeypatch.delenv(VARIABLE, raising=False)
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
-    assert folder() == Path(__file__).parents[3] / "include" / "deployments"
+    assert deployments_folder() == Path(__file__).parents[3] / "include" / "deployments"
 
 
 def test_of_two_files_of_one_name_neither_is_taken(write: Callable[[str, str], None]) -> None:
     write("a.yaml", MINIMAL)
     write("b.yaml", MINIMAL)
-    with pytest.raises(DeploymentError, match=r"name == 'small', must be there once \(.*a\.yaml and .*b\.yaml\)"):
-        find("small")
+    problem = r"small: 2 files declare it; rename all but one \(.*a\.yaml, .*b\.yaml\)"
+    with pytest.raises(DeploymentError, match=problem):
+        find_deployment("small")

@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
 from numpy.typing import ArrayLike
 
-from shadow_deployment.config.policy import Policy, Rule, problems_of
+from shadow_deployment.config.policy import Policy, Rule
+from shadow_deployment.config.validators import rule_problems
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import Finding, Verdict, judge
 from shadow_deployment.metrics.catalog import METRICS
@@ -830,7 +831,7 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
     ("rule", "key", "problem"),
     [
         ({"is": "non_inferior"}, "margin", "is missing"),
-        ({"is": "non_inferior", "margin": 0.1, "relative_margin": 0.1}, "margin", "== 0.1, must not stand beside"),
+        ({"is": "non_inferior", "margin": 0.1, "relative_margin": 0.1}, "margin", "== 0.1, excludes relative_margin"),
         ({"is": "superior", "relative_margin": 0.1}, "relative_margin", "== 0.1, belongs to non_inferior only"),
         ({"is": "guardrail", "margin": 0.1}, "margin", "== 0.1, belongs to non_inferior only"),
         ({"is": "guardrail", "value": 0.1}, "value", "== 0.1, belongs to at_most and at_least only"),
@@ -839,7 +840,7 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
         (
             {"is": "at_most", "value": 1.0, "last": {"hold": 3, "of": 2}},
             "last",
-            "== hold 3 of 2, must not ask for more",
+            "== hold 3 of 2: hold must not exceed of",
         ),
         ({"is": "at_most", "of": "change"}, "value", "is missing"),
         ({"metric": "agreement", "is": "guardrail"}, "is", "== 'guardrail', must be at_most or at_least"),
@@ -854,7 +855,7 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
 def test_a_rule_that_contradicts_itself_is_named_with_what_is_wrong(
     rule: dict[str, Any], key: str, problem: str
 ) -> None:
-    (found,) = problems_of(Rule.model_validate({"metric": "brier_score"} | rule), a_deployment())
+    (found,) = rule_problems(Rule.model_validate({"metric": "brier_score"} | rule), a_deployment())
     assert found[0] == key
     assert found[1].startswith(problem)
 
@@ -877,7 +878,7 @@ def test_a_unit_or_method_that_cannot_judge_a_rule_is_refused(
     rule: dict[str, Any], unit: str, method: str, problem: str | None
 ) -> None:
     usable = {"rules": [{"metric": "brier_score", "is": "superior"}], "unit": unit, "method": method}
-    found = list(problems_of(Rule.model_validate(rule), a_deployment(policy=usable)))
+    found = list(rule_problems(Rule.model_validate(rule), a_deployment(policy=usable)))
     assert [key for key, _ in found] == ([] if problem is None else [problem])
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shadow_deployment.config.deployment import Champion
+from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, TableRows, rows_at_once
 from shadow_deployment.data.snapshots import SnapshotPart
@@ -121,7 +121,7 @@ def test_the_same_rows_are_scored_again_whatever_parts_they_are_read_in(sample: 
         if logged[number] is not None and (version is None or versions[number] == version)
     ]
     expected = [f"r{number}" for number in usable[:: max(len(usable) // sample, 1)][:sample]]
-    champion = Champion(model="onnx:m.onnx", sample=sample, version=version)
+    champion = ChampionSettings(model="onnx:m.onnx", sample=sample, version=version)
     found = []
     for part_rows in (1, 3, 10, 100):
         model = Remembers()

@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import brier_score_loss, log_loss, mean_pinball_loss
 
 from shadow_deployment.metrics.catalog import METRICS, QUIET, metrics_of
-from shadow_deployment.metrics.losses import Batch, Settings, losses_of
+from shadow_deployment.metrics.losses import Batch, MetricSettings, losses_of
 
 NAN = math.nan
-BINARY = Settings("binary", 0.5, NAN, NAN)
+BINARY = MetricSettings("binary", 0.5, NAN, NAN)
 
 
 def batch(champion: Any, challenger: Any, label: Any, **columns: Any) -> Batch:
@@ -36,7 +36,7 @@ def batch(champion: Any, challenger: Any, label: Any, **columns: Any) -> Batch:
     )
 
 
-def of(name: str, requests: Batch, settings: Settings = BINARY) -> tuple[list[float], list[float]]:
+def of(name: str, requests: Batch, settings: MetricSettings = BINARY) -> tuple[list[float], list[float]]:
     champion, challenger = losses_of(settings.task)[name](requests, settings)
     return champion.tolist(), challenger.tolist()
 
@@ -63,7 +63,7 @@ def test_losses_of_probabilities_are_those_of_scikit_learn() -> None:
 def test_pinball_loss_is_that_of_scikit_learn() -> None:
     random = np.random.default_rng(2)
     champion, challenger, label = random.normal(size=(3, 300))
-    found = of("pinball_loss", batch(champion, challenger, label), Settings("regression", 0.5, NAN, 0.9))
+    found = of("pinball_loss", batch(champion, challenger, label), MetricSettings("regression", 0.5, NAN, 0.9))
     for answers, losses in zip((champion, challenger), found, strict=True):
         assert np.mean(losses) == pytest.approx(mean_pinball_loss(label, answers, alpha=0.9), rel=1e-12)
 
@@ -93,8 +93,8 @@ def test_an_answer_at_the_threshold_is_a_yes() -> None:
         ("error_rate", [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]),
         ("pairing_loss", [0, 0, 0, 0, 0], [0, 1, 1, 0, 1]),
         ("label_coverage", [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]),
-        ("answer_labelled", [0.5, NAN, 0.5, NAN, NAN], [1, 1, NAN, NAN, NAN]),
-        ("answer_unlabelled", [NAN, NAN, NAN, 0.5, NAN], [NAN, NAN, NAN, 1, 1]),
+        ("prediction_labelled", [0.5, NAN, 0.5, NAN, NAN], [1, 1, NAN, NAN, NAN]),
+        ("prediction_unlabelled", [NAN, NAN, NAN, 0.5, NAN], [NAN, NAN, NAN, 1, 1]),
     ],
 )
 def test_what_is_missing_stays_missing(name: str, champion: list[float], challenger: list[float]) -> None:
@@ -106,12 +106,12 @@ def test_what_is_missing_stays_missing(name: str, champion: list[float], challen
 
 def test_values_agree_within_the_tolerance_and_without_one_nothing_is_known() -> None:
     requests = batch([1.0, 1.0, 1.0], [1.5, 1.75, NAN], [1, 1, 1])
-    assert_array_equal(of("agreement", requests, Settings("regression", 0.5, 0.5, 0.5))[1], [1, 0, NAN])
-    assert_array_equal(of("agreement", requests, Settings("regression", 0.5, NAN, 0.5))[1], [NAN, NAN, NAN])
+    assert_array_equal(of("agreement", requests, MetricSettings("regression", 0.5, 0.5, 0.5))[1], [1, 0, NAN])
+    assert_array_equal(of("agreement", requests, MetricSettings("regression", 0.5, NAN, 0.5))[1], [NAN, NAN, NAN])
 
 
 def test_errors_of_values_keep_their_sign_where_that_is_asked() -> None:
-    requests, settings = batch([3.0, 1.0], [2.0, 2.0], [2.0, 2.0]), Settings("regression", 0.5, NAN, 0.5)
+    requests, settings = batch([3.0, 1.0], [2.0, 2.0], [2.0, 2.0]), MetricSettings("regression", 0.5, NAN, 0.5)
     assert of("bias", requests, settings) == ([1, -1], [0, 0])
     assert of("absolute_error", requests, settings) == ([1, 1], [0, 0])
     assert of("squared_error", requests, settings) == ([1, 1], [0, 0])
@@ -128,7 +128,7 @@ def test_losses_of_classes_by_hand() -> None:
     requests = classes(
         [0, 2, NAN, 1], [[0.5, 0.3, 0.2]] * 4, [[0.5, 0.3, 0.2], [0, 0, 1], [0.1, 0.1, 0.8], [NAN, NAN, NAN]]
     )
-    settings = Settings("multiclass", 0.5, NAN, NAN)
+    settings = MetricSettings("multiclass", 0.5, NAN, NAN)
     assert_allclose(of("brier_score", requests, settings), [[0.38, 0.98, NAN, 0.78], [0.38, 0, NAN, NAN]], atol=1e-15)
     expected = [[-math.log(0.5), -math.log(0.2), NAN, -math.log(0.3)], [-math.log(0.5), 0, NAN, NAN]]
     assert_allclose(of("log_loss", requests, settings), expected, atol=1e-15)
@@ -148,4 +148,4 @@ def test_answers_that_are_both_missing_are_alike() -> None:
 
 def test_several_classes_need_probabilities() -> None:
     with pytest.raises(ValueError, match="needs the probabilities of both models"):
-        of("brier_score", batch([0], [0], [0]), Settings("multiclass", 0.5, NAN, NAN))
+        of("brier_score", batch([0], [0], [0]), MetricSettings("multiclass", 0.5, NAN, NAN))

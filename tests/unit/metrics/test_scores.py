@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from shadow_deployment.metrics.scores import SCORES, Pairs, score_all
+from shadow_deployment.metrics.scores import SCORES, Pairs, compute_scores
 
 NAN = math.nan
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -284,7 +284,7 @@ P = [0.2, 0.7, 0.9, 0.1]
 def test_what_is_undefined_is_none_and_left_out(names, day: Pairs) -> None:
     for name in names:
         assert SCORES[name](day) is None
-    assert score_all(day, names, threshold=0.5) == {}
+    assert compute_scores(day, names, threshold=0.5) == {}
 
 
 def test_zero_is_reported_where_it_is_the_value() -> None:
@@ -313,10 +313,10 @@ def test_score_all_returns_what_each_score_returns_and_sorts_each_model_once(mon
     expected = {name: score(day, threshold=THRESHOLD) for name, score in SCORES.items()}
     sort, sorted_sizes = np.argsort, []
     monkeypatch.setattr(np, "argsort", lambda array: sorted_sizes.append(array.size) or sort(array))
-    assert score_all(day, SCORES, threshold=THRESHOLD) == expected
+    assert compute_scores(day, SCORES, threshold=THRESHOLD) == expected
     assert len(sorted_sizes) == 6  # both models' answers, their labelled answers and their latencies
     sorted_sizes.clear()
-    score_all(Pairs(**pairs(day, label=True)), (*BINARY, *DISTANCES), threshold=THRESHOLD)
+    compute_scores(Pairs(**pairs(day, label=True)), (*BINARY, *DISTANCES), threshold=THRESHOLD)
     assert len(sorted_sizes) == 2
 
 
@@ -333,18 +333,18 @@ def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match=r"^label.shape == \(1,\), must be one axis as long as weight$"):
         answers([1, 2], [1, 2], label=[1])
     with pytest.raises(ValueError, match=r"^score == 'auc', must be one of precision, .*roc_auc"):
-        score_all(answers([1], [1]), ["auc"], threshold=0.5)
+        compute_scores(answers([1], [1]), ["auc"], threshold=0.5)
     with pytest.raises(ValueError, match=r"^threshold == nan, must be a number$"):
-        score_all(answers([1], [1]), [], threshold=NAN)
+        compute_scores(answers([1], [1]), [], threshold=NAN)
     with pytest.raises(ValueError, match=r"^bins == 1, must be at least 2$"):
-        score_all(answers([1], [1]), [], threshold=0.5, bins=1)
+        compute_scores(answers([1], [1]), [], threshold=0.5, bins=1)
 
 
 def test_integers_and_single_precision_are_computed_in_double() -> None:
     day = a_day(weights="whole")
     narrow = {name: column.astype(np.float32) for name, column in columns(day).items()}
     wide = Pairs(**{name: column.astype(np.float64) for name, column in narrow.items()})
-    assert score_all(Pairs(**narrow), SCORES, threshold=0.5) == score_all(wide, SCORES, threshold=0.5)
+    assert compute_scores(Pairs(**narrow), SCORES, threshold=0.5) == compute_scores(wide, SCORES, threshold=0.5)
 
 
 def test_importing_the_scores_imports_neither_scipy_nor_scikit_learn() -> None:
@@ -363,7 +363,7 @@ whatever_the_day = settings(max_examples=60, deadline=None)
 
 
 def assert_same(left: Pairs, right: Pairs, *, same_pairs: bool = True) -> None:
-    first, second = (score_all(day, SCORES, threshold=THRESHOLD) for day in (left, right))
+    first, second = (compute_scores(day, SCORES, threshold=THRESHOLD) for day in (left, right))
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert_allclose(second[name][:2], value[:2], rtol=1e-12, atol=1e-12, err_msg=name)
@@ -408,7 +408,7 @@ def test_turning_the_scores_round_turns_the_roc_auc_round(day: Pairs) -> None:
 @whatever_the_day
 def test_identical_models_have_identical_values_and_no_distance(day: Pairs) -> None:
     same = {**columns(day), "challenger": day.champion, "latency_ms": day.champion_latency_ms}
-    for name, (champion, challenger, _) in score_all(Pairs(**same), SCORES, threshold=THRESHOLD).items():
+    for name, (champion, challenger, _) in compute_scores(Pairs(**same), SCORES, threshold=THRESHOLD).items():
         assert champion == challenger, name
         if name in DISTANCES:
             assert challenger == 0
@@ -417,7 +417,7 @@ def test_identical_models_have_identical_values_and_no_distance(day: Pairs) -> N
 @given(DAYS)
 @whatever_the_day
 def test_every_value_is_in_its_range(day: Pairs) -> None:
-    for name, (champion, challenger, count) in score_all(day, SCORES, threshold=THRESHOLD).items():
+    for name, (champion, challenger, count) in compute_scores(day, SCORES, threshold=THRESHOLD).items():
         assert 1 <= count <= day.weight.size
         assert math.isfinite(champion)
         assert math.isfinite(challenger)

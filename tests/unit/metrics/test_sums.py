@@ -16,10 +16,10 @@ from shadow_deployment.errors import SourceError
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import Grid, Histograms, LargestDisagreements
-from shadow_deployment.metrics.losses import Batch, Settings, losses_of
+from shadow_deployment.metrics.losses import Batch, MetricSettings, losses_of
 from shadow_deployment.metrics.sums import FIELDS, Slices, Sums
 
-BINARY = Settings("binary", 0.5, math.nan, math.nan)
+BINARY = MetricSettings("binary", 0.5, math.nan, math.nan)
 METRIC_NAMES = ("brier_score", "accuracy", "error_rate", "agreement")
 CELLS = {0: {"plan": "a", "region": "x"}, 1: {"plan": "b", "region": "x"}, 2: {"plan": "a", "region": "y"}}
 
@@ -100,7 +100,7 @@ def test_a_slice_without_a_request_of_a_version_has_no_row() -> None:
 
 def test_a_value_too_large_to_be_summed_is_refused_by_the_name_of_its_metric() -> None:
     requests = replace(some(10), champion=np.full(10, 1e200), label=np.zeros(10))
-    sums = Sums(["squared_error"], Settings("regression", 0.5, math.nan, 0.5), 2, Slices.of(CELLS))
+    sums = Sums(["squared_error"], MetricSettings("regression", 0.5, math.nan, 0.5), 2, Slices.of(CELLS))
     with pytest.raises(SourceError, match="squared_error: an answer or a label is so large"):
         sums.add(requests)
 

@@ -143,9 +143,9 @@ def rules() -> tuple[RuleFacts, ...]:
             "effect like the one seen so far",
         ),
         a_rule(
-            text="share of requests without an answer: at most 0.001",
+            text="share of requests without a prediction: at most 0.001",
             metric="error_rate",
-            title="share of requests without an answer",
+            title="share of requests without a prediction",
             is_="at_most",
             bound=0.001,
             estimate=0.0,
@@ -304,8 +304,8 @@ def drift(number: int = 365) -> DriftFacts:
             "kolmogorov_smirnov": finite(0.05 + 0.02 * np.abs(generator.standard_normal(number))),
         },
         {
-            "population_stability_index": "population stability index of the answers",
-            "kolmogorov_smirnov": "Kolmogorov-Smirnov distance of the answers",
+            "population_stability_index": "population stability index of the predictions",
+            "kolmogorov_smirnov": "Kolmogorov-Smirnov distance of the predictions",
         },
         {"population_stability_index": 0.2},
     )

@@ -176,7 +176,7 @@ def test_evidence_is_a_line_for_each_row_and_what_is_missing_is_a_dash() -> None
         "no verdict before 28 of them",
         "1. Brier score: superior to the champion *(blocking)*",
         "2. log loss: not worse than the champion by 0.005 or more, overall and in every origin *(blocking)*",
-        "3. share of requests without an answer: at most 0.001 *(blocking)*",
+        "3. share of requests without a prediction: at most 0.001 *(blocking)*",
         "4. share of requests on which champion and challenger agree: at least 0.8 *(advisory, shown only)*",
     ],
 )

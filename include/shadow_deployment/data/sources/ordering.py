@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shadow_deployment.base.prefetch import prefetched
+from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.data.sampling import HASHES, Draw
 from shadow_deployment.errors import TransientError
 
@@ -38,7 +38,7 @@ def in_order(
     """
 
     def rows() -> Iterator[pa.RecordBatch]:
-        with closing(prefetched(_chunks(batches, chunk_bytes))) as chunks:  # before the session that they are read from
+        with closing(prefetch(_chunks(batches, chunk_bytes))) as chunks:  # before the session that they are read from
             yield from in_memory_or_apart(chunks)
 
     def in_memory_or_apart(chunks: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
@@ -53,7 +53,7 @@ def in_order(
         place = _Place(strata, [draw.population * high for draw, high in zip(draws, highest, strict=True)], highest)
         parts = math.ceil(place.expected_rows * first.nbytes / len(first) / chunk_bytes)
         apart = _apart(chain([first, second], chunks), place, max(parts, 1))
-        for part in prefetched(_sorted(one, strata) for one in apart):
+        for part in prefetch(_sorted(one, strata) for one in apart):
             yield from part.to_batches(_BATCH_ROWS)
 
     return pa.RecordBatchReader.from_batches(batches.schema.remove(_HASH), rows())

@@ -1,4 +1,4 @@
-"""Backup of the ledger, and the way back: the schema `context` by pg_dump and pg_restore, and nothing else.
+"""Backup of the ledger, and the way back: the schema `shadow` by pg_dump and pg_restore, and nothing else.
 
 A backup is written aside, read back to its last row, and only then given its name. A restore is one transaction.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.errors import LedgerError
@@ -62,7 +62,7 @@ def restore(connection: Connection, path: Path, folder: Path | None = None) -> A
     """Make the ledger in a database that has none as it is in a backup, in one transaction; return what is in it.
 
     Its objects belong to whoever restores. Raises LedgerError where the file is no backup of a ledger, or one of a
-    newer package, and where the schema `context` holds anything: the database is then as it was.
+    newer package, and where the schema `shadow` holds anything: the database is then as it was.
     """
     tools = programs.find(_server(connection), folder)
     found = archive.read(path, tools)
@@ -113,7 +113,7 @@ def _entries_to_make(connection: Connection, found: Archive, tools: programs.Pro
     """
     with translated(connection), connect(connection) as session:
         row = session.execute("SELECT to_regnamespace('shadow') IS NOT NULL").fetchone()
-        present = [str(name) for (name,) in session.execute(parameterised(_SQL / "schema_content.sql"))]
+        present = [str(name) for (name,) in session.execute(load_statement(_SQL / "schema_content.sql"))]
     if present:
         more = f" and {len(present) - 5} more" if len(present) > 5 else ""
         raise LedgerError(

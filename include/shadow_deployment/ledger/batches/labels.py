@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.postgres_copy import copy
@@ -94,7 +94,7 @@ def _write(
         rows.append(in_batches(first + begin, keys, columns, optional=["conflict"]))
     if rows and not anew:
         firsts = (first + batches * BATCH_ROWS).tolist()
-        session.execute(parameterised(_DROP), {"day": snapshot.day, "snapshot": snapshot.id, "first_ordinals": firsts})
+        session.execute(load_statement(_DROP), {"day": snapshot.day, "snapshot": snapshot.id, "first_ordinals": firsts})
     copy(session, "label_batch", rows)
 
 

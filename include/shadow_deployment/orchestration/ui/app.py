@@ -19,8 +19,8 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
-from shadow_deployment.config.deployment import Deployment, load
-from shadow_deployment.config.discovery import declared, find, paths
+from shadow_deployment.config.deployment import Deployment, load_deployment
+from shadow_deployment.config.discovery import deployment_files, files_by_name, find_deployment
 from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
@@ -69,7 +69,7 @@ def _readable(name: str, user: GetUserDep) -> str:
 def _of_dag(dag_id: str, user: GetUserDep) -> str:
     """Return the deployment of a DAG that the user may read; 404 where the DAG is of none."""
     name = dag_id.removeprefix(DAG_PREFIX)
-    known = declared()
+    known = files_by_name()
     for suffix in _SUFFIXES:
         if name not in known and name.endswith(suffix):
             name = name.removesuffix(suffix)
@@ -86,9 +86,9 @@ NameOfDag = Annotated[str, Depends(_of_dag)]
 def overview(user: GetUserDep) -> HTMLResponse:
     """Return the page of all deployments that the user may read."""
     shadows, broken = [], {}
-    for path in paths():
+    for path in deployment_files():
         try:
-            deployment = load(path)
+            deployment = load_deployment(path)
         except DeploymentError as error:
             if _may_read(user, path.stem):
                 broken[path.stem] = str(error)
@@ -157,7 +157,7 @@ def _deployment(name: str, challenger: str | None, day: dt.date | None) -> HTMLR
 
 def _page(name: str, key: tuple[Any, ...], make: Callable[[DeploymentContext], str]) -> HTMLResponse:
     """Return a page, made anew only where the deployment or what is known of it has changed."""
-    context = _shadow(find(name))
+    context = _shadow(find_deployment(name))
     try:
         known = pages.fingerprint(context)
     except ShadowError:

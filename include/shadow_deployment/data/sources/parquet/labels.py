@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 from psycopg import sql
 
-from shadow_deployment.base.sql_templates import quoted
+from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.sources.columns import label_value
@@ -51,7 +51,7 @@ class ParquetLabels:
             "end": until,
         }
         with self._files.table(files) as (session, table):
-            statement = quoted(_HERE / "labels.sql", self._pieces(table), {}).as_string()
+            statement = load_literal_statement(_HERE / "labels.sql", self._pieces(table), {}).as_string()
             session.register("wanted", requests)
             found: pa.Table = session.sql(statement, params=values).to_arrow_table()
         return found.cast(_SCHEMA)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from psycopg import sql
 
-from shadow_deployment.base.sql_templates import quoted
+from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.config.window import Window
@@ -73,7 +73,7 @@ class ParquetRequests:
             }
             if not requests:
                 return {}
-            statement = quoted(_HERE / "logged.sql", pieces, {}).as_string()
+            statement = load_literal_statement(_HERE / "logged.sql", pieces, {}).as_string()
             rows = session.execute(statement, _values(files, window) | {"ids": list(requests)}).fetchall()
         return {str(request): tuple(values) for request, *values in rows}
 
@@ -91,7 +91,7 @@ class ParquetRequests:
             return None
         with self._files.table(files) as (session, table):
             pieces = _within(table, requests.time) | {"version": table.text(requests.version, "requests.version")}
-            statement = quoted(_HERE / "newest_version.sql", pieces, {}).as_string()
+            statement = load_literal_statement(_HERE / "newest_version.sql", pieces, {}).as_string()
             values = {"files": [one.path for one in files], "start": start, "unversioned": UNVERSIONED}
             row = session.execute(statement, values).fetchone()
         return str(row[0]) if row else None
@@ -137,7 +137,7 @@ class ParquetReading:
         """Return how many requests the window holds, by stratum."""
         if self._session is None:
             return {}
-        statement = quoted(_HERE / "population.sql", self._pieces, {}).as_string()
+        statement = load_literal_statement(_HERE / "population.sql", self._pieces, {}).as_string()
         rows = self._session.execute(statement, dict(self._values)).fetchall()
         return {str(stratum): int(count) for stratum, count in rows}
 
@@ -153,7 +153,7 @@ class ParquetReading:
             "strata": [draw.stratum for draw in draws],
             "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
         }
-        statement = quoted(_HERE / "sample.sql", self._pieces, {}).as_string()
+        statement = load_literal_statement(_HERE / "sample.sql", self._pieces, {}).as_string()
         return cut(plain(self._session.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS)), draws)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from psycopg import errors, sql
 
 from shadow_deployment.base.redaction import first_line
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment, Labels
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
@@ -52,7 +52,7 @@ class PostgresLabels:
             with reading_arrays(session) as cursor, _ids_that_fit(self.deployment.labels):
                 throttle = self._paced(session, pieces, requests["request_id"])
                 many = requests.num_rows > FEW_IDS and self._finds_many(session, pieces)
-                statement = parameterised(_HERE / ("labels_by_index.sql" if many else "labels.sql"), pieces)
+                statement = load_statement(_HERE / ("labels_by_index.sql" if many else "labels.sql"), pieces)
                 for some in throttle.pieces(requests):
                     values = {"ids": some["request_id"].combine_chunks(), "since": since or _OUR_ERA, "until": until}
                     with throttle.piece():

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 from psycopg import sql
 
-from shadow_deployment.base.sql_templates import quoted
+from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import HASHES, Draw
@@ -95,7 +95,7 @@ class PostgresReading:
         return pa.RecordBatchReader.from_batches(first[0].schema, rows())
 
     def _statement(self, name: str, **values: Any) -> str:
-        return quoted(_HERE / name, self._pieces, {**values, **self._window.bounds}).as_string()
+        return load_literal_statement(_HERE / name, self._pieces, {**values, **self._window.bounds}).as_string()
 
 
 def _for_pieces(cursor: Any) -> float:
@@ -118,5 +118,5 @@ def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window
         return share
     half = window.start + (window.end - window.start) / 2
     little = {"start": half, "end": half + (window.end - window.start) / _PARTS}
-    part, whole = (quoted(_HERE / "population.sql", pieces, one) for one in (little, window.bounds))
+    part, whole = (load_literal_statement(_HERE / "population.sql", pieces, one) for one in (little, window.bounds))
     return share if is_divisible(session, part, whole) else 1.0

@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from pyarrow import ArrowInvalid
 
 from shadow_deployment.base.redaction import first_line, without_quoted
-from shadow_deployment.base.sql_templates import parameterised
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.connections import Connection
@@ -139,7 +139,7 @@ class PostgresRequests:
                 "time": sql.Identifier(requests.time),
             }
             values = {"since": since or "-infinity", "unversioned": UNVERSIONED}
-            row = session.execute(parameterised(_HERE / "newest_version.sql", pieces), values).fetchone()
+            row = session.execute(load_statement(_HERE / "newest_version.sql", pieces), values).fetchone()
         return str(row[0]) if row else None
 
     @contextmanager

@@ -1,0 +1,139 @@
+"""The base class of every section of a deployment file, and the types of the values in it."""
+
+import datetime as dt
+import re
+from functools import cache
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from shadow_deployment.base.paths import is_supported_address
+from shadow_deployment.config.partitions import ALLOWED, Pattern, is_parquet
+from shadow_deployment.config.yaml_source import suggestion
+
+DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
+MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
+DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
+_MACHINE_ZONES = {"localtime", "Factory"}  # names that mean something else on each machine
+_FOLDER = "must be a path, file:///an/absolute/folder or s3://BUCKET/PREFIX"
+
+
+class Section(BaseModel):
+    """A section of a deployment file: frozen, without unknown keys, and without conversions between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def matching(pattern: str, allowed: str) -> AfterValidator:
+    """Return a validator of text that matches a whole pattern; `allowed` is the error message where it does not."""
+    expression = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not expression.fullmatch(value):
+            raise ValueError(allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+def _identifier(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", value):
+        foreign = next((f": {letter!r} is U+{ord(letter):04X}" for letter in value if not letter.isascii()), "")
+        raise ValueError(
+            f"must be lower-case ASCII letters, digits and underscores, starting with a letter, at most 63{foreign}"
+        )
+    return value
+
+
+def _daily(value: str) -> str:
+    cron = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *"}.get(value, value)
+    if not DAILY.fullmatch(cron):
+        raise ValueError('must be once a day, "MINUTE HOUR * * *" or @daily: the day is the unit of evidence')
+    return cron
+
+
+def _timezone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError(f"must be an IANA time zone such as UTC or Europe/Berlin{suggestion(value, _zones())}")
+    return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the zones of this machine; finding them reads some six hundred files."""
+    return frozenset(available_timezones() - _MACHINE_ZONES)
+
+
+def _iso_day(value: object) -> object:
+    """Refuse what pydantic would read as seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)):
+        raise ValueError("must be a day as YYYY-MM-DD")
+    return value
+
+
+def _possible_day(value: dt.date) -> dt.date:
+    first, last = DAYS
+    if not first <= value <= last:
+        raise ValueError(f"must be a day from {first} to {last}")
+    return value
+
+
+def _table(value: str) -> str:
+    if is_parquet(value):
+        Pattern.parse(value)
+    elif "://" in value or value.count(".") > 1 or not all(value.split(".")):
+        raise ValueError(ALLOWED if "://" in value else "must be TABLE or SCHEMA.TABLE")
+    return value
+
+
+def _folder(value: str) -> str:
+    parts = urlsplit(value)
+    is_folder = is_supported_address(value) and (parts.netloc or parts.path) and not parts.query and not parts.fragment
+    if not is_folder or (parts.scheme == "s3") != bool(parts.netloc):
+        raise ValueError(_FOLDER)
+    return value
+
+
+def _document(value: str) -> str:
+    parts = urlsplit(value)
+    is_file = is_supported_address(value) and parts.path.strip("/") and not parts.path.endswith("/")
+    if parts.scheme == "s3" and (not is_file or parts.query or parts.fragment):
+        raise ValueError("must be s3://BUCKET/KEY")
+    if not is_file:
+        raise ValueError("must be file:///an/absolute/file, a path, or s3://BUCKET/KEY")
+    return value
+
+
+def _http(value: str) -> str:
+    parts = urlsplit(value)
+    is_readable = value.isprintable() and " " not in value and parts.port != 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not is_readable:
+        raise ValueError("must be an address such as http://host:8080/path, without a login")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Column = Annotated[str, Field(min_length=1, max_length=63)]
+Columns = Annotated[
+    Annotated[Column, Tag("one")] | Annotated[list[Column], Field(min_length=2), Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list) else "one"),
+]
+Table = Annotated[Text, AfterValidator(_table)]
+Folder = Annotated[str, AfterValidator(_folder)]
+Document = Annotated[str, AfterValidator(_document)]
+HttpAddress = Annotated[str, AfterValidator(_http)]
+
+Schedule = Annotated[str, AfterValidator(_daily)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+Day = Annotated[dt.date, Field(strict=False), BeforeValidator(_iso_day), AfterValidator(_possible_day)]
+Clock = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d", 'must be a time of day as "HH:MM"')]
+
+Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[int, Field(ge=1, le=3650)]
+RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]

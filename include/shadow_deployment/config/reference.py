@@ -1,0 +1,173 @@
+"""The reference of deployment files, generated from the schema: `python -m shadow_deployment.config.reference FOLDER`.
+
+It writes FOLDER/README.md with the example files of FOLDER/examples; `--check` only compares.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.model import KINDS
+from shadow_deployment.config.policy import RULES
+from shadow_deployment.metrics.catalog import METRICS, Metric, metrics_of
+
+Schema = Mapping[str, Any]
+
+_INTRODUCTION: Final = """\
+# Deployment files
+
+Each YAML file in this folder (or in the folder that `SHADOW_DEPLOYMENTS` names) is one deployment: one champion, its
+challengers, and one daily DAG, `shadow_<name>`. Subfolders are not read. `shadow validate FILE` reports every mistake
+with its line; Airflow shows the same text as an import error of that deployment and still loads the others.
+
+`make reference` generates this page from the schema in `shadow_deployment/config/`; edit the descriptions there.
+"""
+_MODELS: Final = """
+`python`, `mlflow`, `skops` and `sklearn`, and `onnx` with `limits`, run in a process of their own without Airflow's
+connections in its environment. A call that hangs, crashes, exceeds its limits or returns invalid predictions is an
+error of the rows that caused it; other rows and challengers go on. Endpoints receive at most 256 rows a call; busy
+ones are retried as their `Retry-After` says. Credentials from `conn_id` go only to the host that the connection names.
+"""
+_METRICS: Final = """
+*Sequence*: judged by a confidence sequence over all days. *Day*: operational, judged on the day's own value. *No
+champion value*: a rule can only bound the challenger's value, with `at_most` or `at_least`.
+"""
+_TYPES: Final = {"string": "text", "boolean": "`true` or `false`"}
+_NONE: Final = "\N{EN DASH}"
+_BOUNDS: Final = {"exclusiveMinimum": "> ", "minimum": "≥ ", "exclusiveMaximum": "< ", "maximum": "≤ "}
+
+
+def render_reference(examples: Sequence[Path]) -> str:
+    """Return the reference as Markdown: keys, models, rules, metrics and full examples.
+
+    Args:
+        examples: example files, of which each becomes a code block.
+    """
+    parts = [_INTRODUCTION, *_sections(), "## Models\n"]
+    kinds = [
+        (_code(re.split(", | or ", kind.form)), f"{kind.meaning[0].upper()}{kind.meaning[1:]}.")
+        for kind in KINDS.values()
+    ]
+    parts += [_table(("`model`", "Source of the predictions"), kinds), _MODELS, "## Rules\n"]
+    rules = [(f"`{name}`", meaning) for name, meaning in RULES.items()]
+    parts += [_table(("`is`", "Passes if"), rules), "", "## Metrics\n"]
+    names = {name for task in ("binary", "regression", "multiclass") for name in metrics_of(task)}
+    metrics = [_metric(metric) for metric in METRICS.values() if metric.name in names]
+    parts += [_table(("Metric", "Meaning", "Tasks", "Better", "Judged by"), metrics), _METRICS, "## Examples\n"]
+    for path in examples:
+        parts += [f"### [{path.name}](examples/{path.name})\n", f"```yaml\n{path.read_text(encoding='utf-8')}```\n"]
+    return "\n".join(parts)
+
+
+def _sections() -> Iterator[str]:
+    """Yield the heading, docstring and table of keys of each section, the outer ones first."""
+    schema = Deployment.model_json_schema()
+    yield f"## Top level\n\n{schema['description']}\n\n{_keys(schema)}\n"
+    for name, paths in _paths(schema, schema["$defs"]).items():
+        section = schema["$defs"][name]
+        kind = section["properties"].get("kind", {}).get("const")
+        heading = _code(paths) + (f" of kind `{kind}`" if kind else "")
+        yield f"## {heading}\n\n{section['description']}\n\n{_keys(section)}\n"
+
+
+def _keys(section: Schema) -> str:
+    required = section.get("required", ())
+    rows = [
+        (f"`{key}`", _type(value), "**required**" if key in required else _default(value), value["description"])
+        for key, value in section["properties"].items()
+    ]
+    return _table(("Key", "Type", "Default", "Meaning"), rows)
+
+
+def _paths(section: Schema, definitions: Mapping[str, Schema], prefix: str = "") -> dict[str, list[str]]:
+    """Return where the sections within a section stand in a file, by the name of their definition."""
+    paths: dict[str, list[str]] = {}
+    for key, value in section["properties"].items():
+        for name, suffix in _references(value):
+            path = f"{prefix}{key}{suffix}"
+            paths.setdefault(name, []).append(path)
+            for inner, others in _paths(definitions[name], definitions, f"{path}.").items():
+                paths.setdefault(inner, []).extend(others)
+    return paths
+
+
+def _references(value: Schema) -> Iterator[tuple[str, str]]:
+    """Yield the definitions that a key refers to, and what follows the key in their headings."""
+    if "$ref" in value:
+        yield value["$ref"].rpartition("/")[2], ""
+    for part in _alternatives(value):
+        yield from _references(part)
+    for name, suffix in _references(value["items"]) if "items" in value else ():
+        yield name, f"[]{suffix}"
+
+
+def _alternatives(value: Schema) -> list[Schema]:
+    return [part for part in value.get("anyOf", value.get("oneOf", [])) if part.get("type") != "null"]
+
+
+def _type(value: Schema) -> str:
+    text = value.get("type", "section")
+    if parts := _alternatives(value):
+        text = " or ".join(dict.fromkeys(map(_type, parts)))
+    elif "const" in value or "enum" in value:
+        text = _code(value["enum"] if "enum" in value else [value["const"]])
+    elif text == "array":
+        text = f"list of {_type(value['items'])}".replace("list of section", "list of sections")
+    elif text == "object":
+        text = f"{_type(value['additionalProperties'])} by name"
+    elif value.get("format") == "date":
+        text = "date, YYYY-MM-DD"
+    bounds = [f"{sign}{value[bound]:,}" for bound, sign in _BOUNDS.items() if bound in value]
+    return ", ".join([_TYPES.get(text, text), *bounds])
+
+
+def _default(value: Schema) -> str:
+    default = value.get("default")
+    if default is None or default in ([], {}) or isinstance(default, dict):
+        return _NONE
+    return f"`{json.dumps(default) if not isinstance(default, str) else default}`"
+
+
+def _metric(metric: Metric) -> tuple[str, ...]:
+    better = "higher" if metric.higher_is_better else "lower" if metric.compares or metric.operational else _NONE
+    judged = "day" if metric.operational else "sequence"
+    return (
+        f"`{metric.name}`",
+        metric.title,
+        ", ".join(sorted(metric.tasks)),
+        better,
+        judged if metric.compares else f"{judged}; no champion value",
+    )
+
+
+def _code(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check FOLDER/README.md; return the exit code."""
+    folders = [Path(argument) for argument in arguments if argument != "--check"]
+    if len(folders) != 1 or not folders[0].is_dir():
+        sys.stderr.write("usage: python -m shadow_deployment.config.reference FOLDER [--check]\n")
+        return 2
+    path = folders[0] / "README.md"
+    text = render_reference(sorted((folders[0] / "examples").glob("*.yaml")))
+    if "--check" not in arguments:
+        path.write_text(text, encoding="utf-8")
+    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+        sys.stderr.write(f"{path} is stale: run make reference\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

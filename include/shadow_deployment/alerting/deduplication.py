@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from shadow_deployment.alerting.gate_alert import failed_gate
+from shadow_deployment.alerting.gate_alert import gate_failed_alert
 from shadow_deployment.alerting.messages import late, recovered
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
@@ -19,7 +19,7 @@ from shadow_deployment.ledger.alerts import Alert
 logger = logging.getLogger(__name__)
 
 
-def of_failure(
+def failure_alert(
     session: Session[Any], deployment: Deployment, day: dt.date, *, said: Sequence[str], link: str | None
 ) -> Alert | None:
     """Return the alert of a gate that failed; with `repeat: change` only where it fails otherwise than was told."""
@@ -28,7 +28,7 @@ def of_failure(
     before = told.newest(session, deployment, ["failed", "recovered"])
     again = told.newest(session, deployment, ["recovered"], day)
     stored = verdicts.latest(session, deployment, day)
-    alert = failed_gate(
+    alert = gate_failed_alert(
         deployment, day, said=said, verdicts=stored, link=link, reopened=again.signature if again else None
     )
     same = before is not None and before.kind == "failed" and before.day < day and before.case == alert.case
@@ -38,7 +38,7 @@ def of_failure(
     return alert
 
 
-def of_success(session: Session[Any], deployment: Deployment, day: dt.date, *, link: str | None) -> Alert | None:
+def recovery_alert(session: Session[Any], deployment: Deployment, day: dt.date, *, link: str | None) -> Alert | None:
     """Return the alert that the gate is open again, once after each one that was closed or late."""
     if not _is_newest(session, deployment, day):
         return None
@@ -49,7 +49,7 @@ def of_success(session: Session[Any], deployment: Deployment, day: dt.date, *, l
     return recovered(deployment, day, told=before, verdicts=stored, link=link)
 
 
-def of_lateness(
+def lateness_alert(
     session: Session[Any], deployment: Deployment, day: dt.date, *, due: dt.datetime, state: str, link: str | None
 ) -> Alert | None:
     """Return the alert of a day whose run was not done by its time; `state` is the run's.

@@ -39,7 +39,7 @@ _TASKS = (
 )
 
 
-def said_by(error: BaseException | None) -> tuple[str, ...]:
+def problems_in(error: BaseException | None) -> tuple[str, ...]:
     """Return what a gate's error says, a line for each problem; of an error that is not ours only its type.
 
     An observed value is left out: of an expectation on a column's largest value it is a value of that feature.
@@ -53,7 +53,7 @@ def said_by(error: BaseException | None) -> tuple[str, ...]:
     return tuple(_BROKEN.sub("could not be evaluated", _OBSERVED.sub("", line)) for line in lines if line.strip())
 
 
-def failed_gate(
+def gate_failed_alert(
     deployment: Deployment,
     day: dt.date,
     *,

@@ -84,7 +84,7 @@ def late(
     )
 
 
-def asked(
+def approval_requested(
     deployment: Deployment,
     day: dt.date,
     *,

@@ -61,7 +61,7 @@ def targets(alerts: Alerts) -> dict[str, Channel]:
     return found
 
 
-def tell(
+def send_alert(
     context: DeploymentContext, alert: Alert | Compose, send: Send, *, otherwise: Alert | None = None
 ) -> list[Delivery]:
     """Tell an alert to every channel of the deployment, and again what was undelivered in the last seven days.
@@ -90,7 +90,7 @@ def tell(
     return progress.deliveries
 
 
-def tell_again(context: DeploymentContext, send: Send) -> list[Delivery]:
+def retry_undelivered(context: DeploymentContext, send: Send) -> list[Delivery]:
     """Try once more what was undelivered in the last seven days, oldest first; return every attempt."""
     progress = _Progress()
     with _outbox(context) as session:

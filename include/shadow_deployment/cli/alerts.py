@@ -34,7 +34,7 @@ def alerts(
 ) -> None:
     """Show what was told to whom, and what could not be delivered; exit code 1 where --send fails again."""
     context = context_of(name)
-    failed = [one for one in outbox.tell_again(context, _sender()) if one.error is not None] if send else []
+    failed = [one for one in outbox.retry_undelivered(context, _sender()) if one.error is not None] if send else []
     with context.ledger() as session:
         told = ledger.history(session, context.deployment)
     if as_json:

@@ -34,7 +34,7 @@ def show(
     if write and declared is None:
         raise DeploymentError(f"deployment {name}: status is not set: name a file in the deployment file first")
     changed = status.update(context) if write else False
-    found = status.standings(context)
+    found = status.statuses(context)
     if as_json:
         for one in found:
             sys.stdout.write(json.dumps(one.content, ensure_ascii=False) + "\n")

@@ -26,7 +26,7 @@ def asked(context: Mapping[str, Any], found: "DeploymentContext", question: "Que
         return
 
     def alert() -> "Alert":
-        return engine.messages.asked(
+        return engine.messages.approval_requested(
             found.deployment,
             question.day,
             challenger=question.challenger,

@@ -13,7 +13,7 @@ from shadow_deployment.integrations.cloud import deployment_context
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.models.aliases import resolved
 from shadow_deployment.orchestration.run_type import run_type
-from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.pipeline.former_champion import with_former_champion
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
     """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
     found = resolved(deployment_context(find(name)))
-    return found if day is None else watched(found, day)
+    return found if day is None else with_former_champion(found, day)
 
 
 def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:

@@ -121,7 +121,7 @@ def publish_results(name: str) -> list[str]:
         engine.metrics.verdict(found, one.name, day)
     engine.cloudwatch.publish(found, day, engine.run_context.chosen(context, found.deployment))
     events = [(assets.verdict(name), _facts(one)) for one in stored]
-    proposal, regression = engine.approval.proposal(found, day), engine.watch.regression(found, day)
+    proposal, regression = engine.approval.proposal_of_day(found, day), engine.watch.regression(found, day)
     if proposal is not None:
         case = proposal.case
         events.append(

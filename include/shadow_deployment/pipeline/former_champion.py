@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _REGISTERED = re.compile(r"^(mlflow:models:/[^/@]+)[/@].*$")
 
 
-def watched(context: DeploymentContext, day: dt.date) -> DeploymentContext:
+def with_former_champion(context: DeploymentContext, day: dt.date) -> DeploymentContext:
     """Return the deployment as it is on a day: with the former champion among its challengers while it is watched.
 
     It is watched on the `promotion.watch_days` days after the one that the promotion rests on, while that promotion
@@ -29,7 +29,7 @@ def watched(context: DeploymentContext, day: dt.date) -> DeploymentContext:
     if not context.deployment.promotion.watch_days:
         return context
     with context.ledger() as session:
-        promotion = under_watch(context.deployment, promotions.history(session, context.deployment), day)
+        promotion = watched_promotion(context.deployment, promotions.history(session, context.deployment), day)
     if promotion is None:
         return context
     former = _former(context.deployment, promotion)
@@ -39,7 +39,7 @@ def watched(context: DeploymentContext, day: dt.date) -> DeploymentContext:
     return replace(context, deployment=context.deployment.model_copy(update={"challengers": challengers}))
 
 
-def under_watch(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
+def watched_promotion(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
     """Return the promotion whose former champion is watched on a day; None where there is none."""
     if not history or history[-1].kind == "rollback":
         return None

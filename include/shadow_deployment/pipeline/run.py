@@ -12,7 +12,7 @@ from shadow_deployment.errors import LedgerError, PermanentError, ValidationFail
 from shadow_deployment.ledger import migrations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.pipeline.former_champion import with_former_champion
 
 
 def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Console) -> list[PermanentError]:
@@ -28,7 +28,7 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
         task = progress.add_task(context.deployment.name, total=len(days))
         for day in days:
             progress.update(task, description=f"{context.deployment.name} {day}")
-            problems += run_day(watched(context, day), day)
+            problems += run_day(with_former_champion(context, day), day)
             progress.advance(task)
     return problems
 

@@ -37,7 +37,7 @@ class Proposal:
     rivals: tuple[str, ...] = ()
 
 
-def proposal(context: DeploymentContext, day: dt.date) -> Proposal | None:
+def proposal_of_day(context: DeploymentContext, day: dt.date) -> Proposal | None:
     """Return the case of a day that somebody should be asked about, None where there is none; the log says why.
 
     Of several challengers that pass it is the one that is furthest ahead on the first gate: after its promotion the
@@ -52,7 +52,7 @@ def proposal(context: DeploymentContext, day: dt.date) -> Proposal | None:
         newest = stored.get(challenger.name)
         if newest is None or newest.outcome != "PASS":
             continue
-        one = examine(context, challenger.name, day)
+        one = build_proposal(context, challenger.name, day)
         reason = _why_not(context.deployment, one, day, asked, history)
         if reason:
             logger.info("%s passes and is not asked about: %s", challenger.name, reason)
@@ -62,7 +62,7 @@ def proposal(context: DeploymentContext, day: dt.date) -> Proposal | None:
     return replace(found[0], rivals=tuple(one.case.challenger.name for one in found[1:])) if found else None
 
 
-def examine(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
+def build_proposal(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
     """Return the case of a challenger with its topic, whether it may be promoted or not."""
     case = registry.promotion_request(context, challenger_name)
     day = day or (case.verdict.day if case.verdict else dt.date.min)
@@ -77,13 +77,15 @@ def examine(context: DeploymentContext, challenger_name: str, day: dt.date | Non
     )
 
 
-def ask(context: DeploymentContext, challenger_name: str, run_id: str, *, by_hand: bool) -> tuple[Question, Proposal]:
+def request_approval(
+    context: DeploymentContext, challenger_name: str, run_id: str, *, by_hand: bool
+) -> tuple[Question, Proposal]:
     """Keep that a run asks about a challenger; return the question and its case.
 
     Raises RegistryError where something stands in the way of the promotion, or the run's question was answered; and,
     unless somebody asks `by_hand`, where the same was asked before.
     """
-    found = examine(context, challenger_name)
+    found = build_proposal(context, challenger_name)
     registry.require_promotable(context.deployment, found.case)
     verdict = found.case.verdict
     if verdict is None:
@@ -130,13 +132,15 @@ def approve(
         )
     except RegistryError as error:
         stands = any(one.case_digest == question.case_digest for one in registry.history(context))
-        answer(context, question, "approved" if stands else "changed", approved_by, reason if stands else str(error))
+        record_decision(
+            context, question, "approved" if stands else "changed", approved_by, reason if stands else str(error)
+        )
         raise
-    answer(context, question, "approved", approved_by, reason)
+    record_decision(context, question, "approved", approved_by, reason)
     return made
 
 
-def answer(
+def record_decision(
     context: DeploymentContext, question: Question, given: approval_requests.Answer, by: str | None, reason: str
 ) -> None:
     """Keep an answer; the first one stays."""
@@ -145,7 +149,7 @@ def answer(
         session.commit()
 
 
-def question_of(context: DeploymentContext, run_id: str, case_digest: str) -> Question:
+def approval_request_of(context: DeploymentContext, run_id: str, case_digest: str) -> Question:
     """Return the question that a run has asked about a case; raise RegistryError where it has asked none."""
     with context.ledger() as session:
         return _of_run(approval_requests.asked(session, context.deployment), run_id, case_digest)

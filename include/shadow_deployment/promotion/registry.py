@@ -115,7 +115,7 @@ def rollback(
     return promotion
 
 
-def standing(context: DeploymentContext) -> Promotion:
+def promotion_to_undo(context: DeploymentContext) -> Promotion:
     """Return the promotion that a rollback would take back; raise RegistryError where there is none."""
     return _newest_standing(context.deployment, history(context))
 

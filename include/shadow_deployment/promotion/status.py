@@ -56,7 +56,7 @@ class ChallengerStatus:
         return {key: value.isoformat() if isinstance(value, dt.date) else value for key, value in asdict(self).items()}
 
 
-def standings(context: DeploymentContext) -> list[ChallengerStatus]:
+def statuses(context: DeploymentContext) -> list[ChallengerStatus]:
     """Return how each challenger that can be promoted stands now, whatever day a run is about."""
     deployment = context.deployment
     with context.ledger() as session:
@@ -86,7 +86,7 @@ def update(context: DeploymentContext) -> bool:
         raise _told(deployment, declared, error) from error
 
     def change(content: bytes | None) -> bytes:
-        found = standings(context)
+        found = statuses(context)
         try:
             return _changed(content, declared.key, {ids[one.challenger]: one.content for one in found})
         except EntriesError as error:

@@ -7,7 +7,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import promotions, verdicts
 from shadow_deployment.ledger.promotions import Promotion
-from shadow_deployment.pipeline.former_champion import under_watch
+from shadow_deployment.pipeline.former_champion import watched_promotion
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def regression(context: DeploymentContext, day: dt.date) -> Regression | None:
     """
     deployment = context.deployment
     with context.ledger() as session:
-        promotion = under_watch(deployment, promotions.history(session, deployment), day)
+        promotion = watched_promotion(deployment, promotions.history(session, deployment), day)
         verdict = verdicts.latest(session, deployment).get(FORMER_CHAMPION)
     if promotion is None or verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
         return None

@@ -442,13 +442,13 @@ def test_rolling_back_twice_goes_to_the_one_before_and_then_there_is_none(twice:
 
 def test_nothing_promoted_is_nothing_to_roll_back(shadow: DeploymentContext) -> None:
     assert "nothing was promoted: there is nothing" in refusal(lambda: registry.rollback(shadow, **by("cid")))
-    refusal(lambda: registry.standing(shadow))
+    refusal(lambda: registry.promotion_to_undo(shadow))
     assert registry.history(shadow) == []
 
 
 def test_a_rollback_of_a_named_promotion_is_done_once(twice: World) -> None:
     shadow = twice.shadow(**settings(twice))
-    assert registry.standing(shadow).number == 2
+    assert registry.promotion_to_undo(shadow).number == 2
     assert "undoes == 1, must be 2" in refusal(lambda: registry.rollback(shadow, **by("cid"), undoes=1))
     back = registry.rollback(shadow, **by("cid"), undoes=2)
     assert registry.rollback(shadow, **by("cid"), undoes=2) == back

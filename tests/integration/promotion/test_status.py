@@ -50,7 +50,7 @@ def file_of(shadow: DeploymentContext) -> Path:
 
 
 def standing(shadow: DeploymentContext, name: str = "other") -> status.ChallengerStatus:
-    return next(one for one in status.standings(shadow) if one.challenger == name)
+    return next(one for one in status.statuses(shadow) if one.challenger == name)
 
 
 def ask(
@@ -158,7 +158,7 @@ def test_the_status_is_what_happened_last(
     assert {key: getattr(found, key) for key in expected} == expected
     assert (found.deployment, found.challenger, found.version) == ("late", "other", "1")
     assert found.status in status.STATUSES
-    assert [one.challenger for one in status.standings(shadow)] == ["other", "linear"]  # the A/A check never
+    assert [one.challenger for one in status.statuses(shadow)] == ["other", "linear"]  # the A/A check never
 
 
 def test_since_is_when_it_happened(world: World, shadow: DeploymentContext) -> None:
@@ -387,7 +387,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
 ) -> None:
     """A process that is slow to write must not put an older verdict over a newer one, nor over others' entries."""
     judge(shadow, 0, "PASS")
-    standings, calls = status.standings, []
+    standings, calls = status.statuses, []
 
     def slow(one: DeploymentContext) -> list[status.ChallengerStatus]:
         found = standings(one)
@@ -401,7 +401,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
             )
         return found
 
-    monkeypatch.setattr(status, "standings", slow)
+    monkeypatch.setattr(status, "statuses", slow)
     assert status.update(shadow) is False
     assert calls == ["passed", "promoted", "promoted"]
     written = {one["id"]: one for one in json.loads(file_of(shadow).read_text())["recommendations"]}
@@ -464,7 +464,7 @@ def test_the_command_shows_and_writes(
     assert "linear 2 in_shadow - - it was never judged" in shown
     code, out, _ = invoke("status", "late", "--json", "--write")
     lines = [json.loads(line) for line in out.splitlines()]
-    assert lines == [one.content for one in status.standings(shadow)]
+    assert lines == [one.content for one in status.statuses(shadow)]
     written = json.loads(file_of(shadow).read_text())["recommendations"]
     assert [one["shadow"] for one in written] == lines
     assert "nothing to change in" in invoke("status", "late", "--write")[1]

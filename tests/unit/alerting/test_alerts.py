@@ -10,7 +10,7 @@ import pytest
 from shadow_deployment.alerting import formats
 from shadow_deployment.alerting import messages as alerts
 from shadow_deployment.alerting.deadlines import due, intervals
-from shadow_deployment.alerting.gate_alert import MOST_FINDINGS, SILENT, failed_gate, said_by
+from shadow_deployment.alerting.gate_alert import MOST_FINDINGS, SILENT, gate_failed_alert, problems_in
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
@@ -63,7 +63,7 @@ def verdict(name: str = BAD, outcome: str = "FAIL", day: dt.date = DAY, **change
 def closed(*problems: str, verdicts: list[Stored] | None = None, **changes: Any) -> Alert:
     stored = {one.name: one for one in verdicts or []}
     said = [f"{one.name} FAILS: {one.reasons[0]}" for one in stored.values() if one.outcome == "FAIL"]
-    return failed_gate(a_deployment(), DAY, said=[*said, *problems], verdicts=stored, link=LINK, **changes)
+    return gate_failed_alert(a_deployment(), DAY, said=[*said, *problems], verdicts=stored, link=LINK, **changes)
 
 
 def with_deadline(clock: str, timezone: str = "Europe/Berlin", **changes: Any) -> Deployment:
@@ -87,7 +87,7 @@ def test_a_failing_challenger_is_told_with_its_rule_and_numbers() -> None:
 
 def test_a_window_is_told_in_utc_where_days_begin_elsewhere() -> None:
     deployment = a_deployment(timezone="America/New_York", schedule="30 6 * * *")
-    alert = failed_gate(deployment, DAY, said=["x"], verdicts={})
+    alert = gate_failed_alert(deployment, DAY, said=["x"], verdicts={})
     assert alert.window == "2013-05-03 10:30 to 2013-05-04 10:30 UTC"
 
 
@@ -115,7 +115,7 @@ def test_a_rule_without_an_interval_gives_its_reason() -> None:
 
 def test_where_a_week_is_the_unit_n_is_not_called_days() -> None:
     weekly = a_deployment(policy={"unit": "week"})
-    alert = failed_gate(weekly, DAY, said=[], verdicts={BAD: verdict()})
+    alert = gate_failed_alert(weekly, DAY, said=[], verdicts={BAD: verdict()})
     assert "n = 61 observations with" in alert.lines[1]
 
 
@@ -153,7 +153,7 @@ def test_a_former_champion_that_fails_is_no_alarm() -> None:
     deployment = a_deployment()
     watched = [*deployment.challengers, Challenger(name=FORMER_CHAMPION, model="onnx:former.onnx")]
     deployment = deployment.model_copy(update={"challengers": watched})
-    alert = failed_gate(deployment, DAY, said=["x"], verdicts={FORMER_CHAMPION: former})
+    alert = gate_failed_alert(deployment, DAY, said=["x"], verdicts={FORMER_CHAMPION: former})
     assert alert.lines == ("x",)
 
 
@@ -164,7 +164,7 @@ def test_observed_values_and_errors_of_evaluation_stay_out() -> None:
         "expect_column_values_to_not_be_null() plan: 3 of 60 rows (5.00%) do not meet it\n"
         "predictions of x do not meet their expectations: expect_foo() y: could not be evaluated: got 4711"
     )
-    first, second = said_by(error)
+    first, second = problems_in(error)
     assert "98765" not in first
     assert "3 of 60 rows (5.00%)" in first
     assert "income" in first
@@ -172,14 +172,14 @@ def test_observed_values_and_errors_of_evaluation_stay_out() -> None:
 
 
 def test_what_the_gate_says_is_told_and_of_a_foreign_error_only_its_type() -> None:
-    assert said_by(GateFailed("d: the gate is closed\na\nb")) == ("a", "b")
-    assert said_by(LedgerError("connection x: no schema")) == ("connection x: no schema",)
-    assert said_by(ValueError("4711 is the customer")) == ("the gate ended with ValueError: see its log",)
-    assert said_by(None) == (SILENT,)
+    assert problems_in(GateFailed("d: the gate is closed\na\nb")) == ("a", "b")
+    assert problems_in(LedgerError("connection x: no schema")) == ("connection x: no schema",)
+    assert problems_in(ValueError("4711 is the customer")) == ("the gate ended with ValueError: see its log",)
+    assert problems_in(None) == (SILENT,)
 
 
 def test_without_the_ledger_the_gates_own_words_are_told() -> None:
-    alert = failed_gate(a_deployment(), DAY, said=["trees FAILS: worse"], verdicts={})
+    alert = gate_failed_alert(a_deployment(), DAY, said=["trees FAILS: worse"], verdicts={})
     assert alert.lines == ("trees FAILS: worse",)
 
 
@@ -247,9 +247,11 @@ def test_a_promotion_is_told_with_who_and_why() -> None:
 
 
 def test_a_question_and_a_rollback_are_told() -> None:
-    question = alerts.asked(a_deployment(), DAY, challenger="trees", version="2", case_digest="c", link=LINK)
+    question = alerts.approval_requested(
+        a_deployment(), DAY, challenger="trees", version="2", case_digest="c", link=LINK
+    )
     assert question.title == "flight_delay: promote trees 2?"
-    again = alerts.asked(a_deployment(), DAY, challenger="trees", version="2", case_digest="d")
+    again = alerts.approval_requested(a_deployment(), DAY, challenger="trees", version="2", case_digest="d")
     assert again.signature != question.signature
     back = alerts.rolled_back(a_deployment(), DAY, challenger="old", version="1", who="bob", reason="worse", number=5)
     assert back.title == "flight_delay: rolled back, the champion is old 1 again"

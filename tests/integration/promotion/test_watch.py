@@ -157,7 +157,7 @@ def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back
     with pytest.raises(GateFailed) as closed:
         steps.gate(run, day(2))
     said = str(closed.value)
-    assert "previous_champion 1 is better than linear@2, which has followed it" in said
+    assert "previous_champion 1 is better than its successor linear@2" in said
     assert "shadow rollback late" in said
 
 

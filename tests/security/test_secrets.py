@@ -129,7 +129,7 @@ def test_a_day_of_failing_models_repeats_no_value_and_no_secret(
     for status in (500, 200):
         hook.status = status
         send_alert(
-            shadow, gate_failed_alert(shadow.deployment, day(0), said=problems_in(closed.value), verdicts={}), send
+            shadow, gate_failed_alert(shadow.deployment, day(0), problems=problems_in(closed.value), verdicts={}), send
         )
     assert hook.received, "no alert has arrived"
     heard.add("alert", json.dumps(hook.bodies, ensure_ascii=False))

@@ -70,7 +70,7 @@ def tell_late(name: str, context: Mapping[str, Any]) -> None:
             session, deployment, day, due=moment, state=state, link=link
         ),
         engine.channels.send,
-        otherwise=late(deployment, day, due=moment, state=state, link=link) if counted == moment else None,
+        fallback=late(deployment, day, due=moment, state=state, link=link) if counted == moment else None,
     )
 
 

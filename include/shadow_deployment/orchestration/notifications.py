@@ -75,15 +75,19 @@ class GateFailedNotifier(GateNotifier):
             verdict_page(context),
         )
         error = context.get("exception")
-        said = [
+        problems = [
             str(redact(line))
             for line in engine.gate_alert.problems_in(error if isinstance(error, BaseException) else None)
         ]
         engine.outbox.send_alert(
             found,
-            lambda session: engine.deduplication.failure_alert(session, found.deployment, day, said=said, link=link),
+            lambda session: engine.deduplication.failure_alert(
+                session, found.deployment, day, problems=problems, link=link
+            ),
             engine.channels.send,
-            otherwise=engine.gate_alert.gate_failed_alert(found.deployment, day, said=said, verdicts={}, link=link),
+            fallback=engine.gate_alert.gate_failed_alert(
+                found.deployment, day, problems=problems, verdicts={}, link=link
+            ),
         )
 
 

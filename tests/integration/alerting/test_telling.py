@@ -77,8 +77,8 @@ def shadow(world: World) -> DeploymentContext:
 
 
 def one(shadow: DeploymentContext, **changes: Any) -> Alert:
-    known = {"challenger": "other", "version": "1", "who": "ada", "reason": "better", **changes}
-    return alerts.promoted(shadow.deployment, day(1), **known)
+    values = {"name": "other", "version": "1", "approved_by": "ada", "reason": "better", **changes}
+    return alerts.champion_changed(shadow.deployment, day(1), kind="promoted", **values)
 
 
 def judged(shadow: DeploymentContext, number: int, outcome: Outcome = "FAIL") -> None:
@@ -90,10 +90,10 @@ def failed(shadow: DeploymentContext, number: int, send: Recorder, *said: str) -
     """Tell that the gate of a day failed, as the callback does."""
     said = said or ("other FAILS: as the test says",)
     compose = functools.partial(
-        deduplication.failure_alert, deployment=shadow.deployment, day=day(number), said=said, link=None
+        deduplication.failure_alert, deployment=shadow.deployment, day=day(number), problems=said, link=None
     )
-    otherwise = gate_alert.gate_failed_alert(shadow.deployment, day(number), said=said, verdicts={})
-    return outbox.send_alert(shadow, compose, send, otherwise=otherwise)
+    fallback = gate_alert.gate_failed_alert(shadow.deployment, day(number), problems=said, verdicts={})
+    return outbox.send_alert(shadow, compose, send, fallback=fallback)
 
 
 def opened(shadow: DeploymentContext, number: int, send: Recorder) -> list[outbox.Delivery]:
@@ -162,8 +162,8 @@ def test_what_was_undelivered_is_told_with_the_next_alert(shadow: DeploymentCont
     outbox.send_alert(shadow, one(shadow, version="2"), send)
     told = [alert for name, alert in send.taken if name == "slack:slack_default"]
     assert [alert.title for alert in told] == ["late: the champion is other 2", "late: the champion is other 1"]
-    assert told[1].lines[0].startswith("This was to be told on ")
-    assert "could not be delivered then" not in " ".join(told[0].lines)
+    assert told[1].lines[0].startswith("Delayed: this alert of ")
+    assert "could not be delivered before" not in " ".join(told[0].lines)
 
 
 def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: DeploymentContext, send: Recorder) -> None:
@@ -262,11 +262,11 @@ def test_the_gate_of_a_past_day_is_no_news(
     opened(shadow, 3, send)
     late(shadow, 3, send)
     assert not send.taken
-    assert "2024-03-04 is past, 2024-03-06 is known of: nobody is told" in caplog.text
+    assert "2024-03-04 is past, the newest day is 2024-03-06: no alert or event" in caplog.text
 
 
 def test_a_day_that_was_sampled_and_not_judged_is_the_newest(reading: World, send: Recorder) -> None:
-    from shadow_deployment.pipeline.steps import sample
+    from shadow_deployment.pipeline.sample import sample
 
     shadow = reading.shadow(alerts={"channels": CHANNELS})
     judged(shadow, 3)
@@ -304,7 +304,7 @@ def test_with_change_what_was_undelivered_is_told_when_the_day_is_run_again(worl
     send.away = {}
     failed(shadow, 1, send)
     assert sorted(send.names) == sorted(NAMES)
-    assert "could not be delivered then" not in send.taken[-1][1].lines[0]
+    assert "could not be delivered before" not in send.taken[-1][1].lines[0]
 
 
 def test_with_change_the_same_failure_after_a_recovery_is_news(world: World, send: Recorder) -> None:
@@ -347,7 +347,7 @@ def test_a_day_that_fails_recovers_and_fails_is_told_each_time_and_no_more(
 def test_a_late_day_is_told_once_and_recovers(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     for _ in range(3):
         late(shadow, 1, send)
-    assert "the day was not sampled yet" in send.taken[0][1].lines
+    assert "the day is not sampled yet" in send.taken[0][1].lines
     judged(shadow, 1, "PASS")
     opened(shadow, 1, send)
     assert kinds(world) == [("late", day(1)), ("recovered", day(1))]
@@ -383,8 +383,8 @@ def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: Deployment
     assert all(found.error is None for found in deliveries)
     alert = send.taken[0][1]
     assert alert.lines[0] == "connection shadow_db is lost"
-    assert alert.lines[-1].startswith("The ledger cannot be asked what was told before (connection shadow_db")
-    assert alert.lines[-1].endswith("this may come again.")
+    assert alert.lines[-1].startswith("The ledger cannot be read (connection shadow_db")
+    assert alert.lines[-1].endswith("so this alert may be repeated.")
 
 
 def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_being_told(
@@ -417,7 +417,7 @@ def test_a_ledger_that_goes_away_when_it_has_said_who_waits_lets_nobody_else_be_
     send.away = {"slack:slack_default": TransientError("away")}
     outbox.send_alert(shadow, one(shadow), send)
     send.away = {}
-    monkeypatch.setattr(outbox, "_named", functools.partial(_once_lost, outbox._named, [True]))
+    monkeypatch.setattr(outbox, "_selected", functools.partial(_once_lost, outbox._selected, [True]))
     outbox.send_alert(shadow, one(shadow), send)
     assert send.names == NAMES
 

@@ -101,7 +101,7 @@ class Live:
         proposal = approval.proposal_of_day(self.shadow(name), day(0))
         assert proposal is not None
         [asset] = self.airflow.call("GET", "/assets", params={"name_pattern": f"shadow_{name}_case"})["assets"]
-        extra = {"challenger": "other", "day": str(day(0)), "case": proposal.case.digest}
+        extra = {"challenger": "other", "day": str(day(0)), "case": proposal.request.digest}
         self.airflow.call("POST", "/assets/events", json={"asset_id": asset["id"], "extra": extra})
 
     def details(self, name: str, run: str) -> str:

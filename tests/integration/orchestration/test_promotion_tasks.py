@@ -197,7 +197,7 @@ def test_automatic_rollback_puts_the_better_one_back(world: World, context: dict
         "other",
         "policy: promotion.rollback is automatic",
     )
-    assert "is better than linear 2 by every gate" in registry.history(shadow)[-1].reason
+    assert "is better than linear 2 by every blocking rule" in registry.history(shadow)[-1].reason
 
 
 @pytest.mark.parametrize("event", [{"promotion": 1}, {"promotion": 2, "day": str(day(1))}])

@@ -41,7 +41,7 @@ def judged(shadow: DeploymentContext, outcomes: str, name: str = "other", *, fir
 
 def asked(shadow: DeploymentContext, number: int) -> str | None:
     found = approval.proposal_of_day(shadow, day(number))
-    return found.case.challenger.name if found else None
+    return found.request.challenger.name if found else None
 
 
 def settle(shadow: DeploymentContext, run: str, given: Answer, name: str = "other") -> None:
@@ -117,9 +117,7 @@ def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: De
     approval.request_approval(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
     assert asked(shadow, 1) is None
-    assert "still waits for an answer" in refusal(
-        lambda: approval.request_approval(shadow, "other", "run 2", by_hand=False)
-    )
+    assert "is still open" in refusal(lambda: approval.request_approval(shadow, "other", "run 2", by_hand=False))
     later(world, 25)
     assert asked(shadow, 1) is None  # nobody has answered, that was yesterday
     judged(shadow, "P", first=7)
@@ -201,7 +199,7 @@ def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Depl
     assert world.query("SELECT count(*) FROM shadow.question") == [(1,)]
     approval.record_decision(shadow, first, "rejected", "ada", "no")
     said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
-    assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
+    assert f"the approval request of this run was rejected by ada for {day(0)}; trigger another run" in said
 
 
 def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: DeploymentContext) -> None:
@@ -209,7 +207,7 @@ def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_an
     question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
     said = refusal(lambda: approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)))
-    assert "is not the case there is" in said
+    assert "the promotion request has changed since it was approved" in said
     assert registry.history(shadow) == []
     changed = approval.approval_request_of(shadow, "run 1", question.case_digest)
     assert (changed.answer, changed.answered_by) == ("changed", "ada")
@@ -251,7 +249,7 @@ def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: Depl
     judged(shadow, "P", "linear")
     found = approval.proposal_of_day(shadow, day(0))
     assert found is not None
-    assert {found.case.challenger.name, *found.rivals} == {"other", "linear"}
+    assert {found.request.challenger.name, *found.rivals} == {"other", "linear"}
 
 
 def test_the_one_further_ahead_is_asked_about(shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,10 +257,10 @@ def test_the_one_further_ahead_is_asked_about(shadow: DeploymentContext, monkeyp
     judged(shadow, "P", "linear")
     for ahead, behind in (("other", "linear"), ("linear", "other")):
         lead = {ahead: 2.0, behind: 1.0}
-        monkeypatch.setattr(approval, "_lead", lambda one, lead=lead: lead[one.case.challenger.name])
+        monkeypatch.setattr(approval, "_lead", lambda one, lead=lead: lead[one.request.challenger.name])
         found = approval.proposal_of_day(shadow, day(0))
         assert found is not None
-        assert (found.case.challenger.name, found.rivals) == (ahead, (behind,))
+        assert (found.request.challenger.name, found.rivals) == (ahead, (behind,))
 
 
 def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: DeploymentContext) -> None:
@@ -279,10 +277,10 @@ def test_question_shows_the_case_and_what_each_answer_does(world: World) -> None
         "Promote other 1 to champion of late, in place of champion 7?"
     )
     text = approval_text.body(shadow.deployment, found)
-    assert found.case.digest in text
-    assert found.case.verdict is not None
-    assert found.case.verdict.input_digest in text
-    assert "for 2 judged days in a row" in text
+    assert found.request.digest in text
+    assert found.request.verdict is not None
+    assert found.request.verdict.input_digest in text
+    assert "on 2 consecutive judged days since" in text
     assert "| error\\_rate at most | all | PASS |" in text
     assert "within 5 hours" in text
     assert "9 days" in text

@@ -172,7 +172,9 @@ def test_a_better_former_champion_speaks_against_its_promotion(run: DeploymentCo
     found = regression(run, day(2))
     assert found is not None
     assert found.promotion.number == 2
-    assert found.reason == (f"other 1, champion before promotion 2, is better than linear 2 by every gate on {day(2)}")
+    assert found.reason == (
+        f"other 1, champion before promotion 2, is better than linear 2 by every blocking rule on {day(2)}"
+    )
 
 
 @pytest.mark.parametrize("against", ["7", "1"])

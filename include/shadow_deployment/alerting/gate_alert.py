@@ -31,6 +31,7 @@ _REQUIREMENTS = {
     "at_most": "at most {}",
     "at_least": "at least {}",
 }
+_DETAILS = ("metric", "is", "slice", "bound", "estimate", "lower", "upper", "observations", "requests", "reason")
 _TASKS = (
     ("inputs ", "validate_inputs"),
     ("predictions of ", "validate_predictions"),
@@ -66,7 +67,7 @@ def gate_failed_alert(
 
     Args:
         deployment: the deployment.
-        day: the day of the gate.
+        day: day of the gate.
         problems: the problems that the gate has named, a line each.
         verdicts: the newest verdicts by challenger; {} where the ledger cannot be read, then all problems are quoted.
         link: page to look at.
@@ -118,15 +119,9 @@ def _details(verdict: Stored) -> dict[str, Any]:
 
 def _finding_details(finding: Mapping[str, Any]) -> dict[str, Any]:
     metric = METRICS.get(finding["metric"])
-    numbers = ("bound", "estimate", "lower", "upper", "observations", "requests")
-    return {
-        "metric": plain(finding["metric"]),
-        "title": metric.title if metric else plain(finding["metric"]),
-        "is": plain(finding["is"]),
-        "slice": plain(finding["slice"]),
-        **{key: finding.get(key) for key in numbers},
-        "reason": plain(finding["reason"]),
-    }
+    details = {key: finding.get(key) for key in _DETAILS}
+    details["title"] = metric.title if metric else finding["metric"]
+    return {key: plain(value) if isinstance(value, str) else value for key, value in details.items()}
 
 
 def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:

@@ -118,19 +118,9 @@ def champion_changed(
     number: int | None = None,
     link: str | None = None,
 ) -> Alert:
-    """Return the alert that a model is champion, by promotion or rollback.
+    """Return the alert that a model is champion, by the promotion or rollback of this `number`.
 
-    Args:
-        deployment: the deployment.
-        day: the day of the verdict that the change rests on.
-        kind: how the model became champion.
-        name: the new champion's name.
-        version: its version.
-        approved_by: who decided.
-        reason: why.
-        request_digest: digest of the approved promotion request.
-        number: number of the promotion or rollback.
-        link: page to look at.
+    `day` is that of the verdict that the change rests on, `request_digest` is of the approved promotion request.
     """
     if kind == "promoted":
         title, undo = f"the champion is {name} {version}", f" To undo: shadow rollback {deployment.name}."

@@ -21,14 +21,8 @@ MOST_WORST = 20
 def check(champion: Champion, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> Parity:
     """Score up to `champion.sample` rows of a snapshot again and compare with the logged predictions.
 
-    The rows are spread evenly over those with a logged prediction of `champion.version`. Rows are read twice: to count
-    these, and to take some of them.
-
-    Args:
-        champion: the declared champion, with sample size and tolerance.
-        predictor: its model.
-        rows: the day's snapshot.
-        part_rows: most rows in memory at once.
+    The rows are spread evenly over those with a logged prediction of `champion.version`. The snapshot is read twice,
+    `part_rows` at a time: to count these, and to take some of them.
     """
     compared = ["champion"] if champion.version is None else ["champion", "champion_version"]
     candidates = sum(len(_candidates(champion, table)) for table in rows.read(compared, part_rows))

@@ -128,8 +128,10 @@ def approve(
         )
     except RegistryError as error:  # also where the promotion stands and only publishing it failed
         stands = any(past.case_digest == approval.case_digest for past in registry.history(context))
-        decision, why = ("approved", reason) if stands else ("changed", str(error))
-        record_decision(context, approval, decision, approved_by, why)
+        if stands:
+            record_decision(context, approval, "approved", approved_by, reason)
+        else:
+            record_decision(context, approval, "changed", approved_by, str(error))
         raise
     record_decision(context, approval, "approved", approved_by, reason)
     return promotion

@@ -25,10 +25,7 @@ from shadow_deployment.promotion.request import PromotionRequest, assemble, obse
 def promotion_request(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> PromotionRequest:
     """Return what a promotion of this challenger would rest on, and what prevents it.
 
-    Args:
-        context: the deployment.
-        challenger_name: who is to be champion.
-        day: day of the verdict; None means the newest. The request of a past day can be shown, never promoted.
+    `day` is that of the verdict, None the newest. The request of a past day can be shown, never promoted.
 
     Raises:
         DeploymentError: the challenger is unknown.
@@ -111,12 +108,7 @@ def rollback(
 ) -> Promotion:
     """Restore the champion that the newest promotion replaced; a second rollback goes one promotion further back.
 
-    Args:
-        context: the deployment.
-        approved_by: who decided.
-        reason: why.
-        undoes: number of the promotion to roll back; no other is, and the call can be repeated after a crash.
-        approved_at: when it was decided; None means now.
+    `undoes` is the number of the promotion to roll back: no other is, and the call can be repeated after a crash.
 
     Raises:
         RegistryError: nothing is left to roll back, the champion has changed meanwhile, or the rollback stands and

@@ -158,7 +158,7 @@ def test_without_a_ledger_the_gates_own_error_is_told(
     called(context, failed=True)
     [body] = hook.bodies
     assert body["title"] == "late: gate closed for 2024-03-01: other FAILS: worse"
-    assert "this may come again" in body["lines"][-1]
+    assert "this alert may be repeated" in body["lines"][-1]
     assert "s3cret" not in json.dumps(body)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -74,11 +74,15 @@ LOCAL_FILES = LocalFiles()
 
 @dataclass(frozen=True)
 class DeploymentContext:
-    """A deployment together with the connections, ledger, production and store that it works on."""
+    """A deployment together with the connections, ledger, production and store that it works on.
+
+    `digests` holds the digests of models by name and address, filled by `pipeline.identities` when first needed.
+    """
 
     deployment: Deployment
     connections: Connections
     cloud: Cloud = LOCAL_FILES
+    digests: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def source(self) -> Source:

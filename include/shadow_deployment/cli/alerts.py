@@ -26,7 +26,7 @@ def alerts(
 ) -> None:
     """Show alerts with their deliveries and failures; exit code 1 where --send fails again."""
     context = context_of(name)
-    failed = [delivery for delivery in outbox.tell_again(context, _sender()) if delivery.error] if send else []
+    failed = [one for one in outbox.retry_undelivered(context, _sender()) if one.error is not None] if send else []
     with context.ledger() as session:
         history = ledger.history(session, context.deployment)
     if as_json:

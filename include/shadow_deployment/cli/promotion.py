@@ -57,7 +57,7 @@ def promote(
 def rollback(name: Name, approved_by: Approver, reason: Reason, yes: Yes = False) -> None:
     """Put the champion back that the newest promotion replaced; shows it and asks."""
     context = _shadow(name)
-    undone = registry.standing(context)
+    undone = registry.promotion_to_undo(context)
     _print(
         f"{name}: takes back {escape(str(undone.champion))} ({escape(undone.reason)})\n"
         f"  champion again: {escape(undone.from_name)} {escape(undone.from_version)}, digest {_cut(undone.from_digest)}"

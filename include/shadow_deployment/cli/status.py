@@ -31,7 +31,7 @@ def show(
     if write and target is None:
         raise DeploymentError(f"deployment {name}: status is not set: name a file in the deployment file first")
     changed = status.update(context) if write else False
-    standings = status.standings(context)
+    standings = status.statuses(context)
     if as_json:
         console.print_json_lines(standing.content for standing in standings)
         return

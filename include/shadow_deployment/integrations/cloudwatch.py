@@ -22,6 +22,7 @@ from shadow_deployment.ledger import page, snapshots, validations, verdicts
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.identities import challenger_keys
 from shadow_deployment.pipeline.judging import mature_days
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def _scoring_errors(
     for snapshot in today:
         if not snapshot.rows or not said.get(None):
             continue
-        keys = steps.identities(session, context.deployment)
+        keys = challenger_keys(context, session)
         answered = {one.challenger_id: one.rows - one.errors for one in page.scored(session, snapshot)}
         for name in challengers:
             shares[name] = (snapshot.rows - answered.get(keys.get(name, -1), 0)) / snapshot.rows

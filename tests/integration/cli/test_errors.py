@@ -353,7 +353,7 @@ def test_a_failing_input_expectation_stops_the_day_and_the_verdict_says_why(
     code, out, err = invoke("run", "late", "--from", day(0), "--to", day(1))
     assert_message(world.postgres, code, out, err)
     message = " ".join(err.split())
-    assert f"1 of 7 expectations do not hold on the inputs of {day(1)}" in message
+    assert f"1 of 7 expectations are not met by the inputs of {day(1)}" in message
     assert "expect_column_values_to_be_between" in message
     assert "on distance: 1 of 60 rows (1.67%) do not meet it, such as f0063" in message
     assert world.query("SELECT DISTINCT day FROM shadow.prediction") == [(day(0),)]
@@ -361,7 +361,7 @@ def test_a_failing_input_expectation_stops_the_day_and_the_verdict_says_why(
     _, out, _ = invoke("verdict", "late", "--json")
     (challenger,) = json.loads(out)["challengers"]
     assert (challenger["day"], challenger["outcome"]) == (str(day(1)), "INCONCLUSIVE")
-    reason = f"the inputs or predictions of {day(1)} are not complete or do not meet their expectations"
+    reason = f"the inputs or predictions of {day(1)} are incomplete or do not meet their expectations"
     assert challenger["reasons"][0] == reason
     code, _, err = invoke("run", "late", "--from", day(2))
     assert code == 0, err
@@ -389,7 +389,7 @@ def test_one_challengers_bad_predictions_leave_the_others_their_evidence(world: 
     world.deploy()
     code, out, err = invoke("run", "late", "--from", day(0))
     assert_message(world.postgres, code, out, err)
-    assert f"expectations do not hold on the predictions of other for {day(0)}" in " ".join(err.split())
+    assert f"expectations are not met by the predictions of other for {day(0)}" in " ".join(err.split())
     assert set(world.evidence().challenger) == {"a_a_check"}
     reasons = {name: reasons for _, name, _, _, _, reasons, _ in world.verdicts()}
     assert any("do not meet their expectations" in one for one in reasons["other"])

@@ -9,28 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shadow_deployment.alerting.messages import LONGEST_TITLE, cut, plain, titled
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import measurement_of
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.verdicts import Stored
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.slices import ALL
 
 MOST_FINDINGS = 3
 SILENT = "the gate's task ended without a word: it was killed, or timed out"
 _NUMBER = re.compile(r"(?<!\w)[+-]?\d[\w.,:%+-]*")  # not the digits of a name such as trees_2
 _OBSERVED = re.compile(r": observed \S+?(?=;|$)")
 _BROKEN = re.compile(r"could not be evaluated: .*")
-_ASKS = {
-    "superior": "superior (bound {})",
-    "non_inferior": "not inferior (bound {})",
-    "guardrail": "guardrail (bound {})",
-    "at_most": "at most {}",
-    "at_least": "at least {}",
-}
 _TASKS = (
     ("inputs ", "validate_inputs"),
     ("predictions of ", "validate_predictions"),
@@ -71,10 +66,10 @@ def failed_gate(
     failing = [verdicts[name] for name in sorted(verdicts) if _fails(deployment, day, verdicts[name])]
     known = tuple(f"{one.name} FAILS: " for one in failing)
     problems = [plain(line) for line in said if not line.startswith(known)]
-    counted = "observations" if deployment.policy.unit == "week" else "days"
+    unit = "observations" if deployment.policy.unit == "week" else "days"
     facts = [_facts(one) for one in failing]
     case = _case(facts, problems, verdicts.get(FORMER_CHAMPION))
-    lines = [line for one in facts for line in _challenger(one, counted)]
+    lines = [line for one in failing for line in _challenger(one, unit)]
     lines += [_hinted(problem) for problem in problems]
     return Alert(
         "failed",
@@ -98,27 +93,37 @@ def _fails(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
 
 
 def _facts(verdict: Stored) -> dict[str, Any]:
-    gates = [one for one in verdict.findings if one["role"] == "blocking" and one["outcome"] == "FAIL"]
     return {
         "name": plain(verdict.name),
         "version": plain(verdict.version),
         "outcome": verdict.outcome,
         "champion_version": plain(verdict.champion_version),
-        "findings": [_finding(one) for one in gates],
+        "findings": [_finding(one) for one in _failing(verdict)],
     }
 
 
-def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
-    metric = METRICS.get(one["metric"])
-    numbers = ("bound", "estimate", "lower", "upper", "observations", "requests")
+def _failing(verdict: Stored) -> list[Finding]:
+    return [one for one in findings_of(verdict.findings) if one.is_blocking and one.outcome == "FAIL"]
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "metric": plain(one["metric"]),
-        "title": metric.title if metric else plain(one["metric"]),
-        "is": plain(one["is"]),
-        "slice": plain(one["slice"]),
-        **{key: one.get(key) for key in numbers},
-        "reason": plain(one["reason"]),
+        "metric": plain(finding.metric),
+        "title": _title(finding),
+        "is": plain(finding.is_),
+        "slice": plain(finding.slice),
+        "bound": finding.bound,
+        "estimate": finding.estimate,
+        "lower": finding.lower,
+        "upper": finding.upper,
+        "observations": finding.observations,
+        "requests": finding.requests,
+        "reason": plain(finding.reason),
     }
+
+
+def _title(finding: Finding) -> str:
+    return METRICS[finding.metric].title if finding.metric in METRICS else plain(finding.metric)
 
 
 def _case(facts: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:
@@ -132,28 +137,14 @@ def _case(facts: Sequence[Mapping[str, Any]], problems: Sequence[str], former: S
     return digest([about, sorted({_NUMBER.sub("#", line) for line in problems})])
 
 
-def _challenger(facts: Mapping[str, Any], counted: str) -> Iterable[str]:
-    yield f"{facts['name']} {facts['version']} FAILS against champion {facts['champion_version']}"
-    findings = facts["findings"]
-    for one in findings[:MOST_FINDINGS]:
-        yield plain(f"- {_rule(one, counted)}")
+def _challenger(verdict: Stored, unit: str) -> Iterable[str]:
+    name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion_version))
+    yield f"{name} {version} FAILS against champion {champion}"
+    findings = _failing(verdict)
+    for finding in findings[:MOST_FINDINGS]:
+        yield plain(f"- {measurement_of(finding, _title(finding), unit)}")
     if len(findings) > MOST_FINDINGS:
         yield f"- and {len(findings) - MOST_FINDINGS} more rules or slices"
-
-
-def _rule(one: Mapping[str, Any], counted: str) -> str:
-    asks = _ASKS[one["is"]].format(_number(one["bound"]))
-    where = "" if one["slice"] == ALL else f" in {one['slice']}"
-    text = f"{one['title']}{where}: {_number(one['estimate'])}"
-    interval = one["lower"] is not None or one["upper"] is not None
-    if interval:
-        text += f", interval {_number(one['lower'], '-∞')} to {_number(one['upper'], '∞')}"
-    text += f", must be {asks}, n = {one['observations']} {counted} with {one['requests']} requests"
-    return text if interval else f"{text}: {one['reason']}"
-
-
-def _number(value: float | None, none: str = "no value") -> str:
-    return none if value is None else f"{value:.4g}"
 
 
 def _hinted(problem: str) -> str:
@@ -167,7 +158,7 @@ def _headline(failing: Sequence[str], problems: Sequence[str]) -> str:
         parts.append(problems[0])
     more = len(problems) if failing else len(problems) - 1
     if more > 0:
-        parts.append(f"{more} {'problem' if more == 1 else 'problems'}{'' if failing else ' more'}")
+        parts.append(f"{quantity(more, 'problem')}{'' if failing else ' more'}")
     return plain(" and ".join(parts) or "see its log", LONGEST_TITLE)
 
 

@@ -10,6 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import approval_requests, predictions, promotions, verdicts
 from shadow_deployment.ledger.approval_requests import Question
@@ -198,9 +199,8 @@ def _said(one: Question) -> str:
 
 def _lead(found: Proposal) -> float:
     """Return how far ahead a challenger is on the first gate that has an estimate."""
-    findings = found.case.verdict.findings if found.case.verdict else []
-    gates = [one["estimate"] for one in findings if one["role"] == "blocking" and one["estimate"] is not None]
-    return float(gates[0]) if gates else 0.0
+    findings = findings_of(found.case.verdict.findings if found.case.verdict else [])
+    return next((one.estimate for one in findings if one.is_blocking and one.estimate is not None), 0.0)
 
 
 def _key(context: DeploymentContext, session: Session[Any], case: PromotionRequest) -> int:

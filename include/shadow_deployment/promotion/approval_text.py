@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from shadow_deployment.base.numbers import quantity, significant
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import interval_of, rule_in_words
 from shadow_deployment.promotion.approval import Proposal
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:@&$])")
@@ -29,10 +31,9 @@ def _lines(deployment: Deployment, found: Proposal) -> Iterator[str]:
     if verdict is None:
         return
     model, champion = case.challenger, case.champion
-    days = "day" if found.days == 1 else "days"
     yield (
         f"**{plain(model.name)} {plain(model.version)}** passes every gate of **{plain(deployment.name)}** on "
-        f"{verdict.day}, for {found.days} judged {days} in a row, since {found.since}."
+        f"{verdict.day}, for {quantity(found.days, 'judged day')} in a row, since {found.since}."
     )
     yield ""
     yield f"- champion now: {plain(str(champion))}"
@@ -44,8 +45,7 @@ def _lines(deployment: Deployment, found: Proposal) -> Iterator[str]:
     yield ""
     yield "| rule | slice | outcome | estimate | interval | bound | days | requests |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for one in verdict.findings:
-        yield _row(one)
+    yield from map(_row, findings_of(verdict.findings))
     yield ""
     yield "A difference is the champion's loss minus the challenger's: positive favours the challenger."
     yield ""
@@ -57,19 +57,16 @@ def _lines(deployment: Deployment, found: Proposal) -> Iterator[str]:
     )
 
 
-def _row(one: dict[str, Any]) -> str:
-    role = "" if one["role"] == "blocking" else " (advisory)"
-    daily = one["lower"] is None and one["upper"] is None
-    interval = "of the day" if daily else f"{_number(one['lower'])} to {_number(one['upper'])}"
+def _row(finding: Finding) -> str:
     cells = [
-        f"{plain(one['metric'])} {plain(one['is'].replace('_', ' '))}{role}",
-        plain(one["slice"]),
-        one["outcome"],
-        _number(one["estimate"]),
-        interval,
-        _number(one["bound"]),
-        str(one["observations"]),
-        str(one["requests"]),
+        plain(rule_in_words(finding)),
+        plain(finding.slice),
+        finding.outcome,
+        significant(finding.estimate, none="none"),
+        interval_of(finding, none="of the day"),
+        significant(finding.bound),
+        str(finding.observations),
+        str(finding.requests),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -82,7 +79,3 @@ def plain(text: str) -> str:
 def _code(text: str | None) -> str:
     """Return text for a span of code: it ends at no backtick of the text's own."""
     return " ".join((text or "unknown").split()).replace("`", "'")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"

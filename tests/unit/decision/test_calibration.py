@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.calibration import POLICIES, Calibration, block_length, calibrate, resampled
+from shadow_deployment.decision.calibration import POLICIES, Calibration, calibrate
 from shadow_deployment.decision.power import RATES, PowerAnalysis, power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.report.calibration_picture import svg
-from shadow_deployment.statistics.confidence import observations_needed
+from shadow_deployment.statistics.confidence_sequence import observations_needed
+from shadow_deployment.statistics.resampling import block_length, resampled_days
 
 FIRST = dt.date(2021, 3, 1)
 ALPHA, RUNS = 0.05, 1000
@@ -310,12 +311,12 @@ def test_a_run_is_promoted_on_the_day_on_which_the_policy_first_passes(case: str
     days = 84 if judged.unit == "week" or judged.method == "betting" else 42
     effect = 0.3
     found = calibrate(judged, history, promotable=2, effect=effect, runs=runs, days=days, seed=6)
-    index = resampled(np.random.default_rng(6), runs, days, 60, found.block_length)
+    index = resampled_days(np.random.default_rng(6), runs, days, 60, found.block_length)
     moved = {}
     for key, one in history.items():
         centre = one.difference.mean()
         if judged.unit == "week" and one.weight is not None:  # the mean of weeks is a mean of ratios
-            weeks = resampled(np.random.default_rng(99), 300_000, 7, 60, found.block_length)
+            weeks = resampled_days(np.random.default_rng(99), 300_000, 7, 60, found.block_length)
             centre = np.average(one.difference[weeks], weights=one.weight[weeks], axis=1).mean()
         overall = history[one.metric, "all"].difference.std(ddof=1)
         moved[key] = bounds[key] - centre + (effect * overall if with_effect else 0)
@@ -343,7 +344,7 @@ def test_the_naive_policies_are_what_scipy_says(effect: float | None) -> None:
     found = calibrate(
         judged, evidence(series(values), other), promotable=2, runs=runs, days=days, seed=3, effect=effect
     )
-    index = resampled(np.random.default_rng(3), runs, days, 60, found.block_length)
+    index = resampled_days(np.random.default_rng(3), runs, days, 60, found.block_length)
     by_mean, by_test = np.ones((2, runs, days), bool)
     for gains in (values, np.where(kept, values + 0.3 * normal(60, 3), np.nan)):
         moved = gains - np.nanmean(gains) + (effect or 0) * np.nanstd(gains, ddof=1)
@@ -597,14 +598,14 @@ def test_block_length_is_bounded(days: int, values: str) -> None:
 
 
 def test_resampled_days_come_in_blocks_of_the_mean_length_and_every_day_as_often() -> None:
-    index = resampled(np.random.default_rng(0), 2000, 400, 30, 4.0)
+    index = resampled_days(np.random.default_rng(0), 2000, 400, 30, 4.0)
     assert index.shape == (2000, 400)
     follows = np.diff(index, axis=1) % 30 == 1
     # A new block may by chance go on where the last one ended.
     assert 1 - follows.mean() == pytest.approx(1 / 4 * 29 / 30, abs=0.002)
     assert_allclose(np.bincount(index.ravel()) / index.size, 1 / 30, rtol=0.03)
     assert_allclose(np.bincount(index[:, -1]) / 2000, 1 / 30, rtol=0.5)
-    independent = resampled(np.random.default_rng(0), 500, 400, 30, 1.0)
+    independent = resampled_days(np.random.default_rng(0), 500, 400, 30, 1.0)
     assert (np.diff(independent, axis=1) % 30 == 1).mean() == pytest.approx(1 / 30, abs=0.003)
 
 

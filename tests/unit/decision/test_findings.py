@@ -11,10 +11,12 @@ import pytest
 from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.finding import Finding
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.verdict import Finding, judge, reason_of
+from shadow_deployment.decision.verdict import judge
+from shadow_deployment.decision.wording import reason_of
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.statistics.confidence import confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 FIRST, DAYS, BURN_IN, EXPECTED, A_DAY = dt.date(2013, 3, 1), 60, 28, 60, 50
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
@@ -84,7 +86,9 @@ def bounds_of(gains: np.ndarray, alpha: tuple[float, float] = (0.05, 0.05), **de
     return lower.lower, confidence_sequence(gains, alpha=alpha[1], side="upper", **usual).upper
 
 
-@pytest.mark.parametrize(("mean", "outcome", "words"), [(0.1, "PASS", "clears 0"), (-0.1, "FAIL", "lies beyond 0")])
+@pytest.mark.parametrize(
+    ("mean", "outcome", "words"), [(0.1, "PASS", "clears 0"), (-0.1, "FAIL", "is entirely below 0")]
+)
 def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, outcome: Any, words: str) -> None:
     one = series(mean + noise("normal"), name="origin=JFK")
     everything = replace(one, slice="all")
@@ -153,9 +157,9 @@ def test_how_many_more_days_are_needed_is_when_the_margins_of_today_will_have_sh
 @pytest.mark.parametrize(
     ("days", "burn_in", "words", "more"),
     [
-        (1, 28, "1 day of evidence, a bound is given from day 28 on", 27),
-        (1, 2, "1 day of evidence, a bound is given from day 2 on", 1),
-        (27, 28, "27 days of evidence, a bound is given from day 28 on", None),
+        (1, 28, "1 day of evidence, first bound on day 28 on", 27),
+        (1, 2, "1 day of evidence, first bound on day 2 on", 1),
+        (27, 28, "27 days of evidence, first bound on day 28 on", None),
     ],
 )
 def test_before_the_burn_in_is_over_a_finding_says_when_it_will_be(
@@ -172,10 +176,10 @@ def test_before_the_burn_in_is_over_a_finding_says_when_it_will_be(
 
 def test_weeks_are_counted_as_weeks_and_their_days_are_told() -> None:
     one_week = found(series(noise("normal", 7) + 1), SUPERIOR, unit="week")
-    assert one_week.reason == "1 week of evidence, a bound is given from week 8 on"
+    assert one_week.reason == "1 week of evidence, first bound on week 8 on"
     assert (one_week.observations, one_week.requests, one_week.more_days) == (1, 350, 49)
     two_weeks = found(series(noise("normal", 14) + 1), SUPERIOR, unit="week")
-    assert two_weeks.reason == "2 weeks of evidence, a bound is given from week 8 on"
+    assert two_weeks.reason == "2 weeks of evidence, first bound on week 8 on"
     open_ = found(series(noise("normal", 63) + 0.03), SUPERIOR, unit="week")
     assert open_.more_days is not None
     assert open_.more_days % 7 == 0
@@ -207,7 +211,7 @@ def test_days_too_far_apart_for_arithmetic_are_left_open_without_a_warning(size:
     assert (finding.outcome, finding.more_days) == ("INCONCLUSIVE", None)
 
 
-@pytest.mark.parametrize(("mean", "words"), [(0.1, "shows no harm below 0"), (-0.1, "lies below 0")])
+@pytest.mark.parametrize(("mean", "words"), [(0.1, "shows no harm below 0"), (-0.1, "is entirely below 0")])
 def test_harm_is_told_in_words_of_its_own(mean: float, words: str) -> None:
     finding = found(series(mean + noise("normal")), GUARDRAIL)
     lower, upper = bounds_of(mean + noise("normal"))
@@ -286,7 +290,7 @@ def test_a_day_is_told_with_its_value_and_its_bound(
     assert (finding.alpha_pass, finding.alpha_fail, finding.decided_on, finding.more_days) == (None,) * 4
 
 
-HELD = "; it held on {} of the last {} days, {} of {} are asked for"
+HELD = "; it held on {} of the last {} days, {} of {} are required"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +349,7 @@ def test_a_share_too_large_for_arithmetic_is_told_as_unbounded() -> None:
     assert finding.reason == "unbounded on 2013-03-01 is not at most 0.5"
 
 
-NOTHING = "there is no evidence: no day has a pair whose label is ripe"
+NOTHING = "there is no evidence: no mature day has a labelled pair"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +362,7 @@ NOTHING = "there is no evidence: no day has a pair whose label is ripe"
             series([0.1] * 3),
             SUPERIOR | {"minimum_requests": 151},
             "day",
-            "150 requests are too few: 151 are asked for",
+            "150 requests are too few: 151 are required",
             (3, 150),
         ),
         (

@@ -328,8 +328,8 @@ def test_a_guardrail_passes_unless_harm_is_shown(mean: float) -> None:
 def test_a_guardrail_passes_before_a_bound_is_given_and_says_so(days: int) -> None:
     finding = finding_on(paired(0.2, 0.5 + NOISE[:days]), GUARDRAIL)
     assert finding.outcome == "PASS"
-    assert finding.reason.startswith("no harm is shown: ")
-    assert finding.reason.endswith(f"first bound on day {BURN_IN} on")
+    assert finding.reason.startswith("no harm detected yet: ")
+    assert finding.reason.endswith(f"first bound on day {BURN_IN}")
 
 
 def test_a_guardrail_fails_from_the_day_on_which_harm_is_shown() -> None:
@@ -457,7 +457,7 @@ def test_a_bound_of_weeks_is_given_when_the_burn_in_is_over_and_not_before_eight
     shorter = paired(one.champion[:-1], one.challenger[:-1])
     early = finding_on(shorter, SUPERIOR, unit="week", burn_in=burn_in)
     assert (early.outcome, early.observations, early.lower) == ("INCONCLUSIVE", weeks - 1, None)
-    assert early.reason == f"{weeks - 1} weeks of evidence, first bound on week {weeks} on"
+    assert early.reason == f"{weeks - 1} weeks of evidence, first bound on week {weeks}"
 
 
 def test_before_the_first_week_is_over_nothing_is_said() -> None:

@@ -325,7 +325,7 @@ def noise() -> NoiseFacts:
 def a_line(name: str, outcome: Outcome | None = "PASS", role: Role = "promotable", **changes: Any) -> ChallengerLine:
     sentence = {
         "PASS": f"PASS since 2013-04-02: {name} is better on every gate after 365 days",
-        "FAIL": "FAIL since 2013-04-14: Brier score is entirely below its bound",
+        "FAIL": "FAIL since 2013-04-14: Brier score lies beyond its bound",
         "INCONCLUSIVE": "INCONCLUSIVE: log loss is open, about 12 more days would decide it",
         None: "it was never judged: run a day",
     }[outcome]

@@ -33,7 +33,10 @@ def dependence(policy: Policy, evidence: Evidence, final: Collection[dt.date] | 
     days = sorted(both if final is None else both & {*final})
     if len(days) < policy.burn_in:
         return
-    at_labelled, at_missing = np.searchsorted(labelled.days, days), np.searchsorted(missing.days, days)
+    at_labelled, at_missing = (
+        np.isin(np.array(series.days, "datetime64[D]"), np.array(days, "datetime64[D]"))
+        for series in (labelled, missing)
+    )
     total = int(missing.pairs[at_missing].sum())
     for model in ("champion", "challenger"):
         gap = _predictions(missing, model)[at_missing] - _predictions(labelled, model)[at_labelled]

@@ -14,23 +14,16 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import measurement_of
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.verdicts import Stored
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.slices import ALL
 
 MOST_FINDINGS = 3
 SILENT = "the gate's task ended without an error message: it was killed or timed out"
 _NUMBER = re.compile(r"(?<!\w)[+-]?\d[\w.,:%+-]*")  # not the digits of a name such as trees_2
-_REQUIREMENTS = {
-    "superior": "superior (bound {})",
-    "non_inferior": "not inferior (bound {})",
-    "guardrail": "guardrail (bound {})",
-    "at_most": "at most {}",
-    "at_least": "at least {}",
-}
-_DETAILS = ("metric", "is", "slice", "bound", "estimate", "lower", "upper", "observations", "requests", "reason")
 _TASKS = (
     ("inputs ", "validate_inputs"),
     ("predictions of ", "validate_predictions"),
@@ -79,7 +72,7 @@ def gate_failed_alert(
     counted = "observations" if deployment.policy.unit == "week" else "days"
     details = [_details(verdict) for verdict in failing]
     failure = _failure_digest(details, others, verdicts.get(FORMER_CHAMPION))
-    lines = [line for challenger in details for line in _challenger_lines(challenger, counted)]
+    lines = [line for verdict in failing for line in _challenger_lines(verdict, counted)]
     lines += [_with_task(problem) for problem in others]
     return Alert(
         "failed",
@@ -102,25 +95,38 @@ def _is_alarm(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
     return verdict.day == day and verdict.outcome == "FAIL" and verdict.name in declared
 
 
+def _failing(verdict: Stored) -> list[Finding]:
+    return [finding for finding in findings_of(verdict.findings) if finding.is_blocking and finding.outcome == "FAIL"]
+
+
 def _details(verdict: Stored) -> dict[str, Any]:
     return {
         "name": plain(verdict.name),
         "version": plain(verdict.version),
         "outcome": verdict.outcome,
         "champion_version": plain(verdict.champion_version),
-        "findings": [
-            _finding_details(finding)
-            for finding in verdict.findings
-            if finding["role"] == "blocking" and finding["outcome"] == "FAIL"
-        ],
+        "findings": [_finding_details(finding) for finding in _failing(verdict)],
     }
 
 
-def _finding_details(finding: Mapping[str, Any]) -> dict[str, Any]:
-    metric = METRICS.get(finding["metric"])
-    details = {key: finding.get(key) for key in _DETAILS}
-    details["title"] = metric.title if metric else finding["metric"]
-    return {key: plain(value) if isinstance(value, str) else value for key, value in details.items()}
+def _finding_details(finding: Finding) -> dict[str, Any]:
+    return {
+        "metric": plain(finding.metric),
+        "title": _title(finding),
+        "is": plain(finding.is_),
+        "slice": plain(finding.slice),
+        "bound": finding.bound,
+        "estimate": finding.estimate,
+        "lower": finding.lower,
+        "upper": finding.upper,
+        "observations": finding.observations,
+        "requests": finding.requests,
+        "reason": plain(finding.reason),
+    }
+
+
+def _title(finding: Finding) -> str:
+    return METRICS[finding.metric].title if finding.metric in METRICS else plain(finding.metric)
 
 
 def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:
@@ -138,28 +144,14 @@ def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str
     return digest([parts, sorted({_NUMBER.sub("#", line) for line in problems})])
 
 
-def _challenger_lines(challenger: Mapping[str, Any], counted: str) -> Iterator[str]:
-    yield f"{challenger['name']} {challenger['version']} FAILS against champion {challenger['champion_version']}"
-    findings = challenger["findings"]
+def _challenger_lines(verdict: Stored, counted: str) -> Iterator[str]:
+    name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion_version))
+    yield f"{name} {version} FAILS against champion {champion}"
+    findings = _failing(verdict)
     for finding in findings[:MOST_FINDINGS]:
-        yield plain(f"- {_finding_line(finding, counted)}")
+        yield plain(f"- {measurement_of(finding, _title(finding), counted)}")
     if len(findings) > MOST_FINDINGS:
         yield f"- and {len(findings) - MOST_FINDINGS} more rules or slices"
-
-
-def _finding_line(finding: Mapping[str, Any], counted: str) -> str:
-    requirement = _REQUIREMENTS[finding["is"]].format(_number(finding["bound"]))
-    where = "" if finding["slice"] == ALL else f" in {finding['slice']}"
-    text = f"{finding['title']}{where}: {_number(finding['estimate'])}"
-    has_interval = finding["lower"] is not None or finding["upper"] is not None
-    if has_interval:
-        text += f", interval {_number(finding['lower'], '-∞')} to {_number(finding['upper'], '∞')}"
-    text += f", must be {requirement}, n = {finding['observations']} {counted} with {finding['requests']} requests"
-    return text if has_interval else f"{text}: {finding['reason']}"
-
-
-def _number(value: float | None, missing: str = "no value") -> str:
-    return missing if value is None else f"{value:.4g}"
 
 
 def _with_task(problem: str) -> str:

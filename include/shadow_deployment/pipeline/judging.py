@@ -10,10 +10,13 @@ import numpy as np
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision import calendar
+from shadow_deployment.decision.calendar import LabelProgress
 from shadow_deployment.decision.explanation import explain
+from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, Series, digest_of, gather
-from shadow_deployment.decision.verdict import Verdict, judge
+from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import calibrations, labels, replay_checks, snapshots, validations
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.labels import maturity_of
@@ -58,7 +61,7 @@ def judge_challenger(
     verdict = judge(deployment.policy, evidence, promotable=promotable, blocked=blocked, day=day)
     warnings = [
         *_direction(challenger, champion_version),
-        *dependence(deployment.policy, evidence, mature_days(deployment, comparable)),
+        *dependence(deployment.policy, evidence, calendar.final_days(comparable, maturity_of(deployment))),
         *_certainly_wrong(evidence),
         *calibrations.warnings(session, deployment, key),
     ]
@@ -79,8 +82,7 @@ def comparable_days(
     session: Session[Any], taken: Sequence[Snapshot], key: int, champion_version: str
 ) -> list[Snapshot]:
     """Return the days on which only this champion served, and inputs and predictions meet their expectations."""
-    valid = validations.passed(session, taken, key)
-    return [one for one in taken if one.id in valid and one.champion_versions == [champion_version]]
+    return calendar.comparable(taken, champion_version, validations.passed(session, taken, key))
 
 
 def evidence_on(
@@ -92,7 +94,7 @@ def evidence_on(
     *,
     squares: bool = True,
 ) -> dict[tuple[str, str], Series]:
-    """Return what a challenger's rules are judged on: the ripe days' evidence, overall and in every slice.
+    """Return what a challenger's rules are judged on: the evidence of days that count, overall and in every slice.
 
     `squares` says whether the sums of squares are needed.
     """
@@ -101,30 +103,21 @@ def evidence_on(
     return gather(found, mature_labels(session, deployment, comparable, day))
 
 
+def labels_on(
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+) -> dict[dt.date, LabelProgress]:
+    """Return the labels of each day as known at the end of `day`'s window, and whether the day counts then."""
+    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
+    known = labels.known_by(session, calendar.collected_later(taken, now, maturity), now)
+    coverage = deployment.policy.minimum_coverage
+    return calendar.label_progress(taken, known, now=now, maturity=maturity, minimum_coverage=coverage)
+
+
 def mature_labels(
     session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
 ) -> dict[dt.date, bool]:
-    """Say of each day whether its labels count on `day`: enough of them are there, or none is expected any more.
-
-    Labels tend to arrive in an order that depends on what they say, so a day that is half labelled misleads. A label
-    that became known after `day` does not make one ripe that was not: judging a past day again changes nothing.
-    """
-    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
-    later = [one for one in taken if one.window_end + maturity > now and one.labels_until and one.labels_until > now]
-    known = labels.known_by(session, later, now)
-    ripe: dict[dt.date, bool] = {}
-    for one in taken:
-        mature = one.window_end + maturity
-        covered = one.rows > 0 and known.get(one.id, one.labelled) >= deployment.policy.minimum_coverage * one.rows
-        collected = one.labels_until is not None and one.labels_until >= mature
-        ripe[one.day] = covered or (collected and mature <= now)
-    return ripe
-
-
-def mature_days(deployment: Deployment, taken: Sequence[Snapshot]) -> set[dt.date]:
-    """Return the days of which no label is expected any more."""
-    maturity = maturity_of(deployment)
-    return {one.day for one in taken if one.labels_until and one.labels_until >= one.window_end + maturity}
+    """Return for each day whether its labels count on `day`."""
+    return {of: progress.counts for of, progress in labels_on(session, deployment, taken, day).items()}
 
 
 def champion_of(taken: Sequence[Snapshot]) -> str:

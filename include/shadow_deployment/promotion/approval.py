@@ -10,6 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import approval_requests, predictions, promotions, verdicts
 from shadow_deployment.ledger.approval_requests import Question as ApprovalRequest
@@ -227,8 +228,8 @@ def _decision(approval: ApprovalRequest) -> str:
 
 def _lead(proposal: Proposal) -> float:
     """Return the estimate of the first blocking rule that has one."""
-    findings = proposal.request.verdict.findings if proposal.request.verdict else []
-    estimates = (finding["estimate"] for finding in findings if finding["role"] == "blocking")
+    findings = findings_of(proposal.request.verdict.findings if proposal.request.verdict else [])
+    estimates = (finding.estimate for finding in findings if finding.is_blocking)
     return float(next((estimate for estimate in estimates if estimate is not None), 0.0))
 
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import interval_of, rule_in_words
 from shadow_deployment.promotion.approval import Proposal
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:@&$])")
@@ -45,8 +47,7 @@ def _lines(deployment: Deployment, proposal: Proposal) -> Iterator[str]:
     yield ""
     yield "| rule | slice | outcome | estimate | interval | bound | days | requests |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for finding in verdict.findings:
-        yield _row(finding)
+    yield from map(_row, findings_of(verdict.findings))
     yield ""
     yield "A difference is the champion's loss minus the challenger's: positive favours the challenger."
     yield ""
@@ -58,19 +59,16 @@ def _lines(deployment: Deployment, proposal: Proposal) -> Iterator[str]:
     )
 
 
-def _row(finding: dict[str, Any]) -> str:
-    role = "" if finding["role"] == "blocking" else " (advisory)"
-    has_interval = finding["lower"] is not None or finding["upper"] is not None
-    interval = f"{_number(finding['lower'])} to {_number(finding['upper'])}" if has_interval else "of the day"
+def _row(finding: Finding) -> str:
     cells = [
-        f"{plain(finding['metric'])} {plain(finding['is'].replace('_', ' '))}{role}",
-        plain(finding["slice"]),
-        finding["outcome"],
-        _number(finding["estimate"]),
-        interval,
-        _number(finding["bound"]),
-        str(finding["observations"]),
-        str(finding["requests"]),
+        plain(rule_in_words(finding)),
+        plain(finding.slice),
+        finding.outcome,
+        significant(finding.estimate, none="none"),
+        interval_of(finding, none="of the day"),
+        significant(finding.bound),
+        str(finding.observations),
+        str(finding.requests),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -83,7 +81,3 @@ def plain(text: str) -> str:
 def _code(text: str | None) -> str:
     """Return text for a code span, which a backtick would end."""
     return " ".join((text or "unknown").split()).replace("`", "'")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"

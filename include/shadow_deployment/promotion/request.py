@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.decision.alpha import split_alpha
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions, snapshots
 from shadow_deployment.ledger.promotions import Champion, Judgement, Model
@@ -128,11 +131,11 @@ def _policy_problems(deployment: Deployment, verdict: Judgement | None) -> Itera
         yield f"the policy has changed since {verdict.day} was judged: judge it again"
     if verdict.design != digest(design(deployment)):
         yield f"the sampling design has changed since {verdict.day} was judged: judge it again"
-    alpha = deployment.policy.alpha / max(len(deployment.promotable), 1)
-    alphas = [finding.get("alpha_pass") for finding in verdict.findings]
+    alpha = split_alpha(deployment.policy, promotable=len(deployment.promotable)).to_pass
+    alphas = [finding.alpha_pass for finding in findings_of(verdict.findings)]
     if any(judged_at is not None and not math.isclose(judged_at, alpha) for judged_at in alphas):
         yield (
-            f"{verdict.day} was not judged at alpha {alpha:.4g}, the policy's alpha divided among "
+            f"{verdict.day} was not judged at alpha {significant(alpha)}, the policy's alpha divided among "
             f"{len(deployment.promotable)} challengers: judge it again"
         )
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error, mean_squared_error
 
 from shadow_deployment.data.db import connect
-from shadow_deployment.decision.verdict import Verdict
+from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.errors import GateFailed, LedgerError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models.loading import model_digest
@@ -556,7 +556,7 @@ def test_a_day_without_labels_is_inconclusive_and_its_means_are_null(world: Worl
     _, out, _ = invoke("verdict", "late", "--json")
     (challenger,) = json.loads(out)["challengers"]
     assert challenger["outcome"] == "INCONCLUSIVE"
-    assert "brier_score superior: there is no evidence: no day has a pair whose label is ripe" in challenger["reasons"]
+    assert "brier_score superior: there is no evidence: no mature day has a labelled pair" in challenger["reasons"]
     _, out, _ = invoke("evidence", "late", "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     brier = [row for row in rows if row["metric"] == "brier_score"]

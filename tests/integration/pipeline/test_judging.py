@@ -828,9 +828,7 @@ def closed(world: World, *rules: dict[str, Any], number: int = RUN - 1, **change
 
 def test_a_metric_that_was_never_computed_never_passes(late: World) -> None:
     rule = {"metric": "latency_ratio_p95", "is": "at_most", "value": 1e9}
-    assert closed(late, rule) == [
-        "latency_ratio_p95 at_most: there is no evidence: no day has a pair whose label is ripe"
-    ]
+    assert closed(late, rule) == ["latency_ratio_p95 at_most: there is no evidence: no mature day has a labelled pair"]
 
 
 def test_a_slice_without_a_label_never_passes(late: World) -> None:
@@ -844,7 +842,7 @@ def test_too_few_requests_never_pass(late: World) -> None:
     rule = {"metric": "error_rate", "is": "at_most", "value": 0.5, "minimum_requests": 60 * RUN}
     assert judged(late, RUN - 1, policy={"rules": [rule]}).verdict.outcome == "PASS"
     reasons = closed(late, rule | {"minimum_requests": 60 * RUN + 1})
-    assert reasons == [f"error_rate at_most: {60 * RUN} requests are too few: {60 * RUN + 1} are asked for"]
+    assert reasons == [f"error_rate at_most: {60 * RUN} requests are too few: {60 * RUN + 1} are required"]
 
 
 def test_answers_that_are_no_numbers_are_errors_and_never_evidence(continued: World) -> None:

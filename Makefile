@@ -6,7 +6,6 @@ unexport PYTHONDONTWRITEBYTECODE
 # One more than there are cores: many tests wait for a database, a scheduler or a model that hangs.
 WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 TESTS = -m pytest -q -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-STACK_OPTIONS = $(if $(PROJECT),--project "$(PROJECT)") $(foreach one,$(PARAMETERS),--parameter "$(one)") $(if $(YES),--yes)
 
 .DEFAULT_GOAL := help
 
@@ -26,6 +25,9 @@ demo: $(VENV) ## shadow real flights for two months, then three days under Airfl
 
 test: $(VENV) ## all tests but the slow simulations
 	@.venv/bin/python $(TESTS)
+
+test-unit: $(VENV) ## the unit tests, without a database or Airflow
+	@.venv/bin/python -m pytest -q -m "not slow" -n 2 tests/unit
 
 test-slow: $(VENV) ## the simulations of error rates and power
 	@.venv/bin/python -m pytest -q -m slow
@@ -49,10 +51,11 @@ bench: $(VENV) ## what all this costs, beside what the same work costs without i
 reference: $(VENV) ## write include/deployments/README.md from the schema of deployment files
 	@.venv/bin/python -m shadow_deployment.config.reference include/deployments
 
-lint: $(VENV) ## ruff, mypy, bandit and cfn-lint, and whether the reference is current
+lint: $(VENV) ## ruff, mypy, import-linter, bandit and cfn-lint, and whether the reference is current
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/bandit --quiet --recursive --configfile pyproject.toml include dags plugins
 	@.venv/bin/cfn-lint include/infrastructure/shadow.yaml
 	@.venv/bin/python -m shadow_deployment.config.reference include/deployments --check
@@ -64,10 +67,10 @@ env: ## write the secrets that docker compose needs into .env, where they are mi
 	@python3 include/shadow_demo/env_file.py
 
 deploy: $(VENV) ## make deploy ENV=dev: show what would change on AWS, ask, do it (PARAMETERS="NAME=VALUE ...", YES=1)
-	@.venv/bin/python -m include.infrastructure.stack deploy "$(ENV)" $(STACK_OPTIONS)
+	@include/infrastructure/stack.sh deploy
 
 destroy: $(VENV) ## make destroy ENV=dev: show what goes and what is kept, ask, delete the stack (YES=1)
-	@.venv/bin/python -m include.infrastructure.stack destroy "$(ENV)" $(STACK_OPTIONS)
+	@include/infrastructure/stack.sh destroy
 
 up: $(VENV) ## start Airflow on the demo's data and print the login
 	@.venv/bin/python -m shadow_demo up
@@ -83,4 +86,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
-.PHONY: help demo test test-slow coverage mutants simulate bench reference lint audit env deploy destroy up down clean lock
+.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit env deploy destroy up down clean lock

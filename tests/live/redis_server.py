@@ -22,9 +22,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis(folder: Path, port: int | None = None) -> Iterator[str]:
+def redis(folder: Path) -> Iterator[str]:
     """Run a Redis that keeps nothing; yield its address, with the password, which stands on no command line."""
-    port = port or free_port()
+    port = free_port()
     log = folder / "redis.log"
     settings = ["bind 127.0.0.1", f"port {port}", f"requirepass {PASSWORD}", "save ''", f"dir {folder}"]
     with log.open("wb") as output:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-from shadow_deployment.base.memory import keep_freed
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import exclusively
 from shadow_deployment.ledger import evidence
@@ -12,7 +11,6 @@ from shadow_deployment.pipeline.sample import require_snapshot
 
 def compare(context: DeploymentContext, day: dt.date) -> int:
     """Compute the day's evidence where it is missing or stale; return the number of changed rows."""
-    keep_freed()
     deployment = context.deployment
     with context.ledger() as session:
         snapshot = require_snapshot(session, deployment, day)

@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-from shadow_deployment.base.memory import keep_freed
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline.identities import challenger_key
@@ -11,7 +10,6 @@ from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenge
 
 def judge(context: DeploymentContext, day: dt.date, challenger_name: str) -> JudgedChallenger:
     """Judge one challenger on the evidence up to a day, and store the verdict."""
-    keep_freed()
     deployment = context.deployment
     challenger = deployment.challenger(challenger_name)
     with context.ledger() as session:

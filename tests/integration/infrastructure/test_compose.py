@@ -81,7 +81,6 @@ def test_docker_compose_resolves_every_value(project: Path) -> None:
     resolved = yaml.safe_load(text)["services"]
     known = env_file.values((project / ".env").read_text())
     environment = resolved["worker"]["environment"]
-    assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert environment["AIRFLOW__CELERY__BROKER_URL"] == f"redis://:{known['REDIS_PASSWORD']}@redis:6379/0"
     reader = f"demo_reader:{known['DEMO_READER_PASSWORD']}"
     assert environment["AIRFLOW_CONN_PRODUCTION_DB"] == f"postgresql://{reader}@postgres-shadow/demo"
@@ -90,6 +89,15 @@ def test_docker_compose_resolves_every_value(project: Path) -> None:
     given = "postgresql://reader:secret@db.example/production"
     text = config(project, "config", "worker", AIRFLOW_CONN_PRODUCTION_DB=given).stdout
     assert yaml.safe_load(text)["services"]["worker"]["environment"]["AIRFLOW_CONN_PRODUCTION_DB"] == given
+
+
+@pytest.mark.parametrize("given", ["", "CeleryExecutor"])
+def test_docker_compose_gives_all_of_airflow_the_executor_of_env(project: Path, given: str) -> None:
+    with (project / ".env").open("a") as env:
+        env.write(f"AIRFLOW__CORE__EXECUTOR={given}\n")
+    resolved = yaml.safe_load(config(project, "--profile", "*", "config").stdout)["services"]
+    found = {resolved[name]["environment"]["AIRFLOW__CORE__EXECUTOR"] for name in airflows()}
+    assert found == {given or "LocalExecutor"}
 
 
 @pytest.mark.parametrize("name", [name for name in env_file.MAKERS if name != "AIRFLOW_UID"])
@@ -176,6 +184,7 @@ def test_no_secret_is_in_the_file_and_each_that_it_asks_for_is_written_by_make_e
     required = {name for name, how in VARIABLE.findall(TEXT) if how == ":?"}
     assert required == set(env_file.MAKERS) - {"AIRFLOW_UID"}
     assert set(asked) - required == {
+        "AIRFLOW__CORE__EXECUTOR",
         "AIRFLOW_UID",
         "AIRFLOW_PORT",
         "S3_PORT",
@@ -197,13 +206,40 @@ def test_only_those_who_administrate_know_the_superuser() -> None:
     }
 
 
-def test_no_variable_chooses_the_executor_and_only_workers_have_a_fixed_one() -> None:
-    fixed = {name: one["environment"].get("AIRFLOW__CORE__EXECUTOR") for name, one in airflows().items()}
-    assert {name: executor for name, executor in fixed.items() if executor} == {"worker": "CeleryExecutor"}
-    command = SERVICES["scheduler"]["command"][-1]
-    assert "executor=$$(python -m shadow_demo.executor choose)" in command
-    assert "AIRFLOW__CORE__EXECUTOR=$$executor exec airflow scheduler" in command
-    assert SERVICES["scheduler"]["healthcheck"]["test"][1].startswith("python -m shadow_demo.executor check && ")
+def test_one_variable_is_the_executor_of_all_of_airflow() -> None:
+    found = {one["environment"]["AIRFLOW__CORE__EXECUTOR"] for one in airflows().values()}
+    assert found == {"${AIRFLOW__CORE__EXECUTOR:-LocalExecutor}"}
+    assert SERVICES["scheduler"]["command"] == "scheduler"
+
+
+@pytest.mark.parametrize(
+    ("executor", "code", "out", "err"),
+    [
+        ("CeleryExecutor", 0, "celery worker\n", ""),
+        ("LocalExecutor", 1, "", "AIRFLOW__CORE__EXECUTOR == LocalExecutor, must be CeleryExecutor in .env"),
+    ],
+)
+def test_a_worker_that_no_task_would_reach_says_so_instead_of_waiting(
+    tmp_path: Path, executor: str, code: int, out: str, err: str
+) -> None:
+    shell, option, script = SERVICES["worker"]["command"]
+    (tmp_path / "airflow").write_text('#!/bin/sh\necho "$*"\n')
+    (tmp_path / "airflow").chmod(0o755)
+    done = subprocess.run(
+        [shell, option, script.replace("$$", "$")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "AIRFLOW__CORE__EXECUTOR": executor},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, out)
+    assert done.stderr.startswith(err)
+
+
+def test_all_of_airflow_keeps_freed_memory_for_the_next_arrays() -> None:
+    environments = [one["environment"] for one in airflows().values()]
+    assert {each["MALLOC_MMAP_THRESHOLD_"] for each in environments} == {str(32 << 20)}
+    assert {each["MALLOC_TRIM_THRESHOLD_"] for each in environments} == {str(64 << 20)}
 
 
 def test_all_share_the_code_the_logs_and_the_snapshots() -> None:
@@ -214,7 +250,7 @@ def test_all_share_the_code_the_logs_and_the_snapshots() -> None:
     assert {one["environment"]["PYTHONPATH"] for one in airflows().values()} == {"/opt/airflow/include"}
 
 
-@pytest.mark.parametrize("name", ["init", "api-server", "scheduler", "redis"])
+@pytest.mark.parametrize("name", ["init", "api-server", "worker", "redis"])
 def test_the_scripts_of_services_are_shell(name: str) -> None:
     shell, _, script = SERVICES[name]["command"]
     done = subprocess.run([shell, "-n", "-c", script.replace("$$", "$")], capture_output=True, text=True, check=False)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from include.infrastructure import template
+from tests.integration.infrastructure import template
+from tests.integration.infrastructure.template import PARSED
 
-PARSED = template.parse(template.PATH.read_text(encoding="utf-8"))
 RESOURCES: dict[str, Any] = PARSED["Resources"]
 METRICS = {"verdict", "gate_failed", "scoring_errors", "label_coverage", "verdict_published"}
 ALARMS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
@@ -99,6 +99,19 @@ def test_every_parameter_says_what_it_is_for_and_what_it_takes() -> None:
             assert re.fullmatch(one["AllowedPattern"], one["Default"]), name
     assert PARSED["Parameters"]["Environment"]["AllowedValues"] == ["dev", "staging", "prod"]
     assert not [name for name in PARSED["Parameters"] if "password" in name.lower()]
+
+
+def test_the_readme_has_every_parameter_with_its_default_and_every_resource() -> None:
+    text = template.PATH.with_name("README.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name, one in PARSED["Parameters"].items():
+        if name in ("Environment", "ProjectName"):  # ENV and PROJECT of make
+            continue
+        [row] = [row for row in rows if f"`{name}`" in row.split("|")[1]]
+        assert str(one["Default"]) in row.split("|")[3], row
+    named = {name for row in rows for name in re.findall(r"`(\w+)…?`", row.split("|")[1])}
+    grouped = {re.sub(r"^(Database|Mwaa)\w*$", r"\1", name) for name in RESOURCES}
+    assert grouped <= named, grouped - named
 
 
 @pytest.mark.parametrize(
@@ -192,7 +205,7 @@ def test_only_alarms_of_this_stack_may_publish_beside_the_account_itself() -> No
 
 def test_evidence_outlives_the_stack() -> None:
     kept = {name: one for name, one in RESOURCES.items() if "DeletionPolicy" in one}
-    assert template.policies(PARSED) == {
+    assert {name: one.get("DeletionPolicy", "Delete") for name, one in RESOURCES.items()} == {
         **dict.fromkeys(RESOURCES, "Delete"),
         "Bucket": "Retain",
         "BucketPolicy": "Retain",

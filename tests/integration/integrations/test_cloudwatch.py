@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from include.infrastructure import template
 from shadow_deployment.config.actions import CloudWatch
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.quality.expectations import Failure, Validation
@@ -23,6 +22,7 @@ from shadow_deployment.ledger import snapshots, validations
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.identities import challenger_keys
 from tests.conftest import declare
+from tests.integration.infrastructure.template import PARSED
 from tests.integration.orchestration.test_promotion_tasks import Events
 from tests.integration.promotion.test_registry import judge, settings
 from tests.production import MATURITY, World, day
@@ -31,7 +31,6 @@ from tests.receivers import REGION, aws, free_port
 SECRET = "s3cret/never+in=the*log"
 NEWEST = MATURITY + 1
 NAMES = ["other", "linear", "a_a_check"]
-PARSED = template.parse(template.PATH.read_text(encoding="utf-8"))
 ALARMS = [one["Properties"] for one in PARSED["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
 
 

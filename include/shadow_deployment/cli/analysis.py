@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from shadow_deployment.base.extras import extra
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -26,7 +27,6 @@ from shadow_deployment.ledger import calibrations, predictions, snapshots
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.judging import champion_of, comparable_days, evidence_on
-from shadow_deployment.report.calibration_picture import svg
 
 app = typer.Typer()
 output = Console(width=None if sys.stdout.isatty() else 140)
@@ -77,7 +77,7 @@ def calibrate_command(
         float | None, typer.Option(help="In standard deviations of a day; by default the effect that was seen.")
     ] = None,
     runs: Annotated[int, typer.Option(min=100, max=100_000, help="How many histories are drawn.")] = 2000,
-    plot: Annotated[Path | None, typer.Option(help="Write the picture there, as SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the chart there, as SVG.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how often this policy, and two naive ones, would promote wrongly on this deployment's own days.
@@ -167,10 +167,13 @@ def _notes(found: Calibration) -> Iterator[str]:
 
 
 def _draw(path: Path, results: dict[str, Calibration]) -> None:
+    with extra("report", "--picture"):
+        from shadow_deployment.report.charts.calibration import false_promotions
+
     for who, found in results.items():
         target = path if len(results) == 1 else path.with_stem(f"{path.stem}-{who}")
         with FolderStore(target.parent.absolute()).writing(target.name) as file:
-            file.write(svg(found).encode())
+            file.write(false_promotions(found).file().encode())
 
 
 def _print(content: object) -> None:

@@ -1,4 +1,4 @@
-"""The command that keeps a deployment's page as one file, and its pictures as files of their own."""
+"""The command that keeps a deployment's page as one file, and its charts as files of their own."""
 
 import datetime as dt
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from shadow_deployment.base.extras import extra
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.data.storage import FolderStore
@@ -17,7 +18,7 @@ output = Console(width=None if sys.stdout.isatty() else 140)
 
 
 class Format(StrEnum):
-    """How a picture is kept."""
+    """How a chart is written."""
 
     SVG = "svg"
     PNG = "png"
@@ -36,11 +37,12 @@ def report(
     ] = None,
     day: Annotated[str | None, typer.Option(help="The newest verdict up to this day, YYYY-MM-DD.")] = None,
     out: Annotated[Path, typer.Option(help="Write the page there, as one HTML file that loads nothing.")],
-    pictures: Annotated[Path | None, typer.Option(help="Write each picture into this folder too.")] = None,
-    picture_format: Annotated[Format, typer.Option("--format", help="How pictures are kept.")] = Format.SVG,
+    charts: Annotated[Path | None, typer.Option(help="Write each chart into this folder too.")] = None,
+    chart_format: Annotated[Format, typer.Option("--format", help="How charts are written.")] = Format.SVG,
 ) -> None:
-    """Write a deployment's page into a file: verdict, pictures, numbers, policy and provenance."""
-    from shadow_deployment.report.charts.album import album
+    """Write a deployment's page into a file: verdict, charts, numbers, policy and provenance."""
+    with extra("report", "shadow report"):
+        from shadow_deployment.report.charts.catalog import catalog
     from shadow_deployment.report.html.rendering import report as page_of
     from shadow_deployment.report.queries.pages import read_page
 
@@ -49,13 +51,13 @@ def report(
         facts = read_page(session, deployment, challenger, None if day is None else _day(day))
     _write(out, page_of(facts).encode())
     output.print(f"{out}: {facts.name}, {_shown(facts.challenger.name if facts.challenger else None)}", markup=False)
-    if pictures is None:
+    if charts is None:
         return
-    drawn = [picture for every in album(facts).values() for picture in every]
-    for picture in drawn:
-        content = picture.png() if picture_format is Format.PNG else picture.file().encode()
-        _write(pictures / f"{picture.name}.{picture_format.value}", content)
-    output.print(f"{pictures}: {len(drawn)} pictures as {picture_format.value}", markup=False)
+    drawn = [chart for section in catalog(facts).values() for chart in section]
+    for chart in drawn:
+        content = chart.png() if chart_format is Format.PNG else chart.file().encode()
+        _write(charts / f"{chart.name}.{chart_format.value}", content)
+    output.print(f"{charts}: {len(drawn)} charts as {chart_format.value}", markup=False)
 
 
 def _day(text: str) -> dt.date:

@@ -171,10 +171,10 @@ def test_a_policy_that_errs_too_often_is_warned_of(
     ("challenger", "files"),
     [(["--challenger", "other"], ["shown.svg"]), ([], ["shown-again.svg", "shown-other.svg"])],
 )
-def test_a_picture_is_drawn_for_each_challenger(
+def test_a_chart_is_drawn_for_each_challenger(
     challenger: list[str], files: list[str], world: World, invoke: Invoke, long: Evidence
 ) -> None:
-    folder = world.folder / "pictures"
+    folder = world.folder / "charts"
     folder.mkdir()
     code, _, err = invoke("calibrate", "late", "--runs", "100", "--plot", folder / "shown.svg", *challenger)
     assert (code, err) == (0, "")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shadow_deployment.report.charts.palette import PALETTE
+from shadow_deployment.report.charts.theme import PALETTE
 from shadow_deployment.report.html.rendering import deployment_page, overview_page, report, run_page
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Links, asset
 from shadow_deployment.report.views.facts import DeploymentFacts
@@ -145,9 +145,9 @@ def test_a_page_of_a_year_fits_with_all_its_numbers_open(browser: "Browser", tmp
             assert [wide.first.is_visible(), narrow.first.is_visible()] == [width == 1280, width == 390]
 
 
-def test_what_is_written_in_pictures_lies_within_them(browser: "Browser", files: dict[str, Path]) -> None:
-    """As this browser's fonts have it: no text is cut by the edge of its picture."""
-    outside = """() => [...document.querySelectorAll('svg.picture text')].filter(text => {
+def test_what_is_written_in_charts_lies_within_them(browser: "Browser", files: dict[str, Path]) -> None:
+    """As this browser's fonts have it: no text is cut by the edge of its chart."""
+    outside = """() => [...document.querySelectorAll('svg.chart text')].filter(text => {
         const svg = text.closest('svg');
         if (!svg.checkVisibility()) return false;
         const box = svg.getBoundingClientRect(), own = text.getBoundingClientRect();

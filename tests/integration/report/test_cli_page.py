@@ -1,4 +1,4 @@
-"""`report` keeps a deployment's page as one file, and its pictures as files of their own."""
+"""`report` keeps a deployment's page as one file, and its charts as files of their own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +24,9 @@ def shadowed(three_days: World, monkeypatch: pytest.MonkeyPatch) -> World:
     return declare(three_days, monkeypatch)
 
 
-def test_a_report_is_one_file_with_its_pictures_beside(shadowed: World, invoke: Invoke, tmp_path: Path) -> None:
-    out, folder = tmp_path / "new" / "report.html", tmp_path / "pictures"
-    code, said, err = invoke("report", "late", "--out", out, "--pictures", folder)
+def test_a_report_is_one_file_with_its_charts_beside(shadowed: World, invoke: Invoke, tmp_path: Path) -> None:
+    out, folder = tmp_path / "new" / "report.html", tmp_path / "charts"
+    code, said, err = invoke("report", "late", "--out", out, "--charts", folder)
     assert code == 0, err
     assert f"{out}: late, challenger" in said.replace("\n", "")
     html = out.read_text()
@@ -37,14 +37,14 @@ def test_a_report_is_one_file_with_its_pictures_beside(shadowed: World, invoke: 
     assert {"rules", "labels", "timeline", "distributions"} <= drawn
     for path in folder.iterdir():
         assert ET.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
-    assert f"{len(drawn)} pictures as svg" in said
+    assert f"{len(drawn)} charts as svg" in said
 
 
 def test_a_report_is_of_the_challenger_and_day_that_are_asked_for(
     shadowed: World, invoke: Invoke, tmp_path: Path
 ) -> None:
-    out, folder = tmp_path / "report.html", tmp_path / "pictures"
-    arguments = ("--challenger", "a_a_check", "--day", day(1), "--out", out, "--pictures", folder, "--format", "png")
+    out, folder = tmp_path / "report.html", tmp_path / "charts"
+    arguments = ("--challenger", "a_a_check", "--day", day(1), "--out", out, "--charts", folder, "--format", "png")
     code, _, err = invoke("report", "late", *arguments)
     assert code == 0, err
     assert "<title>late, a_a_check: shadow deployment</title>" in out.read_text()

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import math
 import warnings
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -22,8 +21,9 @@ from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.report.calibration_picture import svg
+from shadow_deployment.report.charts.calibration import false_promotions as chart_of_false_promotions
 from shadow_deployment.statistics.resampling import block_length, resampled_days
+from tests.unit.report.drawing import Drawing
 
 FIRST = dt.date(2021, 3, 1)
 ALPHA, RUNS = 0.05, 1000
@@ -576,33 +576,38 @@ def test_the_result_is_plain_data() -> None:
     assert found["gates"][0]["rule"] == "brier_score superior"
 
 
-def test_the_picture_is_well_formed_names_what_it_shows_and_follows_the_page() -> None:
-    found = calibrated()
-    root = ET.fromstring(svg(found))
-    text = " ".join(root.itertext())
-    for row in found.rows:
-        assert f"{row.policy} {row.false_promotion:.1%}" in text
-    for shown in ("days of evidence", "% of runs", "alpha 5.00%", "brier_score superior", "prefers-color-scheme:dark"):
-        assert shown in text
-    assert "http" not in svg(found).replace("http://www.w3.org/2000/svg", "")
+def test_the_chart_names_what_it_shows_and_follows_the_page() -> None:
+    calibration = calibrated()
+    drawing = Drawing(chart_of_false_promotions(calibration).file())
+    assert drawing.legend == [f"{row.policy} {row.false_promotion:.1%}" for row in calibration.rows]
+    assert "% of runs promoted, by days of evidence: brier_score superior" in drawing.words
+    assert "alpha 5.00%" in drawing.words
+    assert "prefers-color-scheme:dark" in drawing.svg
+    assert "http" not in drawing.svg.replace("http://www.w3.org/2000/svg", "")
+    for row in calibration.rows:
+        assert f"{row.policy} {row.false_promotion:.1%}" in drawing.described()[1]
 
 
-def test_the_lines_of_the_picture_end_at_the_shares() -> None:
-    found = calibrated()
-    paths = [one.get("d") or "" for one in ET.fromstring(svg(found)).iter() if one.get("class") in ("p0", "p1", "p2")]
-    ends = [float(path.split("V")[-1].split("H")[0]) for path in paths if "V" in path]
-    assert_allclose(ends, [350 - 280 * row.false_promotion for row in found.rows], atol=0.06)
+def test_the_lines_of_the_chart_show_the_share_of_each_day() -> None:
+    calibration = calibrated()
+    drawing = Drawing(chart_of_false_promotions(calibration).file())
+    for number, row in enumerate(calibration.rows):
+        heights = [drawing.value_at(y) for _, y in drawing.the(f"policy_{number}").points][::2]
+        assert_allclose(heights, [0.0, *(100 * share for share in row.by_day)], atol=0.05)
+    assert drawing.value_at(drawing.the("alpha").y) == pytest.approx(100 * calibration.alpha, abs=0.2)
+    assert len({drawing.the(f"policy_{number}").element.get("stroke-dasharray") for number in range(3)}) == 3
 
 
-def test_the_picture_of_no_promotion_at_all_is_drawn_too() -> None:
+def test_the_chart_of_no_promotion_at_all_is_drawn_too() -> None:
     none = tuple(replace(row, by_day=(0.0,) * 28, false_promotion=0.0) for row in calibrated().rows)
-    ET.fromstring(svg(replace(calibrated(), rows=none, days=28)))
+    drawing = Drawing(chart_of_false_promotions(replace(calibrated(), rows=none, days=28)).file())
+    assert len(drawing.the("policy_0").points) == 2 * 29 - 1
 
 
-def test_names_in_the_picture_are_escaped() -> None:
+def test_names_in_the_chart_are_escaped() -> None:
     name = "origin=<script>alert('&\"')</script>\x0b"
-    found = evidence(series(normal(60)), series(normal(60), name=name))
-    calibration = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), found, promotable=1, runs=2)
-    picture = svg(calibration)
-    assert "<script>" not in picture
-    assert "<script>alert('&\"')</script> " in " ".join(ET.fromstring(picture).itertext())
+    known = evidence(series(normal(60)), series(normal(60), name=name))
+    calibration = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), known, promotable=1, runs=2)
+    drawing = Drawing(chart_of_false_promotions(calibration).file())
+    assert "<script>" not in drawing.svg
+    assert any("<script>alert('&\"')</script>⟨U+000B⟩" in text.whole for text in drawing.layer("caption"))

@@ -1,4 +1,4 @@
-"""A finished picture read back: its marks by name, where they lie, and what is written where."""
+"""A finished chart read back: its marks by layer, where they lie, and what is written where."""
 
 import datetime as dt
 import re
@@ -12,16 +12,17 @@ BASELINE = 4.0  # from the middle of a small text to its line
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TRANSLATE = re.compile(r"translate\(([-\d.e]+),([-\d.e]+)\)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_GROUP = re.compile(r"mark-\w+ role-([\w-]+)(?: (\w+)_marks)?")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One element, where its own origin lies in the picture, and the name of its group."""
+    """One element, where its own origin lies in the chart, and its layer: of axes and legends, what they call it."""
 
     element: ET.Element
     x: float
     y: float
-    group: str
+    layer: str
 
     @property
     def tag(self) -> str:
@@ -29,28 +30,45 @@ class Mark:
 
     @property
     def words(self) -> str:
-        """What is written; the title of a shortened text is not."""
-        return self.element.text or ""
+        """What is written, its lines joined; the title of a shortened text is not."""
+        lines = [self.element.text, *(line.text for line in self.element.findall(f"{SVG}tspan"))]
+        return " ".join(line for line in lines if line)
 
     @property
     def whole(self) -> str:
-        title = self.element.find(f"{SVG}title")
-        return self.words if title is None else title.text or ""
+        return self.element.findtext(f"{SVG}title") or self.words
 
     @property
     def colour(self) -> str:
-        found = self.element.get("fill") or self.element.get("stroke") or ""
-        return found.removeprefix("var(--").removesuffix(")")
+        painted = [self.element.get(name) for name in ("fill", "stroke")]
+        return next(value for value in painted if value and value != "none").removeprefix("var(--").removesuffix(")")
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """The corners of a path of absolute lines, in the picture's pixels."""
-        numbers = [float(one) for one in _NUMBER.findall(self.element.get("d", ""))]
+        """The corners of a path of absolute lines, in the chart's pixels."""
+        numbers = [float(number) for number in _NUMBER.findall(self.element.get("d", ""))]
         return [(self.x + a, self.y + b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+
+    @property
+    def box(self) -> tuple[float, float]:
+        """Width and height of a rectangle."""
+        width, height = re.findall(r"[hv](-?[\d.]+)", self.element.get("d", ""))[:2]
+        return float(width), float(height)
+
+    @property
+    def start(self) -> tuple[float, float]:
+        """Where a rectangle begins: its path carries it, or its transform."""
+        x, y = _NUMBER.findall(self.element.get("d", ""))[:2]
+        return self.x + float(x), self.y + float(y)
+
+    @property
+    def end(self) -> tuple[float, float]:
+        """Where a straight line ends."""
+        return self.x + float(self.element.get("x2", "0")), self.y + float(self.element.get("y2", "0"))
 
 
 class Drawing:
-    """A picture as SVG."""
+    """A chart as SVG."""
 
     def __init__(self, svg: str) -> None:
         self.svg = svg
@@ -60,24 +78,24 @@ class Drawing:
     def marks(self) -> list[Mark]:
         return list(_marks(self.root, 0.0, 0.0, ""))
 
-    def named(self, name: str) -> list[Mark]:
-        return [one for one in self.marks if one.group == name]
+    def layer(self, name: str) -> list[Mark]:
+        return [mark for mark in self.marks if mark.layer == name]
 
     def the(self, name: str) -> Mark:
-        (found,) = self.named(name)
-        return found
+        (mark,) = self.layer(name)
+        return mark
 
     @property
     def texts(self) -> list[Mark]:
-        return [one for one in self.marks if one.tag == "text"]
+        return [mark for mark in self.marks if mark.tag == "text"]
 
     @property
     def words(self) -> list[str]:
-        return [one.words for one in self.texts]
+        return [text.words for text in self.texts]
 
-    def text(self, words: str) -> Mark:
-        (found,) = [one for one in self.texts if one.words == words]
-        return found
+    @property
+    def legend(self) -> list[str]:
+        return [text.words for text in self.layer("legend-label")]
 
     def described(self) -> tuple[str, str]:
         return self.root.findtext(f"{SVG}title") or "", self.root.findtext(f"{SVG}desc") or ""
@@ -85,17 +103,23 @@ class Drawing:
     def value_at(self, y: float) -> float:
         """Return which value lies at a height, by what is written on the left axis."""
         ticks = [
-            (one.y - BASELINE, _number(one.words)) for one in self.texts if one.element.get("text-anchor") == "end"
+            (text.y - BASELINE, _number(text.words))
+            for text in self.layer("axis-label")
+            if text.element.get("text-anchor") == "end"
         ]
         (y1, v1), *_, (y2, v2) = sorted((y, value) for y, value in ticks if value is not None)
         return v1 + (y - y1) * (v2 - v1) / (y2 - y1)
 
     def day_at(self, x: float) -> dt.date:
         """Return which day lies at a place, by the days that are written below; they must be of one year."""
-        texts = [one for one in self.texts if one.element.get("text-anchor") == "middle"]
-        (x1, first), *_, (x2, last) = [(one.x, one.words.split("\xa0")) for one in texts]
+        labels = self.layer("axis-label")
+        texts = [text for text in labels if text.element.get("text-anchor") == "middle" and text.words]
+        (x1, first), *_, (x2, last) = [(text.x, text.words.split("\xa0")) for text in texts]
         year = int(first.pop())
-        d1, d2 = (dt.date(year, MONTHS.index(one[-1]) + 1, int(one[0]) if len(one) > 1 else 1) for one in (first, last))
+        d1, d2 = (
+            dt.date(year, MONTHS.index(words[-1]) + 1, int(words[0]) if len(words) > 1 else 1)
+            for words in (first, last)
+        )
         return d1 + dt.timedelta(days=round((x - x1) * (d2 - d1).days / (x2 - x1)))
 
 
@@ -106,13 +130,15 @@ def _number(words: str) -> float | None:
         return None
 
 
-def _marks(element: ET.Element, x: float, y: float, group: str) -> Iterator[Mark]:
-    for found in _TRANSLATE.findall(element.get("transform", "")):
-        x, y = x + float(found[0]), y + float(found[1])
-    group = element.get("class") or group
-    tag = element.tag.removeprefix(SVG)
-    if tag in {"path", "line", "text", "rect"}:
-        yield Mark(element, x, y, group)
+def _marks(element: ET.Element, x: float, y: float, layer: str) -> Iterator[Mark]:
+    for offset in _TRANSLATE.findall(element.get("transform", "")):
+        x, y = x + float(offset[0]), y + float(offset[1])
+    if group := _GROUP.match(element.get("class", "")):
+        layer = group[2] or group[1]
+    if element.get("class") in {"background", "foreground"}:
+        return
+    if element.tag.removeprefix(SVG) in {"path", "line", "text", "rect"}:
+        yield Mark(element, x, y, layer)
     for child in element:
         if child.tag.removeprefix(SVG) not in {"defs", "style"}:
-            yield from _marks(child, x, y, group if group != "picture" else "")
+            yield from _marks(child, x, y, layer)

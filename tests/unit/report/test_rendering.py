@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from shadow_deployment.report.charts.palette import PALETTE
+from shadow_deployment.report.charts.theme import PALETTE
 from shadow_deployment.report.html import rendering
 from shadow_deployment.report.html.next_step import what_next
 from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report, run_page
@@ -78,14 +78,14 @@ def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
         "Warning: labels that never come depend",
         "Each rule's interval against its bound",
         "Slices, worst first: Brier score",
-        "What they answer",
-        "Whether it comes true",
+        "Score distribution",
+        "Calibration",
         "Where they differ, at a threshold of 0.5",
         "Requests on which they differ most",
         "Labels by day",
         "Latency by day",
-        "Population stability index of the predictions",
-        "Noise of the pipe: Brier score by day",
+        "Population stability index of the answers",
+        "Noise of the pipeline: Brier score by day",
         "Expectations failed in 1 of 730 checks on 365 days: 2013-06-03 (inputs).",
         "2013-06-01-EWR-UA-1, 2013-06-02-EWR-UA-2",
         "Verdicts by day, promotions and rollbacks",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from shadow_deployment.base.numbers import NOTHING
-from shadow_deployment.report.charts.pictures import Picture, Table
+from shadow_deployment.report.charts.chart import Chart, Table
 from shadow_deployment.report.wording import moment, shorten, visible
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ def missing(reason: str | None) -> Markup:
     )
 
 
-def drawn(picture: Picture) -> Markup:
-    """Return a picture at each of its widths, of which a page shows one."""
-    found = picture.inline()
-    classes: Sequence[str] = ("wide", "narrow") if len(found) > 1 else ("single",)
-    boxes = (f'<div class="{name}">{svg}</div>' for name, svg in zip(classes, found, strict=True))
-    return Markup("".join(boxes))  # noqa: S704 (texts in a picture are escaped where it is finished)
+def drawn(chart: Chart) -> Markup:
+    """Return a chart at each of its widths, of which a page shows one."""
+    drawings = chart.inline()
+    classes: Sequence[str] = ("wide", "narrow") if len(drawings) > 1 else ("single",)
+    boxes = (f'<div class="{name}">{svg}</div>' for name, svg in zip(classes, drawings, strict=True))
+    return Markup("".join(boxes))  # noqa: S704 (the SVG is written from a parsed tree, which escapes its text)
 
 
 def prose(markdown: str) -> Markup:

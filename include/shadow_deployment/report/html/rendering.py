@@ -8,8 +8,8 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from shadow_deployment.base.extras import extra
 from shadow_deployment.report import wording
-from shadow_deployment.report.charts.album import album
 from shadow_deployment.report.html import markup, tables
 from shadow_deployment.report.html.next_step import what_next
 from shadow_deployment.report.html.serving import ASSETS, Cache, Links, asset, policy_of_file
@@ -59,10 +59,11 @@ def _kept(kept: Cache | None, key: tuple[Any, ...], make: Callable[[], str]) -> 
 
 
 def _deployment(facts: DeploymentFacts, links: Links, run: DayFacts | None = None) -> str:
-    beside = _beside(facts)
-    return _render(
-        "deployment.html", links, facts=facts, run=run, album=album(facts), next=what_next(facts), beside=beside
-    )
+    with extra("report", "the page"):
+        from shadow_deployment.report.charts.catalog import catalog
+
+    beside, charts = _beside(facts), catalog(facts)
+    return _render("deployment.html", links, facts=facts, run=run, charts=charts, next=what_next(facts), beside=beside)
 
 
 def _beside(facts: DeploymentFacts) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from shadow_deployment.report.charts.palette import declarations
+from shadow_deployment.report.charts.theme import declarations
 
 _FOLDER: Final = Path(__file__).parent / "static"
 ASSETS: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}

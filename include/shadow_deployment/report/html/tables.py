@@ -5,7 +5,7 @@ from typing import Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural
 from shadow_deployment.decision.wording import role_note
-from shadow_deployment.report.charts.pictures import Table
+from shadow_deployment.report.charts.chart import Table
 from shadow_deployment.report.html.markup import badge, missing, time
 from shadow_deployment.report.views.facts import (
     AlertFacts,

@@ -1,0 +1,98 @@
+"""Every rule's interval against its bound, all on one scale: 0 is the bound, and what lies right of it holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import altair as alt
+
+from shadow_deployment.base.numbers import plural
+from shadow_deployment.report.charts import intervals, parts
+from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart
+from shadow_deployment.report.charts.theme import colour
+from shadow_deployment.report.views.facts import RuleFacts
+from shadow_deployment.report.wording import capitalised, shorten, visible
+
+MOST_RULES: Final = 12
+MOST_NAMED: Final = 3
+_LOOKS: Final = {"PASS": ("pass", "circle"), "INCONCLUSIVE": ("open", "circle"), "FAIL": ("fail", "diamond")}
+_REACH: Final = (-1.06, 1.06)
+_NAMES: Final = 392  # pixels of names beside the intervals
+
+
+def rules(facts: Sequence[RuleFacts]) -> Chart:
+    """Return the chart of the findings that decide first: those overall, then those in slices that do not pass."""
+    overall = [finding for finding in facts if finding.slice == "all"]
+    in_slices = [finding for finding in facts if finding.slice != "all" and finding.outcome != "PASS"]
+    shown = [*overall, *sorted(in_slices, key=_urgency)][:MOST_RULES]
+    left_out = len(facts) - len(shown)
+    return Chart(
+        "rules",
+        "Each rule's interval against its bound",
+        " ".join(text for role in ("blocking", "advisory") if (text := _tally(role, facts))),
+        lambda width: _plot(shown, width),
+        (WIDE, NARROW),
+        note=f"{plural(left_out, 'more finding')} in the tables." if left_out else "",
+    )
+
+
+def _urgency(finding: RuleFacts) -> tuple[int, int]:
+    return ("FAIL", "INCONCLUSIVE", "PASS").index(finding.outcome), ("blocking", "advisory").index(finding.role)
+
+
+def _tally(role: str, facts: Sequence[RuleFacts]) -> str:
+    """Say how the findings of one role stand, and which ones do not pass."""
+    of_role = sorted((finding for finding in facts if finding.role == role), key=_urgency)
+    outcomes = [finding.outcome for finding in of_role]
+    tally = ", ".join(f"{outcomes.count(name)} {name}" for name in ("FAIL", "INCONCLUSIVE", "PASS") if name in outcomes)
+    failing = [_label(finding) for finding in of_role if finding.outcome != "PASS"] if role == "blocking" else []
+    named = f"; not passing: {'; '.join(failing[:MOST_NAMED])}" if failing else ""
+    return f"{'Gates' if role == 'blocking' else 'Monitors'}: {tally}{named}." if of_role else ""
+
+
+def _label(finding: RuleFacts) -> str:
+    where = "" if finding.slice == "all" else f"{shorten(visible(finding.slice), 40)}, "
+    return capitalised(f"{'advisory: ' if finding.role == 'advisory' else ''}{where}{visible(finding.text)}")
+
+
+def _plot(shown: Sequence[RuleFacts], width: int) -> dict[str, Any]:
+    is_wide = width > NARROW
+    # Names and outcomes stand beside the intervals where there is room, else above them: in shares of a row's height.
+    middle, top, beside = (0.5, 0.0, 0.5) if is_wide else (0.78, 0.58, 0.14)
+    left, right, step = (_NAMES, 120, 40) if is_wide else (0, 0, 66)
+    rows = [_row(index, finding, width, is_wide=is_wide) for index, finding in enumerate(shown)]
+    heads = parts.rows(place=[-0.8, 0.0, 0.8], words=["← does not hold", "bound", "holds →"])
+    centred = {"baseline": "middle", "dy": alt.expr(f"{parts.LINE / 2} * (1 - datum.words.length)")}
+    name = parts.mark("text", lineHeight=parts.LINE, aria=True, **(centred if is_wide else {"baseline": "top"}))
+    outcome = parts.mark("text", align="right", dx=right, fontWeight=600, fontSize=13 if is_wide else 12)
+    edge, end, tint = parts.at(f"width + {right}"), parts.at("width"), parts.raw(alt.Color, "colour")
+    spot, start = parts.row_axis(0.5 if is_wide else 0.04), parts.at(-left)
+    part = {"x": _x("bound"), "y": parts.row_axis(top), "y2": alt.Y2("row", bandPosition=1)}
+    layers = [
+        parts.layer("holds", parts.mark("rect", "shade"), rows, x2=alt.X2("most"), **part),
+        parts.layer("row", parts.rule("grid", 1, (1, 0)), rows, x=start, x2=edge, y=parts.row_axis(1)),
+        parts.layer("bound", parts.rule(), rows, **part),
+        parts.layer("name", name, rows, x=start, y=spot, **parts.WORDS),
+        parts.layer("outcome", outcome, rows, x=end, y=parts.row_axis(beside), color=tint, text=alt.Text("outcome:N")),
+        parts.layer("none", parts.small(dx=8), rows, x=_x("bound"), y=parts.row_axis(middle), text=alt.Text("none:N")),
+        parts.layer("head", parts.small(align="center"), heads, x=_x("place"), y=parts.at(-12), text=parts.TEXT),
+        *intervals.layers(rows, _x, parts.row_axis(middle), thickness=4, size=110),
+    ]
+    legend = [parts.Entry(shape, tint, name, name == "INCONCLUSIVE") for name, (tint, shape) in _LOOKS.items()]
+    return parts.framed(width, alt.Step(step), layers, legend=legend, left=left, head=24)
+
+
+def _x(field: str) -> alt.X:
+    return alt.X(f"{field}:Q", axis=None, scale=alt.Scale(domain=list(_REACH), nice=False))
+
+
+def _row(index: int, finding: RuleFacts, width: int, *, is_wide: bool) -> Mapping[str, Any]:
+    """Return a finding's row; an estimate alone says something only where a day's value is judged."""
+    scaled, outcome, label, (tint, shape) = finding.scaled, finding.outcome, _label(finding), _LOOKS[finding.outcome]
+    has_interval = scaled.lower is not None or scaled.upper is not None
+    is_shown = scaled.estimate is not None and (has_interval or finding.is_daily)
+    lines = parts.wrapped(label, _NAMES - 16 if is_wide else width - 36 - 9 * len(outcome))
+    fill = colour("ground" if outcome == "INCONCLUSIVE" else tint)
+    numbers = {"row": index, "bound": 0.0, "most": _REACH[1], "estimate": scaled.estimate if is_shown else None}
+    words = {"words": lines, "whole": label, "outcome": outcome, "none": "" if is_shown else "no interval yet"}
+    look = {"colour": colour(tint), "fill": fill, "shape": shape}
+    return {**numbers, **words, **look, **intervals.ends(scaled.lower, scaled.upper, _REACH)}

@@ -49,7 +49,7 @@ bench: $(VENV) ## what all this costs, beside what the same work costs without i
 reference: $(VENV) ## write include/deployments/README.md from the schema of deployment files
 	@.venv/bin/python -m shadow_deployment.config.reference include/deployments
 
-lint: $(VENV) ## ruff, mypy, bandit and cfn-lint, and whether the reference is current
+lint: $(VENV) ## ruff, mypy, bandit, cfn-lint, and whether the reference of deployment files is current
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy

@@ -1,23 +1,23 @@
-"""Memory that is freed and asked for again, batch after batch."""
+"""Memory that is freed and allocated again, batch after batch."""
 
 import ctypes
 from functools import cache
 from typing import Final
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h of glibc names them
-_KEPT: Final = 32 << 20
+_LIMIT: Final = 32 << 20
 
 
 @cache
 def keep_freed() -> None:
-    """Let the C library keep the memory of arrays that are freed, up to some 64 MB, for those that come next.
+    """Let glibc keep up to about 64 MB of freed memory for the next arrays; other C libraries are left as they are.
 
-    glibc gives arrays of more than 128 KiB back to the system one by one, and each page of the next one is then made
-    anew: a quarter of what comparing a day takes. Another C library is left as it is.
+    By default glibc returns each array of more than 128 KiB to the system, and every page of the next one faults again:
+    a quarter of the time of comparing a day.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(_MMAP_THRESHOLD, _KEPT)
-    mallopt(_TRIM_THRESHOLD, 2 * _KEPT)
+    mallopt(_MMAP_THRESHOLD, _LIMIT)
+    mallopt(_TRIM_THRESHOLD, 2 * _LIMIT)

@@ -81,6 +81,6 @@ clean: ## stop everything and remove the demo's data and the trained models
 
 lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --group dev -o requirements.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
 .PHONY: help demo test test-slow coverage mutants simulate bench reference lint audit env deploy destroy up down clean lock

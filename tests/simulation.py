@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.statistics.confidence import Method, confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import Method, confidence_sequence
 
 Array = NDArray[np.float64]
 Scenario = Callable[[np.random.Generator, int, int], Array]

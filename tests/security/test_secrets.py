@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from shadow_deployment.alerting.gate_alert import failed_gate, said_by
-from shadow_deployment.alerting.outbox import tell
+from shadow_deployment.alerting.gate_alert import gate_failed_alert, problems_in
+from shadow_deployment.alerting.outbox import send_alert
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.integrations.channels import send
 from shadow_deployment.pipeline import steps
@@ -128,7 +128,9 @@ def test_a_day_of_failing_models_repeats_no_value_and_no_secret(
         steps.gate(shadow, day(0))
     for status in (500, 200):
         hook.status = status
-        tell(shadow, failed_gate(shadow.deployment, day(0), said=said_by(closed.value), verdicts={}), send)
+        send_alert(
+            shadow, gate_failed_alert(shadow.deployment, day(0), problems=problems_in(closed.value), verdicts={}), send
+        )
     assert hook.received, "no alert has arrived"
     heard.add("alert", json.dumps(hook.bodies, ensure_ascii=False))
     page = world.folder / "page.html"

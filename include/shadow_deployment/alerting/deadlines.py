@@ -1,4 +1,4 @@
-"""When a day must be done: the deployment's `alerts.deadline`, a local time, on days of any length."""
+"""When a day's run must be done: `alerts.deadline`, a local time, also where clocks change."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.fields import Clock
 from shadow_deployment.config.window import window_of
 
-STANDING = dt.date(2100, 1, 1)  # far ahead a time zone has only the rule that is in force
+STANDING = dt.date(2100, 1, 1)  # so far ahead a time zone follows the rule now in force
 _YEAR = 366
 
 
 def due(deployment: Deployment, day: dt.date) -> dt.datetime | None:
     """Return the moment by which the run of a day must be done, in UTC; None without a deadline.
 
-    It is the first time after the window's end that the local clock shows `alerts.deadline`. Where the clock shows it
-    twice the second counts, and where it skips it, the same time by the clock that was.
+    It is the first time after the window's end that the local clock shows `alerts.deadline`. Of a repeated time the
+    second counts; a skipped time is read as if the clock had not changed.
     """
     clock = deployment.alerts.deadline
     if clock is None:
@@ -27,25 +27,24 @@ def due(deployment: Deployment, day: dt.date) -> dt.datetime | None:
 
 
 def intervals(deployment: Deployment) -> list[dt.timedelta]:
-    """Return in which times after a window's start its deadline can be, shortest first; [] without a deadline.
+    """Return the possible times from a window's start to its deadline, shortest first; [] without a deadline.
 
-    One where the clock is never changed, three where it is put forward and back. They depend on the deployment alone,
-    not on the day on which they are asked for.
+    One where clocks never change, else usually three. They depend on the deployment alone, not on today.
     """
-    found = {
-        moment - window_of(deployment, day).start
-        for day in _days_of_each_length(deployment)
-        if (moment := due(deployment, day)) is not None
-    }
-    return sorted(found)
+    return sorted(
+        {
+            moment - window_of(deployment, day).start
+            for day in _days_of_each_length(deployment)
+            if (moment := due(deployment, day)) is not None
+        }
+    )
 
 
 def _days_of_each_length(deployment: Deployment) -> Iterator[dt.date]:
-    """Yield an ordinary day and those around a change of the clock, of two years and of the rule that is in force."""
+    """Yield an ordinary day and the days around clock changes, of two years and of the rule now in force."""
     firsts = (deployment.start, deployment.start + dt.timedelta(days=_YEAR), STANDING)
     days = [first + dt.timedelta(days=number) for first in firsts for number in range(_YEAR)]
-    noons = [dt.datetime.combine(day, dt.time(12), tzinfo=deployment.zone) for day in days]
-    offsets = [noon.utcoffset() for noon in noons]
+    offsets = [dt.datetime.combine(day, dt.time(12), tzinfo=deployment.zone).utcoffset() for day in days]
     for number, day in enumerate(days):
         if number == 0 or len(set(offsets[max(number - 1, 0) : number + 3])) > 1:
             yield day

@@ -1,6 +1,6 @@
-"""Whether something is news: what of a gate, or of a late day, is to be told, given what was told before.
+"""Whether to send an alert, given those already sent: one per failure, recovery and missed deadline.
 
-Only the newest day is news. Each function returns the alert, or None after a line in the log that says why not.
+Only the newest day raises alerts. Each function returns the alert, or None and logs why not.
 """
 
 import datetime as dt
@@ -8,82 +8,83 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from shadow_deployment.alerting.gate_alert import failed_gate
+from shadow_deployment.alerting.gate_alert import gate_failed_alert
 from shadow_deployment.alerting.messages import late, recovered
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.ledger import alerts as told
-from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.ledger import alerts, snapshots, verdicts
 from shadow_deployment.ledger.alerts import Alert
 
 logger = logging.getLogger(__name__)
 
 
-def of_failure(
-    session: Session[Any], deployment: Deployment, day: dt.date, *, said: Sequence[str], link: str | None
+def failure_alert(
+    session: Session[Any], deployment: Deployment, day: dt.date, *, problems: Sequence[str], link: str | None
 ) -> Alert | None:
-    """Return the alert of a gate that failed; with `repeat: change` only where it fails otherwise than was told."""
-    if not _is_newest(session, deployment, day):
+    """Return the alert of a failed gate.
+
+    With `repeat: change` only where it fails otherwise than in the previous alert.
+    """
+    if not is_newest_day(session, deployment, day):
         return None
-    before = told.newest(session, deployment, ["failed", "recovered"])
-    again = told.newest(session, deployment, ["recovered"], day)
+    previous = alerts.newest(session, deployment, ["failed", "recovered"])
+    recovery = alerts.newest(session, deployment, ["recovered"], day)
     stored = verdicts.latest(session, deployment, day)
-    alert = failed_gate(
-        deployment, day, said=said, verdicts=stored, link=link, reopened=again.signature if again else None
-    )
-    same = before is not None and before.kind == "failed" and before.day < day and before.case == alert.case
-    if before is not None and same and deployment.alerts.repeat == "change":
-        logger.info("the gate of %s fails as that of %s, which was told: nobody is told", day, before.day)
+    reopened = recovery.signature if recovery else None
+    alert = gate_failed_alert(deployment, day, problems=problems, verdicts=stored, link=link, reopened=reopened)
+    repeated = previous is not None and (previous.kind, previous.case) == ("failed", alert.case) and previous.day < day
+    if repeated and deployment.alerts.repeat == "change":
+        logger.info("the gate of %s fails like the previous one: no alert", day)
         return None
     return alert
 
 
-def of_success(session: Session[Any], deployment: Deployment, day: dt.date, *, link: str | None) -> Alert | None:
-    """Return the alert that the gate is open again, once after each one that was closed or late."""
-    if not _is_newest(session, deployment, day):
+def recovery_alert(session: Session[Any], deployment: Deployment, day: dt.date, *, link: str | None) -> Alert | None:
+    """Return a recovery alert, at most once per failure or missed deadline."""
+    if not is_newest_day(session, deployment, day):
         return None
-    before = told.newest(session, deployment, ["failed", "late", "recovered"])
-    if before is None or before.kind == "recovered":
+    previous = alerts.newest(session, deployment, ["failed", "late", "recovered"])
+    if previous is None or previous.kind == "recovered":
         return None
     stored = verdicts.latest(session, deployment, day)
-    return recovered(deployment, day, told=before, verdicts=stored, link=link)
+    return recovered(deployment, day, previous=previous, verdicts=stored, link=link)
 
 
-def of_lateness(
+def lateness_alert(
     session: Session[Any], deployment: Deployment, day: dt.date, *, due: dt.datetime, state: str, link: str | None
 ) -> Alert | None:
-    """Return the alert of a day whose run was not done by its time; `state` is the run's.
+    """Return the alert of a run that missed its deadline; `state` is the run's.
 
-    A run that has ended without success is late only where nobody knows: its gate was not told, and not every
-    challenger was judged.
+    A run that has ended meanwhile is late only if it failed, without an alert of its gate and without every verdict.
     """
-    if not _is_newest(session, deployment, day):
+    if not is_newest_day(session, deployment, day):
         return None
     stored = verdicts.latest(session, deployment, day)
-    judged = [one.name for one in deployment.challengers if (v := stored.get(one.name)) is not None and v.day == day]
-    before = told.newest(session, deployment, ["failed", "recovered"])
+    names = {challenger.name for challenger in deployment.challengers}
+    judged = sum(verdict.day == day for name, verdict in stored.items() if name in names)
     if state in ("failed", "success"):
-        known = _is_told_closed(deployment, day, before)
-        if known or state == "success" or len(judged) == len(deployment.challengers):
-            logger.info("the run of %s has ended by now (%s): nobody is told that it is late", day, state)
+        previous = alerts.newest(session, deployment, ["failed", "recovered"])
+        if state == "success" or judged == len(names) or _has_failure_alert(deployment, day, previous):
+            logger.info("the run of %s has ended meanwhile (%s): no lateness alert", day, state)
             return None
-    sampled = snapshots.find(session, deployment, day)
+    snapshot = snapshots.find(session, deployment, day)
     progress = [
-        "the day was not sampled yet" if sampled is None else f"{sampled.rows} requests were sampled",
-        f"{len(judged)} of {len(deployment.challengers)} challengers were judged",
+        "the day is not sampled yet" if snapshot is None else f"{snapshot.rows} requests sampled",
+        f"{judged} of {len(names)} challengers judged",
     ]
     return late(deployment, day, due=due, state=state, progress=progress, link=link)
 
 
-def _is_told_closed(deployment: Deployment, day: dt.date, before: Alert | None) -> bool:
-    if before is None or before.kind != "failed":
-        return False
-    return before.day == day or deployment.alerts.repeat == "change"
-
-
-def _is_newest(session: Session[Any], deployment: Deployment, day: dt.date) -> bool:
-    newest = told.newest_day(session, deployment)
+def is_newest_day(session: Session[Any], deployment: Deployment, day: dt.date) -> bool:
+    """Whether no later day was sampled or judged, or had an alert of its run; the log says where one was."""
+    newest = alerts.newest_day(session, deployment)
     if newest is not None and newest > day:
-        logger.info("%s is past, %s is known of: nobody is told", day, newest)
+        logger.info("%s is past, the newest day is %s: no alert or event", day, newest)
         return False
     return True
+
+
+def _has_failure_alert(deployment: Deployment, day: dt.date, previous: Alert | None) -> bool:
+    if previous is None or previous.kind != "failed":
+        return False
+    return previous.day == day or deployment.alerts.repeat == "change"

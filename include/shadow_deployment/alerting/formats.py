@@ -1,4 +1,4 @@
-"""An alert as text: a subject, plain text, HTML, a message for Slack, JSON. Names come out as text in each of them."""
+"""Formats of an alert: subject, plain text, HTML, Slack, JSON. Names from outside are text in each of them."""
 
 import html
 import json
@@ -8,8 +8,8 @@ from typing import Any
 from shadow_deployment.alerting.messages import plain
 from shadow_deployment.ledger.alerts import Alert
 
-LONGEST_SUBJECT = 99  # what SNS takes, in ASCII
-LONGEST_BLOCK = 2900  # Slack takes 3000 characters
+LONGEST_SUBJECT = 99  # the limit of SNS, in ASCII
+LONGEST_BLOCK = 2900  # Slack allows 3000 characters
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -43,7 +43,7 @@ def markup(alert: Alert) -> str:
 def slack(alert: Alert) -> dict[str, Any]:
     """Return the message for an incoming webhook of Slack.
 
-    All that came from outside stands in blocks of plain text, or escaped: no name becomes a mention or a link.
+    Text from outside is in plain-text blocks or escaped: no name becomes a mention or a link.
     """
     body = "\n".join([*alert.lines, *(["", alert.todo] if alert.todo else [])])
     blocks: list[dict[str, Any]] = [
@@ -55,7 +55,7 @@ def slack(alert: Alert) -> dict[str, Any]:
 
 
 def payload(alert: Alert) -> Mapping[str, Any]:
-    """Return the alert for machines: its content, the same as plain text, and a version of this form."""
+    """Return the alert for machines: its content, its plain text, and the version of this format."""
     return {"version": 1, **alert.content(), "text": text(alert)}
 
 
@@ -75,7 +75,7 @@ def _plain_text(content: str, most: int) -> dict[str, Any]:
 
 
 def _parts(body: str) -> list[str]:
-    """Return a text in parts of whole lines that each fit into one block; a block must not be empty."""
+    """Split a text into parts of whole lines that each fit into one block; a block must not be empty."""
     parts: list[str] = []
     for line in body.split("\n"):
         if parts and len(parts[-1]) + len(line) < LONGEST_BLOCK:

@@ -1,36 +1,29 @@
-"""What the alert of a failed gate says: who fails which rule by which numbers, what else is wrong, and what to do.
+"""The alert of a failed gate: which challengers fail which rules, what else is wrong, and what to do.
 
-It names challengers, metrics and slices, never a request or a value of a feature.
+It names challengers, metrics and slices, never a request or a feature value.
 """
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shadow_deployment.alerting.messages import LONGEST_TITLE, cut, plain, titled
+from shadow_deployment.base.redaction import without_observations
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import measurement_of
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.verdicts import Stored
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.slices import ALL
 
 MOST_FINDINGS = 3
-SILENT = "the gate's task ended without a word: it was killed, or timed out"
+SILENT = "the gate's task ended without an error message: it was killed or timed out"
 _NUMBER = re.compile(r"(?<!\w)[+-]?\d[\w.,:%+-]*")  # not the digits of a name such as trees_2
-_OBSERVED = re.compile(r": observed \S+?(?=;|$)")
-_BROKEN = re.compile(r"could not be evaluated: .*")
-_ASKS = {
-    "superior": "superior (bound {})",
-    "non_inferior": "not inferior (bound {})",
-    "guardrail": "guardrail (bound {})",
-    "at_most": "at most {}",
-    "at_least": "at least {}",
-}
 _TASKS = (
     ("inputs ", "validate_inputs"),
     ("predictions of ", "validate_predictions"),
@@ -39,10 +32,10 @@ _TASKS = (
 )
 
 
-def said_by(error: BaseException | None) -> tuple[str, ...]:
-    """Return what a gate's error says, a line for each problem; of an error that is not ours only its type.
+def problems_in(error: BaseException | None) -> tuple[str, ...]:
+    """Return the problems that a gate's error names; of a foreign error only its type.
 
-    An observed value is left out: of an expectation on a column's largest value it is a value of that feature.
+    Observed values are removed: that of an expectation on a column's maximum is a feature value.
     """
     if error is None:
         return (SILENT,)
@@ -50,135 +43,140 @@ def said_by(error: BaseException | None) -> tuple[str, ...]:
         return (f"the gate ended with {type(error).__name__}: see its log",)
     lines = str(error).splitlines()
     lines = lines[1:] if isinstance(error, GateFailed) and len(lines) > 1 else lines
-    return tuple(_BROKEN.sub("could not be evaluated", _OBSERVED.sub("", line)) for line in lines if line.strip())
+    return tuple(without_observations(line) for line in lines if line.strip())
 
 
-def failed_gate(
+def gate_failed_alert(
     deployment: Deployment,
     day: dt.date,
     *,
-    said: Sequence[str],
+    problems: Sequence[str],
     verdicts: Mapping[str, Stored],
     link: str | None = None,
     reopened: str | None = None,
 ) -> Alert:
-    """Return the alert of a gate that failed.
+    """Return the alert of a failed gate.
 
-    `said` are the problems that the gate has named, `verdicts` the newest ones by challenger, {} where the ledger
-    cannot be read: then what the gate said is told as it is. `reopened` is the signature of the recovery that was told
-    of this very day: failing after it is news again.
+    Args:
+        deployment: the deployment.
+        day: day of the gate.
+        problems: the problems that the gate has named, a line each.
+        verdicts: the newest verdicts by challenger; {} where the ledger cannot be read, then all problems are quoted.
+        link: page to look at.
+        reopened: signature of this day's recovery alert, after which the same failure is a new one.
     """
-    failing = [verdicts[name] for name in sorted(verdicts) if _fails(deployment, day, verdicts[name])]
-    known = tuple(f"{one.name} FAILS: " for one in failing)
-    problems = [plain(line) for line in said if not line.startswith(known)]
+    failing = [verdict for _, verdict in sorted(verdicts.items()) if _is_alarm(deployment, day, verdict)]
+    names = [verdict.name for verdict in failing]
+    prefixes = tuple(f"{name} FAILS: " for name in names)
+    others = [plain(line) for line in problems if not line.startswith(prefixes)]
     counted = "observations" if deployment.policy.unit == "week" else "days"
-    facts = [_facts(one) for one in failing]
-    case = _case(facts, problems, verdicts.get(FORMER_CHAMPION))
-    lines = [line for one in facts for line in _challenger(one, counted)]
-    lines += [_hinted(problem) for problem in problems]
+    details = [_details(verdict) for verdict in failing]
+    failure = _failure_digest(details, others, verdicts.get(FORMER_CHAMPION))
+    lines = [line for verdict in failing for line in _challenger_lines(verdict, counted)]
+    lines += [_with_task(problem) for problem in others]
     return Alert(
         "failed",
         deployment.name,
         day,
-        digest([case, reopened]) if reopened else case,
-        titled(deployment, f"gate closed for {day}: {_headline([one.name for one in failing], problems)}"),
+        digest([failure, reopened]) if reopened else failure,
+        titled(deployment, f"gate closed for {day}: {_headline(names, others)}"),
         cut(lines),
-        _todo(deployment, [one.name for one in failing], problems),
+        _todo(deployment, names, others),
         str(window_of(deployment, day)),
         link,
-        case,
-        {"challengers": facts, "problems": problems},
+        failure,
+        {"challengers": details, "problems": others},
     )
 
 
-def _fails(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
-    """Whether a verdict of the day is an alarm: a former champion that fails is as it should be."""
-    declared = {one.name for one in deployment.challengers if not one.is_watched}
+def _is_alarm(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
+    """Whether a verdict of the day is a failure; a former champion is expected to fail."""
+    declared = {challenger.name for challenger in deployment.challengers if not challenger.is_watched}
     return verdict.day == day and verdict.outcome == "FAIL" and verdict.name in declared
 
 
-def _facts(verdict: Stored) -> dict[str, Any]:
-    gates = [one for one in verdict.findings if one["role"] == "blocking" and one["outcome"] == "FAIL"]
+def _failing(verdict: Stored) -> list[Finding]:
+    return [finding for finding in findings_of(verdict.findings) if finding.is_blocking and finding.outcome == "FAIL"]
+
+
+def _details(verdict: Stored) -> dict[str, Any]:
     return {
         "name": plain(verdict.name),
         "version": plain(verdict.version),
         "outcome": verdict.outcome,
         "champion_version": plain(verdict.champion_version),
-        "findings": [_finding(one) for one in gates],
+        "findings": [_finding_details(finding) for finding in _failing(verdict)],
     }
 
 
-def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
-    metric = METRICS.get(one["metric"])
-    numbers = ("bound", "estimate", "lower", "upper", "observations", "requests")
+def _finding_details(finding: Finding) -> dict[str, Any]:
     return {
-        "metric": plain(one["metric"]),
-        "title": metric.title if metric else plain(one["metric"]),
-        "is": plain(one["is"]),
-        "slice": plain(one["slice"]),
-        **{key: one.get(key) for key in numbers},
-        "reason": plain(one["reason"]),
+        "metric": plain(finding.metric),
+        "title": _title(finding),
+        "is": plain(finding.is_),
+        "slice": plain(finding.slice),
+        "bound": finding.bound,
+        "estimate": finding.estimate,
+        "lower": finding.lower,
+        "upper": finding.upper,
+        "observations": finding.observations,
+        "requests": finding.requests,
+        "reason": plain(finding.reason),
     }
 
 
-def _case(facts: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:
-    """Return the digest of what is wrong, without the numbers that differ from one try, or day, to the next."""
-    about: list[Any] = [
-        [one["name"], one["version"], sorted([rule["metric"], rule["is"], rule["slice"]] for rule in one["findings"])]
-        for one in facts
+def _title(finding: Finding) -> str:
+    return METRICS[finding.metric].title if finding.metric in METRICS else plain(finding.metric)
+
+
+def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:
+    """Return the digest of what is wrong, without numbers that change with each try or day."""
+    parts: list[Any] = [
+        [
+            challenger["name"],
+            challenger["version"],
+            sorted([rule["metric"], rule["is"], rule["slice"]] for rule in challenger["findings"]),
+        ]
+        for challenger in details
     ]
     if former is not None and any(line.startswith(FORMER_CHAMPION) for line in problems):
-        about.append([FORMER_CHAMPION, former.version, former.champion_version])
-    return digest([about, sorted({_NUMBER.sub("#", line) for line in problems})])
+        parts.append([FORMER_CHAMPION, former.version, former.champion_version])
+    return digest([parts, sorted({_NUMBER.sub("#", line) for line in problems})])
 
 
-def _challenger(facts: Mapping[str, Any], counted: str) -> Iterable[str]:
-    yield f"{facts['name']} {facts['version']} FAILS against champion {facts['champion_version']}"
-    findings = facts["findings"]
-    for one in findings[:MOST_FINDINGS]:
-        yield plain(f"- {_rule(one, counted)}")
+def _challenger_lines(verdict: Stored, counted: str) -> Iterator[str]:
+    name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion_version))
+    yield f"{name} {version} FAILS against champion {champion}"
+    findings = _failing(verdict)
+    for finding in findings[:MOST_FINDINGS]:
+        yield plain(f"- {measurement_of(finding, _title(finding), counted)}")
     if len(findings) > MOST_FINDINGS:
         yield f"- and {len(findings) - MOST_FINDINGS} more rules or slices"
 
 
-def _rule(one: Mapping[str, Any], counted: str) -> str:
-    asks = _ASKS[one["is"]].format(_number(one["bound"]))
-    where = "" if one["slice"] == ALL else f" in {one['slice']}"
-    text = f"{one['title']}{where}: {_number(one['estimate'])}"
-    interval = one["lower"] is not None or one["upper"] is not None
-    if interval:
-        text += f", interval {_number(one['lower'], '-∞')} to {_number(one['upper'], '∞')}"
-    text += f", must be {asks}, n = {one['observations']} {counted} with {one['requests']} requests"
-    return text if interval else f"{text}: {one['reason']}"
-
-
-def _number(value: float | None, none: str = "no value") -> str:
-    return none if value is None else f"{value:.4g}"
-
-
-def _hinted(problem: str) -> str:
-    task = next((task for words, task in _TASKS if problem.startswith(words) or words in problem), None)
+def _with_task(problem: str) -> str:
+    task = next((task for words, task in _TASKS if words in problem), None)
     return f"{problem} [task {task}]" if task else problem
 
 
 def _headline(failing: Sequence[str], problems: Sequence[str]) -> str:
-    parts = [f"{', '.join(failing)} {'FAILS' if len(failing) == 1 else 'FAIL'}"] if failing else []
-    if problems and not failing:
-        parts.append(problems[0])
-    more = len(problems) if failing else len(problems) - 1
-    if more > 0:
-        parts.append(f"{more} {'problem' if more == 1 else 'problems'}{'' if failing else ' more'}")
-    return plain(" and ".join(parts) or "see its log", LONGEST_TITLE)
+    if failing:
+        first = f"{', '.join(failing)} {'FAILS' if len(failing) == 1 else 'FAIL'}"
+        more, word = len(problems), ""
+    else:
+        first = problems[0] if problems else "see its log"
+        more, word = len(problems) - 1, "more "
+    rest = f" and {more} {word}{'problem' if more == 1 else 'problems'}" if more > 0 else ""
+    return plain(first + rest, LONGEST_TITLE)
 
 
 def _todo(deployment: Deployment, failing: Sequence[str], problems: Sequence[str]) -> str:
     texts = []
     if failing:
         texts.append(
-            f"shadow explain {deployment.name} --challenger {failing[0]} says why in plain words; "
-            "mend the challenger and give it a new version, or take it out of the deployment. Nobody is served its "
-            "answers."
+            f"shadow explain {deployment.name} --challenger {failing[0]} explains the verdict. Fix the challenger and "
+            "give it a new version, or remove it from the deployment. Its predictions are not served."
         )
     if problems:
-        texts.append("Mend what the lines name, then clear the run from that task on: what is there stays as it is.")
+        texts.append("Fix what the lines name, then clear the run from that task on: stored results are kept.")
     return " ".join(texts)

@@ -1,13 +1,12 @@
-"""What an alert is, and what it says of a gate that is open again, a late day, a promotion.
+"""Texts of alerts: recovery, missed deadline, approval request, change of champion. gate_alert.py has the failed gate.
 
-`gate_alert` has the one of a gate that failed. What others have named is data: it becomes text of one line, so that
-nobody can smuggle a header or a line into it.
+Names from outside become text on one line, so that none can inject a header or a line.
 """
 
 import datetime as dt
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
@@ -16,45 +15,46 @@ from shadow_deployment.ledger.alerts import Alert, Kind
 from shadow_deployment.ledger.verdicts import Stored
 
 MOST_LINES, LONGEST_LINE, LONGEST_TITLE = 40, 500, 200
+_LABELS = {"case": "promotion request", "who": "approved by", "number": "promotion number"}
 
 
 def plain(value: object, most: int = LONGEST_LINE) -> str:
     """Return a value as one line of text without control characters, cut to `most` characters."""
-    text = "".join(" " if unicodedata.category(one).startswith("C") else one for one in str(value))
+    text = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in str(value))
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def titled(deployment: Deployment, text: str) -> str:
-    """Return a title that says which deployment it is about."""
+    """Return a title with the deployment's name."""
     return plain(f"{deployment.name}: {text}", LONGEST_TITLE)
 
 
 def cut(lines: Iterable[str]) -> tuple[str, ...]:
-    """Return no more than MOST_LINES lines of plain text."""
+    """Return at most MOST_LINES lines of plain text, and how many more there were."""
     whole = [plain(line) for line in lines]
     more = len(whole) - MOST_LINES
     return tuple([*whole[:MOST_LINES], f"and {more} more lines"] if more > 0 else whole)
 
 
 def recovered(
-    deployment: Deployment, day: dt.date, *, told: Alert, verdicts: Mapping[str, Stored], link: str | None = None
+    deployment: Deployment, day: dt.date, *, previous: Alert, verdicts: Mapping[str, Stored], link: str | None = None
 ) -> Alert:
-    """Return the alert that the gate is open again, after what was told last."""
-    outcomes = {name: one.outcome for name, one in sorted(verdicts.items()) if one.day == day}
-    lines = [f"told before, of {told.day}: {told.title}"]
+    """Return the alert that the gate is open again after the `previous` alert."""
+    outcomes = {name: verdict.outcome for name, verdict in sorted(verdicts.items()) if verdict.day == day}
+    lines = [f"previous alert, of {previous.day}: {previous.title}"]
     lines += [f"{plain(name)}: {outcome}" for name, outcome in outcomes.items()]
     return Alert(
         "recovered",
         deployment.name,
         day,
-        digest(["recovered", str(told.day), told.kind, told.signature]),
+        digest(["recovered", str(previous.day), previous.kind, previous.signature]),
         titled(deployment, f"gate open again for {day}"),
         cut(lines),
-        "Nothing is to be done.",
+        "No action needed.",
         str(window_of(deployment, day)),
         link,
-        details={"outcomes": outcomes, "after": {"day": str(told.day), "kind": told.kind}},
+        details={"outcomes": outcomes, "after": {"day": str(previous.day), "kind": previous.kind}},
     )
 
 
@@ -67,7 +67,7 @@ def late(
     progress: Sequence[str] = (),
     link: str | None = None,
 ) -> Alert:
-    """Return the alert of a day that is not done by `due`; `state` is the run's, `progress` what the ledger has."""
+    """Return the alert of a day that is not done by `due`; `state` is the run's, `progress` the ledger's."""
     local = due.astimezone(deployment.zone)
     return Alert(
         "late",
@@ -76,112 +76,88 @@ def late(
         digest(["late"]),
         titled(deployment, f"{day} is late: not done by {local:%H:%M} {deployment.timezone} on {local:%Y-%m-%d}"),
         cut([f"the run is {plain(state)}", *map(plain, progress)]),
-        "Look at what the run waits for: a task that hangs, a pool without a free slot, a run before it that is not "
-        "done, or a scheduler that was away. There is no verdict of that day until it is through.",
+        "Check what the run waits for: a hanging task, a full pool, an earlier run that is not done, or a scheduler "
+        "that was down. The day has no verdict until its run is done.",
         str(window_of(deployment, day)),
         link,
         details={"due": due.isoformat(), "state": plain(state)},
     )
 
 
-def asked(
+def approval_requested(
     deployment: Deployment,
     day: dt.date,
     *,
     challenger: str,
     version: str,
-    case_digest: str,
-    reason: str = "",
+    request_digest: str,
     link: str | None = None,
 ) -> Alert:
-    """Return the alert that somebody is asked to approve a promotion, once for each case."""
-    return _promotion(
+    """Return the alert that a promotion waits for approval, once per promotion request."""
+    return _promotion_alert(
         "asked",
         deployment,
         day,
         f"promote {challenger} {version}?",
-        facts={"challenger": challenger, "version": version, "case": case_digest, "reason": reason},
-        todo="Look at the case and approve or reject it; silence changes nothing.",
+        details={"challenger": challenger, "version": version, "case": request_digest},
+        todo="Review the promotion request, then approve or reject it. Without an answer nothing changes.",
         link=link,
     )
 
 
-def promoted(
+def champion_changed(
     deployment: Deployment,
     day: dt.date,
     *,
-    challenger: str,
+    kind: Literal["promoted", "rolled_back"],
+    name: str,
     version: str,
-    who: str,
+    approved_by: str,
     reason: str,
-    case_digest: str | None = None,
+    request_digest: str | None = None,
     number: int | None = None,
     link: str | None = None,
 ) -> Alert:
-    """Return the alert that a challenger is champion now; `number` is the promotion's."""
-    return _promotion(
-        "promoted",
+    """Return the alert that a model is champion, by the promotion or rollback of this `number`.
+
+    `day` is that of the verdict that the change rests on, `request_digest` is of the approved promotion request.
+    """
+    if kind == "promoted":
+        title, undo = f"the champion is {name} {version}", f" To undo: shadow rollback {deployment.name}."
+    else:
+        title, undo = f"rolled back, the champion is {name} {version} again", ""
+    details = {"challenger": name, "version": version, "who": approved_by, "reason": reason}
+    return _promotion_alert(
+        kind,
         deployment,
         day,
-        f"the champion is {challenger} {version}",
-        facts=_changed(challenger, version, who, reason, case_digest, number),
-        todo=f"Serve it, if production does not follow by itself. shadow rollback {deployment.name} takes it back.",
+        title,
+        details=details | {"case": request_digest, "number": number},
+        todo=f"Serve it, unless production follows automatically.{undo}",
         link=link,
     )
 
 
-def rolled_back(
+def _promotion_alert(
+    kind: Kind,
     deployment: Deployment,
     day: dt.date,
+    title: str,
     *,
-    challenger: str,
-    version: str,
-    who: str,
-    reason: str,
-    case_digest: str | None = None,
-    number: int | None = None,
-    link: str | None = None,
+    details: dict[str, Any],
+    todo: str,
+    link: str | None,
 ) -> Alert:
-    """Return the alert that `challenger`, a former champion, is champion again; `number` is the rollback's."""
-    return _promotion(
-        "rolled_back",
-        deployment,
-        day,
-        f"rolled back, the champion is {challenger} {version} again",
-        facts=_changed(challenger, version, who, reason, case_digest, number),
-        todo="Serve it, if production does not follow by itself.",
-        link=link,
-    )
-
-
-def _changed(
-    name: str, version: str, who: str, reason: str, case_digest: str | None, number: int | None
-) -> dict[str, Any]:
-    return {
-        "challenger": name,
-        "version": version,
-        "who": who,
-        "reason": reason,
-        "case": case_digest,
-        "number": number,
-    }
-
-
-def _promotion(
-    kind: Kind, deployment: Deployment, day: dt.date, title: str, *, facts: dict[str, Any], todo: str, link: str | None
-) -> Alert:
-    said = {key: plain(value) for key, value in facts.items() if value not in (None, "")}
-    words = {"who": "by", "number": "promotion number"}
-    lines = [f"{words.get(key, key)}: {value}" for key, value in said.items()]
-    about = [facts[key] for key in ("challenger", "version", "case")] + [facts.get("number")]
+    texts = {key: plain(value) for key, value in details.items() if value not in (None, "")}
+    lines = [f"{_LABELS.get(key, key)}: {text}" for key, text in texts.items()]
     return Alert(
         kind,
         deployment.name,
         day,
-        digest(about),
+        digest([details[key] for key in ("challenger", "version", "case")] + [details.get("number")]),
         titled(deployment, title),
-        cut([*lines, f"on the verdict of {day}"]),
+        cut([*lines, f"verdict of {day}"]),
         todo,
         link=link,
-        details=said,
+        details=texts,
     )

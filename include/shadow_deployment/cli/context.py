@@ -5,10 +5,10 @@ from shadow_deployment.config.discovery import find_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.integrations.cloud import TerminalCloud
-from shadow_deployment.models.aliases import resolved
+from shadow_deployment.models.aliases import resolve_aliases
 
 
 def context_of(deployment: Deployment | str) -> DeploymentContext:
     """Return a deployment, or that of a name, with its surroundings; raise DeploymentError for an unknown name."""
     found = find_deployment(deployment) if isinstance(deployment, str) else deployment
-    return resolved(DeploymentContext(found, environment, TerminalCloud()))
+    return resolve_aliases(DeploymentContext(found, environment, TerminalCloud()))

@@ -1,24 +1,21 @@
-"""The command `doctor`: what the deployments need, and whether it is there."""
+"""The command `doctor`: whether everything that the deployments need is there."""
 
-import importlib
-import json
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shadow_deployment.cli import console
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.doctor.checks import Check
 
-_SHOWN = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "skipped": "[yellow]skipped[/]"}
-_EXAMINATION = "shadow_deployment.doctor.examination"
+_STATES = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "skipped": "[yellow]skipped[/]"}
+_WIDTH = 160
 
 
 def register(app: typer.Typer) -> None:
@@ -30,32 +27,31 @@ def doctor(
     names: Annotated[list[str] | None, typer.Argument(help="Deployments; all by default.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     send_test: Annotated[
-        bool, typer.Option("--send-test", help="Send a test alert to every channel, instead of looking at it.")
+        bool, typer.Option("--send-test", help="Send a test alert to every channel, instead of checking it.")
     ] = False,
 ) -> None:
-    """Say what each deployment needs and whether it is there; exit code 1 where something is not."""
-    examination = importlib.import_module(_EXAMINATION)  # Airflow's side of this package, loaded only here
-    with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is the answer's
+    """Check what each deployment needs; exit code 1 where something is missing."""
+    from shadow_deployment.doctor import examination  # imports Airflow, which no other command needs
+
+    with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is for the result
         checks: list[Check] = examination.installation()
         for name in names or discovery.files_by_name():
             checks += examination.of_deployment(name, context_of, send_test=send_test)
     if as_json:
-        sys.stdout.write(json.dumps([one.content() for one in checks], indent=2) + "\n")
+        console.print_json([check.content() for check in checks])
     else:
-        Console(width=None if sys.stdout.isatty() else 160).print(table(checks))
-    if any(one.state == "failed" for one in checks):
+        console.output(_WIDTH).print(table(checks))
+    if any(check.state == "failed" for check in checks):
         raise typer.Exit(1)
 
 
 def table(checks: Iterable[Check]) -> Table:
-    """Return checks as a table; each that failed with what to do."""
-    shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
-    for heading in ("deployment", "what", "", "found"):
-        shown.add_column(heading, no_wrap=heading == "")
+    """Return checks as a table, each failed one with its remedy."""
+    shown = console.table(("deployment", "check", "", "result"), no_wrap=("",))
     about = None
-    for one in checks:
-        remedy = f"\n[bold]to do[/] {escape(one.remedy)}" if one.remedy else ""
-        first = escape(one.about) if one.about != about else ""
-        shown.add_row(first, escape(one.what), _SHOWN[one.state], f"{escape(one.found)}{remedy}")
-        about = one.about
+    for check in checks:
+        remedy = f"\n[bold]remedy[/] {escape(check.remedy)}" if check.remedy else ""
+        first = escape(check.about) if check.about != about else ""
+        shown.add_row(first, escape(check.what), _STATES[check.state], f"{escape(check.found)}{remedy}")
+        about = check.about
     return shown

@@ -158,7 +158,7 @@ def migrate(
     backup: cli_backup.Backup = None,
     pg_bin: cli_backup.PgBin = None,
 ) -> None:
-    """Bring the ledger's schema `context` to the newest revision, or take it away; with rows only after a backup."""
+    """Bring the ledger's schema `shadow` to the newest revision, or take it away; with rows only after a backup."""
     cli_backup.require_both(direction.value, drop_evidence=drop_evidence, file=backup, sql=sql)
     if sql:
         sys.stdout.write(migrations.as_sql(direction.value))

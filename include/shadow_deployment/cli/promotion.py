@@ -13,6 +13,8 @@ from rich.table import Table
 
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.decision.finding import findings_of
+from shadow_deployment.decision.wording import summary_of
 from shadow_deployment.ledger.promotions import Champion, Promotion
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.request import PromotionRequest
@@ -57,7 +59,7 @@ def promote(
 def rollback(name: Name, approved_by: Approver, reason: Reason, yes: Yes = False) -> None:
     """Put the champion back that the newest promotion replaced; shows it and asks."""
     context = _shadow(name)
-    undone = registry.standing(context)
+    undone = registry.promotion_to_undo(context)
     _print(
         f"{name}: takes back {escape(str(undone.champion))} ({escape(undone.reason)})\n"
         f"  champion again: {escape(undone.from_name)} {escape(undone.from_version)}, digest {_cut(undone.from_digest)}"
@@ -111,7 +113,7 @@ def case_text(found: PromotionRequest) -> str:
             f"[{_COLOURS[verdict.outcome]}]{verdict.outcome}[/] of {verdict.day} against champion version "
             f"{escape(verdict.champion_version)}, on evidence {_cut(verdict.input_digest)}"
         )
-        lines += [f"  {escape(_finding(one))}" for one in verdict.findings]
+        lines += [f"  {escape(summary_of(finding))}" for finding in findings_of(verdict.findings)]
     lines += [f"[bold red]in the way[/] {escape(one)}" for one in (*found.barred, *found.problems)]
     return "\n".join([*lines, f"case {_cut(found.digest)}"])
 
@@ -134,11 +136,6 @@ def history_table(made: list[Promotion]) -> Table:
             escape(one.reason),
         )
     return shown
-
-
-def _finding(one: dict[str, Any]) -> str:
-    role = "" if one["role"] == "blocking" else " (advisory)"
-    return f"{one['outcome'].lower():<13}{one['metric']} {one['is']} in {one['slice']}{role}: {one['reason']}"
 
 
 def _champion(found: Champion | None) -> dict[str, Any] | None:

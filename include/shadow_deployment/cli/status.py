@@ -1,15 +1,12 @@
-"""The command `status`: how each challenger stands, and the file that tells others."""
+"""The command `status`: each challenger's status, and the file that publishes it."""
 
-import json
-import sys
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shadow_deployment.cli import console
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.promotion import status
@@ -25,38 +22,35 @@ def register(app: typer.Typer) -> None:
 
 def show(
     name: Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Bring status.file up to date.")] = False,
 ) -> None:
-    """Show how each challenger stands: in shadow, passed, failed, asked, rejected, promoted or rolled back."""
+    """Show each challenger's status: in shadow, passed, failed, asked, rejected, promoted or rolled back."""
     context = context_of(name)
-    declared = context.deployment.status
-    if write and declared is None:
+    target = context.deployment.status
+    if write and target is None:
         raise DeploymentError(f"deployment {name}: status is not set: name a file in the deployment file first")
     changed = status.update(context) if write else False
-    found = status.standings(context)
+    standings = status.statuses(context)
     if as_json:
-        for one in found:
-            sys.stdout.write(json.dumps(one.content, ensure_ascii=False) + "\n")
+        console.print_json_lines(standing.content for standing in standings)
         return
-    output = Console(width=None if sys.stdout.isatty() else 140)
-    output.print(_table(found))
-    if write and declared is not None:
-        output.print(f"{'wrote' if changed else 'nothing to change in'} {escape(declared.file)}", soft_wrap=True)
+    output = console.output()
+    output.print(_table(standings))
+    if write and target is not None:
+        output.print(f"{'wrote' if changed else 'nothing to change in'} {escape(target.file)}", soft_wrap=True)
 
 
-def _table(found: list[ChallengerStatus]) -> Table:
-    shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
-    for heading in ("challenger", "status", "since", "newest verdict", "reason"):
-        shown.add_column(heading, no_wrap=heading in ("status", "since"))
-    for one in found:
-        colour = _COLOURS.get(one.status, "yellow")
-        approver = f" ({one.approved_by})" if one.approved_by else ""
+def _table(standings: list[ChallengerStatus]) -> Table:
+    shown = console.table(("challenger", "status", "since", "newest verdict", "reason"), no_wrap=("status", "since"))
+    for standing in standings:
+        colour = _COLOURS.get(standing.status, "yellow")
+        approver = f" ({standing.approved_by})" if standing.approved_by else ""
         shown.add_row(
-            escape(f"{one.challenger} {one.version}"),
-            f"[{colour}]{one.status}[/]",
-            f"{one.since:%Y-%m-%d %H:%M}" if one.since else "-",
-            f"{one.outcome} of {one.day}" if one.outcome else "-",
-            escape(f"{one.reason or '-'}{approver}"),
+            escape(f"{standing.challenger} {standing.version}"),
+            f"[{colour}]{standing.status}[/]",
+            f"{standing.since:%Y-%m-%d %H:%M}" if standing.since else "-",
+            f"{standing.outcome} of {standing.day}" if standing.outcome else "-",
+            escape(f"{standing.reason or '-'}{approver}"),
         )
     return shown

@@ -122,7 +122,7 @@ def _type(value: Schema) -> str:
     elif value.get("format") == "date":
         text = "date, YYYY-MM-DD"
     bounds = [f"{sign}{value[bound]:,}" for bound, sign in _BOUNDS.items() if bound in value]
-    return ", ".join([_TYPES.get(text, text), *bounds])
+    return ", ".join([_TYPES.get(str(text), str(text)), *bounds])
 
 
 def _default(value: Schema) -> str:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any
 
 import yaml
 
+from shadow_deployment.base.redaction import without_credentials
 from shadow_deployment.errors import DeploymentError
 
 Location = tuple[str | int, ...]
 
 _LONGEST = 80
-_LOGIN = re.compile(r"//[^/\s]*@")
-_SECRET = re.compile(r"(?i)(['\"]\w*(?:passw|secret|token)\w*['\"]: )('[^']*'|\"[^\"]*\"|[^,}\s]+)")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's scanner is ten times as fast
 
 
@@ -81,7 +79,7 @@ def suggestion(got: str, allowed: Iterable[str]) -> str:
 def shorten(value: object) -> str:
     """Return a value as Python writes it, cut to 80 characters, without logins in addresses and without passwords."""
     text = str(value) if type(value) is dt.date else repr(value)
-    return _cut(_SECRET.sub(r"\1...", _LOGIN.sub("//...@", text)))
+    return _cut(without_credentials(text))
 
 
 def _cut(text: str) -> str:

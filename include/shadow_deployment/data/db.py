@@ -1,4 +1,4 @@
-"""A connection to Postgres, and what its errors mean to a user."""
+"""Sessions with Postgres, and what its errors mean to a user."""
 
 import re
 from collections.abc import Iterator
@@ -8,61 +8,65 @@ from typing import Any, Literal
 import psycopg
 from psycopg import errors, sql
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, LedgerError, ShadowError, SourceError, TransientError
 
 Session = psycopg.Connection
 
-_SETTLED = {"TimeZone": "UTC", "DateStyle": "ISO"}
+_UTC_SETTINGS = {"TimeZone": "UTC", "DateStyle": "ISO"}
 _LEDGER = re.compile(r'"shadow[."]')
 _REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not permitted to log in", "no password")
 
 
 def connect(connection: Connection, **settings: str) -> Session[tuple[Any, ...]]:
-    """Open a session in UTC and UTF-8; `settings` are server settings for its life, such as statement_timeout.
+    """Open a session in UTC and UTF-8; its `with` block commits, or rolls back on an error, and closes it.
 
-    Leaving its `with` block commits, or rolls back on an error, and closes it. Raises CredentialsError where the
-    server refuses who asks, TransientError where it is not there.
+    Args:
+        connection: The database.
+        settings: Server settings for the life of the session, such as statement_timeout.
+
+    Raises:
+        CredentialsError: The server refuses the login.
+        TransientError: The server cannot be reached.
     """
     with translated(connection):
         session = psycopg.connect(**connection_keywords(connection, **settings))
-        reported = session.info.parameter_status
-        if reported("TimeZone") != "UTC" or not str(reported("DateStyle")).startswith("ISO"):
-            session.execute(settle("session"))
+        parameter = session.info.parameter_status
+        if parameter("TimeZone") != "UTC" or not str(parameter("DateStyle")).startswith("ISO"):
+            session.execute(utc_statement("session"))
             session.commit()
         return session
 
 
-def settle(scope: Literal["session", "transaction"]) -> sql.Composed:
-    """Return what sets zone and style against PGTZ and PGDATESTYLE, which win over the options of a connection."""
+def utc_statement(scope: Literal["session", "transaction"]) -> sql.Composed:
+    """Return what sets zone and date style where PGTZ and PGDATESTYLE override the options of a connection."""
     call = sql.SQL("set_config({}, {}, {})")
-    pairs = ((sql.Literal(name), sql.Literal(value)) for name, value in _SETTLED.items())
-    return sql.SQL("SELECT {}").format(
-        sql.SQL(", ").join(call.format(*pair, sql.Literal(scope == "transaction")) for pair in pairs)
-    )
+    calls = (call.format(name, value, scope == "transaction") for name, value in _UTC_SETTINGS.items())
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls))
 
 
 def connection_keywords(connection: Connection, **settings: str) -> dict[str, Any]:
     """Return libpq's keywords for a connection, with server settings as options."""
-    options = " ".join(f"-c {name}={value}" for name, value in {**_SETTLED, **settings}.items())
+    options = " ".join(f"-c {name}={value}" for name, value in {**_UTC_SETTINGS, **settings}.items())
     defaults = {"connect_timeout": 10, "application_name": "shadow"}
     return defaults | connection.parameters() | {"options": options, "client_encoding": "UTF8"}
 
 
 @contextmanager
-def exclusively(session: Session[Any], what: str) -> Iterator[None]:
-    """Let one session at a time into the block, for one thing by its name; transactions inside it are its own.
+def exclusively(session: Session[Any], name: str) -> Iterator[None]:
+    """Let one session at a time into the block of this name; transactions inside are the caller's.
 
-    The lock is the session's, so it goes with the session whatever happens to the process.
+    The lock belongs to the session, so it ends with it, whatever happens to the process.
     """
-    session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"shadow/{what}"])
+    session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"shadow/{name}"])
     session.commit()
     try:
         yield
     finally:
         if not session.closed:
             session.rollback()
-            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"shadow/{what}"])
+            session.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"shadow/{name}"])
             session.commit()
 
 
@@ -72,27 +76,26 @@ def translated(connection: Connection) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _meaning(connection, error) from error
+        raise _translation(connection, error) from error
 
 
-def _meaning(connection: Connection, error: psycopg.Error) -> ShadowError:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _translation(connection: Connection, error: psycopg.Error) -> ShadowError:
+    where, text = f"connection {connection}", first_line(error)
     if error.sqlstate is None and any(words in str(error) for words in _REFUSED):
-        return CredentialsError(f"connection {connection} is refused: {text}; check its login, password and database")
-    where = f"connection {connection}"
+        return CredentialsError(f"{where} is refused: {text}; check its login, password and database")
     match error:
         case errors.UndefinedTable() | errors.InvalidSchemaName() if _LEDGER.search(str(error)):
-            meaning: ShadowError = LedgerError(f"{where}: {text}; run shadow migrate")
+            translation: ShadowError = LedgerError(f"{where}: {text}; run shadow migrate")
         case errors.InsufficientPrivilege():
-            meaning = CredentialsError(f"{where} lacks a right: {text}")
+            translation = CredentialsError(f"{where} lacks a right: {text}")
         case errors.QueryCanceled():
-            meaning = TransientError(f"{where}: {text}; the time-out bounds what one query may take")
+            translation = TransientError(f"{where}: {text}; the time-out bounds what one query may take")
         case errors.DeadlockDetected() | errors.SerializationFailure():
-            meaning = TransientError(f"{where}: two runs met at the same rows, {text}")
+            translation = TransientError(f"{where}: two runs met at the same rows, {text}")
         case psycopg.OperationalError() | psycopg.InterfaceError():
-            meaning = TransientError(f"{where} is lost or not there: {text}")
+            translation = TransientError(f"{where} is lost or not there: {text}")
         case errors.UndefinedTable() | errors.UndefinedColumn() | psycopg.DataError():
-            meaning = SourceError(f"{where}: {text}")
+            translation = SourceError(f"{where}: {text}")
         case _:
-            meaning = LedgerError(f"{where}: {text}")
-    return meaning
+            translation = LedgerError(f"{where}: {text}")
+    return translation

@@ -1,13 +1,14 @@
-"""Documents: small files that somebody else may read at any moment, each replaced whole and by compare and set."""
+"""Documents: small files that others may read at any moment, each replaced atomically by compare and set.
+
+The lock is `flock` itself: the file locks of libraries open their file for writing, which may belong to another user.
+"""
 
 import errno
 import fcntl
 import hashlib
 import os
-import random
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,10 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
 from shadow_deployment.base.paths import PROJECT
+from shadow_deployment.data.storage import replacing
 from shadow_deployment.errors import DeploymentError, RegistryError, TransientError
 
 READABLE = 0o644
@@ -25,20 +29,20 @@ _PERMISSIONS = 0o777
 
 
 class DocumentChangedError(Exception):
-    """Somebody else has written a document since it was read; it is as they left it."""
+    """A document was written by somebody else since it was read; it is as they left it."""
 
 
 class Document(Protocol):
-    """One document; `tag` stands for what was read, None for a document that is not there."""
+    """One document; a tag stands for its content, None for a document that does not exist."""
 
     def read(self) -> tuple[bytes | None, str | None]:
         """Return content and tag; raise RegistryError or TransientError where it cannot be read."""
         ...
 
     def replace(self, content: bytes, tag: str | None) -> None:
-        """Write it whole, if it is still what `tag` stands for: raise DocumentChangedError where it is not.
+        """Write it atomically if `tag` still stands for its content; raise DocumentChangedError where it does not.
 
-        Raises RegistryError or TransientError where it cannot be written; it then is as it was.
+        Raises RegistryError or TransientError where it cannot be written; it is then unchanged.
         """
         ...
 
@@ -46,9 +50,9 @@ class Document(Protocol):
 class FileDocument:
     """A document in a file of this machine, or of a volume that others share.
 
-    Who replaces it holds a lock on the file `.NAME.lock` beside it, so that of two that have read the same content one
-    is refused. A program that does not take that lock can still write between the last look and the renaming, a few
-    microseconds, and what it wrote is then lost.
+    A writer holds a lock on the file `.NAME.lock` beside it, so that of two that have read the same content one is
+    refused. What a program without the lock writes in the microseconds between the last comparison and the renaming is
+    lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,10 +64,10 @@ class FileDocument:
     def read(self) -> tuple[bytes | None, str | None]:
         """Return content and tag; raise RegistryError where it is no regular file, or cannot be read."""
         with self._translated("read"):
-            return self._look()
+            return self._content()
 
     def replace(self, content: bytes, tag: str | None) -> None:
-        """Write it whole, if it is still what `tag` stands for: raise DocumentChangedError where it is not.
+        """Write it atomically if `tag` still stands for its content; raise DocumentChangedError where it does not.
 
         A new file can be read by all, an existing one keeps its mode, and its owner and group where that is allowed.
         Raises RegistryError where it cannot be written, TransientError where another holds the lock for too long.
@@ -72,70 +76,55 @@ class FileDocument:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 self._sweep()
-                self._write(content, tag)
+                before = self._status()
+                with replacing(self.path, suffix=".tmp") as file:
+                    file.write(content)
+                    _copy_owner_and_mode(file, before)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    if self._content()[1] != tag:
+                        raise DocumentChangedError(str(self))
+                _sync_folder(self.path.parent)
 
-    def _look(self) -> tuple[bytes | None, str | None]:
+    def _content(self) -> tuple[bytes | None, str | None]:
         if self._status() is None:
             return None, None
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # nothing that it has become since can hang
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # opening never hangs
         with os.fdopen(os.open(self.path, flags), "rb") as file:
             content = file.read()
         return content, hashlib.sha256(content).hexdigest()
 
     def _status(self) -> os.stat_result | None:
         try:
-            found = self.path.lstat()
+            status = self.path.lstat()
         except FileNotFoundError:
             return None
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             kinds = {stat.S_IFLNK: "a symbolic link: name the file itself", stat.S_IFDIR: "a folder"}
-            kind = kinds.get(stat.S_IFMT(found.st_mode), "a device, pipe or socket")
+            kind = kinds.get(stat.S_IFMT(status.st_mode), "a device, pipe or socket")
             raise RegistryError(f"{self.path} must be a regular file, or not be there, but is {kind}")
-        return found
-
-    def _require(self, tag: str | None) -> None:
-        if self._look()[1] != tag:
-            raise DocumentChangedError(str(self))
-
-    def _write(self, content: bytes, tag: str | None) -> None:
-        before = self._status()
-        file = tempfile.NamedTemporaryFile(  # noqa: SIM115 (it is renamed after it was closed)
-            dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".tmp", delete=False
-        )
-        temporary = Path(file.name)
-        try:
-            with file:
-                file.write(content)
-                _belong(file, before)
-                file.flush()
-                os.fsync(file.fileno())
-            self._require(tag)
-            temporary.replace(self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _remember(self.path.parent)
+        return status
 
     def _sweep(self) -> None:
-        """Remove what killed processes have left half-written: nobody else writes now."""
+        """Remove what killed processes left half-written: nobody else holds the lock now."""
         leftover = re.compile(rf"\.{re.escape(self.path.name)}\.[a-z0-9_]{{8}}\.tmp")
-        for one in self.path.parent.iterdir():
-            if leftover.fullmatch(one.name):
-                one.unlink(missing_ok=True)
+        for path in self.path.parent.iterdir():
+            if leftover.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep every other process that takes the lock out; the kernel takes it from one that dies."""
+        """Hold the lock; the kernel releases that of a process that dies."""
         path = self.path.with_name(f".{self.path.name}.lock")
         flags = os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, READABLE)
-        except PermissionError:  # it is another user's
+        except PermissionError:  # the file belongs to another user
             descriptor = os.open(path, os.O_RDONLY | flags)
         try:
-            until = time.monotonic() + PATIENCE
-            while not _lock(descriptor):
-                if time.monotonic() > until:
+            deadline = time.monotonic() + PATIENCE
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
                     raise TransientError(f"{self}: another process has held {path} for {PATIENCE:g} s")
                 time.sleep(0.01)
             yield
@@ -143,17 +132,17 @@ class FileDocument:
             os.close(descriptor)
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _translated(self, action: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise RegistryError(f"{error.filename or self} cannot be {what}: {error.strerror or error}") from error
+            raise RegistryError(f"{error.filename or self} cannot be {action}: {error.strerror or error}") from error
 
 
 def open_file(uri: str, conn_id: str | None = None) -> FileDocument:  # noqa: ARG001 (files need no connection)
     """Return the document at a `file://` URI or a path; a relative one is relative to the project's folder.
 
-    Raises DeploymentError for a place on S3, which needs Airflow's amazon provider: `edge.aws` opens both.
+    Raises DeploymentError for any other place: `integrations.aws` also opens those on S3.
     """
     parts = urlsplit(uri)
     if parts.scheme == "s3":
@@ -169,25 +158,31 @@ def open_file(uri: str, conn_id: str | None = None) -> FileDocument:  # noqa: AR
 def revise(document: Document, change: Callable[[bytes | None], bytes]) -> bool:
     """Replace a document by what `change` makes of its content; return whether that made a difference.
 
-    Where somebody else writes in between, `change` is asked again about what they have written: nothing of theirs is
-    lost. What `change` itself reads, it reads after the document, so that of two that write at once the last has read
-    last. Where nothing changes, nothing is written. Raises TransientError where others write all the time.
+    Where somebody else writes in between, `change` is called again with what they wrote: nothing of theirs is lost.
+    Whatever `change` itself reads, it reads after the document, so that of two concurrent writers the last has read
+    last. Where nothing changes, nothing is written. Raises TransientError where others keep writing.
     """
-    for attempt in range(ATTEMPTS):
+
+    def attempt() -> bool:
         content, tag = document.read()
-        wanted = change(content)
-        if wanted == content:
-            return False
-        try:
-            document.replace(wanted, tag)
-        except DocumentChangedError:
-            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))  # noqa: S311 (no secret)
-        else:
-            return True
-    raise TransientError(f"{document} was written by others each of {ATTEMPTS} times that it was to be replaced")
+        revised = change(content)
+        if revised != content:
+            document.replace(revised, tag)
+        return revised != content
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(DocumentChangedError),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.02, max=2.0),
+        reraise=True,
+    )
+    try:
+        return retrying(attempt)
+    except DocumentChangedError as error:
+        raise TransientError(f"{document} was written by others during each of {ATTEMPTS} attempts") from error
 
 
-def _lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -195,8 +190,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _belong(file: IO[bytes], before: os.stat_result | None) -> None:
-    """Let a new file be whose the old one was, and be read by whom that one was."""
+def _copy_owner_and_mode(file: IO[bytes], before: os.stat_result | None) -> None:
     if before is not None:
         for group_alone in (False, True):
             with suppress(PermissionError):
@@ -205,8 +199,8 @@ def _belong(file: IO[bytes], before: os.stat_result | None) -> None:
     os.fchmod(file.fileno(), READABLE if before is None else stat.S_IMODE(before.st_mode) & _PERMISSIONS)
 
 
-def _remember(folder: Path) -> None:
-    """Let a renaming outlive a loss of power, where the file system can."""
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming survive a loss of power, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,21 @@
-"""Production, read only: the champion's prediction log and the labels, each in Postgres or in Parquet files.
+"""Ports to production, which is only read: the champion's prediction log, and the labels.
 
-The same rows give the same sample, labels and evidence whichever of the two holds them.
+A source is three queries, run where the data lies: count the requests of a window by stratum (`Reading.population`),
+draw those with the smallest keyed hashes (`Reading.sample`), and look labels up by request id (`LabelSource.labels`).
+`RequestSource` also looks logged predictions and the newest champion version up.
+
+A new source is one folder in `sources`, which implements `RequestSource`, `Reading` and `LabelSource`, and a branch in
+`DeploymentContext`. The same rows must give the same sample in every source:
+
+- A stratum is the text of its columns, null as "(null)", joined by "/"; without strata it is "all".
+- The keyed hash is the first 52 bits of SHA-256 of "salt:id" in UTF-8, and -1 where the id is null.
+- In a stratum, the requests with the smallest hashes are drawn; equal ones are ordered by id, then by time.
+- A window includes its start and excludes its end. Where requests.duplicates is "first", only the earliest row of each
+  id is counted and drawn.
+- Ids, strata and versions are the text that Postgres would write.
+
+`sources/columns.py` builds the columns of a sample for SQL engines, and `sources/ordering.py` sorts for engines that
+should not.
 """
 
 import datetime as dt
@@ -15,21 +30,26 @@ if TYPE_CHECKING:
     from shadow_deployment.config.window import Window
     from shadow_deployment.data.sampling import Draw
 
-UNVERSIONED = "unversioned"  # what the champion's version is called where the log has none
+UNVERSIONED = "unversioned"  # the champion's version where the log has none
 
 
 class Reading(Protocol):
-    """One window of the log: what is counted and what is drawn are the same rows."""
+    """One window of the log: the rows that are counted are those that are drawn from."""
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
         ...
 
     def sample(self, draws: "Sequence[Draw]", *, all_candidates: bool = False) -> "pa.RecordBatchReader":
-        """Return the drawn requests in the order of the draw: strata by name, in each by hash.
+        """Return the drawn requests in the order of the draw: by stratum, then by hash.
 
-        Columns: request_id, requested_at, stratum, champion, champion_version, champion_latency_ms, then features,
-        slices and strata under their own names. `all_candidates` sorts every row, where the shortcut fell short.
+        Args:
+            draws: How many requests to draw from each stratum, in the order of the strata's bytes.
+            all_candidates: Consider every request, and not only those with a hash below `Draw.candidates`.
+
+        Returns:
+            Columns request_id, requested_at, stratum, champion, champion_probabilities where there are classes,
+            champion_version, champion_latency_ms, then features, slices and strata under their own names.
         """
         ...
 
@@ -38,7 +58,7 @@ class RequestSource(Protocol):
     """Where the champion's prediction log lies."""
 
     def check(self) -> None:
-        """Raise SourceError where a table, file or column that the deployment names is missing or of no use."""
+        """Raise SourceError where a table, file or column that the deployment names is missing or of the wrong type."""
         ...
 
     def reading(self, window: "Window") -> AbstractContextManager[Reading]:
@@ -46,9 +66,15 @@ class RequestSource(Protocol):
         ...
 
     def logged(self, address: str, requests: Sequence[str], window: "Window") -> dict[str, tuple[float | None, ...]]:
-        """Return what `COLUMN,COLUMN` of the log, or `TABLE.COLUMN,COLUMN`, holds for these request ids.
+        """Return predictions that were logged, by request id; ids without a row are left out.
 
-        An id without a row is left out. Raises SourceError where a column is missing or no number.
+        Args:
+            address: `COLUMN,COLUMN` of the log, or `TABLE.COLUMN,COLUMN`.
+            requests: Request ids.
+            window: When the requests were made.
+
+        Raises:
+            SourceError: A column is missing or no number.
         """
         ...
 
@@ -61,27 +87,32 @@ class LabelSource(Protocol):
     """Where the ground truth arrives."""
 
     def check(self) -> None:
-        """Raise SourceError where a table, file or column that the deployment names is missing or of no use."""
+        """Raise SourceError where a table, file or column that the deployment names is missing or of the wrong type."""
         ...
 
     def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
-        """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
+        """Return the labels of requests that became known in (since, until], in any order.
 
-        Requests have ordinal (int32) and request_id (string), best in the order of their ids. Labels come in any order;
-        their columns are int32, float64 and timestamp[us, UTC]. Nothing is null.
+        Args:
+            requests: Columns ordinal (int32) and request_id (string), best in the order of their ids.
+            since: None where nothing was collected before.
+            until: At most `labels.maturity_days` after the end of the requests' window.
+
+        Returns:
+            Columns ordinal (int32), value (float64) and known_at (timestamp[us, UTC]), without nulls.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """One deployment's production: its requests and its labels, wherever each lies."""
+    """One deployment's production: its requests and its labels, which may lie in different places."""
 
     requests: RequestSource
     arriving: LabelSource
 
     def check(self) -> None:
-        """Raise SourceError where a table, file or column that the deployment names is missing or of no use."""
+        """Check both, as they do."""
         self.requests.check()
         self.arriving.check()
 
@@ -90,11 +121,11 @@ class Source:
         return self.requests.reading(window)
 
     def logged(self, address: str, requests: Sequence[str], window: "Window") -> dict[str, tuple[float | None, ...]]:
-        """Return predictions that were logged elsewhere, as `RequestSource` does."""
+        """Return predictions that were logged, as `RequestSource` does."""
         return self.requests.logged(address, requests, window)
 
     def newest_version(self, since: dt.datetime | None) -> str | None:
-        """Return the champion version that the log says last, as `RequestSource` does."""
+        """Return the newest champion version, as `RequestSource` does."""
         return self.requests.newest_version(since)
 
     def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":

@@ -1,7 +1,7 @@
-"""Rows that are read in parts and as often as needed: a day's inputs from Parquet, a table in memory.
+"""Rows that can be read in parts and repeatedly: a day's inputs from Parquet, a table in memory.
 
-As pandas frames, the parts have the types that one frame of all rows would have: whether a column of integers or of
-booleans holds a null anywhere is looked up before the first part is made.
+As pandas frames, parts have the types that one frame of all rows would have: columns of integers and of booleans are
+searched for nulls before the first part is converted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ PART_ROWS: Final = 131_072
 PART_COLUMNS: Final = 8
 
 
-def rows_at_once(columns: int, part_rows: int = PART_ROWS) -> int:
-    """Return how many rows of so many columns a part has: `part_rows` of PART_COLUMNS, and at most twice as many."""
+def rows_per_part(columns: int, part_rows: int = PART_ROWS) -> int:
+    """Return how many rows a part of so many columns has: `part_rows` for PART_COLUMNS, and at most twice as many."""
     return max(part_rows * PART_COLUMNS // max(columns, PART_COLUMNS // 2), 1)
 
 
@@ -31,67 +31,66 @@ class Rows(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """All columns there are."""
+        """The schema of all columns."""
         ...
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Yield some columns, at least one, in tables of at most `rows` rows; nothing where there is no row."""
+        """Yield some columns, at least one, in tables of 1 to `rows` rows."""
         ...
 
 
 class TableRows:
-    """The rows of a table that is in memory as a whole."""
+    """The rows of a table in memory."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table.replace_schema_metadata(None)
 
     @property
     def schema(self) -> pa.Schema:
-        """All columns there are."""
+        """The schema of all columns."""
         return self._table.schema
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Yield some columns in tables of at most `rows` rows."""
-        chosen = self._table.select(list(columns))
-        for first in range(0, chosen.num_rows, rows):
-            yield chosen.slice(first, rows)
+        table = self._table.select(list(columns))
+        for start in range(0, table.num_rows, rows):
+            yield table.slice(start, rows)
 
 
 class SnapshotRows:
-    """The rows of a snapshot that has some; the bytes of a file are compared with the manifest when it is first read.
+    """The rows of a snapshot that is not empty; a file's digest is checked when it is first read.
 
     Reading raises SnapshotError where a file is missing or was changed.
     """
 
     def __init__(self, store: Store, folder: str, parts: Sequence[SnapshotPart]) -> None:
         self._store, self._folder, self._parts = store, folder, parts
-        self._known: set[str] = set()
+        self._checked: set[str] = set()
 
     @property
     def schema(self) -> pa.Schema:
-        """All columns there are."""
+        """The schema of all columns."""
         return self._open(self._parts[0]).schema_arrow
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Yield some columns in tables of `rows` rows, the last of them with what is left."""
-        names = list(columns)
+        """Yield some columns in tables of `rows` rows, the last with the rest."""
         batches = (
             batch
             for part in self._parts
-            for batch in self._open(part).iter_batches(batch_size=rows, columns=names, use_threads=False)
+            for batch in self._open(part).iter_batches(batch_size=rows, columns=list(columns), use_threads=False)
         )
         yield from tables_of_one_size(batches, rows)
 
     def _open(self, part: SnapshotPart) -> pq.ParquetFile:
-        if part.name in self._known:
+        if part.name in self._checked:
             return pq.ParquetFile(self._store.path(f"{self._folder}/{part.name}"))
         file = read_part(self._store, self._folder, part)
-        self._known.add(part.name)
+        self._checked.add(part.name)
         return file
 
 
-class FrameTypes:
-    """Rows as pandas frames of at most `part_rows` rows, whose index says which row of all it is."""
+class FrameReader:
+    """Reads rows as pandas frames of about `part_rows` rows, whose index counts all rows."""
 
     def __init__(self, source: Rows, part_rows: int = PART_ROWS) -> None:
         self.schema = source.schema
@@ -100,17 +99,17 @@ class FrameTypes:
         self._with_nulls: dict[str, bool] = {}
 
     def parts(self, columns: Sequence[str]) -> "Iterator[pd.DataFrame]":
-        """Yield the columns part by part; where there is no row, one frame without rows."""
+        """Yield the columns part by part, at least one part; it may be empty."""
         import pandas as pd
 
         with_nulls = self._find_nulls(columns)
-        first = 0
+        start = 0
         for table in self._read(columns):
             frame = self._frame(table, with_nulls)
-            frame.index = pd.RangeIndex(first, first + len(frame))
-            first += len(frame)
+            frame.index = pd.RangeIndex(start, start + len(frame))
+            start += len(frame)
             yield frame
-        if not first:
+        if not start:
             yield self._frame(self.empty(columns), with_nulls)
 
     def whole(self, columns: Sequence[str]) -> "pd.DataFrame":
@@ -122,15 +121,15 @@ class FrameTypes:
         return frame
 
     def empty(self, columns: Sequence[str]) -> pa.Table:
-        """Return some columns without a row."""
+        """Return some columns without rows."""
         return pa.schema([self.schema.field(name) for name in columns]).empty_table()
 
     def _read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        return prefetch(self._source.read(columns, rows_at_once(len(columns), self.part_rows)))
+        return prefetch(self._source.read(columns, rows_per_part(len(columns), self.part_rows)))
 
     def _find_nulls(self, columns: Sequence[str]) -> list[str]:
-        """Return the columns of which pandas has another type where there is a null, and where there is one."""
-        unknown = [name for name in columns if name not in self._with_nulls and _changes(self.schema.field(name).type)]
+        """Return the columns that hold nulls, and have another type in pandas for that."""
+        unknown = [name for name in columns if name not in self._with_nulls and self._is_int_or_bool(name)]
         if unknown:
             self._with_nulls |= dict.fromkeys(unknown, False)
             for table in self._read(unknown):
@@ -145,6 +144,6 @@ class FrameTypes:
             frame[name] = frame[name].astype(object if boolean else "float64")
         return frame
 
-
-def _changes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+    def _is_int_or_bool(self, name: str) -> bool:
+        type_ = self.schema.field(name).type
+        return bool(pa.types.is_integer(type_) or pa.types.is_boolean(type_))

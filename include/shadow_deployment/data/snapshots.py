@@ -1,7 +1,7 @@
 """Snapshots: a day's sampled inputs as Parquet, with a manifest that says what they are.
 
-The parts are written first and the manifest last, each atomically, so a manifest means that the snapshot is whole. It
-is written once: where there is a manifest, nothing is read from production again.
+Parts are written first and the manifest last, each atomically, so a snapshot with a manifest is complete. It is written
+once: where there is a manifest, production is not read again.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ from shadow_deployment.data.storage import Store
 from shadow_deployment.errors import SnapshotError, TransientError
 
 _WRITERS: Final = 2
-_HARDLY_EVER_TWICE: Final = ("request_id", "requested_at")  # as doubles: a dictionary of them would be as long
+_NEARLY_UNIQUE: Final = ("request_id", "requested_at")  # as floats are: their dictionary would be as long
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class SnapshotPart:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot holds; `champion_versions` come in the order in which they answered last.
+    """What a snapshot holds; `champion_versions` are in the order of their last predictions.
 
-    `digest` is the SHA-256 of the manifest itself, and through its parts of all the rows.
+    `digest` is the SHA-256 of the manifest, and so, through its parts, of all rows.
     """
 
     deployment: str
@@ -100,7 +100,7 @@ def folder_of(deployment: Deployment, day: dt.date) -> str:
 
 
 def take(deployment: Deployment, window: Window, source: Source, store: Store) -> Manifest:
-    """Draw the window's sample and write it, or return the manifest of the snapshot that is there.
+    """Draw the window's sample and write it, or return the manifest of an existing snapshot.
 
     Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.
     """
@@ -138,26 +138,28 @@ def read_manifest(store: Store, folder: str) -> Manifest:
 def read_part(store: Store, folder: str, part: SnapshotPart) -> pq.ParquetFile:
     """Open one part; raise SnapshotError where its bytes are not those that were written."""
     path = store.path(f"{folder}/{part.name}")
-    got = _sha256(path)
-    if got != part.sha256:
-        raise SnapshotError(f"{path} has SHA-256 {got}, must be {part.sha256}: the inputs were changed; restore them")
+    digest_ = _sha256(path)
+    if digest_ != part.sha256:
+        raise SnapshotError(
+            f"{path} has SHA-256 {digest_}, must be {part.sha256}: the inputs were changed; restore them"
+        )
     return pq.ParquetFile(path)
 
 
 def tables_of_one_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Yield tables of so many rows, the last of them with what is left."""
-    gathered, held = list[pa.RecordBatch](), 0
+    """Yield tables of so many rows, the last with the rest."""
+    slices, missing = list[pa.RecordBatch](), rows
     for batch in batches:
-        taken = 0
-        while taken < batch.num_rows:
-            gathered.append(batch.slice(taken, rows - held))
-            taken += gathered[-1].num_rows
-            held += gathered[-1].num_rows
-            if held == rows:
-                yield pa.Table.from_batches(gathered)
-                gathered, held = [], 0
-    if gathered:
-        yield pa.Table.from_batches(gathered)
+        start = 0
+        while start < batch.num_rows:
+            slices.append(batch.slice(start, missing))
+            start += slices[-1].num_rows
+            missing -= slices[-1].num_rows
+            if not missing:
+                yield pa.Table.from_batches(slices)
+                slices, missing = [], rows
+    if slices:
+        yield pa.Table.from_batches(slices)
 
 
 def _write(
@@ -178,7 +180,7 @@ def _write(
 def _weighted(
     batches: pa.RecordBatchReader, draws: list[Draw], versions: dict[str, dt.datetime]
 ) -> Iterator[pa.RecordBatch]:
-    """Add each request's inclusion probability, and note in `versions` when each champion version answered last."""
+    """Add each request's inclusion probability, and note in `versions` when each champion version predicted last."""
     strata = pa.array([draw.stratum for draw in draws])
     probabilities = pa.array([draw.probability for draw in draws], pa.float64())
     for batch in batches:
@@ -194,19 +196,19 @@ def _weighted(
 def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, folder: str) -> Iterator[SnapshotPart]:
     """Write parts of so many rows, two at a time; a part's bytes depend on its rows alone."""
 
-    def written(numbered: tuple[int, pa.Table]) -> SnapshotPart:
+    def write(numbered: tuple[int, pa.Table]) -> SnapshotPart:
         number, table = numbered
         name = f"part-{number:05d}.parquet"
         dictionaries = [
             field.name
             for field in table.schema
-            if not pa.types.is_floating(field.type) and field.name not in _HARDLY_EVER_TWICE
+            if not pa.types.is_floating(field.type) and field.name not in _NEARLY_UNIQUE
         ]
         with store.writing(f"{folder}/{name}") as file:
             pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
         return SnapshotPart(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
 
-    return prefetch_map(written, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
+    return prefetch_map(write, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
 
 
 def _sha256(path: Path) -> str:

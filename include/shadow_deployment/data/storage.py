@@ -1,10 +1,10 @@
-"""Where snapshots lie: a place in which a file is there whole or not at all."""
+"""Where snapshots lie: a place in which files are complete or do not exist."""
 
 import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -16,18 +16,18 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Store(Protocol):
-    """A place for files that are written once and read often, named by paths with slashes."""
+    """A place for files that are written once and read often; names are paths with slashes."""
 
     def exists(self, name: str) -> bool:
-        """Whether a file of this name was written."""
+        """Return whether a file of this name was written."""
         ...
 
     def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """Open a new file; it gets its name, atomically, when the block ends well, and leaves nothing otherwise."""
+        """Open a new file; it gets its name when the block ends without an error, and leaves nothing otherwise."""
         ...
 
     def sweep(self, folder: str) -> None:
-        """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+        """Remove what a killed process left half-written in a folder that nobody else is writing to."""
         ...
 
     def path(self, name: str) -> Path:
@@ -45,32 +45,25 @@ class FolderStore:
         return self.folder.as_uri()
 
     def exists(self, name: str) -> bool:
-        """Whether a file of this name was written."""
+        """Return whether a file of this name was written."""
         return (self.folder / name).is_file()
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """Open a new file; it gets its name, atomically, when the block ends well, and leaves nothing otherwise."""
+        """Open a new file; it gets its name when the block ends without an error, and leaves nothing otherwise."""
         path = self.folder / name
-        with _translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-        temporary = Path(file.name)
-        try:
-            yield Writing(file, path)  # type: ignore[misc]
+        with ExitStack() as stack:
+            with _translated(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(replacing(path))
+            yield StoreFile(file, path)  # type: ignore[misc]
             with _translated(path):
                 file.flush()
                 os.fsync(file.fileno())
-                file.close()
-                temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):  # it flushes once more what there was no room for
-                file.close()
-            temporary.unlink(missing_ok=True)
-            raise
+                stack.close()
 
     def sweep(self, folder: str) -> None:
-        """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+        """Remove what a killed process left half-written in a folder that nobody else is writing to."""
         for leftover in (self.folder / folder).glob(".*"):
             leftover.unlink(missing_ok=True)
 
@@ -82,8 +75,8 @@ class FolderStore:
         return path
 
 
-class Writing:
-    """A file being written, whose own errors are the store's; what fails around it is not."""
+class StoreFile:
+    """A file of a store, whose errors are SnapshotErrors; what fails around it is not."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
@@ -99,12 +92,30 @@ class Writing:
 
 
 @contextmanager
+def replacing(path: Path, suffix: str = "") -> Iterator[IO[bytes]]:
+    """Open a new file that replaces `path` when the block ends without an error, and leaves nothing otherwise."""
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 (it is renamed after it was closed)
+        dir=path.parent, prefix=f".{path.name}.", suffix=suffix, delete=False
+    )
+    temporary = Path(file.name)
+    try:
+        yield file
+        file.close()
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):  # closing flushes again what there was no room for
+            file.close()
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        no_room = "make room there, or name another place in store.snapshots"
-        remedy = no_room if error.errno in NO_ROOM else "see store.snapshots"
+        is_full = error.errno in NO_ROOM
+        remedy = "make room there, or name another place in store.snapshots" if is_full else "see store.snapshots"
         raise SnapshotError(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
 
 

@@ -1,0 +1,1 @@
+"""Verdicts as pure functions of evidence: no database, no clock; `data` and everything above it may import it."""

@@ -1,7 +1,7 @@
-"""A rule as a question about one mean: gains whose mean is above 0 exactly where the rule holds.
+"""A rule as an estimand: daily gains whose mean is above 0 exactly where the rule holds.
 
-Margins and relative changes become sums of champion, challenger and difference, day by day, so nothing is divided by a
-day's own value and a small or negative champion inverts no verdict.
+Margins and relative changes become sums of champion, challenger and difference, day by day: nothing is divided by a
+day's own value, and a small or negative champion inverts no verdict.
 """
 
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ class NoEstimandError(ValueError):
 
 
 def estimand_of(rule: Rule, series: Series) -> Estimand:
-    """Return the question that a rule asks of a series.
+    """Return a rule's estimand on a series.
 
-    Raises UnanswerableError where a share is asked of a champion whose value is 0.
+    Raises NoEstimandError for a share of a champion's value that is 0.
     """
     level = _level(rule, series) if rule.is_relative else 1.0
     if level == 0:
@@ -80,16 +80,16 @@ def _level(rule: Rule, series: Series) -> float:
 
 
 def holds(rule: Rule, gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say of each gain, or bound of gains, whether the rule holds there; `size` is that of `size_of`.
+    """Return for each gain, or bound of gains, whether the rule holds there; `size` is that of `size_of`.
 
-    at_most and at_least include their bound, the others do not; what differs by rounding only is at the bound.
+    at_most and at_least include their bound, the others do not; a gain within rounding of the bound is at it.
     """
     rounding = ROUNDING * np.maximum(size, abs(rule.bound) * (size if rule.is_relative else 1.0))
     return np.asarray(gains >= -rounding if rule.is_ in BOUNDING else gains > rounding)
 
 
 def only_rounding(gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say of each time whether the gains so far differ by no more than rounding, so that nothing follows from them.
+    """Return for each time whether the gains so far differ by no more than rounding, so that nothing follows from them.
 
     Time is the last axis of both.
     """
@@ -98,7 +98,24 @@ def only_rounding(gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDAr
 
 
 def size_of(series: Series) -> NDArray[np.float64]:
-    """Return how large the numbers are that gains are computed from, and so how large their rounding can be."""
+    """Return the size of the numbers that gains are computed from, which bounds their rounding errors."""
     return np.asarray(
         np.maximum.reduce([np.abs(series.champion), np.abs(series.challenger), np.abs(series.difference)]), np.float64
     )
+
+
+def estimand_or_reason(rule: Rule, series: Series | None, needed: int) -> Estimand | str:
+    """Return the rule's estimand on a series of at least `needed` days, or why it has no sequence there."""
+    if rule.is_daily:
+        return "judged day by day, without a sequence"
+    days = 0 if series is None else len(series.days)
+    if series is None or days < needed:
+        return f"{days} days of evidence are too few, {needed} are needed"
+    if not np.isfinite([series.champion, series.challenger, series.difference]).all():
+        return "a value is not a number"
+    try:
+        estimand = estimand_of(rule, series)
+    except NoEstimandError as error:
+        return str(error)
+    alike = only_rounding(estimand.gains, size_of(series))[-1]
+    return "its days do not differ from each other" if alike else estimand

@@ -1,51 +1,57 @@
-"""Labels that never come, and whether that depends on what the models answered.
+"""Labels that never arrive, and whether that depends on what the models predicted.
 
-Evidence speaks of labelled requests only. Where the requests whose label never came were answered otherwise than the
-labelled ones, day after day, the labels are not missing at random, and the verdict says so.
+Evidence is about labelled requests only. Where the predictions for requests whose label never arrived differ, day after
+day, from those for labelled ones, the labels are not missing at random, and the verdict warns of it.
 """
 
 import datetime as dt
 from collections.abc import Collection, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.alpha import alpha_of_models
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.statistics.confidence import confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 
-def dependence(policy: Policy, evidence: Evidence, mature: Collection[dt.date] | None = None) -> Iterator[str]:
-    """Yield a sentence for each model whose answers differ between labelled and unlabelled requests.
+def dependence(policy: Policy, evidence: Evidence, final: Collection[dt.date] | None = None) -> Iterator[str]:
+    """Yield a warning for each model whose predictions differ between labelled and unlabelled requests.
 
-    One observation a day, the weighted mean answer to unlabelled requests minus that to labelled ones; a two-sided
-    confidence sequence at the policy's alpha, halved between the two models. Only `mature` days count, all
-    where it is None: on others a label may still come.
+    One observation a day, the weighted mean prediction for unlabelled requests minus that for labelled ones; a
+    two-sided confidence sequence at the policy's alpha, halved between the two models. Only `final` days count, of
+    which no label is expected any more; None for all days.
     """
-    known, missing = (evidence.get((metric, ALL)) for metric in (PREDICTION_LABELLED, PREDICTION_UNLABELLED))
-    if known is None or missing is None:
+    labelled, missing = (evidence.get((metric, ALL)) for metric in (PREDICTION_LABELLED, PREDICTION_UNLABELLED))
+    if labelled is None or missing is None:
         return
-    days, at_known, at_missing = np.intersect1d(
-        np.array(known.days, "datetime64[D]"), np.array(missing.days, "datetime64[D]"), return_indices=True
-    )
-    if mature is not None:
-        over = np.isin(days, np.array(sorted(mature), "datetime64[D]"))
-        days, at_known, at_missing = days[over], at_known[over], at_missing[over]
+    both = {*labelled.days} & {*missing.days}
+    days = sorted(both if final is None else both & {*final})
     if len(days) < policy.burn_in:
         return
+    at_labelled, at_missing = (
+        np.isin(np.array(series.days, "datetime64[D]"), np.array(days, "datetime64[D]"))
+        for series in (labelled, missing)
+    )
+    total = int(missing.pairs[at_missing].sum())
     for model in ("champion", "challenger"):
-        gap = _answers(missing, model)[at_missing] - _answers(known, model)[at_known]
-        sequence = confidence_sequence(gap, alpha=policy.alpha / 2, burn_in=policy.burn_in, tuned_for=policy.tuned_for)
+        gap = _predictions(missing, model)[at_missing] - _predictions(labelled, model)[at_labelled]
+        sequence = confidence_sequence(
+            gap, alpha=alpha_of_models(policy), burn_in=policy.burn_in, tuned_for=policy.tuned_for
+        )
         lower, upper = float(sequence.lower[-1]), float(sequence.upper[-1])
         if lower > 0 or upper < 0:
-            total = int(missing.pairs[at_missing].sum())
             yield (
-                f"labels are not missing at random: {total} requests never got one, and the {model} answered them "
-                f"{abs(float(gap.mean())):.3g} {'higher' if lower > 0 else 'lower'} than labelled ones "
-                f"(interval {lower:.3g} to {upper:.3g} over {len(days)} days); the verdict speaks of labelled requests"
+                f"labels are not missing at random: {total} requests never got one, and the {model}'s predictions for "
+                f"them are {significant(abs(float(gap.mean())), 3)} {'higher' if lower > 0 else 'lower'} than for "
+                f"labelled ones (interval {significant(lower, 3)} to {significant(upper, 3)} over {len(days)} days); "
+                "the verdict is about labelled requests"
             )
 
 
-def _answers(series: Series, model: str) -> "np.typing.NDArray[np.float64]":
+def _predictions(series: Series, model: str) -> NDArray[np.float64]:
     return series.champion if model == "champion" else series.challenger

@@ -1,7 +1,7 @@
-"""Planning: in how many days an effect would be decided, and what another sampling rate would change.
+"""Power: in how many days an effect would be decided, and what another sampling rate would change.
 
-The variance of a day is split into what more requests would shrink and what they would not. Source: Owen, Monte Carlo
-Theory, Methods and Examples, 2013, section 9.2, the linearised variance of a weighted mean.
+The variance of a day is split into a part that shrinks with more requests and a part that stays. Source: Owen,
+Monte Carlo Theory, Methods and Examples, 2013, section 9.2, the linearised variance of a weighted mean.
 """
 
 import math
@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from shadow_deployment.config.policy import COMPARING, Policy, Rule
-from shadow_deployment.decision.calibration import check, named, question_of
-from shadow_deployment.decision.estimand import Estimand, estimand_of
-from shadow_deployment.decision.sequential import JudgingTerms
-from shadow_deployment.decision.series import WEEK, Series
+from shadow_deployment.config.policy import COMPARING, WEEK, Policy, Rule
+from shadow_deployment.decision.alpha import split_alpha
+from shadow_deployment.decision.estimand import Estimand, estimand_of, estimand_or_reason
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, plain_margins
+from shadow_deployment.decision.series import Series
+from shadow_deployment.decision.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.statistics.confidence import observations_needed
+from shadow_deployment.statistics.confidence_sequence import observations_needed
 
 RATES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _ROUNDING: Final = 1e-12
@@ -34,11 +35,11 @@ class SampleRate:
 
 @dataclass(frozen=True)
 class PowerAnalysis:
-    """In how many `days` of evidence in all, `seen` of them there already, an effect would be decided.
+    """In how many `days` of evidence in all, including the `seen` ones, an effect would be decided.
 
-    `between` and `within` are the variances of an observation (a day or week) that stay, and that shrink as more
-    requests are sampled, in the rule's unit squared; `within`, `rates` and `proposed` are None and empty where the
-    evidence cannot tell them apart.
+    `between` and `within` are the parts of the variance of an observation (a day or week) that stay and that shrink as
+    more requests are sampled, in the rule's unit squared; `within` and `proposed` are None and `rates` is empty where
+    the evidence cannot separate them.
     """
 
     rule: str
@@ -61,47 +62,75 @@ def power_analysis(
 ) -> PowerAnalysis:
     """Return in how many days `rule` would pass if its mean lay `effect`, in its unit, beyond its bound.
 
-    `rates` are multiples of the present sample. The proposed one is the smallest that takes at most a tenth longer than
-    the present one. Assumed: days to come vary as those seen do and independently, so that the plain margin of
-    `observations_needed` holds, to which chance comes earlier in most histories, and later where days depend on each
-    other or are bet on; and requests of a day are drawn independently, so that their part of the variance, on average
-    the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw², is divided by the rate
-    and the rest stays. Days with an n of 1 say nothing about it.
+    The proposed rate is the smallest that takes at most a tenth longer than the present one. Two assumptions. Days to
+    come vary as those seen do and independently, so that the plain margin of `observations_needed` holds; most
+    histories decide earlier by chance, and later where days depend on each other or the method is betting. Requests
+    of a day are drawn independently, so that their part of the variance, on average the linearised
+    Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw², is divided by the rate and the rest
+    stays; days with n = 1 are left out of it.
 
-    Raises LedgerError for fewer than two observations, a rule without a sequence toward passing and unit `request`.
+    Args:
+        series: The rule's evidence in one slice.
+        rule: A rule with a sequence toward passing.
+        policy: Its policy, in units of days or weeks.
+        promotable: Number of challengers that alpha is divided among.
+        effect: Distance from the bound, in the rule's unit.
+        rates: Multiples of the present sampling rate.
+
+    Raises:
+        LedgerError: There are fewer than two observations, the rule has no sequence toward passing, or the unit is
+            `request`.
+        ValueError: `effect` or a rate is not positive and finite.
     """
-    check(policy, effect)
+    require_planned(policy, effect)
     if not all(0 < rate < math.inf for rate in rates):
         raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
     weekly = policy.unit == "week"
-    question = _planned(rule, series, weekly=weekly)
-    terms = JudgingTerms(policy, policy.alpha / max(promotable, 1), policy.alpha)
-    total = float(question.gains.var(ddof=1)) * question.scale**2
+    estimand = _planned(rule, series, weekly=weekly)
+    terms = JudgingTerms(policy, split_alpha(policy, promotable=promotable))
+    total = float(estimand.gains.var(ddof=1)) * estimand.scale**2
     within = _within(rule, series, weekly=weekly)
     within = None if within is None else min(within, total)
     between = total - (within or 0.0)
 
     def days(rate: float) -> int | None:
         deviation, first = math.sqrt(between + (within or 0.0) / rate), policy.observations_before_bound
-        alpha, tuned_for = terms.alpha_pass, terms.tuned_for
+        alpha, tuned_for = terms.alpha.to_pass, terms.tuned_for
         needed = observations_needed(effect, deviation, alpha=alpha, tuned_for=tuned_for, burn_in=first)
         return None if needed is None else needed * (WEEK if weekly else 1)
 
     now = days(1.0)
     others = () if within is None else tuple(SampleRate(rate, days(rate)) for rate in sorted(rates))
-    enough = [one.rate for one in others if now and one.days and one.days <= _SLOWER * now]
-    known = (named(rule, series.slice), effect, terms.alpha_pass, len(series.days), now, between, within, others)
+    enough = [other.rate for other in others if now and other.days and other.days <= _SLOWER * now]
+    known = (
+        rule_in_slice(rule, series.slice),
+        effect,
+        terms.alpha.to_pass,
+        len(series.days),
+        now,
+        between,
+        within,
+        others,
+    )
     return PowerAnalysis(*known, proposed=min(enough, default=None))
 
 
+def require_planned(policy: Policy, effect: float | None) -> None:
+    """Raise LedgerError for a policy whose days cannot be planned with, ValueError for an effect out of range."""
+    if policy.unit == "request":
+        raise LedgerError("policy.unit == 'request', must be day or week here: try the same policy with unit day")
+    if effect is not None and not 0 < effect < math.inf:
+        raise ValueError(f"effect == {effect}, must be > 0 and finite: how far beyond the bound the truth lies")
+
+
 def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
-    title = named(rule, series.slice)
+    title = rule_in_slice(rule, series.slice)
     if rule.is_ == "guardrail":
         raise LedgerError(f"{title}: passes unless harm is shown, so no number of days is needed")
-    question = question_of(rule, series, 2 * WEEK if weekly else 2)
-    if isinstance(question, str):
-        raise LedgerError(f"{title}: {question}")
-    return estimand_of(rule, series.by_week()) if weekly else question
+    estimand = estimand_or_reason(rule, series, 2 * WEEK if weekly else 2)
+    if isinstance(estimand, str):
+        raise LedgerError(f"{title}: {estimand}")
+    return estimand_of(rule, series.by_week()) if weekly else estimand
 
 
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
@@ -118,3 +147,53 @@ def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
         return None
     share = weight[known] / weight[known].sum()
     return float(share**2 @ variance) * known.sum() / WEEK if weekly else float(variance.mean())
+
+
+def more_observations(results: Sequence[SequentialResult], terms: JudgingTerms) -> list[int | None]:
+    """Return in how many more observations each effect seen so far would be decided, None where none would.
+
+    The margins of today are wider than those of independent, symmetric days with the same spread by a factor that is
+    assumed to stay.
+    """
+    first = terms.policy.observations_before_bound
+    effects = [_effect_of(result, terms) for result in results]
+    wide = [place for place, effect in enumerate(effects) if effect.count >= first and math.isfinite(effect.width)]
+    plain = plain_margins([results[place].estimand for place in wide], [effects[place].alpha for place in wide], terms)
+    wider = {place: max(1.0, effects[place].width / width) for place, width in zip(wide, plain, strict=True)}
+    return [_more(effect, wider.get(place, 1.0), terms) for place, effect in enumerate(effects)]
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """The effect of `count` observations, their spread, and alpha and margin of the side that it is decided on."""
+
+    count: int
+    mean: float = math.nan
+    spread: float = math.nan
+    alpha: float = math.nan
+    width: float = math.nan
+
+
+def _effect_of(result: SequentialResult, terms: JudgingTerms) -> _Effect:
+    gains = result.estimand.gains
+    if len(gains) < 2:
+        return _Effect(len(gains))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = float(gains.mean()), float(gains.std(ddof=1))
+    if not (math.isfinite(mean) and math.isfinite(spread)):
+        return _Effect(len(gains))
+    if mean > 0:
+        return _Effect(len(gains), mean, spread, terms.alpha.to_pass, float((result.estimate - result.lower)[-1]))
+    return _Effect(len(gains), mean, spread, terms.alpha.to_fail, float((result.upper - result.estimate)[-1]))
+
+
+def _more(effect: _Effect, wider: float, terms: JudgingTerms) -> int | None:
+    first = terms.policy.observations_before_bound
+    if effect.count < 2:
+        return max(first - effect.count, 1)
+    if math.isnan(effect.mean):
+        return None
+    needed = observations_needed(
+        effect.mean, effect.spread * wider, alpha=effect.alpha, tuned_for=terms.tuned_for, burn_in=first
+    )
+    return None if needed is None else max(needed - effect.count, 1)

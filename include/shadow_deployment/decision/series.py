@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_deployment.config.policy import Rule
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.slices import slice_name
+from shadow_deployment.metrics.slices import ALL, slice_name
 
 WEEK = 7
 _EPOCH = dt.date(2000, 1, 1)
@@ -24,10 +25,10 @@ class Series:
     """One metric in one slice, one entry a day, in order; days without a pair are left out.
 
     `champion` and `challenger` are weighted daily means of the metric, `difference` is champion minus challenger as
-    losses, so positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
+    losses, so it is positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
     weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
-    weights w and differences d of the pairs; None for a metric that is no sum, and where they were not asked for.
-    `identical` counts the pairs of two equal answers; None but for all requests.
+    weights w and differences d of the pairs; None for a metric that is not a sum, and where they were not requested.
+    `identical` counts the pairs of equal predictions; None except for all requests.
     """
 
     metric: str
@@ -47,7 +48,7 @@ class Series:
         return int(self.pairs.sum())
 
     def by_week(self) -> "Series":
-        """Return blocks of seven days, counted from the first; the days of a block that is not over are left out.
+        """Return blocks of seven days, counted from the first; an unfinished block is left out.
 
         A block's value is the mean over its days, weighted as their requests are; a block without a day is left out.
         """
@@ -81,12 +82,24 @@ class Series:
 Evidence = Mapping[tuple[str, str], Series]
 
 
+def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
+    """Return the slices that a rule is judged in: all requests, and each value of its columns.
+
+    A column without a value stands for itself: it has no evidence, so the rule does not pass.
+    """
+    names = [ALL]
+    for column in sorted(set(rule.slices) - {ALL}):
+        values = [name for metric, name in evidence if metric == rule.metric and name.split("=", 1)[0] == column]
+        names += sorted(values) or [column]
+    return names
+
+
 @dataclass(frozen=True, eq=False)
 class LedgerSeries:
     """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
 
     `counts` has days (since 2000-01-01), pairs and, of all requests, identical; `sums` has weight,
-    champion_sum, challenger_sum, difference_sum, and where they were asked for those of SQUARES.
+    champion_sum, challenger_sum, difference_sum, and on request those of SQUARES.
     """
 
     metric: str
@@ -96,19 +109,18 @@ class LedgerSeries:
     sums: Mapping[str, NDArray[np.float64]]
 
 
-def gather(found: Iterable[LedgerSeries], usable: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
-    """Return the series of evidence in the order in which it comes.
+def gather(rows: Iterable[LedgerSeries], labels_count: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
+    """Return the series of evidence in the order in which they come.
 
-    `usable` says of each day whether its labels are ripe; a metric that needs no label takes every day in it.
+    `labels_count` has the compared days, and whether each counts for metrics that need labels; other metrics take all.
     """
-    days = {False: _Days(usable), True: _Days([day for day, ripe in usable.items() if ripe])}
+    days = {False: _Days(labels_count), True: _Days([day for day, counts in labels_count.items() if counts])}
     gathered: dict[tuple[str, str], Series] = {}
-    for one in found:
-        wanted = days[METRICS[one.metric].needs_label]
-        holds_any, places, dates = wanted.find(one.counts["days"], one.counts["pairs"])
-        if holds_any:
-            name = slice_name(one.slice_column, one.slice_value)
-            gathered[one.metric, name] = _series(one, name, places, dates)
+    for row in rows:
+        has_any, places, dates = days[METRICS[row.metric].needs_label].find(row.counts["days"], row.counts["pairs"])
+        if has_any:
+            name = slice_name(row.slice_column, row.slice_value)
+            gathered[row.metric, name] = _series(row, name, places, dates)
     return gathered
 
 
@@ -117,30 +129,29 @@ class _Days:
 
     def __init__(self, days: Iterable[dt.date]) -> None:
         self._numbers = np.array([(day - _EPOCH).days for day in days], np.int64)
-        self._known: dict[tuple[bytes, bytes], tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]] = {}
+        self._cache: dict[tuple[bytes, bytes], tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]] = {}
 
     def find(
         self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]
     ) -> tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]:
-        """Say whether any of these days counts; where those stand that also have a pair, in order, and their dates."""
+        """Return whether any of these days counts, the places of those that also have a pair, in order, their dates."""
         with_pairs = pairs > 0
         key = numbers.tobytes(), with_pairs.tobytes()
-        found = self._known.get(key)
-        if found is None:
+        if key not in self._cache:
             counts = np.isin(numbers, self._numbers)
             places = np.flatnonzero(counts & with_pairs)
             places = places[np.argsort(numbers[places], kind="stable")]
-            dates = tuple(_EPOCH + dt.timedelta(days=one) for one in numbers[places].tolist())
-            found = self._known[key] = bool(counts.any()), places, dates
-        return found
+            dates = tuple(_EPOCH + dt.timedelta(days=number) for number in numbers[places].tolist())
+            self._cache[key] = bool(counts.any()), places, dates
+        return self._cache[key]
 
 
-def _series(found: LedgerSeries, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
-    counts = {key: column[places] for key, column in found.counts.items()}
-    sums = {key: column[places] for key, column in found.sums.items()}
-    weight, has_squares = sums["weight"], METRICS[found.metric].is_sum and SQUARES[0] in sums
+def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
+    counts = {key: column[places] for key, column in row.counts.items()}
+    sums = {key: column[places] for key, column in row.sums.items()}
+    weight, has_squares = sums["weight"], METRICS[row.metric].is_sum and SQUARES[0] in sums
     return Series(
-        metric=found.metric,
+        metric=row.metric,
         slice=name,
         days=dates,
         pairs=counts["pairs"],
@@ -159,10 +170,10 @@ def digest_of(evidence: Evidence) -> str:
     The last bits of a sum depend on the order in which it was added up, and say nothing about the evidence.
     """
     total = hashlib.sha256()
-    known: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
+    day_bytes: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
     all_series = sorted(evidence.items())
-    nothing = [np.zeros(0)]
-    means = np.concatenate(nothing + [one for _, s in all_series for one in (s.champion, s.challenger, s.difference)])
+    columns = [column for _, s in all_series for column in (s.champion, s.challenger, s.difference)]
+    means = np.concatenate([np.zeros(0), *columns])
     fraction, exponent = np.frexp(means)
     finite = np.isfinite(means)
     if not finite.all():
@@ -171,10 +182,10 @@ def digest_of(evidence: Evidence) -> str:
     exponents = exponent.astype("<i4")
     first = 0
     for key, series in all_series:
-        if series.days not in known:
-            known[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
-        its = slice(first, first := first + 3 * len(series.days))
+        if series.days not in day_bytes:
+            day_bytes[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
+        own = slice(first, first := first + 3 * len(series.days))
         metric, name = map(json.dumps, key)  # a list of them at once takes four times as long
-        total.update(f"[{metric}, {name}, {len(series.days)}]".encode() + known[series.days])
-        total.update(series.pairs.astype("<i8").tobytes() + fractions[its].tobytes() + exponents[its].tobytes())
+        total.update(f"[{metric}, {name}, {len(series.days)}]".encode() + day_bytes[series.days])
+        total.update(series.pairs.astype("<i8").tobytes() + fractions[own].tobytes() + exponents[own].tobytes())
     return total.hexdigest()

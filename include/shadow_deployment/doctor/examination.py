@@ -9,7 +9,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor import airflow, deployment, packages
 from shadow_deployment.doctor.checks import INSTALLATION, Check, Probe, examine
 from shadow_deployment.errors import DeploymentError
-from shadow_deployment.models.aliases import resolved
+from shadow_deployment.models.aliases import resolve_aliases
 
 
 def installation() -> list[Check]:
@@ -30,7 +30,7 @@ def of_deployment(
         return [
             Check(name, "deployment file", "failed", str(error), f"correct {files_by_name().get(name, 'its name')}")
         ]
-    context = resolved(surround(found))
+    context = resolve_aliases(surround(found))
     today = dt.datetime.now(found.zone).date()
     return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(context, today, send_test=send_test))]
 

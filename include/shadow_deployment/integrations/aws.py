@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from shadow_deployment.base.redaction import first_line
 from shadow_deployment.data.documents import Document, DocumentChangedError, open_file
 from shadow_deployment.errors import PermanentError, RegistryError, ShadowError, TransientError
 
@@ -162,7 +163,7 @@ def _unanswered(what: str, credentials: str, error: Any, kind: type[PermanentErr
     """Say why AWS was not asked, or has not answered."""
     from botocore import exceptions
 
-    text = f"{what}: {str(error).strip().splitlines()[0]} (credentials of {credentials})"
+    text = f"{what}: {first_line(error)} (credentials of {credentials})"
     match error:
         case exceptions.SSLError():
             return kind(f"{text}; correct the endpoint, or verify in the connection's extra")

@@ -15,14 +15,16 @@ from typing import Any
 from shadow_deployment.config.actions import CloudWatch
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.calendar import newest_coverage
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.integrations import aws
 from shadow_deployment.integrations.metrics import OUTCOMES
 from shadow_deployment.ledger import page, snapshots, validations, verdicts
+from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.judging import mature_days
+from shadow_deployment.pipeline.identities import challenger_keys
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +70,12 @@ def measure(context: DeploymentContext, day: dt.date, challengers: Collection[st
         taken = snapshots.snapshots(session, deployment, None, day)
         errors = _scoring_errors(context, session, [one for one in taken if one.day == day], challengers)
     judged = {name: stored[name].outcome for name in challengers if name in stored and stored[name].day == day}
-    mature = mature_days(deployment, taken)
-    coverage = [one.labelled / one.rows for one in taken if one.day in mature and one.rows]
+    coverage = newest_coverage(taken, maturity_of(deployment))
     return {
         "verdict": {name: OUTCOMES[outcome] for name, outcome in judged.items()},
         "gate_failed": {name: _gate_failed(context, day, name) for name in challengers},
         "scoring_errors": errors,
-        "label_coverage": dict.fromkeys(challengers, coverage[-1]) if coverage else {},
+        "label_coverage": {} if coverage is None else dict.fromkeys(challengers, coverage),
         "verdict_published": dict.fromkeys(judged, 1.0),
     }
 
@@ -117,7 +118,7 @@ def _scoring_errors(
     for snapshot in today:
         if not snapshot.rows or not said.get(None):
             continue
-        keys = steps.identities(session, context.deployment)
+        keys = challenger_keys(context, session)
         answered = {one.challenger_id: one.rows - one.errors for one in page.scored(session, snapshot)}
         for name in challengers:
             shares[name] = (snapshot.rows - answered.get(keys.get(name, -1), 0)) / snapshot.rows

@@ -17,11 +17,13 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.decision.calendar import newest_coverage
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.promotions import Promotion
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import Stored
-from shadow_deployment.pipeline.judging import mature_days
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,7 @@ def verdict(context: DeploymentContext, challenger: str, day: dt.date) -> None:
         tags = {"deployment": deployment.name, "challenger": challenger}
         _gauge("verdict", OUTCOMES[stored.outcome], tags)
         _rules(stored, tags)
-        mature = mature_days(deployment, taken)
-        _day(taken, [one for one in taken if one.day in mature and one.rows], {"deployment": deployment.name})
+        _day(taken, newest_coverage(taken, maturity_of(deployment)), {"deployment": deployment.name})
 
 
 def promotion(deployment: str, made: Promotion) -> None:
@@ -68,19 +69,18 @@ def promotion(deployment: str, made: Promotion) -> None:
 
 
 def _rules(stored: Stored, tags: dict[str, str]) -> None:
-    for one in stored.findings:
-        if one["role"] == "blocking":
-            rule = {**tags, "metric": one["metric"], "rule": one["is"], "slice": _slice(one["slice"])}
+    for finding in findings_of(stored.findings):
+        if finding.is_blocking:
+            rule = {**tags, "metric": finding.metric, "rule": finding.is_, "slice": _slice(finding.slice)}
             for name in ("estimate", "lower", "upper"):
-                _gauge(name, one.get(name), rule)
+                _gauge(name, getattr(finding, name), rule)
 
 
-def _day(taken: list[Snapshot], mature: list[Snapshot], tags: dict[str, str]) -> None:
+def _day(taken: list[Snapshot], coverage: float | None, tags: dict[str, str]) -> None:
     for newest in taken[-1:]:
         _gauge("requests", newest.population, tags)
         _gauge("sampled", newest.rows, tags)
-    for ripe in mature[-1:]:
-        _gauge("label_coverage", ripe.labelled / ripe.rows, tags)
+    _gauge("label_coverage", coverage, tags)
 
 
 def _gauge(name: str, value: float | None, tags: dict[str, str]) -> None:

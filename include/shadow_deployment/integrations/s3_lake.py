@@ -9,7 +9,7 @@ import duckdb
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.lake import Found
+from shadow_deployment.data.sources.parquet.lake import LakeFile
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations.aws import client, code_of, source_of, translated
 
@@ -28,7 +28,7 @@ class S3Lake:
         self._client = client
         self._credentials = credentials
 
-    def find(self, pattern: Pattern, day: dt.date | None = None, after: str = "") -> Iterator[Found]:
+    def find(self, pattern: Pattern, day: dt.date | None = None, after: str = "") -> Iterator[LakeFile]:
         """Yield the objects of a day, or of every day, in the order of their keys; `after` spares those before it.
 
         Raises SourceError, CredentialsError or TransientError where S3 does not list them.
@@ -36,7 +36,7 @@ class S3Lake:
         matching = pattern.matching(day)
         for path, found in self._listed(pattern.root(day), after):
             if matching.fullmatch(path):
-                yield Found(path, int(found["Size"]), str(found["ETag"]))
+                yield LakeFile(path, int(found["Size"]), str(found["ETag"]))
 
     def some(self, pattern: Pattern) -> list[str]:
         """Return a few keys below the pattern's first part, whether they match or not."""
@@ -44,7 +44,7 @@ class S3Lake:
         return [path for path, _ in (next(listed, ("", None)) for _ in range(3)) if path]
 
     @contextmanager
-    def serving(self, session: duckdb.DuckDBPyConnection, files: Sequence[Found]) -> Iterator[None]:
+    def serving(self, session: duckdb.DuckDBPyConnection, files: Sequence[LakeFile]) -> Iterator[None]:
         """Let DuckDB read these objects inside the block, in the version in which they were found.
 
         Raises TransientError where one was changed meanwhile, SourceError or CredentialsError where S3 refuses one.
@@ -59,7 +59,7 @@ class S3Lake:
         if objects.failure is not None:  # DuckDB has made a text of it
             raise objects.failure
 
-    def read(self, found: Found, start: int, end: int) -> bytes:
+    def read(self, found: LakeFile, start: int, end: int) -> bytes:
         """Return some bytes of an object, `end` not included; raise as `serving` does."""
         from botocore.exceptions import ClientError
 
@@ -94,7 +94,7 @@ class _Objects(AbstractFileSystem):  # type: ignore[misc]
     protocol = "s3"
     cachable = False
 
-    def __init__(self, lake: S3Lake, files: Sequence[Found]) -> None:
+    def __init__(self, lake: S3Lake, files: Sequence[LakeFile]) -> None:
         super().__init__()
         self._lake = lake
         self._files = {one.path: one for one in files}
@@ -103,7 +103,7 @@ class _Objects(AbstractFileSystem):  # type: ignore[misc]
     def open(self, path: str, *_: Any, **__: Any) -> "_Object":
         return _Object(self, self._found(path))
 
-    def read(self, found: Found, start: int, end: int) -> bytes:
+    def read(self, found: LakeFile, start: int, end: int) -> bytes:
         try:
             return self._lake.read(found, start, end)
         except ShadowError as error:
@@ -122,14 +122,14 @@ class _Objects(AbstractFileSystem):  # type: ignore[misc]
     def modified(self, *_: Any) -> dt.datetime:
         return dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an object is read in one version
 
-    def _found(self, path: str) -> Found:
+    def _found(self, path: str) -> LakeFile:
         return self._files[path if path.startswith("s3://") else f"s3://{path}"]
 
 
 class _Object:
     """One object, opened to read."""
 
-    def __init__(self, objects: _Objects, found: Found) -> None:
+    def __init__(self, objects: _Objects, found: LakeFile) -> None:
         self._objects = objects
         self._found = found
         self._position = 0

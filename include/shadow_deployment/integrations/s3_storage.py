@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from shadow_deployment.data.storage import Writing
+from shadow_deployment.data.storage import StoreFile
 from shadow_deployment.errors import DeploymentError, SnapshotError, TransientError
 from shadow_deployment.integrations.aws import client, code_of, source_of, translated
 
@@ -56,7 +56,7 @@ class S3Store:
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """Open a new file; it is uploaded when the block ends well, and nothing is there otherwise."""
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-            yield Writing(file, Path(tempfile.gettempdir()))  # type: ignore[misc]
+            yield StoreFile(file, Path(tempfile.gettempdir()))  # type: ignore[misc]
             self._upload(name, file)
 
     def sweep(self, folder: str) -> None:

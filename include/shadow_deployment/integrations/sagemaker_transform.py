@@ -1,40 +1,42 @@
-"""Models on SageMaker for large days: a shard at once, by a batch transform job that reads and writes S3.
+"""SageMaker models for large days: a whole shard in one batch transform job, which reads and writes S3.
 
-The job's name is made of what it is asked, so that a task that is killed and runs again waits for the same job, and a
-shard that was answered is not paid for twice.
+The job's name is a digest of its input, so that a task that was killed and is retried waits for the same job, and no
+shard is paid for twice.
 """
 
 import hashlib
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from shadow_deployment.base.redaction import excerpt
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError, SnapshotError, TransientError
 from shadow_deployment.integrations.aws import code_of, source_of, translated
 from shadow_deployment.integrations.s3_storage import open_s3
-from shadow_deployment.models.remote.calls import Refused, excerpt, texts
-from shadow_deployment.models.remote.records import CSV, read, written
+from shadow_deployment.models.model_words import text_values
+from shadow_deployment.models.remote.calls import RowsRefused
+from shadow_deployment.models.remote.records import CSV, csv_lines, parse_predictions
 
-GLANCE_SECONDS = 15.0
+POLL_SECONDS = 15.0
 ATTEMPTS = 3
 _ROWS = 1_000_000
 _PAYLOAD_MB = 6
 _RIGHTS = "allow sagemaker:CreateTransformJob and sagemaker:DescribeTransformJob"
-_ENDED = ("Failed", "Stopped")
+_FAILED = ("Failed", "Stopped")
 _UNKNOWN = ("ResourceNotFound", "ValidationException", "ValidationError")
 
 
 class TransformPredictor:
-    """A model of SageMaker's that answers a shard in one job; `client` is boto3's for sagemaker.
+    """A SageMaker model that predicts a shard in one job; `client` is boto3's for sagemaker.
 
-    Requests and answers lie below `transform/` of the snapshots' store, which must be on S3. Latency is the time of the
-    job divided by its rows: how much it gets done, not how long one request waits. Nothing here is an error of a row
-    but what CSV cannot hold: a job that fails ends the task.
+    Requests and predictions lie below `transform/` of the snapshots' store, which must be on S3. Latency is the job's
+    time divided by its rows: its throughput, not how long one request waits. Only what CSV cannot hold is an error of
+    a row: a job that fails ends the task.
     """
 
     batch_rows = _ROWS
@@ -47,7 +49,7 @@ class TransformPredictor:
         _, self._model, self._instance = model.address.split("/")
         self._features = deployment.requests.features
         self._classes = len(deployment.classes)
-        self._patience = deployment.timeout_minutes * 60
+        self._timeout_seconds = deployment.timeout_minutes * 60
         store = deployment.store
         if not store.snapshots.startswith("s3://"):
             raise ModelError(
@@ -57,8 +59,8 @@ class TransformPredictor:
         self._store = open_s3(store.snapshots, store.snapshots_conn_id)
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
-        """Answer each row by one job; raise ModelError where it fails, TransientError where it is not done in time."""
-        lines, errors = written(batch, self._features)
+        """Predict each row in one job; raise ModelError where it fails, TransientError where it takes too long."""
+        lines, errors = csv_lines(batch, self._features)
         rows = np.array([row for row in range(batch.num_rows) if row not in errors], np.int64)
         values = np.full((batch.num_rows, self._classes) if self._classes else batch.num_rows, np.nan)
         latency = np.full(batch.num_rows, np.nan)
@@ -70,72 +72,73 @@ class TransformPredictor:
         if not self._store.exists(f"{folder}/requests.csv"):
             with self._store.writing(f"{folder}/requests.csv") as file:
                 file.write(body)
-        job, answers = self._finished(digest, folder, batch)
+        job, output = self._completed_job(digest, folder, batch)
         try:
-            content = self._store.path(f"{answers}/requests.csv.out").read_bytes()
-            values[rows] = read(CSV, content, len(rows), self._classes)
-        except (SnapshotError, Refused) as error:
+            content = self._store.path(f"{output}/requests.csv.out").read_bytes()
+            values[rows] = parse_predictions(CSV, content, len(rows), self._classes)
+        except (SnapshotError, RowsRefused) as error:
             raise ModelError(
                 f"{self._name}: transform job {job['TransformJobName']} is completed, but {error}"
             ) from error
         latency[rows] = _milliseconds(job) / len(rows)
         return Predictions(values, errors, latency)
 
-    def _finished(self, digest: str, folder: str, batch: pa.RecordBatch) -> tuple[Mapping[str, Any], str]:
-        """Return the job that has answered, and the folder of its answers; a job that failed before is not asked again.
-
-        A name is taken for ever, so that another attempt is another job.
-        """
+    def _completed_job(self, digest: str, folder: str, batch: pa.RecordBatch) -> tuple[Mapping[str, Any], str]:
+        """Return the completed job and the folder of its output; each job that failed before has used up a name."""
         reason = ""
         for attempt in range(ATTEMPTS):
-            name, answers = f"shadow-{digest}-{attempt}", f"{folder}/answers-{attempt}"
-            found = self._described(name)
-            if found is not None and found["TransformJobStatus"] in _ENDED:
-                reason = self._reason(found, batch)
+            name, output = f"shadow-{digest}-{attempt}", f"{folder}/output-{attempt}"
+            previous = self._describe(name)
+            if previous is not None and previous["TransformJobStatus"] in _FAILED:
+                reason = self._reason(previous, batch)
                 continue
-            if found is None:
-                self._create(name, folder, answers)
-            job = self._awaited(name)
-            if job["TransformJobStatus"] in _ENDED:
+            if previous is None:
+                self._create(name, folder, output)
+            job = self._wait(name)
+            if job["TransformJobStatus"] in _FAILED:
                 raise ModelError(
                     f"{self._name}: transform job {name} {self._reason(job, batch)}; see its log in CloudWatch, and "
                     "clear the task to start another"
                 )
-            return job, answers
+            return job, output
         raise ModelError(
             f"{self._name}: {ATTEMPTS} transform jobs have failed on this shard, the last, shadow-{digest}-"
             f"{ATTEMPTS - 1}, {reason}; correct the model and give it another name"
         )
 
-    def _awaited(self, name: str) -> Mapping[str, Any]:
-        deadline = time.monotonic() + self._patience
-        while True:
-            job = self._described(name)
-            status = job["TransformJobStatus"] if job else "unknown yet"
-            if job and status in ("Completed", *_ENDED):
-                return job
-            if time.monotonic() >= deadline:
-                raise TransientError(
-                    f"{self._name}: transform job {name} is {status} after {self._patience / 60:g} minutes; the next "
-                    "try waits for the same job, and timeout_minutes says how long"
-                )
-            time.sleep(GLANCE_SECONDS)
+    def _wait(self, name: str) -> Mapping[str, Any]:
+        """Return a job once it has completed or failed; raise TransientError after the deployment's timeout."""
+        polling: Any = Retrying(
+            retry=retry_if_result(lambda job: not job or job["TransformJobStatus"] not in ("Completed", *_FAILED)),
+            wait=wait_fixed(POLL_SECONDS),
+            stop=stop_after_delay(self._timeout_seconds),
+        )
+        try:
+            job: Mapping[str, Any] = polling(self._describe, name)
+        except RetryError as error:
+            last = error.last_attempt.result()
+            status = last["TransformJobStatus"] if last else "unknown yet"
+            raise TransientError(
+                f"{self._name}: transform job {name} is {status} after {self._timeout_seconds / 60:g} minutes; the "
+                "next try waits for the same job, for up to timeout_minutes"
+            ) from error
+        return job
 
-    def _described(self, name: str) -> Mapping[str, Any] | None:
-        """Return what SageMaker knows of a job; None where there is none."""
+    def _describe(self, name: str) -> Mapping[str, Any] | None:
+        """Return SageMaker's description of a job; None where there is none."""
         from botocore.exceptions import ClientError
 
         with translated(f"{self._name}: transform job {name}", self._credentials, _RIGHTS, kind=ModelError):
             try:
-                found: Mapping[str, Any] = self._client.describe_transform_job(TransformJobName=name)
+                job: Mapping[str, Any] = self._client.describe_transform_job(TransformJobName=name)
             except ClientError as error:
                 if code_of(error) in _UNKNOWN and "could not find" in str(error).lower():
                     return None
                 raise
-        return found
+        return job
 
-    def _create(self, name: str, folder: str, answers: str) -> None:
-        """Start a job, unless another try has just done so."""
+    def _create(self, name: str, folder: str, output: str) -> None:
+        """Start a job, unless a concurrent attempt has just done so."""
         from botocore.exceptions import ClientError
 
         source = {"S3DataType": "S3Prefix", "S3Uri": f"{self._store}/{folder}/requests.csv"}
@@ -147,7 +150,7 @@ class TransformPredictor:
                     BatchStrategy="MultiRecord",
                     MaxPayloadInMB=_PAYLOAD_MB,
                     TransformInput={"DataSource": {"S3DataSource": source}, "ContentType": CSV, "SplitType": "Line"},
-                    TransformOutput={"S3OutputPath": f"{self._store}/{answers}", "Accept": CSV, "AssembleWith": "Line"},
+                    TransformOutput={"S3OutputPath": f"{self._store}/{output}", "Accept": CSV, "AssembleWith": "Line"},
                     TransformResources={"InstanceType": self._instance, "InstanceCount": 1},
                 )
             except ClientError as error:
@@ -155,8 +158,8 @@ class TransformPredictor:
                     raise
 
     def _reason(self, job: Mapping[str, Any], batch: pa.RecordBatch) -> str:
-        said = excerpt(str(job.get("FailureReason") or ""), texts(batch))
-        return f"is {job['TransformJobStatus']}{f': {said}' if said else ''}"
+        words = excerpt(str(job.get("FailureReason") or ""), text_values(batch))
+        return f"is {job['TransformJobStatus']}{f': {words}' if words else ''}"
 
 
 def _milliseconds(job: Mapping[str, Any]) -> float:

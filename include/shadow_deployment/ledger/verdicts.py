@@ -13,7 +13,7 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.decision.verdict import Verdict
+from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.ledger.snapshots import deployment_id
 
 _SQL = Path(__file__).parent / "sql"
@@ -52,9 +52,6 @@ def store(
 
     `judged_on` is all that the verdict rests on; its digest tells whether it is the same.
     """
-    findings = [
-        {("is" if key == "is_" else key): value for key, value in vars(one).items()} for one in verdict.findings
-    ]
     session.execute(
         load_statement(_SQL / "add_verdict.sql"),
         {
@@ -67,7 +64,7 @@ def store(
             "reasons": json.dumps(list(verdict.reasons)),
             "warnings": json.dumps(list(warnings)),
             "explanation": explanation,
-            "findings": json.dumps(findings, default=str, allow_nan=False),
+            "findings": json.dumps([finding.to_json() for finding in verdict.findings], allow_nan=False),
             "policy": deployment.policy.model_dump_json(by_alias=True),
             "input_digest": digest(judged_on),
             "code_version": CODE_VERSION,

@@ -1,88 +1,75 @@
-"""Aliases of models in MLflow, which move: replaced by the version they point at before anything is made of them.
+"""Aliases of MLflow models, which move: replaced by versions before a day begins, as evidence belongs to one version.
 
-Evidence belongs to one version, so a day knows versions alone. Only a deployment that declares an alias asks MLflow.
+MLflow is called only for a deployment that declares an alias.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from shadow_deployment.config.deployment import Challenger, ChampionSettings, Deployment
+from shadow_deployment.config.deployment import Challenger
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ShadowError
-from shadow_deployment.models.sandbox.mlflow import REGISTERED, has_alias, version
-
-if TYPE_CHECKING:
-    from shadow_deployment.context import DeploymentContext
+from shadow_deployment.models.sandbox.mlflow import REGISTERED, current_version, has_alias
 
 logger = logging.getLogger(__name__)
 
 
-def resolved(context: "DeploymentContext") -> "DeploymentContext":
-    """Return the deployment with the version instead of each alias, as MLflow has it now.
+def resolve_aliases(context: DeploymentContext) -> DeploymentContext:
+    """Return the deployment with each alias replaced by the version that it points at in MLflow now.
 
-    One that cannot be looked up stays an alias, which is an error where that challenger is scored or judged and
-    nowhere else; the log says why.
+    An alias that cannot be looked up stays, with a line in the log. It then is an error where that challenger is scored
+    or judged, and nowhere else.
+    """
+    return _with_versions(context, lambda model: current_version(context, model))
+
+
+def last_versions(context: DeploymentContext) -> DeploymentContext:
+    """Return the deployment with each alias replaced by the newest version in the ledger; MLflow is not called.
+
+    An alias that was never resolved stays, as does any where the ledger cannot be read.
     """
 
-    def now(model: Challenger) -> str | None:
-        try:
-            return version(context, model)
-        except ShadowError as error:
-            logger.warning("%s", error)
-            return None
-
-    return _with(context, now)
-
-
-def known(context: "DeploymentContext") -> "DeploymentContext":
-    """Return the deployment with the newest version that the ledger knows instead of each alias; asks nobody else.
-
-    An alias that was never resolved stays one, as does each where the ledger cannot be read.
-    """
-
-    def before(model: Challenger) -> str | None:
-        name = model.address.removeprefix(REGISTERED).partition("@")[0]
-        prefix = f"mlflow:{REGISTERED}{name}/"
-        try:
-            with context.ledger() as session:
-                row = session.execute(
-                    "SELECT m.uri FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
-                    "WHERE d.name = %s AND m.name = %s AND m.version = %s AND starts_with(m.uri, %s) "
-                    "ORDER BY m.id DESC LIMIT 1",
-                    [context.deployment.name, model.name, model.version, prefix],
-                ).fetchone()
-        except ShadowError as error:
-            logger.warning("%s", error)
-            return None
+    def newest(model: Challenger) -> str | None:
+        prefix = f"mlflow:{REGISTERED}{_name(model)}/"
+        with context.ledger() as session:
+            row = session.execute(
+                "SELECT m.uri FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
+                "WHERE d.name = %s AND m.name = %s AND m.version = %s AND starts_with(m.uri, %s) "
+                "ORDER BY m.id DESC LIMIT 1",
+                [context.deployment.name, model.name, model.version, prefix],
+            ).fetchone()
         return str(row[0]).removeprefix(prefix) if row else None
 
-    return _with(context, before)
+    return _with_versions(context, newest)
 
 
-def _with(context: "DeploymentContext", version_of: Callable[[Challenger], str | None]) -> "DeploymentContext":
+def _with_versions(context: DeploymentContext, version_of: Callable[[Challenger], str | None]) -> DeploymentContext:
     declared = context.deployment
-    aliased = [one for one in [*declared.challengers, *_champion(declared)] if has_alias(one)]
-    if not aliased:
+    champion = declared.champion
+    models = [*declared.challengers, *([champion.as_challenger] if champion else [])]
+    addresses = {model.name: _address(model, version_of) for model in models if has_alias(model)}
+    if not addresses:
         return context
-    addresses = {one.name: _address(one, version_of(one)) for one in aliased}
     changes: dict[str, object] = {
         "challengers": [
-            one.model_copy(update={"model": addresses[one.name]}) if has_alias(one) else one
-            for one in declared.challengers
+            model.model_copy(update={"model": addresses.get(model.name, model.model)}) for model in declared.challengers
         ]
     }
-    champion: ChampionSettings | None = declared.champion
-    if champion is not None and has_alias(champion.as_challenger):
-        changes["champion"] = champion.model_copy(update={"model": addresses["champion"]})
+    if champion is not None:
+        changes["champion"] = champion.model_copy(update={"model": addresses.get("champion", champion.model)})
     return replace(context, deployment=declared.model_copy(update=changes))
 
 
-def _champion(deployment: Deployment) -> list[Challenger]:
-    return [deployment.champion.as_challenger] if deployment.champion else []
-
-
-def _address(model: Challenger, found: str | None) -> str:
-    if found is None:
+def _address(model: Challenger, version_of: Callable[[Challenger], str | None]) -> str:
+    """Return the address with the alias's version; unchanged where that is not known."""
+    try:
+        version = version_of(model)
+    except ShadowError as error:
+        logger.warning("%s", error)
         return model.model
-    return f"mlflow:{REGISTERED}{model.address.removeprefix(REGISTERED).partition('@')[0]}/{found}"
+    return model.model if version is None else f"mlflow:{REGISTERED}{_name(model)}/{version}"
+
+
+def _name(model: Challenger) -> str:
+    return model.address.removeprefix(REGISTERED).partition("@")[0]

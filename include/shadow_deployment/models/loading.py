@@ -1,82 +1,66 @@
-"""Which predictor a challenger is, and the digest that tells one model from another."""
+"""The kinds of model: how each is loaded, and the digest that tells one model from another.
+
+A new kind is a file with a `load` function and a line in `KINDS`. Importing this module loads no model library.
+"""
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import Window
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.predictor import Predictor
-from shadow_deployment.errors import ModelError
-from shadow_deployment.models import files
-
-if TYPE_CHECKING:
-    from shadow_deployment.context import DeploymentContext
+from shadow_deployment.models import champion, files, logged
+from shadow_deployment.models.remote import endpoint
+from shadow_deployment.models.sandbox import mlflow, onnx, python, sklearn
 
 
-def model_digest(model: Challenger) -> str:
-    """Return what tells one model from another: the SHA-256 of its file, or of its address where there is no file.
-
-    Raises ModelError where the file is missing, or is not the one that `digest` declares.
-    """
-    if model.kind in ("onnx", "skops", "sklearn"):
-        return files.digest(model)
-    if model.kind == "python":
-        from shadow_deployment.models.sandbox import python
-
-        return python.digest(model)
-    if model.kind == "mlflow":
-        from shadow_deployment.models.sandbox import mlflow
-
-        return mlflow.digest(model)
+def _address_digest(model: Challenger) -> str:
     return hashlib.sha256(model.model.encode()).hexdigest()
 
 
-def load(context: "DeploymentContext", model: Challenger, window: Window) -> Predictor:
+def _load_sagemaker(context: DeploymentContext, model: Challenger, _: Window) -> Predictor:
+    return context.cloud.sagemaker(model, context.deployment)
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """How models of a kind are loaded for a window, and identified: by their address unless they have a file."""
+
+    load: Callable[[DeploymentContext, Challenger, Window], Predictor]
+    digest: Callable[[Challenger], str] = _address_digest
+
+
+KINDS: Mapping[str, ModelKind] = {
+    "champion": ModelKind(champion.load),
+    "logged": ModelKind(logged.load),
+    "onnx": ModelKind(onnx.load, files.digest),
+    "skops": ModelKind(sklearn.load, files.digest),
+    "sklearn": ModelKind(sklearn.load, files.digest),
+    "python": ModelKind(python.load, python.digest),
+    "mlflow": ModelKind(mlflow.load, mlflow.digest),
+    "endpoint": ModelKind(endpoint.load),
+    "sagemaker": ModelKind(_load_sagemaker),
+}
+
+
+def model_digest(model: Challenger) -> str:
+    """Return what tells one model from another: the SHA-256 of its file or code, or of its address without either.
+
+    Raises:
+        ModelError: The file is missing, or its digest is not the declared one.
+        TransientError: The model is an MLflow alias that has not been resolved.
+    """
+    return KINDS[model.kind].digest(model)
+
+
+def load(context: DeploymentContext, model: Challenger, window: Window) -> Predictor:
     """Load a model for one window of its deployment.
 
-    Raises ModelError where that fails or its inputs are not the deployment's features, SourceError or CredentialsError
-    where a column of logged answers is missing, is no number or may not be read.
+    Raises:
+        ModelError: The model cannot be loaded, a library it needs is missing, or it does not take the features.
+        SourceError, CredentialsError: A column of logged predictions is missing, not a number or not readable.
+        TransientError: A server cannot be reached.
     """
-    deployment = context.deployment
-    features, classes = deployment.requests.features, len(deployment.classes)
-    match model.kind:
-        case "champion":
-            from shadow_deployment.models.champion import ChampionPredictor
-
-            return ChampionPredictor(classes)
-        case "logged":
-            from shadow_deployment.models.logged import LoggedPredictor
-
-            context.source.logged(model.address, [], window)  # a column that is not there is no error of each row
-            return LoggedPredictor(context.source, model.address, window)
-        case "onnx" if model.limits is None:
-            from shadow_deployment.models.onnx import OnnxPredictor
-
-            return OnnxPredictor(files.fetch(context, model), features, classes=classes)
-        case "endpoint":
-            from shadow_deployment.models.remote.endpoint import EndpointPredictor
-
-            connection = context.connections(model.conn_id) if model.conn_id else None
-            return EndpointPredictor(model, connection, features, classes=classes)
-        case "sagemaker":
-            return context.cloud.sagemaker(model, deployment)
-    return _contained(context, model)
-
-
-def _contained(context: "DeploymentContext", model: Challenger) -> Predictor:
-    """Load a model in a process of its own."""
-    from shadow_deployment.models.sandbox import mlflow, onnx, python, sklearn
-    from shadow_deployment.models.sandbox.predictor import SandboxedPredictor
-
-    programs = {
-        "python": python.program,
-        "mlflow": mlflow.program,
-        "skops": sklearn.program,
-        "sklearn": sklearn.program,
-        "onnx": onnx.program,
-    }
-    if model.kind not in programs:
-        raise ModelError(f"challenger {model.name}: model == {model.model!r} cannot be loaded")
-    program = programs[model.kind](context, model)
-    deployment = context.deployment
-    return SandboxedPredictor(program, model.limits, deployment.requests.features, classes=len(deployment.classes))
+    return KINDS[model.kind].load(context, model, window)

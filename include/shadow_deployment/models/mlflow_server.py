@@ -1,7 +1,7 @@
-"""A model registry of MLflow, through its REST API: who is asked, with which credentials, and what a refusal means.
+"""An MLflow model registry over its REST API: how it is reached, with which credentials, and what a refusal means.
 
-What is called: GET, POST and DELETE of `/api/2.0/mlflow/registered-models/alias`, as documented in MLflow's REST API
-reference.
+Calls GET, POST and DELETE of `/api/2.0/mlflow/registered-models/alias`, as MLflow's REST API reference documents them.
+A failed call is not repeated here: it raises TransientError, and the task is retried.
 """
 
 from collections.abc import Iterator
@@ -17,87 +17,89 @@ if TYPE_CHECKING:
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 SCHEMES = ("http", "https")
-_LONGEST = 300
+_LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What MLflow is asked for, in the words of the errors that may come of it.
+    """What MLflow is called for, as errors put it.
 
-    `failed` says what is then not done. `key` is that of the connection in the deployment file, `model_key` and
-    `alias_key` name what is to be corrected there, `right` what the login must be allowed; `error` is raised where
-    trying again gives the same answer.
+    `problem` says what then fails. `conn_key`, `model_key` and `alias_key` are keys of the deployment file, `right` is
+    what the login must be allowed, `error` is raised where a retry would end the same.
     """
 
-    failed: str
+    problem: str
     conn_id: str
     error: type[ShadowError]
-    key: str
+    conn_key: str
     model_key: str
     alias_key: str
     right: str
 
     def refusal(self, text: str, kind: type[ShadowError] | None = None) -> ShadowError:
         """Return the error to raise."""
-        return (kind or self.error)(f"{self.failed}: {text}")
+        return (kind or self.error)(f"{self.problem}: {text}")
 
 
 @contextmanager
-def calling(purpose: Purpose, connection: Connection, *, seconds: float) -> Iterator["httpx.Client"]:
-    """Open a client for the server of a connection.
+def open_client(purpose: Purpose, connection: Connection, *, seconds: float) -> Iterator["httpx.Client"]:
+    """Open a client for the server of a connection, with a timeout in seconds.
 
-    A server that cannot be reached raises TransientError, an address that cannot be one the purpose's own error.
+    Inside the block, a server that cannot be reached raises TransientError, an invalid address the purpose's error.
     """
     import httpx
 
     conn_id = purpose.conn_id
     try:
-        with httpx.Client(**access(purpose, connection), timeout=seconds) as client:
+        with httpx.Client(**client_options(purpose, connection), timeout=seconds) as client:
             yield client
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise purpose.refusal(f"{error}; correct host and port of connection {conn_id}") from error
     except httpx.HTTPError as error:
-        said = str(error) or type(error).__name__
-        hint = f"; where it is not TLS that is spoken there, set the schema of connection {conn_id} to http"
-        raise purpose.refusal(f"{said}{hint if 'SSL' in said else ''}", TransientError) from error
+        text = str(error) or type(error).__name__
+        if "SSL" in text:
+            text += f"; if the server does not speak TLS, set the schema of connection {conn_id} to http"
+        raise purpose.refusal(text, TransientError) from error
 
 
-def access(purpose: Purpose, connection: Connection) -> dict[str, Any]:
-    """Return address and credentials for a client: a password alone is a token, with a login it is basic auth.
+def client_options(purpose: Purpose, connection: Connection) -> dict[str, Any]:
+    """Return base URL and credentials as httpx's keywords: a password alone is a token, with a login it is basic auth.
 
-    The scheme is the connection's schema, or stands in its host; without either it is https.
+    The scheme is the connection's schema, or is part of its host; without either it is https.
     """
     import httpx
 
     host, scheme = connection.host or "localhost", connection.database or "https"
     if scheme not in SCHEMES:
-        raise purpose.error(f"{purpose.key} == {connection.conn_id!r}: its schema == {scheme!r}, must be http or https")
-    bare = f"[{host}]" if host.count(":") > 1 and "://" not in host else host  # an address of IPv6
+        raise purpose.error(
+            f"{purpose.conn_key} == {connection.conn_id!r}: its schema == {scheme!r}, must be http or https"
+        )
+    bare = f"[{host}]" if host.count(":") > 1 and "://" not in host else host  # IPv6
     address = httpx.URL(bare if "://" in bare else f"{scheme}://{bare}")
-    found: dict[str, Any] = {"base_url": address.copy_with(port=connection.port) if connection.port else address}
+    options: dict[str, Any] = {"base_url": address.copy_with(port=connection.port) if connection.port else address}
     if connection.password and connection.login:
-        found["auth"] = (connection.login, connection.password)
+        options["auth"] = (connection.login, connection.password)
     elif connection.password:
-        found["headers"] = {"Authorization": f"Bearer {connection.password}"}
-    return found
+        options["headers"] = {"Authorization": f"Bearer {connection.password}"}
+    return options
 
 
-def version_of(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> str | None:
+def version_of_alias(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> str | None:
     """Return the version that an alias of a registered model points at; None where there is no such alias."""
-    answer = client.get(ALIAS, params={"name": name, "alias": alias})
-    if answer.status_code == 400 and (_said(answer) or {}).get("error_code") == "INVALID_PARAMETER_VALUE":
-        return None  # this is how MLflow says that a model has no such alias
-    found = content(purpose, answer).get("model_version")
-    return str(found["version"]) if isinstance(found, dict) and "version" in found else None
+    response = client.get(ALIAS, params={"name": name, "alias": alias})
+    if response.status_code == 400 and (_json_object(response) or {}).get("error_code") == "INVALID_PARAMETER_VALUE":
+        return None  # MLflow's way of saying that a model has no such alias
+    version = response_content(purpose, response).get("model_version")
+    return str(version["version"]) if isinstance(version, dict) and "version" in version else None
 
 
-def content(purpose: Purpose, answer: "httpx.Response") -> dict[str, Any]:
-    """Return what MLflow answers; raise the purpose's error, or TransientError, where that is a refusal."""
-    said, status = _said(answer), answer.status_code
-    if status == 200 and said is not None:
-        return said
-    code, message = ((said or {}).get(key, "") for key in ("error_code", "message"))
-    text = f"{status} {code or answer.reason_phrase}{f': {message[:_LONGEST]}' if message else ''}"
+def response_content(purpose: Purpose, response: "httpx.Response") -> dict[str, Any]:
+    """Return the JSON of MLflow's response; raise the purpose's error, or TransientError, where it refuses."""
+    content, status = _json_object(response), response.status_code
+    if status == 200 and content is not None:
+        return content
+    code, message = ((content or {}).get(key, "") for key in ("error_code", "message"))
+    text = f"{status} {code or response.reason_phrase}{f': {message[:_LONGEST_MESSAGE]}' if message else ''}"
     if status == 429 or status >= 500:
         raise purpose.refusal(text, TransientError)
     if status in (401, 403):
@@ -111,10 +113,10 @@ def content(purpose: Purpose, answer: "httpx.Response") -> dict[str, Any]:
     raise purpose.refusal(f"{text}; {remedy}")
 
 
-def _said(answer: "httpx.Response") -> dict[str, Any] | None:
-    """Return the JSON object that an answer holds; None where it holds something else, as another server's would."""
+def _json_object(response: "httpx.Response") -> dict[str, Any] | None:
+    """Return the JSON object of a response; None where it holds something else, as another server's would."""
     try:
-        said = answer.json()
+        content = response.json()
     except ValueError:
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None

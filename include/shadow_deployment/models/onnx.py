@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
-from shadow_deployment.models.tensors import Inputs, Tensor, answer
+from shadow_deployment.models.tensors import Inputs, TensorSpec, read_predictions
 
 _NUMPY: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -25,9 +25,13 @@ _NUMPY: dict[str, np.dtype[Any]] = {
 class OnnxPredictor:
     """An ONNX model with one input of shape (n, 1) for each feature, or one of shape (n, features) for all of them.
 
-    Its answer is the second column of an output with two columns (a classifier's probabilities), else its only
-    floating-point output; with `classes`, the output with so many columns. One thread, so that the same input gives
-    the same bits on every machine of a kind.
+    Its predictions are the second column of an output with two columns (a classifier's probabilities), else its only
+    floating-point output; with `classes`, the output with that many columns. It runs in one thread, so that the same
+    input gives the same bits on every machine of a kind.
+
+    Raises:
+        ModelError: The file is not an ONNX model, or its inputs and outputs are not these.
+        ModuleNotFoundError: onnxruntime is not installed.
     """
 
     def __init__(self, path: Path, features: Sequence[str], *, classes: int = 0) -> None:
@@ -41,33 +45,35 @@ class OnnxPredictor:
                 str(path),
                 options,
                 providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it would try the same once more, and print that
+                enable_fallback=0,  # it would try the same a second time, and print that
             )
         except Exception as error:
-            raise ModelError(f"{path} is no ONNX model that can be loaded: {error}") from error
+            raise ModelError(f"{path} cannot be loaded as an ONNX model: {error}") from error
         self._path = path
         self._classes = classes
-        inputs = [Tensor(one.name, one.type, _NUMPY.get(one.type), one.shape) for one in self._session.get_inputs()]
+        inputs = [
+            TensorSpec(node.name, node.type, _NUMPY.get(node.type), node.shape) for node in self._session.get_inputs()
+        ]
         self._inputs = Inputs(str(path), inputs, features)
-        empty = _of_no_rows(self._session.get_outputs())
+        empty = _empty_outputs(self._session.get_outputs())
         if empty is not None:
-            answer(empty, classes, str(path))
+            read_predictions(empty, classes, str(path))
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
-        """Answer each row. A null where the model takes no missing value is an error of that row."""
+        """Return a prediction for each row; a null where the model takes no missing value is an error of the row."""
         arrays, errors = self._inputs.arrays(batch)
-        outputs = [np.asarray(one) for one in self._session.run(None, arrays)]
-        return Predictions(answer(outputs, self._classes, str(self._path)), errors)
+        outputs = [np.asarray(output) for output in self._session.run(None, arrays)]
+        return Predictions(read_predictions(outputs, self._classes, str(self._path)), errors)
 
 
-def _of_no_rows(outputs: Sequence[Any]) -> list[NDArray[Any]] | None:
-    """Return a model's outputs for no rows at all; None where what it declares leaves their kinds or sizes open."""
+def _empty_outputs(outputs: Sequence[Any]) -> list[NDArray[Any]] | None:
+    """Return a model's outputs for no rows at all; None where its declaration leaves their types or sizes open."""
     arrays = []
-    for one in outputs:
-        is_tensor = one.type.startswith("tensor(")
-        if is_tensor and (
-            one.type not in _NUMPY or not one.shape or any(type(size) is not int for size in one.shape[1:])
-        ):
+    for output in outputs:
+        if not output.type.startswith("tensor("):
+            arrays.append(np.empty(0, object))
+            continue
+        if output.type not in _NUMPY or not output.shape or any(type(size) is not int for size in output.shape[1:]):
             return None
-        arrays.append(np.empty((0, *one.shape[1:]), _NUMPY[one.type]) if is_tensor else np.empty(0, object))
+        arrays.append(np.empty((0, *output.shape[1:]), _NUMPY[output.type]))
     return arrays

@@ -1,4 +1,4 @@
-"""Features as tensors: what the inputs of a model must be to take them, and which of its outputs is the answer."""
+"""Features as tensors: which inputs a model may have, and which of its outputs holds the predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from shadow_deployment.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """What a model says of an input or output: `kind` is its type's name there, `dtype` None where it has none here.
+class TensorSpec:
+    """An input or output as a model declares it.
 
-    A size in `shape` is no number where any will do.
+    `kind` is the model's name of its type, `dtype` None where numpy has no such type. A size in `shape` that is not a
+    number allows any.
     """
 
     name: str
@@ -28,111 +29,114 @@ class Tensor:
 class Inputs:
     """A model's inputs: one of shape (n, 1) or (n,) for each feature, or one of shape (n, features) for all of them.
 
-    `model` names the model in errors. Raises ModelError where the inputs are not those.
+    `model` names the model in errors. Raises ModelError for other inputs.
     """
 
-    def __init__(self, model: str, tensors: Sequence[Tensor], features: Sequence[str]) -> None:
+    def __init__(self, model: str, specs: Sequence[TensorSpec], features: Sequence[str]) -> None:
         self._model = model
         self._features = list(features)
-        self._tensors = {one.name: one for one in tensors}
-        self._matrix = self._is_matrix()
-        if not self._matrix:
+        self._specs = {spec.name: spec for spec in specs}
+        self._is_matrix = self._takes_matrix()
+        if not self._is_matrix:
             self._require_features()
 
     def arrays(self, batch: pa.RecordBatch) -> tuple[dict[str, NDArray[Any]], dict[int, str]]:
-        """Return an array for each input, and errors of the rows that an input cannot hold; raise ModelError for types.
+        """Return an array for each input, and errors of the rows that an input cannot hold.
 
-        A null is NaN where the input has floating-point numbers, and an error of the row elsewhere.
+        A null is NaN where the input is floating-point, and an error of the row elsewhere. Raises ModelError for a
+        feature whose type is not the input's.
         """
         errors: dict[int, str] = {}
-        if self._matrix:
-            (tensor,) = self._tensors.values()
-            columns = [self._column(batch, name, tensor, errors) for name in self._features]
-            return {tensor.name: np.hstack(columns)}, errors
-        return {name: self._column(batch, name, one, errors) for name, one in self._tensors.items()}, errors
+        if self._is_matrix:
+            (spec,) = self._specs.values()
+            columns = [self._column(batch, name, spec, errors) for name in self._features]
+            return {spec.name: np.hstack(columns)}, errors
+        return {name: self._column(batch, name, spec, errors) for name, spec in self._specs.items()}, errors
 
-    def _is_matrix(self) -> bool:
-        if len(self._tensors) != 1 or next(iter(self._tensors)) in self._features:
+    def _takes_matrix(self) -> bool:
+        if len(self._specs) != 1 or next(iter(self._specs)) in self._features:
             return False
-        (tensor,) = self._tensors.values()
-        is_number = tensor.dtype is not None and tensor.dtype.kind != "O"
-        return is_number and len(tensor.shape) == 2 and tensor.shape[1] == len(self._features)
+        (spec,) = self._specs.values()
+        is_number = spec.dtype is not None and spec.dtype.kind != "O"
+        return is_number and len(spec.shape) == 2 and spec.shape[1] == len(self._features)
 
     def _require_features(self) -> None:
-        missing = [name for name in self._tensors if name not in self._features]
-        if len(self._tensors) == 1 and missing and len(self._tensors[missing[0]].shape) == 2:
-            width = self._tensors[missing[0]].shape[1]
+        unknown = [name for name in self._specs if name not in self._features]
+        if len(self._specs) == 1 and unknown and len(self._specs[unknown[0]].shape) == 2:
+            width = self._specs[unknown[0]].shape[1]
             if width not in (1, None):
                 raise ModelError(
-                    f"{self._model}: input {missing[0]} takes {width} columns, must take {len(self._features)}, "
+                    f"{self._model}: input {unknown[0]} takes {width} columns, must take {len(self._features)}, "
                     f"one for each of requests.features: {', '.join(self._features)}"
                 )
-        if missing:
+        if unknown:
             raise ModelError(
-                f"{self._model} wants inputs that are no features: {', '.join(missing)}; "
+                f"{self._model}: inputs {', '.join(unknown)} are not features; "
                 f"requests.features has {', '.join(self._features)}"
             )
-        for one in self._tensors.values():
-            if one.dtype is None or len(one.shape) not in (1, 2) or (len(one.shape) == 2 and one.shape[1] not in _ONE):
+        for spec in self._specs.values():
+            is_column = len(spec.shape) == 1 or (len(spec.shape) == 2 and spec.shape[1] in (1, None))
+            if spec.dtype is None or not is_column:
                 raise ModelError(
-                    f"{self._model}: input {one.name} is {one.kind} of shape {list(one.shape)}, must be a tensor of "
+                    f"{self._model}: input {spec.name} is {spec.kind} of shape {list(spec.shape)}, must be a tensor of "
                     "shape (n, 1)"
                 )
 
-    def _column(self, batch: pa.RecordBatch, name: str, tensor: Tensor, errors: dict[int, str]) -> NDArray[Any]:
-        column, dtype = batch[name], tensor.dtype
-        assert dtype is not None  # noqa: S101 (such a tensor was refused)
+    def _column(self, batch: pa.RecordBatch, name: str, spec: TensorSpec, errors: dict[int, str]) -> NDArray[Any]:
+        column, dtype = batch[name], spec.dtype
+        assert dtype is not None  # noqa: S101 (such an input was refused)
         is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if is_text != (dtype.kind == "O") or pa.types.is_temporal(column.type):
-            raise ModelError(f"{self._model}: feature {name} is {column.type}, the model's input is {tensor.kind}")
+            raise ModelError(f"{self._model}: feature {name} is {column.type}, the model's input is {spec.kind}")
         if dtype.kind in "iub" and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-            column = _whole(column, name, tensor, errors)
+            column = _whole_numbers(column, name, spec, errors)
         if column.null_count and dtype.kind != "f":
             for row in np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False)):
-                errors.setdefault(int(row), f"feature {name} is null, the model's input is {tensor.kind}")
+                errors.setdefault(int(row), f"feature {name} is null, the model's input is {spec.kind}")
             column = pc.fill_null(column, "" if is_text else False if pa.types.is_boolean(column.type) else 0)
         if dtype.kind == "f":
             column = column.cast(pa.float64())
         values: NDArray[Any] = column.to_numpy(zero_copy_only=False)  # a null number becomes NaN
         with np.errstate(over="ignore"):  # a number too large for the input becomes infinite
-            return values.astype(dtype).reshape((-1,) if len(tensor.shape) == 1 else (-1, 1))
+            return values.astype(dtype).reshape((-1,) if len(spec.shape) == 1 else (-1, 1))
 
 
-_ONE = (1, None)
-
-
-def _whole(column: pa.Array, name: str, tensor: Tensor, errors: dict[int, str]) -> pa.Array:
+def _whole_numbers(column: pa.Array, name: str, spec: TensorSpec, errors: dict[int, str]) -> pa.Array:
     """Make errors of the rows whose number an integer or boolean input cannot hold, and null of the number."""
     values = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False).astype(np.float64)
-    assert tensor.dtype is not None  # noqa: S101 (such a tensor was refused)
-    limits = None if tensor.dtype.kind == "b" else np.iinfo(tensor.dtype)
+    assert spec.dtype is not None  # noqa: S101 (such an input was refused)
+    limits = None if spec.dtype.kind == "b" else np.iinfo(spec.dtype)
     low, high = (0, 1) if limits is None else (limits.min, limits.max)
     with np.errstate(invalid="ignore"):
         fits = (values == np.floor(values)) & (values >= low) & (values <= high)
     for row in np.flatnonzero(~fits):
         errors.setdefault(
-            int(row), f"feature {name} is not a whole number that the model's input, {tensor.kind}, can hold"
+            int(row), f"feature {name} is not a whole number that the model's input, {spec.kind}, can hold"
         )
     return pc.if_else(pa.array(fits), column, None)
 
 
-def answer(outputs: Sequence[NDArray[Any]], classes: int, model: str) -> NDArray[np.float64]:
-    """Return a number for each row, or with `classes` a probability for each class; raise ModelError without one.
+def read_predictions(outputs: Sequence[NDArray[Any]], classes: int, model: str) -> NDArray[np.float64]:
+    """Return the output that holds the predictions.
 
-    It is the second column of an output with two columns (a classifier's probabilities), else the only floating-point
-    output of one column; with `classes`, the output with so many columns.
+    Args:
+        outputs: All outputs of a model for n rows.
+        classes: How many classes the task has; 0 for a binary task or a regression.
+        model: What errors call the model.
+
+    Returns:
+        With classes, the floating-point output of shape (n, classes). Without, an array of shape (n,): the second
+        column of an output with two columns (a classifier's probabilities), else the only one-column output.
+
+    Raises:
+        ModelError: There is no such output.
     """
     floats = [array for array in outputs if array.dtype.kind == "f"]
-    if classes:
-        for array in floats:
-            if array.ndim == 2 and array.shape[1] == classes:
-                return array.astype(np.float64)
-        floats = []
     for array in floats:
-        if array.ndim == 2 and array.shape[1] == 2:
-            return array[:, 1].astype(np.float64)
+        if array.ndim == 2 and array.shape[1] == (classes or 2):
+            return (array if classes else array[:, 1]).astype(np.float64)
     single = [array for array in floats if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)]
-    if len(single) == 1:
+    if len(single) == 1 and not classes:
         return single[0].reshape(-1).astype(np.float64)
     shapes = ", ".join(f"{array.dtype} {array.shape}" for array in outputs) or "none"
     raise ModelError(

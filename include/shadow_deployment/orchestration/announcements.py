@@ -26,12 +26,12 @@ def asked(context: Mapping[str, Any], found: "DeploymentContext", question: "Que
         return
 
     def alert() -> "Alert":
-        return engine.messages.asked(
+        return engine.messages.approval_requested(
             found.deployment,
             question.day,
             challenger=question.challenger,
             version=question.version,
-            case_digest=question.case_digest,
+            request_digest=question.case_digest,
             link=notifications.link_to(context, "approve"),
         )
 
@@ -51,16 +51,15 @@ def changed(context: Mapping[str, Any], found: "DeploymentContext", made: "Promo
 
 
 def _alert(found: "DeploymentContext", made: "Promotion", day: dt.date, link: str | None) -> "Alert":
-
-    tell = engine.messages.rolled_back if made.kind == "rollback" else engine.messages.promoted
-    return tell(
+    return engine.messages.champion_changed(
         found.deployment,
         day,
-        challenger=made.name,
+        kind="rolled_back" if made.kind == "rollback" else "promoted",
+        name=made.name,
         version=made.version,
-        who=made.approved_by,
+        approved_by=made.approved_by,
         reason=made.reason,
-        case_digest=made.case_digest,
+        request_digest=made.case_digest,
         number=made.number,
         link=link,
     )

@@ -64,11 +64,13 @@ def tell_late(name: str, context: Mapping[str, Any]) -> None:
         return
     late = engine.messages.late
     state, link = str(run["state"]), address(run["dag_id"], run["dag_run_id"])
-    engine.outbox.tell(
+    engine.outbox.send_alert(
         found,
-        lambda session: engine.deduplication.of_lateness(session, deployment, day, due=moment, state=state, link=link),
+        lambda session: engine.deduplication.lateness_alert(
+            session, deployment, day, due=moment, state=state, link=link
+        ),
         engine.channels.send,
-        otherwise=late(deployment, day, due=moment, state=state, link=link) if counted == moment else None,
+        fallback=late(deployment, day, due=moment, state=state, link=link) if counted == moment else None,
     )
 
 

@@ -75,14 +75,19 @@ class GateFailedNotifier(GateNotifier):
             verdict_page(context),
         )
         error = context.get("exception")
-        said = [
-            str(redact(line)) for line in engine.gate_alert.said_by(error if isinstance(error, BaseException) else None)
+        problems = [
+            str(redact(line))
+            for line in engine.gate_alert.problems_in(error if isinstance(error, BaseException) else None)
         ]
-        engine.outbox.tell(
+        engine.outbox.send_alert(
             found,
-            lambda session: engine.deduplication.of_failure(session, found.deployment, day, said=said, link=link),
+            lambda session: engine.deduplication.failure_alert(
+                session, found.deployment, day, problems=problems, link=link
+            ),
             engine.channels.send,
-            otherwise=engine.gate_alert.failed_gate(found.deployment, day, said=said, verdicts={}, link=link),
+            fallback=engine.gate_alert.gate_failed_alert(
+                found.deployment, day, problems=problems, verdicts={}, link=link
+            ),
         )
 
 
@@ -102,9 +107,9 @@ class GateOpenNotifier(GateNotifier):
         if left_out:
             logger.info("the run leaves out %s: no recovery is told", ", ".join(sorted(left_out)))
             return
-        engine.outbox.tell(
+        engine.outbox.send_alert(
             found,
-            lambda session: engine.deduplication.of_success(session, found.deployment, day, link=link),
+            lambda session: engine.deduplication.recovery_alert(session, found.deployment, day, link=link),
             engine.channels.send,
         )
 
@@ -112,7 +117,7 @@ class GateOpenNotifier(GateNotifier):
 def announce(found: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
     """Tell an alert that `compose` makes, of a promotion for example; whatever goes wrong is logged, never raised."""
     try:
-        engine.outbox.tell(found, compose(), engine.channels.send)
+        engine.outbox.send_alert(found, compose(), engine.channels.send)
     except Exception:
         logger.exception("nobody was told of %s", found.deployment.name)
 

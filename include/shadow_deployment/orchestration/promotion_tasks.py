@@ -28,7 +28,7 @@ def prepare_request(name: str) -> dict[str, Any]:
     found, challenger = engine.run_context.context_of(name), _challenger(context)
     by_hand = not _events(context)
     try:
-        question, proposal = engine.approval.ask(found, challenger, context["run_id"], by_hand=by_hand)
+        question, proposal = engine.approval.request_approval(found, challenger, context["run_id"], by_hand=by_hand)
     except RegistryError as refused:
         if by_hand:
             raise
@@ -46,7 +46,7 @@ def promote(name: str, request: dict[str, Any], answer: dict[str, Any] | None = 
     """Promote what was approved, on the very case that was shown; without an answer it is approved by policy."""
     context = get_current_context()
     found = engine.run_context.context_of(name)
-    question = engine.approval.question_of(found, context["run_id"], request["digest"])
+    question = engine.approval.approval_request_of(found, context["run_id"], request["digest"])
     if answer is None:
         by, at = engine.approval.BY_POLICY, question.asked_at
     else:
@@ -68,7 +68,7 @@ def record_answer(name: str, request: dict[str, Any] | None) -> str:
     if answer is None:
         raise RegistryError(f"the question about {request['challenger']} was not put: see the task approve")
     found = engine.run_context.context_of(name)
-    question = engine.approval.question_of(found, context["run_id"], request["digest"])
+    question = engine.approval.approval_request_of(found, context["run_id"], request["digest"])
     if answer["approved"]:
         if question.answer != "approved":
             raise RegistryError(
@@ -76,10 +76,10 @@ def record_answer(name: str, request: dict[str, Any] | None) -> str:
             )
         return "approved"
     if answer["by"] is None:
-        engine.approval.answer(found, question, "silence", None, "nobody answered in time")
+        engine.approval.record_decision(found, question, "silence", None, "nobody answered in time")
     else:
         reason = _reason(context, answer) or "no reason was given"
-        engine.approval.answer(found, question, "rejected", answer["by"], reason)
+        engine.approval.record_decision(found, question, "rejected", answer["by"], reason)
     engine.status.update_quietly(found)
     return "silence" if answer["by"] is None else "rejected"
 
@@ -90,7 +90,7 @@ def rollback(name: str) -> dict[str, Any]:
     found = engine.run_context.context_of(name)
     params, event = context.get("params") or {}, _newest_event(context)
     if event is None:
-        undoes = params.get("undoes") or engine.registry.standing(found).number
+        undoes = params.get("undoes") or engine.registry.promotion_to_undo(found).number
         by, reason = _starter(context), str(params.get("reason") or "").strip()
     else:
         undoes, by, reason = _regression(name, event)

@@ -5,23 +5,23 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from shadow_deployment.alerting import deduplication
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import find_deployment
 from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.integrations.cloud import deployment_context
-from shadow_deployment.ledger import verdicts
-from shadow_deployment.models.aliases import resolved
+from shadow_deployment.models.aliases import resolve_aliases
 from shadow_deployment.orchestration.run_type import run_type
-from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.pipeline.former_champion import with_former_champion
 
 logger = logging.getLogger(__name__)
 
 
 def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
     """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
-    found = resolved(deployment_context(find_deployment(name)))
-    return found if day is None else watched(found, day)
+    found = resolve_aliases(deployment_context(find_deployment(name)))
+    return found if day is None else with_former_champion(found, day)
 
 
 def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
@@ -33,15 +33,12 @@ def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
 
 
 def is_newest_day(context: Mapping[str, Any], found: DeploymentContext, day: dt.date) -> bool:
-    """Whether anybody should hear of a run: it is no backfill, and no newer day was judged; the log says why not."""
+    """Whether a run may send alerts and events: it is no backfill, and its day is the newest; the log says why not."""
     if run_type(context) == "backfill":
-        logger.info("%s is backfilled: nobody is told", day)
+        logger.info("%s is a backfill: no alert or event", day)
         return False
     with found.ledger() as session:
-        newest = max((one.day for one in verdicts.latest(session, found.deployment).values()), default=day)
-    if newest > day:
-        logger.info("%s is past, %s was judged: nobody is told", day, newest)
-    return newest <= day
+        return deduplication.is_newest_day(session, found.deployment, day)
 
 
 def chosen(context: Mapping[str, Any], deployment: Deployment) -> list[str]:

@@ -121,12 +121,11 @@ def publish_results(name: str) -> list[str]:
         engine.metrics.verdict(found, one.name, day)
     engine.cloudwatch.publish(found, day, engine.run_context.chosen(context, found.deployment))
     events = [(assets.verdict(name), _facts(one)) for one in stored]
-    proposal, regression = engine.approval.proposal(found, day), engine.watch.regression(found, day)
+    proposal, regression = engine.approval.proposal_of_day(found, day), engine.watch.regression(found, day)
     if proposal is not None:
-        case = proposal.case
-        events.append(
-            (assets.promotion_request(name), {"challenger": case.challenger.name, "day": str(day), "case": case.digest})
-        )
+        request = proposal.request
+        facts = {"challenger": request.challenger.name, "day": str(day), "case": request.digest}
+        events.append((assets.promotion_request(name), facts))
     if regression is not None:
         number, reason = regression.promotion.number, regression.reason
         events.append((assets.regression(name), {"promotion": number, "day": str(day), "reason": reason}))

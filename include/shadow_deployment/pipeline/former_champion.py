@@ -1,4 +1,4 @@
-"""The former champion, a challenger for some days after a promotion, judged in the other direction."""
+"""The former champion: a challenger for some days after a promotion, judged against its successor."""
 
 import datetime as dt
 import logging
@@ -15,69 +15,65 @@ from shadow_deployment.ledger.promotions import Model, Promotion
 from shadow_deployment.models.loading import model_digest
 
 logger = logging.getLogger(__name__)
-
-
 _REGISTERED = re.compile(r"^(mlflow:models:/[^/@]+)[/@].*$")
 
 
-def watched(context: DeploymentContext, day: dt.date) -> DeploymentContext:
-    """Return the deployment as it is on a day: with the former champion among its challengers while it is watched.
+def with_former_champion(context: DeploymentContext, day: dt.date) -> DeploymentContext:
+    """Return the deployment as of a day: with the former champion as a challenger while it is watched.
 
-    It is watched on the `promotion.watch_days` days after the one that the promotion rests on, while that promotion
-    stands. A former champion whose model file is unknown or has changed cannot be watched, and the log says so.
+    It is watched for `promotion.watch_days` days after the day of the newest promotion, unless that was rolled back.
+    A former champion whose model is unknown or has changed is not watched; the log says so.
     """
-    if not context.deployment.promotion.watch_days:
+    deployment = context.deployment
+    if not deployment.promotion.watch_days:
         return context
     with context.ledger() as session:
-        promotion = under_watch(context.deployment, promotions.history(session, context.deployment), day)
-    if promotion is None:
-        return context
-    former = _former(context.deployment, promotion)
+        promotion = watched_promotion(deployment, promotions.history(session, deployment), day)
+    former = _former_champion(deployment, promotion.before) if promotion else None
     if former is None:
         return context
-    challengers = [*context.deployment.challengers, former]
-    return replace(context, deployment=context.deployment.model_copy(update={"challengers": challengers}))
+    challengers = [*deployment.challengers, former]
+    return replace(context, deployment=deployment.model_copy(update={"challengers": challengers}))
 
 
-def under_watch(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
+def watched_promotion(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
     """Return the promotion whose former champion is watched on a day; None where there is none."""
     if not history or history[-1].kind == "rollback":
         return None
     newest = history[-1]
-    since = newest.day or newest.created_at.astimezone(deployment.zone).date()
-    until = since + dt.timedelta(days=deployment.promotion.watch_days)
-    return newest if since < day <= until else None
+    first = newest.day or newest.created_at.astimezone(deployment.zone).date()
+    last = first + dt.timedelta(days=deployment.promotion.watch_days)
+    return newest if first < day <= last else None
 
 
-def _declared(deployment: Deployment, before: Model) -> Challenger:
-    """Return a former champion as a challenger, with what the file says of a model at the same address."""
-    known = [*([deployment.champion] if deployment.champion else []), *deployment.challengers]
-    same = next((one for one in known if _unversioned(one.model) == _unversioned(str(before.uri))), None)
-    fields = {name: getattr(same, name) for name in DeclaredModel.model_fields} if same else {}
-    fields["model"] = before.uri
-    if same is None and str(before.uri).startswith("onnx:s3:"):
-        fields["digest"] = before.digest
-    return Challenger(name=FORMER_CHAMPION, version=before.version, **fields)
-
-
-def _unversioned(uri: str) -> str:
-    """Return an address without version or alias, where it is a model that is registered in MLflow."""
-    return _REGISTERED.sub(r"\1", uri)
-
-
-def _former(deployment: Deployment, promotion: Promotion) -> Challenger | None:
-    before = promotion.before
-    name = f"deployment {deployment.name}: the former champion, {before.name} {before.version}, is not watched"
-    if before.uri is None:
-        logger.warning("%s: its model is unknown; declare it as champion.model before a promotion", name)
+def _former_champion(deployment: Deployment, model: Model) -> Challenger | None:
+    label = f"deployment {deployment.name}: the former champion, {model.name} {model.version}, is not watched"
+    if model.uri is None:
+        logger.warning("%s: its model is unknown; declare it as champion.model before a promotion", label)
         return None
-    former = _declared(deployment, before)
+    former = _as_challenger(deployment, model, model.uri)
     try:
         digest = model_digest(former)
     except ModelError as error:
-        logger.warning("%s: %s", name, error)
+        logger.warning("%s: %s", label, error)
         return None
-    if before.digest not in (None, digest):
-        logger.warning("%s: %s holds another model than the one that was champion", name, before.uri)
+    if model.digest not in (None, digest):
+        logger.warning("%s: %s is another model than the one that was champion", label, model.uri)
         return None
     return former
+
+
+def _as_challenger(deployment: Deployment, model: Model, uri: str) -> Challenger:
+    """Return a model as a challenger, with the settings of a declared model at the same address."""
+    declared = [*([deployment.champion] if deployment.champion else []), *deployment.challengers]
+    same = next((other for other in declared if _unversioned(other.model) == _unversioned(uri)), None)
+    fields = {name: getattr(same, name) for name in DeclaredModel.model_fields} if same else {}
+    fields["model"] = uri
+    if same is None and uri.startswith("onnx:s3:"):
+        fields["digest"] = model.digest
+    return Challenger(name=FORMER_CHAMPION, version=model.version, **fields)
+
+
+def _unversioned(uri: str) -> str:
+    """Return the address of a registered MLflow model without version or alias, any other as it is."""
+    return _REGISTERED.sub(r"\1", uri)

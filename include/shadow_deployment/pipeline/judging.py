@@ -1,4 +1,4 @@
-"""Judging: which days of evidence count for a challenger, and what stands in the way of a PASS."""
+"""Judging: a verdict on one challenger from stored evidence, and what blocks a PASS."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +10,13 @@ import numpy as np
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision import calendar
+from shadow_deployment.decision.calendar import LabelProgress
 from shadow_deployment.decision.explanation import explain
+from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, Series, digest_of, gather
-from shadow_deployment.decision.verdict import Verdict, judge
+from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import calibrations, labels, replay_checks, snapshots, validations
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.labels import maturity_of
@@ -29,7 +32,7 @@ MOST_REQUESTS = 5
 
 @dataclass(frozen=True)
 class JudgedChallenger:
-    """A verdict, the champion that it is against, its explanation, and everything that it rests on."""
+    """A verdict against one champion version, with its explanation and everything that it depends on."""
 
     verdict: Verdict
     champion_version: str
@@ -41,34 +44,37 @@ class JudgedChallenger:
 def judge_challenger(
     session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
 ) -> JudgedChallenger:
-    """Judge a challenger on all evidence against the champion of `day`, up to that day."""
+    """Judge a challenger on all evidence against the champion of `day`, up to that day.
+
+    `key` is the ledger's key of the challenger's model.
+    """
     taken = snapshots.snapshots(session, deployment, None, day)
     champion_version = champion_of(taken)
     comparable = comparable_days(session, taken, key, champion_version)
-    found = evidence_on(session, deployment, key, comparable, day, squares=deployment.policy.unit == "request")
+    evidence = evidence_on(session, deployment, key, comparable, day, squares=deployment.policy.unit == "request")
     blocked = [
-        *_blocked(deployment, challenger, taken, {one.id for one in comparable}, day),
-        *_identical(challenger, found),
-        *_parity(session, deployment, comparable),
+        *_blocked(deployment, challenger, taken, {snapshot.id for snapshot in comparable}, day),
+        *_identical(challenger, evidence),
+        *_replay_failures(session, deployment, comparable),
     ]
     promotable = 1 if challenger.is_watched else len(deployment.promotable)
-    verdict = judge(deployment.policy, found, promotable=promotable, blocked=blocked, day=day)
+    verdict = judge(deployment.policy, evidence, promotable=promotable, blocked=blocked, day=day)
     warnings = [
         *_direction(challenger, champion_version),
-        *dependence(deployment.policy, found, mature_days(deployment, comparable)),
-        *_certainly_wrong(found),
+        *dependence(deployment.policy, evidence, calendar.final_days(comparable, maturity_of(deployment))),
+        *_certainly_wrong(evidence),
         *calibrations.warnings(session, deployment, key),
     ]
     explanation = explain(
         deployment,
         challenger,
         verdict,
-        found,
+        evidence,
         furthest(session, key, comparable[-DAYS_OF_DISAGREEMENTS:]),
         champion_version=champion_version,
         warnings=warnings,
     )
-    judged_on = _judged_on(deployment, promotable, found, blocked) | {"warnings": warnings}
+    judged_on = _judged_on(deployment, promotable, evidence, blocked) | {"warnings": warnings}
     return JudgedChallenger(verdict, champion_version, warnings, explanation, judged_on)
 
 
@@ -76,8 +82,7 @@ def comparable_days(
     session: Session[Any], taken: Sequence[Snapshot], key: int, champion_version: str
 ) -> list[Snapshot]:
     """Return the days on which only this champion served, and inputs and predictions meet their expectations."""
-    valid = _valid(session, taken, key)
-    return [one for one in taken if one.id in valid and one.champion_versions == [champion_version]]
+    return calendar.comparable(taken, champion_version, validations.passed(session, taken, key))
 
 
 def evidence_on(
@@ -89,7 +94,7 @@ def evidence_on(
     *,
     squares: bool = True,
 ) -> dict[tuple[str, str], Series]:
-    """Return what a challenger's rules are judged on: the ripe days' evidence, overall and in every slice.
+    """Return what a challenger's rules are judged on: the evidence of days that count, overall and in every slice.
 
     `squares` says whether the sums of squares are needed.
     """
@@ -98,41 +103,27 @@ def evidence_on(
     return gather(found, mature_labels(session, deployment, comparable, day))
 
 
+def labels_on(
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+) -> dict[dt.date, LabelProgress]:
+    """Return the labels of each day as known at the end of `day`'s window, and whether the day counts then."""
+    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
+    known = labels.known_by(session, calendar.collected_later(taken, now, maturity), now)
+    coverage = deployment.policy.minimum_coverage
+    return calendar.label_progress(taken, known, now=now, maturity=maturity, minimum_coverage=coverage)
+
+
 def mature_labels(
     session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
 ) -> dict[dt.date, bool]:
-    """Say of each day whether its labels count on `day`: enough of them are there, or none is expected any more.
-
-    Labels tend to arrive in an order that depends on what they say, so a day that is half labelled misleads. A label
-    that became known after `day` does not make one ripe that was not: judging a past day again changes nothing.
-    """
-    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
-    later = [one for one in taken if one.window_end + maturity > now and one.labels_until and one.labels_until > now]
-    known = labels.known_by(session, later, now)
-    ripe: dict[dt.date, bool] = {}
-    for one in taken:
-        mature = one.window_end + maturity
-        covered = one.rows > 0 and known.get(one.id, one.labelled) >= deployment.policy.minimum_coverage * one.rows
-        collected = one.labels_until is not None and one.labels_until >= mature
-        ripe[one.day] = covered or (collected and mature <= now)
-    return ripe
-
-
-def mature_days(deployment: Deployment, taken: Sequence[Snapshot]) -> set[dt.date]:
-    """Return the days of which no label is expected any more."""
-    maturity = maturity_of(deployment)
-    return {one.day for one in taken if one.labels_until and one.labels_until >= one.window_end + maturity}
+    """Return for each day whether its labels count on `day`."""
+    return {of: progress.counts for of, progress in labels_on(session, deployment, taken, day).items()}
 
 
 def champion_of(taken: Sequence[Snapshot]) -> str:
     """Return the version that served last; "none" where there was no request yet."""
-    versions = [version for one in taken for version in one.champion_versions[-1:]]
+    versions = [version for snapshot in taken for version in snapshot.champion_versions[-1:]]
     return versions[-1] if versions else "none"
-
-
-def _valid(session: Session[Any], taken: Sequence[Snapshot], key: int) -> set[int]:
-    """Return the snapshots whose inputs, and this challenger's predictions, were validated and meet expectations."""
-    return validations.passed(session, taken, key)
 
 
 def _blocked(
@@ -141,28 +132,28 @@ def _blocked(
     reasons: list[str] = []
     if challenger.is_a_a_check:
         reasons.append("this is the A/A check, the champion against itself: it measures noise and is never promoted")
-    today = next((one for one in taken if one.day == day), None)
-    newest = next((one for one in reversed(taken) if one.rows), None)
+    today = next((snapshot for snapshot in taken if snapshot.day == day), None)
+    newest = next((snapshot for snapshot in reversed(taken) if snapshot.rows), None)
     if newest is not None and len(newest.champion_versions) > 1:
         versions = ", ".join(newest.champion_versions)
-        reasons.append(f"the champion changed in the course of {newest.day}: {versions} served; evidence starts anew")
+        reasons.append(f"the champion changed during {newest.day} (versions {versions}); evidence starts over")
     if today is None:
         reasons.append(f"{day} was not sampled")
     elif len(today.champion_versions) < 2 and today.rows and today.id not in valid:
-        reasons.append(f"the inputs or predictions of {day} are not complete or do not meet their expectations")
-    contradicted = sum(one.contradicted for one in taken)
+        reasons.append(f"the inputs or predictions of {day} are incomplete or do not meet their expectations")
+    contradicted = sum(snapshot.contradicted for snapshot in taken)
     if contradicted:
         reasons.append(
-            f"{contradicted} requests have labels that contradict each other in {deployment.labels.table}: "
-            "they count for nothing until that is mended"
+            f"{contradicted} requests have contradictory labels in {deployment.labels.table}; they do not count until "
+            "that is fixed"
         )
     return reasons
 
 
-def _identical(challenger: Challenger, found: Evidence) -> list[str]:
+def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
     if challenger.is_a_a_check:
         return []
-    compared = [series for series in found.values() if series.slice == ALL and series.days]
+    compared = [series for series in evidence.values() if series.slice == ALL and series.days]
     same = [np.array_equal(one.identical, one.pairs) for one in compared if one.identical is not None]
     if same and all(same):
         most = max(series.total_requests for series in compared)
@@ -170,19 +161,17 @@ def _identical(challenger: Challenger, found: Evidence) -> list[str]:
     return []
 
 
-def _parity(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:
-    """Say on how many days the champion's own model did not say what the champion had logged."""
+def _replay_failures(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:
     champion = deployment.champion
     if champion is None:
         return
-    digest = model_digest(champion.as_challenger)
-    found = replay_checks.mismatches(session, comparable, champion, digest)
-    if found:
-        newest = found[-1]
-        worst = ", ".join(one["request_id"] for one in newest.worst[:MOST_REQUESTS])
+    mismatches = replay_checks.mismatches(session, comparable, champion, model_digest(champion.as_challenger))
+    if mismatches:
+        newest = mismatches[-1]
+        worst = ", ".join(request["request_id"] for request in newest.worst[:MOST_REQUESTS])
         yield (
-            f"features differ between serving and shadow: on {len(found)} days the champion's own model answers "
-            f"otherwise than the log, last {newest.mismatched} of {newest.checked} requests, by up to "
+            f"features differ between serving and shadow: on {len(mismatches)} days the champion's own model predicts "
+            f"otherwise than the log, most recently for {newest.mismatched} of {newest.checked} requests, by up to "
             f"{newest.largest:.3g} ({worst})"
         )
 
@@ -190,25 +179,25 @@ def _parity(session: Session[Any], deployment: Deployment, comparable: Sequence[
 def _direction(challenger: Challenger, champion_version: str) -> Iterator[str]:
     if challenger.is_watched:
         yield (
-            f"this is the former champion, {challenger.version}, watched after a promotion: PASS says that it is "
-            f"better than {champion_version}, the champion now, and is a case for a rollback"
+            f"this is the former champion, {challenger.version}, watched after a promotion: PASS means that it is "
+            f"better than its successor {champion_version}, and suggests a rollback"
         )
 
 
-def _certainly_wrong(found: Evidence) -> Iterator[str]:
-    series = found.get(("certainly_wrong", ALL))
+def _certainly_wrong(evidence: Evidence) -> Iterator[str]:
+    series = evidence.get(("certainly_wrong", ALL))
     if series is None:
         return
     for model, share in (("champion", series.champion), ("challenger", series.challenger)):
         count = max(round(float((share * series.pairs).sum())), int((share > 0).sum()))
         if count:
-            yield f"{count} answers of the {model} were exactly 0 or 1 and wrong: log loss counts each as 36"
+            yield f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
 
 
-def _judged_on(deployment: Deployment, promotable: int, found: Evidence, blocked: Sequence[str]) -> dict[str, Any]:
+def _judged_on(deployment: Deployment, promotable: int, evidence: Evidence, blocked: Sequence[str]) -> dict[str, Any]:
     return {
         "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
         "promotable": promotable,
         "blocked": list(blocked),
-        "evidence": digest_of(found),
+        "evidence": digest_of(evidence),
     }

@@ -1,7 +1,9 @@
-"""Parity: the champion's own model file, beside what the champion had logged in production.
+"""The replay check: the champion's own model must predict again what production has logged.
 
-A difference means that features differ between serving and shadow, and then no comparison means anything.
+A difference is training-serving skew: features differ between serving and shadow, and no comparison is meaningful.
 """
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictor
-from shadow_deployment.data.rows import PART_ROWS, Rows, rows_at_once
+from shadow_deployment.data.rows import PART_ROWS, Rows, rows_per_part
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger.replay_checks import Parity
 
@@ -17,41 +19,51 @@ MOST_WORST = 20
 
 
 def check(champion: ChampionSettings, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> Parity:
-    """Score up to `champion.sample` rows of a snapshot again, spread evenly over it, and compare with the log.
+    """Score up to `champion.sample` rows of a snapshot again and compare with the logged predictions.
 
-    Rows without a logged answer, or of another version than `champion.version`, are passed over. The rows are read
-    twice, `part_rows` at a time: to count those that can be compared, and to take some of them.
+    The rows are spread evenly over those with a logged prediction of `champion.version`. The snapshot is read twice,
+    `part_rows` at a time: to count these, and to take some of them.
     """
     compared = ["champion"] if champion.version is None else ["champion", "champion_version"]
     candidates = sum(len(_candidates(champion, table)) for table in rows.read(compared, part_rows))
     if not candidates:
         return Parity(0, 0, 0.0, [])
     batch = _spread(champion, rows, max(candidates // champion.sample, 1), part_rows)
-    again = _answers(predictor, batch)
-    expected = batch["champion"].to_numpy(zero_copy_only=False).astype(np.float64)
-    if again.ndim == 2:  # classes: the answer is the likeliest, the distance that of the furthest probability
+    again = _predict(predictor, batch)
+    logged = batch["champion"].to_numpy(zero_copy_only=False).astype(np.float64)
+    if again.ndim == 2:  # classes: the value is the likeliest, the distance that of the furthest probability
         furthest = np.abs(again - np.array(batch["champion_probabilities"].to_pylist(), np.float64)).max(axis=1)
         again = np.where(np.isfinite(furthest), np.argmax(np.nan_to_num(again, nan=-1.0), axis=1), np.nan)
     else:
-        furthest = np.abs(again - expected)
-    distance = np.where(np.isfinite(furthest), furthest, np.inf)
-    wrong = np.flatnonzero(distance > champion.tolerance)
+        furthest = np.abs(again - logged)
+    return _result(batch, logged, again, np.where(np.isfinite(furthest), furthest, np.inf), champion.tolerance)
+
+
+def _result(
+    batch: pa.RecordBatch,
+    logged: NDArray[np.float64],
+    again: NDArray[np.float64],
+    distance: NDArray[np.float64],
+    tolerance: float,
+) -> Parity:
+    wrong = np.flatnonzero(distance > tolerance)
     worst = wrong[np.argsort(-distance[wrong], kind="stable")][:MOST_WORST]
     names = batch["request_id"].to_pylist()
-    finite = distance[np.isfinite(distance)]
+
+    def described(row: int) -> dict[str, Any]:
+        value = float(again[row]) if np.isfinite(again[row]) else None
+        return {"request_id": names[row], "logged": float(logged[row]), "again": value}
+
     return Parity(
         checked=batch.num_rows,
         mismatched=len(wrong),
-        largest=float(finite.max()) if len(finite) else 0.0,
-        worst=[
-            {"request_id": names[row], "logged": float(expected[row]), "again": _number(again[row])}
-            for row in worst.tolist()
-        ],
+        largest=float(max(distance[np.isfinite(distance)], default=0.0)),
+        worst=[described(row) for row in worst.tolist()],
     )
 
 
 def _candidates(champion: ChampionSettings, table: pa.Table) -> NDArray[np.int64]:
-    """Return which rows have an answer that can be compared."""
+    """Return the positions of rows whose logged prediction can be compared."""
     usable = np.isfinite(table["champion"].to_numpy(zero_copy_only=False).astype(np.float64))
     if champion.version is not None:
         usable &= table["champion_version"].to_numpy(zero_copy_only=False) == champion.version
@@ -59,11 +71,11 @@ def _candidates(champion: ChampionSettings, table: pa.Table) -> NDArray[np.int64
 
 
 def _spread(champion: ChampionSettings, rows: Rows, step: int, part_rows: int) -> pa.RecordBatch:
-    """Return every `step`th of the rows that can be compared, as many as the sample has."""
+    """Return every `step`th candidate, at most `champion.sample`."""
     taken: list[pa.Table] = []
     missing, skipped = champion.sample, 0
     names = rows.schema.names
-    for table in rows.read(names, rows_at_once(len(names), part_rows)):
+    for table in rows.read(names, rows_per_part(len(names), part_rows)):
         candidates = _candidates(champion, table)
         chosen = candidates[skipped::step][:missing]
         skipped = (skipped - len(candidates)) % step
@@ -74,22 +86,18 @@ def _spread(champion: ChampionSettings, rows: Rows, step: int, part_rows: int) -
     return pa.concat_tables(taken).combine_chunks().to_batches()[0]
 
 
-def _answers(predictor: Predictor, batch: pa.RecordBatch) -> NDArray[np.float64]:
-    """Return the model's answers, NaN where it has none; where it raises, one row at a time."""
+def _predict(predictor: Predictor, batch: pa.RecordBatch) -> NDArray[np.float64]:
+    """Return predictions, NaN where there is none; where the model raises, row by row."""
     try:
-        answers = predictor.predict(batch)
+        predicted = predictor.predict(batch)
     except ShadowError:
         raise
     except Exception:  # noqa: BLE001 (a model may raise anything)
         if batch.num_rows == 1:
             return np.full(1, np.nan)
-        rows = [_answers(predictor, batch.slice(row, 1)) for row in range(batch.num_rows)]
-        whole = next((one for one in rows if np.isfinite(one).all()), rows[0])
-        return np.concatenate([one if one.shape == whole.shape else np.full(whole.shape, np.nan) for one in rows])
-    again = np.array(answers.values, np.float64)
-    again[list(answers.errors)] = np.nan
-    return again
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+        rows = [_predict(predictor, batch.slice(row, 1)) for row in range(batch.num_rows)]
+        shape = next((row for row in rows if np.isfinite(row).all()), rows[0]).shape
+        return np.concatenate([row if row.shape == shape else np.full(shape, np.nan) for row in rows])
+    values = np.array(predicted.values, np.float64)
+    values[list(predicted.errors)] = np.nan
+    return values

@@ -1,4 +1,4 @@
-"""Several days in a row on one machine, as the scheduler would do them one after the other."""
+"""Consecutive days on one machine, in the order of the scheduler."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from shadow_deployment.errors import LedgerError, PermanentError, ValidationFail
 from shadow_deployment.ledger import migrations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.pipeline.former_champion import with_former_champion
 
 
 def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Console) -> list[PermanentError]:
-    """Run every step of every day, with a progress bar on `console`; return what went wrong on single days.
+    """Run every step of every day, with a progress bar on `console`; return the failed validations.
 
-    What would fail on every day, such as a missing table or model, is raised before the first, with nothing written.
-    A day whose inputs, or a challenger whose predictions, do not meet their expectations stops there, and only there.
+    What would stop every day, such as a missing table or model, is raised before the first, with nothing written. A
+    failed validation of inputs stops that day; one of predictions stops that challenger on that day.
     """
     check(context, days[0])
     problems: list[PermanentError] = []
@@ -28,13 +28,13 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
         task = progress.add_task(context.deployment.name, total=len(days))
         for day in days:
             progress.update(task, description=f"{context.deployment.name} {day}")
-            problems += run_day(watched(context, day), day)
+            problems += run_day(with_former_champion(context, day), day)
             progress.advance(task)
     return problems
 
 
 def check(context: DeploymentContext, day: dt.date) -> None:
-    """Raise what would stop every day: ledger, tables, columns, suites, models."""
+    """Raise what would stop every day: problems of the ledger, tables, columns, suites or models."""
     deployment = context.deployment
     applied, head = migrations.revision(context.ledger_connection), migrations.head()
     if applied != head:
@@ -49,25 +49,25 @@ def check(context: DeploymentContext, day: dt.date) -> None:
 
 
 def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:
-    """Run one day; return the expectations that did not hold."""
-    deployment = context.deployment
-    names = [challenger.name for challenger in deployment.challengers]
+    """Run one day without its gate; return the failed validations."""
+    context.digests.clear()  # a model may be replaced between two days
+    names = [challenger.name for challenger in context.deployment.challengers]
     problems: list[PermanentError] = []
     sampled = steps.sample(context, day)
     try:
         steps.validate_inputs(context, day)
-    except ValidationFailed as failed:
-        problems.append(failed)
+    except ValidationFailed as error:
+        problems.append(error)
     else:
-        for task in steps.scoring_plan(deployment, sampled.shards):
+        for task in steps.scoring_plan(context.deployment, sampled.shards):
             steps.score(context, day, task["challenger"], task["shard"])
         for name in names:
             try:
                 steps.validate_predictions(context, day, name)
-            except ValidationFailed as failed:
-                problems.append(failed)
-    for changed in steps.collect_labels(context, day):
-        steps.compare(context, changed)
+            except ValidationFailed as error:
+                problems.append(error)
+    for stale_day in steps.collect_labels(context, day):
+        steps.compare(context, stale_day)
     for name in names:
         steps.judge(context, day, name)
     return problems

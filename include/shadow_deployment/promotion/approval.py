@@ -1,4 +1,4 @@
-"""Asking for a promotion: which case somebody should be asked about, once, and what came of it."""
+"""Approval requests: which promotion to request approval for, at most once, and what was decided."""
 
 import datetime as dt
 import logging
@@ -10,199 +10,229 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import approval_requests, predictions, promotions, verdicts
-from shadow_deployment.ledger.approval_requests import Question
+from shadow_deployment.ledger.approval_requests import Question as ApprovalRequest
 from shadow_deployment.ledger.promotions import Promotion
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.request import PromotionRequest
 
 logger = logging.getLogger(__name__)
 BY_POLICY = "policy: promotion.approval is automatic"
-_WAITING = dt.timedelta(hours=24)
+_LONGEST_WAIT = dt.timedelta(hours=24)  # response_hours is at most 23
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A case that nothing stands in the way of: the challenger has passed on each judged day since `since`.
+    """A promotion request of a challenger that has passed on `days` consecutive judged days since `since`.
 
-    `topic` is what is asked about: it stays the same while the days go by, and changes with the challenger's model,
-    the champion, the policy, the sampling design, and evidence that interrupts the passing. `rivals` pass as well.
+    `terms` is a digest that stays the same from day to day. It changes with the challenger's model, the champion, the
+    policy, the sampling design, and a day that interrupts the passing. `rivals` pass as well.
     """
 
-    case: PromotionRequest
-    topic: str
+    request: PromotionRequest
+    terms: str
     since: dt.date
     days: int
     rivals: tuple[str, ...] = ()
 
 
-def proposal(context: DeploymentContext, day: dt.date) -> Proposal | None:
-    """Return the case of a day that somebody should be asked about, None where there is none; the log says why.
+def proposal_of_day(context: DeploymentContext, day: dt.date) -> Proposal | None:
+    """Return the promotion to request approval for on a day; None where there is none, and the log says why.
 
-    Of several challengers that pass it is the one that is furthest ahead on the first gate: after its promotion the
-    others have another champion to be compared with.
+    Of several passing challengers it is the one furthest ahead on the first blocking rule: after its promotion the
+    others are compared with another champion.
     """
+    deployment = context.deployment
     with context.ledger() as session:
-        stored = verdicts.latest(session, context.deployment)
-        asked = approval_requests.asked(session, context.deployment)
-        history = promotions.history(session, context.deployment)
-    found: list[Proposal] = []
-    for challenger in context.deployment.promotable:
-        newest = stored.get(challenger.name)
-        if newest is None or newest.outcome != "PASS":
+        stored = verdicts.latest(session, deployment)
+        earlier = approval_requests.asked(session, deployment)
+        history = promotions.history(session, deployment)
+    proposals: list[Proposal] = []
+    for challenger in deployment.promotable:
+        verdict = stored.get(challenger.name)
+        if verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
             continue
-        one = examine(context, challenger.name, day)
-        reason = _why_not(context.deployment, one, day, asked, history)
-        if reason:
-            logger.info("%s passes and is not asked about: %s", challenger.name, reason)
+        proposal = build_proposal(context, challenger.name, day)
+        obstacle = _obstacle(deployment, proposal, day, earlier, history)
+        if obstacle:
+            logger.info("%s passes, but no approval is requested: %s", challenger.name, obstacle)
         else:
-            found.append(one)
-    found.sort(key=_lead, reverse=True)
-    return replace(found[0], rivals=tuple(one.case.challenger.name for one in found[1:])) if found else None
+            proposals.append(proposal)
+    if not proposals:
+        return None
+    best, *others = sorted(proposals, key=_lead, reverse=True)
+    return replace(best, rivals=tuple(other.request.challenger.name for other in others))
 
 
-def examine(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
-    """Return the case of a challenger with its topic, whether it may be promoted or not."""
-    case = registry.promotion_request(context, challenger_name)
-    day = day or (case.verdict.day if case.verdict else dt.date.min)
+def build_proposal(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
+    """Return a challenger's promotion request with its terms, whether it may be promoted or not."""
+    request = registry.promotion_request(context, challenger_name)
+    day = day or (request.verdict.day if request.verdict else dt.date.min)
     with context.ledger() as session:
-        key = _key(context, session, case)
-        found = approval_requests.streak(session, key, day)
+        streak = approval_requests.streak(session, _key(context, session, request), day)
         session.commit()
-    since = found.since or day
-    about = [case.parts[part] for part in ("challenger", "champion", "policy")]
-    return Proposal(
-        case, digest([*about, case.verdict.design if case.verdict else None, str(since)]), since, found.days
-    )
+    since = streak.since or day
+    parts = [request.parts[part] for part in ("challenger", "champion", "policy")]
+    terms = digest([*parts, request.verdict.design if request.verdict else None, str(since)])
+    return Proposal(request, terms, since, streak.days)
 
 
-def ask(context: DeploymentContext, challenger_name: str, run_id: str, *, by_hand: bool) -> tuple[Question, Proposal]:
-    """Keep that a run asks about a challenger; return the question and its case.
+def request_approval(
+    context: DeploymentContext, challenger_name: str, run_id: str, *, by_hand: bool
+) -> tuple[ApprovalRequest, Proposal]:
+    """Record that a run requests approval for a challenger; return the approval request and its proposal.
 
-    Raises RegistryError where something stands in the way of the promotion, or the run's question was answered; and,
-    unless somebody asks `by_hand`, where the same was asked before.
+    Raises:
+        RegistryError: the promotion is not possible, the run's approval request is decided, or, unless `by_hand`,
+            approval was requested on the same terms before.
     """
-    found = examine(context, challenger_name)
-    registry.require_promotable(context.deployment, found.case)
-    verdict = found.case.verdict
-    if verdict is None:
+    deployment = context.deployment
+    proposal = build_proposal(context, challenger_name)
+    request = proposal.request
+    registry.require_promotable(deployment, request)
+    if request.verdict is None:
         raise RegistryError(f"{challenger_name} was never judged")
-    name = f"deployment {context.deployment.name}: {challenger_name}"
     with context.ledger() as session:
-        before = approval_requests.asked(session, context.deployment)
-        answered = [one for one in before if one.run_id == run_id and one.answer]
-        if answered:
-            raise RegistryError(f"{name}: this run's question was answered, {_said(answered[-1])}: trigger another run")
-        others = [one for one in before if one.run_id != run_id]
-        history = promotions.history(session, context.deployment)
-        reason = None if by_hand else _why_not(context.deployment, found, verdict.day, others, history)
-        if reason:
-            raise RegistryError(f"{name} is not asked about: {reason}")
+        _require_requestable(session, deployment, proposal, request.verdict.day, run_id, by_hand=by_hand)
         approval_requests.ask(
             session,
-            context.deployment,
-            challenger=_key(context, session, found.case),
-            topic=found.topic,
-            day=verdict.day,
-            case_digest=found.case.digest,
+            deployment,
+            challenger=_key(context, session, request),
+            topic=proposal.terms,
+            day=request.verdict.day,
+            case_digest=request.digest,
             run_id=run_id,
         )
         session.commit()
-        return _of_run(approval_requests.asked(session, context.deployment), run_id, found.case.digest), found
+        return _of_run(session, deployment, run_id, request.digest), proposal
 
 
 def approve(
-    context: DeploymentContext, question: Question, *, approved_by: str, reason: str, at: dt.datetime
+    context: DeploymentContext, approval: ApprovalRequest, *, approved_by: str, reason: str, at: dt.datetime
 ) -> Promotion:
-    """Promote what was asked about, on the very case that was shown; keep the answer.
+    """Promote the challenger of an approval request, and record the decision.
 
-    Raises RegistryError where the case is another by now, which is kept as the answer: it may then be asked again.
+    Raises:
+        RegistryError: the promotion request has changed meanwhile. That is recorded, and approval may be requested
+            again.
     """
     try:
-        made = registry.promote(
+        promotion = registry.promote(
             context,
-            question.challenger,
+            approval.challenger,
             approved_by=approved_by,
             reason=reason,
-            expected=question.case_digest,
+            expected=approval.case_digest,
             approved_at=at,
         )
-    except RegistryError as error:
-        stands = any(one.case_digest == question.case_digest for one in registry.history(context))
-        answer(context, question, "approved" if stands else "changed", approved_by, reason if stands else str(error))
+    except RegistryError as error:  # also where the promotion stands and only publishing it failed
+        stands = any(past.case_digest == approval.case_digest for past in registry.history(context))
+        if stands:
+            record_decision(context, approval, "approved", approved_by, reason)
+        else:
+            record_decision(context, approval, "changed", approved_by, str(error))
         raise
-    answer(context, question, "approved", approved_by, reason)
-    return made
+    record_decision(context, approval, "approved", approved_by, reason)
+    return promotion
 
 
-def answer(
-    context: DeploymentContext, question: Question, given: approval_requests.Answer, by: str | None, reason: str
+def record_decision(
+    context: DeploymentContext,
+    approval: ApprovalRequest,
+    decision: approval_requests.Answer,
+    by: str | None,
+    reason: str,
 ) -> None:
-    """Keep an answer; the first one stays."""
+    """Record the decision on an approval request; the first one stands."""
     with context.ledger() as session:
-        approval_requests.answer(session, question.id, given, by, reason)
+        approval_requests.answer(session, approval.id, decision, by, reason)
         session.commit()
 
 
-def question_of(context: DeploymentContext, run_id: str, case_digest: str) -> Question:
-    """Return the question that a run has asked about a case; raise RegistryError where it has asked none."""
+def approval_request_of(context: DeploymentContext, run_id: str, request_digest: str) -> ApprovalRequest:
+    """Return a run's approval request for a promotion request; raise RegistryError where it has none."""
     with context.ledger() as session:
-        return _of_run(approval_requests.asked(session, context.deployment), run_id, case_digest)
+        return _of_run(session, context.deployment, run_id, request_digest)
 
 
-def _of_run(asked: list[Question], run_id: str, case_digest: str) -> Question:
-    for one in asked:
-        if (one.run_id, one.case_digest) == (run_id, case_digest):
-            return one
-    raise RegistryError(f"run {run_id} has asked nothing about case {case_digest[:12]}: run its task case again")
+def _of_run(session: Session[Any], deployment: Deployment, run_id: str, request_digest: str) -> ApprovalRequest:
+    for approval in approval_requests.asked(session, deployment):
+        if (approval.run_id, approval.case_digest) == (run_id, request_digest):
+            return approval
+    raise RegistryError(
+        f"run {run_id} has no approval request for promotion request {request_digest[:12]}; clear its task "
+        "prepare_request"
+    )
 
 
-def _why_not(
-    deployment: Deployment, found: Proposal, day: dt.date, asked: list[Question], history: list[Promotion]
+def _require_requestable(
+    session: Session[Any], deployment: Deployment, proposal: Proposal, day: dt.date, run_id: str, *, by_hand: bool
+) -> None:
+    label = f"deployment {deployment.name}: {proposal.request.challenger.name}"
+    earlier = approval_requests.asked(session, deployment)
+    for approval in earlier:
+        if approval.run_id == run_id and approval.answer:
+            raise RegistryError(
+                f"{label}: the approval request of this run was {_decision(approval)}; trigger another run"
+            )
+    if by_hand:
+        return
+    others = [approval for approval in earlier if approval.run_id != run_id]
+    obstacle = _obstacle(deployment, proposal, day, others, promotions.history(session, deployment))
+    if obstacle:
+        raise RegistryError(f"{label}: no approval is requested: {obstacle}")
+
+
+def _obstacle(
+    deployment: Deployment, proposal: Proposal, day: dt.date, earlier: list[ApprovalRequest], history: list[Promotion]
 ) -> str | None:
-    """Return why a challenger that passes is not asked about on a day; None where it is."""
-    in_the_way = (*found.case.barred, *found.case.problems)
-    wanted = deployment.promotion.consecutive
-    if in_the_way:
-        return in_the_way[0]
-    if found.case.verdict is None or found.case.verdict.day != day:
-        return f"{day} is past: the newest verdict is another day's"
-    if found.days < wanted:
-        return f"it has passed on {found.days} judged days in a row, promotion.consecutive asks for {wanted}"
-    model = found.case.challenger
-    for one in history:
-        if one.undone_by and (one.name, one.version, one.digest) == (model.name, model.version, model.digest):
-            return f"promotion {one.number} of it was taken back: give it another version, or ask by hand"
-    return next(_asked_before(deployment, found, day, asked), None)
+    """Return why no approval is requested for a passing challenger on a day; None where it is."""
+    request, required = proposal.request, deployment.promotion.consecutive
+    problems = [*request.barred, *request.problems]
+    if problems:
+        return problems[0]
+    if proposal.days < required:
+        return f"it has passed on {proposal.days} consecutive judged days, promotion.consecutive == {required}"
+    model = request.challenger
+    for past in history:
+        if past.undone_by and (past.name, past.version, past.digest) == (model.name, model.version, model.digest):
+            return f"its promotion {past.number} was rolled back: give it a new version, or request approval by hand"
+    return next(_earlier_requests(deployment, proposal, day, earlier), None)
 
 
-def _asked_before(deployment: Deployment, found: Proposal, day: dt.date, asked: list[Question]) -> Iterator[str]:
+def _earlier_requests(
+    deployment: Deployment, proposal: Proposal, day: dt.date, earlier: list[ApprovalRequest]
+) -> Iterator[str]:
     pause = dt.timedelta(days=deployment.promotion.ask_again_days)
-    now = dt.datetime.now(dt.UTC)
-    for one in asked:
-        if one.answer is None and one.asked_at > now - _WAITING:
-            yield f"the question about {one.challenger} of {one.day} still waits for an answer"
-        if one.topic != found.topic or one.answer == "changed":
+    oldest = dt.datetime.now(dt.UTC) - _LONGEST_WAIT
+    for approval in earlier:
+        if approval.answer is None and approval.asked_at > oldest:
+            yield f"the approval request for {approval.challenger} of {approval.day} is still open"
+        if approval.topic != proposal.terms or approval.answer == "changed":
             continue
-        if one.answer in ("approved", "rejected"):
-            yield f"it was {_said(one)}: it is asked about again when its evidence or the policy makes another case"
-        elif day < one.day + pause:
-            yield f"nobody answered on {one.day}: it is asked about again {pause.days} days later"
+        if approval.answer in ("approved", "rejected"):
+            yield (
+                f"it was {_decision(approval)}, which stands until the model, champion, policy or sampling design "
+                "changes, or its passing is interrupted"
+            )
+        elif day < approval.day + pause:
+            yield f"nobody answered on {approval.day}: approval is requested again after {pause.days} days"
 
 
-def _said(one: Question) -> str:
-    by = f" by {one.answered_by}" if one.answered_by else ""
-    return f"{one.answer}{by} for {one.day}"
+def _decision(approval: ApprovalRequest) -> str:
+    by = f" by {approval.answered_by}" if approval.answered_by else ""
+    return f"{approval.answer}{by} for {approval.day}"
 
 
-def _lead(found: Proposal) -> float:
-    """Return how far ahead a challenger is on the first gate that has an estimate."""
-    findings = found.case.verdict.findings if found.case.verdict else []
-    gates = [one["estimate"] for one in findings if one["role"] == "blocking" and one["estimate"] is not None]
-    return float(gates[0]) if gates else 0.0
+def _lead(proposal: Proposal) -> float:
+    """Return the estimate of the first blocking rule that has one."""
+    findings = findings_of(proposal.request.verdict.findings if proposal.request.verdict else [])
+    estimates = (finding.estimate for finding in findings if finding.is_blocking)
+    return float(next((estimate for estimate in estimates if estimate is not None), 0.0))
 
 
-def _key(context: DeploymentContext, session: Session[Any], case: PromotionRequest) -> int:
-    challenger = context.deployment.challenger(case.challenger.name)
-    return predictions.challenger_id(session, context.deployment, challenger, str(case.challenger.digest))
+def _key(context: DeploymentContext, session: Session[Any], request: PromotionRequest) -> int:
+    challenger = context.deployment.challenger(request.challenger.name)
+    return predictions.challenger_id(session, context.deployment, challenger, str(request.challenger.digest))

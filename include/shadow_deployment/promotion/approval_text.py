@@ -1,75 +1,74 @@
-"""A question to an approver as Markdown: what would follow what, on which evidence, and what each answer does."""
+"""The text of an approval request in Markdown: the models, the evidence, and the effect of each answer."""
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import interval_of, rule_in_words
 from shadow_deployment.promotion.approval import Proposal
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:@&$])")
 
 
-def subject(deployment: Deployment, found: Proposal) -> str:
-    """Return the question in one line."""
-    model, champion = found.case.challenger, found.case.champion
+def subject(deployment: Deployment, proposal: Proposal) -> str:
+    """Return the request in one line."""
+    model, champion = proposal.request.challenger, proposal.request.champion
     return (
         f"Promote {model.name} {model.version} to champion of {deployment.name}, in place of "
         f"{champion.name} {champion.version}?"
     )
 
 
-def body(deployment: Deployment, found: Proposal) -> str:
-    """Return the case in full: verdict, findings, digests, and what happens on Approve, on Reject and on silence."""
-    return "\n".join(_lines(deployment, found))
+def body(deployment: Deployment, proposal: Proposal) -> str:
+    """Return the promotion request in full: verdict, findings, digests, and what each answer does."""
+    return "\n".join(_lines(deployment, proposal))
 
 
-def _lines(deployment: Deployment, found: Proposal) -> Iterator[str]:
-    case, verdict = found.case, found.case.verdict
+def _lines(deployment: Deployment, proposal: Proposal) -> Iterator[str]:
+    request, verdict, policy = proposal.request, proposal.request.verdict, deployment.promotion
     if verdict is None:
         return
-    model, champion = case.challenger, case.champion
-    days = "day" if found.days == 1 else "days"
+    model = request.challenger
+    days = "judged day" if proposal.days == 1 else "consecutive judged days"
     yield (
-        f"**{plain(model.name)} {plain(model.version)}** passes every gate of **{plain(deployment.name)}** on "
-        f"{verdict.day}, for {found.days} judged {days} in a row, since {found.since}."
+        f"**{plain(model.name)} {plain(model.version)}** passes every blocking rule of **{plain(deployment.name)}** on "
+        f"{verdict.day}, and has done so on {proposal.days} {days} since {proposal.since}."
     )
     yield ""
-    yield f"- champion now: {plain(str(champion))}"
+    yield f"- current champion: {plain(str(request.champion))}"
     yield f"- model: `{_code(model.uri)}`, digest `{_code(model.digest)}`"
     yield f"- evidence: `{verdict.input_digest}`"
-    yield f"- case: `{case.digest}`"
-    if found.rivals:
-        yield f"- {', '.join(map(plain, found.rivals))} passes too, and is compared with the new champion from then on"
+    yield f"- promotion request: `{request.digest}`"
+    if proposal.rivals:
+        verb = "passes" if len(proposal.rivals) == 1 else "pass"
+        yield f"- {', '.join(map(plain, proposal.rivals))} also {verb}, to be compared with the new champion"
     yield ""
     yield "| rule | slice | outcome | estimate | interval | bound | days | requests |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for one in verdict.findings:
-        yield _row(one)
+    yield from map(_row, findings_of(verdict.findings))
     yield ""
     yield "A difference is the champion's loss minus the challenger's: positive favours the challenger."
     yield ""
     yield (
-        "**Approve** makes it champion, if the case is still this one then. **Reject** keeps the champion, and the "
-        "same is not asked again until its evidence or the policy makes another case. Without an answer within "
-        f"{deployment.promotion.response_hours} hours nothing changes, and it is asked again after "
-        f"{deployment.promotion.ask_again_days} days."
+        "**Approve** promotes it, provided that nothing above has changed by then. **Reject** keeps the champion; a "
+        "rejection stands until the model, champion, policy or sampling design changes, or its passing is interrupted. "
+        f"Without an answer within {policy.response_hours} hours nothing changes, and approval is requested again "
+        f"after {policy.ask_again_days} days."
     )
 
 
-def _row(one: dict[str, Any]) -> str:
-    role = "" if one["role"] == "blocking" else " (advisory)"
-    daily = one["lower"] is None and one["upper"] is None
-    interval = "of the day" if daily else f"{_number(one['lower'])} to {_number(one['upper'])}"
+def _row(finding: Finding) -> str:
     cells = [
-        f"{plain(one['metric'])} {plain(one['is'].replace('_', ' '))}{role}",
-        plain(one["slice"]),
-        one["outcome"],
-        _number(one["estimate"]),
-        interval,
-        _number(one["bound"]),
-        str(one["observations"]),
-        str(one["requests"]),
+        plain(rule_in_words(finding)),
+        plain(finding.slice),
+        finding.outcome,
+        significant(finding.estimate, none="none"),
+        interval_of(finding, none="of the day"),
+        significant(finding.bound),
+        str(finding.observations),
+        str(finding.requests),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -80,9 +79,5 @@ def plain(text: str) -> str:
 
 
 def _code(text: str | None) -> str:
-    """Return text for a span of code: it ends at no backtick of the text's own."""
+    """Return text for a code span, which a backtick would end."""
     return " ".join((text or "unknown").split()).replace("`", "'")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"

@@ -1,7 +1,4 @@
-"""The alias of a registered model in MLflow that follows the champion, set through MLflow's REST API.
-
-Production then loads `models:/MODEL@ALIAS`.
-"""
+"""An MLflow alias that follows the champion, so that production loads `models:/MODEL@ALIAS`."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -11,7 +8,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import CredentialsError, RegistryError
 from shadow_deployment.ledger.promotions import Champion
-from shadow_deployment.models.mlflow_server import ALIAS, Purpose, calling, content, version_of
+from shadow_deployment.models.mlflow_server import ALIAS, Purpose, open_client, response_content, version_of_alias
 
 if TYPE_CHECKING:
     import httpx
@@ -22,11 +19,14 @@ SECONDS = 20.0
 
 
 def follow(context: DeploymentContext, champion: Champion) -> list[str]:
-    """Point the alias at the champion's version, where `promotion.mlflow` is set; return which alias that is.
+    """Point the alias at the champion's version where `promotion.mlflow` is set; return a description of it.
 
-    A champion that is none of the deployment's challengers, or whose version is no number, has no version in MLflow as
-    far as the registry knows: the alias is then taken away, and the log says so. Repeating it changes nothing. Raises
-    RegistryError or TransientError where MLflow refuses or does not answer.
+    A champion that is not a challenger of the deployment, or whose version is not a number, has no known version in
+    MLflow: the alias is then removed, and the log says so. A repeated call changes nothing.
+
+    Raises:
+        RegistryError: MLflow refuses.
+        TransientError: MLflow does not answer.
     """
     declared = context.deployment.promotion.mlflow
     if declared is None:
@@ -36,16 +36,16 @@ def follow(context: DeploymentContext, champion: Champion) -> list[str]:
         connection = context.connections(declared.conn_id)
     except CredentialsError as error:
         raise CredentialsError(f"promotion.mlflow.conn_id == {declared.conn_id!r}: {error}") from error
-    with calling(purpose, connection, seconds=SECONDS) as client:
+    with open_client(purpose, connection, seconds=SECONDS) as client:
         return [_point(client, declared, purpose, _version(context.deployment, champion), champion)]
 
 
 def _purpose(declared: RegisteredModel) -> Purpose:
     return Purpose(
-        failed=f"promotion.mlflow: alias {declared.alias!r} of model {declared.model!r} is not set",
+        problem=f"promotion.mlflow: alias {declared.alias!r} of model {declared.model!r} is not set",
         conn_id=declared.conn_id,
         error=RegistryError,
-        key="promotion.mlflow.conn_id",
+        conn_key="promotion.mlflow.conn_id",
         model_key="promotion.mlflow.model",
         alias_key="promotion.mlflow.alias or promotion.mlflow.model",
         right="change the model",
@@ -53,25 +53,23 @@ def _purpose(declared: RegisteredModel) -> Purpose:
 
 
 def _version(deployment: Deployment, champion: Champion) -> str | None:
-    """Return the champion's version in MLflow; None where it has none that the registry knows of."""
-    is_ours = champion.name in {one.name for one in deployment.promotable}
-    return str(int(champion.version)) if is_ours and champion.version.isdecimal() else None
+    """Return the champion's version in MLflow; None where it is not known."""
+    is_declared = champion.name in {challenger.name for challenger in deployment.promotable}
+    return str(int(champion.version)) if is_declared and champion.version.isdecimal() else None
 
 
 def _point(
-    client: "httpx.Client", declared: RegisteredModel, purpose: Purpose, wanted: str | None, champion: Champion
+    client: "httpx.Client", declared: RegisteredModel, purpose: Purpose, version: str | None, champion: Champion
 ) -> str:
-    named = {"name": declared.model, "alias": declared.alias}
+    key = {"name": declared.model, "alias": declared.alias}
     label = f"alias {declared.alias} of {declared.model} in MLflow"
-    present = version_of(purpose, client, declared.model, declared.alias)
-    if wanted is None:
+    present = version_of_alias(purpose, client, declared.model, declared.alias)
+    if version is None:
         if present is not None:
-            content(purpose, client.request("DELETE", ALIAS, json=named))
-        logger.warning(
-            "%s is taken away: the champion, %s, is no version of that model that is known here", label, champion
-        )
-        return f"{label}, taken away"
-    if present != wanted:
-        content(purpose, client.post(ALIAS, json={**named, "version": wanted}))
-        logger.info("%s points at version %s, before at %s", label, wanted, present or "none")
-    return f"{label}, version {wanted}"
+            response_content(purpose, client.request("DELETE", ALIAS, json=key))
+        logger.warning("%s is removed: the champion, %s, is not a known version of that model", label, champion)
+        return f"{label}, removed"
+    if present != version:
+        response_content(purpose, client.post(ALIAS, json={**key, "version": version}))
+        logger.info("%s moved from version %s to %s", label, present or "none", version)
+    return f"{label}, version {version}"

@@ -1,8 +1,8 @@
-"""The registry: the champion of a deployment changes only here, by promotion or rollback.
+"""The registry: the only place where the champion of a deployment changes, by promotion or rollback.
 
-Each change is one transaction that holds the deployment, looks at everything again, and adds a row behind the one that
-it was decided on: compare and set. What tells others, a manifest and an alias in MLflow where they are configured, is
-written after the commit; `publish` writes it again, and is what repairs it after a crash between the two.
+Each change is one transaction that locks the deployment, checks everything again, and appends a row to the history that
+it was decided on: compare and set. The manifest and the MLflow alias, where configured, are written after the commit;
+`publish` writes them again, also after a crash between the two.
 """
 
 import datetime as dt
@@ -17,16 +17,19 @@ from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import RegistryError, ShadowError
 from shadow_deployment.ledger import predictions, promotions
-from shadow_deployment.ledger.promotions import Approval, Champion, Promotion
+from shadow_deployment.ledger.promotions import Approval, Champion, Kind, Promotion
 from shadow_deployment.promotion import mlflow_alias
 from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
 
 
 def promotion_request(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> PromotionRequest:
-    """Return what a promotion of this challenger would rest on, and what stands in its way.
+    """Return what a promotion of this challenger would rest on, and what prevents it.
 
-    `day` None takes the newest verdict; the case of a past day can be looked at, never promoted. Raises
-    DeploymentError for an unknown challenger, ModelError where its file is missing.
+    `day` is that of the verdict, None the newest. The request of a past day can be shown, never promoted.
+
+    Raises:
+        DeploymentError: the challenger is unknown.
+        ModelError: its model is missing.
     """
     with context.ledger() as session:
         return assemble(session, context.deployment, challenger_name, observe(context, session, challenger_name), day)
@@ -42,48 +45,57 @@ def promote(
     force: bool = False,
     approved_at: dt.datetime | None = None,
 ) -> Promotion:
-    """Make a challenger the champion; return the promotion as it is kept.
+    """Make a challenger the champion; return the stored promotion.
 
-    `expected` is the case, or its digest, that was approved: where it has changed since, nothing is promoted. With it
-    a call can be repeated after a crash: what it has promoted is returned and published again. `force` overrides the
-    case's problems, where the deployment allows it, and is kept as forced.
+    Args:
+        context: the deployment.
+        challenger_name: who is to be champion.
+        approved_by: who decided.
+        reason: why.
+        expected: the approved promotion request or its digest; nothing is promoted if it has changed. With it the call
+            can be repeated after a crash: the promotion that it has made is returned and published again.
+        force: override the request's problems, where the deployment allows that; recorded as forced.
+        approved_at: when it was decided; None means now.
 
-    Raises RegistryError where the promotion is refused; RegistryError or TransientError where it stands and `publish`
-    fails.
+    Raises:
+        RegistryError: the promotion is refused, or it stands and publishing it failed.
+        TransientError: it stands and publishing it failed.
     """
     deployment, approval = context.deployment, _approval(context.deployment, approved_by, reason, approved_at)
-    seen, wanted = None, expected
+    kind: Kind = "forced" if force else "promotion"
+    known, digest = None, expected
     if isinstance(expected, PromotionRequest):
-        seen, wanted = expected.champion.number, expected.digest
+        known, digest = expected.champion.number, expected.digest
 
-    def is_mine(newest: Promotion) -> bool:
-        is_same = (newest.name, newest.kind) == (challenger_name, "forced" if force else "promotion")
-        return is_same and newest.case_digest == wanted and newest.approval == replace(approval, approved_at=None)
+    def is_same(newest: Promotion) -> bool:
+        same_request = (newest.name, newest.kind, newest.case_digest) == (challenger_name, kind, digest)
+        return same_request and newest.approval == replace(approval, approved_at=None)
 
     with context.ledger() as session:
-        present = observe(context, session, challenger_name)
-        promotion = _hold(session, deployment, seen, is_mine)
+        observed = observe(context, session, challenger_name)
+        promotion = _lock(session, deployment, known, is_same)
         if promotion is None:
-            found = assemble(session, deployment, challenger_name, present)
-            _require_expected(deployment, expected, found)
-            require_promotable(deployment, found, force=force)
-            promotion = _add(session, deployment, found, approval, force=force)
+            request = assemble(session, deployment, challenger_name, observed)
+            _require_expected(deployment, expected, request)
+            require_promotable(deployment, request, force=force)
+            promotion = _add(session, deployment, request, approval, kind)
         session.commit()
     publish(context)
     return promotion
 
 
-def require_promotable(deployment: Deployment, found: PromotionRequest, *, force: bool = False) -> None:
-    """Raise RegistryError that says everything that stands in the way of a promotion."""
-    in_the_way = found.barred if force else (*found.barred, *found.problems)
+def require_promotable(deployment: Deployment, request: PromotionRequest, *, force: bool = False) -> None:
+    """Raise RegistryError with everything that prevents a promotion."""
+    problems = request.barred if force else (*request.barred, *request.problems)
     if force and not deployment.promotion.allow_force:
         raise RegistryError(
-            f"deployment {deployment.name}: promotion.allow_force == false, so that nothing can be forced: "
-            "promote on a PASS, or set it to true in the deployment file"
+            f"deployment {deployment.name}: promotion.allow_force == false, must be true to force a promotion; "
+            "promote on a PASS, or set it in the deployment file"
         )
-    if in_the_way:
-        name = f"deployment {deployment.name}: {found.challenger.name} {found.challenger.version} is not promoted"
-        raise RegistryError("\n".join(f"{name}: {one}" for one in in_the_way))
+    if problems:
+        model = request.challenger
+        label = f"deployment {deployment.name}: {model.name} {model.version} is not promoted"
+        raise RegistryError("\n".join(f"{label}: {problem}" for problem in problems))
 
 
 def rollback(
@@ -94,29 +106,32 @@ def rollback(
     undoes: int | None = None,
     approved_at: dt.datetime | None = None,
 ) -> Promotion:
-    """Put the champion back that the newest promotion replaced; a second rollback goes one promotion further back.
+    """Restore the champion that the newest promotion replaced; a second rollback goes one promotion further back.
 
-    `undoes` is the number of the promotion that is meant: another one is then not taken back, and a call can be
-    repeated after a crash. Raises RegistryError where nothing is left to take back or another promotion came first;
-    RegistryError or TransientError where the rollback stands and `publish` fails.
+    `undoes` is the number of the promotion to roll back: no other is, and the call can be repeated after a crash.
+
+    Raises:
+        RegistryError: nothing is left to roll back, the champion has changed meanwhile, or the rollback stands and
+            publishing it failed.
+        TransientError: it stands and publishing it failed.
     """
     deployment, approval = context.deployment, _approval(context.deployment, approved_by, reason, approved_at)
 
-    def is_mine(newest: Promotion) -> bool:
-        same = newest.undoes == undoes and newest.approval == replace(approval, approved_at=None)
-        return undoes is not None and same
+    def is_same(newest: Promotion) -> bool:
+        same_decision = newest.undoes == undoes and newest.approval == replace(approval, approved_at=None)
+        return undoes is not None and same_decision
 
     with context.ledger() as session:
-        promotion = _hold(session, deployment, None, is_mine)
+        promotion = _lock(session, deployment, None, is_same)
         if promotion is None:
-            promotion = _take_back(session, deployment, undoes, approval)
+            promotion = _undo(session, deployment, undoes, approval)
         session.commit()
     publish(context)
     return promotion
 
 
-def standing(context: DeploymentContext) -> Promotion:
-    """Return the promotion that a rollback would take back; raise RegistryError where there is none."""
+def promotion_to_undo(context: DeploymentContext) -> Promotion:
+    """Return the promotion that a rollback would undo; raise RegistryError where there is none."""
     return _newest_standing(context.deployment, history(context))
 
 
@@ -127,39 +142,42 @@ def history(context: DeploymentContext) -> list[Promotion]:
 
 
 def champion(context: DeploymentContext) -> Champion | None:
-    """Return the champion as production sees it in the view; None before the first promotion."""
+    """Return the champion that production reads from the view; None before the first promotion."""
     with context.ledger() as session:
         return promotions.champion(session, context.deployment)
 
 
 def publish(context: DeploymentContext) -> str | None:
-    """Write the manifest and point MLflow's alias as the ledger has it now; return where to.
+    """Write the manifest and set the MLflow alias from the ledger; return where to.
 
-    None where the deployment has neither, or nothing was promoted yet. Raises RegistryError or TransientError where
-    one cannot be written: the promotion stands all the same.
+    None where the deployment has neither, or before the first promotion.
+
+    Raises:
+        RegistryError: one cannot be written; the promotion stands all the same.
+        TransientError: the same, and worth another try.
     """
     deployment, declared = context.deployment, context.deployment.promotion
     if declared.manifest is None and declared.mlflow is None:
         return None
     with context.ledger() as session, exclusively(session, f"manifest/{deployment.name}"):
-        present = promotions.champion(session, deployment)  # inside, so that who writes last has read last
-        if present is None:
+        current = promotions.champion(session, deployment)  # under the lock: whoever writes last has read last
+        if current is None:
             return None
         try:
-            places = [*_write_manifest(context, present), *mlflow_alias.follow(context, present)]
+            places = [*_write_manifest(context, current), *mlflow_alias.follow(context, current)]
         except ShadowError as error:
             raise type(error)(
-                f"deployment {deployment.name}: the champion is {present}, but {error}; mend that and publish it "
-                f"again: shadow champion {deployment.name} --publish"
+                f"deployment {deployment.name}: the champion is {current}, but {error}; fix that and publish again: "
+                f"shadow champion {deployment.name} --publish"
             ) from error
     return " and ".join(places)
 
 
-def _write_manifest(context: DeploymentContext, present: Champion) -> list[str]:
+def _write_manifest(context: DeploymentContext, current: Champion) -> list[str]:
     uri, conn_id = context.deployment.promotion.manifest, context.deployment.promotion.conn_id
     if uri is None:
         return []
-    content = _manifest(context.deployment, present)
+    content = _manifest(context.deployment, current)
     try:
         document = context.cloud.document(uri, conn_id)
         revise(document, lambda _: content)
@@ -168,106 +186,110 @@ def _write_manifest(context: DeploymentContext, present: Champion) -> list[str]:
     return [str(document)]
 
 
-def _manifest(deployment: Deployment, present: Champion) -> bytes:
+def _manifest(deployment: Deployment, current: Champion) -> bytes:
     content = {
         "deployment": deployment.name,
-        "champion": {key: getattr(present, key) for key in ("name", "version", "digest", "uri")},
-        "number": present.number,
-        "since": present.since.isoformat() if present.since else None,
-        "approved_by": present.approved_by,
+        "champion": {key: getattr(current, key) for key in ("name", "version", "digest", "uri")},
+        "number": current.number,
+        "since": current.since.isoformat() if current.since else None,
+        "approved_by": current.approved_by,
     }
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def _hold(
-    session: Session[Any], deployment: Deployment, seen: int | None, is_mine: Callable[[Promotion], bool]
+def _lock(
+    session: Session[Any], deployment: Deployment, known: int | None, is_same: Callable[[Promotion], bool]
 ) -> Promotion | None:
-    """Hold the deployment until the commit; return the newest promotion where it is this very one, made before.
+    """Lock the deployment until the commit; return the newest promotion where it is this very one, made before.
 
-    Raises RegistryError where another has come after what this caller had seen, None being what there is now.
+    `known` is the number of the newest promotion that the caller knows, None for that of now. Raises RegistryError
+    where a later one exists.
     """
-    if seen is None:
-        seen = len(promotions.history(session, deployment))
-    session.commit()  # what is read from here on is read with the deployment held
+    if known is None:
+        known = len(promotions.history(session, deployment))
+    session.commit()  # what is read from here on is read under the lock
     promotions.lock(session, deployment)
-    past = promotions.history(session, deployment)
-    if past and is_mine(past[-1]):
-        return past[-1]
-    if len(past) != seen:
-        newest = past[-1]
+    history = promotions.history(session, deployment)
+    if history and is_same(history[-1]):
+        return history[-1]
+    if len(history) != known:
+        newest = history[-1]
         raise RegistryError(
-            f"deployment {deployment.name}: somebody else was first: the champion is now {newest.champion} "
-            f"({newest.kind}: {newest.reason}); look at the case again"
+            f"deployment {deployment.name}: the champion has changed meanwhile to {newest.champion} "
+            f"({newest.kind}: {newest.reason}); review the promotion request again"
         )
     return None
 
 
 def _add(
-    session: Session[Any], deployment: Deployment, found: PromotionRequest, approval: Approval, *, force: bool
+    session: Session[Any], deployment: Deployment, request: PromotionRequest, approval: Approval, kind: Kind
 ) -> Promotion:
-    model = found.challenger
+    model = request.challenger
     key = predictions.challenger_id(session, deployment, deployment.challenger(model.name), str(model.digest))
     return promotions.add(
         session,
         deployment,
-        kind="forced" if force else "promotion",
-        champion=found.champion,
+        kind=kind,
+        champion=request.champion,
         successor=replace(model, model_id=key),
         approval=approval,
-        verdict=found.verdict,
-        overridden=found.problems if force else (),
-        case_digest=found.digest,
+        verdict=request.verdict,
+        overridden=request.problems if kind == "forced" else (),
+        case_digest=request.digest,
     )
 
 
-def _take_back(session: Session[Any], deployment: Deployment, undoes: int | None, approval: Approval) -> Promotion:
-    past = promotions.history(session, deployment)
-    undone = _newest_standing(deployment, past)
+def _undo(session: Session[Any], deployment: Deployment, undoes: int | None, approval: Approval) -> Promotion:
+    history = promotions.history(session, deployment)
+    undone = _newest_standing(deployment, history)
     if undoes not in (None, undone.number):
         raise RegistryError(
-            f"deployment {deployment.name}: undoes == {undoes}, must be {undone.number}, the newest promotion that "
-            f"stands: {undone.champion}"
+            f"deployment {deployment.name}: undoes == {undoes}, must be {undone.number}, the newest promotion that is "
+            f"not rolled back: {undone.champion}"
         )
     return promotions.add(
         session,
         deployment,
         kind="rollback",
-        champion=past[-1].champion,
+        champion=history[-1].champion,
         successor=undone.before,
         approval=approval,
         undoes=undone.number,
     )
 
 
-def _newest_standing(deployment: Deployment, past: list[Promotion]) -> Promotion:
-    for one in reversed(past):
-        if one.kind != "rollback" and one.undone_by is None:
-            return one
-    said = "every promotion has been taken back" if past else "nothing was promoted"
-    raise RegistryError(f"deployment {deployment.name}: {said}: there is nothing to roll back to")
+def _newest_standing(deployment: Deployment, history: list[Promotion]) -> Promotion:
+    for promotion in reversed(history):
+        if promotion.kind != "rollback" and promotion.undone_by is None:
+            return promotion
+    reason = "every promotion is rolled back already" if history else "there was no promotion yet"
+    raise RegistryError(f"deployment {deployment.name}: nothing to roll back: {reason}")
 
 
-def _require_expected(deployment: Deployment, expected: PromotionRequest | str | None, found: PromotionRequest) -> None:
-    """Raise RegistryError where the case is another than the one that was approved."""
-    if expected is None or found.digest == (expected.digest if isinstance(expected, PromotionRequest) else expected):
+def _require_expected(
+    deployment: Deployment, expected: PromotionRequest | str | None, request: PromotionRequest
+) -> None:
+    """Raise RegistryError where the promotion request is not the approved one."""
+    if expected is None or request.digest == (expected.digest if isinstance(expected, PromotionRequest) else expected):
         return
-    what = "it is another case"
+    changes = ""
     if isinstance(expected, PromotionRequest):
-        changed = [name for name, part in found.parts.items() if part != expected.parts[name]]
-        what = f"changed since: {', '.join(changed)}"
-        if expected.verdict and found.verdict and expected.verdict.day < found.verdict.day:
-            what += (
-                f"; {found.verdict.day} is judged now and is {found.verdict.outcome}: the verdict of "
-                f"{expected.verdict.day} is past and never overrules a newer one"
+        changed = [name for name, part in request.parts.items() if part != expected.parts[name]]
+        changes = f": {', '.join(changed)}"
+        if expected.verdict and request.verdict and expected.verdict.day < request.verdict.day:
+            changes += (
+                f"; the verdict of {expected.verdict.day} is superseded by that of {request.verdict.day}, "
+                f"{request.verdict.outcome}"
             )
+    model = request.challenger
     raise RegistryError(
-        f"deployment {deployment.name}: {found.challenger.name} {found.challenger.version} is not promoted: the case "
-        f"that was approved is not the case there is ({what}); look at it and approve again"
+        f"deployment {deployment.name}: {model.name} {model.version} is not promoted: the promotion request has "
+        f"changed since it was approved{changes}; review and approve it again"
     )
 
 
 def _approval(deployment: Deployment, approved_by: str, reason: str, approved_at: dt.datetime | None) -> Approval:
     for name, text in {"approved_by": approved_by, "reason": reason}.items():
         if not text.strip():
-            raise RegistryError(f"deployment {deployment.name}: {name} == {text!r}, must not be empty: it is kept")
+            raise RegistryError(f"deployment {deployment.name}: {name} == {text!r}, must not be empty: it is recorded")
     return Approval(approved_by, reason, approved_at)

@@ -1,4 +1,4 @@
-"""The case for a promotion: who would follow whom, on which verdict, and what stands in the way."""
+"""The promotion request: who would replace whom, on which verdict, and what prevents it."""
 
 import datetime as dt
 import json
@@ -8,27 +8,30 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.decision.alpha import split_alpha
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions, snapshots
 from shadow_deployment.ledger.promotions import Champion, Judgement, Model
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.judging import champion_of
 
-BEFORE_THE_FIRST = "champion"  # what the champion is called that no promotion has made
+BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
 
 
 @dataclass(frozen=True)
 class PromotionRequest:
     """What a promotion would rest on.
 
-    `champion` is the registry's, or before the first promotion the one that the log says; `log_version` is what the
-    log says now. `barred` forbids the promotion whatever anybody says; `problems` forbid it unless it is forced.
+    `champion` is the registry's, or before the first promotion the logged one; `log_version` is the version in the log
+    now. `barred` always prevents the promotion, `problems` prevent it unless it is forced.
     """
 
     deployment: str
@@ -42,7 +45,7 @@ class PromotionRequest:
 
     @cached_property
     def parts(self) -> dict[str, str]:
-        """The digest of each part that an approval is about."""
+        """The digest of each part that is approved."""
         named = {
             "challenger": asdict(self.challenger),
             "champion": asdict(self.champion),
@@ -54,23 +57,25 @@ class PromotionRequest:
 
     @property
     def digest(self) -> str:
-        """What tells this case from another: the same as long as nothing that it rests on has changed."""
+        """The request's identity: the same until something that it rests on changes."""
         return digest(self.parts)
 
 
 @dataclass(frozen=True)
 class ObservedState:
-    """What is so outside the ledger: the challenger's model file and the version in production's log."""
+    """What is known outside the ledger: the challenger's model file and the version in production's log."""
 
     digest: str
     log_version: str
 
 
 def observe(context: DeploymentContext, session: Session[Any], challenger_name: str) -> ObservedState:
-    """Look at the model file and at production's log.
+    """Read the model file and production's log, both anew.
 
-    Raises DeploymentError for an unknown challenger, ModelError where its file is missing, SourceError where the log
-    cannot be read.
+    Raises:
+        DeploymentError: the challenger is unknown.
+        ModelError: its model is missing.
+        SourceError: the log cannot be read.
     """
     challenger = context.deployment.challenger(challenger_name)
     return ObservedState(model_digest(challenger), _log_version(context, session))
@@ -80,26 +85,26 @@ def assemble(
     session: Session[Any],
     deployment: Deployment,
     challenger_name: str,
-    present: ObservedState,
+    observed: ObservedState,
     day: dt.date | None = None,
 ) -> PromotionRequest:
-    """Put the case together from the ledger and what is so outside it; `day` None is the newest that was judged."""
+    """Assemble a request from the ledger and what was observed; `day` None means the newest judged one."""
     declared = deployment.challenger(challenger_name)
     history = promotions.history(session, deployment)
-    champion = history[-1].champion if history else _logged(deployment, present.log_version)
-    challenger = Model(declared.name, declared.version, present.digest, declared.model)
+    champion = history[-1].champion if history else _logged_champion(deployment, observed.log_version)
+    challenger = Model(declared.name, declared.version, observed.digest, declared.model)
     newest = promotions.judgement(session, deployment, declared.name, None)
     verdict = newest if day is None else promotions.judgement(session, deployment, declared.name, day)
     problems = [
-        *_of_policy(deployment, verdict),
-        *_of_verdict(challenger, verdict, newest, day),
-        *_of_champion(challenger, champion, present.log_version, verdict),
+        *_policy_problems(deployment, verdict),
+        *_verdict_problems(challenger, verdict, newest, day),
+        *_champion_problems(challenger, champion, observed.log_version, verdict),
     ]
     return PromotionRequest(
         deployment=deployment.name,
         challenger=challenger,
         champion=champion,
-        log_version=present.log_version,
+        log_version=observed.log_version,
         verdict=verdict,
         policy=_policy(deployment),
         barred=tuple(_barred(declared, challenger, champion)),
@@ -109,37 +114,33 @@ def assemble(
 
 def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iterator[str]:
     if declared.is_a_a_check:
-        yield f"{declared.name} is the A/A check, the champion against itself: it can never be promoted"
+        yield f"{declared.name} is the A/A check, the champion against itself: it is never promoted"
     if declared.is_watched:
-        yield f"{declared.name} was champion until promotion {champion.number}: roll that back instead"
-    same = (challenger.name, challenger.version, challenger.digest) == (
-        champion.name,
-        champion.version,
-        champion.digest,
-    )
-    if champion.number and same:
-        yield f"it is champion already: {champion}"
+        yield f"{declared.name} was champion until promotion {champion.number}; roll that back instead"
+    identity = (champion.name, champion.version, champion.digest)
+    if champion.number and (challenger.name, challenger.version, challenger.digest) == identity:
+        yield f"it is already champion: {champion}"
 
 
-def _of_policy(deployment: Deployment, verdict: Judgement | None) -> Iterator[str]:
+def _policy_problems(deployment: Deployment, verdict: Judgement | None) -> Iterator[str]:
     if not any(rule.role == "blocking" for rule in deployment.policy.rules):
-        yield "no rule of the policy is blocking, and advisory rules decide nothing; make one blocking"
+        yield "the policy has no blocking rule, and advisory rules decide nothing; make one blocking"
     if verdict is None:
         return
     if verdict.policy != _policy(deployment):
-        yield f"the policy in the file is not the one that {verdict.day} was judged by: judge it again"
+        yield f"the policy has changed since {verdict.day} was judged: judge it again"
     if verdict.design != digest(design(deployment)):
-        yield f"the sampling design in the file is not the one that {verdict.day} was judged by: judge it again"
-    alpha = deployment.policy.alpha / max(len(deployment.promotable), 1)
-    judged_at = [one.get("alpha_pass") for one in verdict.findings]
-    if any(one is not None and not math.isclose(one, alpha) for one in judged_at):
+        yield f"the sampling design has changed since {verdict.day} was judged: judge it again"
+    alpha = split_alpha(deployment.policy, promotable=len(deployment.promotable)).to_pass
+    alphas = [finding.alpha_pass for finding in findings_of(verdict.findings)]
+    if any(judged_at is not None and not math.isclose(judged_at, alpha) for judged_at in alphas):
         yield (
-            f"{verdict.day} was not judged at alpha {alpha:.4g}, the policy's divided among "
+            f"{verdict.day} was not judged at alpha {significant(alpha)}, the policy's alpha divided among "
             f"{len(deployment.promotable)} challengers: judge it again"
         )
 
 
-def _of_verdict(
+def _verdict_problems(
     challenger: Model, verdict: Judgement | None, newest: Judgement | None, day: dt.date | None
 ) -> Iterator[str]:
     if verdict is None:
@@ -147,56 +148,57 @@ def _of_verdict(
         return
     if newest is not None and newest.day > verdict.day:
         yield (
-            f"the verdict of {verdict.day} is past: {newest.day} was judged too and is {newest.outcome}; "
-            "a past day's verdict never overrules a newer one"
+            f"the verdict of {verdict.day} is superseded by that of {newest.day}, {newest.outcome}: promote on the "
+            "newest verdict"
         )
     if verdict.outcome != "PASS":
         reason = f": {verdict.reasons[0]}" if verdict.reasons else ""
         yield f"its newest verdict, of {verdict.day}, is {verdict.outcome}, must be PASS{reason}"
-    judged, found = (verdict.version, verdict.digest), (challenger.version, challenger.digest)
-    if judged != found:
+    if (verdict.version, verdict.digest) != (challenger.version, challenger.digest):
         yield (
             f"its model is now version {challenger.version} with digest {_short(challenger.digest)}, but version "
             f"{verdict.version} with digest {_short(verdict.digest)} was judged on {verdict.day}: "
-            f"put that back in {challenger.uri}, or judge the new one"
+            f"restore that one at {challenger.uri}, or judge the new one"
         )
 
 
-def _of_champion(challenger: Model, champion: Champion, log_version: str, verdict: Judgement | None) -> Iterator[str]:
+def _champion_problems(
+    challenger: Model, champion: Champion, log_version: str, verdict: Judgement | None
+) -> Iterator[str]:
     if challenger.version == log_version:
         yield (
-            f"its version {challenger.version} is what the log calls the present champion too, so that the log could "
-            "not tell them apart: give it another version, or log NAME@VERSION"
+            f"its version {challenger.version} is also that of the current champion in the log, which could not tell "
+            "them apart: give it another version, or log NAME@VERSION"
         )
     if verdict is None:
         return
     compared = verdict.champion_version
     against = f"{verdict.day} was judged against champion version {compared}"
     if champion.number and compared == UNVERSIONED:
-        yield f"{against}: declare requests.version, so that the log says which champion answered"
+        yield f"{against}: declare requests.version, so that the log names the champion"
     elif compared not in champion.logged_as and champion.number:
         yield (
-            f"{against}, but the champion is {champion}; evidence against it is needed, and the log must call it "
+            f"{against}, but the champion is {champion}: collect evidence against it, logged as version "
             f"{' or '.join(champion.logged_as)}"
         )
     elif compared != log_version:
-        yield f"{against}, but the log now says {log_version}: evidence against that is needed"
+        yield f"{against}, but the log now has version {log_version}: collect evidence against that"
 
 
-def _logged(deployment: Deployment, version: str) -> Champion:
-    """Return the champion before the first promotion, with its model file where the deployment declares it."""
+def _logged_champion(deployment: Deployment, version: str) -> Champion:
+    """Return the champion before the first promotion, with its model where the deployment declares it."""
     declared = deployment.champion
     if declared is None or declared.version not in (None, version):
         return Champion(BEFORE_THE_FIRST, version, None, None)
     try:
-        found = model_digest(declared.as_challenger)
+        champion_digest: str | None = model_digest(declared.as_challenger)
     except ModelError:
-        found = None
-    return Champion(BEFORE_THE_FIRST, version, found, declared.model)
+        champion_digest = None
+    return Champion(BEFORE_THE_FIRST, version, champion_digest, declared.model)
 
 
 def _log_version(context: DeploymentContext, session: Session[Any]) -> str:
-    """Return the version of the log's newest request; where there is none since, of the newest sampled one."""
+    """Return the version of the newest request in the log, or of the newest sampled one where none is newer."""
     deployment = context.deployment
     taken = snapshots.snapshots(session, deployment, None, None)
     since = window_of(deployment, taken[-1].day).start if taken else None

@@ -1,4 +1,4 @@
-"""How each challenger stands, in words for others: a status, since when, and why; and the file that tells them."""
+"""The status of each challenger, since when and why, and the file that publishes it."""
 
 import datetime as dt
 import logging
@@ -12,14 +12,14 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import DeploymentError, RegistryError, ShadowError
 from shadow_deployment.ledger import approval_requests, judged, promotions
-from shadow_deployment.ledger.approval_requests import Question
+from shadow_deployment.ledger.approval_requests import Question as ApprovalRequest
 from shadow_deployment.ledger.judged import Judged
 from shadow_deployment.ledger.promotions import Promotion
 from shadow_deployment.promotion.json_entries import EntriesError, new, set_key
 
 logger = logging.getLogger(__name__)
 
-KEY = "shadow"  # the one key of an entry that is ours
+KEY = "shadow"  # the key of an entry that is written here
 STATUSES = ("in_shadow", "passed", "failed", "asked", "rejected", "promoted", "rolled_back")
 _OUTCOMES = {"PASS": "passed", "FAIL": "failed", "INCONCLUSIVE": "in_shadow"}
 _BOM = b"\xef\xbb\xbf"
@@ -27,16 +27,16 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class ChallengerStatus:
-    """How one challenger stands, as the version that the deployment names.
+    """The status of one challenger, in the version that the deployment names.
 
-    `status` is promoted while it is champion. Otherwise it is what happened last of: a verdict whose outcome is another
-    than before it (in_shadow, passed or failed), a question that nobody has answered yet (asked), the rejection of the
-    newest question (rejected), a rollback from it (rolled_back), and a promotion of another one over it (in_shadow). So
-    a rejection or a rollback stands until a verdict of another outcome, a question or a promotion follows it; days that
-    only confirm the verdict before them change nothing.
+    `status` is promoted while it is champion. Otherwise the latest event decides: a verdict with a new outcome
+    (in_shadow, passed or failed), an open approval request (asked), the rejection of the newest one (rejected), a
+    rollback from it (rolled_back), or its replacement as champion by another promotion (in_shadow). So a rejection or a
+    rollback stands until a verdict with another outcome, an approval request or a promotion; days that only confirm the
+    verdict change nothing.
 
-    `since` is when that happened, `day` and `outcome` are of the newest verdict, `reason` and `approved_by` belong to
-    the status, and `promotion` is the number of the newest change of champion that it was part of.
+    `since` is the time of that event, `day` and `outcome` are those of the newest verdict, `reason` and `approved_by`
+    belong to the status, and `promotion` is the number of the newest change of champion that it was part of.
     """
 
     deployment: str
@@ -52,29 +52,32 @@ class ChallengerStatus:
 
     @property
     def content(self) -> dict[str, Any]:
-        """This as JSON knows it: times in UTC and days as text."""
+        """The status for JSON: times in UTC and days as text."""
         return {key: value.isoformat() if isinstance(value, dt.date) else value for key, value in asdict(self).items()}
 
 
-def standings(context: DeploymentContext) -> list[ChallengerStatus]:
-    """Return how each challenger that can be promoted stands now, whatever day a run is about."""
+def statuses(context: DeploymentContext) -> list[ChallengerStatus]:
+    """Return the current status of each challenger that can be promoted."""
     deployment = context.deployment
     with context.ledger() as session:
         verdicts = judged.judged(session, deployment)
         history = promotions.history(session, deployment)
-        asked = approval_requests.asked(session, deployment)
+        requests = approval_requests.asked(session, deployment)
     return [
-        _standing(deployment, one, verdicts.get((one.name, one.version)), history, asked)
-        for one in deployment.promotable
+        _status(deployment, challenger, verdicts.get((challenger.name, challenger.version)), history, requests)
+        for challenger in deployment.promotable
     ]
 
 
 def update(context: DeploymentContext) -> bool:
-    """Write how each challenger stands into its entry of the status file; return whether that changed the file.
+    """Write each challenger's status into its entry of the status file, if there is one; return whether it changed.
 
     The ledger is read after the file, and the file is written only if nobody has written it since: whoever writes last
-    has read last, and nothing that others write there is lost. Does nothing where the deployment has no status file.
-    Raises RegistryError or TransientError where the file cannot be used; it then stays as it is.
+    has read last, and nobody's changes are lost.
+
+    Raises:
+        RegistryError: the file cannot be used; it is unchanged.
+        TransientError: the same, and worth another try.
     """
     deployment, declared = context.deployment, context.deployment.status
     if declared is None:
@@ -83,23 +86,23 @@ def update(context: DeploymentContext) -> bool:
     try:
         document = context.cloud.document(declared.file, declared.conn_id)
     except ShadowError as error:
-        raise _told(deployment, declared, error) from error
+        raise _not_written(deployment, declared, error) from error
 
     def change(content: bytes | None) -> bytes:
-        found = standings(context)
+        entries = {ids[status.challenger]: status.content for status in statuses(context)}
         try:
-            return _changed(content, declared.key, {ids[one.challenger]: one.content for one in found})
+            return _with_entries(content, declared.key, entries)
         except EntriesError as error:
-            raise RegistryError(f"{document} {error}; it stays as it is") from error
+            raise RegistryError(f"{document} {error}; it is unchanged") from error
 
     try:
         return revise(document, change)
     except ShadowError as error:
-        raise _told(deployment, declared, error) from error
+        raise _not_written(deployment, declared, error) from error
 
 
 def update_quietly(context: DeploymentContext) -> None:
-    """Do the same after a verdict or a promotion, which stand whatever becomes of the file: a failure is logged."""
+    """Update the file after a verdict or a promotion, which stand whether that succeeds or not: a failure is logged."""
     try:
         update(context)
     except ShadowError as error:
@@ -108,31 +111,32 @@ def update_quietly(context: DeploymentContext) -> None:
         logger.exception("deployment %s: the status file is not written", context.deployment.name)
 
 
-def _told(deployment: Deployment, declared: Status, error: ShadowError) -> ShadowError:
+def _not_written(deployment: Deployment, declared: Status, error: ShadowError) -> ShadowError:
     return type(error)(
-        f"deployment {deployment.name}: status.file == {declared.file!r} is not written: {error}; mend that and write "
-        f"it again: shadow status {deployment.name} --write"
+        f"deployment {deployment.name}: status.file == {declared.file!r} is not written: {error}; fix that, then run: "
+        f"shadow status {deployment.name} --write"
     )
 
 
 def _ids(deployment: Deployment, declared: Status) -> dict[str, str]:
-    ids = {one.name: declared.ids.get(one.name, f"{deployment.name}/{one.name}") for one in deployment.promotable}
+    names = [challenger.name for challenger in deployment.promotable]
+    ids = {name: declared.ids.get(name, f"{deployment.name}/{name}") for name in names}
     for name, identity in ids.items():
         others = [other for other in ids if other != name and ids[other] == identity]
         if others:
             raise DeploymentError(
-                f"deployment {deployment.name}: status.ids.{name} == {identity!r} is the entry of {', '.join(others)} "
-                "too, must be one of its own"
+                f"deployment {deployment.name}: status.ids.{name} == {identity!r} is also the entry of "
+                f"{', '.join(others)}, must be unique"
             )
     return ids
 
 
-def _changed(content: bytes | None, list_key: str, entries: dict[str, dict[str, Any]]) -> bytes:
+def _with_entries(content: bytes | None, list_key: str, entries: dict[str, dict[str, Any]]) -> bytes:
     mark = _BOM if content is not None and content.startswith(_BOM) else b""
     try:
         text = new(list_key) if content is None else content.removeprefix(mark).decode()
     except UnicodeDecodeError as error:
-        raise EntriesError(f"is no JSON: byte {error.start} is no UTF-8") from None
+        raise EntriesError(f"is not JSON: byte {error.start} is not UTF-8") from None
     for identity, value in entries.items():
         text = set_key(text, list_key, identity, KEY, value)
     return mark + text.encode()
@@ -148,16 +152,20 @@ class _Event:
     by: str | None = None
 
 
-def _standing(
+def _status(
     deployment: Deployment,
     challenger: Challenger,
     verdict: Judged | None,
     history: list[Promotion],
-    asked: list[Question],
+    requests: list[ApprovalRequest],
 ) -> ChallengerStatus:
     model = (challenger.name, challenger.version)
-    own = [one for one in history if model in ((one.name, one.version), (one.from_name, one.from_version))]
-    last = max(_events(model, verdict, history, asked), key=lambda one: one.at, default=None)
+    changes = [
+        change
+        for change in history
+        if model in ((change.name, change.version), (change.from_name, change.from_version))
+    ]
+    last = max(_events(model, verdict, history, requests), key=lambda event: event.at, default=None)
     return ChallengerStatus(
         deployment=deployment.name,
         challenger=challenger.name,
@@ -168,26 +176,28 @@ def _standing(
         outcome=verdict.outcome if verdict else None,
         reason=last.reason if last else "it was never judged",
         approved_by=last.by if last else None,
-        promotion=own[-1].number if own else None,
+        promotion=changes[-1].number if changes else None,
     )
 
 
 def _events(
-    model: tuple[str, str], verdict: Judged | None, history: list[Promotion], asked: list[Question]
+    model: tuple[str, str], verdict: Judged | None, history: list[Promotion], requests: list[ApprovalRequest]
 ) -> Iterator[_Event]:
-    """Yield what has happened; while it is champion only that, as nothing else counts then."""
+    """Yield what has happened; while it is champion, only its promotion."""
     if history and (history[-1].name, history[-1].version) == model:
         yield _Event(history[-1].created_at, "promoted", history[-1].reason, history[-1].approved_by)
         return
     if verdict:
         yield _Event(verdict.since, _OUTCOMES[verdict.outcome], next(iter(verdict.reasons), None))
-    for one in history:
-        if (one.from_name, one.from_version) == model and one.kind == "rollback":
-            yield _Event(one.created_at, "rolled_back", one.reason, one.approved_by)
-        elif (one.from_name, one.from_version) == model:
-            yield _Event(one.created_at, "in_shadow", f"{one.name} {one.version} has followed it as champion")
-    question = next((one for one in reversed(asked) if (one.challenger, one.version) == model), None)
-    if question and question.answer is None:
-        yield _Event(question.asked_at, "asked", None)
-    elif question and question.answer == "rejected" and question.answered_at:
-        yield _Event(question.answered_at, "rejected", question.reason, question.answered_by)
+    for change in history:
+        if (change.from_name, change.from_version) != model:
+            continue
+        if change.kind == "rollback":
+            yield _Event(change.created_at, "rolled_back", change.reason, change.approved_by)
+        else:
+            yield _Event(change.created_at, "in_shadow", f"{change.name} {change.version} has replaced it as champion")
+    newest = next((request for request in reversed(requests) if (request.challenger, request.version) == model), None)
+    if newest and newest.answer is None:
+        yield _Event(newest.asked_at, "asked", None)
+    elif newest and newest.answer == "rejected" and newest.answered_at:
+        yield _Event(newest.answered_at, "rejected", newest.reason, newest.answered_by)

@@ -1,4 +1,4 @@
-"""Watching a promotion: the former champion becomes a challenger for some days, judged in the other direction."""
+"""Watching a promotion: whether the former champion turns out better than its successor."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import promotions, verdicts
 from shadow_deployment.ledger.promotions import Promotion
-from shadow_deployment.pipeline.former_champion import under_watch
+from shadow_deployment.pipeline.former_champion import watched_promotion
 
 
 @dataclass(frozen=True)
 class Regression:
-    """A promotion that was a mistake, as it now seems: on a day its former champion passes against the new one."""
+    """A promotion whose former champion passes against the new one on a day."""
 
     promotion: Promotion
     day: dt.date
@@ -20,13 +20,13 @@ class Regression:
 
 
 def regression(context: DeploymentContext, day: dt.date) -> Regression | None:
-    """Return the promotion that a day's verdict of the former champion speaks against; None where there is none.
+    """Return the promotion that the former champion's newest verdict contradicts; None where there is none.
 
-    `context` is the deployment as it is on that day; the day must be the newest that was judged.
+    `context` is the deployment as of `day`, which must be the day of that verdict.
     """
     deployment = context.deployment
     with context.ledger() as session:
-        promotion = under_watch(deployment, promotions.history(session, deployment), day)
+        promotion = watched_promotion(deployment, promotions.history(session, deployment), day)
         verdict = verdicts.latest(session, deployment).get(FORMER_CHAMPION)
     if promotion is None or verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
         return None
@@ -35,6 +35,6 @@ def regression(context: DeploymentContext, day: dt.date) -> Regression | None:
         return None
     reason = (
         f"{promotion.from_name} {promotion.from_version}, champion before promotion {promotion.number}, is better than "
-        f"{promotion.name} {promotion.version} by every gate on {day}"
+        f"{promotion.name} {promotion.version} by every blocking rule on {day}"
     )
     return Regression(promotion, day, reason)

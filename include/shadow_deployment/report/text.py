@@ -10,31 +10,21 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from shadow_deployment.base.numbers import plain_percent, significant
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.wording import interval_of, rule_of
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import mature_days, mature_labels
+from shadow_deployment.pipeline.judging import labels_on
 
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
 MOST_REASONS = 4
-_FINDING = (
-    "metric",
-    "slice",
-    "is",
-    "role",
-    "outcome",
-    "estimate",
-    "lower",
-    "upper",
-    "bound",
-    "observations",
-    "requests",
-)
 
 
 def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Any]:
@@ -73,7 +63,7 @@ def _verdict(name: str, version: str, stored: ledger_verdicts.Stored | None) -> 
         "champion_version": stored.champion_version,
         "reasons": stored.reasons,
         "warnings": stored.warnings,
-        "findings": [{key: one.get(key) for key in (*_FINDING, "reason")} | one for one in stored.findings],
+        "findings": [finding.to_json() for finding in findings_of(stored.findings)],
     }
 
 
@@ -88,7 +78,7 @@ def text(found: dict[str, Any]) -> Group:
         parts += [Padding(escape(reason), (0, 0, 0, 2)) for reason in _shown(challenger["reasons"])]
         parts += [Padding(f"[yellow]warning[/] {escape(one)}", (0, 0, 0, 2)) for one in challenger["warnings"]]
         if challenger["findings"]:
-            parts.append(_findings(challenger["findings"]))
+            parts.append(_findings(findings_of(challenger["findings"])))
     return Group(*parts)
 
 
@@ -97,23 +87,21 @@ def _shown(reasons: list[str]) -> list[str]:
     return [*reasons[:MOST_REASONS], *([f"and {more} more, see below"] if more > 0 else [])]
 
 
-def _findings(findings: list[dict[str, Any]]) -> Table:
+def _findings(findings: list[Finding]) -> Table:
     shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
     shown.add_column("rule")
     shown.add_column("slice")
     shown.add_column("outcome", no_wrap=True)
     for heading in ("estimate", "interval", "days"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    for one in findings:
-        limit = {"superior": "", "non_inferior": f" {-one['bound']:g}"}.get(one["is"], f" {one['bound']:g}")
-        role = "" if one["role"] == "blocking" else " (advisory)"
+    for finding in findings:
         shown.add_row(
-            f"{one['metric']} {one['is']}{limit}{role}",
-            escape(one["slice"]),
-            f"[{_COLOURS[one['outcome']]}]{one['outcome'].lower()}[/]",
-            _number(one["estimate"]),
-            _interval(one["lower"], one["upper"]),
-            str(one["observations"]),
+            rule_of(finding),
+            escape(finding.slice),
+            f"[{_COLOURS[finding.outcome]}]{finding.outcome.lower()}[/]",
+            significant(finding.estimate),
+            interval_of(finding),
+            str(finding.observations),
         )
     return shown
 
@@ -163,14 +151,14 @@ def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
     for heading in ("requests", "labelled", "pairs", "champion", "challenger", "difference"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        numbers = (_number(row["champion"]), _number(row["challenger_value"]), _number(row["difference"]))
+        numbers = (significant(row["champion"]), significant(row["challenger_value"]), significant(row["difference"]))
         texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
         shown.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
     return shown
 
 
 def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, Any]]:
-    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day is ripe.
+    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day counts.
 
     `expected` is how many will have come in the end if the day is like those whose labels are complete; None before
     there are any.
@@ -178,28 +166,20 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
     taken = snapshots.snapshots(session, deployment, None, None)
     if not taken:
         return []
-    ripe = mature_labels(session, deployment, taken, taken[-1].day)
-    mature = mature_days(deployment, taken)
-    over = {one.day for one in taken if one.day in mature or one.labelled + one.contradicted == one.rows}
-    whole = [one for one in taken if one.day in over and one.rows]
-    final = sum(one.labelled for one in whole) / sum(one.rows for one in whole) if whole else None
+    progress = labels_on(session, deployment, taken, taken[-1].day)
     return [
         {
             "day": str(one.day),
             "sampled": one.rows,
-            "labelled": one.labelled,
-            "expected": one.labelled if one.day in over else _expected(one, final),
-            "share": one.labelled / one.rows if one.rows else None,
+            "labelled": progress[one.day].labelled,
+            "expected": progress[one.day].expected,
+            "share": progress[one.day].labelled / one.rows if one.rows else None,
             "contradicted": one.contradicted,
             "collected_until": one.labels_until.isoformat() if one.labels_until else None,
-            "ripe": ripe[one.day],
+            "ripe": progress[one.day].counts,
         }
         for one in taken
     ]
-
-
-def _expected(snapshot: snapshots.Snapshot, final: float | None) -> int | None:
-    return None if final is None else max(snapshot.labelled, round(final * snapshot.rows))
 
 
 def maturity_table(rows: list[dict[str, Any]]) -> Table:
@@ -209,19 +189,8 @@ def maturity_table(rows: list[dict[str, Any]]) -> Table:
     for heading in ("sampled", "labelled", "expected", "share", "contradicted", "counts"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        share = "-" if row["share"] is None else f"{row['share']:.1%}"
-        expected = "-" if row["expected"] is None else str(row["expected"])
+        share, expected = plain_percent(row["share"]), "-" if row["expected"] is None else str(row["expected"])
         counts = "yes" if row["ripe"] else "not yet"
         texts = (str(row["sampled"]), str(row["labelled"]), expected, share, str(row["contradicted"]), counts)
         shown.add_row(row["day"], *texts)
     return shown
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-def _interval(lower: float | None, upper: float | None) -> str:
-    if lower is None and upper is None:
-        return "-"
-    return f"{'-∞' if lower is None else _number(lower)} to {'∞' if upper is None else _number(upper)}"

@@ -1,14 +1,13 @@
 """Numbers, days and names as people read them: sensible digits, units, and nothing that acts instead of being shown."""
 
 import datetime as dt
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-MINUS: Final = "\N{MINUS SIGN}"
-NOTHING: Final = "\N{EN DASH}"
+from shadow_deployment.base.numbers import MINUS, NOTHING, decimals, number, typographic
+
 _ACTING: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff]"
 )
@@ -16,7 +15,6 @@ _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _SHARES: Final = frozenset(
     {"error_rate", "agreement", "accuracy", "precision", "recall", "pairing_loss", "label_coverage", "certainly_wrong"}
 )
-_MOST_DECIMALS: Final = 6
 
 
 def visible(text: str) -> str:
@@ -33,52 +31,6 @@ def shorten(text: str, most: int) -> str:
 def capitalised(text: str) -> str:
     """Return a text whose first letter is a capital one."""
     return text[:1].upper() + text[1:]
-
-
-def decimals(values: Iterable[float | None], digits: int = 2) -> int:
-    """Return how many decimals show the largest distance among values, and from 0, with some digits; 0 to 6."""
-    known = [value for value in values if value is not None]
-    spread = max(known, default=0.0) - min(known, default=0.0) or max((abs(value) for value in known), default=0.0)
-    if spread == 0:
-        return 0
-    return min(max(digits - 1 - math.floor(math.log10(spread)), 0), _MOST_DECIMALS)
-
-
-def number(value: float | None, places: int | None = None, *, signed: bool = False) -> str:
-    """Return a number with `places` decimals, three significant digits by default, and an en dash for None."""
-    if value is None:
-        return NOTHING
-    if places is None:
-        places = decimals([value], 3)
-    if value and abs(value) < 10**-_MOST_DECIMALS / 2:
-        return _signs(f"{value:.1e}", signed=signed)
-    shown = f"{value:,.{places}f}"
-    if float(shown.replace(",", "")) == 0:
-        shown = shown.lstrip("-")
-    return _signs(shown, signed=signed and value > 0)
-
-
-def _signs(shown: str, *, signed: bool) -> str:
-    return (f"+{shown}" if signed and not shown.startswith("-") else shown).replace("-", MINUS)
-
-
-def percent(share: float | None, places: int | None = None) -> str:
-    """Return a share in percent, with one decimal below 10 % and above 90 %."""
-    if share is None:
-        return NOTHING
-    if places is None:
-        places = 0 if share in {0, 1} or 0.1 <= share <= 0.9 else 1 if abs(share) >= 0.001 else 2
-    return f"{number(100 * share, places)}\N{NO-BREAK SPACE}%"
-
-
-def count(value: int | None) -> str:
-    """Return how many, with a comma between thousands."""
-    return NOTHING if value is None else f"{value:,}"
-
-
-def plural(value: int, noun: str) -> str:
-    """Return how many of what."""
-    return f"{value:,}\N{NO-BREAK SPACE}{noun}{'' if value == 1 else 's'}"
 
 
 def moment(value: dt.datetime) -> str:
@@ -101,7 +53,7 @@ class Measure:
 
     def exact(self, value: float) -> str:
         """Return a value that somebody has written down, as it was written, with its unit."""
-        return _signs(f"{value * self.factor:.6g}", signed=False) + self.suffix
+        return typographic(f"{value * self.factor:.6g}", signed=False) + self.suffix
 
     def places(self, values: Iterable[float | None], digits: int = 2) -> int:
         """Return how many decimals tell values apart."""

@@ -21,7 +21,7 @@ from shadow_deployment.config import discovery
 from shadow_deployment.config.actions import Channel
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
-from shadow_deployment.decision.verdict import Outcome
+from shadow_deployment.decision.finding import Outcome
 from shadow_deployment.errors import LedgerError, TransientError
 from shadow_deployment.ledger import alerts as ledger
 from shadow_deployment.ledger.alerts import Alert
@@ -77,8 +77,8 @@ def shadow(world: World) -> DeploymentContext:
 
 
 def one(shadow: DeploymentContext, **changes: Any) -> Alert:
-    known = {"challenger": "other", "version": "1", "who": "ada", "reason": "better", **changes}
-    return alerts.promoted(shadow.deployment, day(1), **known)
+    values = {"name": "other", "version": "1", "approved_by": "ada", "reason": "better", **changes}
+    return alerts.champion_changed(shadow.deployment, day(1), kind="promoted", **values)
 
 
 def judged(shadow: DeploymentContext, number: int, outcome: Outcome = "FAIL") -> None:
@@ -90,23 +90,23 @@ def failed(shadow: DeploymentContext, number: int, send: Recorder, *said: str) -
     """Tell that the gate of a day failed, as the callback does."""
     said = said or ("other FAILS: as the test says",)
     compose = functools.partial(
-        deduplication.of_failure, deployment=shadow.deployment, day=day(number), said=said, link=None
+        deduplication.failure_alert, deployment=shadow.deployment, day=day(number), problems=said, link=None
     )
-    otherwise = gate_alert.failed_gate(shadow.deployment, day(number), said=said, verdicts={})
-    return outbox.tell(shadow, compose, send, otherwise=otherwise)
+    fallback = gate_alert.gate_failed_alert(shadow.deployment, day(number), problems=said, verdicts={})
+    return outbox.send_alert(shadow, compose, send, fallback=fallback)
 
 
 def opened(shadow: DeploymentContext, number: int, send: Recorder) -> list[outbox.Delivery]:
-    compose = functools.partial(deduplication.of_success, deployment=shadow.deployment, day=day(number), link=None)
-    return outbox.tell(shadow, compose, send)
+    compose = functools.partial(deduplication.recovery_alert, deployment=shadow.deployment, day=day(number), link=None)
+    return outbox.send_alert(shadow, compose, send)
 
 
 def late(shadow: DeploymentContext, number: int, send: Recorder, state: str = "running") -> list[outbox.Delivery]:
     due = dt.datetime(2024, 3, 9, 6, tzinfo=dt.UTC)
     compose = functools.partial(
-        deduplication.of_lateness, deployment=shadow.deployment, day=day(number), due=due, state=state, link=None
+        deduplication.lateness_alert, deployment=shadow.deployment, day=day(number), due=due, state=state, link=None
     )
-    return outbox.tell(shadow, compose, send)
+    return outbox.send_alert(shadow, compose, send)
 
 
 def kinds(world: World) -> list[tuple[str, dt.date]]:
@@ -117,15 +117,15 @@ def test_every_channel_is_told_once_however_often_it_is_tried(
     shadow: DeploymentContext, world: World, send: Recorder
 ) -> None:
     for _ in range(3):
-        outbox.tell(shadow, one(shadow), send)
+        outbox.send_alert(shadow, one(shadow), send)
     assert send.names == NAMES
     assert world.query("SELECT count(*) FROM shadow.alert") == [(1,)]
     assert world.query("SELECT channel, error FROM shadow.delivery ORDER BY id") == [(name, None) for name in NAMES]
 
 
 def test_another_case_of_the_same_day_is_told(shadow: DeploymentContext, send: Recorder) -> None:
-    outbox.tell(shadow, one(shadow), send)
-    outbox.tell(shadow, one(shadow, version="2"), send)
+    outbox.send_alert(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow, version="2"), send)
     assert len(send.taken) == 2 * len(NAMES)
 
 
@@ -133,14 +133,14 @@ def test_a_channel_that_fails_is_tried_again_and_the_others_are_not(
     shadow: DeploymentContext, world: World, send: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     send.away = {"slack:slack_default": TransientError("Slack refuses it: HTTP 500")}
-    deliveries = outbox.tell(shadow, one(shadow), send)
+    deliveries = outbox.send_alert(shadow, one(shadow), send)
     assert [found.channel for found in deliveries if found.error] == ["slack:slack_default"]
     [record] = [found for found in caplog.records if found.levelname == "ERROR"]
     assert "Slack refuses it: HTTP 500" in record.getMessage()
     assert "the champion is other 1" in record.getMessage()
     assert send.names == NAMES[:3]
     send.away = {}
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     assert send.names == NAMES
     rows = world.query("SELECT channel, error FROM shadow.delivery WHERE channel LIKE 'slack%%' ORDER BY id")
     assert [error for _, error in rows] == ["Slack refuses it: HTTP 500", None]
@@ -150,34 +150,34 @@ def test_of_an_error_that_is_not_ours_only_the_type_is_kept(
     shadow: DeploymentContext, world: World, send: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     send.away = dict.fromkeys(NAMES, ValueError("https://hooks/T0/s3cret"))
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     assert world.query("SELECT DISTINCT error FROM shadow.delivery") == [("ValueError",)]
     assert "s3cret" not in caplog.text
 
 
 def test_what_was_undelivered_is_told_with_the_next_alert(shadow: DeploymentContext, send: Recorder) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     send.away = {}
-    outbox.tell(shadow, one(shadow, version="2"), send)
+    outbox.send_alert(shadow, one(shadow, version="2"), send)
     told = [alert for name, alert in send.taken if name == "slack:slack_default"]
     assert [alert.title for alert in told] == ["late: the champion is other 2", "late: the champion is other 1"]
-    assert told[1].lines[0].startswith("This was to be told on ")
-    assert "could not be delivered then" not in " ".join(told[0].lines)
+    assert told[1].lines[0].startswith("Delayed: this alert of ")
+    assert "could not be delivered before" not in " ".join(told[0].lines)
 
 
 def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: DeploymentContext, send: Recorder) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
     for version in "123":
-        outbox.tell(shadow, one(shadow, version=version), send)
+        outbox.send_alert(shadow, one(shadow, version=version), send)
     before = send.calls
-    outbox.tell(shadow, one(shadow, version="4"), send)
+    outbox.send_alert(shadow, one(shadow, version="4"), send)
     assert send.calls == before + len(NAMES)
 
 
 def test_after_seven_days_it_is_not_told_any_more(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     send.away = dict.fromkeys(NAMES, TransientError("away"))
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     for age in (6, 8):
         with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
             session.execute(
@@ -187,19 +187,19 @@ def test_after_seven_days_it_is_not_told_any_more(shadow: DeploymentContext, wor
                 [f"{age}", f"{age} days", dt.timedelta(days=age)],
             )
     send.away = {}
-    outbox.tell_again(shadow, send)
+    outbox.retry_undelivered(shadow, send)
     assert set(send.titles) == {"6 days", "late: the champion is other 1"}
 
 
 def test_who_was_not_a_channel_then_is_not_told_of_it(shadow: DeploymentContext, world: World, send: Recorder) -> None:
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     more = world.shadow(alerts={"channels": [*CHANNELS, {"kind": "webhook", "conn_id": "newer"}]})
-    outbox.tell(more, one(shadow), send)
+    outbox.send_alert(more, one(shadow), send)
     assert "webhook:newer" not in send.names
 
 
 def test_without_channels_nothing_is_kept(world: World, send: Recorder) -> None:
-    outbox.tell(world.shadow(), one(world.shadow()), send)
+    outbox.send_alert(world.shadow(), one(world.shadow()), send)
     assert world.query("SELECT count(*) FROM shadow.alert") == [(0,)]
 
 
@@ -213,7 +213,7 @@ def tell_until_an_email(variables: dict[str, str], heard: Path) -> None:
         if channel.kind == "email":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    outbox.tell(shadow, one(shadow), dies)
+    outbox.send_alert(shadow, one(shadow), dies)
 
 
 def test_killed_after_sending_it_is_sent_again_under_the_same_id(
@@ -227,14 +227,14 @@ def test_killed_after_sending_it_is_sent_again_under_the_same_id(
     assert process.exitcode == -signal.SIGKILL
     before = heard.read_text().split()
     assert before[::2] == ["webhook", "email"]
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     assert send.names == NAMES[1:]  # the webhook's was kept, the mail's was not
     assert {alert.id for _, alert in send.taken} == {before[1]} == {before[3]}
     assert len(world.query("SELECT FROM shadow.delivery WHERE error IS NULL")) == len(NAMES)
 
 
 def test_two_at_once_send_one(shadow: DeploymentContext, send: Recorder) -> None:
-    threads = [threading.Thread(target=outbox.tell, args=(shadow, one(shadow), send)) for _ in range(4)]
+    threads = [threading.Thread(target=outbox.send_alert, args=(shadow, one(shadow), send)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -262,11 +262,11 @@ def test_the_gate_of_a_past_day_is_no_news(
     opened(shadow, 3, send)
     late(shadow, 3, send)
     assert not send.taken
-    assert "2024-03-04 is past, 2024-03-06 is known of: nobody is told" in caplog.text
+    assert "2024-03-04 is past, the newest day is 2024-03-06: no alert or event" in caplog.text
 
 
 def test_a_day_that_was_sampled_and_not_judged_is_the_newest(reading: World, send: Recorder) -> None:
-    from shadow_deployment.pipeline.steps import sample
+    from shadow_deployment.pipeline.sample import sample
 
     shadow = reading.shadow(alerts={"channels": CHANNELS})
     judged(shadow, 3)
@@ -304,7 +304,7 @@ def test_with_change_what_was_undelivered_is_told_when_the_day_is_run_again(worl
     send.away = {}
     failed(shadow, 1, send)
     assert sorted(send.names) == sorted(NAMES)
-    assert "could not be delivered then" not in send.taken[-1][1].lines[0]
+    assert "could not be delivered before" not in send.taken[-1][1].lines[0]
 
 
 def test_with_change_the_same_failure_after_a_recovery_is_news(world: World, send: Recorder) -> None:
@@ -347,7 +347,7 @@ def test_a_day_that_fails_recovers_and_fails_is_told_each_time_and_no_more(
 def test_a_late_day_is_told_once_and_recovers(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     for _ in range(3):
         late(shadow, 1, send)
-    assert "the day was not sampled yet" in send.taken[0][1].lines
+    assert "the day is not sampled yet" in send.taken[0][1].lines
     judged(shadow, 1, "PASS")
     opened(shadow, 1, send)
     assert kinds(world) == [("late", day(1)), ("recovered", day(1))]
@@ -383,8 +383,8 @@ def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: Deployment
     assert all(found.error is None for found in deliveries)
     alert = send.taken[0][1]
     assert alert.lines[0] == "connection shadow_db is lost"
-    assert alert.lines[-1].startswith("The ledger cannot be asked what was told before (connection shadow_db")
-    assert alert.lines[-1].endswith("this may come again.")
+    assert alert.lines[-1].startswith("The ledger cannot be read (connection shadow_db")
+    assert alert.lines[-1].endswith("so this alert may be repeated.")
 
 
 def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_being_told(
@@ -407,7 +407,7 @@ def test_a_ledger_that_goes_away_in_between_leaves_nobody_out_and_tells_nobody_t
         record(*arguments)
 
     monkeypatch.setattr(ledger, "record", gone)
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     assert send.names == NAMES
 
 
@@ -415,10 +415,10 @@ def test_a_ledger_that_goes_away_when_it_has_said_who_waits_lets_nobody_else_be_
     shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     send.away = {}
-    monkeypatch.setattr(outbox, "_named", functools.partial(_once_lost, outbox._named, [True]))
-    outbox.tell(shadow, one(shadow), send)
+    monkeypatch.setattr(outbox, "_selected", functools.partial(_once_lost, outbox._selected, [True]))
+    outbox.send_alert(shadow, one(shadow), send)
     assert send.names == NAMES
 
 
@@ -439,14 +439,14 @@ def test_where_nothing_can_be_told_without_the_ledger_its_error_is_raised(
 def test_an_alert_that_cannot_be_built_is_told_by_the_gates_own_words(
     shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deduplication, "failed_gate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(deduplication, "gate_failed_alert", lambda *_, **__: 1 / 0)
     failed(shadow, 1, send)
     assert send.names == NAMES
     assert "ZeroDivisionError" in send.taken[0][1].lines[-1]
 
 
 def test_history_cannot_be_changed(world: World, shadow: DeploymentContext, send: Recorder) -> None:
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     for table in ("alert", "delivery"):
         with (
             psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session,
@@ -456,9 +456,9 @@ def test_history_cannot_be_changed(world: World, shadow: DeploymentContext, send
 
 
 def test_command_shows_what_was_told_to_whom(shadow: DeploymentContext, send: Recorder, invoke: Invoke) -> None:
-    assert invoke("alerts", "late") == (0, "late: nothing was told yet\n", "")
+    assert invoke("alerts", "late") == (0, "late: no alerts yet\n", "")
     send.away = {"slack:slack_default": TransientError("Slack refuses it: HTTP 500")}
-    outbox.tell(shadow, one(shadow, reason="[red]odd[/]"), send)
+    outbox.send_alert(shadow, one(shadow, reason="[red]odd[/]"), send)
     code, shown, _ = invoke("alerts", "late")
     assert code == 0
     assert "late: the champion is other 1" in shown
@@ -477,7 +477,7 @@ def test_command_tries_again_and_fails_where_that_fails(
 ) -> None:
     monkeypatch.setattr(cli_alerts, "_sender", lambda: send)
     send.away = {"slack:slack_default": TransientError("away")}
-    outbox.tell(shadow, one(shadow), send)
+    outbox.send_alert(shadow, one(shadow), send)
     assert invoke("alerts", "late", "--send")[0] == 1
     send.away = {}
     assert invoke("alerts", "late", "--send")[0] == 0

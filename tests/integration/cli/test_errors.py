@@ -112,7 +112,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a model file that is missing": (
         {"challengers": [{"name": "gone", "model": "onnx:/nowhere/model.onnx"}]},
-        ["challenger gone: model == 'onnx:/nowhere/model.onnx', but there is no file /nowhere/model.onnx"],
+        ["challenger gone: model == 'onnx:/nowhere/model.onnx', but /nowhere/model.onnx does not exist"],
     ),
     "a suite that is missing": (
         {"expectations": {"inputs": "/nowhere/suite.json"}},
@@ -227,13 +227,13 @@ def test_a_reader_that_may_not_select_is_told_what_to_grant(
 def test_a_model_with_other_inputs_than_the_features_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     model = linear_model(tmp_path / "model.onnx", {"dep_hour": 1.0, "wind": 1.0})
     message = refused(challengers=[{"name": "windy", "model": f"onnx:{model}"}])
-    assert f"{model} wants inputs that are no features: wind; requests.features has dep_hour, distance" in message
+    assert f"{model} inputs wind are not features; requests.features has dep_hour, distance" in message
 
 
 def test_a_file_that_is_no_model_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("not a model")
     message = refused(challengers=[{"name": "broken", "model": f"onnx:{tmp_path}/model.onnx"}])
-    assert f"{tmp_path}/model.onnx is no ONNX model that can be loaded" in message
+    assert f"{tmp_path}/model.onnx cannot be loaded as an ONNX model" in message
 
 
 def test_a_model_that_takes_text_for_a_number_is_named_and_nothing_of_its_shard_is_stored(
@@ -328,11 +328,11 @@ def test_null_and_infinite_features_are_errors_of_their_rows_and_the_day_goes_on
         "WHERE value IS NULL ORDER BY 1"
     )
     assert errors == [
-        ("f0001", "the model answered nan; null features: dep_hour"),
-        ("f0002", "the model answered nan; null features: dep_hour"),
+        ("f0001", "the model predicted nan; null features: dep_hour"),
+        ("f0002", "the model predicted nan; null features: dep_hour"),
         ("f0003", "feature distance is infinite"),
         ("f0004", "feature distance is infinite"),
-        ("f0005", "the model answered nan"),
+        ("f0005", "the model predicted nan"),
     ]
     assert world.query("SELECT count(*) FROM shadow.prediction") == [(60,)]
     _, out, _ = invoke("evidence", "late", "--json")
@@ -353,7 +353,7 @@ def test_a_failing_input_expectation_stops_the_day_and_the_verdict_says_why(
     code, out, err = invoke("run", "late", "--from", day(0), "--to", day(1))
     assert_message(world.postgres, code, out, err)
     message = " ".join(err.split())
-    assert f"1 of 7 expectations do not hold on the inputs of {day(1)}" in message
+    assert f"1 of 7 expectations are not met by the inputs of {day(1)}" in message
     assert "expect_column_values_to_be_between" in message
     assert "on distance: 1 of 60 rows (1.67%) do not meet it, such as f0063" in message
     assert world.query("SELECT DISTINCT day FROM shadow.prediction") == [(day(0),)]
@@ -361,7 +361,7 @@ def test_a_failing_input_expectation_stops_the_day_and_the_verdict_says_why(
     _, out, _ = invoke("verdict", "late", "--json")
     (challenger,) = json.loads(out)["challengers"]
     assert (challenger["day"], challenger["outcome"]) == (str(day(1)), "INCONCLUSIVE")
-    reason = f"the inputs or predictions of {day(1)} are not complete or do not meet their expectations"
+    reason = f"the inputs or predictions of {day(1)} are incomplete or do not meet their expectations"
     assert challenger["reasons"][0] == reason
     code, _, err = invoke("run", "late", "--from", day(2))
     assert code == 0, err
@@ -389,7 +389,7 @@ def test_one_challengers_bad_predictions_leave_the_others_their_evidence(world: 
     world.deploy()
     code, out, err = invoke("run", "late", "--from", day(0))
     assert_message(world.postgres, code, out, err)
-    assert f"expectations do not hold on the predictions of other for {day(0)}" in " ".join(err.split())
+    assert f"expectations are not met by the predictions of other for {day(0)}" in " ".join(err.split())
     assert set(world.evidence().challenger) == {"a_a_check"}
     reasons = {name: reasons for _, name, _, _, _, reasons, _ in world.verdicts()}
     assert any("do not meet their expectations" in one for one in reasons["other"])

@@ -82,7 +82,7 @@ def declared(case: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
 def test_a_model_that_cannot_be_used_is_named_before_anything_is_kept(
     title: str, folder: Path, untouched: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "PATIENCE", QUICK)
+    monkeypatch.setattr(calls, "RETRY_LIMITS", QUICK)
     declare(untouched, monkeypatch)
     with declared(CASES[title], folder) as challenger:
         untouched.deploy(challengers=[{"name": "odd", **challenger}])

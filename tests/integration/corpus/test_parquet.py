@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import Invoke, declare
-from tests.integration.data.parquet import encoded
+from tests.parquet import encoded
 from tests.production import World, day, moment
 
 NOON = [moment(0.5 + number / 1000) for number in range(6)]

@@ -15,7 +15,7 @@ from shadow_deployment.data.db import connect
 from shadow_deployment.data.sources.postgres import labels as postgres_labels
 from shadow_deployment.data.sources.postgres import throttle
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
-from shadow_deployment.data.sources.postgres.throttle import FEW_IDS
+from shadow_deployment.data.sources.postgres.throttle import SMALL_LOOKUP_IDS
 from tests.builders import asked
 from tests.production import OWNER, World, moment
 
@@ -102,11 +102,11 @@ def test_labels_are_the_same_however_they_are_found(ours: World, kind: str, suff
     since, until = start + dt.timedelta(minutes=20), start + dt.timedelta(minutes=9996)
     within = [one for one in expected if since < one[2] <= until]
     ids = ids_of(kind, numbers)
-    assert len(ids) > FEW_IDS
+    assert len(ids) > SMALL_LOOKUP_IDS
     assert found(labels, ids, None, later) == sorted(expected)
     assert found(labels, ids, since, until) == sorted(within)
     assert len(within) < len(expected) - 10
-    few = dict(list(ids.items())[:FEW_IDS])
+    few = dict(list(ids.items())[:SMALL_LOOKUP_IDS])
     assert found(labels, few, None, later) == sorted(one for one in expected if one[0] in few)
 
 
@@ -123,7 +123,7 @@ def test_an_index_is_asked_for_many_ids_only_where_it_can_be(
 
     monkeypatch.setattr(postgres_labels, "load_statement", chosen)
     labels = labels_of(ours, f"text_{suffix}")
-    for count in (FEW_IDS, FEW_IDS + 1, FEW_IDS + 1):
+    for count in (SMALL_LOOKUP_IDS, SMALL_LOOKUP_IDS + 1, SMALL_LOOKUP_IDS + 1):
         assert len(found(labels, ids_of("text", {place: place for place in range(count)}), None, moment(1))) == count
     by_index = "labels_by_index.sql" if many else "labels.sql"
     assert used == ["labels.sql", by_index, by_index]
@@ -165,7 +165,7 @@ def test_each_piece_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch:
             plans.extend(session.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements"))
 
     monkeypatch.setattr(postgres_labels, "connect", watched)
-    monkeypatch.setattr(throttle, "MOST_IDS", 2 * FEW_IDS)
+    monkeypatch.setattr(throttle, "MOST_IDS", 2 * SMALL_LOOKUP_IDS)
     labels = labels_of(ours, "text_btree", 0.99)
     assert len(found(labels, ids_of("text", {place: place for place in range(6000)}), None, moment(9))) > 6000
     assert [generic for generic, _ in plans] == [0]

@@ -9,13 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.session import opened
+from shadow_deployment.data.sources.parquet.session import open_session
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations.cloud import AwsCloud, TerminalCloud
 from shadow_deployment.integrations.s3_lake import S3Lake, open_lake
 from tests.integration.data.conftest import SECRET, declared
-from tests.integration.data.parquet import encoded
 from tests.integration.data.test_parquet import log
+from tests.parquet import encoded
 
 DAY = dt.date(2024, 3, 9)
 ROWS = 150_000
@@ -70,7 +70,7 @@ def refusal(call: Callable[[], object], error: type[ShadowError]) -> str:
 
 def read(lake: S3Lake, pattern: Pattern, columns: str = "*") -> int:
     files = list(lake.find(pattern, DAY))
-    with opened(lake, files, "requests.table") as session:
+    with open_session(lake, files, "requests.table") as session:
         statement = f"SELECT {columns} FROM read_parquet($files)"
         return sum(
             batch.num_rows

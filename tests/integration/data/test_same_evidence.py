@@ -16,7 +16,7 @@ from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from tests import production
-from tests.integration.data.parquet import Put, by_day, encoded, on_disk
+from tests.parquet import Put, by_day, encoded, on_disk
 from tests.production import World, day
 
 RUN = 3

@@ -22,7 +22,7 @@ from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.parquet.lake import Folder
 from shadow_deployment.data.sources.parquet.requests import ParquetRequests
 from shadow_deployment.data.sources.postgres.requests import PostgresRequests
-from tests.integration.data.parquet import by_day, encoded, on_disk
+from tests.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, day, moment
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)

@@ -19,6 +19,7 @@ import sqlalchemy
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
+from shadow_demo import account
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres, EmbeddedPostgresError
 
 PROJECT = Path(__file__).parents[3]
@@ -482,7 +483,10 @@ def test_root_without_user_namespaces_in_a_closed_folder_is_told_which(open_fold
 
 
 @AS_ROOT
-def test_normal_user_needs_no_other_account(open_folder):
+def test_normal_user_needs_no_other_account(open_folder, monkeypatch):
+    """The programs are copied first: the project may lie below a folder that only root may enter."""
+    programs = account.readable_copy(account.installation(), open_folder)
+    monkeypatch.setattr(account, "installation", lambda: programs)
     folder = open_folder / "home"
     folder.mkdir()
     os.chown(folder, 65534, 65534)

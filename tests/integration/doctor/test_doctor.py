@@ -59,7 +59,7 @@ def test_the_table_shows_what_to_do(reading: World, invoke: Invoke) -> None:
     assert code == 1
     text = " ".join(out.split())
     assert "tables and columns failed requests.table == 'flights.prediction_logs'" in text
-    assert "to do correct requests and labels" in text
+    assert "remedy correct requests and labels" in text
 
 
 @pytest.mark.parametrize(

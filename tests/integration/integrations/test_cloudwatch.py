@@ -21,6 +21,7 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.integrations import cloudwatch
 from shadow_deployment.ledger import snapshots, validations
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.identities import challenger_keys
 from tests.conftest import declare
 from tests.integration.orchestration.test_promotion_tasks import Events
 from tests.integration.promotion.test_registry import judge, settings
@@ -143,7 +144,7 @@ def validate(shadow: DeploymentContext, challenger: str | None, *failures: Failu
     with shadow.ledger() as session:
         snapshot = snapshots.find(session, shadow.deployment, day(NEWEST))
         assert snapshot is not None
-        key = steps.identities(session, shadow.deployment)[challenger] if challenger else None
+        key = challenger_keys(shadow, session)[challenger] if challenger else None
         validations.record(session, snapshot, key, Validation("suite", 1, list(failures)))
 
 

@@ -35,7 +35,7 @@ def ran(worlds: Callable[..., World]) -> World:
         assert run_days(shadow, [day(number) for number in range(RAN)], console=Console(quiet=True)) == []
         send = Recorder()
         send.away = {"webhook:hook": TransientError("the hook is away")}
-        outbox.tell(shadow, one(shadow), send)
+        outbox.send_alert(shadow, one(shadow), send)
         registry.promote(shadow, "other", **by("ada"))
     return world
 

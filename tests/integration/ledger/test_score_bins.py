@@ -17,6 +17,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import evidence, predictions, snapshots
 from shadow_deployment.ledger import page as ledger_page
 from shadow_deployment.ledger.disagreements import furthest
+from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.judging import judge_challenger
 from shadow_deployment.pipeline.run import run_day, run_days
@@ -89,7 +90,7 @@ def of(world: World, **changes: Any) -> tuple[DeploymentContext, list[snapshots.
     with shadow.ledger() as session:
         taken = snapshots.snapshots(session, shadow.deployment, None, None)
         one = shadow.deployment.challenger("other")
-        key = predictions.find_challenger(session, shadow.deployment, one, steps.model_digest(one))
+        key = predictions.find_challenger(session, shadow.deployment, one, model_digest(one))
     assert key is not None
     return shadow, taken, key
 

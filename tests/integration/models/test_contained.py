@@ -17,8 +17,8 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models.sandbox import predictor as contained
 from shadow_deployment.models.sandbox import process as child
 from shadow_deployment.pipeline.scoring import LONGEST_ERROR
+from tests.integration.models import misbehaving as functions
 from tests.integration.models.beside import batch, loaded, misbehaving, project, scored
-from tests.unit.models import misbehaving as functions
 
 HOURS = [1.0, 2.0, 3.0]
 POISON = functions.POISON
@@ -77,15 +77,15 @@ def wait_until(wanted: Callable[[], Any], seconds: float = 5.0) -> None:
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "hang": ({"seconds": 0.2}, "gave no answer within 0.2 seconds (limits.seconds) and was killed"),
+    "hang": ({"seconds": 0.2}, "did not reply within 0.2 seconds (limits.seconds) and was killed"),
     "crash": ({}, "was ended by SIGSEGV"),
     "leave": ({}, "ended itself with exit code 7; it had printed: leaving now"),
-    "take_memory": ({"memory_mb": 250}, "MiB, more than the 250 that it may (limits.memory_mb), and was killed"),
-    "take_memory_in_a_fork": ({"memory_mb": 250}, "more than the 250 that it may (limits.memory_mb), and was killed"),
+    "take_memory": ({"memory_mb": 250}, "MiB, more than the 250 it is allowed (limits.memory_mb), and was killed"),
+    "take_memory_in_a_fork": ({"memory_mb": 250}, "more than the 250 it is allowed (limits.memory_mb), and was killed"),
     "fork_and_leave": ({}, "ended itself with exit code 1"),
     "start_and_leave": ({}, "ended itself with exit code 1"),
     "close_everything": ({}, "closed its pipe and was killed"),
-    "write_into_pipes": ({}, "answered with "),
+    "write_into_pipes": ({}, "sent "),
 }
 
 
@@ -106,7 +106,7 @@ def test_a_model_that_answers_nothing_is_not_asked_for_ever(fault: str, monkeypa
     assert values == [None] * 100
     assert len(set(errors)) == 1
     assert FAULTS[fault][1] in str(errors[0])
-    assert str(errors[0]).endswith("; it is not asked again: it answers no single request either")
+    assert str(errors[0]).endswith("; no more calls are made: it fails on each single request too")
     assert len(started) == 4  # for all, the first, the middle and the last request
     assert scored(predictor, HOURS)[1] == [errors[0]] * 3
     assert len(started) == 4
@@ -117,11 +117,11 @@ def test_what_is_no_answer_is_an_error_of_its_row_and_the_process_lives_on(monke
     predictor = misbehaving("choose")
     expected = {
         "good": None,
-        "too_few": "ModelCallError: the model returned answers of shape (0,) to 1 requests, must be (1,)",
-        "shape": "ModelCallError: the model returned answers of shape (1, 3) to 1 requests, must be (1,)",
+        "too_few": "ModelCallError: the model returned predictions of shape (0,) for 1 requests, must be (1,)",
+        "shape": "ModelCallError: the model returned predictions of shape (1, 3) for 1 requests, must be (1,)",
         "text": "ModelCallError: the model returned text, must be numbers",
         "text_of_objects": "ModelCallError: the model returned text, must be numbers",
-        "nan": "the model answered nan",
+        "nan": "the model predicted nan",
         "refuse": "ModelCallError: RuntimeError: not today",
         "exit_politely": "ModelCallError: SystemExit: 3",
         "hang_in_text": "ModelCallError: UnreadableError: its text cannot be read",
@@ -142,9 +142,9 @@ def test_what_is_no_answer_is_an_error_of_its_row_and_the_process_lives_on(monke
     ("fault", "limits", "reason"),
     [
         ("poisoned", {}, "ModelDiedError: the model's process was ended by SIGSEGV"),
-        ("poisoned_slowly", {"seconds": 0.3}, "ModelDiedError: the model's process gave no answer within 0.3 seconds"),
+        ("poisoned_slowly", {"seconds": 0.3}, "ModelDiedError: the model's process did not reply within 0.3 seconds"),
         ("poisoned_politely", {}, "ModelCallError: ValueError: thirteen"),
-        ("missing_some", {}, "the model answered nan"),
+        ("missing_some", {}, "the model predicted nan"),
     ],
 )
 def test_one_request_that_a_model_cannot_bear_is_the_only_error(
@@ -184,8 +184,8 @@ def test_calls_have_so_many_rows_as_the_limit_says(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("budget", "value", "said"),
     [
-        ("MOST_DEATHS", 3, "it is not asked again: its process has ended 4 times"),
-        ("SPARE_SECONDS", -20.0, "it is not asked again: calls without an answer have taken 0 seconds"),
+        ("MOST_DEATHS", 3, "no more calls are made: its process has ended 4 times"),
+        ("SPARE_SECONDS", -20.0, "no more calls are made: calls without a result have taken 0 seconds"),
     ],
 )
 def test_a_model_that_costs_too_much_is_given_up(
@@ -207,7 +207,7 @@ def test_a_process_that_cannot_be_started_again_costs_rows_and_not_the_day(monke
     monkeypatch.setattr(contained, "LOAD_SECONDS", 0.001)
     values, errors = scored(predictor, HOURS)
     assert values == [None] * 3
-    assert all("could not be started again: challenger one: the model cannot be loaded" in str(one) for one in errors)
+    assert all("could not be restarted: challenger one: the model cannot be loaded" in str(one) for one in errors)
 
 
 @pytest.mark.parametrize(
@@ -220,11 +220,11 @@ def test_a_process_that_cannot_be_started_again_costs_rows_and_not_the_day(monke
         ),
         (
             "tests.integration.models.misbehaving:NUMBER",
-            "NUMBER of tests.integration.models.misbehaving is no function that takes a DataFrame",
+            "NUMBER of tests.integration.models.misbehaving is not a function that takes a DataFrame",
         ),
         (
             "tests.integration.models.misbehaving:Model",
-            "Model of tests.integration.models.misbehaving is no function that takes a DataFrame",
+            "Model of tests.integration.models.misbehaving is not a function that takes a DataFrame",
         ),
         ("tests.integration.models.unloadable_too:exits", "SystemExit: 4; it had printed: goodbye"),
         ("tests.integration.models.unloadable_three:dies", "the model's process ended itself with exit code 6"),
@@ -318,11 +318,11 @@ def test_a_fork_of_this_process_leaves_the_model_alone(monkeypatch: pytest.Monke
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     started: list[Any] = []
-    real = contained.Child
+    real = contained.SandboxProcess
 
     def start(*arguments: Any, **keywords: Any) -> Any:
         started.append(arguments)
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(contained, "Child", start)
+    monkeypatch.setattr(contained, "SandboxProcess", start)
     return started

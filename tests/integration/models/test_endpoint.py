@@ -47,7 +47,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(calls, "PATIENCE", QUICK)
+    monkeypatch.setattr(calls, "RETRY_LIMITS", QUICK)
     with serving(path) as found:
         yield found
 
@@ -144,14 +144,14 @@ def tensor(name: str, kind: str, shape: list[int], data: list[Any] | None = None
     [
         (
             [tensor("speed", "FP32", [-1, 1])],
-            "wants inputs that are no features: speed; requests.features has dep_hour",
+            "inputs speed are not features; requests.features has dep_hour",
         ),
         ([tensor("all", "FP32", [-1, 3])], "input all takes 3 columns, must take 2"),
         ([tensor("dep_hour", "FP32", [-1, 2])], "input dep_hour is FP32 of shape [None, 2], must be a tensor of shape"),
         ([tensor("dep_hour", "BF16", [-1, 1])], "input dep_hour is BF16 of shape [None, 1]"),
         (
             [tensor("dep_hour", "FP32", [8, 1])],
-            "its inputs take exactly 8 rows at once, must take any number, -1, or 1",
+            "its inputs take exactly 8 rows per call, must take any number, -1, or 1",
         ),
         ([{"name": "dep_hour"}], "each input and output must have name, datatype and shape"),
         ({"a": 1}, "must be an object with lists of inputs, outputs, versions"),
@@ -205,11 +205,11 @@ def test_the_answer_is_the_one_output_that_can_be_it(
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        (status(200, b"<html>Welcome</html>"), "what is no JSON"),
-        (status(200, b"[" * 100_000), "what is no JSON"),
-        (status(200, b"\xff\xfe"), "what is no JSON"),
-        (status(200, [1, 2]), "something else than outputs"),
-        (status(200, {"error": "x"}), "something else than outputs"),
+        (status(200, b"<html>Welcome</html>"), "is not JSON"),
+        (status(200, b"[" * 100_000), "is not JSON"),
+        (status(200, b"\xff\xfe"), "is not JSON"),
+        (status(200, [1, 2]), "has no outputs"),
+        (status(200, {"error": "x"}), "has no outputs"),
         (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [4, 1], [1, 2, 3])]}), "not of their shape"),
         (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [2, 1], ["a", "b"])]}), "not of their shape"),
         (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [2, 1], ["0.1", "0.2"])]}), "not of their shape"),
@@ -217,9 +217,9 @@ def test_the_answer_is_the_one_output_that_can_be_it(
         (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [-1, 1], [1])]}), "not of their shape"),
         (changed(lambda said: said | {"outputs": ["p"]}), "not of their shape"),
         (changed(lambda said: said | {"outputs": []}), "has outputs none"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [], [1])]}), "answers 1 rows to"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [7], [1] * 7)]}), "answers 7 rows to"),
-        (status(200, b"no gzip", Content_Encoding="gzip"), "an encoding that is broken"),
+        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [], [1])]}), "has 1 rows for"),
+        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [7], [1] * 7)]}), "has 7 rows for"),
+        (status(200, b"no gzip", Content_Encoding="gzip"), "a broken encoding"),
         (status(500, {"error": "out of memory"}), "HTTP 500 Internal Server Error: out of memory"),
     ],
 )
@@ -254,7 +254,7 @@ def test_nan_and_null_are_no_answers(server: Server) -> None:
     server.faults = [status(200, one) for one in parts]
     table = scored_by(_Renamed(predictor(server, limits={"rows": 1})), [1.0, 2.0, 3.0, 4.0])
     said = table["error"].to_pylist()
-    assert said[:3] == ["the model answered nan", "the model answered nan", "the model answered inf"]
+    assert said[:3] == ["the model predicted nan", "the model predicted nan", "the model predicted inf"]
     assert said[3] is None
 
 
@@ -292,8 +292,7 @@ def test_texts_that_a_server_repeats_are_not_kept(server: Server) -> None:
 def test_a_server_that_refuses_everything_is_not_asked_for_ever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = calls._Search
-    monkeypatch.setattr(calls, "_Search", lambda: search(left=6))
+    monkeypatch.setattr(calls, "CALLS_TO_FIND_BAD_ROWS", 6)
     server.always = status(400, {"error": "no"})
     answers = predictor(server, limits={"rows": 8}).predict(flights(64))
     assert (len(answers.errors), len(server.asked)) == (64, 7 + 7)
@@ -349,7 +348,7 @@ def test_a_busy_server_is_waited_for(
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(calls.time, "sleep", slept.append)
-    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(seconds=60, first=0.5, longest=2.0))
+    monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(seconds=60, first=0.5, longest=2.0))
     when = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=20), usegmt=True)
     headers = {"Retry_After": when if retry_after == "date" else retry_after} if retry_after else {}
     server.faults = [status(code, **headers)] * 2
@@ -363,7 +362,7 @@ def test_a_busy_server_is_waited_for(
 def test_patience_with_a_busy_server_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(calls.time, "sleep", slept.append)
-    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(seconds=10, first=1.0, longest=2.0))
+    monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(seconds=10, first=1.0, longest=2.0))
     one = predictor(server)
     server.always = status(503)
     said = refusal(lambda: one.predict(flights(3)), TransientError)
@@ -400,21 +399,21 @@ def test_a_row_that_takes_too_long_is_an_error_and_a_server_that_hangs_is_none(s
     one = predictor(server, limits={"rows": 4, "seconds": 0.15})
     server.faults = [None, fault, fault, fault]
     answers = one.predict(flights(8))
-    assert answers.errors == {4: "no answer within 0.15 s"}
+    assert answers.errors == {4: "no response within 0.15 s"}
     server.always = fault
     began = time.monotonic()
-    assert "no answer within 0.15 s, 3 times in a row" in refusal(lambda: one.predict(flights(2)), TransientError)
-    assert "no answer within 0.15 s, 8 times in a row" in refusal(lambda: one.predict(flights(64)), TransientError)
+    assert "no response within 0.15 s, 3 times in a row" in refusal(lambda: one.predict(flights(2)), TransientError)
+    assert "no response within 0.15 s, 8 times in a row" in refusal(lambda: one.predict(flights(64)), TransientError)
     assert time.monotonic() - began < 5
     server.when_described = [fault]
-    assert "no answer within" in refusal(lambda: predictor(server, limits={"seconds": 0.1}), TransientError)
+    assert "no response within" in refusal(lambda: predictor(server, limits={"seconds": 0.1}), TransientError)
 
 
 def test_an_answer_without_end_is_not_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(endpoint, "LARGEST_RESPONSE", 1 << 20)
     one = predictor(server)
     server.always = status(200, b" " * (3 << 20))
-    assert one.predict(flights(1)).errors == {0: "the server answers with more than 1 MB"}
+    assert one.predict(flights(1)).errors == {0: "the response is larger than 1 MB"}
 
 
 @pytest.mark.parametrize(
@@ -422,8 +421,8 @@ def test_an_answer_without_end_is_not_read(server: Server, monkeypatch: pytest.M
     [
         (401, CredentialsError, "put the credentials for this server into a connection, and name it as conn_id"),
         (403, CredentialsError, "put the credentials for this server into a connection, and name it as conn_id"),
-        (301, ModelError, "it leads elsewhere, must be the address of the model itself"),
-        (307, ModelError, "it leads elsewhere, must be the address of the model itself"),
+        (301, ModelError, "it redirects, must be the address of the model itself"),
+        (307, ModelError, "it redirects, must be the address of the model itself"),
         (404, ModelError, "load the model and this version there, or correct the address"),
         (415, ModelError, "is this a server of the Open Inference Protocol?"),
         (204, ModelError, "is this a server of the Open Inference Protocol?"),
@@ -443,7 +442,7 @@ def test_what_is_said_about_no_row_ends_the_task(server: Server, code: int, kind
 
 @pytest.mark.parametrize(
     ("fault", "text"),
-    [(status(200, b"<html>"), "no JSON"), (status(400, {"error": "unknown model"}), "HTTP 400 Bad Request: unknown")],
+    [(status(200, b"<html>"), "not JSON"), (status(400, {"error": "unknown model"}), "HTTP 400 Bad Request: unknown")],
 )
 def test_metadata_that_are_none_are_refused(server: Server, fault: Any, text: str) -> None:
     server.when_described = [fault]
@@ -476,10 +475,10 @@ def test_a_server_that_does_not_tell_its_version_is_believed_once_it_has_only_on
     server.version = None
     one = predictor(server, version="of spring", limits={"rows": 2})
     assert answered(one.predict(flights(6))) == list(range(6))
-    assert caplog.text.count("the server does not say which version answers") == 1
+    assert caplog.text.count("the server does not say which version predicts") == 1
     server.metadata = server.described() | {"versions": ["1", "2"]}
     said = refusal(lambda: predictor(server).predict(flights(1)), ModelError)
-    assert "the server has versions 1, 2 and does not say which one answers; put /versions/VERSION into" in said
+    assert "the server has versions 1, 2 and does not say which of them predicts; put /versions/VERSION into" in said
     assert not predictor(server, suffix="/versions/2").predict(flights(1)).errors
 
 
@@ -497,7 +496,7 @@ def test_calls_keep_to_the_rate_that_is_allowed(server: Server) -> None:
 def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = changed(lambda said: time.sleep(0.1))
     server.faults = [slow, None]
-    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(first=1.0, longest=1.0))
+    monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(first=1.0, longest=1.0))
     monkeypatch.setattr(calls.random, "uniform", lambda *_: 0.3)
     one = predictor(server, limits={"rows": 2})
     server.faults = [slow, status(503), None]

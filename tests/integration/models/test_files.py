@@ -131,7 +131,7 @@ def test_what_was_fetched_goes_with_what_fetched_it(declared: Any, digest: str, 
 def test_the_digest_of_a_model_on_s3_is_the_declared_one_and_asks_nobody(digest: str) -> None:
     assert model_digest(Challenger(**on_s3(digest, conn_id="nowhere"))) == digest
     without = Challenger(**{**on_s3(digest), "digest": None})
-    assert "digest is missing, and must be there for a model on S3" in refusal(lambda: model_digest(without))
+    assert "digest is missing; declare it for a model on S3" in refusal(lambda: model_digest(without))
 
 
 @pytest.mark.parametrize("model", ["onnx:s3://models-of-late/no/such.onnx", "onnx:s3://no-such-bucket-here/late.onnx"])

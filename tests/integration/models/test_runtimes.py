@@ -102,7 +102,7 @@ def test_what_cannot_be_installed_is_said_in_the_installers_words_and_leaves_not
         "_run",
         lambda model, command, run=runtimes._run: run(model, ["sh", "-c", SAYS]),
     )
-    with pytest.raises(ModelError, match=r"see https://\*\*\*@h/"):
+    with pytest.raises(ModelError, match=r"see https://\.\.\.@h/"):
         runtimes.interpreter(challenger(requirements=["tiny==2.0"]))
 
 
@@ -158,13 +158,13 @@ def test_an_interpreter_of_its_own_runs_the_model(tmp_path: Path) -> None:
 
 
 def test_an_interpreter_that_is_missing_or_lacks_what_is_needed_is_said(folder: Path, wheel: str) -> None:
-    with pytest.raises(ModelError, match=r"runtime.python == '/nowhere/python', but there is no program /nowhere/pyt"):
+    with pytest.raises(ModelError, match=r"runtime.python == '/nowhere/python', but /nowhere/python is not a program"):
         loaded({"model": f"{MISBEHAVING}good", "runtime": {"python": "/nowhere/python"}})
     assert os.access(__file__, os.X_OK) is False
-    with pytest.raises(ModelError, match="but there is no program"):
+    with pytest.raises(ModelError, match="is not a program"):
         loaded({"model": f"{MISBEHAVING}good", "runtime": {"python": __file__}})
     bare = runtimes.interpreter(challenger(requirements=[wheel]))
-    with pytest.raises(ModelError, match=f"No module named 'pyarrow'; install pyarrow into {bare}"):
+    with pytest.raises(ModelError, match=f"one needs the package pyarrow: install it into {bare}"):
         loaded({"model": f"{MISBEHAVING}good", "runtime": {"python": bare}})
-    with pytest.raises(ModelError, match=r"No module named 'pyarrow'; add pyarrow to runtime\.requirements"):
+    with pytest.raises(ModelError, match=r"one needs the package pyarrow: add it to runtime\.requirements"):
         loaded({"model": f"{MISBEHAVING}good", "runtime": {"requirements": [wheel]}})

@@ -23,8 +23,8 @@ from shadow_deployment.integrations.sagemaker import open_sagemaker
 from shadow_deployment.models.loading import load
 from shadow_deployment.models.onnx import OnnxPredictor
 from shadow_deployment.models.remote import calls
-from shadow_deployment.models.remote.calls import Refused, RetryLimits
-from shadow_deployment.models.remote.records import read, written
+from shadow_deployment.models.remote.calls import RetryLimits, RowsRefused
+from shadow_deployment.models.remote.records import csv_lines, parse_predictions
 from shadow_deployment.pipeline import run
 from tests import receivers
 from tests.builders import a_deployment
@@ -71,7 +71,7 @@ def server() -> Iterator[Aws]:
 
 @pytest.fixture
 def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    monkeypatch.setattr(calls, "PATIENCE", RetryLimits(attempts=3, seconds=0.2, first=0.01, longest=0.1))
+    monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(attempts=3, seconds=0.2, first=0.01, longest=0.1))
     monkeypatch.setattr(sagemaker, "client_for", client_for)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -123,7 +123,7 @@ def test_a_row_is_a_line_of_the_features_in_their_order() -> None:
         t=['JFK "x", y', None, "two\nlines", ""],
         unused=[1, 2, 3, 4],
     )
-    lines, errors = written(sent, ["a", "n", "b", "t"])
+    lines, errors = csv_lines(sent, ["a", "n", "b", "t"])
     assert lines[0] == b'0.1,9007199254740993,1,"JFK ""x"", y"\n'
     assert lines[1] == b",,0,\n"
     assert lines[2].startswith(b",-1,,")
@@ -132,7 +132,7 @@ def test_a_row_is_a_line_of_the_features_in_their_order() -> None:
         3: "feature a is infinite",
     }
     with pytest.raises(ModelError, match="feature d is date32"):
-        written(batch(d=pa.array([1], pa.date32())), ["d"])
+        csv_lines(batch(d=pa.array([1], pa.date32())), ["d"])
 
 
 @pytest.mark.parametrize(
@@ -160,15 +160,15 @@ def test_a_row_is_a_line_of_the_features_in_their_order() -> None:
     ],
 )
 def test_an_answer_is_read_as_containers_give_it(kind: str, body: str, classes: int, expected: list[Any]) -> None:
-    assert read(kind, body.encode(), 2, classes).tolist() == expected
+    assert parse_predictions(kind, body.encode(), 2, classes).tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("kind", "body", "text"),
     [
-        ("text/csv", "0.25\n", "there are 1 answers to 2 requests"),
-        ("text/csv", "0.1\n0.2\n0.3\n", "there are 3 answers to 2 requests"),
-        ("text/csv", "", "there are 0 answers to 2 requests"),
+        ("text/csv", "0.25\n", "there are 1 predictions for 2 requests"),
+        ("text/csv", "0.1\n0.2\n0.3\n", "there are 3 predictions for 2 requests"),
+        ("text/csv", "", "there are 0 predictions for 2 requests"),
         ("text/csv", "0.1,0.2,0.7\n0.1,0.2,0.7\n", "must have probabilities of shape (n, 2)"),
         ("text/csv", "0.1\n0.2,0.3\n", "different numbers of columns"),
         ("text/csv", "no\nyes\n", "holds something else than numbers or scores"),
@@ -182,8 +182,8 @@ def test_an_answer_is_read_as_containers_give_it(kind: str, body: str, classes: 
     ],
 )
 def test_an_answer_that_is_none_is_refused(kind: str, body: str, text: str) -> None:
-    with pytest.raises(Refused) as caught:
-        read(kind, body.encode(), 2, 0)
+    with pytest.raises(RowsRefused) as caught:
+        parse_predictions(kind, body.encode(), 2, 0)
     assert text in str(caught.value)
 
 
@@ -202,7 +202,7 @@ def test_a_row_on_which_the_container_fails_is_found(aws: Aws) -> None:
 
     aws.refusals = Poisoned()
     answers = predictor(rows=4).predict(batch(dep_hour=numbers, distance=[9.0] * 8))
-    assert answers.errors == {5: "the container answers 500: cannot … …"}
+    assert answers.errors == {5: "the container returns 500: cannot … …"}
     assert [body.count("\n") for body in aws.bodies] == [4, 4, 2, 1, 1, 2]
 
 
@@ -278,7 +278,7 @@ def test_without_credentials_connection_or_region_nothing_is_asked(aws: Aws, mon
 def test_a_call_has_its_seconds(aws: Aws) -> None:
     aws.seconds = 1.0
     one = predictor(seconds=0.1)
-    assert "no answer within 0.1 s" in refusal(lambda: one.predict(flights(1)), TransientError)
+    assert "no response within 0.1 s" in refusal(lambda: one.predict(flights(1)), TransientError)
 
 
 def test_two_variants_are_two_models(aws: Aws) -> None:
@@ -291,7 +291,7 @@ def test_two_variants_are_two_models(aws: Aws) -> None:
     assert not one.predict(flights(1)).errors
     aws.variant = "green"
     said = refusal(lambda: one.predict(flights(1)))
-    assert "variants blue and green of the endpoint answer: evidence is of one model" in said
+    assert "variants blue and green of the endpoint respond: evidence is of one model" in said
 
 
 def test_a_program_without_the_cloud_says_so(worlds: Callable[..., World]) -> None:
@@ -375,7 +375,7 @@ class Jobs:
 def jobs(moto: str, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     from moto.sagemaker.models import SageMakerModelBackend
 
-    monkeypatch.setattr(sagemaker_transform, "GLANCE_SECONDS", 0.01)
+    monkeypatch.setattr(sagemaker_transform, "POLL_SECONDS", 0.01)
     create = SageMakerModelBackend.create_transform_job
 
     def played(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -418,7 +418,7 @@ def test_a_shard_is_answered_by_one_job(jobs: Jobs, tmp_path: Path) -> None:
     assert asked["transform_resources"] == {"InstanceType": "ml.m5.large", "InstanceCount": 1}
     assert asked["transform_input"]["SplitType"] == "Line"
     assert asked["transform_output"] == {
-        "S3OutputPath": f"s3://{jobs.bucket}/{folder}/answers-0",
+        "S3OutputPath": f"s3://{jobs.bucket}/{folder}/output-0",
         "Accept": "text/csv",
         "AssembleWith": "Line",
     }
@@ -487,7 +487,7 @@ def test_a_job_after_one_that_failed_has_a_folder_of_its_own(jobs: Jobs) -> None
     refusal(lambda: transforming(jobs).predict(flights(5)))
     jobs.status = "Completed"
     assert not transforming(jobs).predict(flights(5)).errors
-    assert [one["transform_output"]["S3OutputPath"][-9:] for one in jobs.started] == ["answers-0", "answers-1"]
+    assert [one["transform_output"]["S3OutputPath"][-8:] for one in jobs.started] == ["output-0", "output-1"]
 
 
 @pytest.mark.parametrize(

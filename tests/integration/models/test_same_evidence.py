@@ -118,14 +118,14 @@ def mlflow_models(mlflow_python: str, tmp_path_factory: pytest.TempPathFactory) 
 def test_mlflow_gives_the_evidence_of_the_onnx_model_from_a_folder_and_by_its_alias(
     worlds: Callable[..., World], mlflow_models: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shadow_deployment.models.aliases import resolved
+    from shadow_deployment.models.aliases import resolve_aliases
 
     folder, store = mlflow_models
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     world = worlds()
     runtime = {"runtime": {"requirements": REQUIREMENTS}}
     alias = {"name": "alias", "model": "mlflow:models:/late@serving", **runtime}
-    shadow = resolved(world.shadow(challengers=[alias]))
+    shadow = resolve_aliases(world.shadow(challengers=[alias]))
     [found] = shadow.deployment.challengers
     assert found.model == "mlflow:models:/late/1"
     before = model_digest(found)

@@ -71,7 +71,7 @@ def test_a_function_is_loaded_and_answers_until_there_is_no_request(tmp_path: Pa
     ask = frame({"do": "predict", "number": 8}, stream(FRAME))
     first, second, third = served(frame({**load, "number": 7}), ask, frame({"do": "predict", "number": 9}, b"no batch"))
     assert first == ({"is": "ready", "number": 7}, b"")
-    assert second[0] == {"is": "answers", "errors": {}, "number": 8}
+    assert second[0] == {"is": "predictions", "errors": {}, "number": 8}
     assert np.frombuffer(second[1], np.float64).tolist() == [0.5, 1.0, 1.5]
     assert (third[0]["is"], third[0]["number"]) == ("error", 9)
 
@@ -103,29 +103,29 @@ def answer(frame):
 @pytest.mark.parametrize(
     ("raised", "text", "kind"),
     [
-        ("ValueError('thirteen')", "ValueError: thirteen", "ValueError"),
-        ("SystemExit(3)", "SystemExit: 3", "SystemExit"),
-        ("KeyboardInterrupt", "KeyboardInterrupt: ", "KeyboardInterrupt"),
-        ("Unreadable", "Unreadable: its text cannot be read", "Unreadable"),
-        ("ValueError('x' * 9999)", f"ValueError: {'x' * (worker.LONGEST_ERROR - 12)}", "ValueError"),
-        ("ValueError(chr(0xd800))", "ValueError: ?", "ValueError"),
+        ("ValueError('thirteen')", "thirteen", "ValueError"),
+        ("SystemExit(3)", "3", "SystemExit"),
+        ("KeyboardInterrupt", "", "KeyboardInterrupt"),
+        ("Unreadable", "its text cannot be read", "Unreadable"),
+        ("ValueError('x' * 9999)", "x" * worker.LONGEST_ERROR, "ValueError"),
+        ("ValueError(chr(0xd800))", "?", "ValueError"),
     ],
 )
 def test_whatever_a_model_raises_is_told_and_bounded(raised: str, text: str, kind: str, tmp_path: Path) -> None:
     name = f"worker_raises_{abs(hash(raised))}"
     load = a_module(tmp_path, name, RAISING.format(raised))
     _, (answer, body) = served(frame({**load, "number": 1}), frame({"do": "predict", "number": 2}, stream(FRAME)))
-    assert answer == {"is": "error", "text": text, "missing": None, "kind": kind, "number": 2}
+    assert answer == {"is": "error", "text": text, "missing": None, "kind": kind, "is_foreign": True, "number": 2}
     assert body == b""
 
 
 @pytest.mark.parametrize(
     ("changes", "text", "missing"),
     [
-        ({"module": "worker_absent"}, "ModuleNotFoundError: No module named 'worker_absent'", "worker_absent"),
-        ({"function": "other"}, "AttributeError: module 'worker_some' has no attribute 'other'", None),
-        ({"function": "constant"}, "constant of worker_some is no function that takes a DataFrame", None),
-        ({"function": "Model"}, "Model of worker_some is no function that takes a DataFrame", None),
+        ({"module": "worker_absent"}, "No module named 'worker_absent'", "worker_absent"),
+        ({"function": "other"}, "module 'worker_some' has no attribute 'other'", None),
+        ({"function": "constant"}, "constant of worker_some is not a function that takes a DataFrame", None),
+        ({"function": "Model"}, "Model of worker_some is not a function that takes a DataFrame", None),
         ({"function": "Model.answer"}, None, None),
     ],
 )
@@ -169,7 +169,7 @@ MASKED = np.ma.MaskedArray([1, 2, 3], [False, True, False])
 def test_numbers_of_any_kind_become_one_float_for_each_row_and_class(
     answer: Any, task: dict[str, Any], expected: Any
 ) -> None:
-    found = worker.numbers(answer, 3, task)
+    found = worker.to_float64(answer, 3, task)
     assert (found.dtype, found.flags.c_contiguous) == (np.float64, True)
     np.testing.assert_array_equal(found, np.array(expected))
 
@@ -177,15 +177,15 @@ def test_numbers_of_any_kind_become_one_float_for_each_row_and_class(
 @pytest.mark.parametrize(
     ("answer", "task", "problem"),
     [
-        ([0.5, 0.5], ONE_NUMBER, "answers of shape (2,) to 3 requests, must be (3,)"),
+        ([0.5, 0.5], ONE_NUMBER, "predictions of shape (2,) for 3 requests, must be (3,)"),
         (
             [[0.5, 0.5]] * 3,
             {"task": "regression", "classes": []},
-            "answers of shape (3, 2) to 3 requests, must be (3,)",
+            "predictions of shape (3, 2) for 3 requests, must be (3,)",
         ),
-        ([[0.5] * 3] * 3, ONE_NUMBER, "answers of shape (3, 3) to 3 requests, must be (3,)"),
-        ([0.5] * 3, TWO_CLASSES, "answers of shape (3,) to 3 requests, must be (3, 2)"),
-        ([[0.5]] * 3, TWO_CLASSES, "answers of shape (3, 1) to 3 requests, must be (3, 2)"),
+        ([[0.5] * 3] * 3, ONE_NUMBER, "predictions of shape (3, 3) for 3 requests, must be (3,)"),
+        ([0.5] * 3, TWO_CLASSES, "predictions of shape (3,) for 3 requests, must be (3, 2)"),
+        ([[0.5]] * 3, TWO_CLASSES, "predictions of shape (3, 1) for 3 requests, must be (3, 2)"),
         (["a", "b", "c"], ONE_NUMBER, "text, must be numbers"),
         (pd.Series(["a", 1, 2], dtype=object), ONE_NUMBER, "text, must be numbers"),
         (pd.Series([b"a", 1, 2], dtype=object), ONE_NUMBER, "text, must be numbers"),
@@ -195,8 +195,8 @@ def test_numbers_of_any_kind_become_one_float_for_each_row_and_class(
     ],
 )
 def test_what_is_no_answer_is_said_without_its_values(answer: Any, task: dict[str, Any], problem: str) -> None:
-    with pytest.raises(worker.AnswerError) as caught:
-        worker.numbers(answer, 3, task)
+    with pytest.raises(worker.ModelOutputError) as caught:
+        worker.to_float64(answer, 3, task)
     assert str(caught.value) == f"the model returned {problem}"
 
 
@@ -259,7 +259,7 @@ def test_an_estimator_answers_with_probabilities_where_it_has_them(
     ],
 )
 def test_an_estimator_of_other_classes_is_refused(classes: list[Any], task: dict[str, Any], problem: str) -> None:
-    with pytest.raises(worker.AnswerError) as caught:
+    with pytest.raises(worker.ModelOutputError) as caught:
         estimated(Guesser(classes), task)
     assert str(caught.value) == problem
 
@@ -268,7 +268,7 @@ def test_skops_loads_what_is_trusted_and_nothing_else() -> None:
     skops = pytest.importorskip("skops.io")
     body = skops.dumps(Guesser([False, True]))
     name = f"{__name__}.Guesser"
-    with pytest.raises(worker.AnswerError) as caught:
+    with pytest.raises(worker.ModelOutputError) as caught:
         worker.load({"kind": "skops", "trusted": [], **ONE_NUMBER}, body)
     assert str(caught.value) == (
         f"it holds types that are not trusted: {name}; if you know them all, name them in trusted"
@@ -345,7 +345,7 @@ def test_the_program_hides_its_pipes_goes_first_where_memory_runs_out_and_ends_w
     process, to, back = started(a_module(tmp_path, "listening", LISTENING))
     os.write(to, frame({"do": "predict", "number": 2}, stream(FRAME)))
     code, (ready, (answer, body)) = ended(process, to, back)
-    assert (code, ready[0]["is"], answer["is"]) == (0, "ready", "answers")
+    assert (code, ready[0]["is"], answer["is"]) == (0, "ready", "predictions")
     assert np.frombuffer(body, np.float64).tolist() == [1.0, 0.0, 1000.0]
 
 

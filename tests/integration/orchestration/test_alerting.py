@@ -158,7 +158,7 @@ def test_without_a_ledger_the_gates_own_error_is_told(
     called(context, failed=True)
     [body] = hook.bodies
     assert body["title"] == "late: gate closed for 2024-03-01: other FAILS: worse"
-    assert "this may come again" in body["lines"][-1]
+    assert "this alert may be repeated" in body["lines"][-1]
     assert "s3cret" not in json.dumps(body)
 
 
@@ -199,7 +199,7 @@ def test_a_backfill_tells_nobody(reading: World, hook: Posts, caplog: pytest.Log
 def test_a_gate_that_was_killed_is_told_without_its_words(reading: World, hook: Posts) -> None:
     reading.deploy(alerts=ONE)
     called(a_context(0, exception=None), failed=True)
-    assert "ended without a word" in hook.titles[0]
+    assert "ended without an error message" in hook.titles[0]
 
 
 def test_whatever_goes_wrong_is_logged_and_never_raised(
@@ -225,13 +225,13 @@ def test_a_secret_that_airflow_knows_is_masked(reading: World, hook: Posts, monk
 
 
 def test_announcing_never_raises(reading: World, hook: Posts, caplog: pytest.LogCaptureFixture) -> None:
-    from shadow_deployment.alerting.messages import promoted
+    from shadow_deployment.alerting.messages import champion_changed
 
     shadow = reading.shadow(alerts=ONE)
-    known = {"challenger": "other", "version": "1", "who": "ada", "reason": "better", "number": 1}
-    notifications.announce(shadow, lambda: promoted(shadow.deployment, day(0), **known))
+    known = {"kind": "promoted", "name": "other", "version": "1", "approved_by": "ada", "reason": "better"}
+    notifications.announce(shadow, lambda: champion_changed(shadow.deployment, day(0), **known))
     assert hook.titles == ["late: the champion is other 1"]
-    notifications.announce(shadow, lambda: promoted(shadow.deployment, day(0)))  # type: ignore[call-arg]
+    notifications.announce(shadow, lambda: champion_changed(shadow.deployment, day(0)))  # type: ignore[call-arg]
     assert "nobody was told of late" in caplog.text
 
 

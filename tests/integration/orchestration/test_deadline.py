@@ -82,7 +82,7 @@ def test_a_late_day_is_told_once(reading: World, hook: Posts) -> None:
     [body] = hook.bodies
     assert body["title"] == "late: 2024-03-02 is late: not done by 06:00 UTC on 2024-03-03"
     assert body["kind"] == "late"
-    assert "0 of 2 challengers were judged" in body["lines"]
+    assert "0 of 2 challengers judged" in body["lines"]
     assert body["link"] == (
         "https://airflow.example/dags/shadow_late/runs/scheduled__2024-03-02T00%3A00%3A00%2B00%3A00"
     )
@@ -127,4 +127,4 @@ def test_without_a_ledger_it_is_told_at_its_time_and_not_again_an_hour_later(
     with pytest.raises(ShadowError):
         tell_late("late", missed(start, 31 * HOURS))
     [body] = hook.bodies
-    assert "this may come again" in body["lines"][-1]
+    assert "this alert may be repeated" in body["lines"][-1]

@@ -10,7 +10,7 @@ import pytest
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import RegistryError
-from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.pipeline.former_champion import with_former_champion
 from shadow_deployment.promotion import approval, registry
 from tests.conftest import declare
 from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
@@ -86,7 +86,7 @@ def better_before(world: World, **promotion: Any) -> DeploymentContext:
     world.change_production(CHANGED, ["1"])
     judge(shadow, 1, "PASS", "linear", against="1")
     registry.promote(shadow, "linear", **by("bob"))
-    judge(watched(shadow, day(2)), 2, "PASS", FORMER_CHAMPION, against="linear@2")
+    judge(with_former_champion(shadow, day(2)), 2, "PASS", FORMER_CHAMPION, against="linear@2")
     return shadow
 
 
@@ -197,7 +197,7 @@ def test_automatic_rollback_puts_the_better_one_back(world: World, context: dict
         "other",
         "policy: promotion.rollback is automatic",
     )
-    assert "is better than linear 2 by every gate" in registry.history(shadow)[-1].reason
+    assert "is better than linear 2 by every blocking rule" in registry.history(shadow)[-1].reason
 
 
 @pytest.mark.parametrize("event", [{"promotion": 1}, {"promotion": 2, "day": str(day(1))}])

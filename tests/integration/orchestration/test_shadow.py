@@ -100,7 +100,7 @@ def test_two_files_of_one_name_are_an_import_error(dag_bag: DagBag, reading: Wor
     reading.deploy()
     (reading.deployments / "other.yaml").write_text((reading.deployments / "late.yaml").read_text())
     [text] = dag_bag().import_errors.values()
-    assert "deployment late: 2 files declare it; rename all but one" in text
+    assert "name == 'late', must be unique" in text
 
 
 def test_parsing_makes_no_new_dag_version() -> None:

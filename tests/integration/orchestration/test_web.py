@@ -1,13 +1,16 @@
 """The pages inside Airflow: nothing without login, nothing of a DAG that one may not read, and what breaks is said."""
 
 import datetime as dt
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from shadow_deployment.pipeline.run import run_day
-from tests.conftest import declare
+from tests.conftest import PROJECT, declare
 from tests.production import World, day
 
 pytestmark = [
@@ -209,21 +212,41 @@ def test_nothing_can_be_changed_here(client: Any) -> None:
             assert getattr(client, method)(path).status_code == 405, (method, path)
 
 
-def test_plugin_registers_the_pages_and_imports_them_only_when_asked() -> None:
-    import subprocess
-    import sys
+UNINSTALLED = """
+import importlib.metadata, importlib_metadata
+def hide(module):
+    every = module.distributions
+    module.distributions = lambda **context: (d for d in every(**context) if d.name != "shadow-deployment")
+hide(importlib.metadata), hide(importlib_metadata)
+"""
+REGISTERED = """
+import json, sys
+from airflow import plugins_manager
+plugins_manager.ensure_plugins_loaded()
+[plugin] = [plugin for plugin in plugins_manager.get_plugin_info() if plugin["name"] == "shadow"]
+print(json.dumps({
+    "destinations": sorted(view["destination"] for view in plugin["external_views"]),
+    "prefixes": [app["url_prefix"] for app in plugin["fastapi_apps"]],
+    "source": str(plugin["source"]),
+    "pages are imported": "shadow_deployment.orchestration.ui.app" in sys.modules,
+    "errors": plugins_manager.get_import_errors(),
+}))
+"""
 
-    from tests.conftest import PROJECT
 
-    program = (
-        "import sys\n"
-        "from airflow import plugins_manager\n"
-        "plugins_manager.ensure_plugins_loaded()\n"
-        "[plugin] = [one for one in plugins_manager.get_plugin_info() if one['name'] == 'shadow']\n"
-        "print(sorted(one['destination'] for one in plugin['external_views']))\n"
-        "print([one['url_prefix'] for one in plugin['fastapi_apps']])\n"
-        "print('shadow_deployment.orchestration.ui.app' in sys.modules, plugins_manager.get_import_errors() if "
-        "hasattr(plugins_manager, 'get_import_errors') else {})\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-3:] == ["['dag', 'dag_run', 'nav', 'task_instance']", "['/shadow']", "False {}"]
+@pytest.mark.parametrize(
+    ("layout", "source"),
+    [("", "shadow-deployment==0.1.0: EntryPoint"), (UNINSTALLED, "$PLUGINS_FOLDER/shadow_plugin.py")],
+)
+def test_the_plugin_is_registered_once_without_import_errors_and_imports_no_page(layout: str, source: str) -> None:
+    """Installed, by its entry point; mounted and not installed, from the plugins folder."""
+    command = [sys.executable, "-c", layout + REGISTERED]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert source in found.pop("source")
+    assert found == {
+        "destinations": ["dag", "dag_run", "nav", "task_instance"],
+        "prefixes": ["/shadow"],
+        "pages are imported": False,
+        "errors": {},
+    }

@@ -20,9 +20,10 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error, mean_squared_error
 
 from shadow_deployment.data.db import connect
-from shadow_deployment.decision.verdict import Verdict
+from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.errors import GateFailed, LedgerError
 from shadow_deployment.ledger import predictions
+from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.judging import judge_challenger
 from shadow_deployment.pipeline.run import run_days
@@ -106,7 +107,7 @@ def verdict_of(world: World, challenger: str, number: int, **changes: Any) -> Ve
     deployment = world.deploy(**settings(world, **changes))
     with connect(world.connection("shadow_db")) as session:
         one = deployment.challenger(challenger)
-        key = predictions.challenger_id(session, deployment, one, steps.model_digest(one))
+        key = predictions.challenger_id(session, deployment, one, model_digest(one))
         return judge_challenger(session, deployment, one, key, day(number)).verdict
 
 
@@ -424,7 +425,7 @@ def test_a_contradicting_label_is_marked_and_shown_and_never_overwrites(changed:
     assert int(row[row.day == day(3)].labelled.iloc[0]) == before - 1
     lenient = verdict_of(changed, "other", RUN, policy=LENIENT)
     assert lenient.outcome == "INCONCLUSIVE"
-    assert any("1 requests have labels that contradict each other in flights.outcome" in one for one in lenient.reasons)
+    assert any("1 requests have contradictory labels in flights.outcome" in one for one in lenient.reasons)
     assert verdict_of(changed, "other", RUN - 1, policy=LENIENT).outcome == "INCONCLUSIVE"
 
 
@@ -466,7 +467,7 @@ def test_a_champion_that_changes_midway_blocks_the_pass_and_evidence_starts_anew
     run(changed, [RUN, RUN + 1])
     mixed = verdict_of(changed, "other", RUN, policy=LENIENT)
     assert mixed.outcome == "INCONCLUSIVE"
-    assert mixed.reasons[0] == f"the champion changed in the course of {day(RUN)}: 7, 8 served; evidence starts anew"
+    assert mixed.reasons[0] == f"the champion changed during {day(RUN)} (versions 7, 8); evidence starts over"
     after = verdict_of(changed, "other", RUN + 1, policy=LENIENT)
     assert after.outcome == "PASS"
     assert [finding.observations for finding in after.findings] == [1]
@@ -555,7 +556,7 @@ def test_a_day_without_labels_is_inconclusive_and_its_means_are_null(world: Worl
     _, out, _ = invoke("verdict", "late", "--json")
     (challenger,) = json.loads(out)["challengers"]
     assert challenger["outcome"] == "INCONCLUSIVE"
-    assert "brier_score superior: there is no evidence: no day has a pair whose label is ripe" in challenger["reasons"]
+    assert "brier_score superior: there is no evidence: no mature day has a labelled pair" in challenger["reasons"]
     _, out, _ = invoke("evidence", "late", "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     brier = [row for row in rows if row["metric"] == "brier_score"]
@@ -665,7 +666,9 @@ def test_a_step_out_of_turn_says_which_one_is_missing(continued: World) -> None:
             step(shadow, day(RUN))
     steps.sample(shadow, day(RUN))
     steps.score(shadow, day(RUN), "linear", 0)
-    with pytest.raises(LedgerError, match=r"linear has answered 25 of the \d+ requests .* scoring did not end"):
+    with pytest.raises(
+        LedgerError, match=r"linear has predictions for 25 of the \d+ requests .* scoring is incomplete"
+    ):
         steps.validate_predictions(shadow, day(RUN), "linear")
 
 
@@ -678,7 +681,7 @@ def test_evidence_waits_for_whole_predictions(continued: World) -> None:
     assert steps.compare(shadow, day(RUN)) == 0
     assert day(RUN) not in set(continued.evidence().day)
     verdict = steps.judge(shadow, day(RUN), "linear").verdict
-    assert f"the inputs or predictions of {day(RUN)} are not complete or do not meet their expectations" in (
+    assert f"the inputs or predictions of {day(RUN)} are incomplete or do not meet their expectations" in (
         verdict.reasons
     )
 

@@ -60,7 +60,7 @@ def test_another_feature_leaves_the_evidence_of_days_that_were_drawn_without_it(
     assert not before.empty
     more = {"features": ["dep_hour", "distance", "latency_ms"]}
     [problem] = run(reading, 0, challengers=[OTHER], requests=more)
-    assert f"{day(0)} was drawn before requests.features had latency_ms" in str(problem)
+    assert f"{day(0)} was sampled before requests.features listed latency_ms" in str(problem)
     assert reading.query("SELECT DISTINCT success FROM shadow.validation WHERE challenger_id IS NULL") == [(True,)]
 
 

@@ -47,7 +47,9 @@ from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import calibrations, predictions, replay_checks, snapshots
 from shadow_deployment.ledger.replay_checks import Parity
 from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
+from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.identities import challenger_keys
 from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
 from shadow_deployment.pipeline.replay_check import MOST_WORST, check
 from shadow_deployment.pipeline.run import run_days
@@ -94,7 +96,7 @@ def judged(world: World, number: int, **changes: Any) -> JudgedChallenger:
     deployment = world.deploy(**{"challengers": [OTHER], **changes})
     with connect(world.connection("shadow_db")) as session:
         (challenger,) = deployment.challengers
-        key = predictions.challenger_id(session, deployment, challenger, steps.model_digest(challenger))
+        key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
         return judge_challenger(session, deployment, challenger, key, day(number))
 
 
@@ -528,7 +530,7 @@ def test_answers_that_were_certain_and_wrong_are_counted_and_shown(
     }
     assert all(wrong.values())
     expected = [
-        f"{count} answers of the {model} were exactly 0 or 1 and wrong: log loss counts each as 36"
+        f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
         for model, count in wrong.items()
     ]
     late.deploy(challengers=[OTHER])
@@ -633,10 +635,10 @@ def test_an_explanation_shows_no_value_of_a_feature(explained: str) -> None:
 
 
 def keep_calibration(world: World, warning: str | None, **changes: Any) -> None:
-    deployment = world.deploy(**{"challengers": [OTHER], **changes})
-    with connect(world.connection("shadow_db")) as session:
-        (key,) = steps.identities(session, deployment).values()
-        calibrations.store(session, deployment, key, warning, {"runs": 100})
+    shadow = world.shadow(**{"challengers": [OTHER], **changes})
+    with shadow.ledger() as session:
+        (key,) = challenger_keys(shadow, session).values()
+        calibrations.store(session, shadow.deployment, key, warning, {"runs": 100})
 
 
 def test_a_calibration_warns_of_the_policy_that_it_was_made_for_and_of_no_other(
@@ -748,7 +750,7 @@ def keep_parity(world: World, number: int, found: Parity) -> dict[str, Any]:
     with connect(world.connection("shadow_db")) as session:
         snapshot = snapshots.find(session, deployment, day(number))
         assert snapshot is not None
-        digest = steps.model_digest(Challenger(name="champion", model=model))
+        digest = model_digest(Challenger(name="champion", model=model))
         replay_checks.record(session, snapshot, ChampionSettings(model=model), digest, found)
     return changes
 
@@ -766,8 +768,8 @@ def test_a_champion_that_does_not_repeat_itself_blocks_the_pass_and_names_the_re
     assert blocked.outcome == "INCONCLUSIVE"
     (reason,) = blocked.reasons
     assert reason == (
-        "features differ between serving and shadow: on 2 days the champion's own model answers otherwise than the "
-        "log, last 7 of 59 requests, by up to 0.4 (f0000, f0001, f0002, f0003, f0004)"
+        "features differ between serving and shadow: on 2 days the champion's own model predicts otherwise than the "
+        "log, most recently for 7 of 59 requests, by up to 0.4 (f0000, f0001, f0002, f0003, f0004)"
     )
     assert judged(continued, 1, **changes).verdict.outcome == "PASS", "the days before are not touched"
     keep_parity(continued, 2, Parity(51, 0, 0.0, []))
@@ -811,8 +813,8 @@ def test_a_log_that_it_does_not_repeat_blocks_the_pass_and_names_the_requests(
     assert verdict.outcome == "INCONCLUSIVE"
     (reason,) = verdict.reasons
     assert reason == (
-        "features differ between serving and shadow: on 1 days the champion's own model answers otherwise than the "
-        f"log, last 3 of 60 requests, by up to 0.03 ({', '.join(worst)})"
+        "features differ between serving and shadow: on 1 days the champion's own model predicts otherwise than the "
+        f"log, most recently for 3 of 60 requests, by up to 0.03 ({', '.join(worst)})"
     )
 
 
@@ -826,9 +828,7 @@ def closed(world: World, *rules: dict[str, Any], number: int = RUN - 1, **change
 
 def test_a_metric_that_was_never_computed_never_passes(late: World) -> None:
     rule = {"metric": "latency_ratio_p95", "is": "at_most", "value": 1e9}
-    assert closed(late, rule) == [
-        "latency_ratio_p95 at_most: there is no evidence: no day has a pair whose label is ripe"
-    ]
+    assert closed(late, rule) == ["latency_ratio_p95 at_most: there is no evidence: no mature day has a labelled pair"]
 
 
 def test_a_slice_without_a_label_never_passes(late: World) -> None:
@@ -842,7 +842,7 @@ def test_too_few_requests_never_pass(late: World) -> None:
     rule = {"metric": "error_rate", "is": "at_most", "value": 0.5, "minimum_requests": 60 * RUN}
     assert judged(late, RUN - 1, policy={"rules": [rule]}).verdict.outcome == "PASS"
     reasons = closed(late, rule | {"minimum_requests": 60 * RUN + 1})
-    assert reasons == [f"error_rate at_most: {60 * RUN} requests are too few: {60 * RUN + 1} are asked for"]
+    assert reasons == [f"error_rate at_most: {60 * RUN} requests are too few: {60 * RUN + 1} are required"]
 
 
 def test_answers_that_are_no_numbers_are_errors_and_never_evidence(continued: World) -> None:
@@ -853,7 +853,7 @@ def test_answers_that_are_no_numbers_are_errors_and_never_evidence(continued: Wo
     row = continued.evidence().query("slice_column == 'all'").set_index(["day", "metric"]).loc[day(RUN)]
     assert (row.loc["error_rate"].challenger_sum, row.loc["agreement"].pairs) == (60, 0)
     errors = continued.query("SELECT DISTINCT error FROM shadow.prediction WHERE day = %s", [day(RUN)])
-    assert errors == [("the model answered nan",)]
+    assert errors == [("the model predicted nan",)]
     verdict = judged(continued, RUN, policy=PASSING).verdict
     assert (verdict.outcome, verdict.findings[0].estimate) == ("FAIL", 1.0)
 
@@ -879,7 +879,7 @@ def test_inputs_that_were_changed_stop_every_step_and_never_pass(
     verdict = steps.judge(shadow, day(RUN), "other").verdict
     assert verdict.outcome == "INCONCLUSIVE"
     assert verdict.reasons[0] == (
-        f"the inputs or predictions of {day(RUN)} are not complete or do not meet their expectations"
+        f"the inputs or predictions of {day(RUN)} are incomplete or do not meet their expectations"
     )
 
 

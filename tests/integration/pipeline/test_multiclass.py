@@ -127,7 +127,7 @@ def test_label_that_is_no_class_is_an_error_that_names_them(football: World) -> 
     football.change_production("UPDATE football.result SET winner = 'nobody'")
     ours = shadow(football)
     steps.sample(ours, day(0))
-    with pytest.raises(SourceError, match="is none of the classes, must be one of home, draw, away"):
+    with pytest.raises(SourceError, match="is not one of the classes, must be one of home, draw, away"):
         steps.collect_labels(ours, day(0))
 
 

@@ -13,7 +13,7 @@ from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models import aliases
-from shadow_deployment.models.aliases import known, resolved
+from shadow_deployment.models.aliases import last_versions, resolve_aliases
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.models.sandbox import mlflow
 from tests.builders import a_deployment
@@ -42,7 +42,7 @@ def test_an_alias_becomes_the_version_it_points_at_and_follows_it(server: FakeMl
     champion = ChampionSettings(model="mlflow:models:/flight@champion", conn_id="registry_mlflow")
     declared = deployed(ALIAS, FIXED).model_copy(update={"champion": champion})
     shadow = DeploymentContext(declared, connected(server))
-    found = resolved(shadow).deployment
+    found = resolve_aliases(shadow).deployment
     assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", FIXED["model"], OTHER["model"]]
     assert (found.challengers[0].conn_id, found.challengers[0].name) == ("registry_mlflow", "linear")
     assert found.champion is not None
@@ -51,7 +51,7 @@ def test_an_alias_becomes_the_version_it_points_at_and_follows_it(server: FakeMl
     assert [asked[:2] for asked in server.asked] == [("GET", PATH)] * 2
     first = model_digest(found.challengers[0])
     server.aliases["flight", "serving"] = "1"
-    assert model_digest(resolved(shadow).deployment.challengers[0]) != first
+    assert model_digest(resolve_aliases(shadow).deployment.challengers[0]) != first
 
 
 def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
@@ -59,8 +59,8 @@ def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
         raise AssertionError(conn_id)
 
     shadow = DeploymentContext(deployed(FIXED), refuse)
-    assert resolved(shadow) is shadow
-    assert known(shadow) is shadow
+    assert resolve_aliases(shadow) is shadow
+    assert last_versions(shadow) is shadow
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_an_alias_that_cannot_be_looked_up_stops_its_own_challenger_alone(
 ) -> None:
     broken(server)
     shadow = DeploymentContext(deployed(ALIAS), connected(server))
-    found = resolved(shadow)
+    found = resolve_aliases(shadow)
     [warning] = [one.getMessage() for one in caplog.records if one.name == aliases.__name__]
     assert warning.startswith("challenger linear: model == 'mlflow:models:/flight@serving' cannot be looked up: ")
     assert said in warning
     assert SECRET not in caplog.text
     linear, other = found.deployment.challengers
-    with pytest.raises(TransientError, match=r"challenger linear: .* points at no version that is known here"):
+    with pytest.raises(TransientError, match=r"challenger linear: .* could not be resolved to a version"):
         model_digest(linear)
-    with pytest.raises(TransientError, match="points at no version"):
+    with pytest.raises(TransientError, match="could not be resolved"):
         load(found, linear, window_of(found.deployment, day(0)))
     assert model_digest(other) == model_digest(Challenger.model_validate(OTHER))
 
@@ -96,16 +96,16 @@ def test_the_registry_is_that_of_the_connection_or_of_the_environment(
     bare = {"name": "linear", "model": ALIAS["model"]}
     shadow = DeploymentContext(deployed(bare), environment)
     with caplog.at_level(logging.WARNING):
-        resolved(shadow)
+        resolve_aliases(shadow)
     assert "needs conn_id, the connection of the MLflow server, or MLFLOW_TRACKING_URI" in caplog.text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.port}")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SECRET)
-    assert resolved(shadow).deployment.challengers[0].model == "mlflow:models:/flight/2"
+    assert resolve_aliases(shadow).deployment.challengers[0].model == "mlflow:models:/flight/2"
     assert server.asked == [("GET", PATH, f"Bearer {SECRET}")]
     with pytest.raises(
         CredentialsError, match="challenger linear: conn_id == 'registry_mlflow': connection registry_mlfl"
     ):
-        mlflow.version(DeploymentContext(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
+        mlflow.current_version(DeploymentContext(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
 
 
 def test_the_child_gets_the_credentials_of_its_registry_and_none_where_it_needs_none(
@@ -128,7 +128,7 @@ def test_the_child_gets_the_credentials_of_its_registry_and_none_where_it_needs_
 
 def test_the_digest_of_a_folder_is_that_of_its_files_and_their_names(tmp_path: Any) -> None:
     model = Challenger(name="a", model=f"mlflow:{tmp_path}")
-    with pytest.raises(ModelError, match=r"but there is no file .*MLmodel"):
+    with pytest.raises(ModelError, match=r"but .*MLmodel does not exist"):
         model_digest(model)
     (tmp_path / "MLmodel").write_text("flavors")
     (tmp_path / "code").mkdir()
@@ -151,10 +151,10 @@ def test_a_page_shows_the_newest_version_of_the_ledger_and_asks_nobody(worlds: C
             one = Challenger.model_validate({**ALIAS, "model": uri})
             predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
         session.commit()
-    found = known(shadow).deployment
+    found = last_versions(shadow).deployment
     assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", ALIAS["model"], OTHER["model"]]
     away = DeploymentContext(shadow.deployment, environment)
-    assert known(away).deployment.challengers[0].model == ALIAS["model"]
+    assert last_versions(away).deployment.challengers[0].model == ALIAS["model"]
 
 
 def test_commands_and_tasks_resolve_and_pages_do_not(

@@ -40,13 +40,13 @@ def judged(shadow: DeploymentContext, outcomes: str, name: str = "other", *, fir
 
 
 def asked(shadow: DeploymentContext, number: int) -> str | None:
-    found = approval.proposal(shadow, day(number))
-    return found.case.challenger.name if found else None
+    found = approval.proposal_of_day(shadow, day(number))
+    return found.request.challenger.name if found else None
 
 
 def settle(shadow: DeploymentContext, run: str, given: Answer, name: str = "other") -> None:
-    question, _ = approval.ask(shadow, name, run, by_hand=False)
-    approval.answer(shadow, question, given, "ada", "as the test says")
+    question, _ = approval.request_approval(shadow, name, run, by_hand=False)
+    approval.record_decision(shadow, question, given, "ada", "as the test says")
 
 
 def later(world: World, hours: int) -> None:
@@ -83,7 +83,7 @@ def test_days_in_a_row_are_judged_days_without_interruption(
     shadow: DeploymentContext, outcomes: str, since: int | None, days: int
 ) -> None:
     judged(shadow, outcomes)
-    found = approval.examine(shadow, "other")
+    found = approval.build_proposal(shadow, "other")
     assert (found.days, found.since) == (days, day(len(outcomes) - 1 if since is None else since))
 
 
@@ -92,16 +92,16 @@ def test_days_on_other_terms_are_not_in_the_row(world: World) -> None:
     stricter = {"minimum_coverage": 0.3}
     changed = world.shadow(**settings(world) | {"policy": settings(world)["policy"] | stricter})
     judged(changed, "P", first=2)
-    assert approval.examine(changed, "other").days == 1
+    assert approval.build_proposal(changed, "other").days == 1
     judge(changed, 3, "PASS", against="8")
     judge(changed, 4, "PASS")
-    assert approval.examine(changed, "other").since == day(4)
+    assert approval.build_proposal(changed, "other").since == day(4)
 
 
 def test_a_day_judged_again_counts_as_it_was_judged_last(shadow: DeploymentContext) -> None:
     judged(shadow, "PPP")
     judge(shadow, 1, "INCONCLUSIVE")
-    assert approval.examine(shadow, "other").since == day(2)
+    assert approval.build_proposal(shadow, "other").since == day(2)
 
 
 def test_as_many_days_in_a_row_are_waited_for_as_the_deployment_says(world: World) -> None:
@@ -114,10 +114,10 @@ def test_as_many_days_in_a_row_are_waited_for_as_the_deployment_says(world: Worl
 
 def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
-    approval.ask(shadow, "other", "run 1", by_hand=False)
+    approval.request_approval(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
     assert asked(shadow, 1) is None
-    assert "still waits for an answer" in refusal(lambda: approval.ask(shadow, "other", "run 2", by_hand=False))
+    assert "is still open" in refusal(lambda: approval.request_approval(shadow, "other", "run 2", by_hand=False))
     later(world, 25)
     assert asked(shadow, 1) is None  # nobody has answered, that was yesterday
     judged(shadow, "P", first=7)
@@ -130,7 +130,7 @@ def test_what_was_answered_is_not_asked_again_however_many_days_pass(shadow: Dep
     settle(shadow, "run 1", given)
     judged(shadow, "P" * 30, first=1)
     assert asked(shadow, 30) is None
-    said = refusal(lambda: approval.ask(shadow, "other", "run 2", by_hand=False))
+    said = refusal(lambda: approval.request_approval(shadow, "other", "run 2", by_hand=False))
     assert f"it was {given} by ada for {day(0)}" in said
 
 
@@ -180,46 +180,46 @@ def test_silence_is_asked_again_after_some_days(world: World) -> None:
 def test_somebody_may_ask_by_hand_again(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
-    question, _ = approval.ask(shadow, "other", "run 2", by_hand=True)
+    question, _ = approval.request_approval(shadow, "other", "run 2", by_hand=True)
     made = approval.approve(shadow, question, approved_by="bob", reason="I insist", at=moment(1))
     assert (made.name, made.approved_by, made.reason) == ("other", "bob", "I insist")
 
 
 def test_by_hand_no_case_is_promoted_that_stands_not(shadow: DeploymentContext) -> None:
     judged(shadow, "F")
-    said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
+    said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
     assert f"its newest verdict, of {day(0)}, is FAIL, must be PASS" in said
 
 
 def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
-    first, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
-    second, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    first, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
+    second, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     assert first == second
     assert world.query("SELECT count(*) FROM shadow.question") == [(1,)]
-    approval.answer(shadow, first, "rejected", "ada", "no")
-    said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
-    assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
+    approval.record_decision(shadow, first, "rejected", "ada", "no")
+    said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
+    assert f"the approval request of this run was rejected by ada for {day(0)}; trigger another run" in said
 
 
 def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
-    question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
     said = refusal(lambda: approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)))
-    assert "is not the case there is" in said
+    assert "the promotion request has changed since it was approved" in said
     assert registry.history(shadow) == []
-    changed = approval.question_of(shadow, "run 1", question.case_digest)
+    changed = approval.approval_request_of(shadow, "run 1", question.case_digest)
     assert (changed.answer, changed.answered_by) == ("changed", "ada")
     assert asked(shadow, 1) == "other"
 
 
 def test_an_approval_is_the_same_promotion_when_its_task_runs_again(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
-    question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     made = [approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)) for _ in range(2)]
     assert made[0] == made[1]
-    assert approval.question_of(shadow, "run 1", question.case_digest).answer == "approved"
+    assert approval.approval_request_of(shadow, "run 1", question.case_digest).answer == "approved"
 
 
 def test_an_approval_whose_manifest_cannot_be_written_is_an_approval(world: World) -> None:
@@ -227,11 +227,11 @@ def test_an_approval_whose_manifest_cannot_be_written_is_an_approval(world: Worl
     blocked.write_text("no folder")
     shadow = world.shadow(**settings(world, promotion={"manifest": str(blocked / "champion.json")}))
     judged(shadow, "P")
-    question, _ = approval.ask(shadow, "other", "run 1", by_hand=False)
+    question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     with pytest.raises(RegistryError, match=r"champion\.json"):
         approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1))
     assert [one.name for one in registry.history(shadow)] == ["other"]
-    assert approval.question_of(shadow, "run 1", question.case_digest).answer == "approved"
+    assert approval.approval_request_of(shadow, "run 1", question.case_digest).answer == "approved"
 
 
 def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: DeploymentContext) -> None:
@@ -240,16 +240,16 @@ def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: 
     registry.rollback(shadow, **by("bob"))
     judged(shadow, "P", first=1)
     assert asked(shadow, 1) is None
-    question, _ = approval.ask(shadow, "other", "run 1", by_hand=True)
+    question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=True)
     assert approval.approve(shadow, question, approved_by="ada", reason="again", at=moment(2)).number == 3
 
 
 def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: DeploymentContext) -> None:
     judged(shadow, "P", "other")
     judged(shadow, "P", "linear")
-    found = approval.proposal(shadow, day(0))
+    found = approval.proposal_of_day(shadow, day(0))
     assert found is not None
-    assert {found.case.challenger.name, *found.rivals} == {"other", "linear"}
+    assert {found.request.challenger.name, *found.rivals} == {"other", "linear"}
 
 
 def test_the_one_further_ahead_is_asked_about(shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,10 +257,10 @@ def test_the_one_further_ahead_is_asked_about(shadow: DeploymentContext, monkeyp
     judged(shadow, "P", "linear")
     for ahead, behind in (("other", "linear"), ("linear", "other")):
         lead = {ahead: 2.0, behind: 1.0}
-        monkeypatch.setattr(approval, "_lead", lambda one, lead=lead: lead[one.case.challenger.name])
-        found = approval.proposal(shadow, day(0))
+        monkeypatch.setattr(approval, "_lead", lambda one, lead=lead: lead[one.request.challenger.name])
+        found = approval.proposal_of_day(shadow, day(0))
         assert found is not None
-        assert (found.case.challenger.name, found.rivals) == (ahead, (behind,))
+        assert (found.request.challenger.name, found.rivals) == (ahead, (behind,))
 
 
 def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: DeploymentContext) -> None:
@@ -272,15 +272,15 @@ def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: DeploymentCo
 def test_question_shows_the_case_and_what_each_answer_does(world: World) -> None:
     shadow = world.shadow(**settings(world, promotion={"response_hours": 5, "ask_again_days": 9}))
     judged(shadow, "PP")
-    _, found = approval.ask(shadow, "other", "run 1", by_hand=False)
+    _, found = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     assert approval_text.subject(shadow.deployment, found) == (
         "Promote other 1 to champion of late, in place of champion 7?"
     )
     text = approval_text.body(shadow.deployment, found)
-    assert found.case.digest in text
-    assert found.case.verdict is not None
-    assert found.case.verdict.input_digest in text
-    assert "for 2 judged days in a row" in text
+    assert found.request.digest in text
+    assert found.request.verdict is not None
+    assert found.request.verdict.input_digest in text
+    assert "on 2 consecutive judged days since" in text
     assert "| error\\_rate at most | all | PASS |" in text
     assert "within 5 hours" in text
     assert "9 days" in text

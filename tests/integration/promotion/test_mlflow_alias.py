@@ -150,7 +150,7 @@ def test_a_champion_that_is_no_version_there_takes_the_alias_away_and_says_so(
 ) -> None:
     mlflow.aliases["flight delay", "serving"] = "1"
     for _ in range(2):
-        assert follow(mlflow, who) == ["alias serving of flight delay in MLflow, taken away"]
+        assert follow(mlflow, who) == ["alias serving of flight delay in MLflow, removed"]
     assert (mlflow.aliases, mlflow.written) == ({}, ["DELETE"])
     (said, _) = [one for one in caplog.records if one.name == mlflow_alias.__name__]
     assert said.levelno == logging.WARNING

@@ -27,7 +27,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.documents import FileDocument
-from shadow_deployment.decision.verdict import Finding, Outcome, Verdict
+from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from shadow_deployment.ledger import predictions, promotions, verdicts
 from shadow_deployment.ledger.promotions import Promotion
@@ -228,12 +228,32 @@ REFUSALS: list[tuple[str, Callable[[World, DeploymentContext], None], dict[str, 
     ("failed the same day", judged(0, "FAIL"), {}, f"newest verdict, of {day(0)}, is FAIL, must be PASS"),
     ("another file", other_file, {}, "its model is now version 2 with digest"),
     ("another champion", promoted, {}, f"{day(0)} was judged against champion version 7, but the champion is other 1"),
-    ("another policy", nothing, {"policy": {**POLICY, "minimum_coverage": 0.3}}, "the policy in the file is not the"),
-    ("no gate", nothing, {"policy": {**POLICY, "rules": [CALM]}}, "no rule of the policy is a gate"),
-    ("another design", nothing, {"sample": {"rate": 0.5}}, "the sampling design in the file is not the one"),
-    ("another alpha", judged(1, "PASS", alpha=0.05), {}, "was not judged at alpha 0.025, the policy's divided among 2"),
-    ("against another", judged(1, "PASS", against="6"), {}, "against champion version 6, but the log now says 7"),
-    ("the log's own version", nothing, VERSIONED, "its version 7 is what the log calls the present champion too"),
+    (
+        "another policy",
+        nothing,
+        {"policy": {**POLICY, "minimum_coverage": 0.3}},
+        f"the policy has changed since {day(0)} was judged",
+    ),
+    ("no gate", nothing, {"policy": {**POLICY, "rules": [CALM]}}, "the policy has no blocking rule"),
+    (
+        "another design",
+        nothing,
+        {"sample": {"rate": 0.5}},
+        f"the sampling design has changed since {day(0)} was judged",
+    ),
+    (
+        "another alpha",
+        judged(1, "PASS", alpha=0.05),
+        {},
+        "was not judged at alpha 0.025, the policy's alpha divided among 2",
+    ),
+    (
+        "against another",
+        judged(1, "PASS", against="6"),
+        {},
+        "against champion version 6, but the log now has version 7",
+    ),
+    ("the log's own version", nothing, VERSIONED, "its version 7 is also that of the current champion in the log"),
 ]
 
 
@@ -274,10 +294,10 @@ def test_a_forced_promotion_needs_no_verdict_and_is_kept_as_forced(world: World)
 def test_the_control_and_the_champion_itself_are_never_promoted(world: World, force: bool) -> None:
     shadow = world.shadow(**settings(world, promotion=ALWAYS))
     control = refusal(lambda: registry.promote(shadow, "a_a_check", **by("ada"), force=force))
-    assert "a_a_check is the A/A check, the champion against itself: it can never be promoted" in control
+    assert "a_a_check is the A/A check, the champion against itself: it is never promoted" in control
     registry.promote(shadow, "other", **by("ada"))
     again = refusal(lambda: registry.promote(shadow, "other", **by("bob"), force=force))
-    assert "it is champion already: other 1, by promotion 1 of" in again
+    assert "it is already champion: other 1, by promotion 1 of" in again
     assert len(registry.history(shadow)) == 1
 
 
@@ -300,7 +320,7 @@ def test_a_log_whose_version_changed_since_stops_a_promotion(worlds: Callable[..
     newest = "(SELECT max(predicted_at) FROM flights.prediction_log)"
     world.change_production(f"{CHANGED} WHERE predicted_at = {newest}", ["8"])
     said = refusal(lambda: registry.promote(shadow, "other", **by("ada")))
-    assert f"{day(0)} was judged against champion version 7, but the log now says 8" in said
+    assert f"{day(0)} was judged against champion version 7, but the log now has version 8" in said
 
 
 def test_after_a_promotion_only_evidence_against_the_new_champion_counts(
@@ -310,11 +330,11 @@ def test_after_a_promotion_only_evidence_against_the_new_champion_counts(
     shadow = world.shadow(**settings(world))
     registry.promote(shadow, "other", **by("ada"))
     judge(shadow, 1, "PASS", "linear")
-    assert "evidence against it is needed, and the log must call it 1 or other@1" in refusal(
+    assert "collect evidence against it, logged as version 1 or other@1" in refusal(
         lambda: registry.promote(shadow, "linear", **by("ada"))
     )
     judge(shadow, 2, "PASS", "linear", against="other@1")
-    assert "but the log now says 7" in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
+    assert "but the log now has version 7" in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
     world.change_production(CHANGED, ["other@1"])
     made = registry.promote(shadow, "linear", **by("ada"))
     assert (made.from_name, made.from_version, made.from_digest) == ("other", "1", registry.history(shadow)[0].digest)
@@ -326,7 +346,7 @@ def test_a_log_without_versions_allows_the_first_promotion_alone(world: World) -
         judge(shadow, 1, "PASS", name, against="unversioned")
     registry.promote(shadow, "other", **by("ada"))
     said = refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
-    assert "declare requests.version, so that the log says which champion answered" in said
+    assert "declare requests.version, so that the log names the champion" in said
     registry.rollback(shadow, **by("ada"))
     assert "declare requests.version" in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
 
@@ -336,12 +356,10 @@ def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: Deployment
     assert past.problems == ()
     judge(shadow, 2, "PASS")
     late = registry.promotion_request(shadow, "other", day(0))
-    assert any(
-        f"{day(2)} was judged too and is PASS; a past day's verdict never overrules" in one for one in late.problems
-    )
+    assert any(f"the verdict of {day(0)} is superseded by that of {day(2)}, PASS" in one for one in late.problems)
     for expected in (past, late):
         said = refusal(lambda one=expected: registry.promote(shadow, "other", **by("ada"), expected=one))  # type: ignore[misc]
-        assert f"the verdict of {day(0)} is past and never overrules a newer one" in said
+        assert f"the verdict of {day(0)} is superseded by that of {day(2)}, PASS" in said
     judge(shadow, 3, "FAIL")
     judge(shadow, 1, "PASS")  # as a backfill would, after the newer day
     assert f"of {day(3)}, is FAIL" in refusal(lambda: registry.promote(shadow, "other", **by("ada")))
@@ -375,8 +393,8 @@ def test_what_changes_between_asking_and_approving_stops_the_promotion(
     change(world, shadow)
     expected = found.digest if as_text else found
     said = refusal(lambda: registry.promote(shadow, "linear", **by("ada"), expected=expected))
-    assert "the case that was approved is not the case there is" in said
-    assert as_text or f"changed since: {what}" in said
+    assert "the promotion request has changed since it was approved" in said
+    assert as_text or f"since it was approved: {what}" in said
     assert registry.history(shadow) == []
     allowed = world.shadow(**settings(world, promotion=ALWAYS))
     refusal(lambda: registry.promote(allowed, "linear", **by("ada"), expected=expected, force=True))
@@ -394,7 +412,9 @@ def test_an_approved_case_is_promoted_once_however_often_it_is_called(shadow: De
     made = registry.promote(shadow, "other", **by("ada"), expected=found)
     assert registry.promote(shadow, "other", **by("ada"), expected=found) == made
     assert registry.promote(shadow, "other", **by("ada"), expected=found.digest) == made
-    assert "somebody else was first" in refusal(lambda: registry.promote(shadow, "other", **by("bob"), expected=found))
+    assert "the champion has changed meanwhile" in refusal(
+        lambda: registry.promote(shadow, "other", **by("bob"), expected=found)
+    )
     assert registry.history(shadow) == [made]
 
 
@@ -432,7 +452,7 @@ def test_rolling_back_twice_goes_to_the_one_before_and_then_there_is_none(twice:
         ("rollback", 2, "other", "1"),
         ("rollback", 1, "champion", "7"),
     ]
-    assert "every promotion has been taken back" in refusal(lambda: registry.rollback(shadow, **by("cid")))
+    assert "every promotion is rolled back already" in refusal(lambda: registry.rollback(shadow, **by("cid")))
     twice.change_production(CHANGED, ["7"])
     judge(shadow, 3, "PASS", "linear")
     assert registry.promote(shadow, "linear", **by("ada")).number == 5
@@ -441,14 +461,14 @@ def test_rolling_back_twice_goes_to_the_one_before_and_then_there_is_none(twice:
 
 
 def test_nothing_promoted_is_nothing_to_roll_back(shadow: DeploymentContext) -> None:
-    assert "nothing was promoted: there is nothing" in refusal(lambda: registry.rollback(shadow, **by("cid")))
-    refusal(lambda: registry.standing(shadow))
+    assert "nothing to roll back: there was no promotion yet" in refusal(lambda: registry.rollback(shadow, **by("cid")))
+    refusal(lambda: registry.promotion_to_undo(shadow))
     assert registry.history(shadow) == []
 
 
 def test_a_rollback_of_a_named_promotion_is_done_once(twice: World) -> None:
     shadow = twice.shadow(**settings(twice))
-    assert registry.standing(shadow).number == 2
+    assert registry.promotion_to_undo(shadow).number == 2
     assert "undoes == 1, must be 2" in refusal(lambda: registry.rollback(shadow, **by("cid"), undoes=1))
     back = registry.rollback(shadow, **by("cid"), undoes=2)
     assert registry.rollback(shadow, **by("cid"), undoes=2) == back
@@ -496,7 +516,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_why(
         lambda: registry.promote(shadow, "linear", **by("bob")),
     )
     assert registry.history(shadow) == [won]
-    assert f"somebody else was first: the champion is now {won.champion}" in lost
+    assert f"the champion has changed meanwhile to {won.champion}" in lost
     assert f"approved by {won.approved_by}" in lost
     assert published(world) == as_published(world)
 
@@ -505,7 +525,7 @@ def test_two_rollbacks_at_once_go_one_step_back(twice: World, at_once: Callable[
     shadow = twice.shadow(**settings(twice))
     won, lost = at_once(lambda: registry.rollback(shadow, **by("ada")), lambda: registry.rollback(shadow, **by("bob")))
     assert (won.undoes, won.name) == (2, "other")
-    assert "somebody else was first" in lost
+    assert "the champion has changed meanwhile" in lost
     assert [one.kind for one in registry.history(shadow)] == ["promotion", "promotion", "rollback"]
 
 

@@ -13,7 +13,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.former_champion import watched
+from shadow_deployment.pipeline.former_champion import with_former_champion
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.watch import regression
@@ -50,7 +50,7 @@ def names(shadow: DeploymentContext) -> list[str]:
 
 def test_former_champion_is_a_challenger_on_the_days_after_its_promotion(world: World) -> None:
     shadow = shadow_of(world)
-    assert [FORMER_CHAMPION in names(watched(shadow, day(number))) for number in range(7)] == [
+    assert [FORMER_CHAMPION in names(with_former_champion(shadow, day(number))) for number in range(7)] == [
         False,
         False,  # the day that the promotion rests on
         True,
@@ -59,14 +59,14 @@ def test_former_champion_is_a_challenger_on_the_days_after_its_promotion(world: 
         False,
         False,
     ]
-    former = watched(shadow, day(2)).deployment.challenger(FORMER_CHAMPION)
+    former = with_former_champion(shadow, day(2)).deployment.challenger(FORMER_CHAMPION)
     assert (former.version, former.model) == ("1", "logged:flights.prediction_log.other_probability")
     assert FORMER_CHAMPION not in names(shadow)
 
 
 def test_former_champion_takes_no_share_of_alpha_and_cannot_be_promoted(world: World) -> None:
     shadow = shadow_of(world)
-    there = watched(shadow, day(2))
+    there = with_former_champion(shadow, day(2))
     assert [one.name for one in there.deployment.promotable] == [one.name for one in shadow.deployment.promotable]
     judge(there, 2, "PASS", FORMER_CHAMPION, against="linear@2")
     assert "roll that back instead" in registry.promotion_request(there, FORMER_CHAMPION).barred[0]
@@ -74,13 +74,13 @@ def test_former_champion_takes_no_share_of_alpha_and_cannot_be_promoted(world: W
 
 def test_nobody_is_watched_where_the_deployment_says_so(world: World) -> None:
     shadow = shadow_of(world, watch_days=0)
-    assert watched(shadow, day(2)) is shadow
+    assert with_former_champion(shadow, day(2)) is shadow
 
 
 def test_nobody_is_watched_after_a_rollback(world: World) -> None:
     shadow = shadow_of(world)
     registry.rollback(shadow, **by("cid"))
-    assert FORMER_CHAMPION not in names(watched(shadow, day(2)))
+    assert FORMER_CHAMPION not in names(with_former_champion(shadow, day(2)))
 
 
 def test_a_former_champion_without_a_model_is_not_watched_and_the_log_says_so(
@@ -90,7 +90,7 @@ def test_a_former_champion_without_a_model_is_not_watched_and_the_log_says_so(
     shadow = shadow_of(world)
     judge(shadow, 0, "PASS", "other")
     registry.promote(shadow, "other", **by("ada"))
-    assert FORMER_CHAMPION not in names(watched(shadow, day(1)))
+    assert FORMER_CHAMPION not in names(with_former_champion(shadow, day(1)))
     assert "champion 7, is not watched: its model is unknown; declare it as champion.model" in caplog.text
 
 
@@ -100,15 +100,15 @@ def test_a_former_champion_whose_file_has_changed_is_not_watched(
     shadow = shadow_of(world)
     judge(shadow, 2, "PASS", "other", against="linear@2")
     registry.promote(shadow, "other", **by("ada"))
-    former = watched(shadow, day(3)).deployment.challenger(FORMER_CHAMPION)
+    former = with_former_champion(shadow, day(3)).deployment.challenger(FORMER_CHAMPION)
     path = Path(former.model.removeprefix("onnx:"))
     content = path.read_bytes()  # other tests' worlds have promoted the same file
     try:
         linear_model(path, {"dep_hour": 0.7, "distance": -0.0005})
-        assert FORMER_CHAMPION not in names(watched(shadow, day(3)))
+        assert FORMER_CHAMPION not in names(with_former_champion(shadow, day(3)))
         assert "holds another model than the one that was champion" in caplog.text
         path.unlink()
-        assert FORMER_CHAMPION not in names(watched(shadow, day(3)))
+        assert FORMER_CHAMPION not in names(with_former_champion(shadow, day(3)))
     finally:
         path.write_bytes(content)
 
@@ -145,7 +145,7 @@ def run(world: World) -> DeploymentContext:
     """A day was run to its gate; verdicts of it are then set by hand."""
     shadow = shadow_of(world)
     run_days(shadow, [day(2)], Console(file=io.StringIO()))
-    there = watched(shadow, day(2))
+    there = with_former_champion(shadow, day(2))
     for name in names(there):
         judge(there, 2, "INCONCLUSIVE", name, against="linear@2")
     return there
@@ -157,7 +157,7 @@ def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back
     with pytest.raises(GateFailed) as closed:
         steps.gate(run, day(2))
     said = str(closed.value)
-    assert "previous_champion 1 is better than linear@2, which has followed it" in said
+    assert "previous_champion 1 is better than its successor linear@2" in said
     assert "shadow rollback late" in said
 
 
@@ -172,7 +172,9 @@ def test_a_better_former_champion_speaks_against_its_promotion(run: DeploymentCo
     found = regression(run, day(2))
     assert found is not None
     assert found.promotion.number == 2
-    assert found.reason == (f"other 1, champion before promotion 2, is better than linear 2 by every gate on {day(2)}")
+    assert found.reason == (
+        f"other 1, champion before promotion 2, is better than linear 2 by every blocking rule on {day(2)}"
+    )
 
 
 @pytest.mark.parametrize("against", ["7", "1"])
@@ -185,7 +187,7 @@ def test_a_past_days_verdict_of_the_former_champion_speaks_against_nothing(run: 
     judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
     judge(run, 3, "INCONCLUSIVE", FORMER_CHAMPION, against="linear@2")
     assert regression(run, day(2)) is None
-    assert regression(watched(run, day(3)), day(3)) is None
+    assert regression(with_former_champion(run, day(3)), day(3)) is None
 
 
 def test_after_the_rollback_nothing_is_spoken_against(run: DeploymentContext) -> None:

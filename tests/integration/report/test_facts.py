@@ -18,6 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
 from shadow_deployment.ledger import page, predictions, series, snapshots
+from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import judging, steps
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
@@ -81,7 +82,7 @@ def shown(shadow: DeploymentContext) -> DeploymentFacts:
 
 def key_of(session: Any, shadow: DeploymentContext, name: str) -> int:
     one = shadow.deployment.challenger(name)
-    key = predictions.find_challenger(session, shadow.deployment, one, steps.model_digest(one))
+    key = predictions.find_challenger(session, shadow.deployment, one, model_digest(one))
     assert key is not None
     return key
 

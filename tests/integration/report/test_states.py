@@ -13,7 +13,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.decision.verdict import Finding, Outcome, Verdict
+from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts, approval_requests, migrations, predictions, verdicts
 from shadow_deployment.ledger.alerts import Alert

@@ -13,15 +13,16 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
-from shadow_deployment.decision.verdict import judge, terms_of
+from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline import judging
 from shadow_deployment.pipeline.judging import judge_challenger
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.findings import with_rules
-from shadow_deployment.report.queries.sequences import MOST_SLICES, Alphas, alphas_of
+from shadow_deployment.report.queries.sequences import MOST_SLICES, alphas_of
 from shadow_deployment.report.views.facts import DeploymentFacts
 from tests.bench import year
 from tests.builders import a_deployment
@@ -147,8 +148,8 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     means = sorted(float(series.difference.mean()) for name, series in of.items() if name != ALL)
     if one.policy.unit == "day":
         assert estimates == pytest.approx(means[:MOST_SLICES])
-    given = terms_of(one.policy, evidence, promotable=1)
-    assert (found.slices.alpha_lower, found.slices.alpha_upper) == (given.alpha_pass, given.alpha_fail)
+    given = alpha_of_evidence(one.policy, evidence, promotable=1)
+    assert (found.slices.alpha_lower, found.slices.alpha_upper) == (given.to_pass, given.to_fail)
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
     for each in (found.slices.overall, *found.slices.slices):
         assert each is not None
@@ -167,7 +168,7 @@ def test_the_newest_look_of_many_is_that_of_each_whatever_their_lengths(filled: 
         shorter = judging.evidence_on(session, one, 1, taken[:5], taken[-1].day)
     key = ("brier_score", "carrier=c3")
     many = [short[key], whole[key], shorter[key], whole["brier_score", "carrier=c7"], short["brier_score", ALL]]
-    terms = JudgingTerms(one.policy, 0.05, 0.01)
+    terms = JudgingTerms(one.policy, AlphaSplit(0.05, 0.01))
     found = newest(one.policy.rules[0], many, terms)
     assert found.shape == (5, 3)
     for row, series in zip(found, many, strict=True):
@@ -183,12 +184,12 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
         taken = snapshots.snapshots(session, one, None, None)
         evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
     for promotable in (1, 3):
-        given = terms_of(one.policy, evidence, promotable=promotable)
+        given = alpha_of_evidence(one.policy, evidence, promotable=promotable)
         verdict = judge(one.policy, evidence, promotable=promotable)
         findings = list(with_rules(verdict.findings, one.policy))
-        assert alphas_of(one.policy, findings, 99) == Alphas(given.alpha_pass, given.alpha_fail)
+        assert alphas_of(one.policy, findings, 99) == given
         unknown = [(rule, replace(found, alpha_pass=None, alpha_fail=None)) for rule, found in findings]
-        assert alphas_of(one.policy, unknown, promotable) == Alphas(given.alpha_pass, given.alpha_fail)
+        assert alphas_of(one.policy, unknown, promotable) == given
 
 
 def test_a_challenger_that_was_judged_by_an_older_policy_is_shown_with_its_rules(filled: World) -> None:

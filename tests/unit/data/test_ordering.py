@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from shadow_deployment.data.sampling import HASHES, Draw
-from shadow_deployment.data.sources.ordering import in_order
+from shadow_deployment.data.sources.ordering import sort_by_draw
 from shadow_deployment.errors import TransientError
 
 NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
@@ -71,7 +71,7 @@ def test_rows_come_in_the_order_of_the_draw_and_are_what_they_were(
     chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = in_order(batches(ROWS), DRAWS, EVERYTHING, chunk_bytes=chunk_bytes).read_all()
+    found = sort_by_draw(batches(ROWS), DRAWS, EVERYTHING, chunk_bytes=chunk_bytes).read_all()
     assert found["Name"].to_pylist() == ORDER
     assert found.schema == SCHEMA.remove(3)
     assert found.to_pylist() == batches([ROWS[one] for one in ORDER], 10).read_all().remove_column(3).to_pylist()
@@ -80,7 +80,7 @@ def test_rows_come_in_the_order_of_the_draw_and_are_what_they_were(
 
 def test_no_rows_are_no_rows() -> None:
     empty = pa.RecordBatchReader.from_batches(SCHEMA, iter(()))
-    assert in_order(empty, [], []).read_all().num_rows == 0
+    assert sort_by_draw(empty, [], []).read_all().num_rows == 0
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), TransientError("lost"), OSError("cut")])
@@ -90,7 +90,9 @@ def test_what_reading_raises_is_raised_as_it_is_after_rows_too(error: BaseExcept
         yield from batches(ROWS)
         raise error
 
-    ordered = in_order(pa.RecordBatchReader.from_batches(SCHEMA, some()), DRAWS, EVERYTHING, chunk_bytes=chunk_bytes)
+    ordered = sort_by_draw(
+        pa.RecordBatchReader.from_batches(SCHEMA, some()), DRAWS, EVERYTHING, chunk_bytes=chunk_bytes
+    )
     with pytest.raises(type(error)) as caught:
         ordered.read_all()
     assert caught.value is error
@@ -121,7 +123,7 @@ def test_many_parts_hold_equal_shares_and_follow_each_other(monkeypatch: pytest.
     reader, table = drawn(20_000, highest)
     counted = table["stratum"].to_pylist().count("a") * 4
     draws = [Draw("a", counted, 10), Draw("b", 80_000 - counted, 10)]
-    found = in_order(reader, draws, [highest, highest], chunk_bytes=table.nbytes // 10).read_all()
+    found = sort_by_draw(reader, draws, [highest, highest], chunk_bytes=table.nbytes // 10).read_all()
     expected = table.sort_by([("stratum", "ascending"), ("keyed hash", "ascending")]).remove_column(3)
     assert found.to_pylist() == expected.to_pylist()
     assert len(sizes) >= 10
@@ -134,7 +136,7 @@ def test_a_folder_without_room_is_worth_another_try_and_says_where(monkeypatch: 
 
     monkeypatch.setattr("pyarrow.ipc.new_file", full)
     with pytest.raises(TransientError, match=r"for which TMPDIR needs room: .*No space left"):
-        in_order(batches(ROWS), DRAWS, EVERYTHING, chunk_bytes=1).read_all()
+        sort_by_draw(batches(ROWS), DRAWS, EVERYTHING, chunk_bytes=1).read_all()
 
 
 def test_nothing_is_read_any_more_once_putting_in_order_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +155,7 @@ def test_nothing_is_read_any_more_once_putting_in_order_has_failed(monkeypatch: 
             yield batch
 
     monkeypatch.setattr("pyarrow.ipc.new_file", full)
-    reader = in_order(pa.RecordBatchReader.from_batches(SCHEMA, read()), DRAWS, EVERYTHING, chunk_bytes=1)
+    reader = sort_by_draw(pa.RecordBatchReader.from_batches(SCHEMA, read()), DRAWS, EVERYTHING, chunk_bytes=1)
     with pytest.raises(TransientError) as told:
         reader.read_all()
     assert told.value.__traceback__ is not None

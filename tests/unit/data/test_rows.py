@@ -10,7 +10,7 @@ import pytest
 
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictions
-from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, TableRows, rows_at_once
+from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, TableRows, rows_per_part
 from shadow_deployment.data.snapshots import SnapshotPart
 from shadow_deployment.data.storage import FolderStore
 from shadow_deployment.errors import SnapshotError
@@ -89,10 +89,10 @@ def test_a_snapshot_as_it_is_taken_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_more_columns_make_parts_of_fewer_rows() -> None:
-    assert rows_at_once(1, 1000) == rows_at_once(PART_COLUMNS // 2, 1000) == 2000
-    assert rows_at_once(PART_COLUMNS, 1000) == 1000
-    assert rows_at_once(2 * PART_COLUMNS, 1000) == 500
-    assert rows_at_once(10**6, 1000) == 1
+    assert rows_per_part(1, 1000) == rows_per_part(PART_COLUMNS // 2, 1000) == 2000
+    assert rows_per_part(PART_COLUMNS, 1000) == 1000
+    assert rows_per_part(2 * PART_COLUMNS, 1000) == 500
+    assert rows_per_part(10**6, 1000) == 1
 
 
 class Remembers:

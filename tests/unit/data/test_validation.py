@@ -18,10 +18,10 @@ import pytest
 
 from shadow_deployment.data.quality import validation as checking
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Failure, Validation
-from shadow_deployment.data.quality.great_expectations import built, evaluate
+from shadow_deployment.data.quality.great_expectations import build_configurations, evaluate
 from shadow_deployment.data.quality.uniqueness import BUCKET_PARTS
 from shadow_deployment.data.quality.validation import validate
-from shadow_deployment.data.rows import PART_COLUMNS, FrameTypes, TableRows
+from shadow_deployment.data.rows import PART_COLUMNS, FrameReader, TableRows
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.errors import DeploymentError
 
@@ -378,7 +378,7 @@ def test_many_columns_are_looked_at_a_few_at_a_time() -> None:
 def test_a_column_has_one_type_in_every_part_and_the_one_that_it_has_as_a_whole(part_rows: int) -> None:
     whole = a_table().to_pandas()
     names = [name for name in whole.columns if name != "code"]
-    parts = list(FrameTypes(TableRows(a_table()), part_rows).parts(names))
+    parts = list(FrameReader(TableRows(a_table()), part_rows).parts(names))
     assert {tuple(part.dtypes) for part in parts} == {tuple(whole[names].dtypes)}
     joined = pd.concat(parts)
     plain = [name for name in names if name != "tags"]
@@ -400,7 +400,9 @@ def test_no_value_of_a_row_is_said_where_an_expectation_cannot_be_evaluated_in_p
 
 
 def test_a_part_is_let_go_as_soon_as_it_was_judged() -> None:
-    configurations = built([on("x", "values_to_be_between", max_value=1), on("x", "values_to_not_be_null")])
+    configurations = build_configurations(
+        [on("x", "values_to_be_between", max_value=1), on("x", "values_to_not_be_null")]
+    )
     frame = pd.DataFrame({"x": [0.0, 2.0]})
     kept = weakref.ref(frame)
     gc.disable()

@@ -17,13 +17,13 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.calibration import POLICIES, Calibration, block_length, calibrate, resampled
-from shadow_deployment.decision.power import RATES, PowerAnalysis, power_analysis
+from shadow_deployment.decision.calibration import POLICIES, Calibration, calibrate
+from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.report.calibration_picture import svg
-from shadow_deployment.statistics.confidence import observations_needed
+from shadow_deployment.statistics.resampling import block_length, resampled_days
 
 FIRST = dt.date(2021, 3, 1)
 ALPHA, RUNS = 0.05, 1000
@@ -310,12 +310,12 @@ def test_a_run_is_promoted_on_the_day_on_which_the_policy_first_passes(case: str
     days = 84 if judged.unit == "week" or judged.method == "betting" else 42
     effect = 0.3
     found = calibrate(judged, history, promotable=2, effect=effect, runs=runs, days=days, seed=6)
-    index = resampled(np.random.default_rng(6), runs, days, 60, found.block_length)
+    index = resampled_days(np.random.default_rng(6), runs, days, 60, found.block_length)
     moved = {}
     for key, one in history.items():
         centre = one.difference.mean()
         if judged.unit == "week" and one.weight is not None:  # the mean of weeks is a mean of ratios
-            weeks = resampled(np.random.default_rng(99), 300_000, 7, 60, found.block_length)
+            weeks = resampled_days(np.random.default_rng(99), 300_000, 7, 60, found.block_length)
             centre = np.average(one.difference[weeks], weights=one.weight[weeks], axis=1).mean()
         overall = history[one.metric, "all"].difference.std(ddof=1)
         moved[key] = bounds[key] - centre + (effect * overall if with_effect else 0)
@@ -343,7 +343,7 @@ def test_the_naive_policies_are_what_scipy_says(effect: float | None) -> None:
     found = calibrate(
         judged, evidence(series(values), other), promotable=2, runs=runs, days=days, seed=3, effect=effect
     )
-    index = resampled(np.random.default_rng(3), runs, days, 60, found.block_length)
+    index = resampled_days(np.random.default_rng(3), runs, days, 60, found.block_length)
     by_mean, by_test = np.ones((2, runs, days), bool)
     for gains in (values, np.where(kept, values + 0.3 * normal(60, 3), np.nan)):
         moved = gains - np.nanmean(gains) + (effect or 0) * np.nanstd(gains, ddof=1)
@@ -563,51 +563,6 @@ def test_arguments_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         calibrate(policy(SUPERIOR), evidence(series(normal(60))), promotable=1, **wrong)
 
 
-# Blocks
-
-
-def test_block_length_is_the_published_one() -> None:
-    """The value that the tests of the package arch hold its optimal_block_length against, on the same series."""
-    shocks = np.random.RandomState(0).standard_normal(10_100)
-    for day in range(1, len(shocks)):
-        shocks[day] += 0.3 * shocks[day - 1]
-    assert block_length(shocks[100:]) == pytest.approx(13.635665, rel=1e-6)
-
-
-def test_block_length_grows_with_dependence_as_theory_has_it() -> None:
-    """For AR(1), Politis and White's optimum is (2 r / (1 - r²))^(2/3) n^(1/3)."""
-    days = 50_000
-    for memory in (0.2, 0.5, 0.8):
-        expected = (2 * memory / (1 - memory**2)) ** (2 / 3) * days ** (1 / 3)
-        assert block_length(remembering(days, memory)) == pytest.approx(expected, rel=0.25)
-
-
-@pytest.mark.parametrize("days", [28, 60, 365])
-@pytest.mark.parametrize("values", ["constant", "trend", "alternating", "noise"])
-def test_block_length_is_bounded(days: int, values: str) -> None:
-    x = {
-        "constant": np.ones(days),
-        "trend": np.arange(days),
-        "alternating": np.arange(days) % 2,
-        "noise": normal(days),
-    }[values]
-    assert 1 <= block_length(x) <= math.ceil(min(3 * math.sqrt(days), days / 3))
-    if values == "trend":
-        assert block_length(x) > 5
-
-
-def test_resampled_days_come_in_blocks_of_the_mean_length_and_every_day_as_often() -> None:
-    index = resampled(np.random.default_rng(0), 2000, 400, 30, 4.0)
-    assert index.shape == (2000, 400)
-    follows = np.diff(index, axis=1) % 30 == 1
-    # A new block may by chance go on where the last one ended.
-    assert 1 - follows.mean() == pytest.approx(1 / 4 * 29 / 30, abs=0.002)
-    assert_allclose(np.bincount(index.ravel()) / index.size, 1 / 30, rtol=0.03)
-    assert_allclose(np.bincount(index[:, -1]) / 2000, 1 / 30, rtol=0.5)
-    independent = resampled(np.random.default_rng(0), 500, 400, 30, 1.0)
-    assert (np.diff(independent, axis=1) % 30 == 1).mean() == pytest.approx(1 / 30, abs=0.003)
-
-
 # Shown
 
 
@@ -651,151 +606,3 @@ def test_names_in_the_picture_are_escaped() -> None:
     picture = svg(calibration)
     assert "<script>" not in picture
     assert "<script>alert('&\"')</script> " in " ".join(ET.fromstring(picture).itertext())
-
-
-# Planning
-
-BETWEEN, WITHIN, REQUESTS = 0.04, 0.5, 25
-
-
-def drawn(days: int, *, uneven: bool, seed: int = 0, requests: int = REQUESTS) -> Series:
-    """Days whose own mean varies by BETWEEN and whose requests vary by WITHIN around it."""
-    rng = np.random.default_rng(seed)
-    weight = rng.choice([1.0, 4.0], (days, requests)) if uneven else np.full((days, requests), 2.0)
-    own = 0.1 + math.sqrt(BETWEEN) * rng.standard_normal((days, 1))
-    d = own + math.sqrt(WITHIN) * rng.standard_normal((days, requests))
-    squares = np.column_stack([(weight**2 * power).sum(axis=1) for power in (np.ones_like(d), d, d**2)])
-    total = weight.sum(axis=1)
-    return series((weight * d).sum(axis=1) / total, weight=total, squares=squares)
-
-
-def planned(one: Series, rule: dict[str, Any] | None = None, **settings: Any) -> PowerAnalysis:
-    arguments = {key: settings.pop(key) for key in ("effect", "rates", "promotable") if key in settings}
-    judged = policy(rule or SUPERIOR, **settings)
-    return power_analysis(one, judged.rules[0], judged, **({"promotable": 1, "effect": 0.1} | arguments))
-
-
-@pytest.mark.parametrize(("uneven", "effective"), [(False, REQUESTS), (True, REQUESTS * 2.5**2 / 8.5)])
-def test_the_variance_is_split_into_that_of_days_and_that_of_the_sample(uneven: bool, effective: float) -> None:
-    found = planned(drawn(8000, uneven=uneven))
-    assert found.within == pytest.approx(WITHIN / effective, rel=0.03)
-    assert found.between == pytest.approx(BETWEEN, rel=0.1)
-
-
-def test_in_weeks_both_shrink_by_seven() -> None:
-    found = planned(drawn(8000, uneven=False), unit="week")
-    assert found.within == pytest.approx(WITHIN / REQUESTS / 7, rel=0.03)
-    assert found.between == pytest.approx(BETWEEN / 7, rel=0.2)
-    assert found.days is not None
-    assert found.days % 7 == 0
-
-
-def test_what_another_rate_would_need_is_what_was_needed_at_that_rate() -> None:
-    """Half the requests of a day, drawn anew: the plan from the whole sample foresees the plan from the half."""
-    whole = planned(drawn(8000, uneven=False))
-    half = planned(drawn(8000, uneven=False, seed=1), rates=(1.0,))
-    assert whole.days == pytest.approx(half.days, rel=0.05)
-    rates = {one.rate: one.days for one in whole.rates}
-    deviation = math.sqrt(BETWEEN + WITHIN / REQUESTS / 0.1)
-    expected = observations_needed(0.1, deviation, alpha=ALPHA, tuned_for=60, burn_in=28)
-    assert rates[0.1] == pytest.approx(expected, rel=0.1)
-    assert rates[1.0] == whole.days
-
-
-def test_days_fall_with_effect_and_rate() -> None:
-    one = drawn(200, uneven=True)
-    days = [planned(one, effect=effect).days or math.inf for effect in (0.02, 0.05, 0.1, 0.5)]
-    assert days == sorted(days, reverse=True)
-    assert days[0] > days[2] > days[3] == 28
-    by_rate = [rate.days or math.inf for rate in planned(one).rates]
-    assert by_rate == sorted(by_rate, reverse=True)
-    assert by_rate[0] > by_rate[-1]
-
-
-def test_the_smallest_rate_that_takes_hardly_longer_is_proposed() -> None:
-    """Of days with many requests a part would do; of days with few, none may be spared."""
-    many = planned(drawn(2000, uneven=False, requests=400))
-    rates = {one.rate: one.days or math.inf for one in many.rates}
-    assert tuple(rates) == RATES
-    assert many.days is not None
-    assert many.proposed == min(rate for rate, days in rates.items() if days <= 1.1 * many.days) < 1
-    assert planned(drawn(2000, uneven=False, requests=4)).proposed == 1
-    large = planned(drawn(2000, uneven=False), effect=5.0)
-    assert (large.days, large.proposed) == (28, 0.01)
-
-
-def test_a_plan_is_a_cautious_forecast_of_resampled_histories() -> None:
-    """More than half of the histories, and fewer than nine in ten, are decided by the day that is planned."""
-    one = series(normal(1500))
-    row = calibrated(effect=0.25, method="plain").rows[0]
-    found = planned(one, effect=0.25 * float(one.difference.std(ddof=1)), method="plain")
-    assert row.median_day < found.days < row.day_90  # type: ignore[operator]
-
-
-def test_an_effect_is_in_the_rules_unit_and_counted_from_its_bound() -> None:
-    """A twentieth of a champion of 0.2 is 0.01; a margin moves the bound and not the effect."""
-    one = series(0.1 * normal(200), champion=np.full(200, 0.2))
-    expected = planned(one, effect=0.01)
-    assert planned(one, RELATIVE, effect=0.05).days == expected.days
-    assert planned(one, NON_INFERIOR, effect=0.01).days == expected.days
-    assert planned(one, AT_MOST, effect=0.01).days == expected.days
-    assert planned(one, effect=0.01, promotable=5).days > expected.days  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("rule", [SUPERIOR, RELATIVE, AT_MOST])
-def test_where_the_sample_cannot_be_told_from_the_day_no_rate_is_proposed(rule: dict[str, Any]) -> None:
-    one = drawn(100, uneven=True)
-    one = replace(one, champion=np.full(100, 0.2), squares=None if rule is SUPERIOR else one.squares)
-    found = planned(one, rule)
-    assert (found.within, found.rates, found.proposed) == (None, (), None)
-    assert found.days is not None
-
-
-def test_no_more_variance_is_due_to_the_sample_than_there_is() -> None:
-    one = drawn(100, uneven=False)
-    found = planned(replace(one, difference=0.1 + 0.01 * one.difference))
-    assert (found.between, found.within) == (0, pytest.approx(1e-4 * one.difference.var(ddof=1)))
-
-
-def test_days_with_one_request_say_nothing_of_the_sample() -> None:
-    one = drawn(300, uneven=False)
-    assert one.squares is not None
-    assert one.weight is not None
-    weight, squares = one.weight.copy(), one.squares.copy()
-    single = np.arange(300) % 3 == 0
-    weight[single] = 2.0
-    squares[single] = np.column_stack([np.full(100, 4.0), 4 * one.difference[single], 4 * one.difference[single] ** 2])
-    found = planned(replace(one, weight=weight, squares=squares))
-    assert found.within == pytest.approx(WITHIN / REQUESTS, rel=0.1)
-    alone = planned(replace(one, weight=np.full(300, 2.0), squares=np.tile([4.0, 0.4, 0.04], (300, 1))))
-    assert alone.within is None
-
-
-@pytest.mark.parametrize(
-    ("rule", "days", "settings", "message"),
-    [
-        (SUPERIOR, 1, {}, "1 days of evidence are too few, 2 are needed"),
-        (SUPERIOR, 13, {"unit": "week"}, "13 days of evidence are too few, 14 are needed"),
-        (FEW_ERRORS, 60, {}, "judged day by day"),
-        (GUARDRAIL, 60, {}, "passes unless harm is shown"),
-        (RELATIVE, 60, {}, "champion's brier_score is 0"),
-    ],
-)
-def test_what_cannot_be_planned_is_said(
-    rule: dict[str, Any], days: int, settings: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(LedgerError, match=message):
-        planned(series(normal(days), rule["metric"]), rule, **settings)
-
-
-@pytest.mark.parametrize("wrong", [{"effect": 0.0}, {"effect": math.nan}, {"rates": (0.0,)}, {"rates": (math.inf,)}])
-def test_a_plan_refuses_arguments_out_of_range(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} == "):
-        planned(drawn(100, uneven=False), **wrong)
-
-
-def test_a_plan_is_plain_data() -> None:
-    found = json.loads(json.dumps(planned(drawn(100, uneven=False)).to_json(), allow_nan=False))
-    assert found["rule"] == "brier_score superior"
-    assert (found["seen"], found["effect"], found["alpha"]) == (100, 0.1, 0.05)
-    assert found["rates"][0].keys() == {"rate", "days"}

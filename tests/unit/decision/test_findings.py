@@ -11,10 +11,12 @@ import pytest
 from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.finding import Finding
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.verdict import Finding, judge, reason_of
+from shadow_deployment.decision.verdict import judge
+from shadow_deployment.decision.wording import reason_of
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.statistics.confidence import confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 FIRST, DAYS, BURN_IN, EXPECTED, A_DAY = dt.date(2013, 3, 1), 60, 28, 60, 50
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
@@ -84,7 +86,9 @@ def bounds_of(gains: np.ndarray, alpha: tuple[float, float] = (0.05, 0.05), **de
     return lower.lower, confidence_sequence(gains, alpha=alpha[1], side="upper", **usual).upper
 
 
-@pytest.mark.parametrize(("mean", "outcome", "words"), [(0.1, "PASS", "clears 0"), (-0.1, "FAIL", "lies beyond 0")])
+@pytest.mark.parametrize(
+    ("mean", "outcome", "words"), [(0.1, "PASS", "clears 0"), (-0.1, "FAIL", "is entirely below 0")]
+)
 def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, outcome: Any, words: str) -> None:
     one = series(mean + noise("normal"), name="origin=JFK")
     everything = replace(one, slice="all")
@@ -146,16 +150,16 @@ def test_how_many_more_days_are_needed_is_when_the_margins_of_today_will_have_sh
     if days >= BURN_IN:
         outlook = f"about {finding.more_days} more days {LIKE_IT}" if finding.more_days else TOO_SMALL
         assert finding.reason == (
-            f"after {days} days the interval {bounds[0][-1]:.4g} to {bounds[1][-1]:.4g} holds 0; {outlook}"
+            f"after {days} days the interval {bounds[0][-1]:.4g} to {bounds[1][-1]:.4g} contains 0; {outlook}"
         )
 
 
 @pytest.mark.parametrize(
     ("days", "burn_in", "words", "more"),
     [
-        (1, 28, "1 day of evidence, a bound is given from day 28 on", 27),
-        (1, 2, "1 day of evidence, a bound is given from day 2 on", 1),
-        (27, 28, "27 days of evidence, a bound is given from day 28 on", None),
+        (1, 28, "1 day of evidence, first bound on day 28", 27),
+        (1, 2, "1 day of evidence, first bound on day 2", 1),
+        (27, 28, "27 days of evidence, first bound on day 28", None),
     ],
 )
 def test_before_the_burn_in_is_over_a_finding_says_when_it_will_be(
@@ -166,36 +170,36 @@ def test_before_the_burn_in_is_over_a_finding_says_when_it_will_be(
     assert (finding.outcome, finding.reason, finding.lower, finding.upper) == ("INCONCLUSIVE", words, None, None)
     assert finding.more_days == (more or 1)
     harmless = found(one, GUARDRAIL, burn_in=burn_in)
-    assert (harmless.outcome, harmless.reason) == ("PASS", f"no harm is shown: {words}")
+    assert (harmless.outcome, harmless.reason) == ("PASS", f"no harm detected yet: {words}")
     assert (harmless.more_days, harmless.decided_on) == (None, FIRST)
 
 
 def test_weeks_are_counted_as_weeks_and_their_days_are_told() -> None:
     one_week = found(series(noise("normal", 7) + 1), SUPERIOR, unit="week")
-    assert one_week.reason == "1 week of evidence, a bound is given from week 8 on"
+    assert one_week.reason == "1 week of evidence, first bound on week 8"
     assert (one_week.observations, one_week.requests, one_week.more_days) == (1, 350, 49)
     two_weeks = found(series(noise("normal", 14) + 1), SUPERIOR, unit="week")
-    assert two_weeks.reason == "2 weeks of evidence, a bound is given from week 8 on"
+    assert two_weeks.reason == "2 weeks of evidence, first bound on week 8"
     open_ = found(series(noise("normal", 63) + 0.03), SUPERIOR, unit="week")
     assert open_.more_days is not None
     assert open_.more_days % 7 == 0
     weeks = open_.more_days // 7
     counted = "1 more week" if weeks == 1 else f"{weeks} more weeks"
     assert open_.reason.startswith("after 9 weeks the interval ")
-    assert open_.reason.endswith(f" holds 0; about {counted} {LIKE_IT}")
+    assert open_.reason.endswith(f" contains 0; about {counted} {LIKE_IT}")
 
 
 def test_an_effect_of_nothing_is_decided_by_no_number_of_days() -> None:
     finding = found(series(np.resize([0.125, -0.125], DAYS)), SUPERIOR)
     assert (finding.outcome, finding.more_days) == ("INCONCLUSIVE", None)
-    assert finding.reason.endswith(f" holds 0; {TOO_SMALL}")
+    assert finding.reason.endswith(f" contains 0; {TOO_SMALL}")
 
 
 def test_one_more_day_is_one_day() -> None:
     lower, _ = bounds_of(noise("normal"))
     finding = found(series(noise("normal") - lower[-1] - 1e-6), SUPERIOR)
     assert finding.more_days == 1
-    assert finding.reason.endswith(f" holds 0; about 1 more day {LIKE_IT}")
+    assert finding.reason.endswith(f" contains 0; about 1 more day {LIKE_IT}")
 
 
 @pytest.mark.parametrize("size", [1e200, 1e308])
@@ -207,7 +211,7 @@ def test_days_too_far_apart_for_arithmetic_are_left_open_without_a_warning(size:
     assert (finding.outcome, finding.more_days) == ("INCONCLUSIVE", None)
 
 
-@pytest.mark.parametrize(("mean", "words"), [(0.1, "shows no harm below 0"), (-0.1, "lies below 0")])
+@pytest.mark.parametrize(("mean", "words"), [(0.1, "shows no harm below 0"), (-0.1, "is entirely below 0")])
 def test_harm_is_told_in_words_of_its_own(mean: float, words: str) -> None:
     finding = found(series(mean + noise("normal")), GUARDRAIL)
     lower, upper = bounds_of(mean + noise("normal"))
@@ -224,7 +228,7 @@ def test_harm_that_was_shown_and_is_no_longer_is_told_as_such() -> None:
     finding = found(series(days), GUARDRAIL)
     assert (finding.outcome, finding.reason) == (
         "INCONCLUSIVE",
-        f"after 41 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} no longer shows, and has shown, harm below 0",
+        f"after 41 days the interval {lower[-1]:.4g} to {upper[-1]:.4g} no longer shows, but has shown, harm below 0",
     )
 
 
@@ -256,7 +260,7 @@ def test_a_sum_of_weights_or_squares_that_is_not_a_number_never_passes(
 def test_days_that_do_not_differ_are_told_so() -> None:
     steady = series(np.full(DAYS, 0.25))
     assert found(steady, SUPERIOR).reason == f"60 days of evidence {CONSTANT}"
-    assert found(steady, GUARDRAIL).reason == f"no harm is shown: 60 days of evidence {CONSTANT}"
+    assert found(steady, GUARDRAIL).reason == f"no harm detected: 60 days of evidence {CONSTANT}"
     assert (found(steady, SUPERIOR).estimate, found(steady, SUPERIOR).more_days) == (0.25, None)
 
 
@@ -286,7 +290,7 @@ def test_a_day_is_told_with_its_value_and_its_bound(
     assert (finding.alpha_pass, finding.alpha_fail, finding.decided_on, finding.more_days) == (None,) * 4
 
 
-HELD = "; it held on {} of the last {} days, {} of {} are asked for"
+HELD = "; it held on {} of the last {} days, {} of {} are required"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +349,7 @@ def test_a_share_too_large_for_arithmetic_is_told_as_unbounded() -> None:
     assert finding.reason == "unbounded on 2013-03-01 is not at most 0.5"
 
 
-NOTHING = "there is no evidence: no day has a pair whose label is ripe"
+NOTHING = "there is no evidence: no mature day has a labelled pair"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +362,7 @@ NOTHING = "there is no evidence: no day has a pair whose label is ripe"
             series([0.1] * 3),
             SUPERIOR | {"minimum_requests": 151},
             "day",
-            "150 requests are too few: 151 are asked for",
+            "150 requests are too few: 151 are required",
             (3, 150),
         ),
         (

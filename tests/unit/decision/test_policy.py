@@ -16,9 +16,10 @@ from numpy.testing import assert_allclose
 from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.finding import Finding, Verdict
 from shadow_deployment.decision.series import Evidence, Series
-from shadow_deployment.decision.verdict import Finding, Verdict, judge
-from shadow_deployment.statistics.confidence import confidence_sequence
+from shadow_deployment.decision.verdict import judge
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 DAYS, BURN_IN = 90, 28
 FIRST = dt.date(2013, 3, 1)
@@ -200,7 +201,7 @@ def test_no_verdict_is_given_before_the_burn_in(rule: dict[str, Any], mean: floa
     early = finding_on(values[: burn_in - 1], rule, burn_in=burn_in)
     assert (early.outcome, early.lower, early.upper) == ("INCONCLUSIVE", None, None)
     assert early.reason.startswith(f"{burn_in - 1} day")
-    assert early.reason.endswith(f"a bound is given from day {burn_in} on")
+    assert early.reason.endswith(f"first bound on day {burn_in}")
     assert finding_on(values[:burn_in], rule, burn_in=burn_in).outcome in ("PASS", "FAIL")
 
 

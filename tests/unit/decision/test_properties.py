@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from shadow_deployment.decision.series import Series
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.statistics.confidence import weighted_confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import weighted_confidence_sequence
 from tests.unit.config.test_rules import (
     DAILY,
     EVERY_RULE,

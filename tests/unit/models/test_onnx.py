@@ -214,7 +214,7 @@ def test_inputs_are_found_by_name_and_features_may_be_more(cast_to_float: Callab
 def test_inputs_that_are_no_features_are_named(build: Build) -> None:
     node = helper.make_node("Add", ["dep_hour", "weather"], ["y"])
     path = build([("dep_hour", FLOAT, COLUMN), ("weather", FLOAT, COLUMN)], [node], [("y", FLOAT, COLUMN)])
-    with pytest.raises(ModelError, match=r"no features: weather; requests\.features has dep_hour, distance"):
+    with pytest.raises(ModelError, match=r"inputs weather are not features; requests\.features has dep_hour, distance"):
         OnnxPredictor(path, ["dep_hour", "distance"])
 
 
@@ -291,7 +291,7 @@ def test_a_file_that_is_no_model_is_refused(content: bytes | None, tmp_path: Pat
     path = tmp_path / "broken.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"broken\.onnx is no ONNX model that can be loaded"):
+    with pytest.raises(ModelError, match=r"broken\.onnx cannot be loaded as an ONNX model"):
         OnnxPredictor(path, ["x"])
 
 

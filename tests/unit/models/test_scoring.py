@@ -17,10 +17,11 @@ from shadow_deployment.config.window import Window
 from shadow_deployment.data.ports import Source
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError, ShadowError, TransientError
+from shadow_deployment.models.bisection import CALLS_TO_FIND_BAD_ROWS
 from shadow_deployment.models.champion import ChampionPredictor
 from shadow_deployment.models.logged import LoggedPredictor
 from shadow_deployment.pipeline import scoring
-from shadow_deployment.pipeline.scoring import CALLS_TO_FIND_BAD_ROWS, LONGEST_ERROR, score
+from shadow_deployment.pipeline.scoring import LONGEST_ERROR, score
 
 FEATURES = ["x", "text"]
 
@@ -152,26 +153,26 @@ def test_only_features_are_looked_at_for_infinity() -> None:
 @pytest.mark.parametrize(("value", "said"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
 def test_an_answer_that_is_no_number_is_an_error_of_its_row(value: float, said: str) -> None:
     table = scored(Says(lambda rows: np.array([0.5, value, 0.25])), [1.0, 2.0, 3.0])
-    assert errors_of(table) == {1: f"the model answered {said}"}
+    assert errors_of(table) == {1: f"the model predicted {said}"}
     assert table["value"].to_pylist() == [0.5, None, 0.25]
 
 
 def test_an_answer_that_is_no_number_names_the_features_that_are_null() -> None:
     table = scored(Double(), [1.0, None, 3.0])
-    assert errors_of(table) == {1: "the model answered nan; null features: x"}
+    assert errors_of(table) == {1: "the model predicted nan; null features: x"}
 
 
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (lambda rows: np.zeros(rows + 1), "answers of shape"),
-        (lambda rows: np.zeros((rows, 2)), "answers of shape"),
-        (lambda rows: np.float64(0.5), "answers of shape"),
+        (lambda rows: np.zeros(rows + 1), "predictions of shape"),
+        (lambda rows: np.zeros((rows, 2)), "predictions of shape"),
+        (lambda rows: np.float64(0.5), "predictions of shape"),
         (lambda rows: np.array(["0.5"] * rows), "must be numbers"),
         (lambda rows: np.array([None] * rows), "must be numbers"),
         (lambda rows: np.array([True] * rows), "must be numbers"),
         (lambda rows: [[0.5, 0.5], [0.5], [0.5]], "ValueError"),
-        (lambda rows: None, "answers of shape"),
+        (lambda rows: None, "predictions of shape"),
     ],
 )
 def test_answers_of_another_shape_or_kind_are_errors(answer: Callable[[int], Any], problem: str) -> None:

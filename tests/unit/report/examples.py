@@ -42,7 +42,7 @@ from shadow_deployment.report.views.facts import (
     ValidationDay,
     VerdictFacts,
 )
-from shadow_deployment.statistics.confidence import confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 FIRST = dt.date(2013, 1, 1)
 HOSTILE = '</text><script>alert(1)</script>"><img src=x onerror=alert(2)>'

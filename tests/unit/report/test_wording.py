@@ -6,20 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadow_deployment.report.wording import (
-    NOTHING,
-    Measure,
-    capitalised,
-    count,
-    decimals,
-    measure_of,
-    moment,
-    number,
-    percent,
-    plural,
-    shorten,
-    visible,
-)
+from shadow_deployment.base.numbers import NOTHING, count, decimals, number, percent, plural
+from shadow_deployment.report.wording import Measure, capitalised, measure_of, moment, shorten, visible
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shadow_deployment.statistics.confidence import confidence_sequence, weighted_confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence, weighted_confidence_sequence
 from tests import simulation
 from tests.simulation import ALPHA, BURN_IN, EXPECTED
 

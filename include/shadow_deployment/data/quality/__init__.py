@@ -1,0 +1,1 @@
+"""Great Expectations on a day's inputs and predictions, in bounded memory; used by pipeline and ledger."""

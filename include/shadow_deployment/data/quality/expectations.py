@@ -1,7 +1,7 @@
-"""What must hold of a day's inputs and of each challenger's predictions, and what a check of it says.
+"""What must hold of a day's inputs and of each challenger's predictions, and the result of a check.
 
-The package's own expectations always apply: they say what a pairing needs. A deployment's suites add to them. A suite
-is a JSON file as Great Expectations stores one: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}.
+The package's own expectations always apply: without them rows cannot be paired. A deployment's suites add to them. A
+suite is a JSON file as Great Expectations stores it: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}.
 """
 
 import json
@@ -20,7 +20,7 @@ Expectation = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Failure:
-    """An expectation that does not hold: which, on what, how often, and up to twenty of the requests. No values."""
+    """An expectation that does not hold: on which column, how often, and up to twenty of the requests. No values."""
 
     expectation: str
     column: str | None
@@ -35,7 +35,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Validation:
-    """What a suite said about a day's inputs or predictions; `suite` is its digest."""
+    """The result of a suite on a day's inputs or predictions; `suite` is its digest."""
 
     suite: str
     evaluated: int
@@ -53,32 +53,35 @@ class Validation:
 
 def input_expectations(deployment: Deployment, rows: int) -> list[Expectation]:
     """Return what must hold of a day's inputs, for `rows` sampled requests."""
-    own = [
+    defaults = [
         _expect("expect_table_row_count_to_equal", value=rows),
         _expect("expect_column_values_to_not_be_null", column="request_id"),
         _expect("expect_column_values_to_be_unique", column="request_id"),
         *(_expect("expect_column_to_exist", column=name) for name in deployment.requests.features),
     ]
     if deployment.task == "binary":
-        own.append(_expect("expect_column_values_to_be_between", column="champion", min_value=0, max_value=1))
-    return [*own, *read_suite(deployment.expectations.inputs, "expectations.inputs")]
+        defaults.append(_expect("expect_column_values_to_be_between", column="champion", min_value=0, max_value=1))
+    return [*defaults, *read_suite(deployment.expectations.inputs, "expectations.inputs")]
 
 
 def prediction_expectations(deployment: Deployment, rows: int) -> list[Expectation]:
-    """Return what must hold of one challenger's predictions to `rows` sampled requests: request_id, value, error."""
-    own = [
+    """Return what must hold of one challenger's predictions for `rows` sampled requests.
+
+    Their columns are request_id, value and error; with classes, also the lowest and the total of the probabilities.
+    """
+    if deployment.classes:
+        bounds: dict[str, dict[str, float]] = {
+            "lowest": {"min_value": 0},
+            "total": {"min_value": 0.999, "max_value": 1.001},
+        }
+    else:
+        bounds = {"value": {"min_value": 0, "max_value": 1} if deployment.task == "binary" else _FINITE}
+    defaults = [
         _expect("expect_table_row_count_to_equal", value=rows),
         _expect("expect_column_values_to_be_unique", column="request_id"),
-        _expect(
-            "expect_column_values_to_be_between",
-            column="value",
-            **({"min_value": 0, "max_value": 1} if deployment.task == "binary" else _FINITE),
-        ),
+        *(_expect("expect_column_values_to_be_between", column=name, **between) for name, between in bounds.items()),
     ]
-    if deployment.classes:
-        own[-1] = _expect("expect_column_values_to_be_between", column="lowest", min_value=0)
-        own.append(_expect("expect_column_values_to_be_between", column="total", min_value=0.999, max_value=1.001))
-    return [*own, *read_suite(deployment.expectations.predictions, "expectations.predictions")]
+    return [*defaults, *read_suite(deployment.expectations.predictions, "expectations.predictions")]
 
 
 _FINITE = {"min_value": -1.7976931348623157e308, "max_value": 1.7976931348623157e308}
@@ -92,16 +95,16 @@ def read_suite(path: str | None, key: str) -> list[Expectation]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         expectations = content["expectations"]
-        valid = all(
-            isinstance(one.get("type"), str) and isinstance(one.get("kwargs", {}), dict) for one in expectations
+        is_valid = all(
+            isinstance(each.get("type"), str) and isinstance(each.get("kwargs", {}), dict) for each in expectations
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DeploymentError(
             f"{key} == {path!r}, must be a Great Expectations suite in JSON: {error} ({file})"
         ) from None
-    if not valid:
+    if not is_valid:
         raise DeploymentError(f"{key} == {path!r}: each of its expectations must have type and kwargs ({file})")
-    return [{"type": one["type"], "kwargs": one.get("kwargs", {})} for one in expectations]
+    return [{"type": each["type"], "kwargs": each.get("kwargs", {})} for each in expectations]
 
 
 def _expect(kind: str, **kwargs: Any) -> Expectation:

@@ -1,62 +1,57 @@
-"""How expectations are checked: Great Expectations evaluates each on no more rows and columns than it is about.
+"""How expectations are checked: Great Expectations evaluates each on only the rows and columns that it needs.
 
-- About single rows (between, not null, in a set, a pattern, two columns of a row): part by part, with the columns that
-  it names; counts are added, and `mostly` is judged on the sums.
-- About unique texts: only rows whose hash another row has too are shown, in buckets (see `uniqueness`). Rows that fit
-  into one part are shown as they are.
+- About single rows (between, not null, in a set, a pattern, two columns of a row): part by part, on the columns that it
+  names; counts are added up, and `mostly` is judged on the sums.
+- About unique texts: on the rows whose hash another row has too, in buckets (see `uniqueness`). Rows that fit into one
+  part are evaluated at once.
 - About the table: on its columns without rows, or on its number of rows without columns.
-- All others (a mean, a quantile, an order, numbers that are unique, a row_condition, a column of lists or of a
-  dictionary), and what fails to be evaluated in parts: at once on all rows of the columns that they name, with a
-  row_condition of those whose name stands in it, and of all columns where no column is named. That is eight bytes a row
-  for a column of numbers; expectations on the same columns share them, and those on others come after.
+- All others (a mean, a quantile, an order, unique numbers, a row_condition, a column of lists or of a dictionary), and
+  what cannot be evaluated in parts: at once on all rows of the columns that they name, or of all columns where they
+  name none. With a row_condition, those are the columns whose name stands in it. That is eight bytes a row for a column
+  of numbers; expectations on the same columns share them, and those on others come after.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation, Failure, Validation
-from shadow_deployment.data.quality.great_expectations import ExpectationResult, built, evaluate
-from shadow_deployment.data.quality.uniqueness import Texts
-from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, FrameTypes, Rows
+from shadow_deployment.data.quality.great_expectations import ExpectationResult, build_configurations, evaluate
+from shadow_deployment.data.quality.uniqueness import TextHashes
+from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, FrameReader, Rows
 from shadow_deployment.data.sampling import digest
 
-_OF_ONE_ROW: Final = frozenset(  # what is observed is the value of a request
-    f"expect_column_{one}_to_be_between" for one in ("max", "min", "median")
+_OBSERVES_A_VALUE: Final = frozenset(  # of a single request
+    f"expect_column_{statistic}_to_be_between" for statistic in ("max", "min", "median")
 )
 _UNIQUE: Final = "expect_column_values_to_be_unique"
 _ABOUT_ROWS: Final = frozenset(
-    {
-        *(
-            f"expect_column_{one}"
-            for one in (
-                "pair_values_a_to_be_greater_than_b",
-                "pair_values_to_be_equal",
-                "pair_values_to_be_in_set",
-                "value_lengths_to_be_between",
-                "value_lengths_to_equal",
-                "values_to_be_between",
-                "values_to_be_dateutil_parseable",
-                "values_to_be_in_set",
-                "values_to_be_json_parseable",
-                "values_to_be_null",
-                "values_to_match_json_schema",
-                "values_to_match_regex",
-                "values_to_match_regex_list",
-                "values_to_match_strftime_format",
-                "values_to_not_be_in_set",
-                "values_to_not_be_null",
-                "values_to_not_match_regex",
-                "values_to_not_match_regex_list",
-            )
-        ),
-        "expect_multicolumn_sum_to_equal",
-        "expect_multicolumn_values_to_be_equal",
-        "expect_select_column_values_to_be_unique_within_record",
-    }
+    f"expect_{name}"
+    for name in (
+        "column_pair_values_a_to_be_greater_than_b",
+        "column_pair_values_to_be_equal",
+        "column_pair_values_to_be_in_set",
+        "column_value_lengths_to_be_between",
+        "column_value_lengths_to_equal",
+        "column_values_to_be_between",
+        "column_values_to_be_dateutil_parseable",
+        "column_values_to_be_in_set",
+        "column_values_to_be_json_parseable",
+        "column_values_to_be_null",
+        "column_values_to_match_json_schema",
+        "column_values_to_match_regex",
+        "column_values_to_match_regex_list",
+        "column_values_to_match_strftime_format",
+        "column_values_to_not_be_in_set",
+        "column_values_to_not_be_null",
+        "column_values_to_not_match_regex",
+        "column_values_to_not_match_regex_list",
+        "multicolumn_sum_to_equal",
+        "multicolumn_values_to_be_equal",
+        "select_column_values_to_be_unique_within_record",
+    )
 )
 _ABOUT_COLUMNS: Final = frozenset(
     {
@@ -71,152 +66,131 @@ _ABOUT_COUNT: Final = frozenset({"expect_table_row_count_to_be_between", "expect
 
 
 def validate(source: Rows, expectations: Sequence[Expectation], *, part_rows: int = PART_ROWS) -> Validation:
-    """Check rows; raise DeploymentError for an expectation that does not exist or cannot be built.
+    """Check rows; memory is bounded by `part_rows` but for what needs all rows at once.
 
-    Memory is bounded by `part_rows` but for what needs all rows at once.
+    Raises DeploymentError for an expectation that does not exist or cannot be built.
     """
-    check = _Check(FrameTypes(source, part_rows), {one.id: one for one in built(expectations)})
-    findings = check.findings()
-    wanted = {position for finding in findings.values() for position in finding.positions}
-    names = _names(check.frames, wanted)
+    frames = FrameReader(source, part_rows)
+    configurations = {configuration.id: configuration for configuration in build_configurations(expectations)}
+    results = _Check(frames, list(configurations.values())).results()
+    requests = _request_ids(frames, {position for result in results.values() for position in result.positions})
     failures = [
-        _failure(check.configurations[number], finding, names)
-        for number, finding in findings.items()
-        if not finding.success
+        _failure(configurations[id_], result, requests) for id_, result in results.items() if not result.success
     ]
-    return Validation(
-        digest(list(expectations)),
-        len(findings),
-        sorted(failures, key=lambda failure: (failure.expectation, failure.column or "")),
-    )
-
-
-@dataclass
-class _Tally:
-    """What the parts so far say of one expectation; `counts` is false once one of them could not be evaluated."""
-
-    elements: int = 0
-    considered: int = 0
-    unexpected: int = 0
-    positions: Sequence[int] = ()
-    counts: bool = True
-
-    def add(self, finding: ExpectationResult) -> None:
-        """Add what one more part says; parts may come in any order."""
-        if finding.broken or finding.elements is None or finding.unexpected is None:
-            self.counts = False
-            return
-        self.elements += finding.elements
-        self.considered += finding.considered
-        self.unexpected += finding.unexpected
-        self.positions = sorted([*self.positions, *finding.positions])[:MOST_REQUESTS]
-
-    def finding(self, mostly: float) -> ExpectationResult:
-        """Return what all parts say together, judged as Great Expectations does: nulls aside, inclusively."""
-        met = self.considered - self.unexpected
-        return ExpectationResult(
-            success=not self.considered or met / self.considered >= mostly,
-            elements=self.elements,
-            considered=self.considered,
-            unexpected=self.unexpected,
-            positions=self.positions,
-        )
+    failures.sort(key=lambda failure: (failure.expectation, failure.column or ""))
+    return Validation(digest(list(expectations)), len(results), failures)
 
 
 class _Check:
-    """One check of some rows: which expectation is evaluated on what."""
+    """One check of some rows: which expectation is evaluated on which of them."""
 
-    def __init__(self, frames: FrameTypes, configurations: Mapping[str, Any]) -> None:
-        self.frames = frames
-        self.configurations = configurations
-        self.rows: int | None = None
+    def __init__(self, frames: FrameReader, configurations: Sequence[Any]) -> None:
+        self._frames = frames
+        self._configurations = configurations
+        self._rows: int | None = None
 
-    def findings(self) -> dict[str, ExpectationResult]:
-        """Return what was found, by the expectation's id."""
-        of_columns = [one for one in self.configurations.values() if one.type in _ABOUT_COLUMNS]
-        of_count = [one for one in self.configurations.values() if one.type in _ABOUT_COUNT and not _conditional(one)]
-        in_parts = [one for one in self.configurations.values() if self._in_parts(one)]
-        found: dict[str, ExpectationResult] = {}
-        for group in _groups(in_parts):
-            found |= self._part_by_part(group)
+    def results(self) -> dict[str, ExpectationResult]:
+        """Return the result of each expectation, by its id."""
+        results: dict[str, ExpectationResult] = {}
+        for group in _groups([each for each in self._configurations if self._can_be_divided(each)]):
+            results |= self._evaluate_in_parts(group)
+        of_columns = [each for each in self._configurations if each.type in _ABOUT_COLUMNS]
         if of_columns:
-            found |= evaluate(self.frames.empty(self.frames.schema.names).to_pandas(), of_columns)
+            results |= evaluate(self._frames.empty(self._frames.schema.names).to_pandas(), of_columns)
+        of_count = [each for each in self._configurations if each.type in _ABOUT_COUNT and not _has_condition(each)]
         if of_count:
-            found |= self._by_count(of_count)
+            results |= self._evaluate_on_count(of_count)
         rest = defaultdict(list)
-        for number, one in self.configurations.items():
-            if number not in found:
-                rest[self._named(one)].append(one)
+        for configuration in self._configurations:
+            if configuration.id not in results:
+                rest[self._columns_needed(configuration)].append(configuration)
         for columns, group in rest.items():
-            found |= evaluate(self.frames.whole(columns), group)
-        return found
+            results |= evaluate(self._frames.whole(columns), group)
+        return results
 
-    def _part_by_part(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
-        """Evaluate on one part after the other, and leave out what could not be evaluated."""
-        tallies = {one.id: _Tally() for one in group}
-        texts = {one.id: Texts(one.kwargs["column"]) for one in group if one.type == _UNIQUE}
+    def _evaluate_in_parts(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
+        """Evaluate on one part after the other, and leave out what cannot be evaluated so."""
+        results = {each.id: list[ExpectationResult]() for each in group if each.type != _UNIQUE}
+        hashes = {each.id: TextHashes(each.kwargs["column"]) for each in group if each.type == _UNIQUE}
         rows = parts = 0
-        for frame in self.frames.parts(sorted({name for one in group for name in _columns(one)})):
-            shown = [one for one in group if one.type != _UNIQUE and tallies[one.id].counts]
-            for number, finding in (evaluate(frame, shown) if shown else {}).items():
-                tallies[number].add(finding)
-            for one in texts.values():
-                one.see(frame)
+        for frame in self._frames.parts(sorted({name for each in group for name in _columns(each)})):
+            divisible = [each for each in group if each.id in results]
+            for id_, result in (evaluate(frame, divisible) if divisible else {}).items():
+                if result.unexpected is None:
+                    del results[id_]
+                else:
+                    results[id_].append(result)
+            for texts in hashes.values():
+                texts.add(frame)
             rows, parts = rows + len(frame), parts + 1
-        self.rows = rows
-        for number, one in texts.items():
-            tallies[number] = self._unique(self.configurations[number], one) if parts > 1 else _Tally(counts=False)
-        return {
-            number: one.finding(_mostly(self.configurations[number])) for number, one in tallies.items() if one.counts
-        }
+        self._rows = rows
+        merged = {each.id: _merge(results[each.id], each) for each in group if each.id in results}
+        if parts > 1:
+            for configuration in (each for each in group if each.type == _UNIQUE):
+                texts, considered = hashes[configuration.id], hashes[configuration.id].considered
+                suspects = [evaluate(frame, [configuration]) for frame in texts.repeated(self._frames)]
+                repeated = [result for by_id in suspects for result in by_id.values()]
+                if all(result.unexpected is not None for result in repeated):
+                    merged[configuration.id] = _merge(repeated, configuration, rows, considered)
+        return merged
 
-    def _unique(self, configuration: Any, texts: Texts) -> _Tally:
-        """Show the rows that may repeat, and count all others as met."""
-        tally = _Tally()
-        considered = texts.considered
-        for frame in texts.repeated(self.frames):
-            (finding,) = evaluate(frame, [configuration]).values()
-            tally.add(finding)
-        tally.elements, tally.considered = self.rows or 0, considered
-        return tally
-
-    def _by_count(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
+    def _evaluate_on_count(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
         import pandas as pd
 
-        if self.rows is None:
-            self.rows = sum(len(frame) for frame in self.frames.parts([self.frames.schema.names[0]]))
-        return evaluate(pd.DataFrame(index=pd.RangeIndex(self.rows)), group)
+        if self._rows is None:
+            self._rows = sum(len(frame) for frame in self._frames.parts([self._frames.schema.names[0]]))
+        return evaluate(pd.DataFrame(index=pd.RangeIndex(self._rows)), group)
 
-    def _in_parts(self, configuration: Any) -> bool:
-        schema = self.frames.schema
+    def _can_be_divided(self, configuration: Any) -> bool:
+        schema = self._frames.schema
         columns = _columns(configuration)
-        if not columns or not all(name in schema.names and _plain(schema.field(name).type) for name in columns):
+        if not columns or not all(name in schema.names and _is_scalar(schema.field(name).type) for name in columns):
             return False
-        if _conditional(configuration) or not isinstance(_mostly(configuration), int | float):
+        if _has_condition(configuration) or not isinstance(_mostly(configuration), int | float):
             return False
-        text = _is_text(schema.field(columns[0]).type)
-        return configuration.type in _ABOUT_ROWS or (configuration.type == _UNIQUE and text)
+        type_ = schema.field(columns[0]).type
+        is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
+        return configuration.type in _ABOUT_ROWS or (configuration.type == _UNIQUE and is_text)
 
-    def _named(self, configuration: Any) -> tuple[str, ...]:
+    def _columns_needed(self, configuration: Any) -> tuple[str, ...]:
         """Return the columns that an expectation may look at, among those there are; one at least."""
-        names = self.frames.schema.names
+        names = self._frames.schema.names
         columns = _columns(configuration)
-        if columns and not _conditional(configuration):
+        if columns and not _has_condition(configuration):
             return tuple(name for name in names if name in columns) or (names[0],)
-        texts = list(_texts(configuration.to_json_dict()["kwargs"]))
-        return tuple(name for name in names if any(name in text for text in texts)) or tuple(names)
+        strings = list(_strings(configuration.to_json_dict()["kwargs"]))
+        return tuple(name for name in names if any(name in text for text in strings)) or tuple(names)
+
+
+def _merge(
+    results: Sequence[ExpectationResult], configuration: Any, elements: int | None = None, considered: int | None = None
+) -> ExpectationResult:
+    """Return what the results of parts say together, judged as Great Expectations does: nulls aside, inclusively.
+
+    `elements` and `considered` count rows where the parts are not all there are; the others are as expected.
+    """
+    elements = sum(result.elements or 0 for result in results) if elements is None else elements
+    considered = sum(result.considered for result in results) if considered is None else considered
+    unexpected = sum(result.unexpected or 0 for result in results)
+    return ExpectationResult(
+        success=not considered or (considered - unexpected) / considered >= _mostly(configuration),
+        elements=elements,
+        considered=considered,
+        unexpected=unexpected,
+        positions=sorted(position for result in results for position in result.positions)[:MOST_REQUESTS],
+    )
 
 
 def _groups(configurations: Sequence[Any]) -> Iterator[list[Any]]:
     """Yield expectations that share at most PART_COLUMNS columns, or one that has more."""
     group: list[Any] = []
     columns: set[str] = set()
-    for one in configurations:
-        if group and len(columns.union(_columns(one))) > PART_COLUMNS:
+    for configuration in configurations:
+        if group and len(columns.union(_columns(configuration))) > PART_COLUMNS:
             yield group
             group, columns = [], set()
-        group.append(one)
-        columns.update(_columns(one))
+        group.append(configuration)
+        columns.update(_columns(configuration))
     if group:
         yield group
 
@@ -228,7 +202,7 @@ def _columns(configuration: Any) -> list[str]:
     return [name for name in [*named, *kwargs.get("column_list", [])] if isinstance(name, str)]
 
 
-def _conditional(configuration: Any) -> bool:
+def _has_condition(configuration: Any) -> bool:
     return configuration.kwargs.get("row_condition") is not None
 
 
@@ -236,53 +210,45 @@ def _mostly(configuration: Any) -> Any:
     return configuration.kwargs.get("mostly", 1)
 
 
-def _plain(kind: pa.DataType) -> bool:
-    """Whether pandas makes the same of a value whatever values stand beside it."""
-    return not (pa.types.is_nested(kind) or pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType))
+def _is_scalar(type_: pa.DataType) -> bool:
+    """Return whether pandas converts a value in the same way whatever values stand beside it."""
+    return not (pa.types.is_nested(type_) or pa.types.is_dictionary(type_) or isinstance(type_, pa.BaseExtensionType))
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _texts(key)
-            yield from _texts(one)
-    elif isinstance(value, Sequence):
-        for one in value:
-            yield from _texts(one)
+    elif isinstance(value, Mapping | Sequence):
+        for item in [*value, *value.values()] if isinstance(value, Mapping) else value:
+            yield from _strings(item)
 
 
-def _names(frames: FrameTypes, positions: set[int]) -> dict[int, str]:
-    """Return the ids of the requests in some places; one that has none is left out."""
-    names: dict[int, str] = {}
+def _request_ids(frames: FrameReader, positions: set[int]) -> dict[int, str]:
+    """Return the ids of the requests in some positions; those without one are left out."""
+    ids: dict[int, str] = {}
     last = max(positions, default=-1)
     if "request_id" not in frames.schema.names or last < 0:
-        return names
+        return ids
     for frame in frames.parts(["request_id"]):
-        shown = frame[frame.index.isin(positions)]["request_id"].dropna()
-        names |= {int(place): str(name) for place, name in shown.items()}
+        requests = frame[frame.index.isin(positions)]["request_id"].dropna()
+        ids |= {int(position): str(request) for position, request in requests.items()}
         if frame.index[-1] >= last:
             break
-    return names
+    return ids
 
 
-def _failure(configuration: Any, finding: ExpectationResult, names: Mapping[int, str]) -> Failure:
-    if finding.broken:
-        detail = f"could not be evaluated: {finding.broken}"
-    elif finding.unexpected is not None and finding.elements is not None:
-        share = finding.unexpected / max(finding.elements, 1)
-        detail = f"{finding.unexpected} of {finding.elements} rows ({share:.2%}) do not meet it"
-    elif finding.observed is not None and configuration.type not in _OF_ONE_ROW:
-        detail = f"observed {finding.observed}"
+def _failure(configuration: Any, result: ExpectationResult, request_ids: Mapping[int, str]) -> Failure:
+    if result.broken:
+        detail = f"could not be evaluated: {result.broken}"
+    elif result.unexpected is not None and result.elements is not None:
+        share = result.unexpected / max(result.elements, 1)
+        detail = f"{result.unexpected} of {result.elements} rows ({share:.2%}) do not meet it"
+    elif result.observed is not None and configuration.type not in _OBSERVES_A_VALUE:
+        detail = f"observed {result.observed}"
     else:
         detail = "does not hold"
     kwargs = configuration.to_json_dict()["kwargs"]
     bounds = {key: value for key, value in kwargs.items() if key not in ("batch_id", "column")}
     limits = ", ".join(f"{key}={value}" for key, value in sorted(bounds.items()) if value is not None)
-    requests = sorted({names[place] for place in finding.positions if place in names})
+    requests = sorted({request_ids[position] for position in result.positions if position in request_ids})
     return Failure(f"{configuration.type}({limits})", kwargs.get("column"), detail, requests)

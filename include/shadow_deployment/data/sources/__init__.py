@@ -1,0 +1,1 @@
+"""Where production's requests and labels lie: one folder a kind of source, opened by `context` alone."""

@@ -110,7 +110,7 @@ def makes_schema(entry: str) -> bool:
 
 
 def _check_entries(path: Path, lines: Iterable[str]) -> None:
-    """Raise LedgerError unless the entries are those of the schema `context`, tables and rows, and nothing else."""
+    """Raise LedgerError unless the entries are those of the schema `shadow`, tables and rows, and nothing else."""
     found = {(one["kind"], one["schema"], one["name"]) for one in map(_ENTRY.match, lines) if one}
     foreign = sorted(
         f"{kind} {name if schema == '-' else f'{schema}.{name}'}"

@@ -1,4 +1,4 @@
-"""Backup of the ledger, and the way back: the schema `context` by pg_dump and pg_restore, and nothing else.
+"""Backup of the ledger, and the way back: the schema `shadow` by pg_dump and pg_restore, and nothing else.
 
 A backup is written aside, read back to its last row, and only then given its name. A restore is one transaction.
 """
@@ -62,7 +62,7 @@ def restore(connection: Connection, path: Path, folder: Path | None = None) -> A
     """Make the ledger in a database that has none as it is in a backup, in one transaction; return what is in it.
 
     Its objects belong to whoever restores. Raises LedgerError where the file is no backup of a ledger, or one of a
-    newer package, and where the schema `context` holds anything: the database is then as it was.
+    newer package, and where the schema `shadow` holds anything: the database is then as it was.
     """
     tools = programs.find(_server(connection), folder)
     found = archive.read(path, tools)

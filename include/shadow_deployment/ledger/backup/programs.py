@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from shadow_deployment.base.redaction import without_quoted_end
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connection_keywords
 from shadow_deployment.errors import LedgerError, ShadowError, TransientError
@@ -21,7 +22,6 @@ VARIABLE = "SHADOW_PG_BIN"
 NAMES = ("pg_dump", "pg_restore")
 _SETS_TRANSACTION_TIMEOUT = 17
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)\S*)")
-_VALUE = re.compile(r': ".*')  # what follows the colon may be a value of a row
 _LOST = ("connection to server", "server closed the connection", "terminating connection", "could not connect")
 
 
@@ -179,4 +179,4 @@ def _first_error(text: str) -> str:
     lines = [line for line in text.splitlines() if "error:" in line.lower()]
     said = lines[0] if lines else next(iter(text.splitlines()), "it said nothing")
     said = re.split(r"(?:error|ERROR|FATAL): +", said)[-1]
-    return _VALUE.sub("", said).strip()
+    return without_quoted_end(said)

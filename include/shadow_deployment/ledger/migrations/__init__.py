@@ -1,4 +1,4 @@
-"""Migrations of the schema `context`, by Alembic: forward, back, and as plain SQL for psql.
+"""Migrations of the schema `shadow`, by Alembic: forward, back, and as plain SQL for psql.
 
 Each revision is a pair of SQL files that a person can read and run; Alembic keeps the order and which one is applied.
 """

@@ -1,4 +1,4 @@
-"""What a connection gives a client of HTTP: credentials for the host that it names, and for no other."""
+"""HTTP clients with the credentials of a connection, which go to the host that it names and to no other."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +14,28 @@ _PORTS = {"http": 80, "https": 443}
 _TRUTH = {"true": True, "false": False}
 
 
-def access(address: str, connection: Connection) -> dict[str, Any]:
+def client_options(address: str, connection: Connection) -> dict[str, Any]:
     """Return httpx's keywords for an address: a password alone is a token, with a login it is basic auth.
 
-    `headers` in the connection's extra are sent too, and `verify` is false or the path of a file with certificates to
-    trust. Raises CredentialsError where the connection names another host, port or scheme than the address, or none,
-    or holds what no header can: without the value.
+    `headers` in the connection's extra are sent too; `verify` there is false or the path of a file with certificates to
+    trust.
+
+    Raises:
+        CredentialsError: The connection names another host, port or scheme than the address, or no host, or holds a
+            value that no header can. The text never shows the value.
     """
     import httpx
 
-    _require_place(httpx.URL(address), connection)
-    found: dict[str, Any] = {"headers": _headers(connection), "verify": _verify(connection)}
+    _require_same_host(httpx.URL(address), connection)
+    options: dict[str, Any] = {"headers": _headers(connection), "verify": _verify(connection)}
     if connection.password and connection.login:
-        found["auth"] = (connection.login, connection.password)
+        options["auth"] = (connection.login, connection.password)
     elif connection.password:
-        found["headers"]["Authorization"] = _printable(connection, "the password", f"Bearer {connection.password}")
-    return found
+        options["headers"]["Authorization"] = _printable(connection, "the password", f"Bearer {connection.password}")
+    return options
 
 
-def _require_place(address: "httpx.URL", connection: Connection) -> None:
+def _require_same_host(address: "httpx.URL", connection: Connection) -> None:
     """Make sure that the credentials are meant for this address."""
     import httpx
 
@@ -41,27 +44,26 @@ def _require_place(address: "httpx.URL", connection: Connection) -> None:
     try:
         named = httpx.URL(bare if "://" in bare else f"//{bare}")
     except httpx.InvalidURL:
-        raise CredentialsError(f"connection {connection.conn_id}: its host is none that can be read") from None
+        raise CredentialsError(f"connection {connection.conn_id}: its host cannot be parsed; correct it") from None
     scheme, port = named.scheme or scheme, named.port or port
     if not named.host:
         raise CredentialsError(
-            f"connection {connection.conn_id} names no host, must name {address.host}: credentials are sent to the "
-            "host that their connection names, and to no other"
+            f"connection {connection.conn_id} names no host, must name {address.host}: credentials are sent only "
+            "to the host that their connection names"
         )
-    wanted = address.port or _PORTS[address.scheme]
     differing = [
-        f"{what} {got}, must be {allowed}"
-        for what, got, allowed in (
+        f"{field} {value}, must be {allowed}"
+        for field, value, allowed in (
             ("host", named.host, address.host),
-            ("port", port, wanted),
+            ("port", port, address.port or _PORTS[address.scheme]),
             ("schema", scheme, address.scheme),
         )
-        if got and got != allowed
+        if value and value != allowed
     ]
     if differing:
         raise CredentialsError(
-            f"connection {connection.conn_id} has {'; '.join(differing)}, as in {address}: credentials are sent to the "
-            "host that their connection names, and to no other; correct the connection or the address"
+            f"connection {connection.conn_id} has {'; '.join(differing)}, as in {address}: credentials are sent "
+            "only to the host that their connection names; correct the connection or the address"
         )
 
 

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol, version 2: what is asked and what is answered, as JSON.
+"""The Open Inference Protocol, version 2: requests and responses as JSON.
 
 https://github.com/kserve/open-inference-protocol: a model's metadata, and tensors whose data lie flat in row-major
-order. Numbers are written so that they are read as the same double; JSON has neither NaN nor infinity.
+order. A number is read as the same double that was written; JSON has neither NaN nor infinity.
 """
 
 import json
@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shadow_deployment.errors import ModelError
-from shadow_deployment.models.remote.calls import Refused
-from shadow_deployment.models.tensors import Tensor
+from shadow_deployment.models.remote.calls import RowsRefused
+from shadow_deployment.models.tensors import TensorSpec
 
 DATATYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -27,35 +27,35 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }
 _ANY = -1
 _PARTS = ("inputs", "outputs", "versions")
-_ANSWERS = ("FP16", "FP32", "FP64")
+_FLOATS = ("FP16", "FP32", "FP64")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a server says of a model; all are empty where it says nothing."""
+    """A model's metadata as its server gives them; all empty where it gives none."""
 
-    inputs: Sequence[Tensor] = ()
-    outputs: Sequence[Tensor] = ()
+    inputs: Sequence[TensorSpec] = ()
+    outputs: Sequence[TensorSpec] = ()
     versions: Sequence[str] = ()
 
 
-def metadata(said: Any) -> Metadata:
-    """Read a model's metadata; raise ValueError where it is none."""
-    found: list[Any] = [said.get(name) or [] for name in _PARTS] if isinstance(said, dict) else [None]
-    if not all(isinstance(one, list) for one in found):
+def parse_metadata(content: Any) -> Metadata:
+    """Return a model's metadata from their JSON; raise ValueError where they are malformed."""
+    parts: list[Any] = [content.get(name) or [] for name in _PARTS] if isinstance(content, dict) else [None]
+    if not all(isinstance(part, list) for part in parts):
         raise ValueError(f"must be an object with lists of {', '.join(_PARTS)}")
-    inputs, results, versions = found
-    return Metadata([_tensor(one) for one in inputs], [_tensor(one) for one in results], [str(one) for one in versions])
+    inputs, outputs, versions = parts
+    return Metadata([_spec(item) for item in inputs], [_spec(item) for item in outputs], [str(v) for v in versions])
 
 
-def guessed(schema: pa.Schema, features: Sequence[str]) -> list[Tensor]:
-    """Return the inputs of a model whose server says nothing: one of shape (n, 1) for each feature, of its own type."""
+def default_inputs(schema: pa.Schema, features: Sequence[str]) -> list[TensorSpec]:
+    """Return the inputs of a model without metadata: one of shape (n, 1) for each feature, of the feature's type."""
     kinds = {name: _kind(schema.field(name).type) for name in features}
-    return [Tensor(name, kind, DATATYPES.get(kind), (None, 1)) for name, kind in kinds.items()]
+    return [TensorSpec(name, kind, DATATYPES.get(kind), (None, 1)) for name, kind in kinds.items()]
 
 
-def request(arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str], nulls: str | None = None) -> bytes:
-    """Return the body that asks for an inference on these arrays; `nulls` is how NaN is written, null or NaN.
+def inference_request(arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str], nulls: str | None = None) -> bytes:
+    """Return the body of an inference request for these arrays; `nulls` is how NaN is written, null or NaN.
 
     Raises ValueError for a NaN without it, and for infinity.
     """
@@ -74,45 +74,45 @@ def _data(array: NDArray[Any], nulls: str | None) -> list[Any]:
     return values
 
 
-def outputs(said: Any, rows: int) -> list[NDArray[Any]]:
-    """Return the floating-point outputs of an answer; raise Refused where it is none to so many rows."""
-    found = said.get("outputs") if isinstance(said, dict) else None
-    if not isinstance(found, list):
-        raise Refused("the server answers with something else than outputs")
+def parse_outputs(content: Any, rows: int) -> list[NDArray[Any]]:
+    """Return the floating-point outputs of a response; raise RowsRefused unless each has this many rows."""
+    tensors = content.get("outputs") if isinstance(content, dict) else None
+    if not isinstance(tensors, list):
+        raise RowsRefused("the response has no outputs")
     try:
-        arrays = [_array(one, DATATYPES[one["datatype"]]) for one in found if one["datatype"] in _ANSWERS]
+        arrays = [_array(item, DATATYPES[item["datatype"]]) for item in tensors if item["datatype"] in _FLOATS]
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-        raise Refused("the server answers with outputs whose data are not of their shape and datatype") from None
+        raise RowsRefused("the response has outputs whose data are not of their shape and datatype") from None
     for array in arrays:
         if not array.ndim or array.shape[0] != rows:
-            raise Refused(f"the server answers {len(array) if array.ndim else 1} rows to {rows} requests")
+            raise RowsRefused(f"the response has {len(array) if array.ndim else 1} rows for {rows} requests")
     return arrays
 
 
-def require_outputs(tensors: Sequence[Tensor]) -> list[NDArray[Any]] | None:
-    """Return the outputs of no rows at all; None where the metadata leave their sizes open."""
-    known = [one for one in tensors if one.dtype is not None]
-    if not known or any(size is None for one in known for size in one.shape[1:]):
+def empty_outputs(specs: Sequence[TensorSpec]) -> list[NDArray[Any]] | None:
+    """Return the outputs for no rows at all; None where the metadata leave their sizes open."""
+    known = [spec for spec in specs if spec.dtype is not None]
+    if not known or any(size is None for spec in known for size in spec.shape[1:]):
         return None
-    return [np.empty((0, *one.shape[1:]), one.dtype) for one in known]
+    return [np.empty((0, *spec.shape[1:]), spec.dtype) for spec in known]
 
 
-def _tensor(said: Any) -> Tensor:
+def _spec(content: Any) -> TensorSpec:
     try:
-        name, kind, shape = str(said["name"]), str(said["datatype"]), list(said["shape"])
-        return Tensor(name, kind, DATATYPES.get(kind), [None if int(size) == _ANY else int(size) for size in shape])
+        name, kind, sizes = str(content["name"]), str(content["datatype"]), [int(size) for size in content["shape"]]
     except (KeyError, TypeError, ValueError):
         raise ValueError("each input and output must have name, datatype and shape") from None
+    return TensorSpec(name, kind, DATATYPES.get(kind), [None if size == _ANY else size for size in sizes])
 
 
-def _array(said: Mapping[str, Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    shape = said["shape"]
+def _array(content: Mapping[str, Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    shape = content["shape"]
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError("shape")
-    flat = _flat(said["data"])
-    if not all(one is None or isinstance(one, int | float) for one in flat):
+    flat = _flat(content["data"])
+    if not all(item is None or isinstance(item, int | float) for item in flat):
         raise ValueError("data")
-    numbers = [math.nan if one is None else one for one in flat]
+    numbers = [math.nan if item is None else item for item in flat]
     with np.errstate(over="ignore"):
         return np.array(numbers).astype(dtype).reshape(shape)
 
@@ -120,11 +120,11 @@ def _array(said: Mapping[str, Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 def _flat(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise TypeError("data")
-    return [one for part in data for one in _flat(part)] if data and isinstance(data[0], list) else data
+    return [item for part in data for item in _flat(part)] if data and isinstance(data[0], list) else data
 
 
 def _kind(column: pa.DataType) -> str:
-    """Return the datatype in which a column is sent; raise ModelError for one that is no number and no text."""
+    """Return the datatype in which a column is sent; raise ModelError where it is neither number, boolean nor text."""
     if pa.types.is_float32(column):
         return "FP32"
     if pa.types.is_floating(column):

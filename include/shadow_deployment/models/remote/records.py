@@ -1,4 +1,4 @@
-"""Requests as lines of CSV and answers as CSV or JSON, as SageMaker's own containers take and give them.
+"""Requests as lines of CSV and predictions as CSV or JSON, as SageMaker's own containers read and write them.
 
 A line has the features in their order and nothing else: no header, an empty field for what is missing.
 """
@@ -15,18 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shadow_deployment.errors import ModelError
-from shadow_deployment.models.remote.calls import Refused
-from shadow_deployment.models.tensors import answer
+from shadow_deployment.models.remote.calls import RowsRefused
+from shadow_deployment.models.tensors import read_predictions
 
 CSV = "text/csv"
 JSON = "application/json"
 LINES = ("application/jsonlines", "application/json-lines", "application/x-jsonlines")
 
 
-def written(batch: pa.RecordBatch, features: Sequence[str]) -> tuple[list[bytes], dict[int, str]]:
+def csv_lines(batch: pa.RecordBatch, features: Sequence[str]) -> tuple[list[bytes], dict[int, str]]:
     """Return a line for each row, and errors of the rows that CSV cannot hold; raise ModelError for a type it cannot.
 
-    Numbers are written so that they are read as the same double, true is 1, false is 0.
+    A number is read as the same double that was written; true is 1, false is 0.
     """
     errors: dict[int, str] = {}
     columns = [_fields(batch, name, errors) for name in features]
@@ -38,27 +38,33 @@ def written(batch: pa.RecordBatch, features: Sequence[str]) -> tuple[list[bytes]
     return lines, errors
 
 
-def read(content_type: str, body: bytes, rows: int, classes: int) -> NDArray[np.float64]:
-    """Return the values of an answer to so many rows; raise Refused where it has not one for each.
+def parse_predictions(content_type: str, body: bytes, rows: int, classes: int) -> NDArray[np.float64]:
+    """Return the predictions in a response.
 
-    CSV has a line for each row, or one line for all; JSON has a list, or an object with `predictions`. An object among
-    them gives its `score`. Of two numbers for a row the second is taken, as of an ONNX classifier.
+    CSV has a line for each row, or one line for all; JSON has a list, or an object with `predictions`. An object in it
+    gives its `score`. Of two numbers for a row the second is taken, as with an ONNX classifier.
+
+    Returns:
+        An array of shape (rows,), or (rows, classes) with classes.
+
+    Raises:
+        RowsRefused: The response does not have a prediction for each row.
     """
     kind = content_type.partition(";")[0].strip().lower()
     try:
-        found = _records(kind, body.decode())
+        records = _records(kind, body.decode())
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise Refused(f"the answer is {kind}, but holds something else than numbers or scores") from None
-    if len(found) != rows and len(found) == 1 and len(found[0]) == rows:
-        found = [[one] for one in found[0]]
-    if len(found) != rows:
-        raise Refused(f"there are {len(found)} answers to {rows} requests")
-    if len({len(record) for record in found}) != 1:
-        raise Refused("the answers have different numbers of columns")
+        raise RowsRefused(f"the response is {kind}, but holds something else than numbers or scores") from None
+    if len(records) != rows and len(records) == 1 and len(records[0]) == rows:
+        records = [[number] for number in records[0]]
+    if len(records) != rows:
+        raise RowsRefused(f"there are {len(records)} predictions for {rows} requests")
+    if len({len(record) for record in records}) != 1:
+        raise RowsRefused("the predictions have different numbers of columns")
     try:
-        return answer([np.array(found, np.float64)], classes, "the container")
+        return read_predictions([np.array(records, np.float64)], classes, "the container")
     except ModelError as error:
-        raise Refused(str(error)) from None
+        raise RowsRefused(str(error)) from None
 
 
 def _fields(batch: pa.RecordBatch, name: str, errors: dict[int, str]) -> list[object]:
@@ -68,34 +74,34 @@ def _fields(batch: pa.RecordBatch, name: str, errors: dict[int, str]) -> list[ob
         column = column.cast(pa.int8())
     if not (is_text or pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise ModelError(f"feature {name} is {column.type}, must be a number, a boolean or text to be written as CSV")
-    fields: list[object] = ["" if one is None else one for one in column.to_pylist()]
-    for row, one in enumerate(fields):
-        if is_text and len(str(one).splitlines()) > 1:
+    fields: list[object] = ["" if value is None else value for value in column.to_pylist()]
+    for row, value in enumerate(fields):
+        if is_text and len(str(value).splitlines()) > 1:
             errors.setdefault(row, f"feature {name} has a line break, which a line of CSV cannot hold")
-        elif isinstance(one, float) and not math.isfinite(one):
+        elif isinstance(value, float) and not math.isfinite(value):
             fields[row] = ""
-            if not math.isnan(one):
+            if not math.isnan(value):
                 errors.setdefault(row, f"feature {name} is infinite")
     return fields
 
 
 def _records(kind: str, text: str) -> list[list[float]]:
     if kind == CSV:
-        return [[float(one) for one in line.split(",")] for line in text.splitlines() if line.strip()]
+        return [[float(field) for field in line.split(",")] for line in text.splitlines() if line.strip()]
     if kind in LINES:
         return [_numbers(json.loads(line)) for line in text.splitlines() if line.strip()]
     if kind != JSON:
-        raise Refused(f"the answer is {kind or 'of no type'}, must be {CSV}, {JSON} or {LINES[0]}")
-    said = json.loads(text)
-    found = said["predictions"] if isinstance(said, dict) else said
-    if not isinstance(found, list):
+        raise RowsRefused(f"the response is {kind or 'of no type'}, must be {CSV}, {JSON} or {LINES[0]}")
+    content = json.loads(text)
+    records = content["predictions"] if isinstance(content, dict) else content
+    if not isinstance(records, list):
         raise TypeError("predictions")
-    return [_numbers(one) for one in found]
+    return [_numbers(record) for record in records]
 
 
-def _numbers(said: Any) -> list[float]:
-    found = said["score"] if isinstance(said, dict) else said
-    each = found if isinstance(found, list) else [found]
-    if not all(one is None or (isinstance(one, int | float) and not isinstance(one, bool)) for one in each):
+def _numbers(record: Any) -> list[float]:
+    score = record["score"] if isinstance(record, dict) else record
+    numbers = score if isinstance(score, list) else [score]
+    if not all(number is None or (isinstance(number, int | float) and type(number) is not bool) for number in numbers):
         raise TypeError("numbers")
-    return [math.nan if one is None else float(one) for one in each]
+    return [math.nan if number is None else float(number) for number in numbers]

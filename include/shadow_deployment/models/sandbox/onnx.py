@@ -1,27 +1,36 @@
-"""ONNX models that have limits: the same predictor, in a process of its own with this interpreter."""
+"""ONNX models: in this process, or with this interpreter in a process of its own where they have limits."""
 
 import sys
-from typing import TYPE_CHECKING
 
 from shadow_deployment.base.paths import SOURCE_ROOT
 from shadow_deployment.config.deployment import Challenger
+from shadow_deployment.config.window import Window
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.predictor import Predictor
+from shadow_deployment.errors import ModelError
 from shadow_deployment.models import files
-from shadow_deployment.models.sandbox.predictor import SandboxProgram
+from shadow_deployment.models.onnx import OnnxPredictor
+from shadow_deployment.models.sandbox.predictor import SandboxedPredictor, SandboxProgram
 from shadow_deployment.models.sandbox.process import environment
-
-if TYPE_CHECKING:
-    from shadow_deployment.context import DeploymentContext
+from shadow_deployment.models.sandbox.runtimes import missing_packages
 
 
-def program(context: "DeploymentContext", model: Challenger) -> SandboxProgram:
-    """Return what a child runs for an ONNX model; raise ModelError where its file is missing or is another."""
+def load(context: DeploymentContext, model: Challenger, _: Window) -> Predictor:
+    """Return an ONNX model; raise ModelError where its file or onnxruntime is missing."""
     deployment = context.deployment
-    task = {
-        "kind": "onnx",
-        "task": deployment.task,
-        "classes": deployment.classes,
-        "path": [str(SOURCE_ROOT)],
-        "file": str(files.fetch(context, model)),
-        "features": deployment.requests.features,
-    }
-    return SandboxProgram(name=model.name, interpreter=sys.executable, environment=environment(), task=task)
+    path, features = files.fetch(context, model), deployment.requests.features
+    if model.limits is None:
+        try:
+            return OnnxPredictor(path, features, classes=len(deployment.classes))
+        except ModuleNotFoundError as error:
+            raise ModelError(f"challenger {model.name} {missing_packages(model)['onnxruntime']}") from error
+    program = SandboxProgram.of(
+        model,
+        deployment,
+        interpreter=sys.executable,
+        environment=environment(),
+        path=[str(SOURCE_ROOT)],
+        file=str(path),
+        features=features,
+    )
+    return SandboxedPredictor(program, deployment)

@@ -1,37 +1,42 @@
-"""A model in a process of its own: what it does there, its rows pay for and nobody else.
+"""A model in a sandbox process: what it does there costs its own rows and nothing else.
 
-A call that hangs, takes too much memory or ends the process is an error of its rows, which scoring finds by halving.
-A process that has grown between calls is replaced, and no row is lost. A model that cannot be helped is not asked for
-ever: one that has not answered a single request, or that has cost too much, has errors for all that is left.
+A call that hangs, takes too much memory or ends the process is an error of its rows, which scoring finds by bisection.
+A process that has grown between calls is replaced, and no row is lost. A model is given up once it has failed on every
+single request it was tried with, or has cost too much: all rows that are left then get its last error.
 """
 
 import logging
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import Limits
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
+from shadow_deployment.models.model_words import without_requests
 from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess
+from shadow_deployment.models.sandbox.runtimes import missing_packages
 
 logger = logging.getLogger(__name__)
 
 LOAD_SECONDS = 300.0
 MOST_DEATHS = 256
-MOST_TIMEOUTS = 16  # halving the 8,192 rows of a batch down to one that hangs takes fourteen
+MOST_TIMEOUTS = 16  # bisecting the 8,192 rows of a batch down to one that hangs takes fourteen
 SPARE_SECONDS = 300.0
 _OVERHEAD = 1 << 16  # bytes of a frame beside its numbers
 _ERROR = 1 << 12  # bytes that the error of one row may have
+_EXIT_CODE = re.compile(r"SystemExit: \d{1,3}")
 
 
 class ModelCallError(Exception):
-    """The model raised, or answered with what are no answers. No error of the engine: rows have it."""
+    """The model raised, or returned something other than predictions. Its rows get this error."""
 
 
 def _no_file() -> bytes:
@@ -40,143 +45,165 @@ def _no_file() -> bytes:
 
 @dataclass(frozen=True)
 class SandboxProgram:
-    """What a child runs: interpreter, environment, what it is to load, and the bytes of the model's file.
+    """What a sandbox runs: interpreter, environment, the request that loads the model, and the bytes of its file.
 
-    `read` gives the same bytes at each start, or raises ModelError. `remedies` says by the name of a module what to do
-    where it is missing.
+    `read` returns the same bytes at each start, or raises ModelError. `missing` says, by module, what to do where the
+    interpreter lacks it.
     """
 
     name: str
     interpreter: str
     environment: Mapping[str, str] = field(repr=False)
     task: Mapping[str, Any]
+    limits: Limits
+    missing: Mapping[str, str]
     read: Callable[[], bytes] = _no_file
-    remedies: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        model: Challenger,
+        deployment: Deployment,
+        *,
+        interpreter: str,
+        environment: Mapping[str, str],
+        read: Callable[[], bytes] = _no_file,
+        **task: Any,
+    ) -> Self:
+        """Return the program of a model; `task` is what the worker needs to load this kind of model."""
+        return cls(
+            name=model.name,
+            interpreter=interpreter,
+            environment=environment,
+            task={"kind": model.kind, "task": deployment.task, "classes": deployment.classes, **task},
+            limits=model.limits or Limits(),
+            missing=missing_packages(model),
+            read=read,
+        )
 
 
 class SandboxedPredictor:
-    """A predictor whose model runs in a child process.
+    """A predictor whose model runs in a sandbox process.
 
-    Raises ModelError where the model cannot be loaded there. Answers like any predictor; raises ModelDiedError or
-    ModelCallError, which scoring turns into errors of rows.
+    Raises ModelError where the model cannot be loaded there. A call may raise ModelDiedError or ModelCallError, which
+    scoring turns into errors of rows; their texts hold no values of the requests.
     """
 
-    def __init__(
-        self, program: SandboxProgram, limits: Limits | None, features: Sequence[str], classes: int = 0
-    ) -> None:
+    def __init__(self, program: SandboxProgram, deployment: Deployment) -> None:
         self._program = program
-        self._limits = limits or Limits()
-        self._features = list(features)
-        self._width = max(classes, 1)
-        self._classes = classes
+        self._limits = program.limits
+        self._features = list(deployment.requests.features)
+        self._classes = len(deployment.classes)
         self._deaths = 0
-        self._lost = 0.0
-        self._has_answered = False
-        self._given_up: str | None = None
-        self._child = self._start()
+        self._wasted_seconds = 0.0
+        self._has_responded = False
+        self._last_error: str | None = None  # once the model is given up
+        self._process = self._start()
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
-        """Answer each row, in calls of `limits.rows` rows; once the model is given up, with errors alone."""
-        if self._given_up is not None:
-            return self._refused(batch.num_rows, self._given_up)
-        try:
-            answers = self._timed(batch)
-        except (ModelDiedError, ModelCallError) as error:
-            reason = self._hopeless(batch)
-            if reason is None:
-                raise
-            text = f"{type(error).__name__}: {error}; it is not asked again: {reason}"
-            logger.warning("challenger %s is not asked again: %s", self._program.name, reason)  # no words of the model
-            self._given_up = text
-            return self._refused(batch.num_rows, text)
-        return answers
+        """Return a prediction for each row, in calls of `limits.rows` rows; only errors once the model is given up."""
+        if self._last_error is None:
+            try:
+                return self._timed(batch)
+            except (ModelDiedError, ModelCallError) as error:
+                reason = self._reason_to_give_up(batch)
+                if reason is None:
+                    raise
+                logger.warning("challenger %s gets no more calls: %s", self._program.name, reason)  # none of its words
+                self._last_error = f"{type(error).__name__}: {error}; no more calls are made: {reason}"
+        shape = (batch.num_rows, self._classes) if self._classes else (batch.num_rows,)
+        return Predictions(np.full(shape, np.nan), dict.fromkeys(range(batch.num_rows), self._last_error))
 
     def _timed(self, batch: pa.RecordBatch) -> Predictions:
-        """Answer each row; what a call has cost that brought nothing counts as lost."""
+        """Predict each row; count the time of a call that brought nothing."""
         began = time.monotonic()
         try:
-            answers = self._parts(batch.select(self._features))
+            predictions = self._in_parts(batch.select(self._features))
         except ModelDiedError:
             self._deaths += 1
-            self._lost += time.monotonic() - began
+            self._wasted_seconds += time.monotonic() - began
             raise
         except ModelCallError:
-            self._lost += time.monotonic() - began
-            self._has_answered = True  # it lives
+            self._wasted_seconds += time.monotonic() - began
+            self._has_responded = True
             raise
-        self._has_answered = True
-        return answers
+        self._has_responded = True
+        return predictions
 
-    def _parts(self, batch: pa.RecordBatch) -> Predictions:
+    def _in_parts(self, batch: pa.RecordBatch) -> Predictions:
         rows = self._limits.rows or batch.num_rows
         parts = [self._call(batch.slice(first, rows)) for first in range(0, batch.num_rows, rows)]
         errors = {number * rows + row: text for number, part in enumerate(parts) for row, text in part.errors.items()}
         return Predictions(np.concatenate([part.values for part in parts]), errors)
 
     def _call(self, batch: pa.RecordBatch) -> Predictions:
-        self._ensure()
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as stream:
-            stream.write_batch(batch)
-        size = 8 * batch.num_rows * self._width
-        answer, body = self._child.ask(
-            {"do": "predict"},
-            sink.getvalue().to_pybytes(),
-            seconds=self._limits.seconds,
-            most=size + _OVERHEAD + _ERROR * batch.num_rows,
-        )
-        if answer["is"] == "error":
-            if answer["kind"] == ModelError.__name__:  # what our own code says of all rows
-                raise ModelError(answer["text"].partition(": ")[2])
-            raise ModelCallError(answer["text"])
-        if answer["is"] != "answers" or len(body) != size:
-            self._child.kill()
-            raise ModelDiedError("the model's process answered with what is no answer and was killed")
-        values: NDArray[np.float64] = np.frombuffer(body, np.float64)
+        self._ensure_process()
         shape = (batch.num_rows, self._classes) if self._classes else (batch.num_rows,)
-        return Predictions(values.reshape(shape), {int(row): str(text) for row, text in answer["errors"].items()})
-
-    def _ensure(self) -> None:
-        """Replace a process that has ended, or that has grown beyond its limit since it was asked."""
-        if self._child.is_alive:
-            held = self._child.memory()
-            if held <= self._limits.memory_mb:
-                return
-            logger.info("challenger %s: its process holds %.0f MiB and is replaced", self._program.name, held)
-            self._child.kill()
+        size = 8 * int(np.prod(shape))
+        most_bytes = size + _OVERHEAD + _ERROR * batch.num_rows
         try:
-            self._child = self._start()
-        except ModelError as error:  # it was loaded before, so this is no reason to stop the day
-            raise ModelDiedError(f"the model's process could not be started again: {error}") from error
+            reply, body = self._process.call(
+                {"do": "predict"}, _stream(batch), seconds=self._limits.seconds, most_bytes=most_bytes
+            )
+        except ModelDiedError as error:
+            raise ModelDiedError(error.reason, without_requests(error.output, batch, self._features)) from None
+        if reply["is"] == "error":
+            self._raise(reply, batch)
+        if reply["is"] != "predictions" or len(body) != size:
+            self._process.kill()
+            raise ModelDiedError("the model's process sent something other than predictions and was killed")
+        values: NDArray[np.float64] = np.frombuffer(body, np.float64)
+        return Predictions(values.reshape(shape), {int(row): str(text) for row, text in reply["errors"].items()})
+
+    def _raise(self, reply: Mapping[str, Any], batch: pa.RecordBatch) -> None:
+        text, kind = str(reply["text"]), str(reply["kind"])
+        if not reply["is_foreign"]:
+            raise ModelCallError(text)
+        if kind == ModelError.__name__ and self._program.task["kind"] == "onnx":  # our own code, about all rows
+            raise ModelError(text)
+        shown = text if _EXIT_CODE.fullmatch(f"{kind}: {text}") else without_requests(text, batch, self._features)
+        raise ModelCallError(f"{kind}: {shown}")
+
+    def _ensure_process(self) -> None:
+        """Replace a process that has ended, or has grown beyond its limit since its last call."""
+        if self._process.is_alive:
+            resident = self._process.memory()
+            if resident <= self._limits.memory_mb:
+                return
+            logger.info("challenger %s: its process holds %.0f MiB and is replaced", self._program.name, resident)
+            self._process.kill()
+        try:
+            self._process = self._start()
+        except ModelError as error:
+            raise ModelDiedError(f"the model's process could not be restarted: {error}") from error
 
     def _start(self) -> SandboxProcess:
         program = self._program
         content = program.read()
-        child = SandboxProcess(program.interpreter, program.environment, memory_mb=self._limits.memory_mb)
-        said = f"challenger {program.name}: the model cannot be loaded"
+        process = SandboxProcess(program.interpreter, program.environment, memory_mb=self._limits.memory_mb)
+        problem = f"challenger {program.name}: the model cannot be loaded"
         try:
-            answer, _ = child.ask({"do": "load", **program.task}, content, seconds=LOAD_SECONDS, most=_OVERHEAD)
+            reply, _ = process.call({"do": "load", **program.task}, content, seconds=LOAD_SECONDS, most_bytes=_OVERHEAD)
         except ModelDiedError as error:
-            raise ModelError(f"{said}: {error}") from error
-        if answer["is"] == "ready":
-            return child
-        words = child.last_words
-        child.kill()
-        remedy = program.remedies.get(str(answer.get("missing") or "").partition(".")[0], "")
-        raise ModelError(f"{said}: {answer['text']}{remedy}{f'; it had printed: {words}' if words else ''}")
+            raise ModelError(f"{problem}: {error}") from error
+        if reply["is"] == "ready":
+            return process
+        output = process.output_tail
+        process.kill()
+        raise ModelError(missing_package(program, reply) or f"{problem}: {error_text(reply)}{_printed(output)}")
 
-    def _hopeless(self, batch: pa.RecordBatch) -> str | None:
-        """Say why a model is not worth asking again: it has cost too much, or answers no single request either."""
+    def _reason_to_give_up(self, batch: pa.RecordBatch) -> str | None:
+        """Return why a model gets no more calls: it has cost too much, or fails on each single request too."""
         if self._deaths > MOST_DEATHS:
             return f"its process has ended {self._deaths} times"
-        if self._lost > MOST_TIMEOUTS * self._limits.seconds + SPARE_SECONDS:
-            return f"calls without an answer have taken {self._lost:.0f} seconds"
-        if not self._has_answered and batch.num_rows > 1 and not self._answers_any(batch):
-            return "it answers no single request either"
+        if self._wasted_seconds > MOST_TIMEOUTS * self._limits.seconds + SPARE_SECONDS:
+            return f"calls without a result have taken {self._wasted_seconds:.0f} seconds"
+        if not self._has_responded and batch.num_rows > 1 and not self._survives_any(batch):
+            return "it fails on each single request too"
         return None
 
-    def _answers_any(self, batch: pa.RecordBatch) -> bool:
-        """Whether it comes back from a call with the first, the middle or the last request alone."""
+    def _survives_any(self, batch: pa.RecordBatch) -> bool:
+        """Whether it returns from a call with the first, the middle or the last request alone."""
         for row in sorted({0, batch.num_rows // 2, batch.num_rows - 1}):
             try:
                 self._timed(batch.slice(row, 1))
@@ -187,6 +214,24 @@ class SandboxedPredictor:
             return True
         return False
 
-    def _refused(self, rows: int, text: str) -> Predictions:
-        shape = (rows, self._classes) if self._classes else (rows,)
-        return Predictions(np.full(shape, np.nan), dict.fromkeys(range(rows), text))
+
+def missing_package(program: SandboxProgram, reply: Mapping[str, Any]) -> str | None:
+    """Return what to say where the interpreter lacks a package that the program needs; None for other errors."""
+    hint = program.missing.get(str(reply.get("missing") or "").partition(".")[0])
+    return f"challenger {program.name} {hint}" if hint else None
+
+
+def error_text(reply: Mapping[str, Any]) -> str:
+    """Return the text of an error reply, with the kind of a foreign exception."""
+    return f"{reply['kind']}: {reply['text']}" if reply["is_foreign"] else str(reply["text"])
+
+
+def _printed(output: str) -> str:
+    return f"; it had printed: {output}" if output else ""
+
+
+def _stream(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return bytes(sink.getvalue().to_pybytes())

@@ -1,7 +1,7 @@
-"""A child process that runs `worker.py`: started, asked, watched and ended from here.
+"""The sandbox process, which runs `worker.py`: how it is started, called, watched and ended.
 
-It shares no memory, no environment and no standard output with this process, and is in a process group of its own. It
-ends with this process, however that ends.
+It shares no memory, environment or standard output with this process, has a process group of its own, and ends with
+this process, however that ends.
 """
 
 import contextlib
@@ -24,39 +24,43 @@ from shadow_deployment.models.sandbox.worker import LENGTHS
 
 WORKER = Path(__file__).with_name("worker.py")
 MEBIBYTE = 1 << 20
-_GLANCE = 0.05  # seconds between two looks at the memory
+_POLL_SECONDS = 0.05  # between two measurements of memory
 _CHUNK = 1 << 20
-_REMEMBERED = 4_096
-_LAST_WORDS = 240
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+_OUTPUT_BYTES = 4_096  # of the end of what it prints
+_OUTPUT_TAIL = 240  # characters of that in an error
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ModelDiedError(Exception):
-    """The model's process has ended or had to be ended: time, memory, a crash. No error of the engine: rows have it."""
+    """The sandbox process ended, or was killed for time, memory or a broken protocol. Its rows get this error.
+
+    `output` is the end of what it printed: foreign words, which may show values of requests.
+    """
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(f"{reason}; it had printed: {output}" if output else reason)
+        self.reason = reason
+        self.output = output
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return what a child finds in its environment: no connection and no secret but those that `more` names.
+    """Return the environment of a sandbox: no connection and no secret but those in `more`.
 
-    Arithmetic has one thread, so that the same input gives the same bits on every machine of a kind.
+    Arithmetic runs in one thread, so that the same input gives the same bits on every machine of a kind.
     """
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return (
-        kept
-        | dict.fromkeys(_ONE_THREAD, "1")
-        | {"PYTHONPATH": os.pathsep.join([str(PROJECT / "include"), str(PROJECT)])}
-        | more
-    )
+    inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    python_path = os.pathsep.join([str(PROJECT / "include"), str(PROJECT)])
+    return inherited | dict.fromkeys(_ONE_THREAD, "1") | {"PYTHONPATH": python_path} | more
 
 
 class SandboxProcess:
-    """One process; `memory_mb` bounds it and whatever it starts."""
+    """One process; `memory_mb` bounds it together with the processes it starts."""
 
     def __init__(self, interpreter: str, variables: Mapping[str, str], *, memory_mb: int) -> None:
         self._limit = memory_mb
         self._number = 0
-        self._said = bytearray()
+        self._printed = bytearray()
         reading, self._to = os.pipe()
         self._from, writing = os.pipe()
         self._output, output = os.pipe()
@@ -85,42 +89,46 @@ class SandboxProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether it can be called."""
         return self._end.alive and self._process.poll() is None
 
     @property
-    def last_words(self) -> str:
+    def output_tail(self) -> str:
         """The end of what it printed, in one line; empty where it printed nothing."""
-        text = " ".join(self._said.decode("utf-8", "replace").split())
-        return text if len(text) <= _LAST_WORDS else f"...{text[-_LAST_WORDS:]}"
+        text = " ".join(self._printed.decode("utf-8", "replace").split())
+        return text if len(text) <= _OUTPUT_TAIL else f"...{text[-_OUTPUT_TAIL:]}"
 
     def memory(self) -> float:
-        """Return the MiB that it and the processes it has started hold."""
+        """Return the MiB that it and the processes it started hold."""
         return _memory(self._process.pid, self._limit)
 
     def kill(self) -> None:
-        """End it and every process it has started. A second call does nothing."""
+        """End it and every process it started. A second call does nothing."""
         self._end()
 
-    def ask(self, header: Mapping[str, Any], body: bytes = b"", *, seconds: float, most: int) -> tuple[Any, bytes]:
-        """Send a request; return header and body of the answer, which have at most `most` bytes.
+    def call(
+        self, header: Mapping[str, Any], body: bytes = b"", *, seconds: float, most_bytes: int
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send a request; return header and body of the reply, which have at most `most_bytes` bytes.
 
-        Raises ModelDiedError where it ends, breaks the protocol, takes longer or more memory; it is then killed.
+        Raises:
+            ModelDiedError: It ended, broke the protocol, or took more time or memory than allowed; it is then killed.
         """
-        bound = " (limits.seconds)" if header["do"] == "predict" else ""
+        limit = " (limits.seconds)" if header["do"] == "predict" else ""
         self._number += 1
         head = json.dumps({**header, "number": self._number}).encode()
+        frame = LENGTHS.pack(len(head), len(body)) + head
         try:
-            return self._exchange(LENGTHS.pack(len(head), len(body)) + head, body, time.monotonic() + seconds, most)
-        except _TooLateError:
-            raise self._died(f"gave no answer within {seconds:g} seconds{bound} and was killed") from None
+            return self._exchange(frame, body, time.monotonic() + seconds, most_bytes)
+        except TimeoutError:
+            raise self._died(f"did not reply within {seconds:g} seconds{limit} and was killed") from None
         except BaseException:
             self.kill()
             raise
 
-    def _exchange(self, head: bytes, body: bytes, until: float, most: int) -> tuple[Any, bytes]:
-        waiting = [memoryview(part) for part in (head, body) if part]
-        got, looked = bytearray(), time.monotonic()
+    def _exchange(self, head: bytes, body: bytes, until: float, most_bytes: int) -> tuple[dict[str, Any], bytes]:
+        unsent = [memoryview(part) for part in (head, body) if part]
+        received, measured = bytearray(), time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._from, selectors.EVENT_READ)
             selector.register(self._output, selectors.EVENT_READ)
@@ -128,108 +136,99 @@ class SandboxProcess:
             while True:
                 now = time.monotonic()
                 if now >= until:
-                    raise _TooLateError
-                for key, _ in selector.select(min(until - now, _GLANCE)):
-                    if key.fd == self._to:
-                        self._write(waiting)
-                        if not waiting:
-                            selector.unregister(self._to)
-                    elif not self._read(key.fd, got):
+                    raise TimeoutError
+                for key, _ in selector.select(min(until - now, _POLL_SECONDS)):
+                    is_open = self._write(unsent) if key.fd == self._to else self._read(key.fd, received)
+                    if not is_open:
                         selector.unregister(key.fd)
-                answer = self._parsed(got, most)
-                if answer is not None:
-                    return answer
-                if (
-                    self._from not in [key.fd for key in selector.get_map().values()]
-                    or self._process.poll() is not None
-                ):
-                    return self._after_the_end(got, most)
-                if time.monotonic() - looked >= _GLANCE:
+                reply = self._parse(received, most_bytes)
+                if reply is not None:
+                    return reply
+                is_closed = self._from not in {key.fd for key in selector.get_map().values()}
+                if is_closed or self._process.poll() is not None:
+                    return self._drain(received, most_bytes)
+                if time.monotonic() - measured >= _POLL_SECONDS:
                     self._require_memory()
-                    looked = time.monotonic()
+                    measured = time.monotonic()
 
-    def _write(self, waiting: list[memoryview]) -> None:
+    def _write(self, unsent: list[memoryview]) -> bool:
+        """Write what the pipe takes; return whether more is to be sent."""
         try:
-            sent = os.write(self._to, waiting[0][:_CHUNK])
+            sent = os.write(self._to, unsent[0][:_CHUNK])
         except BlockingIOError:
-            return
+            return True
         except BrokenPipeError:
-            waiting.clear()
-            return
-        waiting[0] = waiting[0][sent:]
-        if not waiting[0]:
-            waiting.pop(0)
+            return False
+        unsent[0] = unsent[0][sent:]
+        if not unsent[0]:
+            unsent.pop(0)
+        return bool(unsent)
 
-    def _read(self, pipe: int, got: bytearray) -> bool:
-        """Read what is there; return whether more may come."""
+    def _read(self, pipe: int, received: bytearray) -> bool:
+        """Read what the pipe holds; return whether more may come."""
         try:
             chunk = os.read(pipe, _CHUNK)
         except BlockingIOError:
             return True
         if pipe == self._output:
-            self._said += chunk
-            del self._said[:-_REMEMBERED]
+            self._printed += chunk
+            del self._printed[:-_OUTPUT_BYTES]
         else:
-            got += chunk
+            received += chunk
         return bool(chunk)
 
-    def _parsed(self, got: bytearray, most: int) -> tuple[Any, bytes] | None:
-        """Return the answer in what was read, None where it is not all there."""
-        if len(got) < LENGTHS.size:
+    def _parse(self, received: bytearray, most_bytes: int) -> tuple[dict[str, Any], bytes] | None:
+        """Return the reply in what was received, None where it is incomplete."""
+        if len(received) < LENGTHS.size:
             return None
-        head, body = LENGTHS.unpack_from(got)
-        if head + body > most:
-            raise self._died("answered with more than was asked for and was killed")
+        head, body = LENGTHS.unpack_from(received)
+        if head + body > most_bytes:
+            raise self._died("sent a longer reply than was asked for and was killed")
         end = LENGTHS.size + head + body
-        if len(got) < end:
+        if len(received) < end:
             return None
         try:
-            answer = json.loads(bytes(got[LENGTHS.size : LENGTHS.size + head]))
-            is_ours = answer["number"] == self._number and len(got) == end
+            reply = json.loads(bytes(received[LENGTHS.size : LENGTHS.size + head]))
+            is_ours = reply["number"] == self._number and len(received) == end
         except (ValueError, TypeError, KeyError):
             is_ours = False
         if not is_ours:
-            raise self._died("answered with what is no answer and was killed")
-        return answer, bytes(got[LENGTHS.size + head : end])
+            raise self._died("sent something other than a reply and was killed")
+        return reply, bytes(received[LENGTHS.size + head : end])
 
-    def _after_the_end(self, got: bytearray, most: int) -> tuple[Any, bytes]:
-        """Return an answer that a process has left behind; raise ModelDiedError that says how it ended, otherwise."""
+    def _drain(self, received: bytearray, most_bytes: int) -> tuple[dict[str, Any], bytes]:
+        """Return a reply that an ended process left behind; else raise ModelDiedError that says how it ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)  # a pipe closes a moment before its process ends
         for pipe in (self._from, self._output):
             before = -1
-            while before != len(got) + len(self._said):
-                before = len(got) + len(self._said)
-                self._read(pipe, got)
-        answer = self._parsed(got, most)
-        if answer is not None:
-            return answer
+            while before != len(received) + len(self._printed):
+                before = len(received) + len(self._printed)
+                self._read(pipe, received)
+        reply = self._parse(received, most_bytes)
+        if reply is not None:
+            return reply
         code = self._process.returncode
         if code is None:
             raise self._died("closed its pipe and was killed")
         if code >= 0:
             raise self._died(f"ended itself with exit code {code}")
-        lack = ", perhaps for lack of memory on this machine" if -code == signal.SIGKILL else ""
-        raise self._died(f"was ended by {_signal(-code)}{lack}")
+        hint = ", perhaps because this machine ran out of memory" if -code == signal.SIGKILL else ""
+        raise self._died(f"was ended by {_signal_name(-code)}{hint}")
 
     def _require_memory(self) -> None:
-        held = self.memory()
-        if held > self._limit:
+        resident = self.memory()
+        if resident > self._limit:
             raise self._died(
-                f"held {held:.0f} MiB, more than the {self._limit} that it may (limits.memory_mb), and was killed"
+                f"held {resident:.0f} MiB, more than the {self._limit} it is allowed (limits.memory_mb), and was killed"
             )
 
-    def _died(self, how: str) -> ModelDiedError:
+    def _died(self, reason: str) -> ModelDiedError:
         self.kill()
-        said = self.last_words
-        return ModelDiedError(f"the model's process {how}{f'; it had printed: {said}' if said else ''}")
+        return ModelDiedError(f"the model's process {reason}", self.output_tail)
 
 
-class _TooLateError(Exception):
-    """No answer in time."""
-
-
-def _signal(number: int) -> str:
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -237,12 +236,15 @@ def _signal(number: int) -> str:
 
 
 def _memory(pid: int, limit: float) -> float:
-    """Return the MiB of a process and its descendants; what they share counts once where the sum is over the limit."""
+    """Return the MiB of a process and its descendants; memory they share counts once where the sum is over the limit.
+
+    The shared part takes long to measure, and matters only there.
+    """
     family = _family(pid)
-    resident = sum(_held(one, "rss") for one in family) / MEBIBYTE
+    resident = sum(_bytes(process, "rss") for process in family) / MEBIBYTE
     if resident <= limit or len(family) == 1:
         return resident
-    return sum(_held(one, "pss") for one in family) / MEBIBYTE
+    return sum(_bytes(process, "pss") for process in family) / MEBIBYTE
 
 
 def _family(pid: int) -> Sequence[psutil.Process]:
@@ -253,22 +255,22 @@ def _family(pid: int) -> Sequence[psutil.Process]:
         return []
 
 
-def _held(process: psutil.Process, name: str) -> float:
+def _bytes(process: psutil.Process, name: str) -> float:
     with contextlib.suppress(psutil.Error):
-        found = process.memory_info() if name == "rss" else process.memory_full_info()
-        return float(getattr(found, name, found.rss))
+        memory = process.memory_info() if name == "rss" else process.memory_full_info()
+        return float(getattr(memory, name, memory.rss))
     return 0.0
 
 
 def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int) -> None:
-    """End a process with its group and what it has started elsewhere; a fork of this process leaves it alone."""
+    """End a process with its group and what it started elsewhere; a fork of this process leaves it alone."""
     if os.getpid() == owner:
         family = _family(process.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        for one in family[1:]:
+        for descendant in family[1:]:
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                descendant.kill()
         process.wait()
     for pipe in pipes:
         os.close(pipe)

@@ -1,8 +1,8 @@
-"""Interpreters for models that cannot live beside Airflow's packages.
+"""Interpreters for models whose packages do not resolve beside Airflow's.
 
-`runtime.python` is one that is there. `runtime.requirements` is an environment that is made once, with uv or with pip,
-and kept in a folder named by what is in it, below `.shadow/runtimes` or where SHADOW_RUNTIMES says. It counts as made
-once its last file is written: one that was killed half-way is made anew.
+`runtime.python` is an existing interpreter. `runtime.requirements` is an environment that is built once, with uv or
+pip, in a folder named by a digest of its requirements, below `.shadow/runtimes` or SHADOW_RUNTIMES. Its last file marks
+it complete: one whose installation was killed is built from scratch.
 """
 
 import fcntl
@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -19,71 +18,79 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shadow_deployment.base.paths import PROJECT
+from shadow_deployment.base.redaction import without_credentials
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.errors import ModelError
 
 VARIABLE = "SHADOW_RUNTIMES"
-ADDED = ("pandas", "pyarrow")  # what the child needs beside the requirements, which may pin them
+ADDED = ("pandas", "pyarrow")  # what the sandbox needs beside the requirements, which may pin them
 SECONDS = 1_200.0
 _COMPLETE = "complete.json"
-_ESTIMATORS = {"joblib": "scikit-learn", "sklearn": "scikit-learn"}
-_LONGEST = 600
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY")
-_KEPT_PREFIXES = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "no_proxy")
-_LOGIN = re.compile(r"//[^/@\s]+@")
+_PACKAGES = {  # by the module that cannot be imported
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "joblib": "scikit-learn",
+    "sklearn": "scikit-learn",
+    "skops": "skops",
+    "mlflow": "mlflow-skinny",
+}
+_EXTRAS = {"onnxruntime": "onnx", "joblib": "sklearn", "sklearn": "sklearn", "skops": "sklearn", "mlflow": "mlflow"}
+_LONGEST_OUTPUT = 600
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PASSED_ON_PREFIXES = ("PIP_", "UV_", "NO_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
 def interpreter(model: Challenger) -> str:
-    """Return the interpreter that a model runs in: this one, unless it declares another.
+    """Return the interpreter that a model runs in: this one, unless its runtime declares another.
 
-    Raises ModelError where it is missing or cannot be made.
+    Raises:
+        ModelError: The interpreter is missing or cannot be built.
     """
     if model.runtime is None:
         return sys.executable
     if model.runtime.requirements is not None:
-        return str(_made(model, model.runtime.requirements))
+        return str(_environment(model, model.runtime.requirements))
     path = PROJECT / Path(str(model.runtime.python)).expanduser()
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise ModelError(
-            f"challenger {model.name}: runtime.python == {model.runtime.python!r}, but there is no program {path}: "
+            f"challenger {model.name}: runtime.python == {model.runtime.python!r}, but {path} is not a program: "
             "install it there on each worker, or declare runtime.requirements"
         )
     return str(path)
 
 
-def described(model: Challenger) -> str:
-    """Return a runtime as text that is the same for the same runtime; empty for this interpreter."""
+def runtime_key(model: Challenger) -> str:
+    """Return a text that is the same for the same runtime; empty for this interpreter."""
     if model.runtime is None:
         return ""
     return json.dumps({"python": model.runtime.python, "requirements": sorted(model.runtime.requirements or [])})
 
 
-def missing(model: Challenger, **named: str) -> Mapping[str, str]:
-    """Return by the name of a module what to do where an interpreter lacks it; `named` has other names of packages."""
-    packages = {"pandas": "pandas", "pyarrow": "pyarrow", "skops": "skops", "mlflow": "mlflow", **_ESTIMATORS, **named}
+def missing_packages(model: Challenger) -> Mapping[str, str]:
+    """Return, by module, what to say of a challenger whose interpreter lacks it: the extra or package to install."""
     if model.runtime is None:
-        how = "; install {} beside this package, or declare runtime with it"
-    elif model.runtime.python is not None:
-        how = f"; install {{}} into {model.runtime.python}"
+        text = 'needs the extra "{0}": pip install "shadow-deployment[{0}]", or declare runtime'
+        return {module: text.format(extra) for module, extra in _EXTRAS.items()}
+    if model.runtime.python is not None:
+        text = f"needs the package {{}}: install it into {model.runtime.python}"
     else:
-        how = "; add {} to runtime.requirements"
-    return {module: how.format(package) for module, package in packages.items()}
+        text = "needs the package {}: add it to runtime.requirements"
+    return {module: text.format(package) for module, package in _PACKAGES.items()}
 
 
-def _made(model: Challenger, requirements: Sequence[str]) -> Path:
+def _environment(model: Challenger, requirements: Sequence[str]) -> Path:
     folder = _home() / _key(requirements)
     python = folder / "bin" / "python"
     if (folder / _COMPLETE).is_file() and python.exists():
         return python
-    with _alone(folder):
+    with _locked(folder):
         if not ((folder / _COMPLETE).is_file() and python.exists()):
-            _make(model, requirements, folder)
+            _build(model, requirements, folder)
     return python
 
 
 def _home() -> Path:
-    named = os.environ.get(VARIABLE, "").strip()
-    return PROJECT / (named or ".shadow/runtimes")
+    return PROJECT / (os.environ.get(VARIABLE, "").strip() or ".shadow/runtimes")
 
 
 def _key(requirements: Sequence[str]) -> str:
@@ -93,28 +100,28 @@ def _key(requirements: Sequence[str]) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process: two that need it at once make it once."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process: of two that need it at once, one builds it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _make(model: Challenger, requirements: Sequence[str], folder: Path) -> None:
+def _build(model: Challenger, requirements: Sequence[str], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     python = str(folder / "bin" / "python")
-    wanted = [*requirements, *ADDED]
+    packages = [*requirements, *ADDED]
     uv = _uv()
     if uv is not None:
         commands = [
             [uv, "venv", "--quiet", "--no-config", "--no-project", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "--quiet", "--no-config", "--python", python, *wanted],
+            [uv, "pip", "install", "--quiet", "--no-config", "--python", python, *packages],
         ]
     else:
         commands = [
             [sys.executable, "-m", "venv", str(folder)],
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
         ]
     for command in commands:
         _run(model, command)
@@ -129,13 +136,12 @@ def _uv() -> str | None:
 
 
 def _run(model: Challenger, command: Sequence[str]) -> None:
-    """Run a step of the installation; raise ModelError with its last words, without logins, where it fails."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+    """Run a step of the installation; raise ModelError with the end of its output, without logins, where it fails."""
     what = f"challenger {model.name}: its runtime.requirements cannot be installed"
     try:
-        done = subprocess.run(  # noqa: S603 (requirements are checked where the deployment file is read)
+        process = subprocess.run(  # noqa: S603 (requirements are checked where the deployment file is read)
             command,
-            env=kept,
+            env={k: v for k, v in os.environ.items() if k in _PASSED_ON or k.startswith(_PASSED_ON_PREFIXES)},
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -147,6 +153,6 @@ def _run(model: Challenger, command: Sequence[str]) -> None:
         raise ModelError(f"{what} within {SECONDS:.0f} seconds") from None
     except OSError as error:
         raise ModelError(f"{what}: {error.strerror or error}") from error
-    if done.returncode:
-        said = " ".join(_LOGIN.sub("//***@", done.stdout.decode("utf-8", "replace")).split())
-        raise ModelError(f"{what}: {said[-_LONGEST:]}")
+    if process.returncode:
+        output = " ".join(without_credentials(process.stdout.decode("utf-8", "replace")).split())
+        raise ModelError(f"{what}: {output[-_LONGEST_OUTPUT:]}")

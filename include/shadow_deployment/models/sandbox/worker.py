@@ -1,13 +1,13 @@
-"""The program that holds somebody else's model, in a process and perhaps an interpreter of its own.
+"""The program of the sandbox process: it holds a foreign model, perhaps in an interpreter of its own.
 
-It imports nothing of this project, save to run an ONNX model, and runs on Python 3.9 and newer with pyarrow, and pandas
-where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways: the lengths of a
-JSON header and of a body, the header, the body. What the model prints goes elsewhere and cannot break a frame.
+It imports nothing of this package, except to run an ONNX model, and runs on Python 3.9 and newer with pyarrow, and with
+pandas where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways: the
+lengths of a JSON header and a body, the header, the body. Whatever the model prints goes elsewhere.
 
-A request is `{"do": "load", "kind": ...}`, with the model's file as its body where there is one, `{"do": "predict"}`
-with a batch as an Arrow stream, or `{"do": "version"}`; each has a number, and its answer has it too. An answer is
-`{"is": "ready"}`, `{"is": "answers"}` with one float64 for each row and class as its body, `{"is": "version"}`, or
-`{"is": "error", "text": ...}`.
+A request is `{"do": "load", "kind": ...}`, with the bytes of a model's file as its body where there is one,
+`{"do": "predict"}` with a batch as an Arrow stream, or `{"do": "version"}`; the reply carries the request's number. A
+reply is `{"is": "ready"}`, `{"is": "predictions"}` with one float64 for each row and class as its body,
+`{"is": "version"}`, or `{"is": "error", "text": ...}`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ PR_SET_PDEATHSIG = 1
 Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
 
 
-class AnswerError(Exception):
-    """What the model returned is no answer, or what was declared is no model; the text says it all."""
+class ModelOutputError(Exception):
+    """The model returned something other than predictions, or the declaration names something other than a model."""
 
 
 def load(task: dict[str, Any], body: bytes) -> Predict:
@@ -44,38 +44,39 @@ def load(task: dict[str, Any], body: bytes) -> Predict:
     model = {"python": _python, "sklearn": _sklearn, "skops": _skops, "mlflow": _mlflow}[task["kind"]](task, body)
 
     def predict(batch: Any) -> tuple[Any, dict[int, str]]:
-        return numbers(model(batch.to_pandas()), batch.num_rows, task), {}
+        return to_float64(model(batch.to_pandas()), batch.num_rows, task), {}
 
     return predict
 
 
-def numbers(answer: Any, rows: int, task: dict[str, Any]) -> Any:
-    """Return a model's answer as float64 of shape (rows,), or (rows, classes) where there are classes.
+def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
+    """Return a model's output as float64 of shape (rows,), or (rows, classes) where there are classes.
 
-    None and missing values become NaN. Of two columns for a binary task the second counts. Raises AnswerError for what
-    are no numbers or have another shape.
+    None and missing values become NaN. Of two columns for a binary task the second counts. Raises ModelOutputError for
+    anything but numbers, and for another shape.
     """
     import numpy as np
 
     classes = task["classes"]
-    if classes and sorted(map(str, getattr(answer, "columns", ()))) == sorted(classes):
-        answer = answer[sorted(answer.columns, key=lambda name: classes.index(str(name)))]
-    if isinstance(answer, np.ma.MaskedArray):
-        answer = np.ma.filled(answer.astype(np.float64), np.nan)
-    array = np.asarray(answer)
+    if classes and sorted(map(str, getattr(output, "columns", ()))) == sorted(classes):
+        output = output[sorted(output.columns, key=lambda name: classes.index(str(name)))]
+    if isinstance(output, np.ma.MaskedArray):
+        output = np.ma.filled(output.astype(np.float64), np.nan)
+    array = np.asarray(output)
     if array.dtype.kind == "O" and array.ndim:
-        array = np.array([_number(one) for one in array.ravel()], np.float64).reshape(array.shape)
+        array = np.array([_number(item) for item in array.ravel()], np.float64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
-        kind = "text" if array.dtype.kind in "US" else type(answer).__name__ if not array.ndim else array.dtype
-        raise AnswerError(f"the model returned {kind}, must be numbers")
+        kind = "text" if array.dtype.kind in "US" else type(output).__name__ if not array.ndim else array.dtype
+        raise ModelOutputError(f"the model returned {kind}, must be numbers")
     shape = array.shape
     if not classes and shape == (rows, 1):
         array = array[:, 0]
     elif task["task"] == "binary" and shape == (rows, 2):
         array = array[:, 1]
-    wanted = (rows, len(classes)) if classes else (rows,)
-    if array.shape != wanted:
-        raise AnswerError(f"the model returned answers of shape {shape} to {rows} requests, must be {wanted}")
+    expected = (rows, len(classes)) if classes else (rows,)
+    if array.shape != expected:
+        problem = f"predictions of shape {shape} for {rows} requests, must be {expected}"
+        raise ModelOutputError(f"the model returned {problem}")
     return np.ascontiguousarray(array, np.float64)
 
 
@@ -83,17 +84,17 @@ def _number(value: Any) -> float:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return float("nan")
     if isinstance(value, (str, bytes)):
-        raise AnswerError("the model returned text, must be numbers")
+        raise ModelOutputError("the model returned text, must be numbers")
     return float(value)
 
 
 def _python(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
-    found: Any = importlib.import_module(task["module"])
+    function: Any = importlib.import_module(task["module"])
     for name in task["function"].split("."):
-        found = getattr(found, name)
-    if isinstance(found, type) or not callable(found):
-        raise AnswerError(f"{task['function']} of {task['module']} is no function that takes a DataFrame")
-    return found  # type: ignore[no-any-return]
+        function = getattr(function, name)
+    if isinstance(function, type) or not callable(function):
+        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function that takes a DataFrame")
+    return function  # type: ignore[no-any-return]
 
 
 def _sklearn(task: dict[str, Any], body: bytes) -> Callable[[Any], Any]:
@@ -105,23 +106,23 @@ def _skops(task: dict[str, Any], body: bytes) -> Callable[[Any], Any]:
     skops: Any = importlib.import_module("skops.io")
     unknown = [name for name in skops.get_untrusted_types(data=body) if name not in task["trusted"]]
     if unknown:
-        raise AnswerError(
+        raise ModelOutputError(
             f"it holds types that are not trusted: {', '.join(unknown)}; if you know them all, name them in trusted"
         )
     return _estimator(skops.loads(body, trusted=task["trusted"]), task)
 
 
 def _estimator(model: Any, task: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return what answers for an estimator of scikit-learn: probabilities where the task and the model have them."""
+    """Return an estimator's method to call: for probabilities where the task and the model have them."""
     if task["task"] == "regression" or not hasattr(model, "predict_proba"):
         return model.predict  # type: ignore[no-any-return]
-    known, classes = [str(one) for one in getattr(model, "classes_", task["classes"])], task["classes"]
+    known, classes = [str(name) for name in getattr(model, "classes_", task["classes"])], task["classes"]
     if not classes:
         if len(known) != 2:
-            raise AnswerError(f"its classes are {', '.join(known)}, must be two for a binary task")
+            raise ModelOutputError(f"its classes are {', '.join(known)}, must be two for a binary task")
         return lambda frame: model.predict_proba(frame)[:, 1]
     if sorted(known) != sorted(classes) and known != [str(number) for number in range(len(classes))]:
-        raise AnswerError(f"its classes are {', '.join(known)}, must be {', '.join(classes)}")
+        raise ModelOutputError(f"its classes are {', '.join(known)}, must be {', '.join(classes)}")
     if sorted(known) != sorted(classes):
         return model.predict_proba  # type: ignore[no-any-return]
     order = [known.index(name) for name in classes]
@@ -136,12 +137,13 @@ def _mlflow(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
 def _onnx(task: dict[str, Any]) -> Predict:
     from pathlib import Path
 
-    module: Any = importlib.import_module("shadow_deployment.models.onnx")
-    model = module.OnnxPredictor(Path(task["file"]), task["features"], classes=len(task["classes"]))
+    from shadow_deployment.models.onnx import OnnxPredictor
+
+    model = OnnxPredictor(Path(task["file"]), task["features"], classes=len(task["classes"]))
 
     def predict(batch: Any) -> tuple[Any, dict[int, str]]:
-        answers = model.predict(batch)
-        return numbers(answers.values, batch.num_rows, task), dict(answers.errors)
+        predictions = model.predict(batch)
+        return to_float64(predictions.values, batch.num_rows, task), dict(predictions.errors)
 
     return predict
 
@@ -152,8 +154,8 @@ def version(task: dict[str, Any]) -> str:
     return str(mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"]).version)
 
 
-def serve(requests: io.BufferedReader, answers: io.BufferedWriter) -> None:
-    """Answer requests until there are no more: until whoever asks closes the pipe, or ends."""
+def serve(requests: io.BufferedReader, replies: io.BufferedWriter) -> None:
+    """Reply to requests until the engine closes the pipe, or ends."""
     predict: Predict | None = None
     process = os.getpid()
     while True:
@@ -171,15 +173,15 @@ def serve(requests: io.BufferedReader, answers: io.BufferedWriter) -> None:
                 reply = {"is": "version", "version": version(task)}
             else:
                 values, errors = predict(_batch(body))  # type: ignore[misc]
-                reply, content = {"is": "answers", "errors": errors}, values.tobytes()
+                reply, content = {"is": "predictions", "errors": errors}, values.tobytes()
         except BaseException as error:  # noqa: BLE001 (a model may raise anything, SystemExit too)
-            reply = _problem(error)
+            reply = _error(error)
         if os.getpid() != process:
-            os._exit(1)  # a copy that the model has forked comes back from a call that is not its own
+            os._exit(1)  # a copy that the model has forked returns from a call that is not its own
         del body
         head = json.dumps({**reply, "number": task["number"]}).encode()
-        answers.write(LENGTHS.pack(len(head), len(content)) + head + content)
-        answers.flush()
+        replies.write(LENGTHS.pack(len(head), len(content)) + head + content)
+        replies.flush()
 
 
 def _batch(body: bytes) -> Any:
@@ -189,20 +191,19 @@ def _batch(body: bytes) -> Any:
         return stream.read_next_batch()
 
 
-def _problem(error: BaseException) -> dict[str, Any]:
+def _error(error: BaseException) -> dict[str, Any]:
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 (the text of somebody else's exception may raise one itself)
+    except Exception:  # noqa: BLE001 (a foreign exception may raise where its text is read)
         text = "its text cannot be read"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if not isinstance(error, AnswerError):
-        text = f"{type(error).__name__}: {text}"
+    is_foreign = not isinstance(error, ModelOutputError)
     text = text[:LONGEST_ERROR].encode("utf-8", "replace").decode()
-    return {"is": "error", "text": text, "missing": missing, "kind": type(error).__name__}
+    return {"is": "error", "text": text, "missing": missing, "kind": type(error).__name__, "is_foreign": is_foreign}
 
 
 def end_with_parent(parent: int) -> None:
-    """End with the process that asks, however that ends, and so do those that a model forks."""
+    """End with the engine's process, however that ends, and so do processes that a model forks."""
     os.register_at_fork(after_in_child=lambda: _end_with(os.getppid()))
     _end_with(parent)
 
@@ -223,10 +224,10 @@ def main() -> None:
     for pipe in (reading, writing):
         os.set_inheritable(pipe, False)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
-        file.write("1000")  # where memory runs out, this process goes first, and not the one that asks
+        file.write("1000")  # where memory runs out, this process goes first, not the engine's
     sys.argv[1:] = []
-    with open(reading, "rb") as requests, open(writing, "wb") as answers:  # noqa: PTH123
-        serve(requests, answers)
+    with open(reading, "rb") as requests, open(writing, "wb") as replies:  # noqa: PTH123
+        serve(requests, replies)
     os._exit(0)
 
 

@@ -25,7 +25,7 @@ from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.integrations.cloud import deployment_context
-from shadow_deployment.models.aliases import known
+from shadow_deployment.models.aliases import last_versions
 from shadow_deployment.orchestration.ui.links import PREFIX, base_path
 from shadow_deployment.report.html import rendering
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
@@ -166,7 +166,7 @@ def _page(name: str, key: tuple[Any, ...], make: Callable[[DeploymentContext], s
 
 
 def _shadow(deployment: Deployment) -> DeploymentContext:
-    return known(deployment_context(deployment))
+    return last_versions(deployment_context(deployment))
 
 
 def _html(page: str, status: int = 200) -> HTMLResponse:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from shadow_deployment.base.numbers import NOTHING, count, number, percent
 from shadow_deployment.report.charts.pictures import Picture, Table
 from shadow_deployment.report.charts.pictures_axes import SMALL, draw_values, reach
 from shadow_deployment.report.charts.pictures_canvas import Canvas
 from shadow_deployment.report.charts.pictures_legend import LINE, Entry, draw_legend
 from shadow_deployment.report.views.facts import Binned, Quadrant, QuadrantsFacts, ScoresFacts
-from shadow_deployment.report.wording import NOTHING, Measure, count, number, percent
+from shadow_deployment.report.wording import Measure
 
 _PIXELS: Final = (None, None)
 _PERCENT: Final = Measure(100.0, "\N{NO-BREAK SPACE}%")

@@ -5,8 +5,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from shadow_deployment.base.numbers import decimals
 from shadow_deployment.report.charts.pictures_canvas import Canvas
-from shadow_deployment.report.wording import Measure, decimals, shorten
+from shadow_deployment.report.wording import Measure, shorten
 
 LETTER: Final = 6.9  # pixels of an average letter at the usual size, rounded up
 SMALL: Final = 12

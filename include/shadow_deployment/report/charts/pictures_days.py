@@ -4,12 +4,13 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
+from shadow_deployment.base.numbers import count, number, plural
 from shadow_deployment.report.charts.pictures import Picture, Table
 from shadow_deployment.report.charts.pictures_axes import SMALL, draw_days, draw_values, milliseconds, powers, wrapped
 from shadow_deployment.report.charts.pictures_canvas import Canvas
 from shadow_deployment.report.charts.pictures_legend import Entry, draw_legend, height_of
 from shadow_deployment.report.views.facts import DriftFacts, LabelDay, LatencyFacts
-from shadow_deployment.report.wording import Measure, capitalised, count, measure_of, number, plural, visible
+from shadow_deployment.report.wording import Measure, capitalised, measure_of, visible
 
 _PIXELS: Final = (None, None)
 _HALF_DAY: Final = 43_200_000

@@ -4,13 +4,14 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
+from shadow_deployment.base.numbers import count, number, plural
 from shadow_deployment.report.charts.pictures import NARROW, SMALL, WIDE, Picture, Table
 from shadow_deployment.report.charts.pictures_axes import LETTER, draw_days, draw_values, milliseconds, wrapped
 from shadow_deployment.report.charts.pictures_axes import SMALL as SMALL_TEXT
 from shadow_deployment.report.charts.pictures_canvas import Canvas, Shape
 from shadow_deployment.report.charts.pictures_legend import Entry, draw_legend, height_of
 from shadow_deployment.report.views.facts import NoiseFacts, NoiseSeries, OutcomeDay, PromotionFacts
-from shadow_deployment.report.wording import count, measure_of, number, plural, visible
+from shadow_deployment.report.wording import measure_of, visible
 
 _PIXELS: Final = (None, None)
 _LANES: Final[tuple[tuple[str, str, Shape], ...]] = (

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
+from shadow_deployment.base.numbers import plural
 from shadow_deployment.report.charts.pictures import NARROW, WIDE, Picture
 from shadow_deployment.report.charts.pictures_axes import SMALL, wrapped
 from shadow_deployment.report.charts.pictures_canvas import Canvas, Shape
 from shadow_deployment.report.charts.pictures_interval import draw_interval
 from shadow_deployment.report.charts.pictures_legend import Entry, draw_legend, height_of
 from shadow_deployment.report.views.facts import RuleFacts
-from shadow_deployment.report.wording import capitalised, plural, shorten, visible
+from shadow_deployment.report.wording import capitalised, shorten, visible
 
 MOST_RULES: Final = 12
 MOST_NAMED: Final = 3

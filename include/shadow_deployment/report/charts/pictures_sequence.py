@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
+from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.report.charts.pictures import NARROW, WIDE, Picture, Table
 from shadow_deployment.report.charts.pictures_axes import SMALL, draw_days, draw_values, milliseconds, wrapped
 from shadow_deployment.report.charts.pictures_canvas import Canvas
 from shadow_deployment.report.charts.pictures_legend import Entry, draw_legend, height_of
 from shadow_deployment.report.views.facts import SequenceFacts
-from shadow_deployment.report.wording import Measure, capitalised, count, measure_of, plural
+from shadow_deployment.report.wording import Measure, capitalised, measure_of
 
 COLOURS: Final = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 _DAY_MS: Final = 86_400_000

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.report.charts.pictures import NARROW, WIDE, Picture, Table
 from shadow_deployment.report.charts.pictures_axes import LETTER, SMALL, draw_values, reach, wrapped
 from shadow_deployment.report.charts.pictures_canvas import Canvas, Shape
 from shadow_deployment.report.charts.pictures_interval import draw_interval
 from shadow_deployment.report.charts.pictures_legend import Entry, draw_legend, height_of
 from shadow_deployment.report.views.facts import SliceFacts, SlicesFacts
-from shadow_deployment.report.wording import Measure, count, measure_of, plural
+from shadow_deployment.report.wording import Measure, measure_of
 
 MOST_SLICES: Final = 24
 _PIXELS: Final = (None, None)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
+from shadow_deployment.base.numbers import NOTHING
 from shadow_deployment.report.charts.pictures import Picture, Table
-from shadow_deployment.report.wording import NOTHING, moment, shorten, visible
+from shadow_deployment.report.wording import moment, shorten, visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

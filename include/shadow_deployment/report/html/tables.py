@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from shadow_deployment.base.numbers import NOTHING, count, percent, plural
+from shadow_deployment.decision.wording import role_note
 from shadow_deployment.report.charts.pictures import Table
 from shadow_deployment.report.html.markup import badge, missing, time
 from shadow_deployment.report.views.facts import (
@@ -16,7 +18,7 @@ from shadow_deployment.report.views.facts import (
     RuleFacts,
     ValidationDay,
 )
-from shadow_deployment.report.wording import NOTHING, capitalised, count, measure_of, percent, plural
+from shadow_deployment.report.wording import capitalised, measure_of
 
 MOST_FAILURES: Final = 20
 MOST_SLICES: Final = 60
@@ -40,7 +42,7 @@ def rules_in_slices(facts: Sequence[RuleFacts]) -> list[tuple[str, Table]]:
 
 
 def _rule_name(finding: RuleFacts) -> str:
-    return capitalised(f"{finding.text}{' (advisory)' if finding.role == 'advisory' else ''}")
+    return capitalised(f"{finding.text}{role_note(finding.role)}")
 
 
 def _slices_title(name: str, every: Sequence[RuleFacts]) -> str:

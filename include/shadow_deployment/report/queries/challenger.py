@@ -9,6 +9,7 @@ from typing import Any
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import Judged
@@ -16,7 +17,7 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.judging import mature_labels
 from shadow_deployment.report.queries import days, predictions, record
-from shadow_deployment.report.queries.findings import findings_of, policy_of, rule_facts, with_rules
+from shadow_deployment.report.queries.findings import policy_of, rule_facts, with_rules
 from shadow_deployment.report.queries.predictions import ComparedPredictions
 from shadow_deployment.report.queries.sequences import Findings, alphas_of, compared_metric, sequences, shown, slices
 from shadow_deployment.report.queries.summary import ChallengerSummary
@@ -41,7 +42,7 @@ class _Subject:
 
     @cached_property
     def findings(self) -> Findings:
-        return list(with_rules(findings_of(self.judged), self.policy))
+        return list(with_rules(findings_of(self.judged.findings), self.policy))
 
     @cached_property
     def metric(self) -> str:

@@ -11,14 +11,14 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import BOUNDING
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.calendar import comparable
+from shadow_deployment.decision.finding import Outcome
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.verdict import Outcome
-from shadow_deployment.ledger import labels as ledger_labels
 from shadow_deployment.ledger.page import Checked
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.judging import mature_days
+from shadow_deployment.pipeline.judging import labels_on
 from shadow_deployment.report.views.facts import (
     DriftFacts,
     ExpectationFailure,
@@ -39,49 +39,33 @@ ByName = Mapping[tuple[str, str], Series]
 
 
 def labels(
-    session: Session[Any],
-    deployment: Deployment,
-    taken: Sequence[Snapshot],
-    ripe: Mapping[dt.date, bool],
-    day: dt.date,
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
 ) -> tuple[LabelDay, ...]:
-    """Return the labels of each sampled day as they were known at the end of `day`'s window.
+    """Return the labels of each sampled day as they were known at the end of `day`'s window."""
+    now, progress = window_of(deployment, day).end, labels_on(session, deployment, taken, day)
 
-    A day of which none is expected any more has all it will have; from those days follows what is expected of others.
-    """
-    now, maturity = window_of(deployment, day).end, ledger_labels.maturity_of(deployment)
-    later = [one for one in taken if one.window_end + maturity > now and one.labels_until and one.labels_until > now]
-    known = ledger_labels.known_by(session, later, now)
-    labelled = {one.id: known.get(one.id, one.labelled) for one in taken}
-    mature = mature_days(deployment, taken) - {one.day for one in later}
-    over = {one.day for one in taken if one.day in mature or labelled[one.id] + one.contradicted >= one.rows}
-    whole = [one for one in taken if one.day in over and one.rows]
-    final = sum(labelled[one.id] for one in whole) / sum(one.rows for one in whole) if whole else None
-
-    def entry(one: Snapshot) -> LabelDay:
-        got = labelled[one.id]
-        expected = got if one.day in over else None if final is None else max(got, round(final * one.rows))
-        until = one.labels_until
+    def entry(snapshot: Snapshot) -> LabelDay:
+        known = progress[snapshot.day]
+        until = snapshot.labels_until
         return LabelDay(
-            day=one.day,
-            sampled=one.rows,
-            labelled=got,
-            expected=expected,
-            waiting=None if expected is None else expected - got,
-            contradicted=one.contradicted,
-            ripe=ripe.get(one.day, False),
+            day=snapshot.day,
+            sampled=snapshot.rows,
+            labelled=known.labelled,
+            expected=known.expected,
+            waiting=None if known.expected is None else known.expected - known.labelled,
+            contradicted=snapshot.contradicted,
+            ripe=known.counts,
             collected_until=None if until is None else min(until, now),
         )
 
-    return tuple(entry(one) for one in taken)
+    return tuple(entry(snapshot) for snapshot in taken)
 
 
 def comparable_days(
     taken: Sequence[Snapshot], valid: Mapping[int | None, set[int]], challenger: int, champion_version: str
 ) -> list[Snapshot]:
     """Return the days that `judging.comparable_days` compares; `valid` are those that met their expectations."""
-    both = valid.get(None, set()) & valid.get(challenger, set())
-    return [one for one in taken if one.id in both and one.champion_versions == [champion_version]]
+    return comparable(taken, champion_version, valid.get(None, set()) & valid.get(challenger, set()))
 
 
 def validations(found: Iterable[Checked]) -> tuple[ValidationDay, ...]:

@@ -1,14 +1,12 @@
 """A stored verdict's findings as facts: each with its rule, its unit, and its place on a scale that all rules share."""
 
-import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
-from shadow_deployment.decision.verdict import Finding
+from shadow_deployment.decision.finding import Finding
 from shadow_deployment.ledger.page import Judged
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.views.facts import RuleFacts, Scaled, Unit
@@ -26,11 +24,6 @@ def policy_of(judged: Judged, present: Policy) -> Policy:
         return Policy.model_validate_json(json.dumps(judged.policy))
     except ValidationError:
         return present
-
-
-def findings_of(judged: Judged) -> list[Finding]:
-    """Return a verdict's findings as they were judged, in the order of the policy's rules."""
-    return [_finding(one) for one in judged.findings]
 
 
 def with_rules(findings: Sequence[Finding], policy: Policy) -> Iterator[tuple[Rule, Finding]]:
@@ -105,10 +98,3 @@ def _scaled(finding: Finding, above: bool) -> Scaled:
     ]
     farthest = max((abs(one) for one in distances if one is not None), default=0.0) or 1.0
     return Scaled(*(None if one is None else one / farthest for one in distances))
-
-
-def _finding(stored: Mapping[str, Any]) -> Finding:
-    fields = {("is_" if key == "is" else key): value for key, value in stored.items()}
-    since = fields.get("decided_on")
-    known = {key: fields[key] for key in Finding.__dataclass_fields__ if key in fields}
-    return Finding(**known | {"decided_on": dt.date.fromisoformat(since) if since else None})

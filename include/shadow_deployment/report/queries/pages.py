@@ -18,7 +18,7 @@ from shadow_deployment.ledger import alerts as ledger_alerts
 from shadow_deployment.ledger import approval_requests as ledger_questions
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger import promotions as ledger_promotions
-from shadow_deployment.pipeline.judging import champion_of, mature_labels
+from shadow_deployment.pipeline.judging import champion_of
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, record, run, summary
 from shadow_deployment.report.queries.challenger import about
@@ -116,14 +116,13 @@ def read_page(
     """
     found = summary.standing(session, deployment, day)
     shown_line = _chosen(deployment, found, challenger, closed=closed)
-    ripe = {} if found.until is None else mature_labels(session, deployment, found.taken, found.until)
-    facts = _whole(session, deployment, found, shown_line, ripe)
+    facts = _whole(session, deployment, found, shown_line)
     if not found.taken:
         step = _first_step(deployment, day)
         return replace(facts, state="empty", next_step=step, missing=_explained(deployment, facts))
     facts = replace(facts, next_step=summary.next_step(deployment, shown_line))
     if shown_line.outcome is not None:
-        facts = about(session, deployment, found, facts, ripe)
+        facts = about(session, deployment, found, facts, {one.day: one.ripe for one in facts.labels})
     return replace(facts, missing=_explained(deployment, facts))
 
 
@@ -144,7 +143,6 @@ def _whole(
     deployment: Deployment,
     found: ChallengerSummary,
     line: ChallengerLine,
-    ripe: Mapping[dt.date, bool],
 ) -> DeploymentFacts:
     """Return what does not depend on who is shown."""
     last_run = page.last_run(session, deployment)
@@ -157,7 +155,7 @@ def _whole(
         challengers=found.lines,
         challenger=line,
         last_day=found.until,
-        labels=() if found.until is None else days.labels(session, deployment, found.taken, ripe, found.until),
+        labels=() if found.until is None else days.labels(session, deployment, found.taken, found.until),
         promotions=record.promotions(ledger_promotions.history(session, deployment), MOST_PROMOTIONS),
         questions=record.questions(ledger_questions.asked(session, deployment), MOST_QUESTIONS),
         alerts=record.alerts(told, MOST_ALERTS),

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.disagreement import DisagreeingRequest
+from shadow_deployment.decision.explanation import DisagreeingRequest
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.page import Bin, Corner

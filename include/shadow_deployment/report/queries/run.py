@@ -10,7 +10,6 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.snapshots import snapshots
-from shadow_deployment.pipeline.judging import mature_labels
 from shadow_deployment.report.queries import days
 from shadow_deployment.report.views.facts import ChallengerLine, Checked, DayFacts, ScoringDay
 
@@ -41,7 +40,7 @@ def read(
         snapshot_digest=one.digest,
         snapshot_location=one.location,
         champion_versions=tuple(one.champion_versions),
-        labels=days.labels(session, deployment, taken, mature_labels(session, deployment, taken, day), day)[-1],
+        labels=days.labels(session, deployment, taken, day)[-1],
         validations=tuple(_validations(page.validations(session, [one], None), challengers)),
         scoring=tuple(_scoring(page.scored(session, one), challengers)),
     )

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_used, split_alpha
 from shadow_deployment.decision.estimand import NoEstimandError
+from shadow_deployment.decision.finding import Finding
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, newest
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.verdict import Finding
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.queries.findings import holds_above, unit_of, unit_words
@@ -24,21 +24,11 @@ _SAME = 1e-9
 Findings = Sequence[tuple[Rule, Finding]]
 
 
-@dataclass(frozen=True)
-class Alphas:
-    """At which error rates a challenger's sequences are judged: toward passing, and toward failing."""
-
-    passing: float
-    failing: float
-
-
-def alphas_of(policy: Policy, findings: Findings, promotable: int) -> Alphas:
-    """Return the error rates of a verdict; those that `terms_of` gives where no finding has come to a sequence."""
-    for _, finding in findings:
-        if finding.alpha_pass is not None and finding.alpha_fail is not None:
-            return Alphas(finding.alpha_pass, finding.alpha_fail)
+def alphas_of(policy: Policy, findings: Findings, promotable: int) -> AlphaSplit:
+    """Return the error rates of a verdict; where no finding has a sequence, those that the policy gives now."""
+    stored = alpha_used((finding.alpha_pass, finding.alpha_fail) for _, finding in findings)
     alarms = sum(rule.role == "blocking" and not rule.is_daily for rule, _ in findings)
-    return Alphas(policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1))
+    return stored or split_alpha(policy, promotable=promotable, alarms=alarms)
 
 
 def shown(findings: Findings) -> list[tuple[Rule, Finding]]:
@@ -48,10 +38,10 @@ def shown(findings: Findings) -> list[tuple[Rule, Finding]]:
 
 
 def sequences(
-    policy: Policy, chosen: Findings, alphas: Alphas, evidence: Mapping[tuple[str, str], Series]
+    policy: Policy, chosen: Findings, alphas: AlphaSplit, evidence: Mapping[tuple[str, str], Series]
 ) -> Iterator[SequenceFacts]:
     """Yield the sequence behind each chosen finding whose evidence there is."""
-    terms = JudgingTerms(policy, alphas.passing, alphas.failing)
+    terms = JudgingTerms(policy, alphas)
     for rule, finding in chosen:
         series = evidence.get((finding.metric, finding.slice))
         looked = None if series is None else _look(rule, series, terms)
@@ -73,8 +63,8 @@ def _look(rule: Rule, series: Series, terms: JudgingTerms) -> tuple[Series, Sequ
 def _sequence(
     rule: Rule, finding: Finding, series: Series, looks: SequentialResult, terms: JudgingTerms
 ) -> SequenceFacts:
-    question = looks.question
-    mean = question.naturals(looks.estimate)
+    estimand = looks.estimand
+    mean = estimand.naturals(looks.estimate)
     lower, upper = looks.natural_bounds
     burn_in = terms.policy.observations_before_bound
     last = (float(mean[-1]), _finite(lower[-1]), _finite(upper[-1]))
@@ -88,7 +78,7 @@ def _sequence(
         outcome=finding.outcome,
         per="week" if terms.policy.unit == "week" else "day",
         days=series.days,
-        observed=tuple(question.naturals(question.gains).tolist()),
+        observed=tuple(estimand.naturals(estimand.gains).tolist()),
         mean=tuple(mean.tolist()),
         lower=_finites(lower),
         upper=_finites(upper),
@@ -99,8 +89,8 @@ def _sequence(
         burn_in=burn_in,
         burn_in_end=series.days[burn_in - 1] if len(series.days) >= burn_in else None,
         decided_on=finding.decided_on,
-        alpha_pass=terms.alpha_pass,
-        alpha_fail=terms.alpha_fail,
+        alpha_pass=terms.alpha.to_pass,
+        alpha_fail=terms.alpha.to_fail,
         agrees=finding.observations == len(series.days) and all(map(_same, last, found)),
     )
 
@@ -117,11 +107,11 @@ def compared_metric(policy: Policy, task_metrics: Sequence[str]) -> str:
 
 
 def slices(
-    policy: Policy, metric: str, alphas: Alphas, evidence: Mapping[tuple[str, str], Series]
+    policy: Policy, metric: str, alphas: AlphaSplit, evidence: Mapping[tuple[str, str], Series]
 ) -> SlicesFacts | None:
     """Return all slices of a metric, the one with the worst mean daily difference first; None without evidence."""
     rule = Rule.model_validate({"metric": metric, "is": "superior"})
-    terms = JudgingTerms(policy, alphas.passing, alphas.failing)
+    terms = JudgingTerms(policy, alphas)
     in_unit = {
         name: series.by_week() if policy.unit == "week" else series
         for (of, name), series in evidence.items()
@@ -141,8 +131,8 @@ def slices(
         overall=next((one for one in drawn if one.name == ALL), None),
         slices=tuple(sorted((one for one in drawn if one.name != ALL), key=lambda one: one.estimate)),
         left_out=max(len(ranked) - MOST_SLICES, 0),
-        alpha_lower=alphas.passing,
-        alpha_upper=alphas.failing,
+        alpha_lower=alphas.to_pass,
+        alpha_upper=alphas.to_fail,
     )
 
 

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.actions import FORMER_CHAMPION, PromotionPolicy
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.policy import WEEK
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.decision.series import WEEK
-from shadow_deployment.decision.verdict import Finding, Outcome, reason_of
+from shadow_deployment.decision.finding import Finding, Outcome, findings_of
+from shadow_deployment.decision.wording import name_of, reason_of
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.page import Judged
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
-from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.report.queries.findings import findings_of
 from shadow_deployment.report.views.facts import ChallengerLine, Role
 
 _ORDER: Final[tuple[Outcome, ...]] = ("PASS", "FAIL", "INCONCLUSIVE")
@@ -52,8 +52,8 @@ def line(challenger: Challenger, judged: Judged | None, present: str) -> Challen
     role = role_of(challenger)
     if judged is None or (judged.version, judged.design) != (challenger.version, present):
         return _unjudged(challenger, role, judged)
-    findings = findings_of(judged)
-    gates = [finding for finding in findings if finding.role == "blocking"]
+    findings = findings_of(judged.findings)
+    gates = [finding for finding in findings if finding.is_blocking]
     more, waiting = _waiting(judged, role, gates)
     weekly = judged.policy.get("unit") == "week"
     over_days = [one for one in gates if one.alpha_pass is not None]
@@ -149,7 +149,7 @@ def _of_promotable(promotion: PromotionPolicy, shown: ChallengerLine) -> str:
         return "Mend the challenger and give it a new version: evidence then starts anew. The champion stays."
     if shown.waiting is not None:
         return f"Waiting does not decide it: {shown.waiting}."
-    return f"Wait: about {_days(shown.more_days or 0)} like those so far would decide it."
+    return f"Wait: about {quantity(shown.more_days or 0, 'more day')} like those so far would decide it."
 
 
 def _after_pass(promotion: PromotionPolicy) -> str:
@@ -196,16 +196,9 @@ def _open(gates: Sequence[Finding]) -> str:
     waiting = [one for one in gates if one.outcome == "INCONCLUSIVE"]
     stuck = next((one for one in waiting if one.more_days is None), None)
     if stuck is not None:
-        return f"and waiting does not decide {_named(stuck)}"
-    return f"about {_days(max((one.more_days or 0 for one in waiting), default=0))} would decide the rest"
-
-
-def _days(more: int) -> str:
-    return f"{more} more {'day' if more == 1 else 'days'}"
-
-
-def _named(finding: Finding) -> str:
-    return f"{finding.metric} {finding.is_}{'' if finding.slice == ALL else f' in {finding.slice}'}"
+        return f"and waiting does not decide {name_of(stuck)}"
+    more = max((one.more_days or 0 for one in waiting), default=0)
+    return f"about {quantity(more, 'more day')} would decide the rest"
 
 
 def _counted(gates: Sequence[Finding]) -> str:

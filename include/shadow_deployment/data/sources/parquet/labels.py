@@ -27,7 +27,7 @@ class ParquetLabels:
         self._files = ParquetFiles(lake, pattern, "labels.table", deployment.labels.table)
 
     def check(self) -> None:
-        """Raise SourceError where there is no file, or the newest lack a column or have one that is of no use."""
+        """Raise SourceError where there is no file, or the newest lack a column or have one of the wrong type."""
         files = self._files.newest(dt.date.min)
         if not files:
             self._files.require_some()
@@ -35,39 +35,27 @@ class ParquetLabels:
             self._pieces(table)
 
     def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
-        """Return ordinal, value, known_at of the labels of requests that were known in (since, until].
+        """Return the labels of requests that became known in (since, until], as `LabelSource` does.
 
-        Where nothing was collected before, `since` is None, that is since the requests' window began: `until` is at
-        most `labels.maturity_days` behind its end.
+        `since` is None where nothing was collected before: then since the requests' window began, as `until` is at most
+        `labels.maturity_days` after its end.
         """
         labels = self.deployment.labels
         since = since or until - dt.timedelta(days=labels.maturity_days) - _LONGEST_WINDOW
         files = self._files.between(since, until, labels.time, "labels.time")
         if not files:
             return _SCHEMA.empty_table()
-        values = {
-            "files": [one.path for one in files],
-            "start": since,
-            "end": until,
-        }
         with self._files.table(files) as (session, table):
             statement = load_literal_statement(_HERE / "labels.sql", self._pieces(table), {}).as_string()
-            session.register("wanted", requests)
-            found: pa.Table = session.sql(statement, params=values).to_arrow_table()
-        return found.cast(_SCHEMA)
+            session.register("requests", requests)
+            rows: pa.Table = session.sql(statement, params={"start": since, "end": until}).to_arrow_table()
+        return rows.cast(_SCHEMA)
 
     def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
-        table.identity(labels.id, "labels.id")
-        moment = table.moment(labels.time, "labels.time")
-        column, start = table.comparable(labels.time, "start")
-        _, end = table.comparable(labels.time, "end")
-        return {
+        table.id_text(labels.id, "labels.id")
+        return table.time_pieces(labels.time, "labels.time") | {
             "id": sql.Identifier(labels.id),
             "type": table.type_of(labels.id, "labels.id"),
-            "moment": moment,
-            "time": column,
-            "start": start,
-            "end": end,
             "value": label_value(table, self.deployment),
         }

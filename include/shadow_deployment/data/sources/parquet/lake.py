@@ -1,4 +1,4 @@
-"""Where Parquet files lie: what finds them, and lets DuckDB read them as they were found."""
+"""Where Parquet files lie: lists them, and lets DuckDB read them as they were listed."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
-    """One file; `tag` is another one when its content is."""
+class LakeFile:
+    """One file; `tag` changes with its content."""
 
     path: str
     size: int
@@ -29,10 +29,10 @@ class Found:
 class Lake(Protocol):
     """A place with Parquet files."""
 
-    def find(self, pattern: "Pattern", day: "dt.date | None" = None, after: str = "") -> Iterator[Found]:
-        """Yield the files of a day, or of every day, in the order of their names; `after` spares those before it.
+    def find(self, pattern: "Pattern", day: "dt.date | None" = None, after: str = "") -> Iterator[LakeFile]:
+        """Yield the files of a day, or of every day, in the order of their names, from those behind `after` on.
 
-        Raises SourceError, CredentialsError or TransientError where the place cannot be looked at.
+        Raises SourceError, CredentialsError or TransientError where the place cannot be listed.
         """
         ...
 
@@ -40,10 +40,11 @@ class Lake(Protocol):
         """Return a few names that lie where the pattern's first wildcard or day would be, whether they match or not."""
         ...
 
-    def serving(self, session: "DuckDBPyConnection", files: Sequence[Found]) -> AbstractContextManager[None]:
+    def serving(self, session: "DuckDBPyConnection", files: Sequence[LakeFile]) -> AbstractContextManager[None]:
         """Let DuckDB read these files inside the block.
 
-        Raises TransientError where one was changed meanwhile, SourceError or CredentialsError where one is refused.
+        Raises TransientError where one was changed since it was listed, SourceError or CredentialsError where one may
+        not be read.
         """
         ...
 
@@ -51,12 +52,12 @@ class Lake(Protocol):
 class Folder:
     """Files of this machine, or of a volume that all workers share."""
 
-    def find(self, pattern: "Pattern", day: "dt.date | None" = None, after: str = "") -> Iterator[Found]:
+    def find(self, pattern: "Pattern", day: "dt.date | None" = None, after: str = "") -> Iterator[LakeFile]:
         """Yield the files of a day, or of every day, in the order of their names."""
         matching = pattern.matching(day)
         for path in sorted(glob.iglob(pattern.wildcards(day), recursive=True)):  # noqa: PTH207 (an absolute one)
             if path > after and matching.fullmatch(path) and Path(path).is_file():
-                yield _found(path)
+                yield _file(path)
 
     def some(self, pattern: "Pattern") -> list[str]:
         """Return a few names of the nearest folder that is there."""
@@ -66,14 +67,14 @@ class Folder:
         return [str(path) for path in sorted(folder.iterdir())[:3]]
 
     @contextmanager
-    def serving(self, session: "DuckDBPyConnection", files: Sequence[Found]) -> Iterator[None]:  # noqa: ARG002
-        """Let DuckDB read these files; raise TransientError where one is not what it was when it was found."""
+    def serving(self, session: "DuckDBPyConnection", files: Sequence[LakeFile]) -> Iterator[None]:  # noqa: ARG002
+        """Let DuckDB read these files; raise TransientError where one was changed since it was listed."""
         yield
-        for one in files:
-            if not Path(one.path).is_file() or _found(one.path) != one:
-                raise TransientError(f"{one.path} was changed while it was read; try again")
+        for file in files:
+            if not Path(file.path).is_file() or _file(file.path) != file:
+                raise TransientError(f"{file.path} was changed while it was read; try again")
 
 
-def _found(path: str) -> Found:
+def _file(path: str) -> LakeFile:
     status = Path(path).stat()
-    return Found(path, status.st_size, f"{status.st_ino}-{status.st_mtime_ns}")
+    return LakeFile(path, status.st_size, f"{status.st_ino}-{status.st_mtime_ns}")

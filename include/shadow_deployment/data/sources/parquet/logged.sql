@@ -1,6 +1,6 @@
--- What these requests of a window have in some columns of the log; of an id that is there twice, the earliest comes last.
+-- What some columns of the log hold for these requests of a window. Of an id that is there twice, the earliest comes last.
 SELECT :text AS request_id, :values
-FROM (SELECT unnest($ids) AS "wanted id") AS wanted
-JOIN read_parquet($files, union_by_name = true, hive_partitioning = false) AS l ON l.:"id" = CAST("wanted id" AS :type)
+FROM (SELECT unnest($ids) AS "request id")
+JOIN files ON files.:"id" = CAST("request id" AS :type)
 WHERE :time >= :start AND :time < :end
 ORDER BY 1, :moment DESC

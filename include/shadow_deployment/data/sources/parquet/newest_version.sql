@@ -1,6 +1,6 @@
--- The champion version that the log says last.
+-- The champion version of the newest request since a moment.
 SELECT coalesce(:version, $unversioned)
-FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+FROM files
 WHERE :time >= :start
 ORDER BY :time DESC
 LIMIT 1

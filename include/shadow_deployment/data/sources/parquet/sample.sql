@@ -1,11 +1,11 @@
 -- The requests of a window with the smallest keyed hashes of each stratum, in the order of the draw: at least as many as
--- are drawn, and few more. A request without an id sorts first, so that it is drawn and seen.
+-- are drawn, and few more. A request without an id has the smallest hash, so that it is drawn and seen.
 WITH design AS (
     SELECT unnest($strata) AS stratum, unnest($candidates) AS "candidate hashes"
 ),
 hashed AS (
     SELECT *, coalesce(('0x' || substr(sha256($salt || ':' || :id), 1, 13))::BIGINT, -1) AS "keyed hash"
-    FROM read_parquet($files, union_by_name = true, hive_partitioning = false)
+    FROM files
     WHERE :time >= :start AND :time < :end
 ),
 log AS (

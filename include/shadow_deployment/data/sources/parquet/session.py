@@ -1,4 +1,4 @@
-"""DuckDB over Parquet files: a session of its own, bounded in memory and threads, that goes with its block."""
+"""DuckDB over Parquet files: a session of its own, bounded in memory and threads, that ends with its block."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager
 
 import duckdb
 
-from shadow_deployment.data.sources.parquet.lake import Found, Lake
+from shadow_deployment.base.redaction import first_line
+from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
 from shadow_deployment.errors import SourceError, TransientError
 
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -16,16 +17,15 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
     "autoload_known_extensions": False,
 }
-
-_NO_FILES_FAULT = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutOfMemoryException)
+_QUERY_ERRORS = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutOfMemoryException)
 
 
 @contextmanager
-def opened(lake: Lake, files: Sequence[Found], what: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_session(lake: Lake, files: Sequence[LakeFile], what: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a session in UTC that can read these files; what does not fit into its memory spills to a folder.
 
     `what` names the table in errors. Raises SourceError where a file cannot be read, which it names, TransientError
-    where one was changed or lost meanwhile, and what the lake says itself.
+    where one was changed or lost meanwhile, and whatever the lake raises.
     """
     with (
         tempfile.TemporaryDirectory(prefix="shadow-duckdb-") as spill,
@@ -36,26 +36,22 @@ def opened(lake: Lake, files: Sequence[Found], what: str) -> Iterator[duckdb.Duc
             with lake.serving(session, files):
                 yield session
         except (duckdb.Error, OSError) as error:  # a stream that breaks off raises OSError
-            text = _first_line(error)
+            text = first_line(error)
             if text.startswith("IO Error"):
                 raise TransientError(f"{what}: {text}") from error
-            named = any(one.path in str(error) for one in files)
-            culprit = None if named or isinstance(error, _NO_FILES_FAULT) else _culprit(lake, files)
-            raise SourceError(f"{what}: {f'{culprit} cannot be read: ' if culprit else ''}{text}") from error
+            is_named = any(file.path in str(error) for file in files)
+            path = None if is_named or isinstance(error, _QUERY_ERRORS) else _unreadable(lake, files)
+            raise SourceError(f"{what}: {f'{path} cannot be read: ' if path else ''}{text}") from error
 
 
-def _culprit(lake: Lake, files: Sequence[Found]) -> str | None:
+def _unreadable(lake: Lake, files: Sequence[LakeFile]) -> str | None:
     """Return the first file that cannot be read to its end, None where all can."""
-    for one in files:
+    for file in files:
         with closing(duckdb.connect(config=SETTINGS)) as session:
             try:
-                with lake.serving(session, [one]):
-                    for _ in session.sql("FROM read_parquet($files)", params={"files": [one.path]}).to_arrow_reader():
+                with lake.serving(session, [file]):
+                    for _ in session.read_parquet([file.path]).to_arrow_reader():
                         pass
             except (duckdb.Error, OSError):
-                return one.path
+                return file.path
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

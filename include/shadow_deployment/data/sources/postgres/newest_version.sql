@@ -1,4 +1,4 @@
--- The champion version that the log says last.
+-- The champion version of the newest request since a moment.
 SELECT coalesce(:"version"::text, :'unversioned')
 FROM :"table"
 WHERE :"time" >= :'since'::timestamptz

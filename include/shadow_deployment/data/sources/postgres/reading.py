@@ -1,6 +1,6 @@
-"""One window of a log in Postgres, read in pieces so that production rests in between, and sorted here.
+"""One window of a log in Postgres, read in chunks so that production pauses in between, and sorted here.
 
-A cursor goes through the window: its next rows cost nothing but themselves, and so may be few.
+A cursor moves through the window, so that a few rows cost no more than themselves.
 """
 
 from collections import Counter
@@ -15,17 +15,17 @@ from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import HASHES, Draw
-from shadow_deployment.data.sources.columns import cut, plain
-from shadow_deployment.data.sources.ordering import in_order
-from shadow_deployment.data.sources.postgres.throttle import Throttle, is_divisible, trip
+from shadow_deployment.data.sources.columns import first_of_each_stratum, without_field_metadata
+from shadow_deployment.data.sources.ordering import sort_by_draw
+from shadow_deployment.data.sources.postgres.throttle import Throttle, is_cheaper, round_trip_seconds
 
-_PARTS: Final = 2000  # a window of so many is worth dividing if one of them costs less than all
-_MOST_ROWS: Final = 100_000  # of a piece
+_PARTS: Final = 2000  # a window is read in chunks if this share of it costs less than all
+_MAX_CHUNK_ROWS: Final = 100_000
 _HERE: Final = Path(__file__).parent
 
 
 class PostgresReading:
-    """One window of the log, in one transaction, at a pace of `share`."""
+    """One window of the log, in one transaction that works for `share` of the time."""
 
     def __init__(
         self,
@@ -37,86 +37,83 @@ class PostgresReading:
     ) -> None:
         self._cursor, self._share = cursor, share
         self._pieces, self._window, self._salt = pieces, window, salt
-        self._away = _for_pieces(cursor) if share < 1 else 0.0
+        self._round_trip = _prepare_chunks(cursor) if share < 1 else 0.0
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
         if self._share >= 1:
-            strata = self._at_once(self._statement("population.sql")).read_all()
-            return dict(zip(strata["stratum"].to_pylist(), strata["population"].to_pylist(), strict=True))
-        counted = Counter[str]()
-        for batch in self._in_pieces(self._statement("strata.sql")):
-            for one in batch["stratum"].value_counts():
-                counted[one["values"].as_py()] += one["counts"].as_py()
-        return dict(counted)
+            counts = self._read_at_once(self._statement("population.sql")).read_all()
+            return dict(zip(counts["stratum"].to_pylist(), counts["population"].to_pylist(), strict=True))
+        population = Counter[str]()
+        for batch in self._read_in_chunks(self._statement("strata.sql")):
+            for count in batch["stratum"].value_counts().to_pylist():
+                population[count["values"]] += count["counts"]
+        return dict(population)
 
     def sample(self, draws: Sequence[Draw], *, all_candidates: bool = False) -> pa.RecordBatchReader:
-        """Return the drawn requests in the order of the draw: strata by name, in each by hash.
-
-        Columns: request_id, requested_at, stratum, champion, champion_version, champion_latency_ms, then features,
-        slices and strata under their own names. `all_candidates` sorts every row, where the shortcut fell short.
-        """
+        """Return the drawn requests in the order of the draw, as `Reading` does."""
         highest = [HASHES if all_candidates else draw.candidates for draw in draws]
-        values = {
-            "salt": self._salt,
-            "strata": [draw.stratum for draw in draws],
-            "candidates": highest,
-            "everything": all(high == HASHES for high in highest),
-        }
-        statement = self._statement("sample.sql", **values)
-        rows = plain(self._at_once(statement) if self._share >= 1 else self._in_pieces(statement))
-        return cut(in_order(rows, draws, highest), draws)
+        statement = self._statement(
+            "sample.sql",
+            salt=self._salt,
+            strata=[draw.stratum for draw in draws],
+            candidates=highest,
+            everything=all(hash_ == HASHES for hash_ in highest),
+        )
+        rows = self._read_at_once(statement) if self._share >= 1 else self._read_in_chunks(statement)
+        return first_of_each_stratum(sort_by_draw(without_field_metadata(rows), draws, highest), draws)
 
-    def _at_once(self, statement: str) -> pa.RecordBatchReader:
+    def _read_at_once(self, statement: str) -> pa.RecordBatchReader:
         self._cursor.execute(statement)
-        found: pa.RecordBatchReader = self._cursor.fetch_record_batch()
-        return found
+        reader: pa.RecordBatchReader = self._cursor.fetch_record_batch()
+        return reader
 
-    def _in_pieces(self, statement: str) -> pa.RecordBatchReader:
-        """Return what a statement finds, some rows at a time."""
+    def _read_in_chunks(self, statement: str) -> pa.RecordBatchReader:
         self._cursor.execute("CLOSE ALL")
-        self._cursor.execute(f"DECLARE found NO SCROLL CURSOR FOR {statement}")
-        throttle = Throttle(self._share, 1, _MOST_ROWS, self._away)
+        self._cursor.execute(f"DECLARE reading NO SCROLL CURSOR FOR {statement}")
+        throttle = Throttle(self._share, 1, _MAX_CHUNK_ROWS, self._round_trip)
 
         def next_rows() -> tuple[pa.Table, int]:
             size = int(throttle.size)
-            with throttle.piece():
-                self._cursor.execute(f"FETCH {size} FROM found")
+            with throttle.chunk():
+                self._cursor.execute(f"FETCH {size} FROM reading")
             return self._cursor.fetch_arrow_table(), size
 
-        def rows() -> Iterator[pa.RecordBatch]:
-            found, size = first
-            yield from found.to_batches()
-            while found.num_rows == size:
-                found, size = next_rows()
-                yield from found.to_batches()
+        def batches() -> Iterator[pa.RecordBatch]:
+            rows, size = first_rows
+            yield from rows.to_batches()
+            while rows.num_rows == size:
+                rows, size = next_rows()
+                yield from rows.to_batches()
 
-        first = next_rows()
-        return pa.RecordBatchReader.from_batches(first[0].schema, rows())
+        first_rows = next_rows()
+        return pa.RecordBatchReader.from_batches(first_rows[0].schema, batches())
 
     def _statement(self, name: str, **values: Any) -> str:
         return load_literal_statement(_HERE / name, self._pieces, {**values, **self._window.bounds}).as_string()
 
 
-def _for_pieces(cursor: Any) -> float:
-    """Let the transaction read by pieces; return the seconds in which we wait for a server that is asked for nothing.
+def _prepare_chunks(cursor: Any) -> float:
+    """Let the transaction read in chunks; return the seconds of a round trip to the server.
 
-    Its cursors go through the window along its index: no other plan has its first rows without reading all of them.
-    Rows come as they are: a COPY of a few is planned twice, and none can be made of a cursor's next ones.
+    Cursors follow the index of the window's time: any other plan reads all rows before its first. Rows are fetched
+    without COPY, which plans a small query twice and cannot read from a cursor.
     """
     from adbc_driver_postgresql import StatementOptions
 
     for plan in ("seqscan", "bitmapscan"):
         cursor.execute(f"SET LOCAL enable_{plan} TO off")
     cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})
-    return trip(lambda: cursor.execute("SELECT 1"))
+    return round_trip_seconds(lambda: cursor.execute("SELECT 1"))
 
 
-def share_of(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> float:
-    """Return the pace at which a window is read: 1 where a part of it costs as much as the whole."""
+def feasible_share(session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window, share: float) -> float:
+    """Return `share`, or 1 where a part of the window costs the server as much as the whole."""
     if share >= 1:
         return share
-    half = window.start + (window.end - window.start) / 2
-    little = {"start": half, "end": half + (window.end - window.start) / _PARTS}
-    part, whole = (load_literal_statement(_HERE / "population.sql", pieces, one) for one in (little, window.bounds))
-    return share if is_divisible(session, part, whole) else 1.0
+    middle = window.start + (window.end - window.start) / 2
+    bounds = {"start": middle, "end": middle + (window.end - window.start) / _PARTS}
+    part, whole = (
+        load_literal_statement(_HERE / "population.sql", pieces, values) for values in (bounds, window.bounds)
+    )
+    return share if is_cheaper(session, part, whole) else 1.0

@@ -1,14 +1,13 @@
 """Requests in Postgres.
 
-Every session is read only, bounded by a statement and a lock time-out, and uses one connection at a time; a query is
-one process of the server and no more, and compiles nothing. Rows come as Arrow batches, so that memory does not grow
-with them. Tables and columns are looked up in the catalogue before they are named in a query. What the server says of
-a value that it cannot use is repeated without the value.
+Every session is read-only, bounded by a statement and a lock time-out, and uses one connection at a time; a query runs
+in one process of the server and is not compiled. Rows come as Arrow batches, so that memory does not grow with them.
+Tables and columns are looked up in the catalogue before a query names them. A server's error about a value is repeated
+without the value.
 """
 
 import datetime as dt
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,18 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pyarrow import ArrowInvalid
 
-from shadow_deployment.base.sql_templates import load_statement
+from shadow_deployment.base.redaction import first_line, without_quoted
+from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import Session, connect, connection_keywords, settle, translated
+from shadow_deployment.data.db import Session, connect, connection_keywords, translated, utc_statement
 from shadow_deployment.data.ports import UNVERSIONED
-from shadow_deployment.data.sources.catalogue import Catalogue
 from shadow_deployment.data.sources.columns import request_pieces
-from shadow_deployment.data.sources.postgres.reading import PostgresReading, share_of
-from shadow_deployment.data.sources.postgres.throttle import throttle_of_lookups
-from shadow_deployment.errors import SourceError, TransientError
+from shadow_deployment.data.sources.postgres.catalogue import Catalogue
+from shadow_deployment.data.sources.postgres.reading import PostgresReading, feasible_share
+from shadow_deployment.data.sources.postgres.throttle import lookup_throttle
+from shadow_deployment.errors import ShadowError, SourceError, TransientError
 
 SETTINGS = {
     "default_transaction_read_only": "on",
@@ -36,12 +36,11 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "300s",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    "plan_cache_mode": "force_custom_plan",  # a plan for ids that are not seen expects few, and is quadratic
-    "work_mem": "32MB",  # what is counted stays in memory, and off production's disk
+    "plan_cache_mode": "force_custom_plan",  # a generic plan expects few ids, and is quadratic in them
+    "work_mem": "32MB",  # counting stays in memory, and off production's disk
 }
-_WORTH_ANOTHER_TRY = ("canceling statement", "terminating connection", "server closed the connection", "could not")
-_NAMES, _VALUES = "42", "22"  # classes of SQLSTATE, by what stands in quotes; an error inside a stream has none
-_QUOTED = re.compile(r'".*"|".*')
+_TRANSIENT = ("canceling statement", "terminating connection", "server closed the connection", "could not")
+_NAME_ERRORS, _VALUE_ERRORS = "42", "22"  # classes of SQLSTATE; an error inside a stream has none
 _HERE = Path(__file__).parent
 
 
@@ -53,7 +52,7 @@ class PostgresRequests:
         self._connection = connection
 
     def check(self) -> None:
-        """Raise SourceError where a table or column that the deployment names is missing or of no use."""
+        """Raise SourceError where a table or column that the deployment names is missing or has the wrong type."""
         with self._session() as session:
             self._pieces(session)
 
@@ -63,85 +62,89 @@ class PostgresRequests:
         import adbc_driver_manager
         from adbc_driver_postgresql import dbapi
 
-        with self._session() as looking:
-            pieces = self._pieces(looking)
-            share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.throttle
-            share = share_of(looking, pieces, window, share)
-        if self.deployment.requests.duplicates == "first":
-            pieces |= {"table": _first_of_each(pieces, window)}
+        with self._session() as session:
+            pieces = self._pieces(session)
+            first_only = self.deployment.requests.duplicates == "first"
+            share = feasible_share(session, pieces, window, 1.0 if first_only else self.deployment.throttle)
+        if first_only:
+            first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, window.bounds)
+            pieces |= {"table": sql.SQL("({}) AS log").format(first_rows)}
         try:
             with (
-                closing(dbapi.connect(make_conninfo(**connection_keywords(self._connection, **SETTINGS)))) as session,
-                closing(session.cursor()) as cursor,
+                closing(dbapi.connect(make_conninfo(**connection_keywords(self._connection, **SETTINGS)))) as stream,
+                closing(stream.cursor()) as cursor,
             ):
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                cursor.execute(settle("transaction").as_string())
+                cursor.execute(utc_statement("transaction").as_string())
                 yield PostgresReading(cursor, pieces, window, self.deployment.salt, share)
         except adbc_driver_manager.OperationalError as error:
-            raise TransientError(f"connection {self._connection} is lost or not there: {_first_line(error)}") from error
+            raise TransientError(f"connection {self._connection} is lost or not there: {first_line(error)}") from error
         except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
-            kind = str(getattr(error, "sqlstate", None))[:2]
-            text = f"connection {self._connection}: {_first_line(error)}"
-            if kind == _NAMES:
-                raise SourceError(text) from error
-            text = _QUOTED.sub("…", text)
-            if kind != _VALUES and any(words in str(error) for words in _WORTH_ANOTHER_TRY):
-                raise TransientError(text) from error
-            raise SourceError(text) from None
+            raise self._stream_error(error) from error
 
     def logged(self, address: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
         """Return what `COLUMN,COLUMN` of the log, or `TABLE.COLUMN,COLUMN`, holds for these request ids.
 
-        An id without a row is left out.
+        Ids without a row are left out. Of the log, only rows of the window count, the earliest of each id.
         """
-        name, _, columns = address.rpartition(".")
-        name = name or self.deployment.requests.table
-        same_log = name == self.deployment.requests.table
+        log = self.deployment.requests
+        table_name, _, columns = address.rpartition(".")
+        inside: sql.Composable = sql.SQL("true")
+        last: sql.Composable = sql.SQL("1")
+        if table_name in ("", log.table):
+            time = sql.SQL("l.{}").format(sql.Identifier(log.time))
+            inside = sql.SQL("{0} >= {1} AND {0} < {2}").format(time, window.start, window.end)
+            last = sql.SQL("{} DESC").format(time)
         with self._session() as session:
-            table = Catalogue(session, self._connection).table(name, "model")
-            key, time = sql.Identifier(self.deployment.requests.id), sql.Identifier(self.deployment.requests.time)
-            type_ = table.type_of(self.deployment.requests.id, "requests.id")
-            window_of_log = sql.SQL("WHERE l.{time} >= %(start)s AND l.{time} < %(end)s").format(time=time)
-            latest_first = sql.SQL(", l.{time} DESC").format(time=time)
-            statement = sql.SQL(
-                "SELECT l.{id}::text, {values} FROM unnest(%(ids)s::text[]) AS wanted (id) "
-                "JOIN {table} AS l ON l.{id} = CAST(wanted.id AS {type}) {window} ORDER BY l.{id} {order}"
-            ).format(
-                id=key,
-                values=sql.SQL(", ").join(table.number(column, "model") for column in columns.split(",")),
-                table=table.identifier,
-                type=type_,
-                window=window_of_log if same_log else sql.SQL(""),
-                order=latest_first if same_log else sql.SQL(""),
-            )
-            found = dict[str, tuple[float | None, ...]]()
-            throttle = throttle_of_lookups(session, table.identifier, key, type_, requests, self.deployment.throttle)
-            for ids in throttle.pieces(sorted(requests)):
-                with throttle.piece():
-                    rows = session.execute(statement, window.bounds | {"ids": list(ids)}).fetchall()
-                found |= {str(request): tuple(values) for request, *values in rows}
-            return found
+            table = Catalogue(session, self._connection).table(table_name or log.table, "model")
+            pieces = {
+                "id": sql.Identifier(log.id),
+                "values": sql.SQL(", ").join(table.number(column, "model") for column in columns.split(",")),
+                "table": table.identifier,
+                "type": table.type_of(log.id, "requests.id"),
+                "inside": inside,
+                "last": last,
+            }
+            values = dict[str, tuple[float | None, ...]]()
+            throttle = lookup_throttle(session, pieces, requests, self.deployment.throttle)
+            statement = load_statement(_HERE / "logged.sql", pieces)
+            for ids in throttle.split(sorted(requests)):
+                with throttle.chunk():
+                    rows = session.execute(statement, {"ids": list(ids)}).fetchall()
+                values |= {str(request): tuple(numbers) for request, *numbers in rows}
+            return values
 
     def newest_version(self, since: dt.datetime | None) -> str | None:
         """Return the champion version of the newest request since a moment, None where there is no request.
 
         Raises SourceError where a table or column is missing, CredentialsError or TransientError as `connect` does.
         """
-        requests = self.deployment.requests
-        if requests.version is None:
+        log = self.deployment.requests
+        if log.version is None:
             return UNVERSIONED
         with self._session() as session:
-            table = Catalogue(session, self._connection).table(requests.table, "requests.table")
-            table.require(requests.version, "requests.version")
-            table.require_time(requests.time, "requests.time")
+            table = Catalogue(session, self._connection).table(log.table, "requests.table")
+            table.require(log.version, "requests.version")
+            table.require_time(log.time, "requests.time")
             pieces = {
                 "table": table.identifier,
-                "version": sql.Identifier(requests.version),
-                "time": sql.Identifier(requests.time),
+                "version": sql.Identifier(log.version),
+                "time": sql.Identifier(log.time),
             }
             values = {"since": since or "-infinity", "unversioned": UNVERSIONED}
             row = session.execute(load_statement(_HERE / "newest_version.sql", pieces), values).fetchone()
         return str(row[0]) if row else None
+
+    def _stream_error(self, error: Exception) -> ShadowError:
+        """Return the meaning of an error of the stream; raise SourceError without its cause where that has a value."""
+        state = str(getattr(error, "sqlstate", None))[:2]
+        text = f"connection {self._connection}: {first_line(error)}"
+        if state == _NAME_ERRORS:
+            return SourceError(text)
+        text = without_quoted(text)
+        if state != _VALUE_ERRORS and any(words in str(error) for words in _TRANSIENT):
+            return TransientError(text)
+        raise SourceError(text) from None
 
     @contextmanager
     def _session(self) -> Iterator[Session[Any]]:
@@ -149,25 +152,9 @@ class PostgresRequests:
             yield session
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
-        requests = self.deployment.requests
-        table = Catalogue(session, self._connection).table(requests.table, "requests.table")
-        table.require(requests.id, "requests.id")
-        table.require_time(requests.time, "requests.time")
+        log = self.deployment.requests
+        table = Catalogue(session, self._connection).table(log.table, "requests.table")
+        table.require(log.id, "requests.id")
+        table.require_time(log.time, "requests.time")
         pieces = request_pieces(table, self.deployment)
-        return pieces | {"table": table.identifier, "time": sql.Identifier(requests.time)}
-
-
-def _first_of_each(pieces: Mapping[str, sql.Composable], window: Window) -> sql.Composed:
-    """Return the window's log with the earliest row of each request id alone."""
-    return sql.SQL(
-        "(SELECT DISTINCT ON ({id}) * FROM {table} WHERE {time} >= {start} AND {time} < {end} "
-        "ORDER BY {id}, {time}) AS log"
-    ).format(
-        **{key: pieces[key] for key in ("id", "table", "time")},
-        start=sql.Literal(window.start),
-        end=sql.Literal(window.end),
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return pieces | {"table": table.identifier, "time": sql.Identifier(log.time)}

@@ -1,6 +1,6 @@
 -- The requests of a span of time with the smallest keyed hashes of each stratum: at least as many as are drawn, and few
--- more. They are put in order elsewhere. A request without an id comes before all others, so that it is drawn and seen.
--- Where every request is a candidate none is compared: the hash is made once, to be put in order by.
+-- more, in no order. A request without an id has the smallest hash, so that it is drawn and seen. Where every request is
+-- a candidate, no hash is compared, so that Postgres computes it once.
 WITH design AS (
     SELECT * FROM unnest(:'strata'::text[], :'candidates'::bigint[]) AS d (stratum, "candidate hashes")
 ),

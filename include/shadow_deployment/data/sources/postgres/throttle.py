@@ -1,8 +1,8 @@
-"""How much of the time production's server works for a deployment: small pieces of work, and a rest after each."""
+"""Throttling of what production's server does for a deployment: short chunks of work, and a pause after each."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -10,103 +10,103 @@ from psycopg import sql
 
 from shadow_deployment.data.db import Session
 
-FREE_SECONDS: Final = 0.002  # what is read first does not rest: a small day takes no longer
-PIECE_SECONDS: Final = 0.00025  # whoever works for production meanwhile waits that long
-REST_SECONDS: Final = 30.0  # no session is idle for longer, whatever the last piece took
-_WORTH_IT: Final = 1.5  # a piece takes at least that many times what the smallest one has taken
-_GROWTH: Final = 4.0
-FEW_IDS: Final = 100
-MOST_IDS: Final = 131_072  # so that what is looked up fits into the memory that production's server has for it
-_TICK: Final = 1e-9
-_TRIPS: Final = 5
-_NARROWER: Final = 2  # how many times the whole costs what a part costs that is worth dividing
+FREE_SECONDS: Final = 0.002  # work without pauses, so that a small day takes no longer
+CHUNK_SECONDS: Final = 0.00025  # other queries of production wait that long for one chunk
+MAX_PAUSE_SECONDS: Final = 30.0  # production ends a session that is idle for much longer
+SMALL_LOOKUP_IDS: Final = 100
+MAX_CHUNK_IDS: Final = 131_072  # so that a look-up fits into the memory that production's server has for it
+_MIN_OVERHEAD_RATIO: Final = 1.5  # a chunk takes at least that many times what the fastest one took
+_MAX_GROWTH: Final = 4.0
+_MIN_SECONDS: Final = 1e-9
+_ROUND_TRIPS: Final = 5
+_WORTH_DIVIDING: Final = 2  # how many times the cost of a part the whole must cost
 
 
 class Throttle:
-    """Work in pieces that take `share` of the time, the first FREE_SECONDS of it aside; in the rest is rest.
+    """Divides work into chunks and pauses after each, so that the server works for `share` of the time.
 
-    `size` is what the next piece should comprise, in whatever unit the work has: a piece should take PIECE_SECONDS, and
-    the last one tells how much that is, never less than the first. Where even the smallest takes long, larger ones do
-    less work in all. A share of 1 knows no rest, and its one piece is everything; no piece is larger than `most`.
-    The server does not work while we compute, nor while a piece is on its way there and back, which takes `away`.
+    FREE_SECONDS of work have no pauses. `size` is what the next chunk should comprise, in the unit of the work: it
+    follows the time of the last chunk towards CHUNK_SECONDS, between `first_size` and `max_size`. Where even the
+    smallest chunk takes long, larger ones are less work in all. With a share of 1, everything is one chunk.
+
+    The server does not work while this thread computes, nor during the `round_trip` seconds of each chunk.
     """
 
-    def __init__(self, share: float, first_size: float, most: float = math.inf, away: float = 0.0) -> None:
-        self.size = self._least_size = most if share >= 1 else first_size
-        self._share, self._most, self._away = share, most, away
-        self._least_seconds = math.inf
-        self._worked = self._rested = 0.0
+    def __init__(self, share: float, first_size: float, max_size: float = math.inf, round_trip: float = 0.0) -> None:
+        self.size = self._min_size = max_size if share >= 1 else first_size
+        self._share, self._max_size, self._round_trip = share, max_size, round_trip
+        self._fastest = math.inf
+        self._busy = self._idle = 0.0
 
     @contextmanager
-    def piece(self) -> Iterator[None]:
-        """Do one piece of work in the block, and rest after it as long as is due."""
-        began, idle = time.perf_counter(), _idle()
+    def chunk(self) -> Iterator[None]:
+        """Time the chunk of work in the block, then pause for as long as is due."""
+        start, start_waiting = time.perf_counter(), _waiting_clock()
         yield
-        elapsed = time.perf_counter() - began
-        took = max(_idle() - idle - self._away, _TICK)
-        self._worked += took
-        self._rested += max(elapsed - took, 0.0)
-        self._least_seconds = min(self._least_seconds, took)
-        wanted = max(PIECE_SECONDS, _WORTH_IT * self._least_seconds)
-        size = self.size * min(max(wanted / took, 1 / _GROWTH), _GROWTH)
-        self.size = min(max(size, self._least_size), self._most)
-        due = max(self._worked - FREE_SECONDS, 0.0) * (1 / self._share - 1) - self._rested
-        if due > 0:
-            self._rested += due  # all of it, though the rest be shorter: one long piece is not made up for
-            time.sleep(min(due, REST_SECONDS))
+        elapsed = time.perf_counter() - start
+        busy = max(_waiting_clock() - start_waiting - self._round_trip, _MIN_SECONDS)
+        self._busy += busy
+        self._idle += max(elapsed - busy, 0.0)
+        self._fastest = min(self._fastest, busy)
+        target = max(CHUNK_SECONDS, _MIN_OVERHEAD_RATIO * self._fastest)
+        size = self.size * min(max(target / busy, 1 / _MAX_GROWTH), _MAX_GROWTH)
+        self.size = min(max(size, self._min_size), self._max_size)
+        pause = max(self._busy - FREE_SECONDS, 0.0) * (1 / self._share - 1) - self._idle
+        if pause > 0:
+            self._idle += pause  # all of it, though the pause be cut short: one long chunk is not made up for
+            time.sleep(min(pause, MAX_PAUSE_SECONDS))
 
-    def pieces(self, whole: Any) -> Iterator[Any]:
-        """Yield a sequence or a table in parts of the size that is wanted by then; `piece` is to be done with each."""
-        first = 0
-        while first < len(whole):
-            size = min(max(int(min(self.size, len(whole))), 1), len(whole) - first)
-            yield whole[first : first + size]
-            first += size
+    def split(self, work: Any) -> Iterator[Any]:
+        """Yield slices of a sequence or a table, each of the `size` due by then, to be worked on in a `chunk`."""
+        start = 0
+        while start < len(work):
+            size = max(int(min(self.size, len(work) - start)), 1)
+            yield work[start : start + size]
+            start += size
 
 
-def throttle_of_lookups(
-    session: Session[Any],
-    table: sql.Composable,
-    key: sql.Composable,
-    type_: sql.Composable,
-    ids: Sequence[Any],
-    share: float,
+def lookup_throttle(
+    session: Session[Any], pieces: Mapping[str, sql.Composable], ids: Sequence[Any], share: float
 ) -> Throttle:
-    """Return the pace at which ids are looked up: without rest where one of them costs as much as the whole table."""
-    if share < 1 and len(ids) > FEW_IDS:
-        whole = sql.SQL("SELECT FROM {}").format(table)
-        part = sql.SQL("{} WHERE {} = CAST({} AS {})").format(whole, key, str(ids[0]), type_)
-        share = share if is_divisible(session, part, whole) else 1.0
-    return Throttle(share, FEW_IDS, MOST_IDS, 0.0 if share >= 1 else trip(lambda: session.execute("SELECT 1")))
+    """Return the throttle for looking ids up: without pauses where one look-up costs as much as the whole table.
+
+    `pieces` are the SQL of the table, its id column and that column's type: "table", "id", "type".
+    """
+    if share < 1 and len(ids) > SMALL_LOOKUP_IDS:
+        whole = sql.SQL("SELECT FROM {table}").format(**pieces)
+        part = sql.SQL("{} WHERE {id} = CAST({} AS {type})").format(whole, str(ids[0]), **pieces)
+        share = share if is_cheaper(session, part, whole) else 1.0
+    round_trip = 0.0 if share >= 1 else round_trip_seconds(lambda: session.execute("SELECT 1"))
+    return Throttle(share, SMALL_LOOKUP_IDS, MAX_CHUNK_IDS, round_trip)
 
 
-def trip(nothing: Callable[[], object]) -> float:
-    """Return the seconds in which we wait for a server that is asked for nothing."""
-    took = []
-    for _ in range(_TRIPS):
-        idle = _idle()
-        nothing()
-        took.append(_idle() - idle)
-    return max(min(took), 0.0)
+def has_bulk_index(session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:
+    """Return whether the planner looks many ids up in an index: if not, each row is compared with each of them."""
+    whole = sql.SQL("SELECT FROM {table}").format(**pieces)
+    ids = sql.SQL("CAST((SELECT '{{}}'::text[]) AS {type}[])").format(**pieces)  # hides how many there are
+    return is_cheaper(session, sql.SQL("{} WHERE {id} = ANY ({})").format(whole, ids, **pieces), whole)
 
 
-def _idle() -> float:
-    """Return a clock that stands still while this thread computes."""
-    return time.perf_counter() - time.thread_time()
+def is_cheaper(session: Session[Any], part: sql.Composable, whole: sql.Composable) -> bool:
+    """Return whether the planner reads a part for less than half the cost of the whole: it does with an index."""
+    return _cost(session, part) * _WORTH_DIVIDING < _cost(session, whole)
 
 
-def finds_many(session: Session[Any], table: sql.Composable, key: sql.Composable, type_: sql.Composable) -> bool:
-    """Say whether the planner finds many ids by an index: without one each row is compared with each of them."""
-    whole = sql.SQL("SELECT FROM {}").format(table)
-    ids = sql.SQL("CAST((SELECT '{{}}'::text[]) AS {}[])").format(type_)  # how many there are is not seen
-    return is_divisible(session, sql.SQL("{} WHERE {} = ANY ({})").format(whole, key, ids), whole)
-
-
-def is_divisible(session: Session[Any], part: sql.Composable, whole: sql.Composable) -> bool:
-    """Say whether the planner finds a part cheaper than the whole: without an index it reads everything for each."""
-    return _cost(session, part) * _NARROWER < _cost(session, whole)
+def round_trip_seconds(query: Callable[[], object]) -> float:
+    """Return the seconds that a query without work takes, the fastest of five."""
+    seconds = []
+    for _ in range(_ROUND_TRIPS):
+        start = _waiting_clock()
+        query()
+        seconds.append(_waiting_clock() - start)
+    return max(min(seconds), 0.0)
 
 
 def _cost(session: Session[Any], statement: sql.Composable) -> float:
     row = session.execute(sql.SQL("EXPLAIN (FORMAT json) {}").format(statement)).fetchone()
     return float(row[0][0]["Plan"]["Total Cost"]) if row else 0.0
+
+
+def _waiting_clock() -> float:
+    """Return a clock that stands still while this thread computes."""
+    return time.perf_counter() - time.thread_time()

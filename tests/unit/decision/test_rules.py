@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.config.validators import rule_problems
+from shadow_deployment.decision.finding import Finding, Verdict
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.verdict import Finding, Verdict, judge
+from shadow_deployment.decision.verdict import judge
 from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.statistics.confidence import confidence_sequence, weighted_confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence, weighted_confidence_sequence
 from tests.builders import a_deployment
 
 DAYS, BURN_IN, A_DAY = 60, 14, 50
@@ -328,15 +329,15 @@ def test_a_guardrail_passes_unless_harm_is_shown(mean: float) -> None:
 def test_a_guardrail_passes_before_a_bound_is_given_and_says_so(days: int) -> None:
     finding = finding_on(paired(0.2, 0.5 + NOISE[:days]), GUARDRAIL)
     assert finding.outcome == "PASS"
-    assert finding.reason.startswith("no harm is shown: ")
-    assert finding.reason.endswith(f"a bound is given from day {BURN_IN} on")
+    assert finding.reason.startswith("no harm detected yet: ")
+    assert finding.reason.endswith(f"first bound on day {BURN_IN}")
 
 
 def test_a_guardrail_fails_from_the_day_on_which_harm_is_shown() -> None:
     one = paired(0.5, 0.502 + NOISE)
     finding = finding_on(one, GUARDRAIL)
     assert finding.outcome == "FAIL"
-    assert "lies below 0" in finding.reason
+    assert "is entirely below 0" in finding.reason
     upper = confidence_sequence(one.difference, alpha=0.05, burn_in=BURN_IN, tuned_for=60, side="upper").upper
     assert finding.decided_on == one.days[int(np.argmax(upper < 0))]
     assert finding.upper == pytest.approx(upper[-1])
@@ -375,7 +376,7 @@ def test_a_rule_on_the_last_days_waits_for_days_only_while_they_can_still_change
             finding = finding_on(paired(0.5, [0.4 if one else 0.6 for one in held], metric), rule)
             assert finding.outcome == expected, held
             assert f"it held on {sum(held[-of:])} of the last {min(length, of)} days" in finding.reason
-            assert finding.reason.endswith(f"{hold} of {of} are asked for")
+            assert finding.reason.endswith(f"{hold} of {of} are required")
             assert (finding.alpha_pass, finding.alpha_fail, finding.lower) == (None, None, None)
 
 
@@ -457,7 +458,7 @@ def test_a_bound_of_weeks_is_given_when_the_burn_in_is_over_and_not_before_eight
     shorter = paired(one.champion[:-1], one.challenger[:-1])
     early = finding_on(shorter, SUPERIOR, unit="week", burn_in=burn_in)
     assert (early.outcome, early.observations, early.lower) == ("INCONCLUSIVE", weeks - 1, None)
-    assert early.reason == f"{weeks - 1} weeks of evidence, a bound is given from week {weeks} on"
+    assert early.reason == f"{weeks - 1} weeks of evidence, first bound on week {weeks}"
 
 
 def test_before_the_first_week_is_over_nothing_is_said() -> None:

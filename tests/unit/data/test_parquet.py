@@ -20,7 +20,7 @@ from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.errors import DeploymentError, SourceError, TransientError
 from tests.builders import a_deployment, asked
-from tests.integration.data.parquet import encoded, on_disk
+from tests.parquet import encoded, on_disk
 
 DAY = dt.date(2024, 3, 9)
 NOON = dt.datetime(2024, 3, 9, 12, tzinfo=dt.UTC)

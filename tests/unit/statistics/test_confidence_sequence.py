@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from shadow_deployment.statistics.confidence import (
+from shadow_deployment.statistics.confidence_sequence import (
     confidence_sequence,
     observations_needed,
     weighted_confidence_sequence,

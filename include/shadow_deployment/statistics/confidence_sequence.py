@@ -1,19 +1,14 @@
 """Confidence sequences: intervals for a mean that hold at all looks at once.
 
-Pure arithmetic on arrays. Time is always the last axis and every leading axis is a series of its own, so that a year of
-days for thousands of slices is one call. A bound at time t never depends on what came after t.
+Time is always the last axis and every leading axis is a series of its own, so a year of days for thousands of slices is
+one call. A bound at time t never depends on what came after t.
 
 Sources, by the names used below:
 
 - AsympCS: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
   sequences", Annals of Statistics 52(6), 2024.
-- Newey-West: Newey and West, Econometrica 55(3), 1987. Long-run variance with Bartlett weights.
-- Marriott-Pope: Marriott and Pope, Biometrika 41(3/4), 1954. Bias of the autocorrelation of a short series.
-- Andrews-Monahan: Andrews and Monahan, Econometrica 60(4), 1992, and Sul, Phillips, Choi, Oxford Bulletin of Economics
-  and Statistics 67(4), 2005. Long-run variance through a first-order autoregression, its coefficient kept off 1.
 - Hall: Hall, "On the removal of skewness by transformation", JRSS B 54(1), 1992. The monotone form of Johnson's (1978)
   modified t, which can be inverted into an interval.
-- EmpBern: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86(1), 2024.
 """
 
 from bisect import bisect_left
@@ -22,6 +17,9 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from shadow_deployment.statistics.betting import empirical_bernstein
+from shadow_deployment.statistics.long_run_variance import long_run_variance
 
 Array = NDArray[np.float64]
 Side = Literal["both", "lower", "upper"]
@@ -32,15 +30,14 @@ _SIDES: Final = ("both", "lower", "upper")
 _METHODS: Final = ("robust", "plain", "betting")
 _ROUNDING: Final = 1e-12  # what varies by less than this share of its size varies by rounding only
 _SEARCHED: Final = 100_000
-_LARGEST_BET: Final = 0.75
 
 
 @dataclass(frozen=True, eq=False)
 class ConfidenceSequence:
-    """Bounds for the mean after each observation, in the unit of the observations.
+    """Bounds for the mean after each observation, in the unit and shape of the observations.
 
-    `lower` and `upper` are -inf and +inf where nothing may be concluded: before the burn-in, on a side not asked for,
-    and while all observations so far are equal. `estimate` is the running mean. All have the observations' shape.
+    `lower` and `upper` are -inf and +inf where nothing may be concluded: before the burn-in, on a side not requested,
+    and while all observations so far are equal. `estimate` is the running mean.
     """
 
     lower: Array
@@ -60,19 +57,27 @@ def confidence_sequence(
 ) -> ConfidenceSequence:
     """Bound the mean of `observations` at every time, with error probability `alpha` over all times together.
 
-    `observations` has shape (..., t), in order of time. The first bound is given at observation number `burn_in`. With
-    `side` "both" each side gets half of alpha; of two alphas the lower bound gets the first, the upper one the second,
-    and each then holds by itself. `tuned_for` is the number of observations at which the bounds are tuned to be
-    tightest. Observations that are all equal so far get no bounds, whatever their value: they say nothing about how
-    much days vary, so a challenger identical to the champion is never judged.
+    Observations that are all equal so far get no bounds, whatever their value: they say nothing about how much days
+    vary, so a challenger identical to the champion is never judged.
 
-    - "plain": AsympCS; independent observations, a burn-in long enough for the central limit theorem.
-    - "robust": the same with a variance that allows for dependent days and a correction for skewed ones.
-    - "betting": EmpBern; independent observations within `bounds`, valid at any number of them, and much wider; does
-      not use `tuned_for`. Hedged capital is about two thirds as wide at 60 observations but takes a search at each.
+    Args:
+        observations: Shape (..., t), in order of time.
+        alpha: One error probability, halved between the sides where `side` is "both"; or two, the first for the lower
+            and the second for the upper bound, each of which then holds by itself.
+        burn_in: Number of the observation that gets the first bound.
+        tuned_for: Number of observations at which bounds are tightest; "betting" does not use it.
+        side: Which bounds to give.
+        method: "plain" is AsympCS: independent observations, and a burn-in long enough for the central limit theorem.
+            "robust" adds a variance that allows for dependent days and a correction for skewed ones. "betting" needs
+            independent observations within `bounds`, holds at any number of them, and is much wider. (Hedged capital
+            is about two thirds as wide at 60 observations but needs a search at each.)
+        bounds: Smallest and largest possible observation, for "betting".
 
-    Raises ValueError for an observation that is not finite, or outside `bounds` when betting, and for arguments out of
-    range.
+    Returns:
+        Bounds and running mean, in the shape of `observations`.
+
+    Raises:
+        ValueError: An observation is not finite, or is outside `bounds` when betting; or an argument is out of range.
     """
     _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side)
     if method not in _METHODS:
@@ -85,7 +90,7 @@ def confidence_sequence(
         return _padded(side, x[..., :0], x[..., :0], estimate)
     one_sided = _one_sided(alpha, side)
     if method == "betting":
-        lower, upper = _betting(x, one_sided, burn_in, bounds)
+        lower, upper = empirical_bernstein(x, one_sided, burn_in, bounds)
     else:
         lower, upper = _asymptotic(x, one_sided, burn_in, tuned_for, robust=method == "robust")
     blind = _constant(x)[..., burn_in - 1 :] | ~np.isfinite(lower) | ~np.isfinite(upper)
@@ -107,18 +112,31 @@ def weighted_confidence_sequence(
 ) -> ConfidenceSequence:
     """Bound the weighted mean difference of requests at the end of each day, from sums of each day alone.
 
-    All sums have shape (..., days): the number of requests, and over them Σw, Σw·d, Σw², Σw²·d, Σw²·d² for weights w
-    (inverse inclusion probabilities) and differences d. `burn_in` counts days, `tuned_for` counts requests.
-
     The plain AsympCS with t = requests so far, around the Hájek mean Σw·d / Σw, with its linearised variance
     Σw²(d - mean)² / (Σw)² (Owen, Monte Carlo Theory, Methods and Examples, 2013, section 9.2) times n/(n - 1), n being
     Kish's effective number (Σw)² / Σw². With equal weights it is the plain sequence of the requests themselves.
 
-    Assumes that requests are independent of each other, also within a day, and that weights and differences come from a
-    distribution that does not change much. Where requests of a day share their luck it promotes too often: use days.
+    It assumes that requests are independent of each other, also within a day, and that weights and differences come
+    from a distribution that hardly changes. Where the requests of a day depend on each other it promotes too often: use
+    days.
 
-    Raises ValueError for sums that are not finite, negative counts or weights, unequal shapes, and arguments out of
-    range.
+    Args:
+        count: Number of requests, shape (..., days), as all sums below.
+        weight: Σw over weights w, the inverse inclusion probabilities.
+        weight_difference: Σw·d over differences d.
+        weight2: Σw².
+        weight2_difference: Σw²·d.
+        weight2_difference2: Σw²·d².
+        alpha: As in `confidence_sequence`.
+        burn_in: Number of days before the first bound.
+        tuned_for: Number of requests at which bounds are tightest.
+        side: Which bounds to give.
+
+    Returns:
+        Bounds and running weighted mean, shape (..., days), in the unit of the differences.
+
+    Raises:
+        ValueError: A sum is not finite, a count or weight is negative, shapes differ, or an argument is out of range.
     """
     _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side)
     sums = {
@@ -135,7 +153,7 @@ def weighted_confidence_sequence(
         effective = w**2 / w2
         spread = w2d2 - 2 * mean * w2d + mean**2 * w2
         variance = spread / w**2 * effective / (effective - 1)
-        below, above = (np.sqrt(variance * n) * _width(n, one, tuned_for) for one in _one_sided(alpha, side))
+        below, above = (np.sqrt(variance * n) * _width(n, level, tuned_for) for level in _one_sided(alpha, side))
         known = (effective > 1) & (spread > _ROUNDING * (w2d2 + mean**2 * w2))
         lower, upper = np.where(known, mean - below, -np.inf), np.where(known, mean + above, np.inf)
     return _padded(side, lower[..., burn_in - 1 :], upper[..., burn_in - 1 :], mean)
@@ -144,10 +162,22 @@ def weighted_confidence_sequence(
 def observations_needed(
     effect: float, standard_deviation: float, *, alpha: float, tuned_for: float, burn_in: int
 ) -> int | None:
-    """At how many observations the plain one-sided margin falls below |effect|, at this standard deviation.
+    """Return the number of observations at which the plain one-sided margin falls below |effect|.
 
-    At least `burn_in`; None for no effect, for no spread (no bounds are given then) and above 100,000. The true effect
-    is not known, so this is a forecast for a message, not a sample size that guarantees a decision.
+    The true effect is not known, so this is a forecast for a message, not a sample size that guarantees a decision.
+
+    Args:
+        effect: Distance of the mean from its bound, in the unit of `standard_deviation`.
+        standard_deviation: Of one observation.
+        alpha: Error probability of the one-sided bound.
+        tuned_for: Number of observations at which the bound is tightest.
+        burn_in: Least number to return.
+
+    Returns:
+        None for no effect, for no spread (there are no bounds then) and above 100,000.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
     _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side="lower")
     if not np.isfinite(effect):
@@ -185,10 +215,10 @@ def _asymptotic(
     t = np.arange(burn_in, x.shape[-1] + 1.0)
     mean, variance, skewness = _moments(y, t)
     deviation = np.sqrt(variance)
-    below, above = (_width(t, one, tuned_for) for one in alpha)
+    below, above = (_width(t, level, tuned_for) for level in alpha)
     if robust:
         with np.errstate(divide="ignore", invalid="ignore"):
-            wider = np.sqrt(_long_run_variance(y, t, mean, variance) / variance)
+            wider = np.sqrt(long_run_variance(y, t, mean, variance) / variance)
         below, above = _skewed_margin(below * wider, skewness, t), _skewed_margin(above * wider, -skewness, t)
     return centre + scale * (mean - deviation * below), centre + scale * (mean + deviation * above)
 
@@ -212,76 +242,17 @@ def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     return power1, second * t / (t - 1), np.where((second > 0) & (t > 2), skewness, 0.0)
 
 
-def _long_run_variance(y: Array, t: Array, mean: Array, variance: Array) -> Array:
-    """Estimate t times the variance of the mean of days that depend on each other, at times t: the largest of three.
-
-    The plain variance; Newey-West with bandwidth floor(1.3 t^(1/3)); and Andrews-Monahan with a first-order
-    autoregression, variance * (1 + r) / (1 - r), since Newey-West alone is too small for few and dependent days. The
-    lag-1 autocorrelation is biased by -(1 + 4 r) / t (Marriott-Pope); corrected, it is kept in 0 to 1 - 1/sqrt(t).
-    """
-    bandwidth = np.floor(1.3 * np.cbrt(t))
-    sums = np.cumsum(y, axis=-1)
-    second = variance * (t - 1) / t
-    newey_west = second.copy()
-    inflation = np.ones_like(second)
-    for lag in range(1, int(bandwidth[-1]) + 1):
-        since = int(np.searchsorted(bandwidth, lag))
-        autocovariance = _autocovariance(y, sums, t[since:], mean[..., since:], lag)
-        newey_west[..., since:] += 2 * (1 - lag / (bandwidth[since:] + 1)) * autocovariance
-        if lag == 1:
-            r = (t * autocovariance / second + 1) / np.maximum(t - 4, 1)
-            r = np.clip(r, 0.0, 1 - 1 / np.sqrt(t))
-            inflation = (1 + r) / (1 - r)
-    return np.maximum(newey_west, variance * inflation)
-
-
-def _autocovariance(y: Array, sums: Array, t: Array, mean: Array, lag: int) -> Array:
-    """Autocovariance (divisor t) of y[..., :t] around its own mean, at consecutive times t > lag, from running sums."""
-    first, last = int(t[0]), y.shape[-1]
-    products = np.cumsum(y[..., lag:] * y[..., :-lag], axis=-1)[..., first - lag - 1 :]
-    leading = sums[..., first - 1 :] - sums[..., lag - 1 : lag]
-    lagging = sums[..., first - lag - 1 : last - lag]
-    return np.asarray((products - mean * (leading + lagging) + (t - lag) * mean**2) / t)
-
-
 def _skewed_margin(margin: Array, skewness: Array, t: Array) -> Array:
     """Correct for skewness g how far the lower bound lies below the mean; both margins in standard deviations.
 
     Inverts Hall's T + g (T² / 3 + 1 / 6) / sqrt(t) + g² T³ / (27 t), written so that nothing is divided by g. Left
-    skewness (rare bad days) lowers the bound as far as it takes. Right skewness raises it, but counts for no more than
-    its standard error on symmetric days, sqrt(6 / t): so noise in g costs no power and a lucky day buys little.
+    skewness (rare bad days) lowers the bound in full. Right skewness raises it by no more than its standard error on
+    symmetric days, sqrt(6 / t), allows: noise in g costs no power, and a lucky day gains little.
     """
     g = np.minimum(skewness, np.sqrt(6 / t))
     moved = margin - g / (6 * t)
     root = np.cbrt(1 + g * moved)
     return np.asarray(3 * moved / (root**2 + root + 1))
-
-
-def _betting(x: Array, alpha: tuple[float, float], burn_in: int, bounds: tuple[float, float]) -> tuple[Array, Array]:
-    """EmpBern, theorem 2: the predictable plug-in empirical Bernstein sequence, with bets of at most 3/4."""
-    low, high = bounds
-    u = (x - low) / (high - low)
-    n = np.arange(1.0, x.shape[-1] + 1)
-    mean = (0.5 + np.cumsum(u, axis=-1)) / (n + 1)
-    variance = (0.25 + np.cumsum((u - mean) ** 2, axis=-1)) / (n + 1)
-    mean_before, variance_before = _before(mean, 0.5), _before(variance, 0.25)
-
-    def around(alpha: float) -> tuple[Array, Array]:
-        bet = np.minimum(np.sqrt(2 * np.log(1 / alpha) / (variance_before * n * np.log1p(n))), _LARGEST_BET)
-        staked = np.cumsum(bet, axis=-1)
-        lost = np.cumsum((u - mean_before) ** 2 * (-np.log1p(-bet) - bet), axis=-1)
-        return np.cumsum(bet * u, axis=-1) / staked, (np.log(1 / alpha) + lost) / staked
-
-    found = {one: around(one) for one in set(alpha)}
-    (below, margin_below), (above, margin_above) = (found[one] for one in alpha)
-    lower, upper = np.maximum(below - margin_below, 0.0), np.minimum(above + margin_above, 1.0)
-    first = slice(burn_in - 1, None)
-    return (low + (high - low) * lower)[..., first], (low + (high - low) * upper)[..., first]
-
-
-def _before(running: Array, prior: float) -> Array:
-    """Shift by one: what was known before each observation."""
-    return np.concatenate([np.full_like(running[..., :1], prior), running[..., :-1]], axis=-1)
 
 
 def _constant(x: Array) -> Array:
@@ -291,7 +262,7 @@ def _constant(x: Array) -> Array:
 
 
 def _padded(side: Side, lower: Array, upper: Array, estimate: Array) -> ConfidenceSequence:
-    """Infinite bounds before the burn-in and on the side not asked for."""
+    """Infinite bounds before the burn-in and on the side not requested."""
     full_lower, full_upper = np.full(estimate.shape, -np.inf), np.full(estimate.shape, np.inf)
     start = estimate.shape[-1] - lower.shape[-1]
     if side != "upper":
@@ -302,8 +273,8 @@ def _padded(side: Side, lower: Array, upper: Array, estimate: Array) -> Confiden
 
 
 def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str) -> None:
-    for one in alpha if isinstance(alpha, tuple) else (alpha,):
-        if not 0 < one < 1:
+    for level in alpha if isinstance(alpha, tuple) else (alpha,):
+        if not 0 < level < 1:
             raise ValueError(f"alpha == {alpha}, must be > 0 and < 1")
     if isinstance(burn_in, bool) or not isinstance(burn_in, int | np.integer) or burn_in < 2:
         raise ValueError(f"burn_in == {burn_in}, must be an integer >= 2")

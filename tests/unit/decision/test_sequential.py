@@ -9,11 +9,12 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
 from shadow_deployment.decision.estimand import estimand_of
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences, plain_margins
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.verdict import judge, terms_of
-from shadow_deployment.statistics.confidence import confidence_sequence, observations_needed
+from shadow_deployment.decision.verdict import judge
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence, observations_needed
 
 LENGTHS = (40, 31, 40, 1, 29, 40)
 FIRST = dt.date(2024, 1, 1)
@@ -38,13 +39,13 @@ def series(name: str, days: int, seed: int, *, memory: float = 0.0) -> Series:
 @pytest.mark.parametrize("method", ["robust", "plain", "betting"])
 def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
     given = policy(method=method)
-    rule, terms = given.rules[0], JudgingTerms(given, 0.02, 0.007)
+    rule, terms = given.rules[0], JudgingTerms(given, AlphaSplit(0.02, 0.007))
     many = [series(f"carrier={number}", days, number) for number, days in enumerate(LENGTHS)]
     asked = [(one, estimand_of(rule, one)) for one in many]
-    for one, (_, question), found in zip(many, asked, judge_sequences(rule, asked, terms), strict=True):
+    for one, (_, estimand), found in zip(many, asked, judge_sequences(rule, asked, terms), strict=True):
         expected = {
             side: confidence_sequence(
-                question.gains,
+                estimand.gains,
                 alpha=alpha,
                 burn_in=28,
                 tuned_for=60,
@@ -65,10 +66,10 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
 
 def test_plain_margins_are_each_at_its_own_alpha_and_length() -> None:
     given = policy()
-    terms, alphas = JudgingTerms(given, 0.05, 0.01), [0.05, 0.01, 0.01, 0.05]
+    terms, alphas = JudgingTerms(given, AlphaSplit(0.05, 0.01)), [0.05, 0.01, 0.01, 0.05]
     many = [estimand_of(given.rules[0], series("all", days, seed)) for seed, days in enumerate((40, 40, 33, 33))]
-    for found, question, alpha in zip(plain_margins(many, alphas, terms), many, alphas, strict=True):
-        plain = confidence_sequence(question.gains, alpha=alpha, burn_in=28, tuned_for=60, side="lower", method="plain")
+    for found, estimand, alpha in zip(plain_margins(many, alphas, terms), many, alphas, strict=True):
+        plain = confidence_sequence(estimand.gains, alpha=alpha, burn_in=28, tuned_for=60, side="lower", method="plain")
         assert found == (plain.estimate - plain.lower)[-1]
     assert plain_margins([], [], terms) == []
 
@@ -77,16 +78,17 @@ def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None
     given, one = policy(), series("all", 60, 0, memory=0.6)
     found = judge(given, {("brier_score", "all"): one}, promotable=1).findings[0]
     assert found.outcome == "INCONCLUSIVE"
-    terms = terms_of(given, {("brier_score", "all"): one}, promotable=1)
-    question = estimand_of(given.rules[0], one)
-    looks, (plain,) = judge_sequence(given.rules[0], one, terms), plain_margins([question], [terms.alpha_pass], terms)
+    terms = JudgingTerms(given, alpha_of_evidence(given, {("brier_score", "all"): one}, promotable=1))
+    alpha, estimand = terms.alpha.to_pass, estimand_of(given.rules[0], one)
+    looks, (plain,) = judge_sequence(given.rules[0], one, terms), plain_margins([estimand], [alpha], terms)
     ratio = float((looks.estimate - looks.lower)[-1]) / plain
     assert ratio > 1.2
-    effect, spread = float(question.gains.mean()), float(question.gains.std(ddof=1))
+    effect, spread = float(estimand.gains.mean()), float(estimand.gains.std(ddof=1))
     assert effect > 0
-    needed = observations_needed(effect, spread * ratio, alpha=terms.alpha_pass, tuned_for=terms.tuned_for, burn_in=28)
+    needed = observations_needed(effect, spread * ratio, alpha=alpha, tuned_for=terms.tuned_for, burn_in=28)
     assert needed is not None
     assert found.more_days == needed - 60
     assert not math.isclose(
-        needed, observations_needed(effect, spread, alpha=terms.alpha_pass, tuned_for=terms.tuned_for, burn_in=28) or 0
+        needed,
+        observations_needed(effect, spread, alpha=alpha, tuned_for=terms.tuned_for, burn_in=28) or 0,
     )

@@ -1,0 +1,5 @@
+-- The requests of a span of time, each with its earliest row alone.
+SELECT DISTINCT ON (:"id") *
+FROM :"table"
+WHERE :"time" >= :'start'::timestamptz AND :"time" < :'end'::timestamptz
+ORDER BY :"id", :"time"

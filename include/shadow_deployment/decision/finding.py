@@ -1,0 +1,70 @@
+"""What a verdict consists of: an outcome, its reasons, and a finding for each rule and slice."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one rule on one slice.
+
+    `estimate` and the interval `lower` to `upper` are in the rule's unit: of the difference (champion minus challenger
+    as losses) for superior, non_inferior and guardrail, of the challenger's value or its change for at_most and
+    at_least, as shares of the champion's value where the rule is relative; None where nothing can be said yet.
+    `alpha_pass` and `alpha_fail` are the error probabilities of the bounds toward passing and toward failing, None for
+    a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound;
+    `more_days` is the forecast of how many days it takes to decide an effect like the one seen so far.
+    """
+
+    metric: str
+    slice: str
+    is_: str
+    role: str
+    outcome: Outcome
+    bound: float
+    reason: str
+    estimate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    observations: int = 0
+    requests: int = 0
+    alpha_pass: float | None = None
+    alpha_fail: float | None = None
+    decided_on: dt.date | None = None
+    more_days: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, as the ledger stores it and `verdict --json` prints it."""
+        plain = {("is" if name == "is_" else name): value for name, value in asdict(self).items()}
+        return plain | {"decided_on": str(self.decided_on) if self.decided_on else None}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Finding":
+        """Return the finding that `to_json` made; keys of another version are ignored."""
+        keys = {field.name: field.name.removesuffix("_") for field in fields(cls)}
+        known = {name: stored[key] for name, key in keys.items() if key in stored}
+        day = known.get("decided_on")
+        return cls(**known | {"decided_on": dt.date.fromisoformat(day) if day else None})
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether it decides, and is not just shown."""
+        return self.role == "blocking"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One challenger on one day: the outcome, why it is not PASS where that is so, and a finding for each rule."""
+
+    outcome: Outcome
+    reasons: Sequence[str]
+    findings: Sequence[Finding]
+
+
+def findings_of(stored: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Return stored findings as they were judged, in the order of the policy's rules."""
+    return [Finding.from_json(row) for row in stored]

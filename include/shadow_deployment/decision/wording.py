@@ -1,0 +1,178 @@
+"""What a finding says in words: the reasons of a verdict, and the pieces from which pages, alerts and forms are made.
+
+Everything is plain text; whoever shows it escapes it.
+"""
+
+import datetime as dt
+import math
+from typing import Final
+
+from shadow_deployment.base.numbers import interval, quantity, significant
+from shadow_deployment.config.policy import Rule
+from shadow_deployment.decision.finding import Finding, Outcome
+from shadow_deployment.metrics.slices import ALL
+
+NO_BLOCKING_RULE: Final = "no rule is blocking: a policy of advisory rules decides nothing"
+NO_EVIDENCE: Final = "there is no evidence: no mature day has a labelled pair"
+NO_COMPLETE_WEEK: Final = "no week of evidence is complete"
+_UNDECIDABLE: Final = "no number of days would decide an effect as small as the one seen so far"
+_REQUIREMENTS: Final = {
+    "superior": "superior (bound {})",
+    "non_inferior": "not inferior (bound {})",
+    "guardrail": "guardrail (bound {})",
+    "at_most": "at most {}",
+    "at_least": "at least {}",
+}
+
+
+def in_slice(name: str) -> str:
+    """Return where a rule is judged, as the end of its name; nothing for all requests."""
+    return "" if name == ALL else f" in {name}"
+
+
+def role_note(role: str) -> str:
+    """Return the role of a rule, as the end of its name; nothing for a blocking one."""
+    return "" if role == "blocking" else f" ({role})"
+
+
+def rule_in_slice(rule: Rule, name: str) -> str:
+    """Return the name of a rule with its bound, in a slice, as power analysis and calibration report it."""
+    limit = f" {rule.bound:g}" if rule.bound else ""
+    return f"{rule.metric} {rule.is_}{limit}{in_slice(name)}"
+
+
+def metric_in_slice(finding: Finding) -> str:
+    """Return the metric of a finding and its slice."""
+    return f"{finding.metric}{in_slice(finding.slice)}"
+
+
+def name_of(finding: Finding) -> str:
+    """Return the rule of a finding and its slice."""
+    return f"{finding.metric} {finding.is_}{in_slice(finding.slice)}"
+
+
+def rule_of(finding: Finding) -> str:
+    """Return the rule of a finding as its policy states it, with margin or value, and its role."""
+    bound = {"superior": "", "non_inferior": f" {-finding.bound:g}"}.get(finding.is_, f" {finding.bound:g}")
+    return f"{finding.metric} {finding.is_}{bound}{role_note(finding.role)}"
+
+
+def rule_in_words(finding: Finding) -> str:
+    """Return the rule of a finding and its role, without bound and slice."""
+    return f"{finding.metric} {finding.is_.replace('_', ' ')}{role_note(finding.role)}"
+
+
+def reason_of(finding: Finding) -> str:
+    """Return a finding as the reason for a verdict."""
+    return f"{name_of(finding)}: {finding.reason}"
+
+
+def summary_of(finding: Finding) -> str:
+    """Return a finding as a line of a list, its outcome first."""
+    rule = f"{finding.metric} {finding.is_} in {finding.slice}{role_note(finding.role)}"
+    return f"{finding.outcome.lower():<13}{rule}: {finding.reason}"
+
+
+def explanation_of(finding: Finding) -> str:
+    """Return a finding in full: outcome, since when, rule, reason, and the error rates that it was judged at."""
+    since = f", first on {finding.decided_on}" if finding.decided_on else ""
+    alphas = ""
+    if finding.alpha_pass is not None and finding.alpha_fail is not None:
+        to_pass, to_fail = significant(finding.alpha_pass, 3), significant(finding.alpha_fail, 3)
+        alphas = f" [alpha {to_pass} to pass, {to_fail} to fail]"
+    rule = f"{finding.metric} {finding.is_.replace('_', ' ')}{in_slice(finding.slice)}{role_note(finding.role)}"
+    return f"{finding.outcome}{since}: {rule}: {finding.reason}{alphas}"
+
+
+def change_needed(finding: Finding) -> str:
+    """Return what would change the outcome of a blocking finding that does not pass."""
+    name = metric_in_slice(finding)
+    if finding.outcome == "FAIL":
+        relation = {"at_most": "at most", "at_least": "at least"}.get(finding.is_, "above")
+        bound = f"{relation} {significant(finding.bound)}"
+        return f"{name} must return to {bound}: fix the challenger and give it a new version"
+    if finding.more_days is not None:
+        return f"{name} would be decided by about {finding.more_days} more days like those so far"
+    return f"{name} is not decided by waiting: {finding.reason}"
+
+
+def interval_of(finding: Finding, *, none: str = "-") -> str:
+    """Return the interval of a finding in the rule's unit; `none` where it has none."""
+    return interval(finding.lower, finding.upper, none=none)
+
+
+def measurement_of(finding: Finding, title: str, unit: str) -> str:
+    """Return the numbers of a finding, what was required, and on how many observations they rest.
+
+    Args:
+        finding: The finding; one without an interval ends with its reason.
+        title: The metric's title.
+        unit: What an observation is, in the plural.
+    """
+    has_interval = finding.lower is not None or finding.upper is not None
+    estimate = significant(finding.estimate, none="no value")
+    required = _REQUIREMENTS[finding.is_].format(significant(finding.bound))
+    text = f"{title}{in_slice(finding.slice)}: {estimate}"
+    text += f", interval {interval_of(finding)}" if has_interval else ""
+    text += f", must be {required}, n = {finding.observations} {unit} with {finding.requests} requests"
+    return text if has_interval else f"{text}: {finding.reason}"
+
+
+def not_a_number(day: dt.date) -> str:
+    """Return the reason of a series with a value that is not finite."""
+    return f"the value of {day} is not a number"
+
+
+def too_few_requests(requests: int, needed: int) -> str:
+    """Return the reason of a series with fewer requests than the rule requires."""
+    return f"{requests} requests are too few: {needed} are required"
+
+
+def no_value_on(day: dt.date, newest: dt.date) -> str:
+    """Return the reason of a daily rule whose metric has no value on the judged day."""
+    return f"{day} has no value, the newest is of {newest}"
+
+
+def daily_reason(rule: Rule, day: dt.date, value: float, *, holds: bool, held: int, recent: int) -> str:
+    """Return the reason of a rule that is judged on daily values: on `held` of `recent` days it held."""
+    relation = f"{'is' if holds else 'is not'} {rule.is_.replace('_', ' ')} {significant(rule.bound)}"
+    reason = f"{significant(value)} on {day} {relation}"
+    if rule.last:
+        reason += f"; it held on {held} of the last {recent} days, {rule.last.hold} of {rule.last.of} are required"
+    return reason
+
+
+def before_burn_in(outcome: Outcome, observations: str, unit: str, first: int) -> str:
+    """Return the reason of a sequence before its burn-in is over."""
+    status = f"{observations} of evidence, first bound on {unit} {first}"
+    return f"no harm detected yet: {status}" if outcome == "PASS" else status
+
+
+def sequence_reason(rule: Rule, outcome: Outcome, bounds: tuple[float, float], observations: str, forecast: str) -> str:
+    """Return the reason of a rule that is judged by a sequence, after its burn-in.
+
+    Args:
+        rule: The rule.
+        outcome: What the newest look decides.
+        bounds: The interval in the rule's unit; infinite on both sides where observations do not differ.
+        observations: How many there are, with their unit.
+        forecast: How many more would decide, as `forecast_of` says.
+    """
+    bound = significant(rule.bound)
+    if not any(map(math.isfinite, bounds)):
+        status = f"{observations} of evidence do not differ from each other: nothing can be concluded from them"
+        return f"no harm detected: {status}" if outcome == "PASS" else status
+    seen = f"after {observations} the interval {significant(bounds[0])} to {significant(bounds[1])}"
+    if outcome == "FAIL":
+        return f"{seen} is entirely {'above' if rule.is_ == 'at_most' else 'below'} {bound}"
+    if rule.is_ == "guardrail":
+        shows = "shows no harm below" if outcome == "PASS" else "no longer shows, but has shown, harm below"
+        return f"{seen} {shows} {bound}"
+    return f"{seen} clears {bound}" if outcome == "PASS" else f"{seen} contains {bound}; {forecast}"
+
+
+def forecast_of(more: int | None, unit: str) -> str:
+    """Return in how many more observations the effect seen so far would be decided; None for never."""
+    if more is None:
+        return _UNDECIDABLE
+    return f"about {quantity(more, f'more {unit}')} would decide an effect like the one seen so far"

@@ -1,0 +1,20 @@
+"""What models and servers write about requests, without the values of those requests."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shadow_deployment.base.redaction import without_values
+
+
+def text_values(batch: pa.RecordBatch) -> set[str]:
+    """Return the distinct texts in a batch's columns of text."""
+    columns = [column for column in batch.columns if pa.types.is_string(column.type)]
+    return {text for column in columns for text in pc.unique(column).to_pylist() if text}
+
+
+def without_requests(text: str, batch: pa.RecordBatch, features: Sequence[str]) -> str:
+    """Return a model's words without numbers, quotes and the batch's text values; names of features stay."""
+    present = batch.select([name for name in features if name in batch.schema.names])
+    return without_values(text, text_values(present), names=features)

@@ -1,0 +1,25 @@
+"""The step `compare`: compute a day's evidence from predictions and labels."""
+
+import datetime as dt
+
+from shadow_deployment.base.memory import keep_freed
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.db import exclusively
+from shadow_deployment.ledger import evidence
+from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.sample import require_snapshot
+
+
+def compare(context: DeploymentContext, day: dt.date) -> int:
+    """Compute the day's evidence where it is missing or stale; return the number of changed rows."""
+    keep_freed()
+    deployment = context.deployment
+    with context.ledger() as session:
+        snapshot = require_snapshot(session, deployment, day)
+        keys = list(challenger_keys(context, session).values())
+        with exclusively(session, f"compare/{snapshot.id}"):
+            stale = evidence.stale(session, [snapshot], keys, evidence.statement_digest(deployment))
+            if not stale:
+                return 0
+            evidence.analyze(session, snapshot)
+            return evidence.compare(session, deployment, snapshot, [key for _, key in stale])

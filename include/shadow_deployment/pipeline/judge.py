@@ -1,0 +1,31 @@
+"""The step `judge`: a verdict on one challenger from the evidence up to a day. The rules are in judging.py."""
+
+import datetime as dt
+
+from shadow_deployment.base.memory import keep_freed
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.ledger import verdicts
+from shadow_deployment.pipeline.identities import challenger_key
+from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
+
+
+def judge(context: DeploymentContext, day: dt.date, challenger_name: str) -> JudgedChallenger:
+    """Judge one challenger on the evidence up to a day, and store the verdict."""
+    keep_freed()
+    deployment = context.deployment
+    challenger = deployment.challenger(challenger_name)
+    with context.ledger() as session:
+        key = challenger_key(context, session, challenger)
+        judged = judge_challenger(session, deployment, challenger, key, day)
+        verdicts.store(
+            session,
+            deployment,
+            day=day,
+            challenger=key,
+            champion_version=judged.champion_version,
+            verdict=judged.verdict,
+            warnings=judged.warnings,
+            explanation=judged.explanation,
+            judged_on=judged.judged_on,
+        )
+    return judged

@@ -1,0 +1,65 @@
+"""The step `sample`: draw a day's requests into a snapshot and register it."""
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data import snapshots as snapshots_on_disk
+from shadow_deployment.data.db import Session, exclusively
+from shadow_deployment.errors import LedgerError
+from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.snapshots import Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SampledDay:
+    """Size of a day's snapshot: `rows` of `population` requests, in `shards` files."""
+
+    day: dt.date
+    rows: int
+    population: int
+    shards: int
+
+
+def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
+    """Draw and register the day's sample, or return the one that is registered."""
+    deployment = context.deployment
+    window = window_of(deployment, day)
+    with context.ledger() as session, exclusively(session, f"sample/{deployment.name}/{day}"):
+        registered = snapshots.find(session, deployment, day)
+        session.commit()
+        if registered is None:
+            manifest = snapshots_on_disk.take(deployment, window, context.source, context.store)
+            folder = snapshots_on_disk.folder_of(deployment, day)
+            snapshots.register(session, deployment, manifest, context.store, folder)
+        else:
+            manifest = read_manifest(context, registered)
+    if not manifest.rows:
+        logger.warning(
+            "%s: no requests in %s from %s, so the day adds no evidence; check that the prediction log is loaded",
+            deployment.name,
+            deployment.requests.table,
+            window,
+        )
+    return SampledDay(day, manifest.rows, manifest.population, len(manifest.parts))
+
+
+def require_snapshot(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot:
+    """Return the day's registered snapshot; raise LedgerError where the day was not sampled."""
+    snapshot = snapshots.find(session, deployment, day)
+    if snapshot is None:
+        raise LedgerError(f"deployment {deployment.name}: {day} was not sampled; run its sample step first")
+    return snapshot
+
+
+def read_manifest(context: DeploymentContext, snapshot: Snapshot) -> snapshots_on_disk.Manifest:
+    """Return a snapshot's manifest; raise SnapshotError where it is not the registered one."""
+    manifest = snapshots_on_disk.read_manifest(context.store, snapshot.location)
+    snapshots.require_same(snapshot, manifest)
+    return manifest

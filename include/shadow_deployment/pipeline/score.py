@@ -1,0 +1,41 @@
+"""The step `score`: one challenger predicts one shard of a day. The engine is scoring.py."""
+
+import datetime as dt
+from collections.abc import Collection
+from typing import Any
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data import snapshots as snapshots_on_disk
+from shadow_deployment.ledger import predictions
+from shadow_deployment.models.loading import load, model_digest
+from shadow_deployment.pipeline import scoring
+from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
+
+
+def scoring_plan(deployment: Deployment, shards: int, only: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the challenger and shard of every call of `score`; `only` restricts the challengers."""
+    names = [challenger.name for challenger in deployment.challengers if only is None or challenger.name in only]
+    return [{"challenger": name, "shard": shard} for name in names for shard in range(shards)]
+
+
+def score(context: DeploymentContext, day: dt.date, challenger_name: str, shard: int) -> tuple[int, int]:
+    """Store one challenger's predictions of one shard; return rows and errors. A scored shard is left unchanged."""
+    deployment = context.deployment
+    challenger = deployment.challenger(challenger_name)
+    digest = model_digest(challenger)  # not the context's: the file is loaded now, and may be a newer one
+    with context.ledger() as session:
+        snapshot = require_snapshot(session, deployment, day)
+        key = predictions.challenger_id(session, deployment, challenger, digest)
+        session.commit()
+        scored = predictions.is_scored(session, snapshot, key, shard)
+        session.commit()
+        if scored is not None:
+            return scored
+        part = read_manifest(context, snapshot).parts[shard]
+        predictor = load(context, challenger, window_of(deployment, day))
+        file = snapshots_on_disk.read_part(context.store, snapshot.location, part)
+        features, classes = deployment.requests.features, len(deployment.classes)
+        tables = scoring.score(predictor, file, part.first_ordinal, features, classes=classes)
+        return predictions.store(session, snapshot, key, shard, tables)

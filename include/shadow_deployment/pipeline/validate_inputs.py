@@ -1,0 +1,75 @@
+"""The step `validate_inputs`: check a day's requests, and score some of them again with the champion's own model."""
+
+import datetime as dt
+import logging
+from typing import Any
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import window_of
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.quality.expectations import Validation, input_expectations, prediction_expectations
+from shadow_deployment.data.quality.validation import validate
+from shadow_deployment.data.rows import Rows, SnapshotRows
+from shadow_deployment.errors import ValidationFailed
+from shadow_deployment.ledger import replay_checks, validations
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.models.loading import load
+from shadow_deployment.pipeline import replay_check
+from shadow_deployment.pipeline.identities import digest_of
+from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
+
+logger = logging.getLogger(__name__)
+
+
+def validate_inputs(context: DeploymentContext, day: dt.date) -> Validation:
+    """Check the day's inputs and record the result; raise ValidationFailed where an expectation is not met."""
+    deployment = context.deployment
+    with context.ledger() as session:
+        snapshot = require_snapshot(session, deployment, day)
+        manifest = read_manifest(context, snapshot)
+        validation = Validation("", 0, [])
+        if snapshot.rows:
+            rows = SnapshotRows(context.store, snapshot.location, manifest.parts)
+            _require_features(deployment, day, rows)
+            validation = validate(rows, input_expectations(deployment, snapshot.rows))
+            _check_replay(context, session, snapshot, rows)
+        validations.record(session, snapshot, None, validation)
+    require_success(validation, f"the inputs of {day}")
+    return validation
+
+
+def require_success(validation: Validation, subject: str) -> None:
+    """Raise ValidationFailed with every failure of a validation."""
+    if not validation.success:
+        lines = "\n".join(f"- {failure}" for failure in validation.failures)
+        raise ValidationFailed(
+            f"{len(validation.failures)} of {validation.evaluated} expectations are not met by {subject}:\n{lines}"
+        )
+
+
+def check_suites(deployment: Deployment) -> None:
+    """Raise DeploymentError where an expectation suite is missing or malformed."""
+    input_expectations(deployment, 0)
+    prediction_expectations(deployment, 0)
+
+
+def _require_features(deployment: Deployment, day: dt.date, rows: Rows) -> None:
+    missing = [name for name in deployment.requests.features if name not in rows.schema.names]
+    if missing:
+        raise ValidationFailed(
+            f"{day} was sampled before requests.features listed {', '.join(missing)}: its evidence is unchanged, and "
+            "challengers that need these features get none for that day"
+        )
+
+
+def _check_replay(context: DeploymentContext, session: Session[Any], snapshot: Snapshot, rows: Rows) -> None:
+    champion = context.deployment.champion
+    if champion is None:
+        return
+    model = champion.as_challenger
+    predictor = load(context, model, window_of(context.deployment, snapshot.day))
+    result = replay_check.check(champion, predictor, rows)
+    if result.mismatched:
+        logger.warning("%d of %d requests differ when scored again", result.mismatched, result.checked)
+    replay_checks.record(session, snapshot, champion, digest_of(context, model), result)

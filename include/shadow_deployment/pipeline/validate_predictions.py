@@ -1,0 +1,40 @@
+"""The step `validate_predictions`: check one challenger's predictions of a day."""
+
+import datetime as dt
+
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.quality.expectations import Validation, prediction_expectations
+from shadow_deployment.data.quality.validation import validate
+from shadow_deployment.errors import LedgerError
+from shadow_deployment.ledger import predictions, validations
+from shadow_deployment.ledger.batches.prediction_rows import PredictionRows
+from shadow_deployment.pipeline.identities import challenger_key
+from shadow_deployment.pipeline.sample import require_snapshot
+from shadow_deployment.pipeline.validate_inputs import require_success
+
+
+def validate_predictions(context: DeploymentContext, day: dt.date, challenger_name: str) -> Validation:
+    """Check one challenger's predictions and record the result.
+
+    Raises:
+        ValidationFailed: an expectation is not met.
+        LedgerError: a shard was not scored.
+    """
+    deployment = context.deployment
+    challenger = deployment.challenger(challenger_name)
+    with context.ledger() as session:
+        snapshot = require_snapshot(session, deployment, day)
+        key = challenger_key(context, session, challenger)
+        scored = predictions.rows_scored(session, snapshot, key)
+        if scored != snapshot.rows:
+            raise LedgerError(
+                f"challenger {challenger.name} has predictions for {scored} of the {snapshot.rows} requests of {day}: "
+                "scoring is incomplete; run the day's score tasks again"
+            )
+        if not snapshot.rows:
+            return Validation("", 0, [])
+        rows = PredictionRows(session, snapshot, key)
+        validation = validate(rows, prediction_expectations(deployment, snapshot.rows))
+        validations.record(session, snapshot, key, validation)
+    require_success(validation, f"the predictions of {challenger.name} for {day}")
+    return validation

@@ -1,0 +1,85 @@
+"""A finding as plain data and in words."""
+
+import datetime as dt
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shadow_deployment.decision import wording
+from shadow_deployment.decision.finding import Finding, findings_of
+
+DECIDED = Finding(
+    metric="brier_score",
+    slice="origin=JFK",
+    is_="non_inferior",
+    role="blocking",
+    outcome="PASS",
+    bound=-0.005,
+    reason="after 61 days the interval 0.006308 to 0.0722 clears -0.005",
+    estimate=0.01886,
+    lower=0.0063081,
+    upper=0.07220,
+    observations=61,
+    requests=6100,
+    alpha_pass=0.025,
+    alpha_fail=0.0125,
+    decided_on=dt.date(2013, 3, 31),
+)
+ALPHAS = "[alpha 0.025 to pass, 0.0125 to fail]"
+DAILY = Finding(
+    "error_rate", "all", "at_most", "advisory", "FAIL", 0.001, "0.2 on 2013-05-03 is not at most 0.001", 0.2
+)
+
+
+@pytest.mark.parametrize("finding", [DECIDED, DAILY, replace(DECIDED, more_days=4, decided_on=None)])
+def test_a_stored_finding_is_the_finding_that_was_judged(finding: Finding) -> None:
+    stored = json.loads(json.dumps(finding.to_json(), allow_nan=False))
+    assert findings_of([stored]) == [finding]
+    assert (stored["is"], "is_" in stored) == (finding.is_, False)
+    assert findings_of([stored | {"of_another_version": 1}]) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("render", "decided", "daily"),
+    [
+        (wording.name_of, "brier_score non_inferior in origin=JFK", "error_rate at_most"),
+        (wording.metric_in_slice, "brier_score in origin=JFK", "error_rate"),
+        (wording.rule_of, "brier_score non_inferior 0.005", "error_rate at_most 0.001 (advisory)"),
+        (wording.rule_in_words, "brier_score non inferior", "error_rate at most (advisory)"),
+        (wording.interval_of, "0.006308 to 0.0722", "-"),
+        (wording.reason_of, f"brier_score non_inferior in origin=JFK: {DECIDED.reason}",
+         f"error_rate at_most: {DAILY.reason}"),
+        (wording.summary_of, f"pass         brier_score non_inferior in origin=JFK: {DECIDED.reason}",
+         f"fail         error_rate at_most in all (advisory): {DAILY.reason}"),
+        (wording.explanation_of,
+         f"PASS, first on 2013-03-31: brier_score non inferior in origin=JFK: {DECIDED.reason} {ALPHAS}",
+         f"FAIL: error_rate at most (advisory): {DAILY.reason}"),
+    ],
+)  # fmt: skip
+def test_the_same_finding_reads_the_same_everywhere(render: Any, decided: str, daily: str) -> None:
+    assert (render(DECIDED), render(DAILY)) == (decided, daily)
+
+
+def test_a_measurement_ends_with_its_reason_where_it_has_no_interval() -> None:
+    assert wording.measurement_of(DECIDED, "Brier score", "days") == (
+        "Brier score in origin=JFK: 0.01886, interval 0.006308 to 0.0722, must be not inferior (bound -0.005), "
+        "n = 61 days with 6100 requests"
+    )
+    assert wording.measurement_of(DAILY, "share of errors", "days") == (
+        f"share of errors: 0.2, must be at most 0.001, n = 0 days with 0 requests: {DAILY.reason}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"outcome": "FAIL"}, "must return to above -0.005: fix the challenger and give it a new version"),
+        ({"outcome": "FAIL", "is_": "at_least", "bound": 0.9}, "must return to at least 0.9: fix the challenger"),
+        ({"outcome": "INCONCLUSIVE", "more_days": 4}, "would be decided by about 4 more days like those so far"),
+        ({"outcome": "INCONCLUSIVE"}, f"is not decided by waiting: {DECIDED.reason}"),
+    ],
+)
+def test_what_would_change_a_finding(changes: dict[str, Any], text: str) -> None:
+    assert wording.change_needed(replace(DECIDED, **changes)).startswith(f"brier_score in origin=JFK {text}")

@@ -1,4 +1,4 @@
-"""Where relative paths of deployment files start, and where this package lies."""
+"""The folder in which relative paths of deployment files start, and the forms of addresses."""
 
 import os
 import re
@@ -9,22 +9,20 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _project() -> Path:
-    """Return SHADOW_PROJECT, else the checkout this package lies in, else the current folder."""
-    if named := os.environ.get("SHADOW_PROJECT"):
-        return Path(named).resolve()
+    """Return SHADOW_PROJECT, or the checkout that contains this package, or the current folder."""
+    if path := os.environ.get("SHADOW_PROJECT"):
+        return Path(path).resolve()
     return SOURCE_ROOT.parent if SOURCE_ROOT.name == "include" else Path.cwd()
 
 
 PROJECT = _project()
-
-
 _BUCKET = re.compile(r"[A-Za-z0-9.:_-]+")
 
 
 def is_supported_address(uri: str) -> bool:
-    """Whether an address is written as this package reads it: a path, file:///AN/ABSOLUTE/PATH or s3://BUCKET/KEY.
+    """Return whether an address is a path, file:///AN/ABSOLUTE/PATH or s3://BUCKET/KEY.
 
-    A path that begins with ~ is none: nobody would put a home's folder in its place.
+    A path that begins with ~ is not: nothing expands it.
     """
     parts = urlsplit(uri)
     if parts.scheme == "s3":

@@ -1,4 +1,4 @@
-"""Steps ahead: the next items are made in threads while the last one is worked on."""
+"""Prefetching: threads produce the next items while the caller works on the current one."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -6,33 +6,33 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 _END: Final = object()
 
 
 def prefetch(items: Iterator[Item]) -> Generator[Item]:
-    """Yield items, each made while the one before it is worked on; what making one raises is raised here.
+    """Yield items, each produced in a thread while the caller works on the one before it.
 
-    Whatever the items are made of belongs to that thread until the last one has come, or until this is closed: close it
-    before that is closed, where it is more than the iterator of a loop.
+    An exception of the iterator is raised here, in its turn. The iterator's resources belong to the thread until the
+    last item or until this generator is closed: close the generator before them.
     """
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, _END)
-        while (item := coming.result()) is not _END:
-            coming = pool.submit(next, items, _END)
+        future = pool.submit(next, items, _END)
+        while (item := future.result()) is not _END:
+            future = pool.submit(next, items, _END)
             yield item  # type: ignore[misc]
 
 
-def prefetch_map(make: Callable[[Item], Made], items: Iterable[Item], *, threads: int = 1) -> Generator[Made]:
-    """Yield what is made of each item, in their order, while what is made of the next ones is being made.
+def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 1) -> Generator[Result]:
+    """Yield the result of a function for each item, in order, while threads compute the next `threads` results.
 
-    The items themselves come here, as many ahead as there are `threads`, and only making belongs to these.
+    Items are taken in the caller's thread; only `function` runs in others.
     """
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque[Future[Made]]()
+        pending = deque[Future[Result]]()
         for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

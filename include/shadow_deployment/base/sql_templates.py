@@ -1,7 +1,7 @@
-"""SQL files, written with psql's own variables so that a person can run them there.
+"""SQL files with psql's variables, so that a person can run them in psql.
 
-`:"name"` is an identifier, `:'name'` a value, `:name` a piece of SQL that was composed from identifiers. Values are
-sent as parameters, or quoted by libpq's rules where a driver takes none; nothing is ever pasted in as text.
+`:"name"` is an identifier, `:'name'` a value, `:name` SQL composed from identifiers. Values are sent as parameters, or
+quoted as libpq quotes them for drivers without parameters; nothing is ever inserted as plain text.
 """
 
 import re
@@ -21,20 +21,25 @@ def _text(path: Path) -> str:
 
 
 def load_statement(path: Path, pieces: Mapping[str, sql.Composable] | None = None) -> sql.Composed:
-    """Return the statement with a parameter for each value, to execute with a mapping of values."""
+    """Return the statement of a file with a parameter for each value, to execute with a mapping of values.
+
+    Args:
+        path: the SQL file.
+        pieces: what takes the place of `:"name"` and `:name`.
+    """
     doubled = {name: sql.SQL(piece.as_string().replace("%", "%%")) for name, piece in (pieces or {}).items()}
     return sql.Composed(_parts(_text(path).replace("%", "%%"), doubled, None))
 
 
 def load_literal_statement(path: Path, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any]) -> sql.Composed:
-    """Return the statement with each value quoted in place, for a driver without parameters."""
+    """Return the statement of a file with each value as a quoted literal, for a driver without parameters."""
     return sql.Composed(_parts(_text(path), pieces, values))
 
 
 def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
-    """Return the columns of rows by name, as arrays for a statement that unnests them: hundreds of rows at once."""
-    turned = list(zip(*rows, strict=True)) or [()] * len(names)
-    return {name: list(column) for name, column in zip(names, turned, strict=True)}
+    """Return the columns of rows by name: arrays for a statement that unnests hundreds of rows at once."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _parts(text: str, pieces: Mapping[str, sql.Composable], values: Mapping[str, Any] | None) -> list[sql.Composable]:

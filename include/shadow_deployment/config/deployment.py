@@ -186,7 +186,7 @@ class Deployment(Section):
         "0 0 * * *", description='When a day begins: `"MINUTE HOUR * * *"` or `"@daily"`, in `timezone`.'
     )
     timezone: TimeZone = Field("UTC", description="IANA time zone of the schedule.")
-    start: Day = Field(description="First day.")
+    start: Day = Field(description="First day, inclusive.")
     end: Day | None = Field(None, description="Last day; by default open.")
     task: Task = Field(description="What is predicted.")
     threshold: Probability = Field(0.5, description="Probability from which a binary prediction counts as positive.")

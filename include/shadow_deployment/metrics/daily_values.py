@@ -1,4 +1,4 @@
-"""Metrics that are no sums: each day and slice gets a value, computed from the day's answers as a whole."""
+"""Metrics that are not sums: one value per day and slice, computed from all predictions of the day."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,10 +13,10 @@ _COLUMNS = ("weight", "champion", "challenger", "label", "champion_latency_ms", 
 
 
 class DailyValues:
-    """One challenger's day, held in memory until it is whole; nothing is where no metric asks for it."""
+    """One challenger's day, held in memory until it is complete, or not at all without metrics."""
 
     def __init__(self, metrics: Sequence[str], settings: MetricSettings, versions: int, slices: Slices) -> None:
-        """Begin with nothing; none of `metrics` is a sum, each is for the task."""
+        """Start empty; `metrics` are not sums, and exist for the task."""
         self._metrics, self._settings, self._versions, self._slices = metrics, settings, versions, slices
         self._batches: list[Batch] = []
 
@@ -26,9 +26,9 @@ class DailyValues:
             self._batches.append(batch)
 
     def rows(self) -> Iterator[tuple[int, tuple[str, str], str, list[float]]]:
-        """Yield what `Sums.rows` yields: a value is an observation of weight 1.
+        """Yield rows as `Sums.rows` does: a value is an observation of weight 1.
 
-        A metric that is undefined on a slice, such as the area under the curve of labels that are all alike, has none.
+        A metric that is undefined on a slice, such as ROC AUC with labels of one class, has no row.
         """
         if not self._batches:
             return
@@ -37,19 +37,17 @@ class DailyValues:
         )
         for number in range(self._versions):
             for key, inside in self._slices.members.items():
-                is_in = np.zeros(self._slices.cells, bool)
-                is_in[inside] = True
-                chosen = np.flatnonzero(is_in[cell] & (version == number))
-                if len(chosen):
-                    answers = Pairs(*(column[chosen] for column in columns))
-                    yield from ((number, key, *row) for row in self._values(answers))
+                rows = np.flatnonzero(np.isin(cell, inside) & (version == number))
+                if len(rows):
+                    pairs = Pairs(*(column[rows] for column in columns))
+                    yield from ((number, key, *row) for row in self._values(pairs))
 
-    def _values(self, answers: Pairs) -> Iterator[tuple[str, list[float]]]:
-        requests, labelled = len(answers.weight), int(np.isfinite(answers.label).sum())
-        identical = int((answers.champion == answers.challenger).sum())
-        scored = compute_scores(answers, self._metrics, threshold=self._settings.threshold)
-        for name, (champion, challenger, pairs) in scored.items():
+    def _values(self, pairs: Pairs) -> Iterator[tuple[str, list[float]]]:
+        requests, labelled = len(pairs.weight), int(np.isfinite(pairs.label).sum())
+        identical = int((pairs.champion == pairs.challenger).sum())
+        scores = compute_scores(pairs, self._metrics, threshold=self._settings.threshold)
+        for name, (champion, challenger, count) in scores.items():
             difference = METRICS[name].sign * (champion - challenger)
-            counts = [requests, labelled, pairs, min(identical, pairs)]
+            counts = [requests, labelled, count, min(identical, count)]
             moments = [moment for value in (champion, challenger, difference) for moment in (value, value**2)]
             yield name, [*counts, 1.0, 1.0, *moments, difference, difference**2]

@@ -1,7 +1,7 @@
-"""Metrics that are means over requests: what each request counts for, for the champion and for the challenger.
+"""Metrics that are means over requests: the value of each request, for the champion and for the challenger.
 
 Each function takes a `Batch` and returns two arrays of shape (n,), NaN where a request has no value for the metric. A
-request is a pair where both values are there. Values point as the metric does; `metrics.py` says which way that is.
+request with both values is a pair. Values point the way the metric does: see `catalog.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +16,25 @@ from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UN
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
 
-_LEAST: Final = float(np.finfo(np.float64).eps)  # a probability counts as no less than this in a logarithm
+_LEAST: Final = float(np.finfo(np.float64).eps)  # probabilities are clipped to it before a logarithm
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some requests of a day with the answers of both models: aligned arrays of shape (n,).
+    """Some requests of a day with the predictions of both models: aligned arrays of shape (n,).
 
-    `cell` and `version` number the combination of slice values and the champion's version. `weight` is the inverse of
-    the inclusion probability. Answers, labels and latencies (in milliseconds) are NaN where there is none. Where there
-    are classes, an answer is the number of the likeliest, and the probabilities have shape (n, classes).
+    Attributes:
+        ordinal: the number of the request in the day's sample.
+        cell: the number of the combination of slice values.
+        version: the number of the champion's version.
+        weight: the inverse of the inclusion probability.
+        champion: the champion's prediction; with several classes, the number of the likeliest; NaN without one.
+        challenger: the challenger's, likewise.
+        label: the label, or the number of its class; NaN if unknown.
+        champion_latency_ms: in milliseconds, NaN if unknown.
+        latency_ms: the challenger's.
+        champion_probabilities: shape (n, classes), with several classes only.
+        challenger_probabilities: likewise.
     """
 
     ordinal: NDArray[np.int64]
@@ -42,7 +51,7 @@ class Batch:
 
     @property
     def identical(self) -> NDArray[np.bool_]:
-        """Whether both said exactly the same, an answer that is missing included."""
+        """Whether both predictions are exactly the same, or both missing."""
         same = _same(self.champion, self.challenger)
         if self.champion_probabilities is not None and self.challenger_probabilities is not None:
             same &= _same(self.champion_probabilities, self.challenger_probabilities).all(axis=1)
@@ -51,10 +60,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """What a deployment says about its metrics; NaN where it does not.
+    """The parameters of a deployment's metrics.
 
-    `threshold`: from which probability on an answer is a yes. `tolerance`: how far two values may lie apart and still
-    agree. `quantile`: which one a pinball loss is about.
+    Attributes:
+        task: what is predicted.
+        threshold: the probability from which a prediction counts as positive.
+        tolerance: the largest difference at which two predictions agree; NaN if not declared.
+        quantile: the quantile that the pinball loss measures.
     """
 
     task: Task
@@ -67,17 +79,17 @@ Loss = Callable[[Batch, MetricSettings], Both]
 
 
 def losses_of(task: Task) -> Mapping[str, Loss]:
-    """Return the metrics that are means over requests, by name."""
+    """Return a task's metrics that are means over requests, by name."""
     return _OF_TASK[task] | _OF_ANY_TASK
 
 
-def _same(one: Array, other: Array) -> NDArray[np.bool_]:
-    return np.asarray((one == other) | (np.isnan(one) & np.isnan(other)), np.bool_)
+def _same(left: Array, right: Array) -> NDArray[np.bool_]:
+    return np.asarray((left == right) | (np.isnan(left) & np.isnan(right)), np.bool_)
 
 
-def _known(value: NDArray[np.bool_], *needed: Array) -> Array:
-    """Return 1 and 0, NaN where something needed is missing."""
-    missing = np.logical_or.reduce([np.isnan(one) for one in needed])
+def _indicator(value: NDArray[np.bool_], *inputs: Array) -> Array:
+    """Return 1 and 0, NaN where an input is missing."""
+    missing = np.logical_or.reduce([np.isnan(array) for array in inputs])
     return np.where(missing, np.nan, value)
 
 
@@ -97,7 +109,7 @@ def _of_probabilities(loss: Callable[[Array, Array], Array]) -> Loss:
 
 
 def _probabilities(batch: Batch) -> Both:
-    """Return both models' probabilities, rows of NaN where a model gave no answer."""
+    """Return both models' probabilities, with rows of NaN for missing predictions."""
     if batch.champion_probabilities is None or batch.challenger_probabilities is None:
         raise ValueError("a task with several classes needs the probabilities of both models")
     return (
@@ -106,39 +118,39 @@ def _probabilities(batch: Batch) -> Both:
     )
 
 
-def _squared_error(answer: Array, label: Array, _: MetricSettings) -> Array:
+def _squared_error(prediction: Array, label: Array, _: MetricSettings) -> Array:
     """(p - y)²; of probabilities the Brier score (Brier 1950)."""
-    return np.asarray((answer - label) ** 2)
+    return np.asarray((prediction - label) ** 2)
 
 
-def _absolute_error(answer: Array, label: Array, _: MetricSettings) -> Array:
-    return np.asarray(np.abs(answer - label))
+def _absolute_error(prediction: Array, label: Array, _: MetricSettings) -> Array:
+    return np.asarray(np.abs(prediction - label))
 
 
-def _error(answer: Array, label: Array, _: MetricSettings) -> Array:
-    return np.asarray(answer - label)
+def _error(prediction: Array, label: Array, _: MetricSettings) -> Array:
+    return np.asarray(prediction - label)
 
 
-def _pinball_loss(answer: Array, label: Array, settings: MetricSettings) -> Array:
-    """max(q (y - a), (q - 1) (y - a)), Koenker and Bassett (1978)."""
-    missed = label - answer
+def _pinball_loss(prediction: Array, label: Array, settings: MetricSettings) -> Array:
+    """max(q (y - p), (q - 1) (y - p)), Koenker and Bassett (1978)."""
+    missed = label - prediction
     return np.asarray(np.maximum(settings.quantile * missed, (settings.quantile - 1) * missed))
 
 
-def _log_loss(answer: Array, label: Array, _: MetricSettings) -> Array:
+def _log_loss(prediction: Array, label: Array, _: MetricSettings) -> Array:
     """-(y log p + (1 - y) log(1 - p)), with p within one rounding of 0 and 1 (scikit-learn clips there too)."""
-    clipped = np.clip(answer, _LEAST, 1 - _LEAST)
+    clipped = np.clip(prediction, _LEAST, 1 - _LEAST)
     return np.asarray(-(label * np.log(clipped) + (1 - label) * np.log(1 - clipped)))
 
 
-def _right(answer: Array, label: Array, settings: MetricSettings) -> Array:
-    return _known((answer >= settings.threshold) == (label == 1), answer, label)
+def _right(prediction: Array, label: Array, settings: MetricSettings) -> Array:
+    return _indicator((prediction >= settings.threshold) == (label == 1), prediction, label)
 
 
-def _certainly_wrong(answer: Array, label: Array, _: MetricSettings) -> Array:
-    """Whether an answer of exactly 0 or 1 was wrong; any other answer was not, whatever its label will be."""
-    certain = (answer == 0) | (answer == 1)
-    return _known(certain & (answer != label), answer, np.where(certain, label, 0.0))
+def _certainly_wrong(prediction: Array, label: Array, _: MetricSettings) -> Array:
+    """1 if a prediction of exactly 0 or 1 was wrong; 0 for any other prediction, whatever its label will be."""
+    certain = (prediction == 0) | (prediction == 1)
+    return _indicator(certain & (prediction != label), prediction, np.where(certain, label, 0.0))
 
 
 def _classes_brier_score(probabilities: Array, label: Array) -> Array:
@@ -149,34 +161,34 @@ def _classes_brier_score(probabilities: Array, label: Array) -> Array:
 
 def _classes_log_loss(probabilities: Array, label: Array) -> Array:
     happened = np.arange(probabilities.shape[1]) == label[:, None]
-    given = np.where(happened.any(axis=1), np.where(happened, probabilities, 0).sum(axis=1), np.nan)
-    return np.asarray(-np.log(np.clip(given, _LEAST, 1 - _LEAST)))
+    of_label = np.where(happened.any(axis=1), np.where(happened, probabilities, 0).sum(axis=1), np.nan)
+    return np.asarray(-np.log(np.clip(of_label, _LEAST, 1 - _LEAST)))
 
 
-def _classes_right(answer: Array, label: Array, _: MetricSettings) -> Array:
-    return _known(answer == label, answer, label)
+def _classes_right(prediction: Array, label: Array, _: MetricSettings) -> Array:
+    return _indicator(prediction == label, prediction, label)
 
 
 def _classes_disagreement(batch: Batch, _: MetricSettings) -> Both:
-    """Half the sum of absolute differences: the total variation distance of the two answers."""
+    """Half the sum of absolute differences: the total variation distance of the two predictions."""
     champion, challenger = _probabilities(batch)
     return np.zeros(len(batch.champion)), np.asarray(np.abs(champion - challenger).sum(axis=1) / 2)
 
 
 def _classes_agreement(batch: Batch, _: MetricSettings) -> Both:
     same = batch.champion == batch.challenger
-    return np.ones(len(same)), _known(same, batch.champion, batch.challenger)
+    return np.ones(len(same)), _indicator(same, batch.champion, batch.challenger)
 
 
 def _agreement(batch: Batch, settings: MetricSettings) -> Both:
     same = (batch.champion >= settings.threshold) == (batch.challenger >= settings.threshold)
-    return np.ones(len(same)), _known(same, batch.champion, batch.challenger)
+    return np.ones(len(same)), _indicator(same, batch.champion, batch.challenger)
 
 
 def _agreement_within_tolerance(batch: Batch, settings: MetricSettings) -> Both:
     tolerance = np.full(len(batch.champion), settings.tolerance)
     near = np.abs(batch.champion - batch.challenger) <= tolerance
-    return np.ones(len(near)), _known(near, batch.champion, batch.challenger, tolerance)
+    return np.ones(len(near)), _indicator(near, batch.champion, batch.challenger, tolerance)
 
 
 def _disagreement(batch: Batch, _: MetricSettings) -> Both:
@@ -197,10 +209,10 @@ def _label_coverage(batch: Batch, _: MetricSettings) -> Both:
     return labelled, labelled
 
 
-def _answer(where: Callable[[Array], NDArray[np.bool_]]) -> Loss:
+def _prediction(where: Callable[[Array], NDArray[np.bool_]]) -> Loss:
     def both(batch: Batch, _: MetricSettings) -> Both:
-        counted = where(np.isnan(batch.label))
-        return np.where(counted, batch.champion, np.nan), np.where(counted, batch.challenger, np.nan)
+        selected = where(np.isnan(batch.label))
+        return np.where(selected, batch.champion, np.nan), np.where(selected, batch.challenger, np.nan)
 
     return both
 
@@ -234,6 +246,6 @@ _OF_ANY_TASK: Final[dict[str, Loss]] = {
     "error_rate": _error_rate,
     "pairing_loss": _pairing_loss,
     "label_coverage": _label_coverage,
-    PREDICTION_LABELLED: _answer(np.logical_not),
-    PREDICTION_UNLABELLED: _answer(np.asarray),
+    PREDICTION_LABELLED: _prediction(np.logical_not),
+    PREDICTION_UNLABELLED: _prediction(np.asarray),
 }

@@ -1,9 +1,8 @@
-"""The metrics that cannot be summed: ranks, ratios of sums, quantiles and distances, for one day and slice at a time.
+"""Metrics that cannot be summed: ranks, ratios of sums, quantiles and distances, of one day and slice at a time.
 
-What adds up over days and slices is computed in `losses.py`. What is here needs the day as a whole: each score is a
-daily value, and so one observation a day. Champion and challenger are always measured on the same requests, weighted by
-the inverse of each request's inclusion probability; a weight counts as that many equal rows, like scikit-learn's
-`sample_weight`. A score that is undefined on a day is None, never NaN and never a made-up number.
+Each score needs the whole day, and so gives one observation a day; `losses.py` has what adds up over requests. Champion
+and challenger are always measured on the same requests, weighted by the inverse of the inclusion probability; a weight
+counts as that many equal rows, like scikit-learn's `sample_weight`. A score that is undefined on a day has no value.
 """
 
 import math
@@ -18,19 +17,26 @@ from numpy.typing import NDArray
 from shadow_deployment.metrics.catalog import Task
 
 Array = NDArray[np.float64]
-Basis = Literal["answered", "classified", "labelled", "timed"]
+Basis = Literal["predicted", "classified", "labelled", "timed"]
 
-_EMPTY_SHARE: Final = 1e-4  # what a bin without requests counts as, so that the stability index stays finite
-_LEVEL_ROUNDING: Final = 1e-9  # a quantile's level counts as reached this close to it: summed weights carry rounding
+_EMPTY_SHARE: Final = 1e-4  # stands for an empty bin's share, so that the stability index stays finite
+_LEVEL_ROUNDING: Final = 1e-9  # a quantile's level counts as reached this close to it: sums of weights are rounded
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The requests of one day and slice: seven aligned arrays of shape (n,), in any order.
+    """The requests of one day and slice: aligned arrays of shape (n,), in any order.
 
-    `weight` is finite and positive. `champion` and `challenger` are probabilities of the positive class (binary) or
-    predicted values (regression), NaN without an answer. `label` is 0 or 1 (binary) or a value, NaN where unknown.
-    Latencies are in milliseconds, NaN where not logged. Raises ValueError for shapes or weights that are not so.
+    Attributes:
+        weight: finite and positive.
+        champion: probability of the positive class (binary) or predicted value (regression); NaN without one.
+        challenger: likewise.
+        label: 0 or 1 (binary) or a value (regression); NaN if unknown.
+        champion_latency_ms: in milliseconds; NaN if unknown.
+        latency_ms: the challenger's.
+
+    Raises:
+        ValueError: another shape, or a weight that is not finite and positive.
     """
 
     weight: Array
@@ -54,7 +60,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """One model's values on the pairs, shape (n,), n > 0; what several scores need is computed once."""
+    """One model's values on the pairs, shape (n,), n > 0; what several scores share is computed once."""
 
     value: Array
     weight: Array
@@ -116,31 +122,31 @@ Measure = Callable[[_Model, _Model], tuple[float | None, float | None]]
 
 
 class _PairsOfModel:
-    """Champion and challenger on the requests that both answered, selected and sorted once for all scores."""
+    """Champion and challenger on the requests that both predicted, selected and sorted once for all scores."""
 
-    def __init__(self, answers: Pairs, threshold: float, bins: int) -> None:
+    def __init__(self, pairs: Pairs, threshold: float, bins: int) -> None:
         if math.isnan(threshold):
             raise ValueError("threshold == nan, must be a number")
         if bins < 2:
             raise ValueError(f"bins == {bins}, must be at least 2")
-        self._answers, self._threshold, self._bins = answers, threshold, bins
-        self._is_pair = ~(np.isnan(answers.champion) | np.isnan(answers.challenger))
+        self._pairs, self._threshold, self._bins = pairs, threshold, bins
+        self._is_pair = ~(np.isnan(pairs.champion) | np.isnan(pairs.challenger))
 
     def _select(self, rows: NDArray[np.bool_], champion: Array, challenger: Array) -> Both | None:
         if not rows.any():
             return None
-        shared = self._answers.weight[rows], self._answers.label[rows], self._threshold, self._bins
+        shared = self._pairs.weight[rows], self._pairs.label[rows], self._threshold, self._bins
         return _Model(champion[rows], *shared), _Model(challenger[rows], *shared)
 
     @cached_property
-    def answered(self) -> Both | None:
-        return self._select(self._is_pair, self._answers.champion, self._answers.challenger)
+    def predicted(self) -> Both | None:
+        return self._select(self._is_pair, self._pairs.champion, self._pairs.challenger)
 
     @cached_property
     def labelled(self) -> Both | None:
-        rows = self._is_pair & ~np.isnan(self._answers.label)
+        rows = self._is_pair & ~np.isnan(self._pairs.label)
         fewer = not np.array_equal(rows, self._is_pair)
-        return self._select(rows, self._answers.champion, self._answers.challenger) if fewer else self.answered
+        return self._select(rows, self._pairs.champion, self._pairs.challenger) if fewer else self.predicted
 
     @cached_property
     def classified(self) -> Both | None:
@@ -148,17 +154,20 @@ class _PairsOfModel:
 
     @cached_property
     def timed(self) -> Both | None:
-        champion, challenger = self._answers.champion_latency_ms, self._answers.latency_ms
+        champion, challenger = self._pairs.champion_latency_ms, self._pairs.latency_ms
         return self._select(self._is_pair & ~(np.isnan(champion) | np.isnan(challenger)), champion, challenger)
 
 
 @dataclass(frozen=True)
 class Score:
-    """One way to score a day: which tasks it is for, which pairs it counts, and how both models are measured.
+    """One way to score a day.
 
-    `basis` "answered": requests that both models answered. "labelled": those of them whose label is known.
-    "classified": the same, and undefined if any label is other than 0 and 1. "timed": those that both answered and
-    whose latency is known for both.
+    Attributes:
+        name: the metric.
+        tasks: the tasks it exists for.
+        basis: the requests that count: "predicted" by both models; "labelled", those of them with a label;
+            "classified", the same, and undefined if any label is other than 0 and 1; "timed", with both latencies.
+        measure: computes both models' values.
     """
 
     name: str
@@ -166,36 +175,50 @@ class Score:
     basis: Basis
     measure: Measure
 
-    def __call__(self, answers: Pairs, *, threshold: float = 0.5, bins: int = 10) -> tuple[float, float, int] | None:
-        """Return the champion's value, the challenger's, and how many pairs they rest on; None where undefined.
+    def __call__(self, pairs: Pairs, *, threshold: float = 0.5, bins: int = 10) -> tuple[float, float, int] | None:
+        """Return the champion's value, the challenger's, and the number of pairs; None if either is undefined.
 
-        Undefined for both where it is for one. A value of at least `threshold` is a predicted positive; the calibration
-        error and the stability index use `bins`. Raises ValueError for a threshold of NaN and for fewer than 2 bins.
+        Args:
+            pairs: the requests.
+            threshold: a value of at least this is a predicted positive.
+            bins: of the calibration error and the stability index.
+
+        Raises:
+            ValueError: the threshold is NaN, or there are fewer than 2 bins.
         """
-        return compute_scores(answers, [self.name], threshold=threshold, bins=bins).get(self.name)
+        return compute_scores(pairs, [self.name], threshold=threshold, bins=bins).get(self.name)
 
 
 def compute_scores(
-    answers: Pairs, names: Iterable[str], *, threshold: float, bins: int = 10
+    pairs: Pairs, names: Iterable[str], *, threshold: float, bins: int = 10
 ) -> dict[str, tuple[float, float, int]]:
-    """Compute the named scores of one day and slice, without those that are undefined on it.
+    """Compute scores of one day and slice; each model is sorted once.
 
-    Returns what the scores return, by name. Sorts each model once. Whether a score is for the deployment's task is the
-    caller's to say. Raises ValueError for a name that is not in SCORES.
+    Args:
+        pairs: the requests.
+        names: scores, of which the caller makes sure that they exist for the task.
+        threshold: a value of at least this is a predicted positive.
+        bins: of the calibration error and the stability index.
+
+    Returns:
+        The champion's value, the challenger's and the number of pairs, by name; undefined scores are left out.
+
+    Raises:
+        ValueError: a name is not in SCORES.
     """
-    pairs = _PairsOfModel(answers, threshold, bins)
-    found: dict[str, tuple[float, float, int]] = {}
+    selection = _PairsOfModel(pairs, threshold, bins)
+    scores: dict[str, tuple[float, float, int]] = {}
     for name in names:
         if name not in SCORES:
             raise ValueError(f"score == {name!r}, must be one of {', '.join(SCORES)}")
-        both: Both | None = getattr(pairs, SCORES[name].basis)
+        both: Both | None = getattr(selection, SCORES[name].basis)
         if both is None:
             continue
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite, and so undefined
             values = [value for value in SCORES[name].measure(*both) if value is not None and math.isfinite(value)]
         if len(values) == 2:
-            found[name] = (values[0], values[1], both[0].value.size)
-    return found
+            scores[name] = (values[0], values[1], both[0].value.size)
+    return scores
 
 
 def _precision(model: _Model) -> float | None:
@@ -253,12 +276,14 @@ def _calibration_error(model: _Model) -> float | None:
 def _r2(model: _Model) -> float | None:
     """1 - weighted squared error / weighted squares of the label about its weighted mean; undefined if it is constant.
 
-    The coefficient of determination as scikit-learn defines it, save that it makes up 0 or 1 for a constant label.
+    The coefficient of determination as scikit-learn defines it, except that a constant label gives no value.
     """
     if model.label.min() == model.label.max():
         return None
     mean = np.average(model.label, weights=model.weight)
-    missed, total = (float(np.sum(model.weight * (model.label - guess) ** 2)) for guess in (model.value, mean))
+    missed, total = (
+        float(np.sum(model.weight * (model.label - prediction) ** 2)) for prediction in (model.value, mean)
+    )
     return 1 - missed / total if 0 < total < np.inf else None
 
 
@@ -313,8 +338,8 @@ SCORES: Final[dict[str, Score]] = {
         Score("average_precision", _BINARY, "classified", _each(_average_precision)),
         Score("calibration_error", _BINARY, "classified", _each(_calibration_error)),
         Score("r2", _REGRESSION, "labelled", _each(_r2)),
-        Score("population_stability_index", _BOTH, "answered", _population_stability_index),
-        Score("kolmogorov_smirnov", _BOTH, "answered", _kolmogorov_smirnov),
+        Score("population_stability_index", _BOTH, "predicted", _population_stability_index),
+        Score("kolmogorov_smirnov", _BOTH, "predicted", _kolmogorov_smirnov),
         *(Score(f"latency_p{p}", _BOTH, "timed", _each(partial(_latency, share=p / 100))) for p in (50, 95, 99)),
         *(Score(f"latency_ratio_p{p}", _BOTH, "timed", partial(_latency_ratio, share=p / 100)) for p in (50, 95, 99)),
     )

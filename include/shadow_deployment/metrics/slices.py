@@ -4,5 +4,5 @@ ALL = "all"
 
 
 def slice_name(column: str, value: str) -> str:
-    """Return a slice as it is shown and named: all, or column=value."""
+    """Return the name of a slice: `all`, or column=value."""
     return ALL if column == ALL else f"{column}={value}"

@@ -1,6 +1,6 @@
-"""Sums over the pairs of a day: by metric, champion version and cell, and from them by slice.
+"""Sums over the pairs of a day, by metric, champion version and cell, added up by slice.
 
-Batches come in a fixed order and size, so that the same rows give the same sums to the last bit.
+Batches have a fixed order and size, so that the same rows give the same sums to the last bit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,27 +36,27 @@ COUNTS: Final = 4  # the first of FIELDS count requests, the others are sums of 
 
 @dataclass(frozen=True)
 class Slices:
-    """A snapshot's slices: by column and value, the numbers of the cells in it; all requests come first."""
+    """A snapshot's slices: by column and value, the numbers of their cells; the slice of all requests comes first."""
 
     cells: int
     members: Mapping[tuple[str, str], NDArray[np.int64]]
 
     @classmethod
     def of(cls, cells: Mapping[int, Mapping[str, str]]) -> "Slices":
-        """Return the slices of cells, which have a value for each column."""
-        found: dict[tuple[str, str], list[int]] = {}
+        """Return the slices of cells, given the value of each column in each cell."""
+        members: dict[tuple[str, str], list[int]] = {}
         for cell, values in sorted(cells.items()):
             for key in values.items():
-                found.setdefault(key, []).append(cell)
-        named = {(ALL, ""): sorted(cells)} | {key: found[key] for key in sorted(found)}
-        return cls(max(cells, default=-1) + 1, {key: np.array(inside, np.int64) for key, inside in named.items()})
+                members.setdefault(key, []).append(cell)
+        ordered = {(ALL, ""): sorted(cells)} | dict(sorted(members.items()))
+        return cls(max(cells, default=-1) + 1, {key: np.array(inside, np.int64) for key, inside in ordered.items()})
 
 
 class Sums:
-    """What one challenger's day adds up to."""
+    """The sums of one challenger's day."""
 
     def __init__(self, metrics: Sequence[str], settings: MetricSettings, versions: int, slices: Slices) -> None:
-        """Begin with nothing; `metrics` are sums, each for the task."""
+        """Start at zero; `metrics` are sums, and exist for the task."""
         self._settings, self._slices = settings, slices
         self._groups = versions * slices.cells
         self._sums = {name: np.zeros((len(FIELDS), self._groups)) for name in metrics}
@@ -66,21 +66,21 @@ class Sums:
         group = batch.version * self._slices.cells + batch.cell
         requests = np.bincount(group, minlength=self._groups)
         labelled = np.bincount(group[~np.isnan(batch.label)], minlength=self._groups)
-        identical, known = batch.identical, dict[bytes, _Pairs]()
+        identical, cache = batch.identical, dict[bytes, _Pairs]()
         functions = losses_of(self._settings.task)
         for name, sums in self._sums.items():
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 champion, challenger = functions[name](batch, self._settings)
                 pair = ~(np.isnan(champion) | np.isnan(challenger))
-                pairs = known.get(key := pair.tobytes())
+                pairs = cache.get(key := pair.tobytes())
                 if pairs is None:
-                    pairs = known[key] = _Pairs(pair, group, identical, batch.weight, self._groups)
+                    pairs = cache[key] = _Pairs(pair, group, identical, batch.weight, self._groups)
                 sums[:2] += requests, labelled
                 sums[2:] += pairs.sums(champion, challenger, METRICS[name].sign)
             if not np.isfinite(sums).all():
                 raise SourceError(
-                    f"{name}: an answer or a label is so large that its sum is not finite; an expectation on the "
-                    "answers, such as expect_column_values_to_be_between, names the requests"
+                    f"{name}: a prediction or a label is so large that its sum is not finite; an expectation on the "
+                    "predictions, such as expect_column_values_to_be_between, names the requests"
                 )
 
     def rows(self) -> Iterator[tuple[int, tuple[str, str], str, list[float]]]:
@@ -98,7 +98,7 @@ class Sums:
 
 
 class _Pairs:
-    """The requests of a batch that are pairs: the same of several metrics."""
+    """The requests of a batch that are pairs, shared by several metrics."""
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ def test_a_slice_without_a_request_of_a_version_has_no_row() -> None:
 def test_a_value_too_large_to_be_summed_is_refused_by_the_name_of_its_metric() -> None:
     requests = replace(some(10), champion=np.full(10, 1e200), label=np.zeros(10))
     sums = Sums(["squared_error"], MetricSettings("regression", 0.5, math.nan, 0.5), 2, Slices.of(CELLS))
-    with pytest.raises(SourceError, match="squared_error: an answer or a label is so large"):
+    with pytest.raises(SourceError, match="squared_error: a prediction or a label is so large"):
         sums.add(requests)
 
 

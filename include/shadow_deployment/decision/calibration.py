@@ -157,9 +157,8 @@ def calibrate(
         promotable: Number of challengers that alpha is divided among.
         effect: Distance of the truth from the bound, in standard deviations of a day over all requests; a slice has
             the same in the rule's unit. None is where the truth was seen.
-        runs: Number of histories.
+        runs, seed: Number of histories, and seed of the random numbers.
         days: Length of each; None is a year, or the history where that is longer.
-        seed: Of the random numbers.
 
     Raises:
         LedgerError: There is too little history or no gate to resample, or the unit is `request`.

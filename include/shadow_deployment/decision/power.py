@@ -72,14 +72,12 @@ def power_analysis(
     Args:
         series: The rule's evidence in one slice.
         rule: A rule with a sequence toward passing.
-        policy: Its policy, in units of days or weeks.
-        promotable: Number of challengers that alpha is divided among.
+        policy, promotable: Its policy, in units of days or weeks, and how many challengers share its alpha.
         effect: Distance from the bound, in the rule's unit.
         rates: Multiples of the present sampling rate.
 
     Raises:
-        LedgerError: There are fewer than two observations, the rule has no sequence toward passing, or the unit is
-            `request`.
+        LedgerError: There are fewer than two observations, no sequence toward passing, or the unit is `request`.
         ValueError: `effect` or a rate is not positive and finite.
     """
     require_planned(policy, effect)
@@ -92,27 +90,21 @@ def power_analysis(
     within = _within(rule, series, weekly=weekly)
     within = None if within is None else min(within, total)
     between = total - (within or 0.0)
-
-    def days(rate: float) -> int | None:
-        deviation, first = math.sqrt(between + (within or 0.0) / rate), policy.observations_before_bound
-        alpha, tuned_for = terms.alpha.to_pass, terms.tuned_for
-        needed = observations_needed(effect, deviation, alpha=alpha, tuned_for=tuned_for, burn_in=first)
-        return None if needed is None else needed * (WEEK if weekly else 1)
-
-    now = days(1.0)
-    others = () if within is None else tuple(SampleRate(rate, days(rate)) for rate in sorted(rates))
+    now = _days_needed(effect, between + (within or 0.0), terms)
+    variances = {} if within is None else {rate: between + within / rate for rate in sorted(rates)}
+    others = tuple(SampleRate(rate, _days_needed(effect, variance, terms)) for rate, variance in variances.items())
     enough = [other.rate for other in others if now and other.days and other.days <= _SLOWER * now]
-    known = (
-        rule_in_slice(rule, series.slice),
-        effect,
-        terms.alpha.to_pass,
-        len(series.days),
-        now,
-        between,
-        within,
-        others,
+    return PowerAnalysis(
+        rule=rule_in_slice(rule, series.slice),
+        effect=effect,
+        alpha=terms.alpha.to_pass,
+        seen=len(series.days),
+        days=now,
+        between=between,
+        within=within,
+        rates=others,
+        proposed=min(enough, default=None),
     )
-    return PowerAnalysis(*known, proposed=min(enough, default=None))
 
 
 def require_planned(policy: Policy, effect: float | None) -> None:
@@ -121,6 +113,18 @@ def require_planned(policy: Policy, effect: float | None) -> None:
         raise LedgerError("policy.unit == 'request', must be day or week here: try the same policy with unit day")
     if effect is not None and not 0 < effect < math.inf:
         raise ValueError(f"effect == {effect}, must be > 0 and finite: how far beyond the bound the truth lies")
+
+
+def _days_needed(effect: float, variance: float, terms: JudgingTerms) -> int | None:
+    """Return in how many days the effect would be decided at this variance of an observation."""
+    needed = observations_needed(
+        effect,
+        math.sqrt(variance),
+        alpha=terms.alpha.to_pass,
+        tuned_for=terms.tuned_for,
+        burn_in=terms.policy.observations_before_bound,
+    )
+    return None if needed is None else needed * (WEEK if terms.policy.unit == "week" else 1)
 
 
 def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:

@@ -121,16 +121,12 @@ def weighted_confidence_sequence(
     days.
 
     Args:
-        count: Number of requests, shape (..., days), as all sums below.
-        weight: Σw over weights w, the inverse inclusion probabilities.
-        weight_difference: Σw·d over differences d.
-        weight2: Σw².
-        weight2_difference: Σw²·d.
-        weight2_difference2: Σw²·d².
-        alpha: As in `confidence_sequence`.
-        burn_in: Number of days before the first bound.
+        count: Number of requests, shape (..., days) as all sums.
+        weight, weight_difference: Σw over inverse inclusion probabilities w, and Σw·d over differences d.
+        weight2, weight2_difference, weight2_difference2: Σw², Σw²·d and Σw²·d².
+        alpha, side: As in `confidence_sequence`.
+        burn_in: Number of the day that gets the first bound.
         tuned_for: Number of requests at which bounds are tightest.
-        side: Which bounds to give.
 
     Returns:
         Bounds and running weighted mean, shape (..., days), in the unit of the differences.
@@ -147,15 +143,8 @@ def weighted_confidence_sequence(
         "weight2_difference": weight2_difference,
         "weight2_difference2": weight2_difference2,
     }
-    n, w, wd, w2, w2d, w2d2 = (np.cumsum(day, axis=-1) for day in _daily(sums))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = wd / w
-        effective = w**2 / w2
-        spread = w2d2 - 2 * mean * w2d + mean**2 * w2
-        variance = spread / w**2 * effective / (effective - 1)
-        below, above = (np.sqrt(variance * n) * _width(n, level, tuned_for) for level in _one_sided(alpha, side))
-        known = (effective > 1) & (spread > _ROUNDING * (w2d2 + mean**2 * w2))
-        lower, upper = np.where(known, mean - below, -np.inf), np.where(known, mean + above, np.inf)
+    total = [np.cumsum(day, axis=-1) for day in _daily(sums)]
+    lower, upper, mean = _weighted_bounds(*total, _one_sided(alpha, side), tuned_for)
     return _padded(side, lower[..., burn_in - 1 :], upper[..., burn_in - 1 :], mean)
 
 
@@ -205,6 +194,20 @@ def _one_sided(alpha: Alpha, side: Side) -> tuple[float, float]:
     if isinstance(alpha, tuple):
         return alpha
     return (alpha / 2, alpha / 2) if side == "both" else (alpha, alpha)
+
+
+def _weighted_bounds(
+    n: Array, w: Array, wd: Array, w2: Array, w2d: Array, w2d2: Array, alpha: tuple[float, float], tuned_for: float
+) -> tuple[Array, Array, Array]:
+    """Lower and upper bounds and the weighted mean, from running sums; infinite where too little is known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = wd / w
+        effective = w**2 / w2
+        spread = w2d2 - 2 * mean * w2d + mean**2 * w2
+        variance = spread / w**2 * effective / (effective - 1)
+        below, above = (np.sqrt(variance * n) * _width(n, level, tuned_for) for level in alpha)
+        known = (effective > 1) & (spread > _ROUNDING * (w2d2 + mean**2 * w2))
+        return np.where(known, mean - below, -np.inf), np.where(known, mean + above, np.inf), mean
 
 
 def _asymptotic(

@@ -466,8 +466,8 @@ def test_labels_that_depend_on_the_champions_answer_are_said_to_be_missing_so(
             "WHERE d.name = %s AND metric = 'prediction_unlabelled' AND slice_column = 'all'",
             [table],
         )
-        assert f"{never} requests never got one, and the champion answered them 0." in said[0]
-        assert "higher than labelled ones" in said[0]
+        assert f"{never} requests never got one, and the champion's predictions for them are 0." in said[0]
+        assert "higher than for labelled ones" in said[0]
         assert f"over {DRIFT} days" in said[0]
         _, out, _ = invoke("verdict", table)
         assert "warning labels are not missing at random" in " ".join(out.split())
@@ -505,8 +505,8 @@ def test_missing_labels_are_held_against_what_each_model_answered(
     gap: tuple[float, float], models: list[str], word: str
 ) -> None:
     said = said_of(gap)
-    assert [re.findall("the (champion|challenger) answered", one) for one in said] == [[model] for model in models]
-    assert all(f" {word} than labelled ones" in one for one in said)
+    assert [re.findall("the (champion|challenger)'s predictions", one) for one in said] == [[model] for model in models]
+    assert all(f" {word} than for labelled ones" in one for one in said)
 
 
 def test_missing_labels_are_judged_on_days_that_have_both_kinds_and_not_before_the_burn_in() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shadow_deployment.base.extras import MissingExtraError, extra
-from shadow_deployment.config.deployment import load
+from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.context import DeploymentContext
 from tests.conftest import PROJECT
 
@@ -41,7 +41,7 @@ def test_requests_in_parquet_without_duckdb_say_so(monkeypatch: pytest.MonkeyPat
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without)
     context = DeploymentContext(
-        load(PROJECT / "tests/integration/corpus/good/parquet.yaml"),
+        load_deployment(PROJECT / "tests/integration/corpus/good/parquet.yaml"),
         lambda conn_id: pytest.fail(f"{conn_id} was asked for"),
     )
     with pytest.raises(MissingExtraError, match=r"requests\.table == 'parquet:.*\[duckdb\]"):

@@ -154,7 +154,7 @@ def test_a_champion_that_is_no_version_there_takes_the_alias_away_and_says_so(
     assert (mlflow.aliases, mlflow.written) == ({}, ["DELETE"])
     (said, _) = [one for one in caplog.records if one.name == mlflow_alias.__name__]
     assert said.levelno == logging.WARNING
-    assert "is no version of that model that is known here" in said.getMessage()
+    assert "is not a known version of that model" in said.getMessage()
 
 
 def test_without_a_registered_model_nothing_is_asked(mlflow: FakeMlflow) -> None:
@@ -276,7 +276,7 @@ def test_a_promotion_and_a_rollback_move_the_alias_and_publishing_repairs_it(
     said = refusal(lambda: registry.promote(shadow, "linear", **by("ada")), TransientError)
     assert "deployment late: the champion is linear 2, by promotion 1" in said
     assert "but promotion.mlflow: alias 'serving'" in said
-    assert "publish it again: shadow champion late --publish" in said
+    assert "publish again: shadow champion late --publish" in said
     assert [one.name for one in registry.history(shadow)] == ["linear"]
     mlflow.answer = None
     code, out, _ = invoke("champion", "late", "--publish")

@@ -133,7 +133,7 @@ def test_a_draw_that_is_cut_off_is_worth_another_try(
         "CREATE VIEW flights.wide AS SELECT *, repeat(request_id, 200000) AS wide FROM flights.prediction_log"
     )
     wide = {"requests": {"table": "flights.wide", "features": ["dep_hour", "distance", "wide"]}}
-    draw, plain, cuts = PostgresReading.sample, postgres_reading.plain, []
+    draw, strip, cuts = PostgresReading.sample, postgres_reading.without_field_metadata, []
 
     def sample(reading: PostgresReading, *arguments: Any, **keywords: Any) -> pa.RecordBatchReader:
         reading._cursor.execute("SELECT pg_backend_pid()")
@@ -145,7 +145,7 @@ def test_a_draw_that_is_cut_off_is_worth_another_try(
     def half_read(found: pa.RecordBatchReader) -> pa.RecordBatchReader:
         first = found.read_next_batch()
         terminate(world.postgres, cuts[-1])
-        return plain(
+        return strip(
             pa.RecordBatchReader.from_batches(found.schema, (one for some in ([first], found) for one in some))
         )
 
@@ -153,7 +153,7 @@ def test_a_draw_that_is_cut_off_is_worth_another_try(
     with monkeypatch.context() as patch:
         patch.setattr(PostgresReading, "sample", sample)
         if rows == "half read":
-            patch.setattr(postgres_reading, "plain", half_read)
+            patch.setattr(postgres_reading, "without_field_metadata", half_read)
         with pytest.raises(TransientError, match="connection production_db"):
             steps.sample(shadow, day(0))
     assert len(cuts) == 1

@@ -154,8 +154,8 @@ def test_no_row_is_compared_with_every_id_though_the_moment_has_an_index(ours: W
     assert "Nested Loop" not in plan
 
 
-def test_each_piece_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan for any ids is made after five pieces, takes them for ten, and compares each label with each of them."""
+def test_each_chunk_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan for any ids is made after five chunks, takes them for ten, and compares each label with each of them."""
     plans = list[Any]()
 
     @contextmanager
@@ -165,7 +165,7 @@ def test_each_piece_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch:
             plans.extend(session.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements"))
 
     monkeypatch.setattr(postgres_labels, "connect", watched)
-    monkeypatch.setattr(throttle, "MOST_IDS", 2 * SMALL_LOOKUP_IDS)
+    monkeypatch.setattr(throttle, "MAX_CHUNK_IDS", 2 * SMALL_LOOKUP_IDS)
     labels = labels_of(ours, "text_btree", 0.99)
     assert len(found(labels, ids_of("text", {place: place for place in range(6000)}), None, moment(9))) > 6000
     assert [generic for generic, _ in plans] == [0]

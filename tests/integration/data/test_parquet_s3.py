@@ -14,8 +14,8 @@ from shadow_deployment.errors import CredentialsError, ShadowError, SourceError,
 from shadow_deployment.integrations.cloud import AwsCloud, TerminalCloud
 from shadow_deployment.integrations.s3_lake import S3Lake, open_lake
 from tests.integration.data.conftest import SECRET, declared
-from tests.integration.data.test_parquet import log
 from tests.parquet import encoded
+from tests.unit.data.test_parquet import log
 
 DAY = dt.date(2024, 3, 9)
 ROWS = 150_000

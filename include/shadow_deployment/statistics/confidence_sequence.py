@@ -143,8 +143,8 @@ def weighted_confidence_sequence(
         "weight2_difference": weight2_difference,
         "weight2_difference2": weight2_difference2,
     }
-    total = [np.cumsum(day, axis=-1) for day in _daily(sums)]
-    lower, upper, mean = _weighted_bounds(*total, _one_sided(alpha, side), tuned_for)
+    running = [np.cumsum(day, axis=-1) for day in _daily(sums)]
+    lower, upper, mean = _weighted_bounds(running, _one_sided(alpha, side), tuned_for)
     return _padded(side, lower[..., burn_in - 1 :], upper[..., burn_in - 1 :], mean)
 
 
@@ -196,10 +196,9 @@ def _one_sided(alpha: Alpha, side: Side) -> tuple[float, float]:
     return (alpha / 2, alpha / 2) if side == "both" else (alpha, alpha)
 
 
-def _weighted_bounds(
-    n: Array, w: Array, wd: Array, w2: Array, w2d: Array, w2d2: Array, alpha: tuple[float, float], tuned_for: float
-) -> tuple[Array, Array, Array]:
+def _weighted_bounds(running: list[Array], alpha: tuple[float, float], tuned_for: float) -> tuple[Array, Array, Array]:
     """Lower and upper bounds and the weighted mean, from running sums; infinite where too little is known."""
+    n, w, wd, w2, w2d, w2d2 = running
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = wd / w
         effective = w**2 / w2

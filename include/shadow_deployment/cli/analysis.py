@@ -167,13 +167,13 @@ def _notes(found: Calibration) -> Iterator[str]:
 
 
 def _draw(path: Path, results: dict[str, Calibration]) -> None:
-    with extra("report", "--picture"):
-        from shadow_deployment.report.charts.calibration import false_promotions
+    with extra("report", "--plot"):
+        from shadow_deployment.report.charts.calibration import calibration_chart
 
     for who, found in results.items():
         target = path if len(results) == 1 else path.with_stem(f"{path.stem}-{who}")
         with FolderStore(target.parent.absolute()).writing(target.name) as file:
-            file.write(false_promotions(found).file().encode())
+            file.write(calibration_chart(found).file().encode())
 
 
 def _print(content: object) -> None:

@@ -7,12 +7,10 @@ from urllib.parse import urlsplit
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import Document
 from shadow_deployment.data.sources.parquet.lake import Folder, Lake
 from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.integrations.aws import open_document
-from shadow_deployment.integrations.connections import airflow_connection
 
 if TYPE_CHECKING:
     from shadow_deployment.data.predictor import Predictor
@@ -91,8 +89,3 @@ class TerminalCloud(AwsCloud):
         """Return a model on SageMaker as `Cloud` does."""
         with redirect_stdout(sys.stderr):
             return super().sagemaker(model, deployment)
-
-
-def deployment_context(deployment: Deployment) -> DeploymentContext:
-    """Return a deployment with Airflow's connections around it, and places on S3 as Airflow opens them."""
-    return DeploymentContext(deployment, airflow_connection, AwsCloud())

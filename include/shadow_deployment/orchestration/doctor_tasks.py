@@ -34,7 +34,7 @@ def deployments() -> list[str]:
 def deployment(name: str) -> list[dict[str, Any]]:
     """Examine one deployment; return the checks."""
     cast(dict[str, Any], get_current_context()).update(deployment=name)
-    return _require(engine.examination.of_deployment(name, engine.cloud.deployment_context))
+    return _require(engine.examination.of_deployment(name, engine.airflow_context.deployment_context))
 
 
 def _require(checks: "Sequence[Check]") -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from shadow_deployment.alerting import messages as messages
     from shadow_deployment.alerting import outbox as outbox
     from shadow_deployment.doctor import examination as examination
+    from shadow_deployment.integrations import airflow_context as airflow_context
     from shadow_deployment.integrations import channels as channels
-    from shadow_deployment.integrations import cloud as cloud
     from shadow_deployment.integrations import cloudwatch as cloudwatch
     from shadow_deployment.integrations import metrics as metrics
     from shadow_deployment.ledger import verdicts as verdicts
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "alerting": ("deduplication", "gate_alert", "messages", "outbox"),
     "doctor": ("examination",),
-    "integrations": ("channels", "cloud", "cloudwatch", "metrics"),
+    "integrations": ("airflow_context", "channels", "cloudwatch", "metrics"),
     "ledger": ("verdicts",),
     "orchestration": ("run_context",),
     "pipeline": ("steps",),

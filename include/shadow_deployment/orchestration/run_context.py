@@ -10,7 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import find_deployment
 from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.integrations.cloud import deployment_context
+from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import resolve_aliases
 from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.pipeline.former_champion import with_former_champion

@@ -232,7 +232,9 @@ def test_who_is_overtaken_all_the_time_gives_up(path: Path, monkeypatch: pytest.
         path.write_bytes(str(next(numbers)).encode())
         return b"mine"
 
-    assert "was written by others each of 12 times" in refusal(lambda: revise(document, change), TransientError)
+    assert "was written by others during each of 12 attempts" in refusal(
+        lambda: revise(document, change), TransientError
+    )
     assert path.read_bytes() != b"mine"
 
 

@@ -21,7 +21,7 @@ from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.report.charts.calibration import false_promotions as chart_of_false_promotions
+from shadow_deployment.report.charts.calibration import calibration_chart
 from shadow_deployment.statistics.resampling import block_length, resampled_days
 from tests.unit.report.drawing import Drawing
 
@@ -455,7 +455,7 @@ def test_no_harm_is_no_proof_so_it_has_no_false_promotion_of_its_own_but_is_warn
     assert both.warning is None
     alone = calibrate(policy(GUARDRAIL), found, promotable=1, runs=300)
     assert alone.rows[0].false_promotion > 0.9
-    assert "asks for no proof" in str(alone.warning)
+    assert "proves nothing" in str(alone.warning)
 
 
 @pytest.mark.parametrize(("promotable", "promotes"), [(1, True), (2, False), (4, False)])
@@ -578,7 +578,7 @@ def test_the_result_is_plain_data() -> None:
 
 def test_the_chart_names_what_it_shows_and_follows_the_page() -> None:
     calibration = calibrated()
-    drawing = Drawing(chart_of_false_promotions(calibration).file())
+    drawing = Drawing(calibration_chart(calibration).file())
     assert drawing.legend == [f"{row.policy} {row.false_promotion:.1%}" for row in calibration.rows]
     assert "% of runs promoted, by days of evidence: brier_score superior" in drawing.words
     assert "alpha 5.00%" in drawing.words
@@ -590,7 +590,7 @@ def test_the_chart_names_what_it_shows_and_follows_the_page() -> None:
 
 def test_the_lines_of_the_chart_show_the_share_of_each_day() -> None:
     calibration = calibrated()
-    drawing = Drawing(chart_of_false_promotions(calibration).file())
+    drawing = Drawing(calibration_chart(calibration).file())
     for number, row in enumerate(calibration.rows):
         heights = [drawing.value_at(y) for _, y in drawing.the(f"policy_{number}").points][::2]
         assert_allclose(heights, [0.0, *(100 * share for share in row.by_day)], atol=0.05)
@@ -600,7 +600,7 @@ def test_the_lines_of_the_chart_show_the_share_of_each_day() -> None:
 
 def test_the_chart_of_no_promotion_at_all_is_drawn_too() -> None:
     none = tuple(replace(row, by_day=(0.0,) * 28, false_promotion=0.0) for row in calibrated().rows)
-    drawing = Drawing(chart_of_false_promotions(replace(calibrated(), rows=none, days=28)).file())
+    drawing = Drawing(calibration_chart(replace(calibrated(), rows=none, days=28)).file())
     assert len(drawing.the("policy_0").points) == 2 * 29 - 1
 
 
@@ -608,6 +608,6 @@ def test_names_in_the_chart_are_escaped() -> None:
     name = "origin=<script>alert('&\"')</script>\x0b"
     known = evidence(series(normal(60)), series(normal(60), name=name))
     calibration = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), known, promotable=1, runs=2)
-    drawing = Drawing(chart_of_false_promotions(calibration).file())
+    drawing = Drawing(calibration_chart(calibration).file())
     assert "<script>" not in drawing.svg
     assert any("<script>alert('&\"')</script>⟨U+000B⟩" in text.whole for text in drawing.layer("caption"))

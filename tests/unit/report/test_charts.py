@@ -602,7 +602,8 @@ def test_a_colour_that_is_no_colour_of_the_palette_is_refused() -> None:
 def test_what_a_page_is_made_of_loads_neither_altair_nor_pandas_before_it_draws() -> None:
     program = (
         "import sys\n"
-        "from shadow_deployment.report import gathering, rendering, publishing, serving\n"
+        "from shadow_deployment.report import publishing\n"
+        "from shadow_deployment.report.html import rendering\n"
         "print([name for name in ('altair', 'vl_convert', 'pandas') if name in sys.modules])\n"
         "from tests.unit.report import examples\n"
         "rendering.report(examples.a_small_page())\n"

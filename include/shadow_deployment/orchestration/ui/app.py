@@ -24,7 +24,7 @@ from shadow_deployment.config.discovery import deployment_files, files_by_name, 
 from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
-from shadow_deployment.integrations.cloud import deployment_context
+from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import last_versions
 from shadow_deployment.orchestration.ui.links import PREFIX, base_path
 from shadow_deployment.report.html import rendering

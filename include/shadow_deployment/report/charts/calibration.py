@@ -13,7 +13,7 @@ _WIDTH: Final = 720
 _LOOKS: Final = (("challenger", (1, 0)), ("fail", (9, 3)), ("pass", (2, 3)))
 
 
-def false_promotions(calibration: Calibration) -> Chart:
+def calibration_chart(calibration: Calibration) -> Chart:
     """Return the share of false promotions up to each day."""
     shares = "; ".join(f"{row.policy} {row.false_promotion:.1%}" for row in calibration.rows)
     finding = f"Promoted wrongly within {calibration.days} days: {shares}. alpha is {calibration.alpha:.2%}."
@@ -46,4 +46,4 @@ def _plot(calibration: Calibration, width: int) -> dict[str, Any]:
         legend.append(parts.Entry("line", tint, f"{row.policy} {row.false_promotion:.1%}", dash=dash))
     rules = ", ".join(gate.rule for gate in calibration.gates)
     caption = f"% of runs promoted, by days of evidence: {rules}"
-    return parts.framed(width, 280, layers, legend=legend, caption=caption)
+    return parts.framed(width, 400, layers, legend=legend, caption=caption)

@@ -13,7 +13,7 @@ from shadow_deployment.report.views.facts import DriftFacts, LabelDay, LatencyFa
 from shadow_deployment.report.wording import Measure, capitalised, measure_of
 
 WEEK: Final = 7
-_HEIGHT: Final = 200
+_HEIGHT: Final = 300
 _MOST_DAYS: Final = 90  # beyond it, single days would be a blur
 _PERCENTILES: Final = {"p50": ("median", (1, 0)), "p95": ("95 %", (6, 3)), "p99": ("99 %", (2, 3))}
 _MODELS: Final = ("champion", "challenger")

@@ -21,7 +21,6 @@ LINE: Final = 16  # pixels from one line of text to the next
 TEXT: Final = alt.Text("words:N")
 # What a text says, perhaps shortened, and the whole of it, which a reader sees on hover.
 WORDS: Final = {"text": TEXT, "description": alt.Description("whole:N")}
-_FIT: Final = {"type": "fit-x", "contains": "padding"}
 _LETTER: Final = 6.9  # pixels of an average small letter in a wide font, which some readers have
 _ENTRY: Final = 17  # pixels of a line of the legend
 _EXTENT: Final = 36  # pixels of an axis's labels, at least
@@ -173,7 +172,7 @@ def framed(
 
     Args:
         width: Of the whole chart, in pixels.
-        height: Of the layers, in pixels.
+        height: Of the whole chart, in pixels, or of one of its rows.
         layers: In the order in which they are drawn.
         legend: The legend's entries.
         caption: What the axes show, from outside.
@@ -194,7 +193,8 @@ def framed(
         marks.data = alt.NamedData(name=names[id(rows)])
     spec = alt.LayerSpec(layer=[marks for marks, _ in every], height=height).to_dict(validate=False)
     datasets = {names[id(rows)]: [_shown(row) for row in rows] for _, rows in every}
-    return spec | {"width": width, "autosize": _FIT, "padding": 8, "config": CONFIG, "datasets": datasets}
+    fit = {"type": "fit" if isinstance(height, int) else "fit-x", "contains": "padding"}
+    return spec | {"width": width, "autosize": fit, "padding": 8, "config": CONFIG, "datasets": datasets}
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from shadow_deployment.report.views.facts import Binned, Quadrant, QuadrantsFact
 from shadow_deployment.report.wording import Measure
 
 _PERCENT: Final = Measure(100.0, "\N{NO-BREAK SPACE}%")
-_HEIGHT: Final = 200
+_HEIGHT: Final = 300
 _MODELS: Final = ("champion", "challenger")
 
 
@@ -155,7 +155,7 @@ def _quadrants(facts: QuadrantsFacts, width: int) -> dict[str, Any]:
     for field, dy, style in (("share", -18, {"fontWeight": 600}), ("requests", 2, {}), ("right", 19, {})):
         mark = parts.mark("text", **({"align": "center", "dy": dy, "fontSize": 12} | style))
         layers.append(parts.layer(field, mark, rows, x=x, y=y, text=alt.Text(f"{field}:N")))
-    return parts.framed(width, alt.Step(110), layers)
+    return parts.framed(width, _HEIGHT, layers)
 
 
 def _quadrant(each: Quadrant) -> dict[str, Any]:

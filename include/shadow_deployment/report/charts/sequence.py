@@ -14,7 +14,7 @@ from shadow_deployment.report.wording import Measure, capitalised, measure_of
 
 _COLOURS: Final = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 _HALF: Final = parts.DAY / 2
-_HEIGHT: Final = 300
+_HEIGHTS: Final = {WIDE: 370, NARROW: 410}
 _FEW: Final = 20  # observations, up to which there is no interval to flatten
 _MANY: Final = 120  # observations, from which on the interval is narrow beside them
 
@@ -84,7 +84,7 @@ def _plot(facts: SequenceFacts, width: int) -> dict[str, Any]:
     if width > NARROW:
         end = parts.small(color=blue, dx=6)
         layers.append(parts.layer("end", end, _end(facts, reach), x=parts.at("width"), y=y("y"), text=parts.TEXT))
-    return parts.framed(width, _HEIGHT, layers, legend=_legend(facts), caption=facts.unit_words)
+    return parts.framed(width, _HEIGHTS[width], layers, legend=_legend(facts), caption=facts.unit_words)
 
 
 def _burn_in_end(facts: SequenceFacts) -> float:
@@ -124,7 +124,7 @@ def _decision(facts: SequenceFacts, x: parts.Channel) -> list[parts.Layer]:
 def _end(facts: SequenceFacts, reach: parts.Reach) -> Rows:
     """Return the newest interval and mean in words, at heights that lie apart from each other."""
     (low, high), mean, lower, upper = reach, facts.mean[-1], facts.lower[-1], facts.upper[-1]
-    gap = parts.LINE * (high - low) / _HEIGHT
+    gap = parts.LINE * (high - low) / (_HEIGHTS[WIDE] - 80)
     places = [(mean, mean)]
     places += [(min(lower, mean - gap), lower)] if lower is not None else []
     places += [(max(upper, mean + gap), upper)] if upper is not None else []

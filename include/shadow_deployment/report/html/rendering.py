@@ -8,6 +8,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import extra
 from shadow_deployment.report import wording
 from shadow_deployment.report.html import markup, tables
@@ -91,5 +92,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(listings=tables, markup=markup, wording=wording)
+    made.globals.update(listings=tables, markup=markup, numbers=numbers, wording=wording)
     return made

@@ -38,8 +38,8 @@ FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[] || NULL::int) AS m
 WHERE s.deployment_id = %(deployment)s
 """
 COMPARISONS = """
-INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement)
-SELECT s.id, m, 1, %(statement)s
+INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest)
+SELECT s.id, m, 1, %(method_digest)s
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.deployment_id = %(deployment)s
 """
 # A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
@@ -82,7 +82,8 @@ ORDER BY day
 """
 BINS = """
 INSERT INTO shadow.score_bin (challenger_id, snapshot_id, champion_version, model, width, bin, requests, weight,
-    answer_sum, labelled, labelled_weight, labelled_weight_squares, labelled_answer_sum, label_sum, label_squares)
+    prediction_sum, labelled, labelled_weight, labelled_weight_squares, labelled_prediction_sum, label_sum,
+    label_squares)
 SELECT m, s.id, '7', b.model, 0.05, b.bin, 50, 500, 500 * (b.bin + 0.5) / 20, 50, 500, 5000, 500 * (b.bin + 0.5) / 20,
     500 * (b.bin + 0.5) / 20, 500 * (b.bin + 0.5) / 20
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m
@@ -115,7 +116,7 @@ FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m CROSS JOIN (
 WHERE s.deployment_id = %(deployment)s
 """
 DISAGREEMENTS = """
-INSERT INTO shadow.disagreement (challenger_id, snapshot_id, place, ordinal, distance)
+INSERT INTO shadow.disagreement (challenger_id, snapshot_id, rank, ordinal, distance)
 SELECT m, s.id, p, p, 0.5 - p * 0.01
 FROM shadow.snapshot AS s CROSS JOIN generate_series(1, 20) AS p CROSS JOIN unnest(%(models)s::int[]) AS m
 WHERE s.deployment_id = %(deployment)s
@@ -182,7 +183,7 @@ def _enter(session: "psycopg.Connection[Any]", deployment: Deployment, *, days: 
         "rows": PER_DAY,
         "design": digest(design(deployment)),
         "metrics": deployment.tracked,
-        "statement": ledger_evidence.statement_digest(deployment),
+        "method_digest": ledger_evidence.statement_digest(deployment),
         "models": list(by_name.values()),
         "by_name": by_name,
     }

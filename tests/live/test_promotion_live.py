@@ -204,8 +204,8 @@ def test_a_rejection_changes_nothing_and_is_kept(live: Live) -> None:
     assert live.states("shadow_rejected_promotion", run)["promote"] == "skipped"
     assert registry.history(live.shadow("rejected")) == []
     assert live.world.query(
-        "SELECT answer, answered_by, a.reason FROM shadow.answer AS a JOIN shadow.question AS q ON q.id = question_id "
-        "WHERE run_id = %s",
+        "SELECT decision, decided_by, reason FROM shadow.approval_decision "
+        "JOIN shadow.approval_request AS r ON r.id = approval_request_id WHERE run_id = %s",
         [run],
     ) == [("rejected", "operator", "wait for summer")]
     assert approval.proposal_of_day(live.shadow("rejected"), day(0)) is None
@@ -224,8 +224,8 @@ def test_silence_times_out_and_changes_nothing(live: Live) -> None:
     assert live.ended("shadow_silent_promotion", run) == "success"
     assert registry.history(live.shadow("silent")) == []
     assert live.world.query(
-        "SELECT answer, answered_by FROM shadow.answer JOIN shadow.question AS q ON q.id = question_id "
-        "WHERE run_id = %s",
+        "SELECT decision, decided_by FROM shadow.approval_decision "
+        "JOIN shadow.approval_request AS r ON r.id = approval_request_id WHERE run_id = %s",
         [run],
     ) == [("silence", None)]
 
@@ -238,7 +238,9 @@ def test_evidence_that_changes_between_question_and_answer_stops_the_promotion(l
     assert live.states("shadow_changed_promotion", run)["promote"] == "failed"
     assert registry.history(live.shadow("changed")) == []
     assert live.world.query(
-        "SELECT answer FROM shadow.answer JOIN shadow.question AS q ON q.id = question_id WHERE run_id = %s", [run]
+        "SELECT decision FROM shadow.approval_decision "
+        "JOIN shadow.approval_request AS r ON r.id = approval_request_id WHERE run_id = %s",
+        [run],
     ) == [("changed",)]
     assert approval.proposal_of_day(live.shadow("changed"), day(0)) is not None
 

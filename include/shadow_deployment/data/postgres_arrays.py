@@ -1,4 +1,4 @@
-"""Arrays as Postgres sends and takes them, from and to numpy and Arrow: without a Python object for each element."""
+"""Arrays in Postgres's binary format, to numpy and from Arrow, without a Python object per element."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,21 +16,31 @@ from psycopg.pq import Format
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import LedgerError
 
-Bytes = NDArray[np.uint8]  # of shape (rows, bytes of a row)
-
 YEAR_2000: Final = 946_684_800_000_000  # from which Postgres counts, in microseconds since 1970
 _NUMBERS: Final = {"int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8"}
+_ELEMENTS: Final[dict[pa.DataType, tuple[str, int]]] = {  # the element's type, and what is subtracted first
+    pa.int32(): ("int4", 0),
+    pa.float64(): ("float8", 0),
+    pa.timestamp("us", "UTC"): ("timestamptz", YEAR_2000),
+}
 _BY_OID: Final = {types[name].oid: number for name, number in _NUMBERS.items()}
+
+
+def sending_arrays(session: Session[Any]) -> Cursor[Any]:
+    """Return a cursor that takes Arrow arrays, as `array_of` does, as parameters and in COPY."""
+    cursor = session.cursor()
+    cursor.adapters.register_dumper(pa.Array, _ArrayDumper)
+    return cursor
 
 
 def reading_arrays(session: Session[Any]) -> Cursor[Any]:
     """Return a cursor whose arrays of int4, int8, float8 and timestamptz are numpy's, of as many axes.
 
-    Times are microseconds since the year 2000, as int64. An array with a null raises LedgerError. An Arrow array of
-    texts may be a parameter, and is sent as text[].
+    Times are microseconds since the year 2000, as int64. An array with a null raises LedgerError. Arrow arrays may be
+    parameters.
     """
     cursor = session.cursor(binary=True)
-    cursor.adapters.register_dumper(pa.StringArray, _TextsDumper)
+    cursor.adapters.register_dumper(pa.Array, _ArrayDumper)
     for name in _NUMBERS:
         cursor.adapters.register_loader(types[name].array_oid, _ArrayLoader)
     return cursor
@@ -52,59 +62,52 @@ def stacked(arrays: Sequence[bytes]) -> NDArray[Any]:
     head, number, shape = _read_head(arrays[0])
     element = np.dtype([("length", ">i4"), ("value", number)])
     whole = np.dtype([("head", np.void, head), ("elements", element, shape)])
-    found: NDArray[Any] = np.frombuffer(b"".join(arrays), whole)["elements"]["value"]
-    return found
+    numbers: NDArray[Any] = np.frombuffer(b"".join(arrays), whole)["elements"]["value"]
+    return numbers
 
 
-def array_of_numbers(values: NDArray[np.float64]) -> bytes:
-    """Return an array of float8 of any shape as Postgres takes it."""
-    return array_of(values.astype(">f8").view(np.uint8).reshape(values.size, 8), "float8", values.shape)
+def array_of(values: pa.Array) -> bytes:
+    """Return an array in Postgres's binary format.
+
+    Args:
+        values: An array of int32, float64, timestamp of microseconds in UTC, or string; or of lists of float64 that
+            are all as long, which has two axes. A null float64 or list is sent as NaN.
+
+    Raises:
+        ValueError: The type is another one, or an int32 or timestamp is null.
+    """
+    if pa.types.is_string(values.type):
+        return _array_of_texts(values)
+    if values.type == pa.list_(pa.float64()):
+        return _array_of_numbers(_matrix(values), "float8")
+    if values.type not in _ELEMENTS or (values.null_count and values.type != pa.float64()):
+        raise ValueError(f"a list of {values.type} with {values.null_count} nulls cannot be sent")
+    element, epoch = _ELEMENTS[values.type]
+    plain = values.cast(pa.int64()) if epoch else values
+    return _array_of_numbers(plain.to_numpy(zero_copy_only=False) - epoch, element)
 
 
-def array_of(values: Bytes, element: str, shape: Sequence[int] | None = None) -> bytes:
-    """Return an array as Postgres takes it, of the bytes of elements such as int4; one axis without `shape`."""
-    rows, width = values.shape
-    elements = np.hstack([repeated(width, ">i4", rows), values])
-    return _head([rows] if shape is None else shape, 0, element) + elements.tobytes()
+def _array_of_numbers(values: NDArray[Any], element: str) -> bytes:
+    elements = np.empty(values.size, [("length", ">i4"), ("value", _NUMBERS[element])])
+    elements["length"], elements["value"] = elements["value"].itemsize, values.ravel()
+    return _head(values.shape, 0, element) + elements.tobytes()
 
 
-def array_of_texts(values: pa.StringArray) -> bytes:
-    """Return an array of text with one axis as Postgres takes it."""
-    lengths = fixed(pc.fill_null(pc.binary_length(values), -1), ">i4")
-    elements = side_by_side([lengths, pc.fill_null(values.cast(pa.binary()), b"")])
-    return b"".join([_head([len(values)], int(values.null_count > 0), "text"), elements])
+def _array_of_texts(values: pa.StringArray) -> bytes:
+    lengths = pc.fill_null(pc.binary_length(values), -1).to_numpy(zero_copy_only=False).astype(">i4")
+    prefixes = pa.Array.from_buffers(pa.binary(4), len(values), [None, pa.py_buffer(lengths)]).cast(pa.binary())
+    texts = pc.fill_null(values.cast(pa.binary()), b"")
+    elements = pc.binary_join_element_wise(prefixes, texts, pa.scalar(b"", pa.binary()))
+    return b"".join([_head([len(values)], int(values.null_count > 0), "text"), elements.buffers()[2] if len(values) else b""])
 
 
-def fixed(column: pa.Array, number: str) -> Bytes:
-    """Return a column's numbers as bytes in numpy's type `number`; zeros where there is none."""
-    filled = pc.fill_null(column, 0) if column.null_count else column
-    numbers: NDArray[Any] = filled.to_numpy(zero_copy_only=False).astype(number)
-    return numbers.view(np.uint8).reshape(len(column), numbers.itemsize)
-
-
-def repeated(value: int, number: str, rows: int) -> Bytes:
-    """Return the bytes of one number for each row."""
-    one = np.array([value], number).view(np.uint8)
-    return np.broadcast_to(one, (rows, len(one)))
-
-
-def side_by_side(pieces: Sequence[Bytes | pa.Array]) -> memoryview:
-    """Return the bytes of rows one behind the other, each row made of its part of every piece."""
-    if not len(pieces[0]):
-        return memoryview(b"")
-    joined = pc.binary_join_element_wise(*map(binary, pieces), pa.scalar(b"", pa.binary()))
-    _, _, content = joined.buffers()
-    return memoryview(content)
-
-
-def binary(piece: Bytes | pa.Array) -> pa.Array:
-    """Return bytes of a fixed width as an Arrow array; what is one already stays it."""
-    if not isinstance(piece, np.ndarray):
-        return piece
-    rows, width = piece.shape
-    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
-    content = pa.py_buffer(np.ascontiguousarray(piece))
-    return pa.Array.from_buffers(pa.binary(), rows, [None, pa.py_buffer(offsets), content])
+def _matrix(rows: pa.ListArray) -> NDArray[np.float64]:
+    """Return lists of numbers that are all as long as a matrix; a row of NaN where there is none."""
+    there = rows.is_valid().to_numpy(zero_copy_only=False)
+    known = rows.drop_null()
+    matrix = np.full((len(rows), pc.list_value_length(known)[0].as_py() if len(known) else 0), np.nan)
+    matrix[there] = known.flatten().to_numpy(zero_copy_only=False).reshape(len(known), -1)
+    return matrix
 
 
 def _head(shape: Sequence[int], has_nulls: int, element: str) -> bytes:
@@ -113,12 +116,11 @@ def _head(shape: Sequence[int], has_nulls: int, element: str) -> bytes:
     return np.array([len(shape), has_nulls, types[element].oid, *axes], ">i4").tobytes()
 
 
-class _TextsDumper(Dumper):
+class _ArrayDumper(Dumper):
     format = Format.BINARY
-    oid = types["text"].array_oid
 
-    def dump(self, obj: pa.StringArray) -> Buffer:
-        return array_of_texts(obj)
+    def dump(self, obj: pa.Array) -> Buffer:
+        return array_of(obj)
 
 
 class _ArrayLoader(Loader):

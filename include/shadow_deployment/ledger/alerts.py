@@ -1,4 +1,4 @@
-"""Alerts in the ledger: what was to be told, to which channels, and every attempt to tell it."""
+"""Alerts in the ledger: what is to be delivered, to which channels, and every attempt to deliver it."""
 
 import datetime as dt
 import json
@@ -78,7 +78,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Told:
-    """An alert as it was kept; `undelivered` maps each channel that did not take it to the last attempt's error."""
+    """A stored alert; `undelivered` maps each channel that it was not delivered to, to the last attempt's error."""
 
     id: int
     day: dt.date
@@ -96,7 +96,7 @@ class Told:
 
 
 def put(session: Session[Any], deployment: Deployment, alert: Alert, channels: Sequence[str]) -> bool:
-    """Keep an alert with the channels it is for; return whether it is new: the same one is kept once. Commits."""
+    """Store an alert with the channels it is for; return whether it is new: the same one is stored once. Commits."""
     content = json.dumps(alert.content() | {"channels": list(channels)}, allow_nan=False)
     row = session.execute(
         "INSERT INTO shadow.alert (deployment_id, day, kind, signature, content) VALUES (%s, %s, %s, %s, %s) "
@@ -107,18 +107,18 @@ def put(session: Session[Any], deployment: Deployment, alert: Alert, channels: S
     return row is not None
 
 
-def record(session: Session[Any], told: Told, channel: str, error: str | None) -> None:
-    """Keep an attempt to tell an alert to a channel; `error` is None where it arrived. Commits."""
+def record(session: Session[Any], alert: Told, channel: str, error: str | None) -> None:
+    """Record an attempt to deliver an alert to a channel; `error` is None where it succeeded. Commits."""
     session.execute(
         "INSERT INTO shadow.delivery (alert_id, channel, error) VALUES (%s, %s, %s) "
         "ON CONFLICT (alert_id, channel) WHERE error IS NULL DO NOTHING",
-        [told.id, channel, error],
+        [alert.id, channel, error],
     )
     session.commit()
 
 
 def history(session: Session[Any], deployment: Deployment, since: dt.datetime | None = None) -> list[Told]:
-    """Return what was to be told since a moment, oldest first; None is from the beginning."""
+    """Return the alerts since a moment, oldest first; None is from the beginning."""
     with session.cursor(row_factory=class_row(Told)) as cursor:
         return cursor.execute(
             load_statement(_SQL / "alerts.sql"), {"deployment": deployment.name, "since": since}
@@ -128,14 +128,14 @@ def history(session: Session[Any], deployment: Deployment, since: dt.datetime | 
 def newest(
     session: Session[Any], deployment: Deployment, kinds: Sequence[Kind], day: dt.date | None = None
 ) -> Alert | None:
-    """Return what was told last of these kinds, of one day where it is given; None where nothing was."""
+    """Return the newest alert of these kinds, of one day where it is given; None where there is none."""
     values = {"deployment": deployment.name, "kinds": list(kinds), "day": day}
-    row = session.execute(load_statement(_SQL / "newest_told.sql"), values).fetchone()
+    row = session.execute(load_statement(_SQL / "newest_alert.sql"), values).fetchone()
     return None if row is None else Alert.stored(row[0])
 
 
 def newest_day(session: Session[Any], deployment: Deployment) -> dt.date | None:
-    """Return the newest day that was sampled, judged or told of; None before the first."""
+    """Return the newest day that was sampled or judged, or has an alert; None before the first."""
     row = session.execute(load_statement(_SQL / "newest_day.sql"), {"deployment": deployment.name}).fetchone()
     day: dt.date | None = row[0] if row else None
     return day

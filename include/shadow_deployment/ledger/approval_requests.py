@@ -1,4 +1,4 @@
-"""Questions in the ledger: which promotion somebody was asked to approve, and what was answered."""
+"""Approval requests in the ledger, and the decisions on them."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True)
 class Question:
-    """One question and its answer, None while there is none."""
+    """An approval request and its decision, None while it is open."""
 
     id: int
     challenger: str
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Streak:
-    """On how many judged days in a row a challenger has passed on the same terms, and since when."""
+    """On how many consecutive judged days a challenger has passed on the same terms, and since when."""
 
     since: dt.date | None
     days: int
@@ -52,32 +52,35 @@ def ask(
     case_digest: str,
     run_id: str,
 ) -> None:
-    """Keep that a run asks; asking about the same case again in it is the same question. The caller commits."""
+    """Record an approval request; the same promotion request in the same run is recorded once. The caller commits."""
     session.execute(
-        "INSERT INTO shadow.question (deployment_id, challenger_id, topic, day, case_digest, run_id) "
-        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (deployment_id, run_id, case_digest) DO NOTHING",
+        "INSERT INTO shadow.approval_request "
+        "(deployment_id, challenger_id, terms_digest, day, promotion_request_digest, run_id) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (deployment_id, run_id, promotion_request_digest) DO NOTHING",
         [deployment_id(session, deployment), challenger, topic, day, case_digest, run_id],
     )
 
 
 def answer(session: Session[Any], question: int, given: Answer, by: str | None, reason: str) -> None:
-    """Keep the answer to a question; the first one stays. The caller commits."""
+    """Record the decision on an approval request; the first one stands. The caller commits."""
     session.execute(
-        "INSERT INTO shadow.answer (question_id, answer, answered_by, reason) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (question_id) DO NOTHING",
+        "INSERT INTO shadow.approval_decision (approval_request_id, decision, decided_by, reason) "
+        "VALUES (%s, %s, %s, %s) ON CONFLICT (approval_request_id) DO NOTHING",
         [question, given, by, reason],
     )
 
 
 def asked(session: Session[Any], deployment: Deployment) -> list[Question]:
-    """Return every question of a deployment, in order."""
+    """Return every approval request of a deployment, in order."""
     with session.cursor(row_factory=class_row(Question)) as cursor:
-        return cursor.execute(load_statement(_SQL / "questions.sql"), {"deployment": deployment.name}).fetchall()
+        return cursor.execute(
+            load_statement(_SQL / "approval_requests.sql"), {"deployment": deployment.name}
+        ).fetchall()
 
 
 def streak(session: Session[Any], challenger: int, day: dt.date) -> Streak:
-    """Return since when a challenger has passed on each judged day up to this one, on the terms of this one."""
+    """Return since when a challenger has passed on every judged day up to this one, on the terms of this one."""
     values = {"challenger": challenger, "day": day}
     with session.cursor(row_factory=class_row(Streak)) as cursor:
-        found = cursor.execute(load_statement(_SQL / "streak.sql"), values).fetchone()
-    return found or Streak(None, 0)
+        streak = cursor.execute(load_statement(_SQL / "streak.sql"), values).fetchone()
+    return streak or Streak(None, 0)

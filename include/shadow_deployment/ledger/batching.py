@@ -31,7 +31,7 @@ def in_batches(
     counts = np.diff(ends)
     arrays = {name: pa.ListArray.from_arrays(pa.array(ends), column) for name, column in columns.items()}
     for name in arrays.keys() & set(optional):
-        some = pa.array([one.values.null_count < len(one) for one in arrays[name]])
+        some = pa.array([array.values.null_count < len(array) for array in arrays[name]])
         arrays[name] = pc.if_else(some, arrays[name], None)
     return pa.table(
         {
@@ -54,7 +54,7 @@ def cut(
     chosen = sql.SQL(", ").join(map(sql.Identifier, ("first_ordinal", "rows", *columns)))
     whose = sql.SQL(" AND challenger_id = {}").format(sql.Literal(span["challenger"])) if "challenger" in span else None
     pieces = {"table": sql.Identifier(table), "columns": chosen, "whose": whose or sql.SQL("")}
-    for begin, rows, *found in cursor.execute(load_statement(BATCHES, pieces), span).fetchall():
+    for begin, rows, *arrays in cursor.execute(load_statement(BATCHES, pieces), span).fetchall():
         start, stop = max(begin, first), min(begin + rows, end)
-        parts = (None if values is None else values[start - begin : stop - begin] for values in found)
+        parts = (None if values is None else values[start - begin : stop - begin] for values in arrays)
         yield slice(start - first, stop - first), dict(zip(columns, parts, strict=True))

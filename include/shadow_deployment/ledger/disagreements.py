@@ -1,4 +1,4 @@
-"""The requests that champion and challenger answered furthest apart, as they were noted when each day was compared."""
+"""The largest disagreements between champion and challenger, as recorded when each day was compared."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ _SQL = Path(__file__).parent / "sql"
 
 
 def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[DisagreeingRequest]:
-    """Return the requests of these snapshots that the two answered furthest apart, furthest first.
+    """Return the requests of these snapshots on which the two disagree most, largest difference first.
 
-    What the rows of a day say is looked up for these few alone: no day is read as a whole.
+    Only the rows of these few are read, never a whole day.
     """
     values = {
         "challenger": challenger,
-        "snapshots": [one.id for one in snapshots],
-        "days": [one.day for one in snapshots],
+        "snapshots": [snapshot.id for snapshot in snapshots],
+        "days": [snapshot.day for snapshot in snapshots],
         "most": MOST,
     }
     with session.cursor(row_factory=class_row(DisagreeingRequest)) as cursor:

@@ -18,6 +18,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.batches import histograms, predictions_of_day
 from shadow_deployment.ledger.disagreements import MOST
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
+from shadow_deployment.ledger.upserts import upsert
 from shadow_deployment.metrics.catalog import METRICS, QUIET
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import LargestDisagreements
@@ -30,6 +31,7 @@ _SQL = Path(__file__).parent / "sql"
 # tests/integration/test_golden_evidence.py holds the figures of each version and fails where they move without it.
 EVIDENCE_VERSION = 1
 
+_KEY = ("challenger_id", "snapshot_id", "champion_version")
 _Cells = dict[tuple[str, tuple[str, str]], list[float]]  # by metric and slice, in the order of FIELDS
 
 
@@ -46,10 +48,9 @@ def stale(
 
     Only those count whose inputs and predictions were scored as a whole and passed their expectations.
     """
-    rows = session.execute(
-        load_statement(_SQL / "stale.sql"),
-        {"snapshots": [one.id for one in snapshots], "challengers": list(challengers), "statement": statement},
-    )
+    ids = [snapshot.id for snapshot in snapshots]
+    values = {"snapshots": ids, "challengers": list(challengers), "method_digest": statement}
+    rows = session.execute(load_statement(_SQL / "stale.sql"), values)
     return [(day, int(challenger)) for day, challenger in rows]
 
 
@@ -60,7 +61,7 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     into the arrays: that takes longer than all that is read of them.
     """
     names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request_batch", "prediction_batch", "label_batch")]
-    grown = session.execute(load_statement(_SQL / "grown.sql"), {"names": names}).fetchall()
+    grown = session.execute(load_statement(_SQL / "tables_to_analyze.sql"), {"names": names}).fetchall()
     for (name,) in grown:
         columns = sql.SQL("day, snapshot_id, first_ordinal, rows")
         session.execute(sql.SQL("ANALYZE {} ({})").format(sql.Identifier("shadow", name), columns))
@@ -79,18 +80,18 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     daily = any(not METRICS[name].is_sum for name in deployment.tracked)
     timed = any(name in SCORES and SCORES[name].basis == "timed" for name in deployment.tracked)
     changed = 0
-    for together in [[one] for one in challengers] if daily else [list(challengers)]:  # daily values need the whole day
-        days = {one: _Day(session, deployment, snapshot, one, slices) for one in together}
-        for one, batch in prefetch(
+    for together in [[key] for key in challengers] if daily else [list(challengers)]:  # daily values need the whole day
+        days = {key: _Day(session, deployment, snapshot, key, slices) for key in together}
+        for key, batch in prefetch(
             predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
         ):
-            days[one].add(batch)
+            days[key].add(batch)
         changed += sum(day.store() for day in days.values())
     session.execute(
-        "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, statement) "
+        "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest) "
         "SELECT id, unnest(%s::int[]), label_revision, %s FROM shadow.snapshot WHERE id = %s "
         "ON CONFLICT (snapshot_id, challenger_id) DO UPDATE SET label_revision = excluded.label_revision, "
-        "statement = excluded.statement, compared_at = excluded.compared_at",
+        "method_digest = excluded.method_digest, compared_at = excluded.compared_at",
         [list(challengers), statement_digest(deployment), snapshot.id],
     )
     session.commit()
@@ -106,40 +107,39 @@ class _Day:
         settings, metrics = _settings(deployment), _metrics(deployment)
         self._session, self._versions, self._requests = session, snapshot.champion_versions, 0
         self._keys: dict[str, Any] = {
-            "deployment": deployment_id(session, deployment),
+            "deployment_id": deployment_id(session, deployment),
             "day": snapshot.day,
-            "snapshot": snapshot.id,
-            "challenger": challenger,
-            "threshold": deployment.threshold,
+            "snapshot_id": snapshot.id,
+            "challenger_id": challenger,
         }
         daily = [name for name in metrics if not METRICS[name].is_sum]
         self._sums = Sums([name for name in metrics if METRICS[name].is_sum], settings, len(self._versions), slices)
         self._daily_values = DailyValues(daily, settings, len(self._versions), slices)
-        self._slices = slices
+        self._slices, self._threshold = slices, deployment.threshold
         self._bins = histograms.begin(session, self._keys, settings, len(self._versions))
         self._furthest = LargestDisagreements(MOST)
 
     def add(self, batch: Batch) -> None:
         """Add a batch to everything that is made of the day."""
         self._requests += len(batch.ordinal)
-        for one in (self._sums, self._daily_values, self._bins, self._furthest):
-            if one is not None:
-                one.add(batch)
+        for accumulator in (self._sums, self._daily_values, self._bins, self._furthest):
+            if accumulator is not None:
+                accumulator.add(batch)
 
     def store(self) -> int:
         """Enter what was made of the day; return how many rows changed."""
         if not self._requests:
             return 0
-        found: dict[int, _Cells] = {}
-        for made in (self._sums, self._daily_values):
-            for version, key, metric, values in made.rows():
-                found.setdefault(version, {})[metric, key] = values
+        by_version: dict[int, _Cells] = {}
+        for accumulated in (self._sums, self._daily_values):
+            for version, key, metric, values in accumulated.rows():
+                by_version.setdefault(version, {})[metric, key] = values
         changed = 0
-        for version, cells in found.items():
+        for version, cells in by_version.items():
             row = self._keys | {"champion_version": self._versions[version]} | _arrays(cells, self._slices)
-            changed += self._session.execute(load_statement(_SQL / "add_evidence.sql"), row).rowcount
+            changed += upsert(self._session, "evidence_batch", _KEY, [row], stamp="computed_at")
         if self._bins is not None:
-            changed += histograms.add_bins(self._session, self._keys, self._versions, self._bins)
+            changed += histograms.add_bins(self._session, self._keys, self._versions, self._bins, self._threshold)
         return changed + histograms.add_furthest(self._session, self._keys, self._furthest)
 
 
@@ -174,7 +174,7 @@ def read(
             load_statement(_SQL / "read_evidence.sql"),
             {
                 "challenger": challenger,
-                "snapshots": [one.id for one in snapshots],
+                "snapshots": [snapshot.id for snapshot in snapshots],
                 "champion_version": champion_version,
                 "metrics": None if metrics is None else list(metrics),
                 "slices": None if slices is None else list(slices),

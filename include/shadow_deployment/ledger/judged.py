@@ -1,4 +1,4 @@
-"""Verdicts in short: what was said of each model last, and since when."""
+"""Verdicts in short: each model's newest outcome, and since when."""
 
 import datetime as dt
 from dataclasses import dataclass

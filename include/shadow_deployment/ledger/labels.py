@@ -21,7 +21,7 @@ _SQL = Path(__file__).parent / "sql"
 
 def due(snapshots: Sequence[Snapshot], maturity: dt.timedelta, cutoff: dt.datetime) -> list[Snapshot]:
     """Return the snapshots of which labels known up to `cutoff` have not been collected yet."""
-    return [one for one in snapshots if one.rows and _behind(one.labels_until, until(one, maturity, cutoff))]
+    return [snap for snap in snapshots if snap.rows and _behind(snap.labels_until, until(snap, maturity, cutoff))]
 
 
 def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt.datetime:
@@ -35,8 +35,8 @@ def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[pa.Table]:
     In that order an index is looked into from one end to the other; the more there are, the fewer times in all.
     """
     for first in range(0, snapshot.rows, IDS_AT_ONCE):
-        found = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE)
-        yield found.filter(found["request_id"].is_valid()).sort_by("request_id")
+        ids = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE)
+        yield ids.filter(ids["request_id"].is_valid()).sort_by("request_id")
 
 
 def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> dict[int, int]:
@@ -46,10 +46,10 @@ def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.da
     rows = session.execute(
         "SELECT snapshot_id, count(*) FROM shadow.label WHERE day = ANY(%s) AND snapshot_id = ANY(%s) "
         "AND conflict IS NULL AND known_at <= %s GROUP BY snapshot_id",
-        [[one.day for one in snapshots], [one.id for one in snapshots], moment],
+        [[snapshot.day for snapshot in snapshots], [snapshot.id for snapshot in snapshots], moment],
     )
     counted = {int(key): int(count) for key, count in rows}
-    return {one.id: counted.get(one.id, 0) for one in snapshots}
+    return {snapshot.id: counted.get(snapshot.id, 0) for snapshot in snapshots}
 
 
 def lock(session: Session[Any], snapshot: Snapshot) -> dt.datetime | None:

@@ -14,6 +14,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.finding import Outcome
 from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.ledger.verdicts import newest
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -131,9 +132,7 @@ def last_run(session: Session[Any], deployment: Deployment) -> dt.datetime | Non
 
 def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Judged]:
     """Return each model's newest verdict of a day up to `as_of`, by the model's name."""
-    with session.cursor(row_factory=class_row(Judged)) as cursor:
-        values = {"deployment": deployment.name, "as_of": as_of}
-        return {row.name: row for row in cursor.execute(load_statement(_SQL / "page_verdicts.sql"), values)}
+    return newest(session, deployment, as_of, Judged)
 
 
 def explanation(session: Session[Any], verdict: Judged) -> str:
@@ -150,7 +149,7 @@ def history(session: Session[Any], challenger: int) -> list[tuple[dt.date, Outco
 def valid(session: Session[Any], snapshots: Sequence[Snapshot]) -> dict[int | None, set[int]]:
     """Return which snapshots met their expectations: their inputs under None, else a challenger's predictions."""
     rows = session.execute(load_statement(_SQL / "page_valid.sql"), {"snapshots": keys(snapshots)})
-    return {challenger: set(found) for challenger, found in rows}
+    return {challenger: set(ids) for challenger, ids in rows}
 
 
 def bins(
@@ -204,4 +203,4 @@ def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
 
 
 def _against(champion_version: str, snapshots: Sequence[Snapshot], ripe: Mapping[dt.date, bool]) -> dict[str, Any]:
-    return {"champion_version": champion_version, "ripe": keys([one for one in snapshots if ripe.get(one.day)])}
+    return {"champion_version": champion_version, "mature": keys([snap for snap in snapshots if ripe.get(snap.day)])}

@@ -1,4 +1,4 @@
-"""Promotions in the ledger: the history of champions, one row more for each promotion and rollback, never another."""
+"""Promotions in the ledger: the append-only history of champions, a row for each promotion and rollback."""
 
 import datetime as dt
 import json
@@ -14,7 +14,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.snapshots import deployment_id
-from shadow_deployment.ledger.verdicts import CODE_VERSION
+from shadow_deployment.ledger.verdicts import CODE_VERSION, newest
 
 Kind = Literal["promotion", "rollback", "forced"]
 _SQL = Path(__file__).parent / "sql"
@@ -123,9 +123,10 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict as a promotion rests on it, with the model that was judged."""
+    """A verdict that a promotion rests on, with the model that was judged."""
 
     id: int
+    name: str
     day: dt.date
     outcome: str
     reasons: list[str]
@@ -166,9 +167,8 @@ def champion(session: Session[Any], deployment: Deployment) -> Champion | None:
 
 def judgement(session: Session[Any], deployment: Deployment, challenger: str, day: dt.date | None) -> Judgement | None:
     """Return a challenger's newest verdict of a day, None for the newest day; None where there is none."""
-    with session.cursor(row_factory=class_row(Judgement)) as cursor:
-        values = {"deployment": deployment.name, "challenger": challenger, "day": day}
-        return cursor.execute(load_statement(_SQL / "judgement.sql"), values).fetchone()
+    verdict = newest(session, deployment, day, Judgement).get(challenger)
+    return verdict if verdict is not None and day in (None, verdict.day) else None
 
 
 def add(
@@ -197,7 +197,7 @@ def add(
         **{key: getattr(successor, key) for key in ("name", "version", "digest", "uri", "model_id")},
         **_rests_on(deployment, verdict),
         "overridden": json.dumps(overridden),
-        "case_digest": case_digest,
+        "promotion_request_digest": case_digest,
         "code_version": CODE_VERSION,
         **asdict(approval),
     }
@@ -206,7 +206,7 @@ def add(
     except errors.UniqueViolation as error:
         raise RegistryError(
             f"deployment {deployment.name}: promotion {champion.number + 1} is there already: somebody else was first; "
-            "look at the case again"
+            "look at the promotion request again"
         ) from error
     return history(session, deployment)[-1]
 

@@ -1,4 +1,4 @@
-"""Parity checks in the ledger."""
+"""Replay checks in the ledger."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.upserts import upsert
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A day on which the champion's own model did not say what the champion had logged."""
+    """A day on which the champion's own model file did not give the predictions that the champion had logged."""
 
     snapshot_id: int
     checked: int
@@ -41,35 +42,28 @@ class Mismatch:
 
 
 def record(session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, digest: str, parity: Parity) -> None:
-    """Keep a check, in place of an earlier one of the same snapshot. Commits."""
-    session.execute(
-        "INSERT INTO shadow.parity (snapshot_id, digest, tolerance, checked, mismatched, largest, worst) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (snapshot_id) DO UPDATE SET digest = excluded.digest, "
-        "tolerance = excluded.tolerance, checked = excluded.checked, mismatched = excluded.mismatched, "
-        "largest = excluded.largest, worst = excluded.worst, checked_at = excluded.checked_at "
-        "WHERE (parity.digest, parity.tolerance, parity.checked) "
-        "IS DISTINCT FROM (excluded.digest, excluded.tolerance, excluded.checked)",
-        [
-            snapshot.id,
-            digest,
-            champion.tolerance,
-            parity.checked,
-            parity.mismatched,
-            parity.largest,
-            parity.worst_json(),
-        ],
-    )
+    """Store a check, in place of an earlier one of the same snapshot. Commits."""
+    row = {
+        "snapshot_id": snapshot.id,
+        "digest": digest,
+        "tolerance": champion.tolerance,
+        "checked": parity.checked,
+        "mismatched": parity.mismatched,
+        "largest": parity.largest,
+        "worst": parity.worst_json(),
+    }
+    upsert(session, "replay_check", ("snapshot_id",), [row], stamp="checked_at")
     session.commit()
 
 
 def mismatches(
     session: Session[Any], snapshots: Collection[Snapshot], champion: ChampionSettings, digest: str
 ) -> list[Mismatch]:
-    """Return what the champion's model as it is now did not say again on these snapshots, in order of their days."""
+    """Return the mismatches of the champion's present model file on these snapshots, in order of their days."""
     with session.cursor(row_factory=class_row(Mismatch)) as cursor:
         return cursor.execute(
-            "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.parity "
+            "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.replay_check "
             "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
-            "AND parity.digest = %s AND tolerance = %s ORDER BY day",
-            [[one.id for one in snapshots], digest, champion.tolerance],
+            "AND replay_check.digest = %s AND tolerance = %s ORDER BY day",
+            [[snapshot.id for snapshot in snapshots], digest, champion.tolerance],
         ).fetchall()

@@ -59,9 +59,9 @@ def read(
         alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)
     grids = [_Grid.of(names, same, (*_SUMS, *(SQUARES if squares else ()))) for names, same in alike.items()]
     for key in sorted({key for grid in grids for key in grid.places if key[0] in metrics}, key=_order):
-        found = _joined([grid.columns(key) for grid in grids if key in grid.places])
-        if len(found.counts["days"]):
-            yield found
+        columns = _joined([grid.columns(key) for grid in grids if key in grid.places])
+        if len(columns.counts["days"]):
+            yield columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +110,11 @@ class _Grid:
 
 def _there(requests: Sequence[bytes | None], shape: Sequence[int]) -> NDArray[np.bool_] | None:
     """Return which days have a request in a metric's slice; a day of which none is read has one in each."""
-    some = [day for day, found in enumerate(requests) if found is not None]
+    some = [day for day, counts in enumerate(requests) if counts is not None]
     if not some:
         return None
     there = np.ones(shape, np.bool_)
-    there[:, some] = stacked([found for found in requests if found is not None]).reshape(len(some), -1).T > 0
+    there[:, some] = stacked([counts for counts in requests if counts is not None]).reshape(len(some), -1).T > 0
     return there
 
 
@@ -130,8 +130,8 @@ def _joined(parts: Sequence[LedgerSeries]) -> LedgerSeries:
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
-    counts = {name: np.concatenate([one.counts[name] for one in parts]) for name in first.counts}
-    sums = {name: np.concatenate([one.sums[name] for one in parts]) for name in first.sums}
+    counts = {name: np.concatenate([part.counts[name] for part in parts]) for name in first.counts}
+    sums = {name: np.concatenate([part.sums[name] for part in parts]) for name in first.sums}
     return LedgerSeries(first.metric, first.slice_column, first.slice_value, counts, sums)
 
 

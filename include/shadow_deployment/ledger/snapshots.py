@@ -92,7 +92,7 @@ def snapshots(
 
 def keys(snapshots: Iterable[Snapshot]) -> str:
     """Return the keys of snapshots as Postgres reads an array from text, many times faster than from a list."""
-    return "{" + ",".join(str(one.id) for one in snapshots) + "}"
+    return "{" + ",".join(str(snapshot.id) for snapshot in snapshots) + "}"
 
 
 def register(session: Session[Any], deployment: Deployment, manifest: Manifest, store: Store, folder: str) -> None:
@@ -126,8 +126,8 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
         return
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
     whose = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
-    with closing(prefetch(_requests(manifest, store, folder, cells))) as found:
-        batches = (in_batches(first, whose, requests, optional=["champion_probabilities"]) for first, requests in found)
+    with closing(prefetch(_requests(manifest, store, folder, cells))) as parts:
+        batches = (in_batches(first, whose, requests, optional=["champion_probabilities"]) for first, requests in parts)
         copy(session, "request_batch", batches)
     cells.enter(session, snapshot_id)
     session.commit()
@@ -185,7 +185,7 @@ class Cells:
             dictionaries.append(encoded.dictionary.to_pylist())
             code = code * len(dictionaries[-1]) + encoded.indices.to_numpy()
         encoded = pa.array(code).dictionary_encode()
-        numbers = [self._number(one, dictionaries) for one in encoded.dictionary.to_pylist()]
+        numbers = [self._number(code, dictionaries) for code in encoded.dictionary.to_pylist()]
         return pa.array(np.asarray(numbers, np.int32)[encoded.indices.to_numpy()])
 
     def enter(self, session: Session[Any], snapshot_id: int) -> None:

@@ -1,4 +1,4 @@
-"""What the expectations said, in the ledger."""
+"""Validations in the ledger: the results of expectations on inputs and predictions."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import Validation
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.upserts import upsert
 
 
 @dataclass(frozen=True)
@@ -23,28 +24,21 @@ class Recorded:
     @property
     def summary(self) -> str:
         """Return the failures in one line."""
-        parts = [f"{one['expectation']} {one['column'] or ''}: {one['detail']}" for one in self.failures]
+        parts = [f"{fail['expectation']} {fail['column'] or ''}: {fail['detail']}" for fail in self.failures]
         return "; ".join(" ".join(part.split()) for part in parts)
 
 
 def record(session: Session[Any], snapshot: Snapshot, challenger: int | None, validation: Validation) -> None:
-    """Keep a validation, in place of an earlier one of the same inputs or predictions. Commits."""
-    session.execute(
-        "INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures) "
-        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (snapshot_id, challenger_id) DO UPDATE SET "
-        "success = excluded.success, suite = excluded.suite, evaluated = excluded.evaluated, "
-        "failures = excluded.failures, validated_at = excluded.validated_at "
-        "WHERE (validation.success, validation.suite, validation.evaluated, validation.failures) "
-        "IS DISTINCT FROM (excluded.success, excluded.suite, excluded.evaluated, excluded.failures)",
-        [
-            snapshot.id,
-            challenger,
-            validation.success,
-            validation.suite,
-            validation.evaluated,
-            validation.failures_json(),
-        ],
-    )
+    """Store a validation, in place of an earlier one of the same inputs or predictions. Commits."""
+    row = {
+        "snapshot_id": snapshot.id,
+        "challenger_id": challenger,
+        "success": validation.success,
+        "suite": validation.suite,
+        "evaluated": validation.evaluated,
+        "failures": validation.failures_json(),
+    }
+    upsert(session, "validation", ("snapshot_id", "challenger_id"), [row], stamp="validated_at")
     session.commit()
 
 
@@ -53,7 +47,7 @@ def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Rec
     with session.cursor(row_factory=class_row(Recorded)) as cursor:
         return cursor.execute(
             "SELECT snapshot_id, challenger_id, success, failures FROM shadow.validation WHERE snapshot_id = ANY(%s)",
-            [[one.id for one in snapshots]],
+            [[snapshot.id for snapshot in snapshots]],
         ).fetchall()
 
 
@@ -62,6 +56,6 @@ def passed(session: Session[Any], snapshots: Collection[Snapshot], challenger: i
     rows = session.execute(
         "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND success "
         "AND (challenger_id IS NULL OR challenger_id = %s) GROUP BY snapshot_id HAVING count(*) = 2",
-        [[one.id for one in snapshots], challenger],
+        [[snapshot.id for snapshot in snapshots], challenger],
     )
     return {int(key) for (key,) in rows}

@@ -1,12 +1,13 @@
-"""Verdicts in the ledger: history, one revision more where a day is judged again on something else."""
+"""Verdicts in the ledger: append-only, with a new revision where a day is judged again on other input."""
 
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from shadow_deployment.base.sql_templates import load_statement
@@ -20,9 +21,21 @@ _SQL = Path(__file__).parent / "sql"
 CODE_VERSION = "0.1.0"
 
 
+class _Row(Protocol):
+    """A dataclass of columns of latest_verdicts.sql."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def name(self) -> str: ...
+
+
+Row = TypeVar("Row", bound=_Row)
+
+
 @dataclass(frozen=True)
 class Stored:
-    """A verdict as it was kept; `decided_on` is the first day of the same outcome on the same terms, None if open."""
+    """A stored verdict; `decided_on` is the first day of the same outcome on the same terms, None if open."""
 
     name: str
     version: str
@@ -48,9 +61,9 @@ def store(
     explanation: str,
     judged_on: Mapping[str, Any],
 ) -> None:
-    """Keep a verdict, unless the newest one of the day was judged on the same input. Commits.
+    """Store a verdict, unless the newest one of the day has the same input. Commits.
 
-    `judged_on` is all that the verdict rests on; its digest tells whether it is the same.
+    `judged_on` is all that the verdict depends on; inputs are compared by its digest.
     """
     session.execute(
         load_statement(_SQL / "add_verdict.sql"),
@@ -75,11 +88,15 @@ def store(
 
 def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None = None) -> dict[str, Stored]:
     """Return each challenger's newest verdict of a day up to `as_of`, by name."""
-    with session.cursor(row_factory=class_row(Stored)) as cursor:
-        rows = cursor.execute(
-            load_statement(_SQL / "latest_verdicts.sql"), {"deployment": deployment.name, "as_of": as_of}
-        ).fetchall()
-    return {row.name: row for row in rows}
+    return newest(session, deployment, as_of, Stored)
+
+
+def newest(session: Session[Any], deployment: Deployment, as_of: dt.date | None, kind: type[Row]) -> dict[str, Row]:
+    """Return the same verdicts as instances of a dataclass, whose fields are the columns that are read."""
+    columns = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(kind))
+    statement = load_statement(_SQL / "latest_verdicts.sql", {"columns": columns})
+    with session.cursor(row_factory=class_row(kind)) as cursor:
+        return {row.name: row for row in cursor.execute(statement, {"deployment": deployment.name, "as_of": as_of})}
 
 
 def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.date]:

@@ -19,10 +19,10 @@ BIN_FIELDS: Final = (
     "requests",
     "labelled",
     "weight",
-    "answer_sum",
+    "prediction_sum",
     "labelled_weight",
     "labelled_weight_squares",
-    "labelled_answer_sum",
+    "labelled_prediction_sum",
     "label_sum",
     "label_squares",
 )

@@ -9,7 +9,8 @@ from rich.console import Console
 from shadow_deployment.alerting import outbox
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import TransientError
-from shadow_deployment.ledger.backup import backup, programs
+from shadow_deployment.ledger import pg_tools
+from shadow_deployment.ledger.backup import backup
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from tests.conftest import connection_to, database, declare
@@ -65,8 +66,8 @@ def tools(copied: World, tmp_path: Path) -> Path:
     """A folder with the programs of the server's version, where a test may put another pg_dump."""
     folder = tmp_path / "tools"
     folder.mkdir()
-    found = programs.find(18).folder
-    for name in programs.NAMES:
+    found = pg_tools.find(18).folder
+    for name in pg_tools.NAMES:
         script(folder / name, f'exec "{found / name}" "$@"')
     return folder
 
@@ -79,7 +80,7 @@ def script(path: Path, text: str) -> None:
 
 def instead(tools: Path, text: str) -> None:
     """Let another script run for pg_dump, which still says its version; REAL is the real one, $FILE what it writes."""
-    real = f'"{programs.find(18).folder / "pg_dump"}" "$@"'
+    real = f'"{pg_tools.find(18).folder / "pg_dump"}" "$@"'
     answer = f'if [ "$1" = --version ]; then exec {real}; fi'
     named = 'for one; do FILE="${one#--file=}"; done'
     script(tools / "pg_dump", f"{answer}\n{named}\n{text.replace('REAL', real)}")

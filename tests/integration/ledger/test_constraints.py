@@ -122,7 +122,7 @@ def test_labels_do_not_reach_into_the_next_batch(session: "psycopg.Connection[An
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, None])
 def test_a_label_that_is_no_number_is_refused(session: "psycopg.Connection[Any]", value: float | None) -> None:
-    with pytest.raises(errors.CheckViolation, match="labels_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="labels_are_valid"):
         label(session, AT_ONCE, [0.5, value])
 
 
@@ -145,7 +145,7 @@ def test_a_label_has_its_times_and_only_then_another_one_beside_it(
     session: "psycopg.Connection[Any]", changes: dict[str, Any]
 ) -> None:
     label(session, AT_ONCE, [0.5, math.nan], conflict=[1.0, math.nan])
-    with pytest.raises(errors.CheckViolation, match="labels_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="labels_are_valid"):
         label(session, 2 * AT_ONCE, [0.5, math.nan], **changes)
 
 
@@ -178,7 +178,7 @@ def ask(session: "psycopg.Connection[Any]", first: int, champion: list[Any], **c
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, None])
 def test_an_infinite_answer_of_the_champion_is_refused(session: "psycopg.Connection[Any]", value: float | None) -> None:
-    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="requests_are_valid"):
         ask(session, ROWS, [0.5, value])
 
 
@@ -186,7 +186,7 @@ def test_an_infinite_answer_of_the_champion_is_refused(session: "psycopg.Connect
 def test_only_the_id_of_a_request_may_be_missing(session: "psycopg.Connection[Any]", name: str) -> None:
     ask(session, ROWS, [0.5, math.nan], request_id=["r", None])
     (kept,) = session.execute(f"SELECT {name}[1] FROM shadow.request_batch WHERE first_ordinal = 0").fetchone()
-    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="requests_are_valid"):
         ask(session, ROWS + 2, [0.5, 0.5], **{name: [kept, None]})
 
 
@@ -205,7 +205,7 @@ def test_columns_of_requests_are_all_as_long_and_without_gaps(
     session: "psycopg.Connection[Any]", changes: dict[str, Any]
 ) -> None:
     ask(session, ROWS, [0.5, 0.25], champion_probabilities=[[0.5, 0.5], [0.75, 0.25]])
-    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="requests_are_valid"):
         ask(session, ROWS + 2, [0.5, 0.25], **changes)
 
 
@@ -236,7 +236,7 @@ def answer(session: "psycopg.Connection[Any]", first: int, value: list[Any], **c
 def test_an_answer_that_is_no_number_is_refused(
     session: "psycopg.Connection[Any]", value: float | None, error: list[None] | None
 ) -> None:
-    with pytest.raises(errors.CheckViolation, match="answers_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="predictions_are_valid"):
         answer(session, ROWS, [0.5, value], error=error)
 
 
@@ -244,7 +244,7 @@ def test_an_answer_that_is_no_number_is_refused(
 def test_a_prediction_is_a_value_or_an_error_and_never_both_or_neither(
     session: "psycopg.Connection[Any]", value: float | None, error: str | None
 ) -> None:
-    with pytest.raises(errors.CheckViolation, match="answers_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="predictions_are_valid"):
         answer(session, ROWS, [value, math.nan], error=[error, "failed"])
 
 
@@ -262,7 +262,7 @@ def test_columns_of_answers_are_all_as_long_and_without_gaps(
     session: "psycopg.Connection[Any]", changes: dict[str, Any]
 ) -> None:
     answer(session, ROWS, [0.5, 0.25], probabilities=[[0.5, 0.5], [0.75, 0.25]])
-    with pytest.raises(errors.CheckViolation, match="answers_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="predictions_are_valid"):
         answer(session, ROWS + 2, [0.5, 0.25], **changes)
 
 
@@ -282,7 +282,7 @@ def test_answers_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> Non
 def test_an_inclusion_probability_is_above_0_and_at_most_1(
     session: "psycopg.Connection[Any]", probability: float
 ) -> None:
-    with pytest.raises(errors.CheckViolation, match="requests_are_whole"):
+    with pytest.raises(errors.CheckViolation, match="requests_are_valid"):
         ask(session, ROWS, [0.5, 0.5], inclusion_probability=[0.5, probability])
 
 
@@ -352,7 +352,7 @@ def test_evidence_has_a_number_for_every_metric_in_every_slice(session: "psycopg
     }
     for name, values in wrong.items():
         for value in values:
-            with pytest.raises(errors.CheckViolation, match="evidence_is_whole"), session.transaction():
+            with pytest.raises(errors.CheckViolation, match="evidence_is_valid"), session.transaction():
                 again(session, "evidence_batch", champion_version="9", **whole | {name: value})
 
 
@@ -378,7 +378,7 @@ def test_evidence_counts_no_more_requests_than_there_are(
     def add(**values: int | None) -> None:
         again(session, "evidence_batch", champion_version="8", **one | {name: [[n]] for name, n in values.items()})
 
-    with pytest.raises(errors.CheckViolation, match="evidence_is_whole"), session.transaction():
+    with pytest.raises(errors.CheckViolation, match="evidence_is_valid"), session.transaction():
         add(**counts | changes)
     add(**counts)
 

@@ -97,7 +97,7 @@ def test_a_second_promotion_behind_the_same_one_is_refused(
         ({"overridden": '["its newest verdict is FAIL"]'}, "promotion_rests_on_a_pass"),
         ({"to_digest": None}, "promotion_is_of_a_known_model"),
         ({"kind": "forced", "to_model_id": None}, "promotion_is_of_a_known_model"),
-        ({"case_digest": None}, "promotion_is_of_a_known_model"),
+        ({"promotion_request_digest": None}, "promotion_is_of_a_known_model"),
         ({"kind": "rollback"}, "rollback_undoes"),
         ({"undoes": 1}, "rollback_undoes"),
         ({"kind": "coup"}, "promotion_kind_check"),

@@ -7,7 +7,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from shadow_deployment.data.postgres_arrays import array_of_texts, reading_arrays
+from shadow_deployment.data.postgres_arrays import array_of, reading_arrays
 from shadow_deployment.ledger.batches.request_ids import request_ids
 from tests.integration.ledger.batches import lies_in_batches
 from tests.production import SHADOW, World, day
@@ -59,4 +59,4 @@ def test_texts_are_sent_as_one_array(session: "psycopg.Connection[Any]", texts: 
         assert back == texts
         (of_some,) = cursor.execute("SELECT %s::text[]", [pa.array(["before", *texts, "behind"])[1:-1]]).fetchone()
         assert of_some == texts
-    assert array_of_texts(sent)[4:8] == int(None in texts).to_bytes(4, "big")
+    assert array_of(sent)[4:8] == int(None in texts).to_bytes(4, "big")

@@ -120,8 +120,8 @@ def test_bins_are_those_of_numpy(whole: World, model: str) -> None:
             (known.weight * known.label).sum(),
             (known.weight * known.label**2).sum(),
         ]
-        sums = [got.weight, got.answer_sum, got.labelled_weight, got.labelled_weight_squares]
-        assert_allclose([*sums, got.labelled_answer_sum, got.label_sum, got.label_squares], expected, rtol=1e-12)
+        sums = [got.weight, got.prediction_sum, got.labelled_weight, got.labelled_weight_squares]
+        assert_allclose([*sums, got.labelled_prediction_sum, got.label_sum, got.label_squares], expected, rtol=1e-12)
 
 
 def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) -> None:
@@ -194,7 +194,7 @@ def test_days_that_were_compared_by_other_statements_are_compared_again(continue
     expected = {table: kept(continued, table) for table in TABLES}
     with psycopg.connect(continued.postgres.uri(continued.ledger, SHADOW)) as session:
         session.execute("TRUNCATE shadow.score_bin, shadow.quadrant, shadow.disagreement")
-        session.execute("UPDATE shadow.comparison SET statement = 'that of an older version'")
+        session.execute("UPDATE shadow.comparison SET method_digest = 'that of an older version'")
     shadow = continued.shadow(sample=SAMPLE)
     assert steps.collect_labels(shadow, day(3)) == [day(number) for number in range(4)]
     for number in range(4):
@@ -312,7 +312,7 @@ def test_few_bins_hold_whatever_is_answered(numbers: Callable[..., World], champ
     world = numbers(champion, champion if bins == 1 else "dep_hour")
     run(world, [0], **REGRESSION, sample={"rate": 1.0})
     found = world.query(
-        "SELECT bin * width, (bin + 1) * width, answer_sum / weight, requests FROM shadow.score_bin "
+        "SELECT bin * width, (bin + 1) * width, prediction_sum / weight, requests FROM shadow.score_bin "
         "WHERE model = 'champion' AND challenger_id = (SELECT min(id) FROM shadow.model_version) ORDER BY 1"
     )
     assert 1 <= len(found) <= bins

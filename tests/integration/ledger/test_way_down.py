@@ -10,8 +10,9 @@ import pytest
 from shadow_demo.postgres import SUPERUSER
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.backup import backup
 from tests.conftest import Invoke
-from tests.integration.ledger.test_migrations import execute, nothing_left, psql
+from tests.integration.ledger.test_migrations import execute, nothing_left, psql, written
 from tests.production import World
 
 
@@ -52,6 +53,7 @@ def test_down_with_a_backup_of_now_takes_the_ledger_and_restore_brings_it_back(
         ("DELETE FROM shadow.quadrant", "quadrant has"),
         ("SELECT shadow.ensure_partitions('2030-01-01')", "label_batch_20300101 is not in the backup"),
         ("UPDATE shadow.alembic_version SET version_num = '0003'", "alembic_version has other rows"),
+        ("DROP TRIGGER verdict_is_append_only ON shadow.verdict", "it has other definitions"),
     ],
 )
 def test_down_refuses_a_backup_that_is_not_of_the_ledger_as_it_is(
@@ -64,6 +66,17 @@ def test_down_refuses_a_backup_that_is_not_of_the_ledger_as_it_is(
     assert "is not a backup of this ledger as it is now" in err
     assert reason in err
     assert copied.dump() == before
+
+
+def test_down_refuses_a_backup_with_a_damaged_definition(copied: World, kept: Path, tmp_path: Path) -> None:
+    whole, file = kept.read_bytes(), tmp_path / "damaged.dump"
+    assert whole.count(b"is append-only: % is refused") == 1
+    file.write_bytes(whole.replace(b"is append-only: % is refused", b"is append-only: % is permitted"[:28]))
+    with pytest.raises(LedgerError, match="is not a backup of this ledger as it is now: it has other definitions"):
+        migrations.migrate(
+            copied.connection("shadow_db"), "down", kept=backup.require_kept(copied.connection("shadow_db"), file)
+        )
+    assert copied.query("SELECT count(*) > 0 FROM shadow.verdict") == [(True,)]
 
 
 def test_down_refuses_a_damaged_backup_and_half_of_what_it_asks_for(
@@ -111,10 +124,10 @@ def test_no_setting_of_the_database_takes_the_place_of_a_backup(copied: World) -
 def test_plain_sql_down_stops_at_rows_unless_it_is_told(copied: World, tmp_path: Path) -> None:
     before = copied.dump()
     with pytest.raises(subprocess.CalledProcessError) as stopped:
-        psql(copied.postgres, copied.ledger, migrations.as_sql("down"), tmp_path)
+        psql(copied.postgres, copied.ledger, written(tmp_path, migrations.as_sql("down")))
     assert "the ledger has rows, which would be lost: alert 1, " in stopped.value.stderr
     assert 'PGOPTIONS="-c shadow.drop_evidence=yes"' in stopped.value.stderr
     assert copied.dump() == before
     allowed = f"SET shadow.drop_evidence = yes;\n{migrations.as_sql('down')}"
-    psql(copied.postgres, copied.ledger, allowed, tmp_path)
+    psql(copied.postgres, copied.ledger, written(tmp_path, allowed))
     assert nothing_left(copied.connection("shadow_db"))

@@ -797,7 +797,8 @@ def test_a_log_that_the_champions_own_model_repeats_gives_no_reason(
 ) -> None:
     world, changes, _ = repeatable
     assert world.query(
-        "SELECT checked, mismatched, worst FROM shadow.parity JOIN shadow.snapshot ON id = snapshot_id WHERE day = %s",
+        "SELECT checked, mismatched, worst FROM shadow.replay_check JOIN shadow.snapshot ON id = snapshot_id "
+        "WHERE day = %s",
         [day(0)],
     ) == [(60, 0, [])]
     verdict = judged(world, 0, **changes).verdict

@@ -52,9 +52,11 @@ def settle(shadow: DeploymentContext, run: str, given: Answer, name: str = "othe
 def later(world: World, hours: int) -> None:
     """Let questions be as old: time is the database's own."""
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
-        session.execute("ALTER TABLE shadow.question DISABLE TRIGGER question_is_history")
-        session.execute("UPDATE shadow.question SET asked_at = asked_at - make_interval(hours => %s)", [hours])
-        session.execute("ALTER TABLE shadow.question ENABLE TRIGGER question_is_history")
+        session.execute("ALTER TABLE shadow.approval_request DISABLE TRIGGER approval_request_is_append_only")
+        session.execute(
+            "UPDATE shadow.approval_request SET created_at = created_at - make_interval(hours => %s)", [hours]
+        )
+        session.execute("ALTER TABLE shadow.approval_request ENABLE TRIGGER approval_request_is_append_only")
 
 
 @pytest.mark.parametrize(
@@ -196,10 +198,10 @@ def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Depl
     first, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     second, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     assert first == second
-    assert world.query("SELECT count(*) FROM shadow.question") == [(1,)]
-    approval.record_decision(shadow, first, "rejected", "ada", "no")
-    said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
-    assert f"the approval request of this run was rejected by ada for {day(0)}; trigger another run" in said
+    assert world.query("SELECT count(*) FROM shadow.approval_request") == [(1,)]
+    approval.answer(shadow, first, "rejected", "ada", "no")
+    said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
+    assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
 
 
 def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: DeploymentContext) -> None:
@@ -295,14 +297,14 @@ def test_names_of_production_are_text_in_the_question() -> None:
     assert "\\[x\\]\\(http\\://y\\)" in shown
 
 
-def test_questions_and_answers_are_history(world: World, shadow: DeploymentContext) -> None:
+def test_approval_requests_and_decisions_are_append_only(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", "rejected")
     for statement in (
-        "UPDATE shadow.answer SET answer = 'approved'",
-        "DELETE FROM shadow.answer",
-        "UPDATE shadow.question SET topic = ''",
-        "TRUNCATE shadow.question CASCADE",
+        "UPDATE shadow.approval_decision SET decision = 'approved'",
+        "DELETE FROM shadow.approval_decision",
+        "UPDATE shadow.approval_request SET terms_digest = ''",
+        "TRUNCATE shadow.approval_request CASCADE",
     ):
         with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
             world.query(statement)

@@ -346,7 +346,7 @@ def again(world: World) -> DeploymentContext:
     """Compare a day once more, by statements that have changed."""
     shadow = world.shadow()
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
-        session.execute("UPDATE shadow.comparison SET statement = 'older'")
+        session.execute("UPDATE shadow.comparison SET method_digest = 'older'")
     before = pages.fingerprint(shadow)
     assert steps.compare(shadow, day(0)) == 0
     assert pages.fingerprint(shadow) != before
@@ -457,25 +457,3 @@ def test_another_deployment_does_not_change_the_fingerprint_or_the_page(world: W
     before = pages.deployment_page(shadow)
     assert run(world, 0, name="second") == []
     assert pages.deployment_page(shadow) == before
-
-
-def test_a_step_towards_revision_4_keeps_what_there_is(worlds: Callable[..., World], ran: World) -> None:
-    """A ledger of revision 3 has no bins: the page is an error that says what to do, and a day fills them."""
-    world = worlds(ran)
-    evidence = world.evidence()
-    newest_first = sorted((migrations._HERE / "versions").glob("*.down.sql"), reverse=True)
-    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
-        for down in [path for path in newest_first if path.name >= "0004"]:
-            session.execute(down.read_bytes())
-        session.execute("UPDATE shadow.alembic_version SET version_num = '0003'")
-        session.execute("UPDATE shadow.comparison SET statement = 'that of revision 3'")
-    assert "run shadow migrate" in str(page_of(world, "other").error)
-    assert migrations.migrate(world.connection("shadow_db")) == ("0003", migrations.head())
-    assert page_of(world, "other").scores is None
-    shadow = world.shadow()
-    for changed in steps.collect_labels(shadow, day(1)):
-        steps.compare(shadow, changed)
-    found = page_of(world, "other").scores
-    assert found is not None
-    assert (found.days, found.first, found.last) == (2, day(0), day(1))
-    assert world.evidence().equals(evidence)

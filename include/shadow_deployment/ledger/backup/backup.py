@@ -1,103 +1,144 @@
-"""Backup of the ledger, and the way back: the schema `shadow` by pg_dump and pg_restore, and nothing else.
+"""Backups of the ledger: what pg_dump writes of the schema `context`, read back and compared with the database.
 
-A backup is written aside, read back to its last row, and only then given its name. A restore is one transaction.
+What is compared are the definitions, as text, and of each table the number of rows and a digest of them. Sequences,
+owners and privileges are not.
 """
 
-import fcntl
-import logging
+import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Final
+
+from psycopg import IsolationLevel, sql
 
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import migrations
-from shadow_deployment.ledger.backup import archive, programs
-from shadow_deployment.ledger.backup.archive import Archive
-from shadow_deployment.ledger.backup.contents import contents, differences
+from shadow_deployment.ledger import migrations, pg_tools
+from shadow_deployment.ledger.migrations import Kept
+from shadow_deployment.ledger.pg_tools import PgTools
 
-logger = logging.getLogger(__name__)
+_REVISION: Final = "shadow.alembic_version"
+_SCHEMA_CONTENT = Path(__file__).parents[1] / "sql" / "schema_content.sql"
+_WITHOUT: Final = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-publications", "--no-security-labels")
+_DUMP: Final = ("--schema=shadow", *_WITHOUT)
+_OURS = re.compile(rb"\d+; \d+ \d+ (?:SCHEMA - shadow|COMMENT - SCHEMA shadow|[A-Z ]+ shadow) ")
+_COPY = re.compile(rb"COPY (?P<table>.+) \([^()]*\) FROM stdin;\n")
+_PARTITION = re.compile(r"_\d{8}$")
+_AS_PG_DUMP = "SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; SET LOCAL extra_float_digits = 3"
+_TABLES = (
+    "SELECT relname, format('%I.%I', 'shadow', relname) FROM pg_class "
+    "WHERE relnamespace = to_regnamespace('shadow') AND relkind = 'r' ORDER BY relname"
+)
 
-_DRAFT = ".shadow-backup-"
-_NOT_OURS = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-publications", "--no-security-labels")
-_SQL = Path(__file__).parents[1] / "sql"
+
+@dataclass(frozen=True)
+class Rows:
+    """How many rows a table has, and a digest of them that does not depend on their order."""
+
+    count: int
+    digest: int
+
+    @classmethod
+    def of(cls, lines: Iterable[bytes]) -> "Rows":
+        """Count and digest the lines of COPY's text format: the sum of their SHA-256 digests modulo 2^256."""
+        count = total = 0
+        for line in lines:
+            count, total = count + 1, total + int.from_bytes(hashlib.sha256(line).digest())
+        return cls(count, total % (1 << 256))
 
 
-def backup(connection: Connection, path: Path, folder: Path | None = None) -> Archive:
-    """Write the ledger as it is at this moment to a new file, while days may run, and return what is in the file.
+@dataclass(frozen=True)
+class Backup:
+    """A file with a whole ledger: its revision, its definitions as a digest, and its tables, each partition singly."""
 
-    `folder` is that of pg_dump, see programs.find. The file is readable by its owner only. Raises LedgerError where
-    there is no ledger, the file is there already, or it cannot be written: there then is no such file.
+    path: Path
+    revision: str
+    definitions: str
+    tables: Mapping[str, Rows]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each table, partitions added up; without the table of the revision."""
+        total: dict[str, int] = {}
+        for name, rows in self.tables.items():
+            if name != _REVISION:
+                table = _PARTITION.sub("", name.removeprefix("shadow."))
+                total[table] = total.get(table, 0) + rows.count
+        return total
+
+
+def backup(connection: Connection, path: Path, pg_bin: Path | None = None) -> Backup:
+    """Write the ledger as it is now to a new file, while days may run, and compare the file with the database.
+
+    Args:
+        connection: The ledger's database.
+        path: A file that does not exist; it appears once it is complete, readable by its owner only.
+        pg_bin: Folder of pg_dump, see pg_tools.find.
+
+    Returns:
+        What is in the file.
+
+    Raises:
+        LedgerError: There is no ledger, the file exists or cannot be written, or its content is not the database's.
     """
     if migrations.revision(connection) is None:
         raise LedgerError(f"connection {connection} has no ledger, so there is nothing to back up")
-    server = _server(connection)
-    tools = programs.find(server, folder)
-    if not tools.restores_into(server):
-        logger.warning(
-            "pg_restore %s cannot write to a server of version %s: the backup is one for newer servers; for this one, "
-            "name programs of its version by --pg-bin",
-            tools.version,
-            server,
-        )
-    with _writing(path), _draft(path) as draft:
-        what = ("--format=custom", "--schema=shadow", *_NOT_OURS)
-        tools.run("pg_dump", *what, f"--file={draft.name}", connection=connection, holding=draft)
-        archive.seal(draft)
-        os.fsync(draft.fileno())
-        found = archive.read(Path(draft.name), tools)
-        _require_new(path)
-        Path(draft.name).rename(path)
-        _sync(path.parent)
-    return replace(found, path=path)
+    tools = pg_tools.find(_server(connection), pg_bin)
+    with translated(connection), connect(connection, idle_in_transaction_session_timeout="0") as session:
+        session.isolation_level, session.read_only = IsolationLevel.REPEATABLE_READ, True
+        ((snapshot,),) = session.execute("SELECT pg_export_snapshot()").fetchall()
+        with _new_file(path) as draft:
+            dump = (*_DUMP, "--format=custom", f"--snapshot={snapshot}", f"--file={draft}")
+            tools.run("pg_dump", *dump, connection=connection)
+            written = replace(_read(draft, tools), path=path)
+            _require_same(session, written, _definitions(tools, connection, f"--snapshot={snapshot}"))
+    return written
 
 
-def restore(connection: Connection, path: Path, folder: Path | None = None) -> Archive:
-    """Make the ledger in a database that has none as it is in a backup, in one transaction; return what is in it.
+def restore(connection: Connection, path: Path, pg_bin: Path | None = None) -> Backup:
+    """Restore the ledger from a backup into a database that has none, in one transaction; return what is in the file.
 
-    Its objects belong to whoever restores. Raises LedgerError where the file is no backup of a ledger, or one of a
-    newer package, and where the schema `shadow` holds anything: the database is then as it was.
+    The objects belong to whoever restores. Raises LedgerError where the file is not a backup of a ledger, or is of a
+    newer package, and where schema `context` is not empty: the database is then unchanged.
     """
-    tools = programs.find(_server(connection), folder)
-    found = archive.read(path, tools)
-    if found.revision not in migrations.revisions():
+    tools = pg_tools.find(_server(connection), pg_bin)
+    kept = _read(path, tools)
+    if kept.revision not in migrations.revisions():
         raise LedgerError(
-            f"{path} is at revision {found.revision}, and this package knows up to {migrations.head()}: "
-            "restore it with the package that it is of, or a newer one"
+            f"{path} is at revision {kept.revision}, and this package knows up to {migrations.head()}: "
+            "restore it with the package that wrote it, or a newer one"
         )
-    with _entries_to_make(connection, found, tools) as selection:
-        tools.run(
-            "pg_restore",
-            "--single-transaction",
-            "--exit-on-error",
-            *_NOT_OURS,
-            *selection,
-            str(path),
-            connection=connection,
-        )
-    return found
-
-
-def require_kept(session: Session[Any], kept: Archive) -> None:
-    """Raise LedgerError unless a backup holds every row of the ledger, and no other, as the session sees it now."""
-    found = differences(kept.tables, contents(session))
-    if found:
-        more = f", and {len(found) - 5} more" if len(found) > 5 else ""
+    with translated(connection), connect(connection) as session:
+        ((has_schema,),) = session.execute("SELECT to_regnamespace('shadow') IS NOT NULL").fetchall()
+        objects = [str(name) for (name,) in session.execute(load_statement(_SCHEMA_CONTENT))]
+    if objects:
         raise LedgerError(
-            f"{kept.path} is not a backup of this ledger as it is now: {'; '.join(found[:5])}{more}. "
-            "Make one: shadow backup --to FILE"
+            f"connection {connection} has a schema shadow already, with {_first(objects)}: restore into an empty "
+            "database, or drop that ledger first: shadow migrate down"
         )
+    inside = ["--schema=shadow"] if has_schema else []  # an existing schema stays, and with it its privileges
+    arguments = ("--single-transaction", "--exit-on-error", *_WITHOUT, *inside, str(path))
+    tools.run("pg_restore", *arguments, connection=connection)
+    return kept
 
 
-def read(connection: Connection, path: Path, folder: Path | None = None) -> Archive:
-    """Read a backup with the programs that fit a connection's server; raise LedgerError where it is none."""
-    return archive.read(path, programs.find(_server(connection), folder))
+def require_kept(connection: Connection, path: Path, pg_bin: Path | None = None) -> Kept:
+    """Read a backup; return a check that it holds the ledger as a session then sees it, for migrations.migrate.
+
+    The check raises LedgerError where definitions or rows differ. Definitions are compared as they are now: pg_dump
+    could not read them once the tables are locked.
+    """
+    tools = pg_tools.find(_server(connection), pg_bin)
+    return partial(_require_same, kept=_read(path, tools), definitions=_definitions(tools, connection))
 
 
 def _server(connection: Connection) -> int:
@@ -106,82 +147,94 @@ def _server(connection: Connection) -> int:
 
 
 @contextmanager
-def _entries_to_make(connection: Connection, found: Archive, tools: programs.Programs) -> Iterator[list[str]]:
-    """Give pg_restore's option for all but the schema itself where there is an empty one, whose rights stay.
-
-    Raises LedgerError where it is not empty.
-    """
-    with translated(connection), connect(connection) as session:
-        row = session.execute("SELECT to_regnamespace('shadow') IS NOT NULL").fetchone()
-        present = [str(name) for (name,) in session.execute(load_statement(_SQL / "schema_content.sql"))]
-    if present:
-        more = f" and {len(present) - 5} more" if len(present) > 5 else ""
-        raise LedgerError(
-            f"connection {connection} has a schema shadow already, with {', '.join(present[:5])}{more}: restore into "
-            "an empty database, or take that ledger away first: shadow migrate down"
-        )
-    if not (row and row[0]):
-        yield []
-        return
-    with tempfile.NamedTemporaryFile("w", suffix=".list") as file:
-        file.writelines(f"{one}\n" for one in archive.entries(found.path, tools) if not archive.makes_schema(one))
-        file.flush()
-        yield [f"--use-list={file.name}"]
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[IO[bytes]]:
-    """Give a locked file beside `path`, which is gone after the block unless it was renamed.
-
-    pg_dump inherits the lock with the file: what a killed process leaves is swept once its pg_dump has ended too.
-    """
-    _require_new(path)
-    _sweep(path.parent)
-    with _locked(path.parent) as file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-
-
-def _locked(folder: Path) -> "tempfile._TemporaryFileWrapper[bytes]":
-    """Make a file with a lock on it, again where another process has swept it before it was locked."""
-    while True:
-        file = tempfile.NamedTemporaryFile(dir=folder, prefix=_DRAFT, delete=False)  # noqa: SIM115
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:
-            return file
-        file.close()
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _new_file(path: Path) -> Iterator[str]:
+    """Give a temporary file beside `path`, which becomes `path` unless the block raises."""
+    exists = LedgerError(f"{path} exists already, and a backup never replaces a file: name another one")
+    if os.path.lexists(path):
+        raise exists
     try:
-        yield
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".partial") as file:
+            yield file.name
+            os.fsync(file.fileno())
+            os.link(file.name, path)  # unlike a rename it never replaces a file
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except FileExistsError as error:
+        raise exists from error
     except OSError as error:
         raise LedgerError(
-            f"{path} cannot be written: {error.strerror or error}; name a file in a folder that is there, that can be "
-            "written, and that has room"
+            f"{path} cannot be written: {error.strerror or error}; name a file in an existing folder that is writable "
+            "and has room"
         ) from error
 
 
-def _require_new(path: Path) -> None:
-    if path.exists() or path.is_symlink():
-        raise LedgerError(f"{path} is there already, and a backup is never written over: name another file")
+def _read(path: Path | str, tools: PgTools) -> Backup:
+    """Read a file to its last row; raise LedgerError where it is damaged, or not a backup of a ledger alone."""
+    with tools.output("pg_restore", "--list", str(path)) as entries:
+        foreign = [entry.decode().strip() for entry in entries if not entry.startswith(b";") and not _OURS.match(entry)]
+    tables: dict[str, Rows] = {}
+    revisions: list[bytes] = []
+    with tools.output("pg_restore", "--data-only", "--file=-", str(path)) as lines:
+        for line in lines:
+            if match := _COPY.fullmatch(line):
+                name, rows = match["table"].decode(), takewhile(lambda row: row != b"\\.\n", lines)
+                if name == _REVISION:
+                    revisions = list(rows)
+                tables[name] = Rows.of(revisions if name == _REVISION else rows)
+    if foreign or len(revisions) != 1:
+        reason = f"it also holds {_first(foreign)}" if foreign else f"{_REVISION} in it has {len(revisions)} rows"
+        raise LedgerError(f"{path} is not a backup of a ledger: {reason}; name a file that `shadow backup` wrote")
+    with tools.output("pg_restore", "--schema-only", *_WITHOUT, "--file=-", str(path)) as lines:
+        return Backup(Path(path), revisions[0].decode().strip(), _digest(lines), tables)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left; what another one still writes is locked."""
-    for leftover in folder.glob(f"{_DRAFT}*"):
-        with suppress(OSError), leftover.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            leftover.unlink()
+def _definitions(tools: PgTools, connection: Connection, *arguments: str) -> str:
+    with tools.output("pg_dump", *_DUMP, "--schema-only", *arguments, connection=connection) as lines:
+        return _digest(lines)
 
 
-def _sync(folder: Path) -> None:
-    """Make the new name last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _digest(lines: Iterable[bytes]) -> str:
+    """Return a digest of a script without its comments, which name versions, and psql's commands, which are random."""
+    digest = hashlib.sha256()
+    for line in lines:
+        if not line.startswith((b"--", b"\\")):
+            digest.update(line)
+    return digest.hexdigest()
+
+
+def _contents(session: Session[Any]) -> dict[str, Rows]:
+    """Return what each table of the ledger holds, by its name as pg_dump writes it."""
+    session.execute(_AS_PG_DUMP)
+    tables = session.execute(_TABLES).fetchall()
+    return {written: Rows.of(_copied(session, name)) for name, written in tables}
+
+
+def _copied(session: Session[Any], table: str) -> Iterator[bytes]:
+    statement = sql.SQL("COPY {} TO STDOUT (ENCODING 'UTF8')").format(sql.Identifier("shadow", table))
+    with session.cursor() as cursor, cursor.copy(statement) as stream:
+        yield from map(bytes, stream)
+
+
+def _require_same(session: Session[Any], kept: Backup, definitions: str) -> None:
+    """Raise LedgerError unless a backup holds these definitions, every row that the session sees, and no others."""
+    held = _contents(session)
+    differences = ["it has other definitions"] if kept.definitions != definitions else []
+    for name in sorted({*kept.tables, *held}):
+        backup, ledger = kept.tables.get(name), held.get(name)
+        if backup is None or ledger is None:
+            differences.append(f"{name} is not in the {'backup' if backup is None else 'ledger'}")
+        elif backup.count != ledger.count:
+            differences.append(f"{name} has {backup.count} rows in the backup and {ledger.count} in the ledger")
+        elif backup != ledger:
+            differences.append(f"{name} has other rows")
+    if differences:
+        raise LedgerError(
+            f"{kept.path} is not a backup of this ledger as it is now: {_first(differences)}. "
+            "Make one: shadow backup --to FILE"
+        )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

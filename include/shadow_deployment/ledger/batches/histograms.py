@@ -1,11 +1,12 @@
-"""Bins, quadrants and the requests that differ most in the ledger, entered in the comparison's transaction."""
+"""Histograms, quadrants and disagreements in the ledger, stored in the comparison's transaction."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shadow_deployment.base.sql_templates import columns_of, load_statement
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.upserts import upsert
 from shadow_deployment.metrics.histograms import (
     BIN_FIELDS,
     PROBABILITY_GRID,
@@ -18,6 +19,9 @@ from shadow_deployment.metrics.losses import MetricSettings
 
 _SQL = Path(__file__).parents[1] / "sql"
 SPREAD = _SQL / "spread.sql"
+_DAY = ("challenger_id", "snapshot_id")
+_BIN = (*_DAY, "champion_version", "model", "width", "bin")
+_QUADRANT = (*_DAY, "champion_version", "champion_yes", "challenger_yes")
 
 
 def begin(session: Session[Any], keys: dict[str, Any], settings: MetricSettings, versions: int) -> Histograms | None:
@@ -33,20 +37,36 @@ def begin(session: Session[Any], keys: dict[str, Any], settings: MetricSettings,
     return None if row is None or row[0] is None else Histograms(Grid.of(row[0], row[1]), versions, None)
 
 
-def add_bins(session: Session[Any], keys: dict[str, Any], versions: Sequence[str], bins: Histograms) -> int:
-    """Enter bins and quadrants; return how many rows changed. A day whose requests are gone keeps what it has."""
-    rows = [(versions[version], model, bins.grid.width, place, *sums) for version, model, place, sums in bins.bins()]
-    if not rows:
+def add_bins(
+    session: Session[Any], keys: dict[str, Any], versions: Sequence[str], bins: Histograms, threshold: float | None
+) -> int:
+    """Store histograms and quadrants; return how many rows changed. A day whose requests are gone keeps what it has."""
+    day = {name: keys[name] for name in _DAY}
+    histogram = [
+        day
+        | {"champion_version": versions[version], "model": model, "width": bins.grid.width, "bin": place}
+        | dict(zip(BIN_FIELDS, sums, strict=True))
+        for version, model, place, sums in bins.bins()
+    ]
+    if not histogram:
         return 0
-    values = keys | columns_of(("champion_version", "model", "width", "bin", *BIN_FIELDS), rows)
-    row = session.execute(load_statement(_SQL / "add_score_bins.sql"), values).fetchone()
-    quadrants = [(versions[version], *said, *sums) for version, *said, sums in bins.quadrants()]
-    values = keys | columns_of(("champion_version", "champion_yes", "challenger_yes", *QUADRANT_FIELDS), quadrants)
-    changed = int(row[0]) if row else 0
-    return changed + session.execute(load_statement(_SQL / "add_quadrants.sql"), values).rowcount
+    quadrants = [
+        day
+        | {"champion_version": versions[version], "champion_yes": champion, "challenger_yes": challenger}
+        | {"threshold": threshold, **dict(zip(QUADRANT_FIELDS, sums, strict=True))}
+        for version, champion, challenger, sums in bins.quadrants()
+    ]
+    present = {name: [row[name] for row in histogram] for name in _BIN[2:]}
+    deleted = session.execute(load_statement(_SQL / "delete_score_bins.sql"), keys | present).rowcount
+    return deleted + upsert(session, "score_bin", _BIN, histogram) + upsert(session, "quadrant", _QUADRANT, quadrants)
 
 
 def add_furthest(session: Session[Any], keys: dict[str, Any], furthest: LargestDisagreements) -> int:
-    """Enter the requests that the two answered furthest apart; return how many rows changed."""
-    values = keys | {"ordinals": furthest.ordinal.tolist(), "distances": furthest.distance.tolist()}
-    return session.execute(load_statement(_SQL / "add_disagreements.sql"), values).rowcount
+    """Store the largest disagreements; return how many rows changed."""
+    day = {name: keys[name] for name in _DAY}
+    apart = zip(furthest.ordinal.tolist(), furthest.distance.tolist(), strict=True)
+    rows = [
+        day | {"rank": rank, "ordinal": ordinal, "distance": distance}
+        for rank, (ordinal, distance) in enumerate(apart, start=1)
+    ]
+    return upsert(session, "disagreement", (*_DAY, "rank"), rows)

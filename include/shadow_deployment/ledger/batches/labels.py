@@ -40,8 +40,8 @@ def enter(session: Session[Any], snapshot: Snapshot, arrived: pa.Table, *, anew:
     new = np.isnan(there)
     against = np.where(new | (value == there), conflict, value)
     later = ~new & np.isnan(contradicted) & ~np.isnan(against)
-    for name, found in (("value", value), ("known_at", known_at), ("collected_at", _now(session))):
-        labels[name][place] = np.where(new, found, labels[name][place])
+    for name, new_values in (("value", value), ("known_at", known_at), ("collected_at", _now(session))):
+        labels[name][place] = np.where(new, new_values, labels[name][place])
     labels["conflict"][place] = np.where(new | later, against, contradicted)
     changed = place[new | later]
     _write(session, snapshot, first, labels, np.unique(changed // BATCH_ROWS), anew=anew)
@@ -69,8 +69,8 @@ def _labels(session: Session[Any], snapshot: Snapshot, first: int, end: int, *, 
     if not anew:
         span = {"day": snapshot.day, "snapshot": snapshot.id, "first": first, "end": end}
         with reading_arrays(session) as cursor:
-            for where, found in cut(cursor, "label_batch", list(labels), span):
-                for name, values in found.items():
+            for where, part in cut(cursor, "label_batch", list(labels), span):
+                for name, values in part.items():
                     if values is not None:
                         labels[name][where] = values
     return labels

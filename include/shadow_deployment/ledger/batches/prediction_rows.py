@@ -55,7 +55,7 @@ class PredictionRows:
         answers = self._answers(columns, first, end)
         if not requests["ordinal"].equals(answers["ordinal"]):
             shared = np.intersect1d(requests["ordinal"], answers["ordinal"])
-            requests, answers = (_chosen(one, shared) for one in (requests, answers))
+            requests, answers = (_chosen(table, shared) for table in (requests, answers))
         return pa.table({name: (requests if name == "request_id" else answers)[name] for name in columns})
 
     def _end(self) -> int:
@@ -72,15 +72,15 @@ class PredictionRows:
         span = self._key | {"first": first, "end": end}
         with reading_arrays(self._session) as cursor:
             parts = [
-                _part(np.arange(first + where.start, first + where.stop, dtype=np.int32), columns, found)
-                for where, found in cut(cursor, "prediction_batch", sorted(names), span)
+                _part(np.arange(first + where.start, first + where.stop, dtype=np.int32), columns, part)
+                for where, part in cut(cursor, "prediction_batch", sorted(names), span)
             ]
         return pa.concat_tables(parts) if parts else _part(np.zeros(0, np.int32), columns, {})
 
 
-def _part(ordinals: NDArray[np.int32], columns: Sequence[str], found: Mapping[str, Any]) -> pa.Table:
+def _part(ordinals: NDArray[np.int32], columns: Sequence[str], part: Mapping[str, Any]) -> pa.Table:
     """Return answers as a table: what is NaN is null, and so is all of a column that is not there."""
-    known, probabilities = dict(found), found.get("probabilities")
+    known, probabilities = dict(part), part.get("probabilities")
     if probabilities is not None:
         known |= {"lowest": probabilities.min(axis=1), "total": probabilities.sum(axis=1)}
     arrays = {"ordinal": pa.array(ordinals)}

@@ -25,9 +25,9 @@ def batches(
     Requests and labels are read once for all of them. Without `latencies` they are NaN. Whoever wants one state of the
     ledger throughout says so of the transaction.
     """
-    of_answers = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
+    columns = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
     of_requests = ["cell", "champion_version", "inclusion_probability", "champion"]
-    of_requests += [f"champion_{name}" for name in of_answers[1:]]
+    of_requests += [f"champion_{name}" for name in columns[1:]]
     key = {"day": snapshot.day, "snapshot": snapshot.id}
     with reading_arrays(session) as cursor:
         for first in range(0, snapshot.rows, BATCH_ROWS):
@@ -38,8 +38,8 @@ def batches(
             label = _placed(cut(cursor, "label_batch", ["value", "conflict"], span))
             drawn = _drawn(requests, label, first, len(deployment.classes))
             for challenger in challengers:
-                found = cut(cursor, "prediction_batch", of_answers, span | {"challenger": challenger})
-                yield challenger, _answered(drawn, found, first)
+                parts = cut(cursor, "prediction_batch", columns, span | {"challenger": challenger})
+                yield challenger, _answered(drawn, parts, first)
 
 
 def _drawn(requests: Sequence[tuple[slice, Mapping[str, Any]]], label: Array, first: int, classes: int) -> Batch:
@@ -48,13 +48,13 @@ def _drawn(requests: Sequence[tuple[slice, Mapping[str, Any]]], label: Array, fi
     unknown = np.full(len(place), np.nan)
 
     def column(name: str) -> Any:
-        return np.concatenate([found[name] for _, found in requests])
+        return np.concatenate([part[name] for _, part in requests])
 
     def probabilities() -> Array | None:
         if not classes:
             return None
-        known = [(where.stop - where.start, found["champion_probabilities"]) for where, found in requests]
-        return np.concatenate([np.full((rows, classes), np.nan) if one is None else one for rows, one in known])
+        shares = [(where.stop - where.start, part["champion_probabilities"]) for where, part in requests]
+        return np.concatenate([np.full((rows, classes), np.nan) if part is None else part for rows, part in shares])
 
     return Batch(
         ordinal=first + place,
@@ -74,15 +74,15 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
     """Add a challenger's side, and leave out the requests of which it has no row."""
     there = np.zeros(BATCH_ROWS, bool)
     answers = {name: np.full(BATCH_ROWS, np.nan) for name in ("value", "latency_ms")}
-    for span, found in batches:
+    for span, part in batches:
         there[span] = True
-        for name, values in found.items():
+        for name, values in part.items():
             if values is not None:
                 whole = answers.setdefault(name, np.full((BATCH_ROWS, *values.shape[1:]), np.nan))
                 whole[span] = values
     place = drawn.ordinal - first
     rows = there[place]
-    kept = {
+    drawn_columns = {
         name: column[rows]
         for name, column in vars(drawn).items()
         if column is not None and name not in ("challenger", "latency_ms")
@@ -90,7 +90,7 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
     where = place[rows]
     return replace(
         drawn,
-        **kept,
+        **drawn_columns,
         challenger=answers["value"][where],
         latency_ms=answers["latency_ms"][where],
         challenger_probabilities=answers["probabilities"][where] if "probabilities" in answers else None,
@@ -100,7 +100,7 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
 def _placed(batches: Iterable[tuple[slice, Mapping[str, Any]]]) -> Array:
     """Return labels by their place in the batch, NaN where there is none or another one contradicts it."""
     placed = np.full(BATCH_ROWS, np.nan)
-    for where, found in batches:
-        conflict = found["conflict"]
-        placed[where] = found["value"] if conflict is None else np.where(np.isnan(conflict), found["value"], np.nan)
+    for where, part in batches:
+        conflict = part["conflict"]
+        placed[where] = part["value"] if conflict is None else np.where(np.isnan(conflict), part["value"], np.nan)
     return placed

@@ -18,7 +18,7 @@ def request_ids(session: Session[Any], day: dt.date, snapshot: int, first: int, 
     span = {"day": day, "snapshot": snapshot, "first": first, "end": end}
     parts = [_SCHEMA.empty_table()]
     with reading_arrays(session) as cursor:
-        for where, found in cut(cursor, "request_batch", ["request_id"], span):
+        for where, part in cut(cursor, "request_batch", ["request_id"], span):
             ordinals = np.arange(first + where.start, first + where.stop, dtype=np.int32)
-            parts.append(pa.table([ordinals, pa.array(found["request_id"], pa.string())], schema=_SCHEMA))
+            parts.append(pa.table([ordinals, pa.array(part["request_id"], pa.string())], schema=_SCHEMA))
     return pa.concat_tables(parts)

@@ -1,10 +1,9 @@
 """Migrations of the schema `shadow`, by Alembic: forward, back, and as plain SQL for psql.
 
-Each revision is a pair of SQL files that a person can read and run; Alembic keeps the order and which one is applied.
+Each revision is a folder of SQL files that psql runs too, a pair for each area; Alembic records which one is applied.
 """
 
 import io
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,34 +20,40 @@ MORE_LOCKS = (
     "restart it, and try again"
 )
 _HERE = Path(__file__).parent
-_STATEMENT_END = re.compile(r";[ \t]*\n[ \t]*\n")
 
 Direction = Literal["up", "down"]
 Kept = Callable[[Session[Any]], None]
 
 
 def run(name: str) -> None:
-    """Execute one SQL file of `versions/` inside the running migration, statement by statement."""
+    """Execute one SQL file of this folder inside the running migration."""
     from alembic import op
 
-    for statement in _statements(_HERE / "versions" / name):
-        op.execute(statement)
+    op.execute(_sql(name))
 
 
-def _statements(path: Path) -> list[str]:
-    return [statement.strip() for statement in _STATEMENT_END.split(path.read_text(encoding="utf-8"))]
+def _sql(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8").strip().removesuffix(";")
 
 
 def migrate(
     connection: Connection, direction: Direction = "up", *, kept: Kept | None = None
 ) -> tuple[str | None, str | None]:
-    """Bring the ledger to the newest revision, or take all of it away; in one transaction.
+    """Migrate the ledger to the newest revision, or drop it; in one transaction.
 
-    A ledger with rows is taken away only where `kept` finds them kept elsewhere: it is called with the session, where
-    nobody else can write any more, and raises LedgerError where something is not kept; see backup.require_kept.
+    Args:
+        connection: The ledger's database.
+        direction: "up" to the newest revision, "down" to an empty database.
+        kept: Checks that the rows are kept elsewhere, as `backup.require_kept` does. It is called with the session
+            once nobody else can write, and raises LedgerError otherwise. Without it a ledger with rows is not dropped.
 
-    Returns the revision before and after, None for an empty database. Raises CredentialsError, TransientError, and
-    LedgerError for a revision of a newer package and for rows that would be lost.
+    Returns:
+        The revision before and after, None for an empty database.
+
+    Raises:
+        CredentialsError: The server refuses the login, or the role lacks a right.
+        TransientError: The connection is lost.
+        LedgerError: The revision is of a newer package, or rows would be lost.
     """
     import sqlalchemy
 
@@ -81,22 +86,22 @@ def _unwrapped() -> Iterator[None]:
 
 
 def _meaning(error: Exception) -> Exception:
-    """Return a LedgerError with its remedy in place of what keep_rows.sql and too many partitions raise."""
+    """Return a LedgerError with its remedy for what refuse_rows.sql and too many partitions raise."""
     import psycopg
 
-    said = str(error).split("\n", 1)[0]
+    message = str(error).split("\n", 1)[0]
     if isinstance(error, psycopg.errors.ObjectInUse):
         return LedgerError(
-            f"{said}. Make a backup: shadow backup --to FILE. Then say so: "
+            f"{message}. Make a backup: shadow backup --to FILE. Then name it: "
             "shadow migrate down --drop-evidence --backup FILE"
         )
-    return LedgerError(f"{said}: {MORE_LOCKS}") if isinstance(error, psycopg.errors.OutOfMemory) else error
+    return LedgerError(f"{message}: {MORE_LOCKS}") if isinstance(error, psycopg.errors.OutOfMemory) else error
 
 
 def as_sql(direction: Direction = "up") -> str:
     """Return the migration as plain SQL in one transaction, for `psql -d nba_simulator -f`.
 
-    The way down stops where the ledger has rows, unless the setting shadow.drop_evidence is yes.
+    The migration down fails where the ledger has rows, unless the setting shadow.drop_evidence is yes.
     """
     output = io.StringIO()
     _alembic(direction, output=output)
@@ -127,18 +132,17 @@ def revisions() -> frozenset[str]:
     """Return every revision that this package can bring to the newest one, that one included."""
     from alembic.script import ScriptDirectory
 
-    return frozenset(one.revision for one in ScriptDirectory(str(_HERE)).walk_revisions())
+    return frozenset(script.revision for script in ScriptDirectory(str(_HERE)).walk_revisions())
 
 
 def _keep_rows(environment: Any, bind: Any, kept: Kept | None) -> None:
-    """Raise, inside the migration, where the ledger has rows and nobody has said that they are kept."""
-    lock, refuse = _statements(_HERE / "keep_rows.sql")
-    environment.execute(lock)
+    """Raise, inside the migration, where the ledger has rows and `kept` does not vouch for them."""
+    environment.execute(_sql("lock_tables.sql"))
     if bind is not None:  # whatever the role or the database is set to
         if kept is not None:
             kept(bind.connection.driver_connection)
         environment.execute(f"SELECT set_config('shadow.drop_evidence', '{'yes' if kept else 'no'}', true)")
-    environment.execute(refuse)
+    environment.execute(_sql("refuse_rows.sql"))
 
 
 def _steps(script: Any, direction: Direction, applied: Any, _context: Any) -> Any:

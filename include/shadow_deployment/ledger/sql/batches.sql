@@ -1,5 +1,4 @@
--- What lies as arrays of some of a day's requests, in the order of the draw: what the first and the last row hold beyond
--- these requests is to be left out.
+-- The rows of arrays that overlap a range of a day's requests, in the order of the draw; the caller cuts the first and last.
 SELECT :columns
 FROM shadow.:"table"
 WHERE day = :'day' AND snapshot_id = :'snapshot':whose

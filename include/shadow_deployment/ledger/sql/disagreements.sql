@@ -1,4 +1,4 @@
--- The requests of these snapshots that the two answered furthest apart, as they were noted when each day was compared.
+-- The largest disagreements of these snapshots, as recorded when each day was compared.
 SELECT
     d.day, r.request_id[d.ordinal - r.first_ordinal + 1], nullif(r.champion[d.ordinal - r.first_ordinal + 1], 'NaN') AS champion,
     nullif(p.value[d.ordinal - p.first_ordinal + 1], 'NaN') AS challenger,
@@ -14,13 +14,13 @@ FROM (
     LIMIT :'most'
 ) AS d
 JOIN shadow.request_batch AS r
-    ON r.day = d.day AND r.day = ANY(:'days'::date[]) AND r.snapshot_id = d.snapshot_id
-    AND r.first_ordinal <= d.ordinal AND r.first_ordinal + r.rows > d.ordinal
+    ON (r.day, r.snapshot_id) = (d.day, d.snapshot_id) AND r.day = ANY(:'days'::date[])
+    AND d.ordinal BETWEEN r.first_ordinal AND r.first_ordinal + r.rows - 1
 JOIN shadow.prediction_batch AS p
-    ON p.day = d.day AND p.day = ANY(:'days'::date[]) AND p.snapshot_id = d.snapshot_id
-    AND p.challenger_id = :'challenger' AND p.first_ordinal <= d.ordinal AND p.first_ordinal + p.rows > d.ordinal
+    ON (p.day, p.snapshot_id) = (d.day, d.snapshot_id) AND p.day = ANY(:'days'::date[])
+    AND p.challenger_id = :'challenger' AND d.ordinal BETWEEN p.first_ordinal AND p.first_ordinal + p.rows - 1
 JOIN shadow.cell AS c ON c.snapshot_id = r.snapshot_id AND c.cell = r.cell[d.ordinal - r.first_ordinal + 1]
 LEFT JOIN shadow.label_batch AS l
-    ON l.day = d.day AND l.day = ANY(:'days'::date[]) AND l.snapshot_id = d.snapshot_id
-    AND l.first_ordinal <= d.ordinal AND l.first_ordinal + l.rows > d.ordinal
+    ON (l.day, l.snapshot_id) = (d.day, d.snapshot_id) AND l.day = ANY(:'days'::date[])
+    AND d.ordinal BETWEEN l.first_ordinal AND l.first_ordinal + l.rows - 1
 ORDER BY d.distance DESC, d.day, d.ordinal

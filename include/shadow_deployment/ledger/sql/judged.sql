@@ -1,4 +1,4 @@
--- Each model's newest verdict, by name and version, and when it was first given in the days without another outcome since.
+-- Each model's newest verdict, by name and version, and since when the outcome has not changed.
 WITH newest AS (
     SELECT DISTINCT ON (m.name, m.version, v.day) m.name, m.version, v.day, v.outcome, v.reasons
     FROM shadow.verdict AS v

@@ -1,18 +1,26 @@
--- Each challenger's newest verdict of a day up to `as_of`, and since when its outcome has been reached on the same terms.
-SELECT DISTINCT ON (m.name)
-    m.name, m.version, v.day, v.champion_version, v.outcome, v.reasons, v.warnings, v.findings,
-    v.explanation,
-    CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
-        SELECT min(earlier.day)
-        FROM shadow.verdict AS earlier
-        WHERE earlier.challenger_id = v.challenger_id
-          AND earlier.champion_version = v.champion_version
-          AND earlier.design = v.design
-          AND earlier.policy = v.policy
-          AND earlier.outcome = v.outcome
-    ) END AS decided_on
-FROM shadow.verdict AS v
-JOIN shadow.model_version AS m ON m.id = v.challenger_id
-JOIN shadow.deployment AS d ON d.id = v.deployment_id
-WHERE d.name = :'deployment' AND (:'as_of'::date IS NULL OR v.day <= :'as_of')
-ORDER BY m.name, v.day DESC, v.id DESC
+-- Each model's newest verdict of a day up to `as_of` (null: any), in the columns that are wanted. decided_on is the first
+-- day of the same outcome on the same terms.
+SELECT :columns
+FROM (
+    SELECT DISTINCT ON (m.name)
+        m.name, m.version, m.uri, m.digest, m.digest AS model_digest, v.id, v.challenger_id, v.day, v.champion_version, v.design,
+        v.outcome, v.reasons, v.warnings, v.findings, v.policy, v.explanation, v.input_digest, v.code_version, v.revision,
+        v.judged_at,
+        CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
+            SELECT min(earlier.day)
+            FROM shadow.verdict AS earlier
+            WHERE (earlier.challenger_id, earlier.outcome, earlier.champion_version, earlier.design, earlier.policy)
+                = (v.challenger_id, v.outcome, v.champion_version, v.design, v.policy)
+        ) END AS decided_on
+    FROM shadow.deployment AS d
+    JOIN shadow.model_version AS m ON m.deployment_id = d.id
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM shadow.verdict
+        WHERE challenger_id = m.id AND (:'as_of'::date IS NULL OR day <= :'as_of'::date)
+        ORDER BY day DESC, id DESC
+        LIMIT 1
+    ) AS v
+    WHERE d.name = :'deployment'
+    ORDER BY m.name, v.day DESC, v.id DESC
+) AS newest

@@ -1,11 +1,7 @@
--- The newest day that is known of: sampled, judged, or told to have failed, recovered or be late.
-SELECT max(day)
-FROM (
-    SELECT s.deployment_id, s.day FROM shadow.snapshot AS s
-    UNION ALL
-    SELECT v.deployment_id, v.day FROM shadow.verdict AS v
-    UNION ALL
-    SELECT a.deployment_id, a.day FROM shadow.alert AS a WHERE a.kind IN ('failed', 'recovered', 'late')
-) AS known
-JOIN shadow.deployment AS d ON d.id = known.deployment_id
+-- The newest day that was sampled or judged, or has an alert that it failed, recovered or is late.
+SELECT greatest(
+    (SELECT max(s.day) FROM shadow.snapshot AS s WHERE s.deployment_id = d.id),
+    (SELECT max(v.day) FROM shadow.verdict AS v WHERE v.deployment_id = d.id),
+    (SELECT max(a.day) FROM shadow.alert AS a WHERE a.deployment_id = d.id AND a.kind IN ('failed', 'recovered', 'late')))
+FROM shadow.deployment AS d
 WHERE d.name = :'deployment'

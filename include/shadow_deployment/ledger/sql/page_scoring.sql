@@ -1,4 +1,4 @@
--- How the scoring of one day went: each model that has answered it.
+-- How the scoring of one day went, for each model that has scored any of it.
 SELECT
     m.name, m.version, o.challenger_id, sum(o.rows)::bigint AS rows, sum(o.errors)::bigint AS errors,
     count(*)::int AS shards, max(o.scored_at) AS scored_at

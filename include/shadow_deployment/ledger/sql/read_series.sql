@@ -1,8 +1,7 @@
--- One challenger's evidence, a row for each day in no order. Of the arrays by metric and slice, `cut` takes what lies from
--- the first to the last metric that is asked for, in all slices or the first one only, which is all requests. The server
--- cuts element by element, which costs more than it saves where most of them are wanted: the arrays are then `whole`.
--- How many answers are identical is only asked of all requests, and how many requests there are only of a day on which
--- some metric has none in some slice.
+-- One challenger's evidence, one row per day in no order. Of the arrays by metric and slice, `cut` takes the range from the
+-- first to the last metric that is wanted, in all slices or only the first, which is all requests. The server cuts element
+-- by element, which costs more than it saves where most elements are wanted: the arrays are then `whole`. The number of
+-- identical predictions is read for all requests only, and the number of requests only where a metric has none in a slice.
 SELECT
     b.day - '2000-01-01'::date AS day,
     array_to_json(b.metrics[w.first:w.last])::text AS metrics,

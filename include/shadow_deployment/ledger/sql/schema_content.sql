@@ -1,7 +1,5 @@
--- What there is in the schema `shadow`, by name: tables, views, sequences, functions and types of their own.
-SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('shadow') AND relkind <> 'i'
-UNION ALL
-SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('shadow')
-UNION ALL
-SELECT typname FROM pg_type WHERE typnamespace = to_regnamespace('shadow') AND typrelid = 0 AND typelem = 0
+-- The objects in schema `shadow`, such as "table shadow.verdict".
+SELECT pg_describe_object(classid, objid, objsubid)
+FROM pg_depend
+WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('shadow') AND deptype = 'n'
 ORDER BY 1

@@ -1,16 +1,11 @@
--- The days and challengers whose evidence is missing or rests on something that has changed since.
+-- The days and challengers whose evidence is missing or was computed from labels or by a method that have changed since;
+-- only those whose inputs and predictions both met their expectations.
 SELECT s.day, c.id
 FROM shadow.snapshot AS s
 CROSS JOIN unnest(:'challengers'::int[]) AS c (id)
-JOIN shadow.validation AS inputs
-    ON inputs.snapshot_id = s.id AND inputs.challenger_id IS NULL AND inputs.success
-JOIN shadow.validation AS predictions
-    ON predictions.snapshot_id = s.id AND predictions.challenger_id = c.id AND predictions.success
-LEFT JOIN shadow.comparison AS done ON done.snapshot_id = s.id AND done.challenger_id = c.id
+LEFT JOIN shadow.comparison AS done ON (done.snapshot_id, done.challenger_id) = (s.id, c.id)
 WHERE s.id = ANY(:'snapshots')
-  AND (
-      done.snapshot_id IS NULL
-      OR done.label_revision <> s.label_revision
-      OR done.statement <> :'statement'
-  )
+  AND (done.label_revision, done.method_digest) IS DISTINCT FROM (s.label_revision, :'method_digest')
+  AND EXISTS (SELECT FROM shadow.validation AS v WHERE v.snapshot_id = s.id AND v.challenger_id IS NULL AND v.success)
+  AND EXISTS (SELECT FROM shadow.validation AS v WHERE (v.snapshot_id, v.challenger_id) = (s.id, c.id) AND v.success)
 ORDER BY s.day, c.id

@@ -1,4 +1,4 @@
--- Since when, and on how many judged days, a challenger has passed without interruption on the terms of one day.
+-- Since when, and on how many consecutive judged days, a challenger has passed on the terms of one day.
 WITH newest AS (
     SELECT DISTINCT ON (day) day, outcome, champion_version, design, policy
     FROM shadow.verdict
@@ -6,12 +6,10 @@ WITH newest AS (
     ORDER BY day, id DESC
 ), judged AS (
     SELECT
-        one.day,
-        one.outcome = 'PASS'
-            AND (one.champion_version, one.design, one.policy) = (terms.champion_version, terms.design, terms.policy)
-            AS passes
-    FROM newest AS one
-    JOIN newest AS terms ON terms.day = :'day'::date
+        n.day,
+        n.outcome = 'PASS' AND (n.champion_version, n.design, n.policy) = (t.champion_version, t.design, t.policy) AS passes
+    FROM newest AS n
+    JOIN newest AS t ON t.day = :'day'::date
 )
 SELECT min(day) AS since, count(*)::int AS days
 FROM judged

@@ -1,0 +1,1 @@
+DROP TABLE shadow.delivery, shadow.alert;

@@ -1,0 +1,2 @@
+DROP FUNCTION shadow.ensure_partitions, shadow.refuse_change;
+DROP TABLE shadow.model_version, shadow.deployment;

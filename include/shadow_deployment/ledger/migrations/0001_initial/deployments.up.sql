@@ -1,0 +1,47 @@
+-- Deployments, their challengers as scored, and what the other areas share.
+CREATE SCHEMA IF NOT EXISTS shadow;
+
+CREATE TABLE shadow.deployment (
+    id          int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL UNIQUE,
+    task        text NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE shadow.model_version (
+    id             int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id  int NOT NULL REFERENCES shadow.deployment,
+    name           text NOT NULL,
+    version        text NOT NULL,
+    uri            text NOT NULL,
+    digest         text NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (deployment_id, name, version, digest)
+);
+COMMENT ON TABLE shadow.model_version IS 'a challenger as it was scored; evidence belongs to one digest';
+
+CREATE FUNCTION shadow.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'shadow.% is append-only: % is refused', TG_TABLE_NAME, TG_OP;
+END $$;
+
+-- A partition is made on its own and then attached: CREATE TABLE ... PARTITION OF locks the whole table against readers,
+-- one table after another, so that a run that reads two of them and one that begins a day could deadlock.
+-- After the wait for the advisory lock the catalogue is queried: to_regclass would still answer from the session's cache.
+CREATE FUNCTION shadow.ensure_partitions(the_day date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    parent text;
+    child text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['request_batch', 'prediction_batch', 'label_batch'] LOOP
+        child := parent || '_' || to_char(the_day, 'YYYYMMDD');
+        IF to_regclass('shadow.' || child) IS NULL THEN
+            PERFORM pg_advisory_xact_lock(hashtextextended('shadow.partitions', 0));
+            IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'shadow'::regnamespace AND relname = child) THEN
+                EXECUTE format('CREATE TABLE shadow.%I (LIKE shadow.%I INCLUDING ALL)', child, parent);
+                EXECUTE format('ALTER TABLE shadow.%I ATTACH PARTITION shadow.%I FOR VALUES IN (%L)', parent, child, the_day);
+            END IF;
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION shadow.ensure_partitions IS 'creates one partition per day, so that old rows are removed by dropping a table';

@@ -1,0 +1,153 @@
+-- What a day's comparison leaves: sums by metric and slice, score bins, quadrants and disagreements. A day's evidence of
+-- one challenger is one row of arrays, so that a verdict on a year reads hundreds of rows, not hundreds of thousands.
+CREATE TABLE shadow.comparison (
+    snapshot_id     int NOT NULL REFERENCES shadow.snapshot,
+    challenger_id   int NOT NULL REFERENCES shadow.model_version,
+    label_revision  int NOT NULL,
+    method_digest   text NOT NULL,
+    compared_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (snapshot_id, challenger_id)
+);
+COMMENT ON TABLE shadow.comparison IS 'what a day''s evidence was computed from; another label revision or method makes it stale';
+
+CREATE FUNCTION shadow.evidence_is_valid(
+    metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], pairs int[], identical int[],
+    weight float8[], weight_squares float8[], champion_sum float8[], champion_squares float8[], challenger_sum float8[],
+    challenger_squares float8[], difference_sum float8[], difference_squares float8[], difference_sum_weighted float8[],
+    difference_squares_weighted float8[]
+)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(
+            cardinality(slice_values) = cardinality(slice_columns)
+            AND array_position(metrics, NULL) IS NULL AND array_position(slice_columns, NULL) IS NULL
+            AND array_position(slice_values, NULL) IS NULL
+            AND format('[1:%s][1:%s]', cardinality(metrics), cardinality(slice_columns)) = ALL (ARRAY[
+                array_dims(requests), array_dims(labelled), array_dims(pairs), array_dims(identical), array_dims(weight),
+                array_dims(weight_squares), array_dims(champion_sum), array_dims(champion_squares),
+                array_dims(challenger_sum), array_dims(challenger_squares), array_dims(difference_sum),
+                array_dims(difference_squares), array_dims(difference_sum_weighted), array_dims(difference_squares_weighted)
+            ]), false)
+        AND NOT EXISTS (
+            SELECT FROM unnest(
+                requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
+                challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+                difference_squares_weighted
+            ) AS e (n, labelled, pairs, identical, w, ww, c, cc, h, hh, d, dd, wd, wdd)
+            WHERE NOT coalesce(
+                    e.n >= 0 AND e.labelled BETWEEN 0 AND e.n AND e.pairs BETWEEN 0 AND e.n
+                    AND e.identical BETWEEN 0 AND e.pairs, false)
+                OR num_nulls(e.w, e.ww, e.c, e.cc, e.h, e.hh, e.d, e.dd, e.wd, e.wdd) > 0)
+$$;
+COMMENT ON FUNCTION shadow.evidence_is_valid IS 'each array has a number for every metric and slice, and no more requests are labelled, paired or identical than there are';
+
+CREATE TABLE shadow.evidence_batch (
+    deployment_id                int NOT NULL REFERENCES shadow.deployment,
+    day                          date NOT NULL,
+    snapshot_id                  int NOT NULL REFERENCES shadow.snapshot,
+    challenger_id                int NOT NULL REFERENCES shadow.model_version,
+    champion_version             text NOT NULL,
+    metrics                      text[] NOT NULL,
+    slice_columns                text[] NOT NULL,
+    slice_values                 text[] NOT NULL,
+    requests                     int[] NOT NULL,
+    labelled                     int[] NOT NULL,
+    pairs                        int[] NOT NULL,
+    identical                    int[] NOT NULL,
+    weight                       float8[] NOT NULL,
+    weight_squares               float8[] NOT NULL,
+    champion_sum                 float8[] NOT NULL,
+    champion_squares             float8[] NOT NULL,
+    challenger_sum               float8[] NOT NULL,
+    challenger_squares           float8[] NOT NULL,
+    difference_sum               float8[] NOT NULL,
+    difference_squares           float8[] NOT NULL,
+    difference_sum_weighted      float8[] NOT NULL,
+    difference_squares_weighted  float8[] NOT NULL,
+    computed_at                  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (challenger_id, snapshot_id, champion_version),
+    CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
+        metrics, slice_columns, slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum,
+        champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+        difference_squares_weighted))
+);
+ALTER TABLE shadow.evidence_batch
+    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
+    ALTER identical SET STORAGE EXTERNAL, ALTER weight SET STORAGE EXTERNAL, ALTER weight_squares SET STORAGE EXTERNAL,
+    ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
+    ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
+    ALTER difference_sum SET STORAGE EXTERNAL, ALTER difference_squares SET STORAGE EXTERNAL,
+    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL;
+COMMENT ON TABLE shadow.evidence_batch IS 'a day''s evidence of one challenger against one champion; shadow.evidence shows one row per metric and slice';
+COMMENT ON COLUMN shadow.evidence_batch.slice_columns IS 'the slices, all requests first; each array below has one element per metric (first axis) and slice (second)';
+COMMENT ON COLUMN shadow.evidence_batch.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
+COMMENT ON COLUMN shadow.evidence_batch.difference_sum_weighted IS 'sum of squared weight times difference, for the variance of the weighted mean';
+
+CREATE VIEW shadow.evidence AS
+SELECT
+    b.deployment_id, b.day, b.snapshot_id, b.challenger_id, b.champion_version,
+    b.slice_columns[(e.place - 1) % cardinality(b.slice_columns) + 1] AS slice_column,
+    b.slice_values[(e.place - 1) % cardinality(b.slice_columns) + 1] AS slice_value,
+    b.metrics[(e.place - 1) / cardinality(b.slice_columns) + 1] AS metric,
+    e.requests, e.labelled, e.pairs, e.identical, e.weight, e.weight_squares, e.champion_sum, e.champion_squares,
+    e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares, e.difference_sum_weighted,
+    e.difference_squares_weighted,
+    b.computed_at
+FROM shadow.evidence_batch AS b
+CROSS JOIN LATERAL unnest(
+    b.requests, b.labelled, b.pairs, b.identical, b.weight, b.weight_squares, b.champion_sum, b.champion_squares,
+    b.challenger_sum, b.challenger_squares, b.difference_sum, b.difference_squares, b.difference_sum_weighted,
+    b.difference_squares_weighted
+) WITH ORDINALITY AS e (
+    requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares, challenger_sum,
+    challenger_squares, difference_sum, difference_squares, difference_sum_weighted, difference_squares_weighted,
+    place
+)
+WHERE e.requests > 0;
+COMMENT ON VIEW shadow.evidence IS 'sums over the pairs of a day and slice, weighted by the inverse inclusion probability; rows of days and slices may be added up';
+
+CREATE TABLE shadow.score_bin (
+    challenger_id            int NOT NULL REFERENCES shadow.model_version,
+    snapshot_id              int NOT NULL REFERENCES shadow.snapshot,
+    champion_version         text NOT NULL,
+    model                    text NOT NULL CHECK (model IN ('champion', 'challenger')),
+    width                    float8 NOT NULL CHECK (width > 0),
+    bin                      bigint NOT NULL,
+    requests                 int NOT NULL CHECK (requests > 0),
+    weight                   float8 NOT NULL,
+    prediction_sum           float8 NOT NULL,
+    labelled                 int NOT NULL CHECK (labelled BETWEEN 0 AND requests),
+    labelled_weight          float8 NOT NULL,
+    labelled_weight_squares  float8 NOT NULL,
+    labelled_prediction_sum  float8 NOT NULL,
+    label_sum                float8 NOT NULL,
+    label_squares            float8 NOT NULL,
+    PRIMARY KEY (challenger_id, snapshot_id, champion_version, model, width, bin)
+);
+COMMENT ON TABLE shadow.score_bin IS 'a histogram of one model''s predictions over the requests that both models answered, weighted; rows of days may be added up';
+COMMENT ON COLUMN shadow.score_bin.bin IS 'predictions from bin * width up to, excluding, (bin + 1) * width; binary: 20 bins from 0 to 1, the last including 1';
+COMMENT ON COLUMN shadow.score_bin.width IS 'regression: a power of two that suits the day, so that the bins of several days nest in the widest; a day''s outermost bins hold everything beyond them';
+
+CREATE TABLE shadow.quadrant (
+    challenger_id     int NOT NULL REFERENCES shadow.model_version,
+    snapshot_id       int NOT NULL REFERENCES shadow.snapshot,
+    champion_version  text NOT NULL,
+    champion_yes      boolean NOT NULL,
+    challenger_yes    boolean NOT NULL,
+    threshold         float8 NOT NULL,
+    requests          int NOT NULL CHECK (requests >= 0),
+    weight            float8 NOT NULL,
+    labelled          int NOT NULL CHECK (labelled BETWEEN 0 AND requests),
+    positive          int NOT NULL CHECK (positive BETWEEN 0 AND labelled),
+    PRIMARY KEY (challenger_id, snapshot_id, champion_version, champion_yes, challenger_yes)
+);
+COMMENT ON TABLE shadow.quadrant IS 'requests that both models answered, by which of the two predicts positive at the threshold; positive counts positive labels';
+
+CREATE TABLE shadow.disagreement (
+    challenger_id  int NOT NULL REFERENCES shadow.model_version,
+    snapshot_id    int NOT NULL REFERENCES shadow.snapshot,
+    rank           int NOT NULL CHECK (rank > 0),
+    ordinal        int NOT NULL,
+    distance       float8 NOT NULL,
+    PRIMARY KEY (challenger_id, snapshot_id, rank)
+);
+COMMENT ON TABLE shadow.disagreement IS 'a day''s requests with the largest difference between the two predictions; the predictions themselves are stored with the requests';

@@ -1,0 +1,128 @@
+-- Sampled requests with the champion's predictions, as arrays of up to 8,192 requests per row: a row and an index entry
+-- for each request took most of a day's time and space. The view shadow.request shows one row per request.
+CREATE TABLE shadow.snapshot (
+    id                 int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id      int NOT NULL REFERENCES shadow.deployment,
+    day                date NOT NULL,
+    design             text NOT NULL,
+    window_start       timestamptz NOT NULL,
+    window_end         timestamptz NOT NULL,
+    population         bigint NOT NULL,
+    rows               int NOT NULL CHECK (rows >= 0),
+    shards             int NOT NULL CHECK (shards >= 0),
+    digest             text NOT NULL,
+    location           text NOT NULL,
+    champion_versions  text[] NOT NULL,
+    labels_until       timestamptz,
+    label_revision     int NOT NULL DEFAULT 0,
+    labelled           int NOT NULL DEFAULT 0,
+    contradicted       int NOT NULL DEFAULT 0,
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (deployment_id, day, design),
+    CHECK (window_start < window_end),
+    CHECK (population >= rows),
+    CHECK (labelled >= 0 AND contradicted >= 0 AND labelled + contradicted <= rows)
+);
+COMMENT ON TABLE shadow.snapshot IS 'one day of sampled inputs; the inputs themselves are Parquet files at location';
+COMMENT ON COLUMN shadow.snapshot.labels_until IS 'labels known up to this time have been collected';
+COMMENT ON COLUMN shadow.snapshot.label_revision IS 'incremented whenever labels are added: earlier comparisons are then stale';
+
+CREATE TABLE shadow.cell (
+    snapshot_id  int NOT NULL REFERENCES shadow.snapshot,
+    cell         int NOT NULL,
+    slices       jsonb NOT NULL,
+    PRIMARY KEY (snapshot_id, cell)
+);
+COMMENT ON TABLE shadow.cell IS 'one combination of slice values that occurs in a snapshot: {"origin": "EWR", "carrier": "UA"}';
+
+-- Whole arrays are compared, not one row per element, which took longer than the insert itself. A comparison with ALL
+-- elements is null where one of them is null.
+CREATE FUNCTION shadow.requests_are_valid(
+    rows int, request_id text[], requested_at timestamptz[], inclusion_probability float8[], cell int[],
+    champion float8[], champion_version int[], champion_latency_ms float8[], champion_probabilities float8[]
+)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(
+            cardinality(request_id) = rows AND cardinality(requested_at) = rows AND cardinality(inclusion_probability) = rows
+            AND cardinality(cell) = rows AND cardinality(champion) = rows AND cardinality(champion_version) = rows
+            AND cardinality(champion_latency_ms) = rows
+            AND 0 < ALL (inclusion_probability) AND 1 >= ALL (inclusion_probability) AND 0 < ALL (champion_version)
+            AND '-Infinity' < ALL (champion) AND 'Infinity' <> ALL (champion), false)
+        AND (champion_probabilities IS NULL OR array_length(champion_probabilities, 1) IS NOT DISTINCT FROM rows)
+        AND array_position(requested_at, NULL) IS NULL AND array_position(cell, NULL) IS NULL
+        AND array_position(champion_latency_ms, NULL) IS NULL
+$$;
+COMMENT ON FUNCTION shadow.requests_are_valid IS 'only an id may be null, inclusion probabilities are above 0 and at most 1, and no prediction is infinite';
+
+CREATE TABLE shadow.request_batch (
+    day                     date NOT NULL,
+    snapshot_id             int NOT NULL,
+    first_ordinal           int NOT NULL CHECK (first_ordinal >= 0),
+    rows                    int NOT NULL CHECK (rows > 0),
+    request_id              text[] NOT NULL,
+    requested_at            timestamptz[] NOT NULL,
+    inclusion_probability   float8[] NOT NULL,
+    cell                    int[] NOT NULL,
+    champion                float8[] NOT NULL,
+    champion_version        int[] NOT NULL,
+    champion_latency_ms     float8[] NOT NULL,
+    champion_probabilities  float8[],
+    PRIMARY KEY (day, snapshot_id, first_ordinal),
+    CONSTRAINT requests_are_valid CHECK (shadow.requests_are_valid(
+        rows, request_id, requested_at, inclusion_probability, cell, champion, champion_version, champion_latency_ms,
+        champion_probabilities))
+) PARTITION BY LIST (day);
+ALTER TABLE shadow.request_batch
+    ALTER request_id SET STORAGE EXTERNAL, ALTER requested_at SET STORAGE EXTERNAL,
+    ALTER inclusion_probability SET STORAGE EXTERNAL, ALTER cell SET STORAGE EXTERNAL, ALTER champion SET STORAGE EXTERNAL,
+    ALTER champion_version SET STORAGE EXTERNAL, ALTER champion_latency_ms SET STORAGE EXTERNAL,
+    ALTER champion_probabilities SET STORAGE EXTERNAL;
+COMMENT ON TABLE shadow.request_batch IS 'consecutive requests of a snapshot, in the order of the draw; shadow.request shows one row per request';
+COMMENT ON COLUMN shadow.request_batch.champion IS 'the champion''s prediction, NaN where it gave none';
+COMMENT ON COLUMN shadow.request_batch.champion_version IS 'index into the snapshot''s champion_versions, from 1';
+COMMENT ON COLUMN shadow.request_batch.champion_latency_ms IS 'NaN where unknown';
+
+CREATE FUNCTION shadow.unnest_requests(text[], timestamptz[], float8[], int[], float8[], int[], float8[], float8[])
+RETURNS TABLE (
+    place bigint, request_id text, requested_at timestamptz, inclusion_probability float8, cell int, champion float8,
+    champion_version int, champion_latency_ms float8, champion_probabilities float8[]
+)
+LANGUAGE plpgsql IMMUTABLE ROWS 8192 AS $$
+BEGIN
+    RETURN QUERY SELECT a.place, a.id, a.moment, a.probability, a.cell, nullif(a.champion, 'NaN'), a.version,
+        nullif(a.latency, 'NaN'),
+        CASE WHEN $8[a.place::int][1] <> 'NaN' THEN
+            ARRAY(SELECT $8[a.place::int][k] FROM generate_series(1, array_length($8, 2)) AS k) END
+    FROM unnest($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY
+        AS a (id, moment, probability, cell, champion, version, latency, place);
+END $$;
+COMMENT ON FUNCTION shadow.unnest_requests IS 'the columns of a batch, one row per request; a function, so that the planner knows how many rows to expect';
+
+CREATE VIEW shadow.request AS
+SELECT
+    b.day, b.snapshot_id, (b.first_ordinal + a.place - 1)::int AS ordinal, a.request_id COLLATE "C" AS request_id,
+    a.requested_at, a.inclusion_probability, a.cell, a.champion, s.champion_versions[a.champion_version] AS champion_version,
+    a.champion_latency_ms, a.champion_probabilities
+FROM shadow.request_batch AS b
+JOIN shadow.snapshot AS s ON s.id = b.snapshot_id
+CROSS JOIN LATERAL shadow.unnest_requests(
+    b.request_id, b.requested_at, b.inclusion_probability, b.cell, b.champion, b.champion_version, b.champion_latency_ms,
+    b.champion_probabilities
+) AS a;
+COMMENT ON VIEW shadow.request IS 'one sampled request with the champion''s prediction';
+
+CREATE FUNCTION shadow.snapshot_is_complete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stored bigint;
+BEGIN
+    SELECT coalesce(sum(rows), 0) INTO stored FROM shadow.request_batch
+    WHERE day = NEW.day AND snapshot_id = NEW.id AND first_ordinal + rows <= NEW.rows;
+    IF stored <> NEW.rows THEN
+        RAISE EXCEPTION 'snapshot % of % has % requests, must have %', NEW.id, NEW.day, stored, NEW.rows
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER snapshot_is_complete AFTER INSERT ON shadow.snapshot
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shadow.snapshot_is_complete();

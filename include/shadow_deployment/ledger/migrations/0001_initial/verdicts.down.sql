@@ -1,0 +1,1 @@
+DROP TABLE shadow.verdict, shadow.calibration, shadow.replay_check, shadow.validation;

@@ -131,7 +131,7 @@ require_unprotected() { # STACK
     for id in $(aws cloudformation list-stack-resources --stack-name "$1" --query \
         "StackResourceSummaries[?ResourceType=='AWS::RDS::DBInstance' && PhysicalResourceId].PhysicalResourceId"); do
         found=$(aws rds describe-db-instances --query \
-            "DBInstances[?DBInstanceIdentifier=='$id'].DBInstanceIdentifier")
+            "DBInstances[?DBInstanceIdentifier=='$id' && DeletionProtection].DBInstanceIdentifier")
         [[ -z $found ]] || die "database $id is protected against deletion; to delete it all the same, first run" \
             "aws rds modify-db-instance --no-deletion-protection --apply-immediately --db-instance-identifier $id"
     done

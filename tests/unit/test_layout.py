@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 
 SOURCE = PROJECT / "include"
 MODULES = sorted(SOURCE.rglob("*.py"))
-MOST_LINES, MOST_FUNCTION_LINES, MOST_MODULES = 400, 50, 17
+MOST_LINES, MOST_FUNCTION_LINES, MOST_MODULES = 400, 50, 19
 
 
 def named(path: Path) -> str:

@@ -18,7 +18,7 @@ from shadow_deployment.decision.finding import Finding, findings_of
 from shadow_deployment.decision.wording import measurement_of
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.ledger.alerts import Alert
-from shadow_deployment.ledger.verdicts import Stored
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.catalog import METRICS
 
 MOST_FINDINGS = 3
@@ -51,7 +51,7 @@ def gate_failed_alert(
     day: dt.date,
     *,
     problems: Sequence[str],
-    verdicts: Mapping[str, Stored],
+    verdicts: Mapping[str, StoredVerdict],
     link: str | None = None,
     reopened: str | None = None,
 ) -> Alert:
@@ -89,17 +89,17 @@ def gate_failed_alert(
     )
 
 
-def _is_alarm(deployment: Deployment, day: dt.date, verdict: Stored) -> bool:
+def _is_alarm(deployment: Deployment, day: dt.date, verdict: StoredVerdict) -> bool:
     """Whether a verdict of the day is a failure; a former champion is expected to fail."""
     declared = {challenger.name for challenger in deployment.challengers if not challenger.is_watched}
     return verdict.day == day and verdict.outcome == "FAIL" and verdict.name in declared
 
 
-def _failing(verdict: Stored) -> list[Finding]:
+def _failing(verdict: StoredVerdict) -> list[Finding]:
     return [finding for finding in findings_of(verdict.findings) if finding.is_blocking and finding.outcome == "FAIL"]
 
 
-def _details(verdict: Stored) -> dict[str, Any]:
+def _details(verdict: StoredVerdict) -> dict[str, Any]:
     return {
         "name": plain(verdict.name),
         "version": plain(verdict.version),
@@ -129,7 +129,7 @@ def _title(finding: Finding) -> str:
     return METRICS[finding.metric].title if finding.metric in METRICS else plain(finding.metric)
 
 
-def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str], former: Stored | None) -> str:
+def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str], former: StoredVerdict | None) -> str:
     """Return the digest of what is wrong, without numbers that change with each try or day."""
     parts: list[Any] = [
         [
@@ -144,7 +144,7 @@ def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str
     return digest([parts, sorted({_NUMBER.sub("#", line) for line in problems})])
 
 
-def _challenger_lines(verdict: Stored, counted: str) -> Iterator[str]:
+def _challenger_lines(verdict: StoredVerdict, counted: str) -> Iterator[str]:
     name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion_version))
     yield f"{name} {version} FAILS against champion {champion}"
     findings = _failing(verdict)

@@ -12,7 +12,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.alerts import Alert, Kind
-from shadow_deployment.ledger.verdicts import Stored
+from shadow_deployment.ledger.verdicts import StoredVerdict
 
 MOST_LINES, LONGEST_LINE, LONGEST_TITLE = 40, 500, 200
 _LABELS = {"case": "promotion request", "who": "approved by", "number": "promotion number"}
@@ -38,7 +38,12 @@ def cut(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def recovered(
-    deployment: Deployment, day: dt.date, *, previous: Alert, verdicts: Mapping[str, Stored], link: str | None = None
+    deployment: Deployment,
+    day: dt.date,
+    *,
+    previous: Alert,
+    verdicts: Mapping[str, StoredVerdict],
+    link: str | None = None,
 ) -> Alert:
     """Return the alert that the gate is open again after the `previous` alert."""
     outcomes = {name: verdict.outcome for name, verdict in sorted(verdicts.items()) if verdict.day == day}

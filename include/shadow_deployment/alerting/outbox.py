@@ -18,7 +18,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import alerts as ledger
-from shadow_deployment.ledger.alerts import Alert, Told
+from shadow_deployment.ledger.alerts import Alert, StoredAlert
 
 logger = logging.getLogger(__name__)
 RETRIED_FOR = dt.timedelta(days=7)
@@ -155,7 +155,7 @@ def _reason(error: Exception) -> str:
     return plain(error) if isinstance(error, ShadowError) else type(error).__name__
 
 
-def _delayed(stored: Told) -> Alert:
+def _delayed(stored: StoredAlert) -> Alert:
     note = f"Delayed: this alert of {stored.created_at:%Y-%m-%d %H:%M} UTC could not be delivered before."
     return replace(stored.alert, lines=(note, *stored.alert.lines))
 

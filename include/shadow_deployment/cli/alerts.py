@@ -11,7 +11,7 @@ from shadow_deployment.cli import console
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts as ledger
-from shadow_deployment.ledger.alerts import Told
+from shadow_deployment.ledger.alerts import StoredAlert
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def alerts(
         raise typer.Exit(1)
 
 
-def plain(alert: Told) -> dict[str, Any]:
+def plain(alert: StoredAlert) -> dict[str, Any]:
     """Return an alert and its deliveries as plain data."""
     return {
         "day": str(alert.day),
@@ -49,7 +49,7 @@ def plain(alert: Told) -> dict[str, Any]:
     }
 
 
-def table(history: list[Told]) -> Table:
+def table(history: list[StoredAlert]) -> Table:
     """Return alerts as a table, oldest first."""
     shown = console.table(("day", "at", "alert", "delivered", "undelivered"), no_wrap=("day", "at"))
     for alert in history:

@@ -15,7 +15,7 @@ from shadow_deployment.cli.context import context_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.decision.wording import summary_of
-from shadow_deployment.ledger.promotions import Champion, Promotion
+from shadow_deployment.ledger.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.request import PromotionRequest
 
@@ -118,7 +118,7 @@ def case_text(found: PromotionRequest) -> str:
     return "\n".join([*lines, f"case {_cut(found.digest)}"])
 
 
-def history_table(made: list[Promotion]) -> Table:
+def history_table(made: list[PromotionRecord]) -> Table:
     """Return promotions as a table."""
     shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
     for heading in ("number", "at", "kind", "from", "to", "verdict", "approved by", "reason"):
@@ -138,7 +138,7 @@ def history_table(made: list[Promotion]) -> Table:
     return shown
 
 
-def _champion(found: Champion | None) -> dict[str, Any] | None:
+def _champion(found: CurrentChampion | None) -> dict[str, Any] | None:
     return None if found is None else {key: value for key, value in asdict(found).items() if key != "model_id"}
 
 

@@ -98,7 +98,9 @@ def _array_of_texts(values: pa.StringArray) -> bytes:
     prefixes = pa.Array.from_buffers(pa.binary(4), len(values), [None, pa.py_buffer(lengths)]).cast(pa.binary())
     texts = pc.fill_null(values.cast(pa.binary()), b"")
     elements = pc.binary_join_element_wise(prefixes, texts, pa.scalar(b"", pa.binary()))
-    return b"".join([_head([len(values)], int(values.null_count > 0), "text"), elements.buffers()[2] if len(values) else b""])
+    return b"".join(
+        [_head([len(values)], int(values.null_count > 0), "text"), elements.buffers()[2] if len(values) else b""]
+    )
 
 
 def _matrix(rows: pa.ListArray) -> NDArray[np.float64]:

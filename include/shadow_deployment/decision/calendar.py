@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeVar
 Exclusion = Literal["no requests", "several champions", "another champion", "expectations not met"]
 
 
-class SampledDay(Protocol):
+class LabelledSample(Protocol):
     """What the calendar needs to know of a sampled day; the ledger's snapshots are such days."""
 
     @property
@@ -49,7 +49,7 @@ class SampledDay(Protocol):
         """How many requests have labels that contradict each other."""
 
 
-Day = TypeVar("Day", bound=SampledDay)
+Day = TypeVar("Day", bound=LabelledSample)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class LabelProgress:
     counts: bool
 
 
-def exclusion(sampled: SampledDay, champion_version: str, valid: Collection[int]) -> Exclusion | None:
+def exclusion(sampled: LabelledSample, champion_version: str, valid: Collection[int]) -> Exclusion | None:
     """Return why a day is not compared, None where it is. `valid` are the keys of days that met their expectations."""
     if not sampled.champion_versions:
         return "no requests"
@@ -90,13 +90,13 @@ def collected_later(days: Sequence[Day], now: dt.datetime, maturity: dt.timedelt
     ]
 
 
-def final_days(days: Sequence[SampledDay], maturity: dt.timedelta) -> set[dt.date]:
+def final_days(days: Sequence[LabelledSample], maturity: dt.timedelta) -> set[dt.date]:
     """Return the days of which no label is expected any more: all were collected that arrived within `maturity`."""
     return {sampled.day for sampled in days if _is_final(sampled, maturity)}
 
 
 def label_progress(
-    days: Sequence[SampledDay],
+    days: Sequence[LabelledSample],
     known: Mapping[int, int],
     *,
     now: dt.datetime,
@@ -119,7 +119,7 @@ def label_progress(
     whole = [sampled for sampled in days if sampled.id in complete and sampled.rows]
     share = sum(labelled[day.id] for day in whole) / sum(day.rows for day in whole) if whole else None
 
-    def progress(sampled: SampledDay) -> LabelProgress:
+    def progress(sampled: LabelledSample) -> LabelProgress:
         count = labelled[sampled.id]
         covered = sampled.rows > 0 and count >= minimum_coverage * sampled.rows
         expected = None if share is None else max(count, round(share * sampled.rows))
@@ -130,11 +130,11 @@ def label_progress(
     return {sampled.day: progress(sampled) for sampled in days}
 
 
-def newest_coverage(days: Sequence[SampledDay], maturity: dt.timedelta) -> float | None:
+def newest_coverage(days: Sequence[LabelledSample], maturity: dt.timedelta) -> float | None:
     """Return the share of sampled requests with a label on the newest final day; None before there is one."""
     final = [sampled for sampled in days if sampled.rows and _is_final(sampled, maturity)]
     return final[-1].labelled / final[-1].rows if final else None
 
 
-def _is_final(sampled: SampledDay, maturity: dt.timedelta) -> bool:
+def _is_final(sampled: LabelledSample, maturity: dt.timedelta) -> bool:
     return sampled.labels_until is not None and sampled.labels_until >= sampled.window_end + maturity

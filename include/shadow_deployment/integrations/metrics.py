@@ -21,9 +21,9 @@ from shadow_deployment.decision.calendar import newest_coverage
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.labels import maturity_of
-from shadow_deployment.ledger.promotions import Promotion
+from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.ledger.verdicts import Stored
+from shadow_deployment.ledger.verdicts import StoredVerdict
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def verdict(context: DeploymentContext, challenger: str, day: dt.date) -> None:
         _day(taken, newest_coverage(taken, maturity_of(deployment)), {"deployment": deployment.name})
 
 
-def promotion(deployment: str, made: Promotion) -> None:
+def promotion(deployment: str, made: PromotionRecord) -> None:
     """Count a promotion or rollback: `promotion`, with the tags deployment, challenger and kind; failures are logged.
 
     The challenger is who is champion now; the kind is promotion, forced or rollback.
@@ -68,7 +68,7 @@ def promotion(deployment: str, made: Promotion) -> None:
             stats.incr(_name("promotion", tags))
 
 
-def _rules(stored: Stored, tags: dict[str, str]) -> None:
+def _rules(stored: StoredVerdict, tags: dict[str, str]) -> None:
     for finding in findings_of(stored.findings):
         if finding.is_blocking:
             rule = {**tags, "metric": finding.metric, "rule": finding.is_, "slice": _slice(finding.slice)}

@@ -77,7 +77,7 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class Told:
+class StoredAlert:
     """A stored alert; `undelivered` maps each channel that it was not delivered to, to the last attempt's error."""
 
     id: int
@@ -107,7 +107,7 @@ def put(session: Session[Any], deployment: Deployment, alert: Alert, channels: S
     return row is not None
 
 
-def record(session: Session[Any], alert: Told, channel: str, error: str | None) -> None:
+def record(session: Session[Any], alert: StoredAlert, channel: str, error: str | None) -> None:
     """Record an attempt to deliver an alert to a channel; `error` is None where it succeeded. Commits."""
     session.execute(
         "INSERT INTO shadow.delivery (alert_id, channel, error) VALUES (%s, %s, %s) "
@@ -117,9 +117,9 @@ def record(session: Session[Any], alert: Told, channel: str, error: str | None) 
     session.commit()
 
 
-def history(session: Session[Any], deployment: Deployment, since: dt.datetime | None = None) -> list[Told]:
+def history(session: Session[Any], deployment: Deployment, since: dt.datetime | None = None) -> list[StoredAlert]:
     """Return the alerts since a moment, oldest first; None is from the beginning."""
-    with session.cursor(row_factory=class_row(Told)) as cursor:
+    with session.cursor(row_factory=class_row(StoredAlert)) as cursor:
         return cursor.execute(
             load_statement(_SQL / "alerts.sql"), {"deployment": deployment.name, "since": since}
         ).fetchall()

@@ -17,7 +17,7 @@ _SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
-class Question:
+class ApprovalRequest:
     """An approval request and its decision, None while it is open."""
 
     id: int
@@ -70,9 +70,9 @@ def answer(session: Session[Any], question: int, given: Answer, by: str | None, 
     )
 
 
-def asked(session: Session[Any], deployment: Deployment) -> list[Question]:
+def asked(session: Session[Any], deployment: Deployment) -> list[ApprovalRequest]:
     """Return every approval request of a deployment, in order."""
-    with session.cursor(row_factory=class_row(Question)) as cursor:
+    with session.cursor(row_factory=class_row(ApprovalRequest)) as cursor:
         return cursor.execute(
             load_statement(_SQL / "approval_requests.sql"), {"deployment": deployment.name}
         ).fetchall()

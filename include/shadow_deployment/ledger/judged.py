@@ -15,7 +15,7 @@ _SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerdictOutcome:
     """A model's newest verdict; `since` is when that outcome was first given in the days that have had no other."""
 
     name: str
@@ -26,8 +26,8 @@ class Judged:
     since: dt.datetime
 
 
-def judged(session: Session[Any], deployment: Deployment) -> dict[tuple[str, str], Judged]:
+def judged(session: Session[Any], deployment: Deployment) -> dict[tuple[str, str], VerdictOutcome]:
     """Return the verdict of the newest day of every model that was ever judged, by name and version."""
-    with session.cursor(row_factory=class_row(Judged)) as cursor:
+    with session.cursor(row_factory=class_row(VerdictOutcome)) as cursor:
         rows = cursor.execute(load_statement(_SQL / "judged.sql"), {"deployment": deployment.name}).fetchall()
     return {(row.name, row.version): row for row in rows}

@@ -20,7 +20,7 @@ _SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerdictRow:
     """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored."""
 
     name: str
@@ -45,7 +45,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidationRow:
     """A stored validation with its day.
 
     `challenger_id`, `name` and `version` are None for the inputs, `failures` where there is none.
@@ -63,7 +63,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoringRow:
     """How many rows of a day one model has answered, in how many shards, and how many of them with an error."""
 
     name: str
@@ -76,7 +76,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Bin:
+class HistogramRow:
     """Answers of one model in one bin, from bin * width to (bin + 1) * width, summed with their weights.
 
     `days` were added up, from `first` to `last`; what is of labels is of the ripe ones among them.
@@ -99,7 +99,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Corner:
+class QuadrantRow:
     """One quadrant, summed over `days` days; `positive` of the `labelled` requests of ripe days are positive."""
 
     champion_yes: bool
@@ -130,12 +130,12 @@ def last_run(session: Session[Any], deployment: Deployment) -> dt.datetime | Non
     return moment
 
 
-def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Judged]:
+def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, VerdictRow]:
     """Return each model's newest verdict of a day up to `as_of`, by the model's name."""
-    return newest(session, deployment, as_of, Judged)
+    return newest(session, deployment, as_of, VerdictRow)
 
 
-def explanation(session: Session[Any], verdict: Judged) -> str:
+def explanation(session: Session[Any], verdict: VerdictRow) -> str:
     """Return a verdict in plain words, as it was explained when it was given."""
     row = session.execute("SELECT explanation FROM shadow.verdict WHERE id = %s", [verdict.id]).fetchone()
     return str(row[0]) if row else ""
@@ -158,9 +158,9 @@ def bins(
     snapshots: Sequence[Snapshot],
     champion_version: str,
     ripe: Mapping[dt.date, bool],
-) -> list[Bin]:
+) -> list[HistogramRow]:
     """Return the answers of both models in bins, added up over snapshots, by model and bin."""
-    with session.cursor(row_factory=class_row(Bin)) as cursor:
+    with session.cursor(row_factory=class_row(HistogramRow)) as cursor:
         values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe)
         return cursor.execute(load_statement(_SQL / "page_bins.sql"), values).fetchall()
 
@@ -172,23 +172,23 @@ def quadrants(
     champion_version: str,
     ripe: Mapping[dt.date, bool],
     threshold: float,
-) -> list[Corner]:
+) -> list[QuadrantRow]:
     """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
-    with session.cursor(row_factory=class_row(Corner)) as cursor:
+    with session.cursor(row_factory=class_row(QuadrantRow)) as cursor:
         values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe) | {"threshold": threshold}
         return cursor.execute(load_statement(_SQL / "page_quadrants.sql"), values).fetchall()
 
 
-def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[Checked]:
+def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[ValidationRow]:
     """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
-    with session.cursor(row_factory=class_row(Checked)) as cursor:
+    with session.cursor(row_factory=class_row(ValidationRow)) as cursor:
         values = {"snapshots": keys(snapshots), "challenger": challenger}
         return cursor.execute(load_statement(_SQL / "page_validations.sql"), values).fetchall()
 
 
-def scored(session: Session[Any], snapshot: Snapshot) -> list[Scored]:
+def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:
     """Return how the scoring of a day went, a row for each model that has answered some of it."""
-    with session.cursor(row_factory=class_row(Scored)) as cursor:
+    with session.cursor(row_factory=class_row(ScoringRow)) as cursor:
         return cursor.execute(load_statement(_SQL / "page_scoring.sql"), {"snapshot": snapshot.id}).fetchall()
 
 

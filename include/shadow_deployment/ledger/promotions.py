@@ -22,7 +22,7 @@ _WAIT = "SET LOCAL lock_timeout = '60s'"
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelVersion:
     """One version of a model; digest and address are None where only production's log knows it."""
 
     name: str
@@ -38,7 +38,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Champion(Model):
+class CurrentChampion(ModelVersion):
     """Who is champion: by the promotion of this number, or, where it is 0, because the log says so."""
 
     number: int = 0
@@ -64,7 +64,7 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Promotion:
+class PromotionRecord:
     """One change of the champion, with all that it rests on; `undone_by` is the rollback that took it back."""
 
     number: int
@@ -97,9 +97,9 @@ class Promotion:
     created_at: dt.datetime
 
     @property
-    def champion(self) -> Champion:
+    def champion(self) -> CurrentChampion:
         """The champion that this made."""
-        return Champion(
+        return CurrentChampion(
             self.name,
             self.version,
             self.digest,
@@ -116,13 +116,13 @@ class Promotion:
         return Approval(self.approved_by, self.reason)
 
     @property
-    def before(self) -> Model:
+    def before(self) -> ModelVersion:
         """The champion that this replaced."""
-        return Model(self.from_name, self.from_version, self.from_digest, self.from_uri, self.from_model_id)
+        return ModelVersion(self.from_name, self.from_version, self.from_digest, self.from_uri, self.from_model_id)
 
 
 @dataclass(frozen=True)
-class Judgement:
+class JudgedVerdict:
     """A verdict that a promotion rests on, with the model that was judged."""
 
     id: int
@@ -150,24 +150,26 @@ def lock(session: Session[Any], deployment: Deployment) -> None:
     session.execute("SELECT FROM shadow.deployment WHERE name = %s FOR UPDATE", [deployment.name])
 
 
-def history(session: Session[Any], deployment: Deployment) -> list[Promotion]:
+def history(session: Session[Any], deployment: Deployment) -> list[PromotionRecord]:
     """Return every promotion and rollback of a deployment, in order."""
-    with session.cursor(row_factory=class_row(Promotion)) as cursor:
+    with session.cursor(row_factory=class_row(PromotionRecord)) as cursor:
         return cursor.execute(load_statement(_SQL / "promotions.sql"), {"deployment": deployment.name}).fetchall()
 
 
-def champion(session: Session[Any], deployment: Deployment) -> Champion | None:
+def champion(session: Session[Any], deployment: Deployment) -> CurrentChampion | None:
     """Return the champion as the view shows it to production, None before the first promotion."""
-    with session.cursor(row_factory=class_row(Champion)) as cursor:
+    with session.cursor(row_factory=class_row(CurrentChampion)) as cursor:
         return cursor.execute(
             "SELECT name, version, digest, uri, since, approved_by, number FROM shadow.champion WHERE deployment = %s",
             [deployment.name],
         ).fetchone()
 
 
-def judgement(session: Session[Any], deployment: Deployment, challenger: str, day: dt.date | None) -> Judgement | None:
+def judgement(
+    session: Session[Any], deployment: Deployment, challenger: str, day: dt.date | None
+) -> JudgedVerdict | None:
     """Return a challenger's newest verdict of a day, None for the newest day; None where there is none."""
-    verdict = newest(session, deployment, day, Judgement).get(challenger)
+    verdict = newest(session, deployment, day, JudgedVerdict).get(challenger)
     return verdict if verdict is not None and day in (None, verdict.day) else None
 
 
@@ -176,14 +178,14 @@ def add(
     deployment: Deployment,
     *,
     kind: Kind,
-    champion: Champion,
-    successor: Model,
+    champion: CurrentChampion,
+    successor: ModelVersion,
     approval: Approval,
-    verdict: Judgement | None = None,
+    verdict: JudgedVerdict | None = None,
     overridden: tuple[str, ...] = (),
     case_digest: str | None = None,
     undoes: int | None = None,
-) -> Promotion:
+) -> PromotionRecord:
     """Let `successor` follow `champion`, who must be the newest; the caller commits.
 
     Raises RegistryError where another promotion has come first.
@@ -211,7 +213,7 @@ def add(
     return history(session, deployment)[-1]
 
 
-def _rests_on(deployment: Deployment, verdict: Judgement | None) -> dict[str, Any]:
+def _rests_on(deployment: Deployment, verdict: JudgedVerdict | None) -> dict[str, Any]:
     return {
         "verdict_id": verdict and verdict.id,
         "day": verdict and verdict.day,

@@ -14,7 +14,7 @@ from shadow_deployment.ledger.upserts import upsert
 
 
 @dataclass(frozen=True)
-class Parity:
+class ReplayCheck:
     """What a check found: how many requests were scored again, how many came out otherwise, by how much at most.
 
     `worst` names up to twenty of them with the logged answer and the new one, None where the model gave none.
@@ -41,7 +41,9 @@ class Mismatch:
     worst: list[dict[str, Any]]
 
 
-def record(session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, digest: str, parity: Parity) -> None:
+def record(
+    session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, digest: str, parity: ReplayCheck
+) -> None:
     """Store a check, in place of an earlier one of the same snapshot. Commits."""
     row = {
         "snapshot_id": snapshot.id,

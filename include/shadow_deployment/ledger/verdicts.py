@@ -34,7 +34,7 @@ Row = TypeVar("Row", bound=_Row)
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredVerdict:
     """A stored verdict; `decided_on` is the first day of the same outcome on the same terms, None if open."""
 
     name: str
@@ -86,9 +86,9 @@ def store(
     session.commit()
 
 
-def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None = None) -> dict[str, Stored]:
+def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None = None) -> dict[str, StoredVerdict]:
     """Return each challenger's newest verdict of a day up to `as_of`, by name."""
-    return newest(session, deployment, as_of, Stored)
+    return newest(session, deployment, as_of, StoredVerdict)
 
 
 def newest(session: Session[Any], deployment: Deployment, as_of: dt.date | None, kind: type[Row]) -> dict[str, Row]:

@@ -25,23 +25,23 @@ def _load_sagemaker(context: DeploymentContext, model: Challenger, _: Window) ->
 
 
 @dataclass(frozen=True)
-class ModelKind:
+class KindLoader:
     """How models of a kind are loaded for a window, and identified: by their address unless they have a file."""
 
     load: Callable[[DeploymentContext, Challenger, Window], Predictor]
     digest: Callable[[Challenger], str] = _address_digest
 
 
-KINDS: Mapping[str, ModelKind] = {
-    "champion": ModelKind(champion.load),
-    "logged": ModelKind(logged.load),
-    "onnx": ModelKind(onnx.load, files.digest),
-    "skops": ModelKind(sklearn.load, files.digest),
-    "sklearn": ModelKind(sklearn.load, files.digest),
-    "python": ModelKind(python.load, python.digest),
-    "mlflow": ModelKind(mlflow.load, mlflow.digest),
-    "endpoint": ModelKind(endpoint.load),
-    "sagemaker": ModelKind(_load_sagemaker),
+KINDS: Mapping[str, KindLoader] = {
+    "champion": KindLoader(champion.load),
+    "logged": KindLoader(logged.load),
+    "onnx": KindLoader(onnx.load, files.digest),
+    "skops": KindLoader(sklearn.load, files.digest),
+    "sklearn": KindLoader(sklearn.load, files.digest),
+    "python": KindLoader(python.load, python.digest),
+    "mlflow": KindLoader(mlflow.load, mlflow.digest),
+    "endpoint": KindLoader(endpoint.load),
+    "sagemaker": KindLoader(_load_sagemaker),
 }
 
 

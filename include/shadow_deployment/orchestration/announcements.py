@@ -13,13 +13,13 @@ from shadow_deployment.orchestration import assets, engine, notifications
 if TYPE_CHECKING:
     from shadow_deployment.context import DeploymentContext
     from shadow_deployment.ledger.alerts import Alert
-    from shadow_deployment.ledger.approval_requests import Question
-    from shadow_deployment.ledger.promotions import Promotion
+    from shadow_deployment.ledger.approval_requests import ApprovalRequest
+    from shadow_deployment.ledger.promotions import PromotionRecord
 
 logger = logging.getLogger(__name__)
 
 
-def asked(context: Mapping[str, Any], found: "DeploymentContext", question: "Question") -> None:
+def asked(context: Mapping[str, Any], found: "DeploymentContext", question: "ApprovalRequest") -> None:
     """Tell that somebody is asked, where somebody is: by alert and status file."""
     engine.status.update_quietly(found)
     if found.deployment.promotion.approval == "automatic":
@@ -38,7 +38,9 @@ def asked(context: Mapping[str, Any], found: "DeploymentContext", question: "Que
     notifications.announce(found, alert)
 
 
-def changed(context: Mapping[str, Any], found: "DeploymentContext", made: "Promotion", day: dt.date) -> dict[str, Any]:
+def changed(
+    context: Mapping[str, Any], found: "DeploymentContext", made: "PromotionRecord", day: dt.date
+) -> dict[str, Any]:
     """Tell who is champion now: by log, asset event, metric, status file and alert; return the event's facts."""
     name = found.deployment.name
     logger.info("deployment %s: the champion is %s", name, made.champion)
@@ -50,7 +52,7 @@ def changed(context: Mapping[str, Any], found: "DeploymentContext", made: "Promo
     return facts
 
 
-def _alert(found: "DeploymentContext", made: "Promotion", day: dt.date, link: str | None) -> "Alert":
+def _alert(found: "DeploymentContext", made: "PromotionRecord", day: dt.date, link: str | None) -> "Alert":
     return engine.messages.champion_changed(
         found.deployment,
         day,

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from shadow_deployment.orchestration import assets, engine
 
 if TYPE_CHECKING:
-    from shadow_deployment.ledger.verdicts import Stored
+    from shadow_deployment.ledger.verdicts import StoredVerdict
 
 
 def select_challengers(name: str) -> list[str]:
@@ -134,7 +134,7 @@ def publish_results(name: str) -> list[str]:
     return [asset.uri for asset, _ in events]
 
 
-def _facts(verdict: "Stored") -> dict[str, Any]:
+def _facts(verdict: "StoredVerdict") -> dict[str, Any]:
     return {
         "challenger": verdict.name,
         "version": verdict.version,

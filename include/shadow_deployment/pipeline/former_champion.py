@@ -11,7 +11,7 @@ from shadow_deployment.config.model import ModelSettings as DeclaredModel
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions
-from shadow_deployment.ledger.promotions import Model, Promotion
+from shadow_deployment.ledger.promotions import ModelVersion, PromotionRecord
 from shadow_deployment.models.loading import model_digest
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def with_former_champion(context: DeploymentContext, day: dt.date) -> Deployment
     return replace(context, deployment=deployment.model_copy(update={"challengers": challengers}))
 
 
-def watched_promotion(deployment: Deployment, history: list[Promotion], day: dt.date) -> Promotion | None:
+def watched_promotion(deployment: Deployment, history: list[PromotionRecord], day: dt.date) -> PromotionRecord | None:
     """Return the promotion whose former champion is watched on a day; None where there is none."""
     if not history or history[-1].kind == "rollback":
         return None
@@ -46,7 +46,7 @@ def watched_promotion(deployment: Deployment, history: list[Promotion], day: dt.
     return newest if first < day <= last else None
 
 
-def _former_champion(deployment: Deployment, model: Model) -> Challenger | None:
+def _former_champion(deployment: Deployment, model: ModelVersion) -> Challenger | None:
     label = f"deployment {deployment.name}: the former champion, {model.name} {model.version}, is not watched"
     if model.uri is None:
         logger.warning("%s: its model is unknown; declare it as champion.model before a promotion", label)
@@ -63,7 +63,7 @@ def _former_champion(deployment: Deployment, model: Model) -> Challenger | None:
     return former
 
 
-def _as_challenger(deployment: Deployment, model: Model, uri: str) -> Challenger:
+def _as_challenger(deployment: Deployment, model: ModelVersion, uri: str) -> Challenger:
     """Return a model as a challenger, with the settings of a declared model at the same address."""
     declared = [*([deployment.champion] if deployment.champion else []), *deployment.challengers]
     same = next((other for other in declared if _unversioned(other.model) == _unversioned(uri)), None)

@@ -45,7 +45,7 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
     return outcomes
 
 
-def _alarm(deployment: Deployment, challenger: Challenger, verdict: verdicts.Stored) -> Iterator[str]:
+def _alarm(deployment: Deployment, challenger: Challenger, verdict: verdicts.StoredVerdict) -> Iterator[str]:
     """Yield why a verdict closes the gate: a challenger fails, or a former champion passes."""
     if challenger.is_watched and verdict.outcome == "PASS":
         yield (

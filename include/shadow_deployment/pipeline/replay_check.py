@@ -13,12 +13,12 @@ from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.data.rows import PART_ROWS, Rows, rows_per_part
 from shadow_deployment.errors import ShadowError
-from shadow_deployment.ledger.replay_checks import Parity
+from shadow_deployment.ledger.replay_checks import ReplayCheck
 
 MOST_WORST = 20
 
 
-def check(champion: ChampionSettings, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> Parity:
+def check(champion: ChampionSettings, predictor: Predictor, rows: Rows, *, part_rows: int = PART_ROWS) -> ReplayCheck:
     """Score up to `champion.sample` rows of a snapshot again and compare with the logged predictions.
 
     The rows are spread evenly over those with a logged prediction of `champion.version`. The snapshot is read twice,
@@ -27,7 +27,7 @@ def check(champion: ChampionSettings, predictor: Predictor, rows: Rows, *, part_
     compared = ["champion"] if champion.version is None else ["champion", "champion_version"]
     candidates = sum(len(_candidates(champion, table)) for table in rows.read(compared, part_rows))
     if not candidates:
-        return Parity(0, 0, 0.0, [])
+        return ReplayCheck(0, 0, 0.0, [])
     batch = _spread(champion, rows, max(candidates // champion.sample, 1), part_rows)
     again = _predict(predictor, batch)
     logged = batch["champion"].to_numpy(zero_copy_only=False).astype(np.float64)
@@ -45,7 +45,7 @@ def _result(
     again: NDArray[np.float64],
     distance: NDArray[np.float64],
     tolerance: float,
-) -> Parity:
+) -> ReplayCheck:
     wrong = np.flatnonzero(distance > tolerance)
     worst = wrong[np.argsort(-distance[wrong], kind="stable")][:MOST_WORST]
     names = batch["request_id"].to_pylist()
@@ -54,7 +54,7 @@ def _result(
         value = float(again[row]) if np.isfinite(again[row]) else None
         return {"request_id": names[row], "logged": float(logged[row]), "again": value}
 
-    return Parity(
+    return ReplayCheck(
         checked=batch.num_rows,
         mismatched=len(wrong),
         largest=float(max(distance[np.isfinite(distance)], default=0.0)),

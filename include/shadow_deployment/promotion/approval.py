@@ -13,8 +13,8 @@ from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import approval_requests, predictions, promotions, verdicts
-from shadow_deployment.ledger.approval_requests import Question as ApprovalRequest
-from shadow_deployment.ledger.promotions import Promotion
+from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.request import PromotionRequest
 
@@ -111,7 +111,7 @@ def request_approval(
 
 def approve(
     context: DeploymentContext, approval: ApprovalRequest, *, approved_by: str, reason: str, at: dt.datetime
-) -> Promotion:
+) -> PromotionRecord:
     """Promote the challenger of an approval request, and record the decision.
 
     Raises:
@@ -186,7 +186,11 @@ def _require_requestable(
 
 
 def _obstacle(
-    deployment: Deployment, proposal: Proposal, day: dt.date, earlier: list[ApprovalRequest], history: list[Promotion]
+    deployment: Deployment,
+    proposal: Proposal,
+    day: dt.date,
+    earlier: list[ApprovalRequest],
+    history: list[PromotionRecord],
 ) -> str | None:
     """Return why no approval is requested for a passing challenger on a day; None where it is."""
     request, required = proposal.request, deployment.promotion.consecutive

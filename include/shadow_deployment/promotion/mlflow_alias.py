@@ -7,7 +7,7 @@ from shadow_deployment.config.actions import RegisteredModel
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import CredentialsError, RegistryError
-from shadow_deployment.ledger.promotions import Champion
+from shadow_deployment.ledger.promotions import CurrentChampion
 from shadow_deployment.models.mlflow_server import ALIAS, Purpose, open_client, response_content, version_of_alias
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 SECONDS = 20.0
 
 
-def follow(context: DeploymentContext, champion: Champion) -> list[str]:
+def follow(context: DeploymentContext, champion: CurrentChampion) -> list[str]:
     """Point the alias at the champion's version where `promotion.mlflow` is set; return a description of it.
 
     A champion that is not a challenger of the deployment, or whose version is not a number, has no known version in
@@ -52,14 +52,14 @@ def _purpose(declared: RegisteredModel) -> Purpose:
     )
 
 
-def _version(deployment: Deployment, champion: Champion) -> str | None:
+def _version(deployment: Deployment, champion: CurrentChampion) -> str | None:
     """Return the champion's version in MLflow; None where it is not known."""
     is_declared = champion.name in {challenger.name for challenger in deployment.promotable}
     return str(int(champion.version)) if is_declared and champion.version.isdecimal() else None
 
 
 def _point(
-    client: "httpx.Client", declared: RegisteredModel, purpose: Purpose, version: str | None, champion: Champion
+    client: "httpx.Client", declared: RegisteredModel, purpose: Purpose, version: str | None, champion: CurrentChampion
 ) -> str:
     key = {"name": declared.model, "alias": declared.alias}
     label = f"alias {declared.alias} of {declared.model} in MLflow"

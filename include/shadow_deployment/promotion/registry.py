@@ -17,7 +17,7 @@ from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import RegistryError, ShadowError
 from shadow_deployment.ledger import predictions, promotions
-from shadow_deployment.ledger.promotions import Approval, Champion, Kind, Promotion
+from shadow_deployment.ledger.promotions import Approval, CurrentChampion, Kind, PromotionRecord
 from shadow_deployment.promotion import mlflow_alias
 from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
 
@@ -44,7 +44,7 @@ def promote(
     expected: PromotionRequest | str | None = None,
     force: bool = False,
     approved_at: dt.datetime | None = None,
-) -> Promotion:
+) -> PromotionRecord:
     """Make a challenger the champion; return the stored promotion.
 
     Args:
@@ -67,7 +67,7 @@ def promote(
     if isinstance(expected, PromotionRequest):
         known, digest = expected.champion.number, expected.digest
 
-    def is_same(newest: Promotion) -> bool:
+    def is_same(newest: PromotionRecord) -> bool:
         same_request = (newest.name, newest.kind, newest.case_digest) == (challenger_name, kind, digest)
         return same_request and newest.approval == replace(approval, approved_at=None)
 
@@ -105,7 +105,7 @@ def rollback(
     reason: str,
     undoes: int | None = None,
     approved_at: dt.datetime | None = None,
-) -> Promotion:
+) -> PromotionRecord:
     """Restore the champion that the newest promotion replaced; a second rollback goes one promotion further back.
 
     `undoes` is the number of the promotion to roll back: no other is, and the call can be repeated after a crash.
@@ -117,7 +117,7 @@ def rollback(
     """
     deployment, approval = context.deployment, _approval(context.deployment, approved_by, reason, approved_at)
 
-    def is_same(newest: Promotion) -> bool:
+    def is_same(newest: PromotionRecord) -> bool:
         same_decision = newest.undoes == undoes and newest.approval == replace(approval, approved_at=None)
         return undoes is not None and same_decision
 
@@ -130,18 +130,18 @@ def rollback(
     return promotion
 
 
-def promotion_to_undo(context: DeploymentContext) -> Promotion:
+def promotion_to_undo(context: DeploymentContext) -> PromotionRecord:
     """Return the promotion that a rollback would undo; raise RegistryError where there is none."""
     return _newest_standing(context.deployment, history(context))
 
 
-def history(context: DeploymentContext) -> list[Promotion]:
+def history(context: DeploymentContext) -> list[PromotionRecord]:
     """Return every promotion and rollback, in order."""
     with context.ledger() as session:
         return promotions.history(session, context.deployment)
 
 
-def champion(context: DeploymentContext) -> Champion | None:
+def champion(context: DeploymentContext) -> CurrentChampion | None:
     """Return the champion that production reads from the view; None before the first promotion."""
     with context.ledger() as session:
         return promotions.champion(session, context.deployment)
@@ -173,7 +173,7 @@ def publish(context: DeploymentContext) -> str | None:
     return " and ".join(places)
 
 
-def _write_manifest(context: DeploymentContext, current: Champion) -> list[str]:
+def _write_manifest(context: DeploymentContext, current: CurrentChampion) -> list[str]:
     uri, conn_id = context.deployment.promotion.manifest, context.deployment.promotion.conn_id
     if uri is None:
         return []
@@ -186,7 +186,7 @@ def _write_manifest(context: DeploymentContext, current: Champion) -> list[str]:
     return [str(document)]
 
 
-def _manifest(deployment: Deployment, current: Champion) -> bytes:
+def _manifest(deployment: Deployment, current: CurrentChampion) -> bytes:
     content = {
         "deployment": deployment.name,
         "champion": {key: getattr(current, key) for key in ("name", "version", "digest", "uri")},
@@ -198,8 +198,8 @@ def _manifest(deployment: Deployment, current: Champion) -> bytes:
 
 
 def _lock(
-    session: Session[Any], deployment: Deployment, known: int | None, is_same: Callable[[Promotion], bool]
-) -> Promotion | None:
+    session: Session[Any], deployment: Deployment, known: int | None, is_same: Callable[[PromotionRecord], bool]
+) -> PromotionRecord | None:
     """Lock the deployment until the commit; return the newest promotion where it is this very one, made before.
 
     `known` is the number of the newest promotion that the caller knows, None for that of now. Raises RegistryError
@@ -223,7 +223,7 @@ def _lock(
 
 def _add(
     session: Session[Any], deployment: Deployment, request: PromotionRequest, approval: Approval, kind: Kind
-) -> Promotion:
+) -> PromotionRecord:
     model = request.challenger
     key = predictions.challenger_id(session, deployment, deployment.challenger(model.name), str(model.digest))
     return promotions.add(
@@ -239,7 +239,7 @@ def _add(
     )
 
 
-def _undo(session: Session[Any], deployment: Deployment, undoes: int | None, approval: Approval) -> Promotion:
+def _undo(session: Session[Any], deployment: Deployment, undoes: int | None, approval: Approval) -> PromotionRecord:
     history = promotions.history(session, deployment)
     undone = _newest_standing(deployment, history)
     if undoes not in (None, undone.number):
@@ -258,7 +258,7 @@ def _undo(session: Session[Any], deployment: Deployment, undoes: int | None, app
     )
 
 
-def _newest_standing(deployment: Deployment, history: list[Promotion]) -> Promotion:
+def _newest_standing(deployment: Deployment, history: list[PromotionRecord]) -> PromotionRecord:
     for promotion in reversed(history):
         if promotion.kind != "rollback" and promotion.undone_by is None:
             return promotion

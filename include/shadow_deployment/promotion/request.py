@@ -19,7 +19,7 @@ from shadow_deployment.decision.alpha import split_alpha
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions, snapshots
-from shadow_deployment.ledger.promotions import Champion, Judgement, Model
+from shadow_deployment.ledger.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.judging import champion_of
 
@@ -35,10 +35,10 @@ class PromotionRequest:
     """
 
     deployment: str
-    challenger: Model
-    champion: Champion
+    challenger: ModelVersion
+    champion: CurrentChampion
     log_version: str
-    verdict: Judgement | None
+    verdict: JudgedVerdict | None
     policy: dict[str, Any]
     barred: tuple[str, ...]
     problems: tuple[str, ...]
@@ -92,7 +92,7 @@ def assemble(
     declared = deployment.challenger(challenger_name)
     history = promotions.history(session, deployment)
     champion = history[-1].champion if history else _logged_champion(deployment, observed.log_version)
-    challenger = Model(declared.name, declared.version, observed.digest, declared.model)
+    challenger = ModelVersion(declared.name, declared.version, observed.digest, declared.model)
     newest = promotions.judgement(session, deployment, declared.name, None)
     verdict = newest if day is None else promotions.judgement(session, deployment, declared.name, day)
     problems = [
@@ -112,7 +112,7 @@ def assemble(
     )
 
 
-def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iterator[str]:
+def _barred(declared: Challenger, challenger: ModelVersion, champion: CurrentChampion) -> Iterator[str]:
     if declared.is_a_a_check:
         yield f"{declared.name} is the A/A check, the champion against itself: it is never promoted"
     if declared.is_watched:
@@ -122,7 +122,7 @@ def _barred(declared: Challenger, challenger: Model, champion: Champion) -> Iter
         yield f"it is already champion: {champion}"
 
 
-def _policy_problems(deployment: Deployment, verdict: Judgement | None) -> Iterator[str]:
+def _policy_problems(deployment: Deployment, verdict: JudgedVerdict | None) -> Iterator[str]:
     if not any(rule.role == "blocking" for rule in deployment.policy.rules):
         yield "the policy has no blocking rule, and advisory rules decide nothing; make one blocking"
     if verdict is None:
@@ -141,7 +141,7 @@ def _policy_problems(deployment: Deployment, verdict: Judgement | None) -> Itera
 
 
 def _verdict_problems(
-    challenger: Model, verdict: Judgement | None, newest: Judgement | None, day: dt.date | None
+    challenger: ModelVersion, verdict: JudgedVerdict | None, newest: JudgedVerdict | None, day: dt.date | None
 ) -> Iterator[str]:
     if verdict is None:
         yield f"it was never judged{'' if day is None else f' on {day}'}: run a day"
@@ -163,7 +163,7 @@ def _verdict_problems(
 
 
 def _champion_problems(
-    challenger: Model, champion: Champion, log_version: str, verdict: Judgement | None
+    challenger: ModelVersion, champion: CurrentChampion, log_version: str, verdict: JudgedVerdict | None
 ) -> Iterator[str]:
     if challenger.version == log_version:
         yield (
@@ -185,16 +185,16 @@ def _champion_problems(
         yield f"{against}, but the log now has version {log_version}: collect evidence against that"
 
 
-def _logged_champion(deployment: Deployment, version: str) -> Champion:
+def _logged_champion(deployment: Deployment, version: str) -> CurrentChampion:
     """Return the champion before the first promotion, with its model where the deployment declares it."""
     declared = deployment.champion
     if declared is None or declared.version not in (None, version):
-        return Champion(BEFORE_THE_FIRST, version, None, None)
+        return CurrentChampion(BEFORE_THE_FIRST, version, None, None)
     try:
         champion_digest: str | None = model_digest(declared.as_challenger)
     except ModelError:
         champion_digest = None
-    return Champion(BEFORE_THE_FIRST, version, champion_digest, declared.model)
+    return CurrentChampion(BEFORE_THE_FIRST, version, champion_digest, declared.model)
 
 
 def _log_version(context: DeploymentContext, session: Session[Any]) -> str:

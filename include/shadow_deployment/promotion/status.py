@@ -12,9 +12,9 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import DeploymentError, RegistryError, ShadowError
 from shadow_deployment.ledger import approval_requests, judged, promotions
-from shadow_deployment.ledger.approval_requests import Question as ApprovalRequest
-from shadow_deployment.ledger.judged import Judged
-from shadow_deployment.ledger.promotions import Promotion
+from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.judged import VerdictOutcome
+from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.promotion.json_entries import EntriesError, new, set_key
 
 logger = logging.getLogger(__name__)
@@ -155,8 +155,8 @@ class _Event:
 def _status(
     deployment: Deployment,
     challenger: Challenger,
-    verdict: Judged | None,
-    history: list[Promotion],
+    verdict: VerdictOutcome | None,
+    history: list[PromotionRecord],
     requests: list[ApprovalRequest],
 ) -> ChallengerStatus:
     model = (challenger.name, challenger.version)
@@ -181,7 +181,10 @@ def _status(
 
 
 def _events(
-    model: tuple[str, str], verdict: Judged | None, history: list[Promotion], requests: list[ApprovalRequest]
+    model: tuple[str, str],
+    verdict: VerdictOutcome | None,
+    history: list[PromotionRecord],
+    requests: list[ApprovalRequest],
 ) -> Iterator[_Event]:
     """Yield what has happened; while it is champion, only its promotion."""
     if history and (history[-1].name, history[-1].version) == model:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import promotions, verdicts
-from shadow_deployment.ledger.promotions import Promotion
+from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.pipeline.former_champion import watched_promotion
 
 
@@ -14,7 +14,7 @@ from shadow_deployment.pipeline.former_champion import watched_promotion
 class Regression:
     """A promotion whose former champion passes against the new one on a day."""
 
-    promotion: Promotion
+    promotion: PromotionRecord
     day: dt.date
     reason: str
 

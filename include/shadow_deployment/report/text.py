@@ -42,7 +42,7 @@ def _versions(deployment: Deployment) -> list[tuple[str, str]]:
     return [(one.name, one.version) for one in deployment.challengers]
 
 
-def _verdict(name: str, version: str, stored: ledger_verdicts.Stored | None) -> dict[str, Any]:
+def _verdict(name: str, version: str, stored: ledger_verdicts.StoredVerdict | None) -> dict[str, Any]:
     if stored is None or stored.version != version:
         reason = "it was never judged: run a day"
         empty = {

@@ -50,7 +50,7 @@ class Copy:
             os.write(terminal, answer.encode())
         with os.fdopen(terminal, "wb", buffering=0), os.fdopen(stdin, "rb", buffering=0):
             ended = subprocess.run(
-                ["make", "--no-print-directory", *arguments],
+                ["make", "-o", ".venv/.installed", "--no-print-directory", *arguments],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL if answer is None else stdin,

@@ -10,7 +10,7 @@ from psycopg import errors
 from shadow_deployment.data.db import connect
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import promotions
-from shadow_deployment.ledger.promotions import Approval, Champion, Model
+from shadow_deployment.ledger.promotions import Approval, CurrentChampion, ModelVersion
 from shadow_deployment.promotion import registry
 from tests.integration.ledger.test_constraints import again
 from tests.integration.promotion.test_registry import by, judge, settings
@@ -199,8 +199,8 @@ def test_a_row_behind_one_that_is_not_the_newest_is_an_error_that_says_so(promot
             session,
             deployment,
             kind="forced",
-            champion=Champion("champion", "7", None, None),
-            successor=Model("other", "1", "digest", "uri", 1),
+            champion=CurrentChampion("champion", "7", None, None),
+            successor=ModelVersion("other", "1", "digest", "uri", 1),
             approval=Approval("ada", "in a hurry"),
             case_digest="case",
         )

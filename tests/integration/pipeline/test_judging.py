@@ -45,7 +45,7 @@ from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import calibrations, predictions, replay_checks, snapshots
-from shadow_deployment.ledger.replay_checks import Parity
+from shadow_deployment.ledger.replay_checks import ReplayCheck
 from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
@@ -693,13 +693,13 @@ def logged(answers: Mapping[str, float | None], versions: Mapping[str, str] | No
     )
 
 
-def checked(log: pa.Table, model: Model, **champion: Any) -> Parity:
+def checked(log: pa.Table, model: Model, **champion: Any) -> ReplayCheck:
     return check(ChampionSettings(model="onnx:m.onnx", **champion), model, TableRows(log))
 
 
 def test_parity_holds_where_the_model_says_what_was_logged_but_for_the_tolerance() -> None:
     log = {"a": 0.5, "b": 0.25, "c": 0.75}
-    assert checked(logged(log), Model(log)) == Parity(3, 0, 0.0, [])
+    assert checked(logged(log), Model(log)) == ReplayCheck(3, 0, 0.0, [])
     found = checked(logged(log), Model(log | {"b": 0.25 + 0.0078125}), tolerance=0.0078125)
     assert (found.mismatched, found.largest) == (0, 0.0078125)
 
@@ -739,10 +739,10 @@ def test_what_the_champion_did_not_answer_or_another_version_did_is_passed_over(
     model = Model({})
     assert checked(logged(log, {"d": "8"}), model, version="7").checked == 1
     assert model.shown == ["a"]
-    assert checked(logged(log), Model({}), version="9") == Parity(0, 0, 0.0, [])
+    assert checked(logged(log), Model({}), version="9") == ReplayCheck(0, 0, 0.0, [])
 
 
-def keep_parity(world: World, number: int, found: Parity) -> dict[str, Any]:
+def keep_parity(world: World, number: int, found: ReplayCheck) -> dict[str, Any]:
     """Keep what a check of the champion's own model has found; return the deployment that it is the model of."""
     model = f"onnx:{linear_model(world.folder / 'champion.onnx', {'dep_hour': 1.0})}"
     changes = {"champion": {"model": model}, "policy": PASSING}
@@ -758,11 +758,11 @@ def keep_parity(world: World, number: int, found: Parity) -> dict[str, Any]:
 def test_a_champion_that_does_not_repeat_itself_blocks_the_pass_and_names_the_requests(continued: World) -> None:
     assert judged(continued, RUN - 1, policy=PASSING).verdict.outcome == "PASS"
     for number in range(RUN):
-        changes = keep_parity(continued, number, Parity(60, 0, 0.0, []))
+        changes = keep_parity(continued, number, ReplayCheck(60, 0, 0.0, []))
     assert judged(continued, RUN - 1, **changes).verdict.outcome == "PASS"
     worst = [{"request_id": f"f{number:04d}", "logged": 0.5, "again": 0.1} for number in range(7)]
-    keep_parity(continued, 2, Parity(50, 1, 0.5, worst[:1]))
-    keep_parity(continued, 4, Parity(59, 7, 0.4, worst))
+    keep_parity(continued, 2, ReplayCheck(50, 1, 0.5, worst[:1]))
+    keep_parity(continued, 4, ReplayCheck(59, 7, 0.4, worst))
     blocked = judged(continued, RUN - 1, **changes).verdict
     assert [finding.outcome for finding in blocked.findings] == ["PASS"]
     assert blocked.outcome == "INCONCLUSIVE"
@@ -772,8 +772,8 @@ def test_a_champion_that_does_not_repeat_itself_blocks_the_pass_and_names_the_re
         "log, most recently for 7 of 59 requests, by up to 0.4 (f0000, f0001, f0002, f0003, f0004)"
     )
     assert judged(continued, 1, **changes).verdict.outcome == "PASS", "the days before are not touched"
-    keep_parity(continued, 2, Parity(51, 0, 0.0, []))
-    keep_parity(continued, 4, Parity(58, 0, 0.0, []))
+    keep_parity(continued, 2, ReplayCheck(51, 0, 0.0, []))
+    keep_parity(continued, 4, ReplayCheck(58, 0, 0.0, []))
     assert judged(continued, RUN - 1, **changes).verdict.outcome == "PASS"
 
 
@@ -899,7 +899,7 @@ def test_an_operational_rule_does_not_pass_on_the_value_of_an_earlier_day(contin
 
 
 def test_parity_of_a_champion_file_that_is_no_longer_named_does_not_block(continued: World) -> None:
-    keep_parity(continued, 4, Parity(59, 1, 0.4, [{"request_id": "f0001", "logged": 0.5, "again": 0.1}]))
+    keep_parity(continued, 4, ReplayCheck(59, 1, 0.4, [{"request_id": "f0001", "logged": 0.5, "again": 0.1}]))
     assert judged(continued, RUN - 1, policy=PASSING).verdict.outcome == "PASS"
 
 

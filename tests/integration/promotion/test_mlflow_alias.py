@@ -17,7 +17,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.errors import CredentialsError, RegistryError, ShadowError, TransientError
-from shadow_deployment.ledger.promotions import Champion
+from shadow_deployment.ledger.promotions import CurrentChampion
 from shadow_deployment.promotion import mlflow_alias, registry
 from tests.builders import a_deployment
 from tests.conftest import Invoke, declare
@@ -114,11 +114,11 @@ def deployment(**changes: Any) -> Deployment:
     return found.model_copy(update={"promotion": PromotionPolicy.model_validate({"mlflow": {**ALIAS, **changes}})})
 
 
-def champion(name: str = "linear", version: str = "2") -> Champion:
-    return Champion(name, version, None, None, number=1, since=moment(0), approved_by="ada")
+def champion(name: str = "linear", version: str = "2") -> CurrentChampion:
+    return CurrentChampion(name, version, None, None, number=1, since=moment(0), approved_by="ada")
 
 
-def follow(mlflow: FakeMlflow, who: Champion, **fields: Any) -> list[str]:
+def follow(mlflow: FakeMlflow, who: CurrentChampion, **fields: Any) -> list[str]:
     return mlflow_alias.follow(DeploymentContext(deployment(), connected(mlflow, **fields)), who)
 
 
@@ -146,7 +146,7 @@ def test_the_alias_is_set_and_moved_and_setting_it_again_changes_nothing(mlflow:
     ids=lambda who: str(who.name),
 )
 def test_a_champion_that_is_no_version_there_takes_the_alias_away_and_says_so(
-    mlflow: FakeMlflow, who: Champion, caplog: pytest.LogCaptureFixture
+    mlflow: FakeMlflow, who: CurrentChampion, caplog: pytest.LogCaptureFixture
 ) -> None:
     mlflow.aliases["flight delay", "serving"] = "1"
     for _ in range(2):

@@ -30,7 +30,7 @@ from shadow_deployment.data.documents import FileDocument
 from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from shadow_deployment.ledger import predictions, promotions, verdicts
-from shadow_deployment.ledger.promotions import Promotion
+from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
@@ -437,7 +437,7 @@ def test_a_rollback_puts_the_previous_champion_back(twice: World) -> None:
         first.uri,
         first.model_id,
     )
-    assert registry.history(shadow)[:2] == [first, Promotion(**asdict(second) | {"undone_by": 3})]
+    assert registry.history(shadow)[:2] == [first, PromotionRecord(**asdict(second) | {"undone_by": 3})]
     assert view(twice) == [("other", "1", first.digest, first.uri, back.created_at, "cid", 3)]
     assert published(twice) == as_published(twice)
 
@@ -488,14 +488,14 @@ def test_a_rollback_needs_neither_model_nor_verdict_nor_production(twice: World)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """Do things in threads with sessions of their own that all have looked before the first may change anything."""
 
-    def call(*actions: Callable[[], Promotion]) -> list[Any]:
+    def call(*actions: Callable[[], PromotionRecord]) -> list[Any]:
         together, lock = threading.Barrier(len(actions)), promotions.lock
 
         def meeting(*arguments: Any) -> None:
             together.wait(30)
             lock(*arguments)
 
-        def outcome(action: Callable[[], Promotion]) -> Promotion | str:
+        def outcome(action: Callable[[], PromotionRecord]) -> PromotionRecord | str:
             try:
                 return action()
             except RegistryError as error:
@@ -702,7 +702,7 @@ def test_between_the_first_statement_and_the_commit_nothing_is_seen(
     with pytest.MonkeyPatch.context() as patch:
         add = promotions.add
 
-        def watched(*arguments: Any, **keywords: Any) -> Promotion:
+        def watched(*arguments: Any, **keywords: Any) -> PromotionRecord:
             made = add(*arguments, **keywords)
             seen.append(len(view(world)))
             raise PermanentError(str(made.number))

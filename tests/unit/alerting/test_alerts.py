@@ -16,7 +16,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.errors import GateFailed, LedgerError
 from shadow_deployment.ledger.alerts import Alert
-from shadow_deployment.ledger.verdicts import Stored
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from tests.builders import a_deployment
 
 DAY = dt.date(2013, 5, 3)
@@ -45,10 +45,10 @@ def finding(**changes: Any) -> dict[str, Any]:
     }
 
 
-def verdict(name: str = BAD, outcome: str = "FAIL", day: dt.date = DAY, **changes: Any) -> Stored:
+def verdict(name: str = BAD, outcome: str = "FAIL", day: dt.date = DAY, **changes: Any) -> StoredVerdict:
     found = [finding(outcome="FAIL" if outcome == "FAIL" else "PASS")]
     kept: dict[str, Any] = {"findings": found, "version": "1", "champion_version": "logistic-1", **changes}
-    return Stored(
+    return StoredVerdict(
         name=name,
         day=day,
         outcome=outcome,
@@ -60,7 +60,7 @@ def verdict(name: str = BAD, outcome: str = "FAIL", day: dt.date = DAY, **change
     )
 
 
-def closed(*problems: str, verdicts: list[Stored] | None = None, **changes: Any) -> Alert:
+def closed(*problems: str, verdicts: list[StoredVerdict] | None = None, **changes: Any) -> Alert:
     stored = {one.name: one for one in verdicts or []}
     failing = [f"{one.name} FAILS: {one.reasons[0]}" for one in stored.values() if one.outcome == "FAIL"]
     return gate_failed_alert(a_deployment(), DAY, problems=[*failing, *problems], verdicts=stored, link=LINK, **changes)

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.ledger.verdicts import Stored
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report import text as report
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.text import MOST_REASONS
@@ -38,7 +38,7 @@ def finding(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def stored(name: str = "gradient_boosting", **changes: Any) -> Stored:
+def stored(name: str = "gradient_boosting", **changes: Any) -> StoredVerdict:
     usual = {
         "name": name,
         "version": "1",
@@ -51,11 +51,11 @@ def stored(name: str = "gradient_boosting", **changes: Any) -> Stored:
         "findings": [finding()],
         "decided_on": dt.date(2013, 4, 2),
     }
-    return Stored(**usual | changes)
+    return StoredVerdict(**usual | changes)
 
 
-def verdicts(monkeypatch: pytest.MonkeyPatch, *found: Stored, as_of: dt.date | None = None) -> dict[str, Any]:
-    def latest(session: object, deployment: Deployment, day: dt.date | None) -> Mapping[str, Stored]:
+def verdicts(monkeypatch: pytest.MonkeyPatch, *found: StoredVerdict, as_of: dt.date | None = None) -> dict[str, Any]:
+    def latest(session: object, deployment: Deployment, day: dt.date | None) -> Mapping[str, StoredVerdict]:
         assert day == as_of
         return {one.name: one for one in found}
 
@@ -87,7 +87,7 @@ def test_verdicts_are_plain_data_in_the_order_of_the_file(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("found", [[], [stored(version="0")]])
 def test_a_challenger_that_was_never_judged_in_this_version_is_open_and_says_so(
-    found: list[Stored], monkeypatch: pytest.MonkeyPatch
+    found: list[StoredVerdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     challenger = verdicts(monkeypatch, *found)["challengers"][0]
     assert (challenger["outcome"], challenger["day"], challenger["findings"]) == ("INCONCLUSIVE", None, [])

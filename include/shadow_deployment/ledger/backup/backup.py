@@ -41,14 +41,14 @@ _TABLES = (
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableContent:
     """How many rows a table has, and a digest of them that does not depend on their order."""
 
     count: int
     digest: int
 
     @classmethod
-    def of(cls, lines: Iterable[bytes]) -> "Rows":
+    def of(cls, lines: Iterable[bytes]) -> "TableContent":
         """Count and digest the lines of COPY's text format: the sum of their SHA-256 digests modulo 2^256."""
         count = total = 0
         for line in lines:
@@ -63,7 +63,7 @@ class Backup:
     path: Path
     revision: str
     definitions: str
-    tables: Mapping[str, Rows]
+    tables: Mapping[str, TableContent]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -173,7 +173,7 @@ def _read(path: Path | str, tools: PgTools) -> Backup:
     """Read a file to its last row; raise LedgerError where it is damaged, or not a backup of a ledger alone."""
     with tools.output("pg_restore", "--list", str(path)) as entries:
         foreign = [entry.decode().strip() for entry in entries if not entry.startswith(b";") and not _OURS.match(entry)]
-    tables: dict[str, Rows] = {}
+    tables: dict[str, TableContent] = {}
     revisions: list[bytes] = []
     with tools.output("pg_restore", "--data-only", "--file=-", str(path)) as lines:
         for line in lines:
@@ -181,7 +181,7 @@ def _read(path: Path | str, tools: PgTools) -> Backup:
                 name, rows = match["table"].decode(), takewhile(lambda row: row != b"\\.\n", lines)
                 if name == _REVISION:
                     revisions = list(rows)
-                tables[name] = Rows.of(revisions if name == _REVISION else rows)
+                tables[name] = TableContent.of(revisions if name == _REVISION else rows)
     if foreign or len(revisions) != 1:
         reason = f"it also holds {_first(foreign)}" if foreign else f"{_REVISION} in it has {len(revisions)} rows"
         raise LedgerError(f"{path} is not a backup of a ledger: {reason}; name a file that `shadow backup` wrote")
@@ -203,11 +203,11 @@ def _digest(lines: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _contents(session: Session[Any]) -> dict[str, Rows]:
+def _contents(session: Session[Any]) -> dict[str, TableContent]:
     """Return what each table of the ledger holds, by its name as pg_dump writes it."""
     session.execute(_AS_PG_DUMP)
     tables = session.execute(_TABLES).fetchall()
-    return {written: Rows.of(_copied(session, name)) for name, written in tables}
+    return {written: TableContent.of(_copied(session, name)) for name, written in tables}
 
 
 def _copied(session: Session[Any], table: str) -> Iterator[bytes]:

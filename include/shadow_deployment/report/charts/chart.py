@@ -18,7 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Table:
+class ChartTable:
     """The numbers under a chart: a cell for each heading in each row.
 
     The first `left` columns and the last `tail` columns are words; the columns between them are numbers.
@@ -44,7 +44,7 @@ class Chart:
     finding: str
     spec: Callable[[int], dict[str, Any]]
     widths: tuple[int, ...] = (SMALL,)
-    table: Table | None = None
+    table: ChartTable | None = None
     note: str = ""
 
     def inline(self) -> list[str]:

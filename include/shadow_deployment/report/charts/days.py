@@ -8,7 +8,7 @@ import altair as alt
 
 from shadow_deployment.base.numbers import count, number, plural
 from shadow_deployment.report.charts import parts
-from shadow_deployment.report.charts.chart import Chart, Table
+from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.views.facts import DriftFacts, LabelDay, LatencyFacts
 from shadow_deployment.report.wording import Measure, capitalised, measure_of
 
@@ -29,7 +29,7 @@ def labels(facts: Sequence[LabelDay]) -> Chart:
     for day in reversed(facts):
         counts = (day.sampled, day.labelled, day.expected, day.waiting, day.contradicted)
         numbers.append((str(day.day), *map(count, counts), "yes" if day.ripe else "not yet"))
-    table = Table(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
+    table = ChartTable(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
     return Chart("labels", "Labels by day", finding, lambda width: _labels(facts, width), table=table)
 
 
@@ -78,7 +78,7 @@ def latency(facts: LatencyFacts) -> Chart:
     columns = [(model, key) for key in _PERCENTILES for model in _MODELS if key in _series(facts, model)]
     series = [[number(value) for value in _series(facts, model)[key]] for model, key in columns]
     headings = ("day", *(f"{model} {_PERCENTILES[key][0]}, ms" for model, key in columns))
-    table = Table(headings, list(zip(map(str, facts.days), *series, strict=True))[::-1])
+    table = ChartTable(headings, list(zip(map(str, facts.days), *series, strict=True))[::-1])
     return Chart("latency", "Latency by day", finding, lambda width: _latency(facts, width), table=table)
 
 
@@ -132,7 +132,7 @@ def _drift(facts: DriftFacts, metric: str, index: int) -> Chart:
         finding += f", bound {measure.exact(bound)}; above it on {plural(beyond, 'day')} of {count(len(values))}"
     title, table = (
         facts.titles.get(metric, metric),
-        Table(("day", "value"), [(str(day), measure.say(value)) for day, value in days][::-1]),
+        ChartTable(("day", "value"), [(str(day), measure.say(value)) for day, value in days][::-1]),
     )
     return Chart(
         f"drift-{index}",

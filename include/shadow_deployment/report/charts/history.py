@@ -9,7 +9,7 @@ import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.report.charts import parts
-from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, Rows, Table
+from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views.facts import NoiseFacts, NoiseSeries, OutcomeDay, PromotionFacts
 from shadow_deployment.report.wording import measure_of
@@ -31,7 +31,9 @@ def noise(facts: NoiseFacts) -> Chart:
     for each in series:
         mean, deviation = measure.say(each.mean, signed=True), measure.say(each.deviation)
         numbers.append((each.name, each.role, mean, deviation, count(len(each.days))))
-    table = Table(("challenger", "role", "mean difference", "standard deviation of a day", "days"), numbers, left=2)
+    table = ChartTable(
+        ("challenger", "role", "mean difference", "standard deviation of a day", "days"), numbers, left=2
+    )
     title = f"Noise of the pipeline: {facts.title} by day"
     return Chart("noise", title, _noise_in_words(facts), lambda width: _noise(facts, series, width), table=table)
 
@@ -92,7 +94,7 @@ def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts]
     numbers = [(str(day.day), day.outcome, count(day.revisions)) for day in reversed(history)]
     title, table = (
         "Verdicts by day, promotions and rollbacks",
-        Table(("day", "verdict", "times judged"), numbers, left=2),
+        ChartTable(("day", "verdict", "times judged"), numbers, left=2),
     )
     return Chart("timeline", title, finding, lambda width: _timeline(history, promotions, width), (WIDE, NARROW), table)
 

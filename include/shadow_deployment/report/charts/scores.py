@@ -8,7 +8,7 @@ import altair as alt
 
 from shadow_deployment.base.numbers import NOTHING, count, number, percent
 from shadow_deployment.report.charts import parts
-from shadow_deployment.report.charts.chart import Chart, Table
+from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views.facts import Binned, Quadrant, QuadrantsFacts, ScoresFacts
 from shadow_deployment.report.wording import Measure
@@ -30,7 +30,7 @@ def distributions(facts: ScoresFacts) -> Chart:
     names = [f"{number(low)} to {number(high)}" for low, high in bins]
     columns = [map(percent, model.share) for model in models] + [map(count, model.requests) for model in models]
     headings = ("prediction", *_MODELS, *(f"{name}, requests" for name in _MODELS))
-    table = Table(headings, list(zip(names, *columns, strict=True)))
+    table = ChartTable(headings, list(zip(names, *columns, strict=True)))
     return Chart(
         "distributions", "Score distribution", finding, lambda width: _distributions(facts, width), table=table
     )
@@ -77,7 +77,7 @@ def reliability(facts: ScoresFacts) -> Chart:
         for name in _MODELS
         for bin_ in bins[name]
     ]
-    table = Table(("model", "mean prediction", "mean label", "interval, 95 %", "labelled"), numbers)
+    table = ChartTable(("model", "mean prediction", "mean label", "interval, 95 %", "labelled"), numbers)
     is_share = facts.unit == "probability"
     return Chart(
         "reliability", "Calibration", finding, lambda width: _reliability(bins, width, is_share=is_share), table=table
@@ -140,7 +140,7 @@ def quadrants(facts: QuadrantsFacts) -> Chart:
         )
         numbers.append((*says, percent(each.share), count(each.requests), count(each.labelled), *rights))
     headings = ("champion", "challenger", "share", "requests", "labelled", "champion right", "challenger right")
-    title, table = f"Where they differ, at a threshold of {facts.threshold:g}", Table(headings, numbers, left=2)
+    title, table = f"Where they differ, at a threshold of {facts.threshold:g}", ChartTable(headings, numbers, left=2)
     return Chart("quadrants", title, finding, lambda width: _quadrants(facts, width), table=table)
 
 

@@ -7,7 +7,7 @@ import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.report.charts import parts
-from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, Rows, Table
+from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views.facts import SequenceFacts
 from shadow_deployment.report.wording import Measure, capitalised, measure_of
@@ -24,7 +24,7 @@ def sequence(facts: SequenceFacts, number: int) -> Chart:
     measure, places = _measure(facts), _places(facts)
     columns = zip(facts.days, facts.observed, facts.mean, facts.lower, facts.upper, strict=True)
     numbers = [(str(day), *(measure.say(value, places) for value in values)) for day, *values in columns]
-    table = Table((facts.per, "alone", "mean so far", "interval from", "to"), numbers[::-1])
+    table = ChartTable((facts.per, "alone", "mean so far", "interval from", "to"), numbers[::-1])
     title = f"{capitalised(facts.text)}{'' if facts.slice == 'all' else f', in {facts.slice}'}"
     widths, note = (WIDE, NARROW), _note(facts)
     return Chart(f"sequence-{number}", title, _finding(facts), lambda width: _plot(facts, width), widths, table, note)

@@ -7,7 +7,7 @@ import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.report.charts import intervals, parts
-from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, Table
+from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views.facts import SliceFacts, SlicesFacts
 from shadow_deployment.report.wording import measure_of
@@ -42,7 +42,7 @@ def _finding(facts: SlicesFacts) -> str:
     return f"{finding} Worst is {worst.name}: {estimate} on {count(worst.requests)} requests."
 
 
-def _table(facts: SlicesFacts) -> Table:
+def _table(facts: SlicesFacts) -> ChartTable:
     every, measure = [*_overall(facts), *facts.slices], measure_of(facts.metric, "difference")
     places = measure.places([each.estimate for each in every], 3)
     numbers = []
@@ -51,7 +51,7 @@ def _table(facts: SlicesFacts) -> Table:
         interval = measure.interval(each.lower, each.upper, places)
         estimate = measure.say(each.estimate, places, signed=True)
         numbers.append((_name(each), stands, estimate, interval, count(each.requests), count(each.days)))
-    return Table(("slice", "challenger", "estimate", "interval", "requests", "days"), numbers, left=2)
+    return ChartTable(("slice", "challenger", "estimate", "interval", "requests", "days"), numbers, left=2)
 
 
 def _name(each: SliceFacts) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from shadow_deployment.base.numbers import NOTHING
-from shadow_deployment.report.charts.chart import Chart, Table
+from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.wording import moment, shorten, visible
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def table(content: Table, caption: str) -> Markup:
+def table(content: ChartTable, caption: str) -> Markup:
     """Return a table; the first column heads its rows, and the first `left` ones are aligned as names are."""
     headings = "".join(f'<th scope="col">{_cell(one)}</th>' for one in content.headings)
     rows = "".join(

@@ -5,7 +5,7 @@ from typing import Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural
 from shadow_deployment.decision.wording import role_note
-from shadow_deployment.report.charts.chart import Table
+from shadow_deployment.report.charts.chart import ChartTable
 from shadow_deployment.report.html.markup import badge, missing, time
 from shadow_deployment.report.views.facts import (
     AlertFacts,
@@ -26,13 +26,13 @@ _URGENCY: Final = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 _RULE_HEADINGS: Final = ("outcome", "estimate", "interval", "bound", "since", "days", "requests", "why")
 
 
-def rules_overall(facts: Sequence[RuleFacts]) -> Table:
+def rules_overall(facts: Sequence[RuleFacts]) -> ChartTable:
     """Return the findings on all requests, in the order of the policy."""
     rows = [(_rule_name(one), *_finding(one)) for one in facts if one.slice == "all"]
-    return Table(("rule", *_RULE_HEADINGS), rows, left=2, tail=1)
+    return ChartTable(("rule", *_RULE_HEADINGS), rows, left=2, tail=1)
 
 
-def rules_in_slices(facts: Sequence[RuleFacts]) -> list[tuple[str, Table]]:
+def rules_in_slices(facts: Sequence[RuleFacts]) -> list[tuple[str, ChartTable]]:
     """Return the findings in slices, a table for each rule, those that do not pass first."""
     found: dict[str, list[RuleFacts]] = {}
     for one in facts:
@@ -51,9 +51,9 @@ def _slices_title(name: str, every: Sequence[RuleFacts]) -> str:
     return f"{name}: {plural(len(every), 'slice')}, {tally}{more}"
 
 
-def _slices_table(every: Sequence[RuleFacts]) -> Table:
+def _slices_table(every: Sequence[RuleFacts]) -> ChartTable:
     ordered = sorted(every, key=lambda one: (_URGENCY[one.outcome], _standing(one)))[:MOST_SLICES]
-    return Table(("slice", *_RULE_HEADINGS), [(one.slice, *_finding(one)) for one in ordered], left=2, tail=1)
+    return ChartTable(("slice", *_RULE_HEADINGS), [(one.slice, *_finding(one)) for one in ordered], left=2, tail=1)
 
 
 def _standing(finding: RuleFacts) -> float:
@@ -77,7 +77,7 @@ def _finding(one: RuleFacts) -> tuple[str, ...]:
     )
 
 
-def disagreements(facts: Sequence[Disagreement]) -> Table:
+def disagreements(facts: Sequence[Disagreement]) -> ChartTable:
     """Return the requests on which the two are furthest apart."""
     rows = [
         (
@@ -90,10 +90,10 @@ def disagreements(facts: Sequence[Disagreement]) -> Table:
         )
         for one in facts
     ]
-    return Table(("request", "day", "champion", "challenger", "label", "slices"), rows, left=2, tail=1)
+    return ChartTable(("request", "day", "champion", "challenger", "label", "slices"), rows, left=2, tail=1)
 
 
-def failures(facts: Sequence[ValidationDay]) -> Table:
+def failures(facts: Sequence[ValidationDay]) -> ChartTable:
     """Return the expectations that did not hold, newest first, with the ids of the rows that failed."""
     rows = [
         (str(day.day), day.subject, *_failure(one))
@@ -101,7 +101,9 @@ def failures(facts: Sequence[ValidationDay]) -> Table:
         for one in day.failures
         if not day.success
     ]
-    return Table(("day", "of", "expectation", "column", "what was found", "requests"), rows[:MOST_FAILURES], left=6)
+    return ChartTable(
+        ("day", "of", "expectation", "column", "what was found", "requests"), rows[:MOST_FAILURES], left=6
+    )
 
 
 def _failure(one: ExpectationFailure) -> tuple[str, str, str, str]:
@@ -118,7 +120,7 @@ def validations_in_words(facts: Sequence[ValidationDay]) -> str:
     return f"Expectations failed in {len(failed)} of {count(len(facts))} checks on {plural(days, 'day')}: {named}."
 
 
-def promotions(facts: Sequence[PromotionFacts]) -> Table:
+def promotions(facts: Sequence[PromotionFacts]) -> ChartTable:
     """Return the changes of the champion, newest first."""
     rows = [
         (
@@ -132,7 +134,7 @@ def promotions(facts: Sequence[PromotionFacts]) -> Table:
         )
         for one in facts
     ]
-    return Table(("number", "kind", "when", "from", "to", "approved by", "why"), rows, left=7)
+    return ChartTable(("number", "kind", "when", "from", "to", "approved by", "why"), rows, left=7)
 
 
 def _kind(one: PromotionFacts) -> str:
@@ -140,7 +142,7 @@ def _kind(one: PromotionFacts) -> str:
     return f"{one.kind}{of}{f', undone by {one.undone_by}' if one.undone_by else ''}"
 
 
-def questions(facts: Iterable[QuestionFacts]) -> Table:
+def questions(facts: Iterable[QuestionFacts]) -> ChartTable:
     """Return who was asked to approve what, and the answers."""
     rows = [
         (
@@ -154,10 +156,10 @@ def questions(facts: Iterable[QuestionFacts]) -> Table:
         )
         for one in facts
     ]
-    return Table(("challenger", "day", "asked", "answer", "by", "when", "why"), rows, left=7)
+    return ChartTable(("challenger", "day", "asked", "answer", "by", "when", "why"), rows, left=7)
 
 
-def alerts(facts: Iterable[AlertFacts]) -> Table:
+def alerts(facts: Iterable[AlertFacts]) -> ChartTable:
     """Return what was told, and to whom it could not be."""
     rows = [
         (
@@ -170,10 +172,10 @@ def alerts(facts: Iterable[AlertFacts]) -> Table:
         )
         for one in facts
     ]
-    return Table(("day", "kind", "when", "what", "told to", "not told to"), rows, left=6)
+    return ChartTable(("day", "kind", "when", "what", "told to", "not told to"), rows, left=6)
 
 
-def checks_of_day(facts: DayFacts) -> Table:
+def checks_of_day(facts: DayFacts) -> ChartTable:
     """Return what the expectations said of one day, a row for each that did not hold."""
     rows: list[tuple[str, ...]] = []
     for one in facts.validations:
@@ -181,10 +183,10 @@ def checks_of_day(facts: DayFacts) -> Table:
         head = (one.subject, outcome, count(one.evaluated))
         rows += [(*head, *_failure(each)) for each in one.failures] or [(*head, NOTHING, NOTHING, NOTHING, NOTHING)]
     headings = ("of", "outcome", "expectations", "failed", "column", "what was found", "requests")
-    return Table(headings, rows, left=7)
+    return ChartTable(headings, rows, left=7)
 
 
-def scoring_of_day(facts: DayFacts) -> Table:
+def scoring_of_day(facts: DayFacts) -> ChartTable:
     """Return how scoring went, and each challenger's verdict of the day."""
     rows = [
         (
@@ -199,7 +201,7 @@ def scoring_of_day(facts: DayFacts) -> Table:
         for one in facts.scoring
     ]
     headings = ("challenger", "role", "verdict of the day", "answers", "errors", "shards", "scored")
-    return Table(headings, rows, left=3, tail=1)
+    return ChartTable(headings, rows, left=3, tail=1)
 
 
 def provenance(facts: DeploymentFacts) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.ledger import page, series
-from shadow_deployment.ledger.page import Judged
+from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.judging import mature_labels
@@ -31,7 +31,7 @@ class _Subject:
     session: Session[Any]
     deployment: Deployment
     line: ChallengerLine
-    judged: Judged
+    judged: VerdictRow
     taken: Sequence[Snapshot]
     ripe: Mapping[dt.date, bool]
     comparable: Mapping[int, Sequence[Snapshot]]

@@ -14,7 +14,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.calendar import comparable
 from shadow_deployment.decision.finding import Outcome
 from shadow_deployment.decision.series import Series
-from shadow_deployment.ledger.page import Checked
+from shadow_deployment.ledger.page import ValidationRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
@@ -68,7 +68,7 @@ def comparable_days(
     return comparable(taken, champion_version, valid.get(None, set()) & valid.get(challenger, set()))
 
 
-def validations(found: Iterable[Checked]) -> tuple[ValidationDay, ...]:
+def validations(found: Iterable[ValidationRow]) -> tuple[ValidationDay, ...]:
     """Return the validations of inputs and of one challenger's predictions, in order of their days."""
     return tuple(
         ValidationDay(
@@ -83,7 +83,7 @@ def validations(found: Iterable[Checked]) -> tuple[ValidationDay, ...]:
     )
 
 
-def failures(one: Checked) -> tuple[ExpectationFailure, ...]:
+def failures(one: ValidationRow) -> tuple[ExpectationFailure, ...]:
     """Return what failed, with the ids of at most twenty requests each."""
     return tuple(
         ExpectationFailure(

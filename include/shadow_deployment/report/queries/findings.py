@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.finding import Finding
-from shadow_deployment.ledger.page import Judged
+from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.views.facts import RuleFacts, Scaled, Unit
 
@@ -18,7 +18,7 @@ _UNIT_WORDS: Mapping[Unit, str] = {
 }
 
 
-def policy_of(judged: Judged, present: Policy) -> Policy:
+def policy_of(judged: VerdictRow, present: Policy) -> Policy:
     """Return the policy that a verdict was judged by; the present one where its form is not known any more."""
     try:
         return Policy.model_validate_json(json.dumps(judged.policy))

@@ -11,7 +11,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.explanation import DisagreeingRequest
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.disagreements import furthest
-from shadow_deployment.ledger.page import Bin, Corner
+from shadow_deployment.ledger.page import HistogramRow, QuadrantRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.report.views.facts import Binned, Disagreement, Quadrant, QuadrantsFacts, ScoresFacts
 
@@ -55,7 +55,7 @@ def scores(session: Session[Any], deployment: Deployment, compared: ComparedPred
     )
 
 
-def _binned(found: Sequence[Bin | None], *, binary: bool) -> Binned:
+def _binned(found: Sequence[HistogramRow | None], *, binary: bool) -> Binned:
     total = sum(one.weight for one in found if one)
     intervals = [_interval(one, binary=binary) for one in found]
     return Binned(
@@ -69,11 +69,11 @@ def _binned(found: Sequence[Bin | None], *, binary: bool) -> Binned:
     )
 
 
-def _known(one: Bin | None) -> TypeGuard[Bin]:
+def _known(one: HistogramRow | None) -> TypeGuard[HistogramRow]:
     return one is not None and one.labelled > 0
 
 
-def _interval(one: Bin | None, *, binary: bool) -> tuple[float | None, float | None]:
+def _interval(one: HistogramRow | None, *, binary: bool) -> tuple[float | None, float | None]:
     """Return the interval of a bin's mean label, at the effective number of requests (Kish 1965)."""
     if not _known(one):
         return None, None
@@ -121,7 +121,7 @@ def quadrants(session: Session[Any], deployment: Deployment, compared: ComparedP
     )
 
 
-def _quadrant(one: Corner, total: float) -> Quadrant:
+def _quadrant(one: QuadrantRow, total: float) -> Quadrant:
     negative = one.labelled - one.positive
     return Quadrant(
         champion_yes=one.champion_yes,

@@ -4,19 +4,19 @@ from collections.abc import Iterable, Sequence
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.ledger.alerts import Told
-from shadow_deployment.ledger.approval_requests import Question
-from shadow_deployment.ledger.page import Judged
-from shadow_deployment.ledger.promotions import Champion, Promotion
+from shadow_deployment.ledger.alerts import StoredAlert
+from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.report.views.facts import AlertFacts, ChampionFacts, PromotionFacts, Provenance, QuestionFacts
 
 LOGGED = "champion"  # what the champion is called that no promotion has made
 
 
-def champion(found: Champion | None, logged: str) -> ChampionFacts:
+def champion(found: CurrentChampion | None, logged: str) -> ChampionFacts:
     """Return the registry's champion, or before the first promotion the version that the log says."""
-    one = found or Champion(LOGGED, logged, None, None)
+    one = found or CurrentChampion(LOGGED, logged, None, None)
     return ChampionFacts(
         name=one.name,
         version=one.version,
@@ -28,7 +28,7 @@ def champion(found: Champion | None, logged: str) -> ChampionFacts:
     )
 
 
-def promotions(found: Iterable[Promotion], most: int) -> tuple[PromotionFacts, ...]:
+def promotions(found: Iterable[PromotionRecord], most: int) -> tuple[PromotionFacts, ...]:
     """Return the newest promotions and rollbacks, newest first."""
     newest = list(found)[-most:][::-1]
     return tuple(
@@ -51,7 +51,7 @@ def promotions(found: Iterable[Promotion], most: int) -> tuple[PromotionFacts, .
     )
 
 
-def questions(found: Iterable[Question], most: int) -> tuple[QuestionFacts, ...]:
+def questions(found: Iterable[ApprovalRequest], most: int) -> tuple[QuestionFacts, ...]:
     """Return the newest questions with their answers, newest first."""
     newest = list(found)[-most:][::-1]
     return tuple(
@@ -70,7 +70,7 @@ def questions(found: Iterable[Question], most: int) -> tuple[QuestionFacts, ...]
     )
 
 
-def alerts(found: Iterable[Told], most: int) -> tuple[AlertFacts, ...]:
+def alerts(found: Iterable[StoredAlert], most: int) -> tuple[AlertFacts, ...]:
     """Return the newest alerts, newest first, with who took them and who did not."""
     newest = list(found)[-most:][::-1]
     return tuple(
@@ -87,7 +87,7 @@ def alerts(found: Iterable[Told], most: int) -> tuple[AlertFacts, ...]:
 
 
 def provenance(
-    deployment: Deployment, judged: Judged, comparable: Sequence[Snapshot], today: Snapshot | None
+    deployment: Deployment, judged: VerdictRow, comparable: Sequence[Snapshot], today: Snapshot | None
 ) -> Provenance:
     """Return what a verdict rests on: models, window, sample and digests."""
     sampled, population = (sum(getattr(one, name) for one in comparable) for name in ("rows", "population"))

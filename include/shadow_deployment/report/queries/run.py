@@ -46,7 +46,7 @@ def read(
     )
 
 
-def _validations(found: Sequence[page.Checked], challengers: Sequence[ChallengerLine]) -> Iterator[Checked]:
+def _validations(found: Sequence[page.ValidationRow], challengers: Sequence[ChallengerLine]) -> Iterator[Checked]:
     """Yield the inputs and then each challenger's predictions, of the model that was validated last."""
     ordered = sorted(found, key=lambda one: one.validated_at)
     by_subject = {(one.name, one.version): one for one in ordered}
@@ -59,7 +59,7 @@ def _validations(found: Sequence[page.Checked], challengers: Sequence[Challenger
             yield Checked(subject, one.success, one.evaluated, days.failures(one))
 
 
-def _scoring(found: Sequence[page.Scored], challengers: Sequence[ChallengerLine]) -> Iterator[ScoringDay]:
+def _scoring(found: Sequence[page.ScoringRow], challengers: Sequence[ChallengerLine]) -> Iterator[ScoringDay]:
     by_model = {(one.name, one.version): one for one in sorted(found, key=lambda one: one.scored_at)}
     for line in challengers:
         one = by_model.get((line.name, line.version))

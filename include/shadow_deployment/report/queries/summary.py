@@ -14,7 +14,7 @@ from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.finding import Finding, Outcome, findings_of
 from shadow_deployment.decision.wording import name_of, reason_of
 from shadow_deployment.ledger import page
-from shadow_deployment.ledger.page import Judged
+from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
 from shadow_deployment.report.views.facts import ChallengerLine, Role
 
@@ -27,7 +27,7 @@ class ChallengerSummary:
     """A deployment up to a day, before one challenger is looked at: its days, newest verdicts, and who there is."""
 
     taken: Sequence[Snapshot]
-    judged: Mapping[str, Judged]
+    judged: Mapping[str, VerdictRow]
     lines: tuple[ChallengerLine, ...]
 
     @property
@@ -43,7 +43,7 @@ def standing(session: Session[Any], deployment: Deployment, day: dt.date | None)
     return ChallengerSummary(snapshots(session, deployment, None, day), judged, lines)
 
 
-def line(challenger: Challenger, judged: Judged | None, present: str) -> ChallengerLine:
+def line(challenger: Challenger, judged: VerdictRow | None, present: str) -> ChallengerLine:
     """Return how a challenger stands.
 
     `judged` is the newest verdict under its name, of whatever version and sampling design; `present` is the digest of
@@ -80,7 +80,7 @@ def role_of(challenger: Challenger) -> Role:
     return "watched" if challenger.is_watched else "promotable"
 
 
-def everyone(deployment: Deployment, judged: Mapping[str, Judged]) -> list[Challenger]:
+def everyone(deployment: Deployment, judged: Mapping[str, VerdictRow]) -> list[Challenger]:
     """Return the challengers of the file, and the former champion where its newest verdict is as new as theirs."""
     found = list(deployment.challengers)
     former = judged.get(FORMER_CHAMPION)
@@ -108,7 +108,7 @@ def first_to_look_at(lines: Sequence[ChallengerLine], *, closed: bool = False) -
     return min(lines, key=rank)
 
 
-def sentence(challenger: Challenger, judged: Judged, gates: Sequence[Finding]) -> str:
+def sentence(challenger: Challenger, judged: VerdictRow, gates: Sequence[Finding]) -> str:
     """Return a verdict in one sentence, with its first reason where it is not PASS."""
     name, against = f"{judged.name} {judged.version}", f"champion {judged.champion_version}"
     if challenger.is_a_a_check:
@@ -159,7 +159,7 @@ def _after_pass(promotion: PromotionPolicy) -> str:
     return f"Somebody is asked to approve its promotion{days}; nothing is served before that."
 
 
-def _unjudged(challenger: Challenger, role: Role, judged: Judged | None) -> ChallengerLine:
+def _unjudged(challenger: Challenger, role: Role, judged: VerdictRow | None) -> ChallengerLine:
     if judged is None:
         why = "it was never judged: unpause the DAG, or run a day"
     elif judged.version == challenger.version:
@@ -171,7 +171,7 @@ def _unjudged(challenger: Challenger, role: Role, judged: Judged | None) -> Chal
     return ChallengerLine(challenger.name, challenger.version, role, None, said, None, None, 0, 0, None, why)
 
 
-def _waiting(judged: Judged, role: Role, gates: Sequence[Finding]) -> tuple[int | None, str | None]:
+def _waiting(judged: VerdictRow, role: Role, gates: Sequence[Finding]) -> tuple[int | None, str | None]:
     """Return in how many days the last open gate would be decided, or why waiting decides nothing."""
     if judged.outcome != "INCONCLUSIVE":
         return None, None
@@ -186,7 +186,7 @@ def _waiting(judged: Judged, role: Role, gates: Sequence[Finding]) -> tuple[int 
     return max((one.more_days or 0 for one in gates if one.outcome == "INCONCLUSIVE"), default=0), None
 
 
-def _barred(judged: Judged, gates: Sequence[Finding]) -> list[str]:
+def _barred(judged: VerdictRow, gates: Sequence[Finding]) -> list[str]:
     """Return the reasons that are no rule's: what stands in the way of a PASS whatever the evidence says."""
     of_rules = {reason_of(finding) for finding in gates}
     return [reason for reason in judged.reasons if reason not in of_rules]

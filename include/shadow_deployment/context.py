@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shadow_deployment.base.extras import extra
+from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern, is_parquet
 from shadow_deployment.data.connections import Connection, Connections
@@ -103,7 +103,7 @@ class DeploymentContext:
     def _requests(self) -> RequestSource:
         table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
         if conn_id is None or is_parquet(table):
-            with extra("duckdb", f"requests.table == {table!r}"):
+            with requires_extra("duckdb", f"requests.table == {table!r}"):
                 from shadow_deployment.data.sources.parquet.requests import ParquetRequests
 
             pattern = Pattern.parse(table)
@@ -115,7 +115,7 @@ class DeploymentContext:
     def _labels(self) -> LabelSource:
         table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
         if conn_id is None or is_parquet(table):
-            with extra("duckdb", f"labels.table == {table!r}"):
+            with requires_extra("duckdb", f"labels.table == {table!r}"):
                 from shadow_deployment.data.sources.parquet.labels import ParquetLabels
 
             pattern = Pattern.parse(table)

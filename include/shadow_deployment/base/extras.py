@@ -11,7 +11,7 @@ class MissingExtraError(PermanentError):
 
 
 @contextmanager
-def extra(name: str, purpose: str) -> Iterator[None]:
+def requires_extra(name: str, purpose: str) -> Iterator[None]:
     """Raise MissingExtraError where the block imports a package that is not installed.
 
     Args:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from shadow_deployment.base.extras import extra
+from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -167,7 +167,7 @@ def _notes(found: Calibration) -> Iterator[str]:
 
 
 def _draw(path: Path, results: dict[str, Calibration]) -> None:
-    with extra("report", "--plot"):
+    with requires_extra("report", "--plot"):
         from shadow_deployment.report.charts.calibration import calibration_chart
 
     for who, found in results.items():

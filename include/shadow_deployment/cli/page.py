@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shadow_deployment.base.extras import extra
+from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.data.storage import FolderStore
@@ -41,7 +41,7 @@ def report(
     chart_format: Annotated[Format, typer.Option("--format", help="How charts are written.")] = Format.SVG,
 ) -> None:
     """Write a deployment's page into a file: verdict, charts, numbers, policy and provenance."""
-    with extra("report", "shadow report"):
+    with requires_extra("report", "shadow report"):
         from shadow_deployment.report.charts.catalog import catalog
     from shadow_deployment.report.html.rendering import report as page_of
     from shadow_deployment.report.queries.pages import read_page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.base.extras import MissingExtraError, extra
+from shadow_deployment.base.extras import MissingExtraError, requires_extra
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.context import DeploymentContext
 from tests.conftest import PROJECT
@@ -15,17 +15,17 @@ from tests.conftest import PROJECT
 
 def test_a_missing_package_names_its_extra_and_what_needs_it() -> None:
     said = r'labels\.table needs the package no_such_engine, .*pip install "shadow-deployment\[duckdb\]"'
-    with pytest.raises(MissingExtraError, match=said), extra("duckdb", "labels.table"):
+    with pytest.raises(MissingExtraError, match=said), requires_extra("duckdb", "labels.table"):
         importlib.import_module("no_such_engine")
 
 
 def test_a_module_of_ours_that_is_missing_is_a_mistake_of_ours() -> None:
-    with pytest.raises(ModuleNotFoundError), extra("duckdb", "labels.table"):
+    with pytest.raises(ModuleNotFoundError), requires_extra("duckdb", "labels.table"):
         importlib.import_module("shadow_deployment.no_such_module")
 
 
 def test_an_error_inside_an_installed_package_is_not_taken_for_a_missing_one() -> None:
-    with pytest.raises(ValueError, match="inside"), extra("duckdb", "labels.table"):
+    with pytest.raises(ValueError, match="inside"), requires_extra("duckdb", "labels.table"):
         raise ValueError("inside")
 
 

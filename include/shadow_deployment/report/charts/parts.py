@@ -105,7 +105,7 @@ def reach(values: Iterable[float | None], margin: float = 0.06) -> Reach:
     if not known:
         return -1.0, 1.0
     low, high = min(known), max(known)
-    width = high - low or abs(high) or 1.0
+    width = max(high - low or abs(high) or 1.0, 1e-300)  # a share of less can be zero
     return low - margin * width, high + margin * width
 
 

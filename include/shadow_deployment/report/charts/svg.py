@@ -1,7 +1,7 @@
 """What Vega has drawn, made ready for a page or a file: named, described, with ids of its own."""
 
 from typing import Final
-from xml.etree import ElementTree as ET
+from xml.etree import ElementTree as ET  # nosec B405
 
 from shadow_deployment.report.charts.theme import FONT, declarations
 from shadow_deployment.report.wording import shorten
@@ -24,7 +24,7 @@ def finished(drawn: str, identity: str, title: str, description: str, *, alone: 
         description: What it shows, in words.
         alone: As a file, with its colours, ground and title; else as part of a page.
     """
-    root = ET.fromstring(drawn)  # noqa: S314 (Vega wrote it, a moment ago)
+    root = ET.fromstring(drawn)  # noqa: S314 (Vega wrote it, a moment ago)  # nosec B314
     width, height = (int(root.get(side, "0")) for side in ("width", "height"))
     marks = [child for child in root if child.tag != _tag("rect")]
     _own(root, identity)

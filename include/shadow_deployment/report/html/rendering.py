@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shadow_deployment.base import numbers
-from shadow_deployment.base.extras import extra
+from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.report import wording
 from shadow_deployment.report.html import markup, tables
 from shadow_deployment.report.html.next_step import what_next
@@ -60,7 +60,7 @@ def _kept(kept: Cache | None, key: tuple[Any, ...], make: Callable[[], str]) -> 
 
 
 def _deployment(facts: DeploymentFacts, links: Links, run: DayFacts | None = None) -> str:
-    with extra("report", "the page"):
+    with requires_extra("report", "the page"):
         from shadow_deployment.report.charts.catalog import catalog
 
     beside, charts = _beside(facts), catalog(facts)

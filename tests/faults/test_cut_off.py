@@ -163,7 +163,7 @@ def test_a_draw_that_is_cut_off_is_worth_another_try(
         assert world.content()[name] == undisturbed.content()[name]
 
 
-@pytest.mark.parametrize("moment", ["half a copy in copying", "a look", "before a commit in evidence"])
+@pytest.mark.parametrize("moment", ["half a copy in postgres_copy", "a look", "before a commit in evidence"])
 def test_a_server_that_is_restarted_under_a_run_is_there_again_for_the_next(
     own_server: EmbeddedPostgres,
     undisturbed: World,

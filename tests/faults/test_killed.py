@@ -139,7 +139,7 @@ def test_killed_inside_every_write_in_turn_it_still_ends_as_an_undisturbed_one(
         "half a file": 3,
         "before its name": 3,
         "after its name": 3,
-        "half a copy": 5,  # two shards of requests, two shards of answers, the labels
+        "half a copy": 4,  # the requests, two shards of predictions, the labels
     }
     assert min(kinds.count("before a commit"), kinds.count("after a commit")) >= len(STEPS)
 

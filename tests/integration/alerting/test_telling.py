@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -494,8 +495,8 @@ def test_the_commands_sender_is_that_of_the_channels() -> None:
 
 
 def test_without_airflow_the_command_says_what_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_alerts, "CHANNELS", "nowhere_at_all.channels")
-    with pytest.raises(LedgerError, match="nowhere_at_all is not installed"):
+    monkeypatch.setitem(sys.modules, "shadow_deployment.integrations.channels", None)
+    with pytest.raises(LedgerError, match=r"shadow_deployment\.integrations\.channels is not installed"):
         cli_alerts._sender()
 
 

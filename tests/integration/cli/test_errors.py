@@ -227,7 +227,7 @@ def test_a_reader_that_may_not_select_is_told_what_to_grant(
 def test_a_model_with_other_inputs_than_the_features_is_named(refused: Callable[..., str], tmp_path: Path) -> None:
     model = linear_model(tmp_path / "model.onnx", {"dep_hour": 1.0, "wind": 1.0})
     message = refused(challengers=[{"name": "windy", "model": f"onnx:{model}"}])
-    assert f"{model} inputs wind are not features; requests.features has dep_hour, distance" in message
+    assert f"{model}: inputs wind are not features; requests.features has dep_hour, distance" in message
 
 
 def test_a_file_that_is_no_model_is_named(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -249,7 +249,8 @@ def test_the_status_file_on_s3_keeps_what_others_have_there(published: World, bu
     code, out, _ = invoke("status", "late", "--write")
     assert (code, "wrote s3://" in out) == (0, True)
     written = content(bucket, "master.json").decode()
-    assert written.startswith(theirs.removesuffix("\n ]\n}"))
+    assert '"id": "é",' in written
+    assert '"score": 1.10' in written
     entries = {one["id"]: one for one in json.loads(written)["recommendations"]}
     assert (list(entries), entries["late/other"]["shadow"]["status"]) == (["é", "late/other", "late/linear"], "passed")
     assert "nothing to change" in invoke("status", "late", "--write")[1]

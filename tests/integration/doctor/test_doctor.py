@@ -145,7 +145,7 @@ def test_models_suites_and_snapshots_that_are_missing(reading: World, examined: 
     )
     found = failed(examined())
     assert set(found) == {"model lost", "suites", "snapshots"}
-    assert "there is no file" in found["model lost"]
+    assert "lost.onnx does not exist" in found["model lost"]
     assert "lost.json" in found["suites"]
     assert "cannot be written" in found["snapshots"]
 

@@ -28,11 +28,11 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 from shadow_deployment.promotion import registry
-from shadow_deployment.orchestration import metrics
-from shadow_deployment.orchestration.run_context import shadow
+from shadow_deployment.integrations import metrics
+from shadow_deployment.orchestration.run_context import context_of
 legacy = conf.getboolean("metrics", "legacy_names_on")
 stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=legacy)
-found = shadow("late")
+found = context_of("late")
 metrics.verdict(found, "other", dt.date(2024, 3, 4))
 metrics.promotion("late", registry.promote(found, "other", approved_by="ada", reason="it is better"))
 """

@@ -76,9 +76,9 @@ def test_two_at_once_make_it_once(folder: Path, wheel: str) -> None:
     program = (
         "import sys; from shadow_deployment.models.sandbox import runtimes; runtimes.ADDED = ()\n"
         "from shadow_deployment.config.deployment import Challenger\n"
-        "real = runtimes._make\n"
+        "real = runtimes._build\n"
         "def make(*arguments):\n    print('made', file=sys.stderr)\n    real(*arguments)\n"
-        "runtimes._make = make\n"
+        "runtimes._build = make\n"
         "runtime = {'requirements': sys.argv[1:]}\n"
         "one = Challenger.model_validate({'name': 'a', 'model': 'python:a:b', 'runtime': runtime})\n"
         "print(runtimes.interpreter(one))\n"

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -446,7 +447,7 @@ def test_a_task_that_is_killed_and_runs_again_waits_for_the_same_job(
     jobs.status = "InProgress"
     sent = flights(20)
     with monkeypatch.context() as patch:
-        patch.setattr(sagemaker_transform.time, "sleep", killed)
+        patch.setattr(time, "sleep", killed)
         with pytest.raises(KilledError):
             transforming(jobs).predict(sent)
     (name,) = [one["transform_job_name"] for one in jobs.started]
@@ -456,7 +457,7 @@ def test_a_task_that_is_killed_and_runs_again_waits_for_the_same_job(
         job.transform_job_status = "Completed"
         jobs.play(job)
 
-    monkeypatch.setattr(sagemaker_transform.time, "sleep", finish)
+    monkeypatch.setattr(time, "sleep", finish)
     assert not transforming(jobs).predict(sent).errors
     assert len(jobs.started) == 1
     again = transforming(jobs).predict(sent)
@@ -466,7 +467,7 @@ def test_a_task_that_is_killed_and_runs_again_waits_for_the_same_job(
 
 def test_a_job_that_is_not_done_in_time_is_left_to_a_later_try(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 40))
-    monkeypatch.setattr(sagemaker_transform.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     jobs.status = "InProgress"
     said = refusal(lambda: transforming(jobs, timeout_minutes=2).predict(flights(2)), TransientError)
     assert "is InProgress after 2 minutes; the next try waits for the same job" in said
@@ -494,8 +495,8 @@ def test_a_job_after_one_that_failed_has_a_folder_of_its_own(jobs: Jobs) -> None
     ("plays", "text"),
     [
         (lambda rows: None, "is completed, but"),
-        (lambda rows: ("", "0.5\n"), "is completed, but there are 1 answers to 5 requests"),
-        (lambda rows: ("", "a\n" * 5), "is completed, but the answer is text/csv, but holds something else"),
+        (lambda rows: ("", "0.5\n"), "is completed, but there are 1 predictions for 5 requests"),
+        (lambda rows: ("", "a\n" * 5), "is completed, but the response is text/csv, but holds something else"),
     ],
 )
 def test_answers_that_are_missing_or_too_few_end_the_task(jobs: Jobs, plays: Any, text: str) -> None:

@@ -364,7 +364,7 @@ def test_a_copy_that_the_model_forks_answers_nothing(tmp_path: Path) -> None:
     process, to, back = started(a_module(tmp_path, "forking", FORKING))
     os.write(to, frame({"do": "predict", "number": 2}, stream(FRAME)))
     code, (_, (answer, body)) = ended(process, to, back)
-    assert (code, answer["is"]) == (0, "answers")
+    assert (code, answer["is"]) == (0, "predictions")
     assert np.frombuffer(body, np.float64).tolist() == [1.0, 1.0, 1.0]
 
 

@@ -30,7 +30,7 @@ def test_all_dags_are_there_where_they_are_looked_for(dag_bag: DagBag) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tasks_process_builds_its_own_dag_alone(dag_bag: DagBag, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, f"shadow_late{kind}")
-    assert set(dag_bag().dags) == {f"shadow_late{kind}", "shadow_doctor"}
+    assert set(dag_bag().dags) == {f"shadow_late{kind}"}
 
 
 def test_what_a_run_may_be_given_is_the_dags_and_not_copied_to_each_task(dag_bag: DagBag) -> None:

@@ -158,7 +158,7 @@ def test_a_rejection_and_silence_are_kept_apart(
     started_by(context, challenger="other", day=str(day(0)))
     case = promotion_tasks.prepare_request("late")
     context["answer"] = {"approved": False, "by": who, "at": "2024-03-02T00:00:00+00:00", "reason": "not now"}
-    assert promotion_tasks.record("late", case) == kept
+    assert promotion_tasks.record_answer("late", case) == kept
     assert world.query("SELECT decision, decided_by FROM shadow.approval_decision") == [(kept, who)]
 
 

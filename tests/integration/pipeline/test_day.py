@@ -526,7 +526,7 @@ def test_a_day_without_requests_gives_no_evidence_and_says_so(
     before = continued.evidence()
     with caplog.at_level(logging.WARNING):
         assert run(continued, [20]) == []
-    assert f"no request from {day(20)} 00:00 to {day(21)} 00:00 UTC in flights.prediction_log" in caplog.text
+    assert f"no requests in flights.prediction_log from {day(20)} 00:00 to {day(21)} 00:00 UTC" in caplog.text
     assert continued.query("SELECT rows, population, shards FROM shadow.snapshot WHERE day = %s", [day(20)]) == [
         (0, 0, 0)
     ]

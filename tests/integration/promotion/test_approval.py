@@ -199,8 +199,8 @@ def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Depl
     second, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     assert first == second
     assert world.query("SELECT count(*) FROM shadow.approval_request") == [(1,)]
-    approval.answer(shadow, first, "rejected", "ada", "no")
-    said = refusal(lambda: approval.ask(shadow, "other", "run 1", by_hand=True))
+    approval.record_decision(shadow, first, "rejected", "ada", "no")
+    said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
     assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
 
 

@@ -200,7 +200,7 @@ def test_a_connection_of_the_environment_leads_there(
 
 def test_without_a_scheme_nothing_is_sent_in_the_clear(mlflow: FakeMlflow) -> None:
     said = refusal(lambda: follow(mlflow, champion(), database=None), TransientError)
-    assert "where it is not TLS that is spoken there, set the schema of connection registry_mlflow to http" in said
+    assert "if the server does not speak TLS, set the schema of connection registry_mlflow to http" in said
     assert mlflow.asked == []
     said = refusal(
         lambda: mlflow_alias.follow(DeploymentContext(deployment(), environment), champion()), CredentialsError

@@ -106,7 +106,7 @@ def test_a_former_champion_whose_file_has_changed_is_not_watched(
     try:
         linear_model(path, {"dep_hour": 0.7, "distance": -0.0005})
         assert FORMER_CHAMPION not in names(with_former_champion(shadow, day(3)))
-        assert "holds another model than the one that was champion" in caplog.text
+        assert "is another model than the one that was champion" in caplog.text
         path.unlink()
         assert FORMER_CHAMPION not in names(with_former_champion(shadow, day(3)))
     finally:
@@ -120,7 +120,7 @@ def test_days_run_with_the_former_champion_among_the_challengers(world: World) -
         stored = verdicts.latest(session, shadow.deployment)
     former = stored[FORMER_CHAMPION]
     assert (former.day, former.version, former.champion_version) == (day(3), "1", "linear@2")
-    assert "PASS says that it is better than linear@2" in former.warnings[0]
+    assert "PASS means that it is better than its successor linear@2" in former.warnings[0]
     scored = world.query(
         "SELECT DISTINCT p.day FROM shadow.prediction AS p JOIN shadow.model_version AS m ON m.id = p.challenger_id "
         "WHERE m.name = %s ORDER BY 1",

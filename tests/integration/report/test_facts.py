@@ -478,7 +478,7 @@ def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: Deploymen
 
     def first(**outcomes: Any) -> str:
         changed = [replace(line, outcome=outcomes.get(line.name, line.outcome)) for line in found.challengers]
-        return pages.standing.first_to_look_at(changed).name
+        return pages.summary.first_to_look_at(changed).name
 
     assert first(a_a_check="PASS", other="FAIL", worse="INCONCLUSIVE") == "other"
     assert first(a_a_check="PASS", other="INCONCLUSIVE", worse="FAIL") == "worse"

@@ -154,7 +154,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     for each in (found.slices.overall, *found.slices.slices):
         assert each is not None
         series = of[each.name].by_week() if one.policy.unit == "week" else of[each.name]
-        looks = judge_sequence(rule, series, given)
+        looks = judge_sequence(rule, series, JudgingTerms(one.policy, given))
         assert (each.lower, each.upper) == pytest.approx((looks.lower[-1], looks.upper[-1]), rel=1e-9)
         assert each.estimate == pytest.approx(float(looks.estimate[-1]))
 

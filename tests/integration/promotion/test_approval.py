@@ -201,7 +201,7 @@ def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: Depl
     assert world.query("SELECT count(*) FROM shadow.approval_request") == [(1,)]
     approval.record_decision(shadow, first, "rejected", "ada", "no")
     said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
-    assert f"this run's question was answered, rejected by ada for {day(0)}: trigger another run" in said
+    assert f"the approval request of this run was rejected by ada for {day(0)}; trigger another run" in said
 
 
 def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: DeploymentContext) -> None:

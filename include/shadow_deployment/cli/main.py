@@ -5,7 +5,6 @@ shadow run flight_delay --from 2013-03-01 --to 2013-04-30
 shadow verdict flight_delay
 """
 
-import datetime as dt
 import json
 import logging
 import sys
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from shadow_deployment.cli import alerts, analysis, doctor, page, promotion, status
 from shadow_deployment.cli import backup as cli_backup
+from shadow_deployment.cli.console import parse_day
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import Deployment, load_deployment
@@ -73,8 +73,8 @@ def run(
     last: Annotated[str | None, typer.Option("--to", help="Last day, the first by default.")] = None,
 ) -> None:
     """Shadow a deployment for some days: sample, validate, score, collect labels, compare, judge."""
-    begin = _day("--from", first)
-    end = _day("--to", last) if last else begin
+    begin = parse_day("--from", first)
+    end = parse_day("--to", last) if last else begin
     if end < begin:
         raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
     deployment = discovery.find_deployment(name)
@@ -96,7 +96,7 @@ def verdict(
     """Show each challenger's verdict, with its findings and reasons."""
     deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
-        found = report.verdicts(session, deployment, _day("--as-of", as_of) if as_of else None)
+        found = report.verdicts(session, deployment, parse_day("--as-of", as_of) if as_of else None)
     if as_json:
         _print_json(found)
     else:
@@ -126,7 +126,7 @@ def explain(
     deployment = discovery.find_deployment(name)
     wanted = deployment.challenger(challenger)
     with context_of(deployment).ledger() as session:
-        stored = verdicts.latest(session, deployment, _day("--as-of", as_of) if as_of else None).get(wanted.name)
+        stored = verdicts.latest(session, deployment, parse_day("--as-of", as_of) if as_of else None).get(wanted.name)
     if stored is None:
         raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {deployment.name} first")
     sys.stdout.write(f"{stored.day}: {stored.explanation}\n")
@@ -182,13 +182,6 @@ def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", sho
 
 def _challengers(deployment: Deployment) -> str:
     return f"challengers {', '.join(one.name for one in deployment.challengers)}"
-
-
-def _day(option: str, text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}, must be a day as YYYY-MM-DD", param_hint=option) from None
 
 
 def _plain(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """The command that keeps a deployment's page as one file, and its charts as files of their own."""
 
-import datetime as dt
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 
 from shadow_deployment.base.extras import requires_extra
+from shadow_deployment.cli.console import parse_day
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.data.storage import FolderStore
@@ -48,7 +48,7 @@ def report(
 
     deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
-        facts = read_page(session, deployment, challenger, None if day is None else _day(day))
+        facts = read_page(session, deployment, challenger, None if day is None else parse_day("--day", day))
     _write(out, page_of(facts).encode())
     output.print(f"{out}: {facts.name}, {_shown(facts.challenger.name if facts.challenger else None)}", markup=False)
     if charts is None:
@@ -58,13 +58,6 @@ def report(
         content = chart.png() if chart_format is Format.PNG else chart.file().encode()
         _write(charts / f"{chart.name}.{chart_format.value}", content)
     output.print(f"{charts}: {len(drawn)} charts as {chart_format.value}", markup=False)
-
-
-def _day(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}, must be a day as YYYY-MM-DD", param_hint="--day") from None
 
 
 def _shown(challenger: str | None) -> str:

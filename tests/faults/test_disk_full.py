@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,11 +32,17 @@ def undisturbed(worlds: Callable[..., World]) -> World:
 
 @contextmanager
 def limited(bytes_a_file: int) -> Iterator[None]:
-    """Let the kernel refuse what goes beyond so many bytes of any file, as it does where a quota is used up."""
+    """Let the kernel refuse what goes beyond so many bytes of any file, as it does where a quota is used up.
+
+    Python 3.11 keeps a compiled module that was cut off by such a limit, and whoever imports it later gets EOFError.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, hard))
     try:
-        yield
+        with Patch.context() as patch:
+            patch.setattr(sys, "dont_write_bytecode", True)
+            patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+            yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 

@@ -19,10 +19,15 @@ from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment, load_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.db import connect
+from shadow_deployment.ledger import predictions
 from shadow_deployment.metrics.catalog import QUIET
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.trials import trial_of
 
 OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
 FIRST = dt.date(2024, 3, 1)
+TRAINED_UNTIL = FIRST - dt.timedelta(days=30)
 DAYS = 8
 MATURITY = 3
 
@@ -146,6 +151,7 @@ class World:
         for key, value in changes.items():
             content[key] = {**content[key], **value} if isinstance(content.get(key), dict) else value
         content = {key: value for key, value in content.items() if value is not None}
+        _let_replayed_days_count(content)
         self.deployments.mkdir(parents=True, exist_ok=True)
         path = self.deployments / "late.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -154,6 +160,27 @@ class World:
     def shadow(self, **changes: Any) -> DeploymentContext:
         """Deploy, and return it with this world's connections."""
         return DeploymentContext(self.deploy(**changes), self.connection)
+
+    def register_before_the_first_day(self, deployment: Deployment) -> None:
+        """Open what trials a deployment has not had, as if that had been before its first day: nothing was seen then.
+
+        A test that judges days by several policies would otherwise do what the trials are there to prevent.
+        """
+        versions = self.query(
+            "SELECT DISTINCT version FROM shadow.snapshot AS s JOIN shadow.deployment AS d ON d.id = s.deployment_id "
+            "CROSS JOIN unnest(s.champion_versions) AS version WHERE d.name = %s",
+            [deployment.name],
+        )
+        ((before,),) = self.query("SELECT coalesce(max(id), 0) FROM shadow.trial")
+        with connect(self.connection("shadow_db")) as session:
+            for challenger in deployment.challengers:
+                key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
+                for (version,) in versions:
+                    trial_of(session, deployment, challenger, key, version)
+            moment = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+            session.execute("ALTER TABLE shadow.trial DISABLE TRIGGER trial_is_append_only")
+            session.execute("UPDATE shadow.trial SET opened_at = %s WHERE id > %s", [moment, before])
+            session.execute("ALTER TABLE shadow.trial ENABLE TRIGGER trial_is_append_only")
 
     def connection(self, conn_id: str) -> Connection:
         """Return the engine's own description of one of this world's two connections."""
@@ -276,6 +303,18 @@ class World:
                 ],
             },
         }
+
+
+def _let_replayed_days_count(content: dict[str, Any]) -> None:
+    """Declare when models were trained: production is in the past, so all of its days are replayed."""
+    policy, challengers = content.get("policy"), content.get("challengers")
+    if not isinstance(policy, dict) or "replay" in policy or not isinstance(challengers, list):
+        return
+    content["policy"] = {**policy, "replay": "count"}
+    content["challengers"] = [
+        {"trained_until": TRAINED_UNTIL, **each} if isinstance(each, dict) and each.get("model") != "champion" else each
+        for each in challengers
+    ]
 
 
 def findings(verdict: Mapping[str, Any], metric: str) -> Iterable[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import calibrations, predictions, snapshots
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import champion_of, comparable_days, evidence_on
+from shadow_deployment.pipeline.basis import basis_of, evidence_of
 
 app = typer.Typer()
 output = Console(width=None if sys.stdout.isatty() else 140)
@@ -125,8 +125,8 @@ def _history(session: Session[Any], deployment: Deployment, challenger: Challeng
     if not taken:
         raise LedgerError(f"deployment {deployment.name} has no day yet: run some first")
     key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
-    comparable = comparable_days(session, taken, key, champion_of(taken))
-    return key, evidence_on(session, deployment, key, comparable, taken[-1].day)
+    basis = basis_of(session, deployment, challenger, key, taken[-1].day)
+    return key, evidence_of(session, deployment, key, basis, basis.shown)
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:

@@ -147,6 +147,11 @@ class Challenger(ModelSettings):
 
     name: Identifier = Field(description="Name of the challenger: lower-case letters, digits and underscores.")
     version: Text = Field("1", description="Version; a new one starts new evidence.")
+    trained_until: Day | None = Field(
+        None,
+        description="Last day of its training data; days whose labels it may have learned from never count. Required "
+        "where `policy.replay` is `count`.",
+    )
 
     @property
     def is_watched(self) -> bool:

@@ -147,6 +147,16 @@ class Policy(Section):
     minimum_coverage: Share = Field(
         1.0, description="Share of a day's requests that need a label for the day to count before `maturity_days`."
     )
+    replay: Literal["shown", "count"] = Field(
+        "shown",
+        description="Days whose window began before a challenger was registered: `shown`, so that they inform and may "
+        "FAIL, while PASS rests on live days; or `count`, from `trained_until` on.",
+    )
+    max_days_left_out: Share = Field(
+        0.05,
+        description="Share of days that may be left out of the evidence, because their inputs failed, they were not "
+        "run or were withdrawn; at least 2 days may.",
+    )
     rules: Annotated[list[Rule], Field(min_length=1)] = Field(description="The rules.")
 
     @property

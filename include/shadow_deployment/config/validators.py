@@ -51,6 +51,11 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
             yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
     for position, message in rule_conflicts(deployment.policy.rules):
         yield ("policy", "rules", position), f"policy.rules[{position}] {message}"
+    if deployment.policy.replay == "count":
+        for position, challenger in enumerate(deployment.challengers):
+            if challenger.trained_until is None and not challenger.is_a_a_check:
+                text = "is missing: policy.replay == 'count' needs the last day of its training data"
+                yield ("challengers", position), f"challengers[{position}].trained_until {text}"
     yield from _sources(deployment)
     yield from _metrics(deployment)
     yield from _classes(deployment)

@@ -28,10 +28,11 @@ def split_alpha(policy: Policy, *, promotable: int, alarms: int = 1) -> AlphaSpl
     return AlphaSplit(policy.alpha / max(promotable, 1), policy.alpha / max(alarms, 1))
 
 
-def alpha_of_evidence(policy: Policy, evidence: Evidence, *, promotable: int) -> AlphaSplit:
-    """Divide alpha for one challenger, whose evidence says how many slices there are."""
+def alpha_of_evidence(policy: Policy, evidence: Evidence, *, to_pass: float) -> AlphaSplit:
+    """Return a trial's alpha toward PASS, and alpha toward FAIL divided among the slices that the evidence has."""
     blocking = (rule for rule in policy.rules if rule.role == "blocking" and not rule.is_daily)
-    return split_alpha(policy, promotable=promotable, alarms=sum(len(slices_of(rule, evidence)) for rule in blocking))
+    alarms = sum(len(slices_of(rule, evidence)) for rule in blocking)
+    return AlphaSplit(to_pass, split_alpha(policy, promotable=1, alarms=alarms).to_fail)
 
 
 def alpha_of_models(policy: Policy) -> float:

@@ -1,16 +1,29 @@
-"""Which sampled days count in a verdict, and why the others do not.
+"""Which days a verdict rests on: every day from a trial's first one is accounted for.
 
-A day is compared where one champion served it and its inputs and predictions met their expectations. A metric that
-needs labels counts it once enough labels are known or none is expected any more: labels tend to arrive in an order that
-depends on what they say, so a day that is half labelled misleads.
+A day counts where one champion served it and its inputs met their expectations. A metric that needs labels counts days
+in order, up to the first whose labels may still change: labels tend to arrive in an order that depends on what they
+say, so a day that is half labelled misleads. Days that somebody could have chosen to leave out (whose inputs failed,
+which were not run, which were withdrawn) are named, and a PASS must hold with each of them at its worst.
 """
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-Exclusion = Literal["no requests", "several champions", "another champion", "expectations not met"]
+State = Literal[
+    "compared",
+    "replayed",
+    "no requests",
+    "several champions",
+    "another champion",
+    "seen before the trial",
+    "inputs failed",
+    "not run",
+    "withdrawn",
+]
+LEFT_OUT: Final = ("inputs failed", "not run", "withdrawn")
+FEWEST_LEFT_OUT: Final = 2  # days that may always be left out, however short a trial is
 
 
 class LabelledSample(Protocol):
@@ -65,20 +78,137 @@ class LabelProgress:
     counts: bool
 
 
-def exclusion(sampled: LabelledSample, champion_version: str, valid: Collection[int]) -> Exclusion | None:
-    """Return why a day is not compared, None where it is. `valid` are the keys of days that met their expectations."""
-    if not sampled.champion_versions:
-        return "no requests"
-    if len(sampled.champion_versions) > 1:
-        return "several champions"
+@dataclass(frozen=True)
+class DayRecords:
+    """What is known of days besides their samples: keys of snapshots, and dates.
+
+    `failed` inputs do not meet their expectations, `scored` snapshots were validated and answered as a whole by the
+    challenger, `seen` days had evidence of the same model before the trial was opened.
+    """
+
+    failed: Collection[int] = ()
+    scored: Collection[int] = ()
+    seen: Collection[dt.date] = ()
+    withdrawn: Mapping[dt.date, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Each day of a trial up to the judged one, and what became of it. Days before the first one are replayed only."""
+
+    states: Mapping[dt.date, State]
+
+    def days(self, *states: State) -> list[dt.date]:
+        """Return the days in any of these states, in order."""
+        return [day for day, state in self.states.items() if state in states]
+
+    @property
+    def left_out(self) -> list[dt.date]:
+        """The days that somebody could have chosen to leave out."""
+        return [day for day, state in self.states.items() if state in LEFT_OUT]
+
+    def too_many_left_out(self, share: float) -> int | None:
+        """Return how many days may be left out at most where more are, None where no more are."""
+        of = len(self.left_out) + len(self.days("compared"))
+        most = max(FEWEST_LEFT_OUT, int(share * of + 1e-9))
+        return most if len(self.left_out) > most else None
+
+
+def calendar_of(
+    taken: Sequence[LabelledSample],
+    records: DayRecords,
+    *,
+    champion_version: str,
+    shown_from: dt.date,
+    first: dt.date,
+    last: dt.date,
+) -> Calendar:
+    """Return what became of each day.
+
+    Args:
+        taken: The sampled days.
+        records: What else is known of them.
+        champion_version: The champion of the trial.
+        shown_from: The first day that is shown at all; those before `first` are replayed.
+        first: The first day that counts.
+        last: The judged day.
+    """
+    sampled = {day.day: day for day in taken}
+    states: dict[dt.date, State] = {}
+    for offset in range((last - shown_from).days + 1):
+        day = shown_from + dt.timedelta(days=offset)
+        state = _state(day, sampled.get(day), records, champion_version)
+        if day >= first:
+            states[day] = state
+        elif state == "compared":
+            states[day] = "replayed"
+    return Calendar(states)
+
+
+def comparable(days: Sequence[Day], champion_version: str, complete: Collection[int]) -> list[Day]:
+    """Return the days that this champion version served and whose keys are `complete`, in their order."""
+    return [day for day in days if day.champion_versions == [champion_version] and day.id in complete]
+
+
+def _state(day: dt.date, sampled: LabelledSample | None, records: DayRecords, champion_version: str) -> State:
+    if day in records.seen:
+        return "seen before the trial"
+    if day in records.withdrawn:
+        return "withdrawn"
+    if sampled is None:
+        return "not run"
     if sampled.champion_versions != [champion_version]:
-        return "another champion"
-    return None if sampled.id in valid else "expectations not met"
+        served_by = len(sampled.champion_versions)
+        return "no requests" if not served_by else "another champion" if served_by == 1 else "several champions"
+    if sampled.id in records.failed:
+        return "inputs failed"
+    return "compared" if sampled.id in records.scored else "not run"
 
 
-def comparable(days: Sequence[Day], champion_version: str, valid: Collection[int]) -> list[Day]:
-    """Return the days that are compared with this champion version, in their order."""
-    return [sampled for sampled in days if exclusion(sampled, champion_version, valid) is None]
+def in_order(progress: Mapping[dt.date, "LabelProgress"]) -> dict[dt.date, bool]:
+    """Return which days count for metrics that need labels: in order, up to the first that does not yet."""
+    counts, all_before = {}, True
+    for day in sorted(progress):
+        all_before = all_before and progress[day].counts
+        counts[day] = all_before
+    return counts
+
+
+@dataclass(frozen=True)
+class DayCounts:
+    """The days of a verdict in short; `left_out` has the state of each day that was left out."""
+
+    counted: int
+    waiting: int
+    replayed: int
+    live: int
+    left_out: Mapping[dt.date, State]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, as the ledger stores it and `verdict --json` prints it."""
+        left_out = [{"day": str(day), "why": state} for day, state in self.left_out.items()]
+        return {
+            "counted": self.counted,
+            "waiting": self.waiting,
+            "left_out": left_out,
+            "replayed": self.replayed,
+            "live": self.live,
+        }
+
+
+def counts_of(calendar: Calendar, labels_count: Mapping[dt.date, bool], live_from: dt.date) -> DayCounts:
+    """Return a verdict's days in short; `live_from` is the first day whose window began after the registration."""
+    compared = calendar.days("compared")
+    counted = [day for day in compared if labels_count.get(day)]
+    shown = [day for day in calendar.days("replayed") if labels_count.get(day)]
+    live = sum(day >= live_from for day in counted)
+    return DayCounts(
+        counted=len(counted),
+        waiting=len(compared) - len(counted),
+        replayed=len(counted) - live + len(shown),
+        live=live,
+        left_out={day: state for day, state in calendar.states.items() if state in LEFT_OUT},
+    )
 
 
 def collected_later(days: Sequence[Day], now: dt.datetime, maturity: dt.timedelta) -> list[Day]:

@@ -40,7 +40,7 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""
         plain = {("is" if name == "is_" else name): value for name, value in asdict(self).items()}
-        return plain | {"decided_on": str(self.decided_on) if self.decided_on else None}
+        return plain | {"alpha": self.alpha_pass, "decided_on": str(self.decided_on) if self.decided_on else None}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Finding":

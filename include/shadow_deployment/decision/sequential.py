@@ -27,11 +27,15 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class JudgingTerms:
-    """The policy and error rates that a challenger's sequences are judged at, and the judged day (None: the newest)."""
+    """What a challenger's sequences are judged by.
+
+    Its policy and error rates, the judged day (None: the newest), and the days that were left out of its evidence.
+    """
 
     policy: Policy
     alpha: AlphaSplit
     day: dt.date | None = None
+    left_out: tuple[dt.date, ...] = ()
 
     @property
     def unit(self) -> str:

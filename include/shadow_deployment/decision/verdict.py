@@ -17,25 +17,69 @@ from shadow_deployment.decision import wording
 from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, holds, size_of
 from shadow_deployment.decision.finding import Finding, Outcome, Verdict
+from shadow_deployment.decision.left_out import at_their_worst
 from shadow_deployment.decision.power import more_observations
-from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequences
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
 from shadow_deployment.decision.series import Evidence, Series, slices_of
 
 
 def judge(
-    policy: Policy, evidence: Evidence, *, promotable: int, blocked: Sequence[str] = (), day: dt.date | None = None
+    policy: Policy,
+    evidence: Evidence,
+    *,
+    alpha: float | None = None,
+    blocked: Sequence[str] = (),
+    day: dt.date | None = None,
+    left_out: Sequence[dt.date] = (),
 ) -> Verdict:
     """Return the verdict on one challenger.
 
     Args:
         policy: The rules and their error rates.
         evidence: The challenger's series by metric and slice.
-        promotable: Number of challengers that alpha is divided among.
+        alpha: The error probability toward PASS of the challenger's trial; None is all of the policy's.
         blocked: Reasons why this challenger cannot pass whatever its evidence says; they are shown first.
         day: The judged day; None is the newest that a series has.
+        left_out: Days that are missing from the evidence and could have been chosen; PASS must hold with each of them
+            at its worst.
     """
-    terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, promotable=promotable), day)
-    findings = [finding for rule in policy.rules for finding in _findings(rule, evidence, terms)]
+    to_pass = policy.alpha if alpha is None else alpha
+    terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=to_pass), day, tuple(left_out))
+    return _concluded([finding for rule in policy.rules for finding in _findings(rule, evidence, terms)], blocked)
+
+
+def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str], remedy: str) -> Verdict:
+    """Return the verdict where days were replayed that inform and may FAIL, but do not count toward PASS.
+
+    Args:
+        counted: The verdict on the days that count.
+        shown: The verdict on these and the replayed days.
+        blocked: Reasons as for `judge`.
+        remedy: What would let the replayed days count; it is the first reason where they would decide.
+    """
+    alone = {_rule_and_slice(finding): finding for finding in counted.findings}
+    findings: list[Finding] = []
+    for finding in shown.findings:
+        other = alone.get(_rule_and_slice(finding))
+        if other is not None and other.outcome == "FAIL":
+            findings.append(other)
+        elif finding.outcome == "PASS" and (other is None or other.outcome != "PASS"):
+            reason = wording.replayed_only(finding.reason, other.reason if other else wording.NO_EVIDENCE)
+            findings.append(replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None, more_days=None))
+        else:
+            findings.append(finding)
+    verdict = _concluded(findings, blocked)
+    if shown.outcome == "PASS" and verdict.outcome == "INCONCLUSIVE":
+        since = max((each.decided_on for each in shown.findings if each.is_blocking and each.decided_on), default=None)
+        return replace(verdict, reasons=[wording.replayed_would_pass(since, remedy), *verdict.reasons])
+    return verdict
+
+
+def _rule_and_slice(finding: Finding) -> tuple[object, ...]:
+    return finding.metric, finding.slice, finding.is_, finding.bound, finding.role
+
+
+def _concluded(findings: Sequence[Finding], blocked: Sequence[str]) -> Verdict:
     blocking = [finding for finding in findings if finding.is_blocking]
     reasons = list(blocked)
     if not blocking:
@@ -67,7 +111,7 @@ def _findings(rule: Rule, evidence: Evidence, terms: JudgingTerms) -> list[Findi
             findings[name] = result
         else:
             findings[name] = _finding(rule, name, "INCONCLUSIVE", result, series)
-    findings |= _of_sequences(rule, judged, terms)
+    findings |= _of_sequences(rule, judged, {name: evidence[rule.metric, name] for name in judged}, terms)
     return [findings[name] for name in names]
 
 
@@ -117,15 +161,33 @@ def _of_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> Find
     return replace(_finding(rule, name, outcome, reason, series), estimate=_finite(value))
 
 
-def _of_sequences(rule: Rule, judged: Mapping[str, tuple[Series, Estimand]], terms: JudgingTerms) -> dict[str, Finding]:
-    """Judge one rule on many slices, each with at least one observation in the policy's unit."""
+def _of_sequences(
+    rule: Rule, judged: Mapping[str, tuple[Series, Estimand]], daily: Mapping[str, Series], terms: JudgingTerms
+) -> dict[str, Finding]:
+    """Judge one rule on many slices, each with an observation or more in the policy's unit; `daily` has their days."""
     results = dict(zip(judged, judge_sequences(rule, list(judged.values()), terms), strict=True))
     undecided = [name for name, result in results.items() if _outcome(result) == "INCONCLUSIVE"]
     more = dict(zip(undecided, more_observations([results[name] for name in undecided], terms), strict=True))
-    return {
+    findings = {
         name: _of_sequence(rule, name, series, results[name], more.get(name), terms)
         for name, (series, _) in judged.items()
     }
+    passing = [name for name, finding in findings.items() if finding.outcome == "PASS"]
+    return findings | _charged(rule, {name: (findings[name], daily[name]) for name in passing}, terms)
+
+
+def _charged(rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: JudgingTerms) -> dict[str, Finding]:
+    """Return the findings that pass on the days that count, but not with the left-out days at their worst."""
+    undone: dict[str, Finding] = {}
+    for name, (finding, series) in passing.items():
+        charged = at_their_worst(rule, series, terms.left_out)
+        if charged is None:
+            continue
+        result = judge_sequence(rule, charged.by_week() if terms.policy.unit == "week" else charged, terms)
+        if not result.passes[-1]:
+            reason = wording.left_out_reason(finding.reason, len(charged.days) - len(series.days))
+            undone[name] = replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None)
+    return undone
 
 
 def _outcome(result: SequentialResult) -> Outcome:

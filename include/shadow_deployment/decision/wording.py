@@ -171,6 +171,22 @@ def sequence_reason(rule: Rule, outcome: Outcome, bounds: tuple[float, float], o
     return f"{seen} clears {bound}" if outcome == "PASS" else f"{seen} contains {bound}; {forecast}"
 
 
+def left_out_reason(reason: str, days: int) -> str:
+    """Return the reason of a finding that passes only as long as left-out days are not entered at their worst."""
+    are = f"{quantity(days, 'left-out day')} at the worst value counted so far"
+    return f"{reason}, but not with {are}: it might rest on which days were left out"
+
+
+def replayed_only(reason: str, counted: str) -> str:
+    """Return the reason of a finding that passes on replayed days only."""
+    return f"{reason}, replayed days included; on the days that count: {counted}"
+
+
+def replayed_would_pass(since: dt.date | None, remedy: str) -> str:
+    """Return what a verdict says first where nothing but the policy on replayed days stands in the way of PASS."""
+    return f"with its replayed days it would PASS{f' since {since}' if since else ''}; {remedy}"
+
+
 def forecast_of(more: int | None, unit: str) -> str:
     """Return in how many more observations the effect seen so far would be decided; None for never."""
     if more is None:

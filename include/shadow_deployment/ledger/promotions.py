@@ -132,7 +132,7 @@ class JudgedVerdict:
     reasons: list[str]
     findings: list[dict[str, Any]]
     policy: dict[str, Any]
-    design: str
+    terms: dict[str, Any] | None
     champion_version: str
     input_digest: str
     version: str

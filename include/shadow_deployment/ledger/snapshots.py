@@ -105,7 +105,7 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
     session.commit()  # a new partition locks its parent, and a new deployment its name: days beside this one need both
     row = session.execute(
         "INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, "
-        "digest, location, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "digest, location, source, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (deployment_id, day, design) DO NOTHING RETURNING id",
         [
             key,
@@ -118,6 +118,7 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
             len(manifest.parts),
             manifest.digest,
             folder,
+            deployment.requests.table,
             list(manifest.champion_versions),
         ],
     ).fetchone()

@@ -51,11 +51,33 @@ def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Rec
         ).fetchall()
 
 
-def passed(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
-    """Return the keys of those snapshots whose inputs and this challenger's predictions meet their expectations."""
+def inputs_failed(session: Session[Any], snapshots: Collection[Snapshot]) -> set[int]:
+    """Return the keys of those snapshots whose inputs do not meet their expectations."""
     rows = session.execute(
-        "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND success "
+        "SELECT snapshot_id FROM shadow.validation "
+        "WHERE snapshot_id = ANY(%s) AND challenger_id IS NULL AND NOT success",
+        [[snapshot.id for snapshot in snapshots]],
+    )
+    return {int(key) for (key,) in rows}
+
+
+def scored(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
+    """Return the keys of those snapshots whose inputs and this challenger's predictions were validated.
+
+    Predictions are validated once all requests are answered, so these days are complete, whatever the result.
+    """
+    rows = session.execute(
+        "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) "
         "AND (challenger_id IS NULL OR challenger_id = %s) GROUP BY snapshot_id HAVING count(*) = 2",
+        [[snapshot.id for snapshot in snapshots], challenger],
+    )
+    return {int(key) for (key,) in rows}
+
+
+def predictions_failed(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
+    """Return the keys of those snapshots on which this challenger's predictions do not meet their expectations."""
+    rows = session.execute(
+        "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND challenger_id = %s AND NOT success",
         [[snapshot.id for snapshot in snapshots], challenger],
     )
     return {int(key) for (key,) in rows}

@@ -14,7 +14,9 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.finding import Verdict
+from shadow_deployment.decision.trial import Trial
 from shadow_deployment.ledger.snapshots import deployment_id
 
 _SQL = Path(__file__).parent / "sql"
@@ -35,7 +37,10 @@ Row = TypeVar("Row", bound=_Row)
 
 @dataclass(frozen=True)
 class StoredVerdict:
-    """A stored verdict; `decided_on` is the first day of the same outcome on the same terms, None if open."""
+    """A stored verdict with its trial; `decided_on` is the first day of the same outcome in it, None if open.
+
+    `trial` and what follows are None before the champion's first request.
+    """
 
     name: str
     version: str
@@ -47,6 +52,12 @@ class StoredVerdict:
     findings: list[dict[str, Any]]
     explanation: str
     decided_on: dt.date | None
+    days: dict[str, Any]
+    trial: int | None
+    opened_at: dt.datetime | None
+    alpha: float | None
+    rules_digest: str | None
+    opened_because: str | None
 
 
 def store(
@@ -56,6 +67,8 @@ def store(
     day: dt.date,
     challenger: int,
     champion_version: str,
+    trial: Trial | None,
+    days: DayCounts,
     verdict: Verdict,
     warnings: Sequence[str],
     explanation: str,
@@ -73,6 +86,8 @@ def store(
             "challenger": challenger,
             "champion_version": champion_version,
             "design": digest(design(deployment)),
+            "trial": trial.id if trial else None,
+            "days": json.dumps(days.to_json()),
             "outcome": verdict.outcome,
             "reasons": json.dumps(list(verdict.reasons)),
             "warnings": json.dumps(list(warnings)),
@@ -107,3 +122,22 @@ def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.d
         [list(challengers), len(challengers)],
     )
     return {day for (day,) in rows}
+
+
+@dataclass(frozen=True)
+class VerdictOutcome:
+    """A model's newest verdict; `since` is when that outcome was first given in the days that have had no other."""
+
+    name: str
+    version: str
+    day: dt.date
+    outcome: str
+    reasons: list[str]
+    since: dt.datetime
+
+
+def outcomes(session: Session[Any], deployment: Deployment) -> dict[tuple[str, str], VerdictOutcome]:
+    """Return the verdict of the newest day of every model that was ever judged, by name and version."""
+    with session.cursor(row_factory=class_row(VerdictOutcome)) as cursor:
+        rows = cursor.execute(load_statement(_SQL / "outcomes.sql"), {"deployment": deployment.name}).fetchall()
+    return {(row.name, row.version): row for row in rows}

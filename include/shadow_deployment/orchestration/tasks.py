@@ -85,7 +85,11 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
     day = dt.date.fromisoformat(sampled["day"])
     judged = engine.steps.judge(engine.run_context.context_of(name, day), day, challenger)
     verdict = judged.verdict
-    facts = {"outcome": verdict.outcome, "champion_version": judged.champion_version, "reasons": list(verdict.reasons)}
+    facts = {
+        "outcome": verdict.outcome,
+        "champion_version": judged.basis.champion_version,
+        "reasons": list(verdict.reasons),
+    }
     _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)
     return {"challenger": challenger, "outcome": verdict.outcome, "reasons": list(verdict.reasons)}
 

@@ -5,6 +5,7 @@ import datetime as dt
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import exclusively
 from shadow_deployment.ledger import evidence
+from shadow_deployment.pipeline import trials
 from shadow_deployment.pipeline.identities import challenger_keys
 from shadow_deployment.pipeline.sample import require_snapshot
 
@@ -15,6 +16,7 @@ def compare(context: DeploymentContext, day: dt.date) -> int:
     with context.ledger() as session:
         snapshot = require_snapshot(session, deployment, day)
         keys = list(challenger_keys(context, session).values())
+        trials.register(context, session, snapshot)
         with exclusively(session, f"compare/{snapshot.id}"):
             stale = evidence.stale(session, [snapshot], keys, evidence.statement_digest(deployment))
             if not stale:

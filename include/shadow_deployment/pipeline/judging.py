@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
-from shadow_deployment.decision.calendar import LabelProgress
 from shadow_deployment.decision.explanation import explain
 from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.missing_labels import dependence
-from shadow_deployment.decision.series import Evidence, Series, digest_of, gather
-from shadow_deployment.decision.verdict import judge
-from shadow_deployment.ledger import calibrations, labels, replay_checks, snapshots, validations
+from shadow_deployment.decision.series import Evidence, digest_of
+from shadow_deployment.decision.verdict import judge, with_replayed
+from shadow_deployment.ledger import calibrations, replay_checks, validations
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.labels import maturity_of
-from shadow_deployment.ledger.series import read as read_series
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.basis import Basis, basis_of, evidence_of
+from shadow_deployment.pipeline.trials import alpha_of
 
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
+MOST_DAYS = 5
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class JudgedChallenger:
     """A verdict against one champion version, with its explanation and everything that it depends on."""
 
     verdict: Verdict
-    champion_version: str
+    basis: Basis
     warnings: Sequence[str]
     explanation: str
     judged_on: Mapping[str, Any]
@@ -44,24 +44,30 @@ class JudgedChallenger:
 def judge_challenger(
     session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
 ) -> JudgedChallenger:
-    """Judge a challenger on all evidence against the champion of `day`, up to that day.
+    """Judge a challenger on all evidence of its trial against the champion of `day`, up to that day.
 
     `key` is the ledger's key of the challenger's model.
     """
-    taken = snapshots.snapshots(session, deployment, None, day)
-    champion_version = champion_of(taken)
-    comparable = comparable_days(session, taken, key, champion_version)
-    evidence = evidence_on(session, deployment, key, comparable, day, squares=deployment.policy.unit == "request")
+    basis = basis_of(session, deployment, challenger, key, day)
+    alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
+    evidence = evidence_of(session, deployment, key, basis, basis.shown)
     blocked = [
-        *_blocked(deployment, challenger, taken, {snapshot.id for snapshot in comparable}, day),
+        *_blocked(deployment, challenger, basis),
         *_identical(challenger, evidence),
-        *_replay_failures(session, deployment, comparable),
+        *_replay_failures(session, deployment, basis.shown),
     ]
-    promotable = 1 if challenger.is_watched else len(deployment.promotable)
-    verdict = judge(deployment.policy, evidence, promotable=promotable, blocked=blocked, day=day)
+    policy, left_out = deployment.policy, basis.calendar.left_out
+    verdict = judge(policy, evidence, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
+    if basis.replayed:
+        alone = evidence_of(session, deployment, key, basis, basis.compared)
+        counted = judge(policy, alone, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
+        verdict = with_replayed(counted, verdict, blocked, _remedy(challenger, basis))
     warnings = [
-        *_direction(challenger, champion_version),
-        *dependence(deployment.policy, evidence, calendar.final_days(comparable, maturity_of(deployment))),
+        *_direction(challenger, basis.champion_version),
+        *_left_out(basis),
+        *_rests_on_training_date(challenger, basis),
+        *_failed_predictions(session, basis, key),
+        *dependence(policy, evidence, calendar.final_days(basis.shown, maturity_of(deployment))),
         *_certainly_wrong(evidence),
         *calibrations.warnings(session, deployment, key),
     ]
@@ -70,84 +76,86 @@ def judge_challenger(
         challenger,
         verdict,
         evidence,
-        furthest(session, key, comparable[-DAYS_OF_DISAGREEMENTS:]),
-        champion_version=champion_version,
+        furthest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:]),
+        champion_version=basis.champion_version,
         warnings=warnings,
     )
-    judged_on = _judged_on(deployment, promotable, evidence, blocked) | {"warnings": warnings}
-    return JudgedChallenger(verdict, champion_version, warnings, explanation, judged_on)
+    judged_on = _judged_on(deployment, basis, alpha, evidence, blocked) | {"warnings": warnings}
+    return JudgedChallenger(verdict, basis, warnings, explanation, judged_on)
 
 
-def comparable_days(
-    session: Session[Any], taken: Sequence[Snapshot], key: int, champion_version: str
-) -> list[Snapshot]:
-    """Return the days on which only this champion served, and inputs and predictions meet their expectations."""
-    return calendar.comparable(taken, champion_version, validations.passed(session, taken, key))
-
-
-def evidence_on(
-    session: Session[Any],
-    deployment: Deployment,
-    key: int,
-    comparable: Sequence[Snapshot],
-    day: dt.date,
-    *,
-    squares: bool = True,
-) -> dict[tuple[str, str], Series]:
-    """Return what a challenger's rules are judged on: the evidence of days that count, overall and in every slice.
-
-    `squares` says whether the sums of squares are needed.
-    """
-    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
-    found = read_series(session, key, comparable, metrics=metrics, squares=squares)
-    return gather(found, mature_labels(session, deployment, comparable, day))
-
-
-def labels_on(
-    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
-) -> dict[dt.date, LabelProgress]:
-    """Return the labels of each day as known at the end of `day`'s window, and whether the day counts then."""
-    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
-    known = labels.known_by(session, calendar.collected_later(taken, now, maturity), now)
-    coverage = deployment.policy.minimum_coverage
-    return calendar.label_progress(taken, known, now=now, maturity=maturity, minimum_coverage=coverage)
-
-
-def mature_labels(
-    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
-) -> dict[dt.date, bool]:
-    """Return for each day whether its labels count on `day`."""
-    return {of: progress.counts for of, progress in labels_on(session, deployment, taken, day).items()}
-
-
-def champion_of(taken: Sequence[Snapshot]) -> str:
-    """Return the version that served last; "none" where there was no request yet."""
-    versions = [version for snapshot in taken for version in snapshot.champion_versions[-1:]]
-    return versions[-1] if versions else "none"
-
-
-def _blocked(
-    deployment: Deployment, challenger: Challenger, taken: Sequence[Snapshot], valid: set[int], day: dt.date
-) -> list[str]:
+def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> list[str]:
     reasons: list[str] = []
     if challenger.is_a_a_check:
         reasons.append("this is the A/A check, the champion against itself: it measures noise and is never promoted")
-    today = next((snapshot for snapshot in taken if snapshot.day == day), None)
-    newest = next((snapshot for snapshot in reversed(taken) if snapshot.rows), None)
+    newest = next((snapshot for snapshot in reversed(basis.taken) if snapshot.rows), None)
     if newest is not None and len(newest.champion_versions) > 1:
         versions = ", ".join(newest.champion_versions)
         reasons.append(f"the champion changed during {newest.day} (versions {versions}); evidence starts over")
-    if today is None:
-        reasons.append(f"{day} was not sampled")
-    elif len(today.champion_versions) < 2 and today.rows and today.id not in valid:
-        reasons.append(f"the inputs or predictions of {day} are incomplete or do not meet their expectations")
-    contradicted = sum(snapshot.contradicted for snapshot in taken)
+    reasons += _of_the_day(challenger, basis)
+    most = basis.calendar.too_many_left_out(deployment.policy.max_days_left_out)
+    if most is not None:
+        reasons.append(
+            f"{len(basis.calendar.left_out)} days are left out, at most {most} may be (policy.max_days_left_out == "
+            f"{deployment.policy.max_days_left_out}): {_named(basis)}; shadow run {deployment.name} --missing runs "
+            "those that were not run"
+        )
+    contradicted = sum(snapshot.contradicted for snapshot in basis.taken)
     if contradicted:
         reasons.append(
             f"{contradicted} requests have contradictory labels in {deployment.labels.table}; they do not count until "
             "that is fixed"
         )
     return reasons
+
+
+def _of_the_day(challenger: Challenger, basis: Basis) -> Iterator[str]:
+    """Yield why the judged day itself cannot be compared."""
+    today = next((snapshot for snapshot in basis.taken if snapshot.day == basis.day), None)
+    state = basis.calendar.states.get(basis.day)
+    if state == "withdrawn":
+        yield f"{basis.day} was withdrawn"
+    elif today is None:
+        yield f"{basis.day} was not sampled"
+    elif state == "inputs failed":
+        yield f"the inputs of {basis.day} do not meet their expectations"
+    elif state == "not run":
+        yield f"the predictions of {challenger.name} for {basis.day} are incomplete"
+
+
+def _named(basis: Basis) -> str:
+    return ", ".join(f"{day} ({state})" for day, state in basis.counts.left_out.items())
+
+
+def _left_out(basis: Basis) -> Iterator[str]:
+    days = len(basis.counts.left_out)
+    if days:
+        yield f"{quantity(days, 'day')} left out, entered at the worst value counted so far: {_named(basis)}"
+
+
+def _rests_on_training_date(challenger: Challenger, basis: Basis) -> Iterator[str]:
+    trial = basis.trial
+    if trial and trial.trained_until and basis.counts.replayed and not basis.replayed:
+        yield (
+            f"{quantity(basis.counts.replayed, 'day')} of the evidence began before {challenger.name} was registered: "
+            f"the verdict rests on the declared training date {trial.trained_until}"
+        )
+
+
+def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterator[str]:
+    failed = validations.predictions_failed(session, basis.shown, key)
+    days = [str(snapshot.day) for snapshot in basis.shown if snapshot.id in failed]
+    if days:
+        newest = ", ".join(days[-MOST_DAYS:])
+        yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
+
+
+def _remedy(challenger: Challenger, basis: Basis) -> str:
+    days = quantity(len(basis.replayed), "day")
+    return (
+        f"{days} began before {challenger.name} was registered, and count where its trained_until is declared and "
+        "policy.replay is count"
+    )
 
 
 def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
@@ -194,10 +202,14 @@ def _certainly_wrong(evidence: Evidence) -> Iterator[str]:
             yield f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
 
 
-def _judged_on(deployment: Deployment, promotable: int, evidence: Evidence, blocked: Sequence[str]) -> dict[str, Any]:
+def _judged_on(
+    deployment: Deployment, basis: Basis, alpha: float, evidence: Evidence, blocked: Sequence[str]
+) -> dict[str, Any]:
     return {
         "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
-        "promotable": promotable,
+        "trial": basis.trial.number if basis.trial else None,
+        "alpha": alpha,
+        "days": basis.counts.to_json(),
         "blocked": list(blocked),
         "evidence": digest_of(evidence),
     }

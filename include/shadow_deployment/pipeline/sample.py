@@ -13,6 +13,7 @@ from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.pipeline import trials
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
             snapshots.register(session, deployment, manifest, context.store, folder)
         else:
             manifest = read_manifest(context, registered)
+        trials.register(context, session, registered or require_snapshot(session, deployment, day))
     if not manifest.rows:
         logger.warning(
             "%s: no requests in %s from %s, so the day adds no evidence; check that the prediction log is loaded",

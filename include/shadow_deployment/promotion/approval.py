@@ -75,7 +75,7 @@ def build_proposal(context: DeploymentContext, challenger_name: str, day: dt.dat
         session.commit()
     since = streak.since or day
     parts = [request.parts[part] for part in ("challenger", "champion", "policy")]
-    terms = digest([*parts, request.verdict.design if request.verdict else None, str(since)])
+    terms = digest([*parts, request.verdict.terms if request.verdict else None, str(since)])
     return Proposal(request, terms, since, streak.days)
 
 

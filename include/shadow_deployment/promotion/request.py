@@ -2,26 +2,24 @@
 
 import datetime as dt
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.ports import UNVERSIONED
-from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.decision.alpha import split_alpha
-from shadow_deployment.decision.finding import findings_of
+from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.trial import difference
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions, snapshots
 from shadow_deployment.ledger.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import champion_of
+from shadow_deployment.pipeline.basis import champion_of
+from shadow_deployment.pipeline.trials import terms_of
 
 BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
 
@@ -129,15 +127,9 @@ def _policy_problems(deployment: Deployment, verdict: JudgedVerdict | None) -> I
         return
     if verdict.policy != _policy(deployment):
         yield f"the policy has changed since {verdict.day} was judged: judge it again"
-    if verdict.design != digest(design(deployment)):
-        yield f"the sampling design has changed since {verdict.day} was judged: judge it again"
-    alpha = split_alpha(deployment.policy, promotable=len(deployment.promotable)).to_pass
-    alphas = [finding.alpha_pass for finding in findings_of(verdict.findings)]
-    if any(judged_at is not None and not math.isclose(judged_at, alpha) for judged_at in alphas):
-        yield (
-            f"{verdict.day} was not judged at alpha {significant(alpha)}, the policy's alpha divided among "
-            f"{len(deployment.promotable)} challengers: judge it again"
-        )
+    changed = difference(verdict.terms or {}, terms_of(deployment))
+    if changed:
+        yield f"{changed} changed since {verdict.day} was judged, which opens a new trial: judge it again"
 
 
 def _verdict_problems(

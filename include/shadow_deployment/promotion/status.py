@@ -11,10 +11,10 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import DeploymentError, RegistryError, ShadowError
-from shadow_deployment.ledger import approval_requests, judged, promotions
+from shadow_deployment.ledger import approval_requests, promotions, verdicts
 from shadow_deployment.ledger.approval_requests import ApprovalRequest
-from shadow_deployment.ledger.judged import VerdictOutcome
 from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger.verdicts import VerdictOutcome
 from shadow_deployment.promotion.json_entries import EntriesError, new, set_key
 
 logger = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ def statuses(context: DeploymentContext) -> list[ChallengerStatus]:
     """Return the current status of each challenger that can be promoted."""
     deployment = context.deployment
     with context.ledger() as session:
-        verdicts = judged.judged(session, deployment)
+        outcomes = verdicts.outcomes(session, deployment)
         history = promotions.history(session, deployment)
         requests = approval_requests.asked(session, deployment)
     return [
-        _status(deployment, challenger, verdicts.get((challenger.name, challenger.version)), history, requests)
+        _status(deployment, challenger, outcomes.get((challenger.name, challenger.version)), history, requests)
         for challenger in deployment.promotable
     ]
 

@@ -21,7 +21,7 @@ from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import labels_on
+from shadow_deployment.pipeline.basis import labels_on
 
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
 MOST_REASONS = 4
@@ -49,6 +49,8 @@ def _verdict(name: str, version: str, stored: ledger_verdicts.StoredVerdict | No
             "outcome": "INCONCLUSIVE",
             "day": None,
             "decided_on": None,
+            "trial": None,
+            "days": None,
             "reasons": [reason],
             "warnings": [],
             "findings": [],
@@ -61,9 +63,23 @@ def _verdict(name: str, version: str, stored: ledger_verdicts.StoredVerdict | No
         "day": str(stored.day),
         "decided_on": str(stored.decided_on) if stored.decided_on else None,
         "champion_version": stored.champion_version,
+        "trial": _trial(stored),
+        "days": stored.days,
         "reasons": stored.reasons,
         "warnings": stored.warnings,
         "findings": [finding.to_json() for finding in findings_of(stored.findings)],
+    }
+
+
+def _trial(stored: ledger_verdicts.StoredVerdict) -> dict[str, Any] | None:
+    if stored.trial is None or stored.opened_at is None:
+        return None
+    return {
+        "number": stored.trial,
+        "opened": stored.opened_at.isoformat(),
+        "opened_because": stored.opened_because,
+        "alpha": stored.alpha,
+        "rules": stored.rules_digest,
     }
 
 

@@ -105,6 +105,7 @@ def run(world: World, numbers: Sequence[int], **changes: Any) -> list[Exception]
 def verdict_of(world: World, challenger: str, number: int, **changes: Any) -> Verdict:
     """Judge on what is there, without writing it down."""
     deployment = world.deploy(**settings(world, **changes))
+    world.register_before_the_first_day(deployment)
     with connect(world.connection("shadow_db")) as session:
         one = deployment.challenger(challenger)
         key = predictions.challenger_id(session, deployment, one, model_digest(one))
@@ -642,6 +643,7 @@ def test_the_gate_lets_inconclusive_through_and_stops_a_fail(continued: World) -
     assert steps.gate(continued.shadow(**settings(continued)), day(RUN - 1)) == dict.fromkeys(names, "INCONCLUSIVE")
     strict = {"burn_in": 2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.0}]}
     shadow = continued.shadow(**settings(continued, policy=strict))
+    continued.register_before_the_first_day(shadow.deployment)
     for name in names:
         steps.judge(shadow, day(2), name)
     with pytest.raises(GateFailed, match=r"other FAILS: error_rate at_most: 0\.\d+ on 2024-03-03 is not at most 0"):
@@ -681,9 +683,7 @@ def test_evidence_waits_for_whole_predictions(continued: World) -> None:
     assert steps.compare(shadow, day(RUN)) == 0
     assert day(RUN) not in set(continued.evidence().day)
     verdict = steps.judge(shadow, day(RUN), "linear").verdict
-    assert f"the inputs or predictions of {day(RUN)} are incomplete or do not meet their expectations" in (
-        verdict.reasons
-    )
+    assert f"the predictions of linear for {day(RUN)} are incomplete" in verdict.reasons
 
 
 def test_a_snapshot_is_parquet_with_a_manifest_that_names_its_bytes(whole: World) -> None:

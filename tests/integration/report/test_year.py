@@ -82,7 +82,9 @@ def _judge(session: Session[Any], one: Deployment) -> None:
         one,
         day=newest_day,
         challenger=1,
-        champion_version=judged.champion_version,
+        champion_version=judged.basis.champion_version,
+        trial=judged.basis.trial,
+        days=judged.basis.counts,
         verdict=judged.verdict,
         warnings=judged.warnings,
         explanation=judged.explanation,
@@ -148,7 +150,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     means = sorted(float(series.difference.mean()) for name, series in of.items() if name != ALL)
     if one.policy.unit == "day":
         assert estimates == pytest.approx(means[:MOST_SLICES])
-    given = alpha_of_evidence(one.policy, evidence, promotable=1)
+    given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha)
     assert (found.slices.alpha_lower, found.slices.alpha_upper) == (given.to_pass, given.to_fail)
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
     for each in (found.slices.overall, *found.slices.slices):
@@ -184,8 +186,8 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
         taken = snapshots.snapshots(session, one, None, None)
         evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
     for promotable in (1, 3):
-        given = alpha_of_evidence(one.policy, evidence, promotable=promotable)
-        verdict = judge(one.policy, evidence, promotable=promotable)
+        given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha / promotable)
+        verdict = judge(one.policy, evidence, alpha=one.policy.alpha / promotable)
         findings = list(with_rules(verdict.findings, one.policy))
         assert alphas_of(one.policy, findings, 99) == given
         unknown = [(rule, replace(found, alpha_pass=None, alpha_fail=None)) for rule, found in findings]

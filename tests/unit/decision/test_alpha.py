@@ -21,7 +21,7 @@ def test_alarms_are_the_slices_of_blocking_rules_that_have_a_sequence() -> None:
     rules = [SUPERIOR | {"slices": ["origin"]}, GUARDRAIL, FEW_ERRORS, SUPERIOR | {"role": "advisory"}]
     found = evidence(*(series([0.0], name=name) for name in ("all", "origin=EWR", "origin=JFK")))
     policy = Policy.model_validate({"rules": rules})
-    assert alpha_of_evidence(policy, found, promotable=2) == AlphaSplit(0.025, 0.05 / 4)
+    assert alpha_of_evidence(policy, found, to_pass=0.025) == AlphaSplit(0.025, 0.05 / 4)
 
 
 def test_the_alphas_of_a_stored_verdict_are_those_of_its_first_sequence() -> None:

@@ -2,15 +2,19 @@
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from shadow_deployment.decision.calendar import (
+    Calendar,
+    DayRecords,
     LabelProgress,
+    calendar_of,
     collected_later,
-    comparable,
-    exclusion,
+    counts_of,
     final_days,
+    in_order,
     label_progress,
     newest_coverage,
 )
@@ -52,20 +56,72 @@ def progress(*days: Day, now: int, known: dict[int, int] | None = None, coverage
     return [found[one.day] for one in days]
 
 
+def states(*taken: Day, first: int = 1, shown_from: int = 1, last: int = 3, **records: Any) -> Calendar:
+    everything: dict[str, Any] = {"scored": {1, 2, 3, 4, 5}, **records}
+    return calendar_of(
+        taken,
+        DayRecords(**everything),
+        champion_version="7",
+        shown_from=dt.date(2024, 1, shown_from),
+        first=dt.date(2024, 1, first),
+        last=dt.date(2024, 1, last),
+    )
+
+
 @pytest.mark.parametrize(
-    ("versions", "valid", "reason"),
+    ("versions", "records", "state"),
     [
-        (["7"], {1}, None),
-        (["7"], set(), "expectations not met"),
-        (["6"], {1}, "another champion"),
-        (["6", "7"], {1}, "several champions"),
-        ([], {1}, "no requests"),
+        (["7"], {}, "compared"),
+        (["7"], {"scored": {1, 3}}, "not run"),
+        (["7"], {"failed": {2}}, "inputs failed"),
+        (["7"], {"failed": {2}, "scored": {1, 3}}, "inputs failed"),
+        (["7"], {"withdrawn": {dt.date(2024, 1, 2): "the log was loaded twice"}}, "withdrawn"),
+        (["7"], {"seen": {dt.date(2024, 1, 2)}}, "seen before the trial"),
+        (["6"], {}, "another champion"),
+        (["6", "7"], {}, "several champions"),
+        ([], {}, "no requests"),
+        (None, {}, "not run"),
     ],
 )
-def test_a_day_is_compared_unless_there_is_a_reason(versions: list[str], valid: set[int], reason: str | None) -> None:
-    one = Day(1, champion_versions=versions)
-    assert exclusion(one, "7", valid) == reason
-    assert comparable([one, Day(2)], "7", valid | {2}) == ([one] if reason is None else []) + [Day(2)]
+def test_every_day_is_accounted_for(versions: list[str] | None, records: dict[str, Any], state: str) -> None:
+    second = [] if versions is None else [Day(2, champion_versions=versions)]
+    calendar = states(Day(1), *second, Day(3), **records)
+    assert list(calendar.states.values()) == ["compared", state, "compared"]
+    chosen = state in ("not run", "inputs failed", "withdrawn")
+    assert calendar.left_out == ([dt.date(2024, 1, 2)] if chosen else [])
+
+
+def test_days_before_the_first_are_replayed_where_they_can_be_compared_and_never_left_out() -> None:
+    calendar = states(Day(1), Day(3), Day(4), first=3, last=5)
+    assert list(calendar.states.values()) == ["replayed", "compared", "compared", "not run"]
+    assert calendar.left_out == [dt.date(2024, 1, 5)]
+
+
+@pytest.mark.parametrize(("days", "runs", "most"), [(10, 8, None), (10, 7, 2), (100, 95, None), (100, 94, 5)])
+def test_a_share_of_the_days_and_two_in_any_case_may_be_left_out(days: int, runs: int, most: int | None) -> None:
+    first = dt.date(2024, 1, 1)
+    calendar = Calendar(
+        {first + dt.timedelta(days=day): "compared" if day < runs else "not run" for day in range(days)}
+    )
+    assert calendar.too_many_left_out(0.05) == most
+
+
+def test_days_count_in_order_up_to_the_first_that_waits_for_labels() -> None:
+    arrived = [LabelProgress(9, 9, counts=counts) for counts in (True, False, True)]
+    days = [dt.date(2024, 1, day) for day in (1, 2, 5)]
+    assert list(in_order(dict(zip(days, arrived, strict=True))).values()) == [True, False, False]
+
+
+def test_the_days_of_a_verdict_in_short() -> None:
+    calendar = states(Day(1), Day(2), Day(3), Day(4), first=2, last=5)
+    labels = {dt.date(2024, 1, day): day < 4 for day in range(1, 5)}
+    assert counts_of(calendar, labels, dt.date(2024, 1, 3)).to_json() == {
+        "counted": 2,
+        "waiting": 1,
+        "left_out": [{"day": "2024-01-05", "why": "not run"}],
+        "replayed": 2,
+        "live": 1,
+    }
 
 
 @pytest.mark.parametrize(

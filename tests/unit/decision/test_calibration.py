@@ -249,7 +249,7 @@ def passes(
             difference=one.difference[rows] + moved[key],
             weight=None if one.weight is None else one.weight[rows],
         )
-    return judge(judged, found, promotable=2).outcome == "PASS"
+    return judge(judged, found, alpha=judged.alpha / 2).outcome == "PASS"
 
 
 def requests(days: int) -> np.ndarray:

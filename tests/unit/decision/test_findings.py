@@ -69,7 +69,7 @@ def values(challenger: ArrayLike, metric: str = "error_rate", **changes: Any) ->
 
 def found(one: Series, rule: dict[str, Any], *, day: dt.date | None = None, **changes: Any) -> Finding:
     policy = Policy.model_validate({"burn_in": BURN_IN, "tuned_for": EXPECTED, "rules": [rule]} | changes)
-    (finding,) = judge(policy, {(one.metric, one.slice): one}, promotable=1, day=day).findings
+    (finding,) = judge(policy, {(one.metric, one.slice): one}, day=day).findings
     assert (finding.metric, finding.slice, finding.is_) == (one.metric, "all", rule["is"])
     return finding
 
@@ -93,7 +93,7 @@ def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, o
     one = series(mean + noise("normal"), name="origin=JFK")
     everything = replace(one, slice="all")
     policy = Policy.model_validate({"rules": [SUPERIOR | {"slices": ["origin"]}]})
-    verdict = judge(policy, {(each.metric, each.slice): each for each in (one, everything)}, promotable=4)
+    verdict = judge(policy, {(each.metric, each.slice): each for each in (one, everything)}, alpha=policy.alpha / 4)
     lower, upper = bounds_of(one.difference, (0.05 / 4, 0.05 / 2))
     decided = one.days[int(np.argmax(lower > 0 if outcome == "PASS" else upper < 0))]
     expected = Finding(
@@ -143,7 +143,7 @@ def test_how_many_more_days_are_needed_is_when_the_margins_of_today_will_have_sh
 ) -> None:
     gains = noise(kind, days) + mean
     policy = Policy.model_validate({"rules": [SUPERIOR], "method": method})
-    (finding,) = judge(policy, {("brier_score", "all"): series(gains)}, promotable=3).findings
+    (finding,) = judge(policy, {("brier_score", "all"): series(gains)}, alpha=policy.alpha / 3).findings
     bounds = bounds_of(gains, (0.05 / 3, 0.05), method=method)
     assert finding.outcome == "INCONCLUSIVE"
     assert finding.more_days == observations_missing(gains, (0.05 / 3, 0.05), bounds)
@@ -394,12 +394,12 @@ def test_what_cannot_be_judged_says_why_and_how_much_there_was(
 def test_a_value_of_a_column_may_hold_any_sign() -> None:
     names = ["all", "origin=a=b", "origin=", "origin", "original=x"]
     policy = Policy.model_validate({"rules": [SUPERIOR | {"slices": ["origin"]}]})
-    verdict = judge(policy, {("brier_score", name): series([0.1], name=name) for name in names}, promotable=1)
+    verdict = judge(policy, {("brier_score", name): series([0.1], name=name) for name in names})
     assert [finding.slice for finding in verdict.findings] == ["all", "origin", "origin=", "origin=a=b"]
 
 
 def test_every_column_is_judged_in_the_order_of_its_name_and_all_requests_once() -> None:
     names = ["all", "origin=JFK", "carrier=UA", "carrier=AA"]
     policy = Policy.model_validate({"rules": [SUPERIOR | {"slices": ["origin", "all", "carrier"]}]})
-    verdict = judge(policy, {("brier_score", name): series([0.1], name=name) for name in names}, promotable=1)
+    verdict = judge(policy, {("brier_score", name): series([0.1], name=name) for name in names})
     assert [finding.slice for finding in verdict.findings] == ["all", "carrier=AA", "carrier=UA", "origin=JFK"]

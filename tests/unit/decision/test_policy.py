@@ -58,7 +58,7 @@ def policy(*rules: dict[str, Any], **settings: Any) -> Policy:
 
 def verdict_on(values: ArrayLike, *rules: dict[str, Any], **settings: Any) -> Verdict:
     """The verdict of rules on one metric, all requests."""
-    return judge(policy(*rules, **settings), evidence(series(values, rules[0]["metric"])), promotable=1)
+    return judge(policy(*rules, **settings), evidence(series(values, rules[0]["metric"])))
 
 
 def finding_on(values: ArrayLike, rule: dict[str, Any], **settings: Any) -> Finding:
@@ -151,14 +151,14 @@ def test_a_value_that_is_not_a_number_never_passes(rule: dict[str, Any], bad: fl
 @pytest.mark.parametrize("empty", [True, False])
 def test_without_evidence_nothing_passes_or_fails(rule: dict[str, Any], empty: bool) -> None:
     found = evidence(series([], rule["metric"])) if empty else {}
-    verdict = judge(policy(rule), found, promotable=1)
+    verdict = judge(policy(rule), found)
     assert verdict.outcome == "INCONCLUSIVE"
     assert "there is no evidence" in verdict.reasons[0]
     assert (verdict.findings[0].observations, verdict.findings[0].requests) == (0, 0)
 
 
 def test_a_metric_that_is_missing_beside_one_that_passes_never_passes() -> None:
-    verdict = judge(policy(SUPERIOR, FEW_ERRORS), evidence(series(around(0.3))), promotable=1)
+    verdict = judge(policy(SUPERIOR, FEW_ERRORS), evidence(series(around(0.3))))
     assert [finding.outcome for finding in verdict.findings] == ["PASS", "INCONCLUSIVE"]
     assert verdict.outcome == "INCONCLUSIVE"
 
@@ -182,7 +182,7 @@ def test_days_that_differ_by_rounding_alone_decide_nothing(rule: dict[str, Any])
 def test_days_that_differ_from_the_bound_by_rounding_alone_decide_nothing(rule: dict[str, Any], toward: int) -> None:
     steps = np.resize([0, 1, 2], DAYS) * np.spacing(0.5) * toward
     one = replace(series(policy(rule).rules[0].bound + steps), champion=np.full(DAYS, 0.5))
-    assert judge(policy(rule), evidence(one), promotable=1).outcome == "INCONCLUSIVE"
+    assert judge(policy(rule), evidence(one)).outcome == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize("rule", SEQUENTIAL)
@@ -211,7 +211,7 @@ def test_the_interval_is_the_confidence_sequence_at_the_divided_alpha(rule: dict
     values = around(0.2)
     rules = [rule, SUPERIOR | {"metric": "log_loss"}]
     found = evidence(series(values), series(around(0.1), "log_loss"))
-    finding = judge(policy(*rules, tuned_for=80), found, promotable=promotable).findings[0]
+    finding = judge(policy(*rules, tuned_for=80), found, alpha=0.05 / promotable).findings[0]
     design = {"burn_in": BURN_IN, "tuned_for": 80}
     good, bad = 0.05 / promotable, 0.05 / 2
     at_lower, at_upper = (bad, good) if rule["is"] == "at_most" else (good, bad)
@@ -236,15 +236,15 @@ def test_the_alpha_of_alarms_is_divided_among_gates_that_are_judged_by_a_sequenc
 ) -> None:
     slices = [series(around(0.3), name=name) for name in ("all", "origin=JFK", "origin=LGA", "carrier=AA")]
     found = evidence(*slices, series([0.0], "error_rate"))
-    verdict = judge(policy(*rules), found, promotable=4)
+    verdict = judge(policy(*rules), found, alpha=0.05 / 4)
     terms = {(one.alpha_pass, one.alpha_fail) for one in verdict.findings if one.metric == "brier_score"}
     assert terms == {(0.05 / 4, 0.05 / alarms)}
 
 
 def test_dividing_alpha_makes_a_pass_rarer() -> None:
     found = evidence(series(around(0.035)))
-    assert judge(policy(SUPERIOR), found, promotable=1).outcome == "PASS"
-    assert judge(policy(SUPERIOR), found, promotable=50).outcome == "INCONCLUSIVE"
+    assert judge(policy(SUPERIOR), found).outcome == "PASS"
+    assert judge(policy(SUPERIOR), found, alpha=0.05 / 50).outcome == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_verdict_passes_if_every_gate_does_and_fails_if_one_does(
     mean = {"PASS": 0.3, "INCONCLUSIVE": 0.0, "FAIL": -0.3}
     first, second = reversed(outcomes) if swapped else outcomes
     found = evidence(series(around(mean[first])), series(around(mean[second]), "log_loss"))
-    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss"}), found, promotable=1)
+    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss"}), found)
     assert [finding.outcome for finding in verdict.findings] == [first, second]
     assert verdict.outcome == expected
     assert len(verdict.reasons) == sum(outcome != "PASS" for outcome in outcomes)
@@ -273,7 +273,7 @@ def test_a_verdict_passes_if_every_gate_does_and_fails_if_one_does(
 
 def test_what_fails_is_said_before_what_is_open() -> None:
     found = evidence(series(around(0.0)), series(around(-0.3), "log_loss"))
-    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss"}), found, promotable=1)
+    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss"}), found)
     assert [reason.split(":")[0] for reason in verdict.reasons] == ["log_loss superior", "brier_score superior"]
 
 
@@ -281,7 +281,7 @@ def test_what_fails_is_said_before_what_is_open() -> None:
 @pytest.mark.parametrize(("gated", "outcome"), [(0.3, "PASS"), (0.0, "INCONCLUSIVE"), (-0.3, "FAIL")])
 def test_a_monitor_is_judged_and_never_decides(monitored: float, gated: float, outcome: str) -> None:
     found = evidence(series(around(gated)), series(around(monitored), "log_loss"))
-    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss", "role": "advisory"}), found, promotable=1)
+    verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss", "role": "advisory"}), found)
     assert verdict.outcome == outcome
     assert verdict.findings[1].role == "advisory"
     assert verdict.findings[1].outcome == {0.3: "PASS", 0.0: "INCONCLUSIVE", -0.3: "FAIL"}[monitored]
@@ -297,21 +297,19 @@ def test_a_policy_of_monitors_decides_nothing(mean: float) -> None:
 
 @pytest.mark.parametrize(("mean", "outcome"), [(0.3, "INCONCLUSIVE"), (0.0, "INCONCLUSIVE"), (-0.3, "FAIL")])
 def test_a_blocked_challenger_can_fail_and_never_passes(mean: float, outcome: str) -> None:
-    verdict = judge(
-        policy(SUPERIOR), evidence(series(around(mean))), promotable=1, blocked=["it is the A/A check", "x"]
-    )
+    verdict = judge(policy(SUPERIOR), evidence(series(around(mean))), blocked=["it is the A/A check", "x"])
     assert verdict.outcome == outcome
     assert list(verdict.reasons[:2]) == ["it is the A/A check", "x"]
 
 
 def test_where_none_can_be_promoted_alpha_is_not_divided_by_zero() -> None:
-    assert judge(policy(SUPERIOR), evidence(series(around(0.3))), promotable=0).findings[0].alpha_pass == 0.05
+    assert judge(policy(SUPERIOR), evidence(series(around(0.3)))).findings[0].alpha_pass == 0.05
 
 
 def test_a_rule_is_judged_on_all_requests_and_on_each_value_of_its_columns() -> None:
     names = ["origin=LGA", "carrier=AA", "all", "origin=JFK", "originally=x"]
     found = evidence(*(series(around(0.3), name=name) for name in names), series(around(0.3), "log_loss", "origin=EWR"))
-    verdict = judge(policy(SUPERIOR | {"slices": ["origin", "all"]}), found, promotable=1)
+    verdict = judge(policy(SUPERIOR | {"slices": ["origin", "all"]}), found)
     assert [finding.slice for finding in verdict.findings] == ["all", "origin=JFK", "origin=LGA"]
 
 
@@ -319,7 +317,7 @@ def test_a_rule_is_judged_on_all_requests_and_on_each_value_of_its_columns() -> 
 def test_a_column_that_no_evidence_was_cut_by_never_passes(rule: dict[str, Any]) -> None:
     values = around({"at_least": 0.9, "at_most": 0.005}.get(rule["is"], 0.3))
     found = evidence(series(values, rule["metric"]), series(values, rule["metric"], "carrier=AA"))
-    verdict = judge(policy(rule | {"slices": ["origin"]}), found, promotable=1)
+    verdict = judge(policy(rule | {"slices": ["origin"]}), found)
     assert [(finding.slice, finding.outcome) for finding in verdict.findings][1:] == [("origin", "INCONCLUSIVE")]
     assert verdict.outcome != "PASS"
     assert any("in origin: there is no evidence" in reason for reason in verdict.reasons)
@@ -330,7 +328,7 @@ def test_a_column_that_no_evidence_was_cut_by_never_passes(rule: dict[str, Any])
 )
 def test_one_slice_is_enough_to_keep_a_challenger_from_passing(values: Sequence[float], outcome: str) -> None:
     found = evidence(series(around(0.3)), series(around(0.3), name="origin=JFK"), series(values, name="origin=LGA"))
-    verdict = judge(policy(SUPERIOR | {"slices": ["origin"]}), found, promotable=1)
+    verdict = judge(policy(SUPERIOR | {"slices": ["origin"]}), found)
     assert verdict.outcome == outcome
     assert [reason.split(":")[0] for reason in verdict.reasons] == ["brier_score superior in origin=LGA"]
 
@@ -388,8 +386,8 @@ def test_one_rule_more_never_makes_a_pass(
 ) -> None:
     added = extra | {"role": role}
     found = evidence(series(values), series(other, "error_rate"), series(other, "agreement"))
-    with_fewer = judge(policy(SUPERIOR, burn_in=5), found, promotable=1)
-    with_more = judge(policy(SUPERIOR, added, burn_in=5), found, promotable=1)
+    with_fewer = judge(policy(SUPERIOR, burn_in=5), found)
+    with_more = judge(policy(SUPERIOR, added, burn_in=5), found)
     assert with_more.outcome != "PASS" or with_fewer.outcome == "PASS"
 
 
@@ -397,7 +395,7 @@ def test_one_rule_more_never_makes_a_pass(
 @settings(deadline=None, max_examples=50)
 def test_whatever_the_evidence_a_verdict_is_given_and_can_be_stored(values: np.ndarray) -> None:
     found = evidence(*(replace(series(values), metric=metric) for metric in ("brier_score", "error_rate", "agreement")))
-    verdict = judge(policy(*EVERY_RULE, burn_in=5), found, promotable=1)
+    verdict = judge(policy(*EVERY_RULE, burn_in=5), found)
     json.dumps(asdict(verdict), allow_nan=False, default=str)
     assert len(verdict.findings) == len(EVERY_RULE)
     if not np.isfinite(values).all():

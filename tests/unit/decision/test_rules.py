@@ -81,7 +81,7 @@ def policy(*rules: dict[str, Any], **changes: Any) -> Policy:
 
 def judged(one: Series | Sequence[Series], *rules: dict[str, Any], **changes: Any) -> Verdict:
     found = [one] if isinstance(one, Series) else one
-    return judge(policy(*rules, **changes), {(each.metric, each.slice): each for each in found}, promotable=1)
+    return judge(policy(*rules, **changes), {(each.metric, each.slice): each for each in found})
 
 
 def finding_on(one: Series, rule: dict[str, Any], **changes: Any) -> Finding:

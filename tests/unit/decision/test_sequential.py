@@ -76,9 +76,9 @@ def test_plain_margins_are_each_at_its_own_alpha_and_length() -> None:
 
 def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None:
     given, one = policy(), series("all", 60, 0, memory=0.6)
-    found = judge(given, {("brier_score", "all"): one}, promotable=1).findings[0]
+    found = judge(given, {("brier_score", "all"): one}).findings[0]
     assert found.outcome == "INCONCLUSIVE"
-    terms = JudgingTerms(given, alpha_of_evidence(given, {("brier_score", "all"): one}, promotable=1))
+    terms = JudgingTerms(given, alpha_of_evidence(given, {("brier_score", "all"): one}, to_pass=given.alpha))
     alpha, estimand = terms.alpha.to_pass, estimand_of(given.rules[0], one)
     looks, (plain,) = judge_sequence(given.rules[0], one, terms), plain_margins([estimand], [alpha], terms)
     ratio = float((looks.estimate - looks.lower)[-1]) / plain

@@ -1,13 +1,13 @@
 -- Since when, and on how many consecutive judged days, a challenger has passed on the terms of one day.
 WITH newest AS (
-    SELECT DISTINCT ON (day) day, outcome, champion_version, design, policy
+    SELECT DISTINCT ON (day) day, outcome, trial_id
     FROM shadow.verdict
     WHERE challenger_id = :'challenger' AND day <= :'day'::date
     ORDER BY day, id DESC
 ), judged AS (
     SELECT
         n.day,
-        n.outcome = 'PASS' AND (n.champion_version, n.design, n.policy) = (t.champion_version, t.design, t.policy) AS passes
+        n.outcome = 'PASS' AND n.trial_id = t.trial_id AS passes
     FROM newest AS n
     JOIN newest AS t ON t.day = :'day'::date
 )

@@ -1,14 +1,17 @@
 -- What a day's comparison leaves: sums by metric and slice, score bins, quadrants and disagreements. A day's evidence of
 -- one challenger is one row of arrays, so that a verdict on a year reads hundreds of rows, not hundreds of thousands.
 CREATE TABLE shadow.comparison (
-    snapshot_id     int NOT NULL REFERENCES shadow.snapshot,
-    challenger_id   int NOT NULL REFERENCES shadow.model_version,
-    label_revision  int NOT NULL,
-    method_digest   text NOT NULL,
-    compared_at     timestamptz NOT NULL DEFAULT now(),
+    snapshot_id        int NOT NULL REFERENCES shadow.snapshot,
+    challenger_id      int NOT NULL REFERENCES shadow.model_version,
+    label_revision     int NOT NULL,
+    method_digest      text NOT NULL,
+    first_compared_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    compared_at        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (snapshot_id, challenger_id)
 );
 COMMENT ON TABLE shadow.comparison IS 'what a day''s evidence was computed from; another label revision or method makes it stale';
+
+COMMENT ON COLUMN shadow.comparison.first_compared_at IS 'when this day was first seen with this challenger; written once';
 
 CREATE FUNCTION shadow.evidence_is_valid(
     metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], pairs int[], identical int[],

@@ -12,6 +12,7 @@ CREATE TABLE shadow.snapshot (
     shards             int NOT NULL CHECK (shards >= 0),
     digest             text NOT NULL,
     location           text NOT NULL,
+    source             text NOT NULL,
     champion_versions  text[] NOT NULL,
     labels_until       timestamptz,
     label_revision     int NOT NULL DEFAULT 0,
@@ -24,6 +25,7 @@ CREATE TABLE shadow.snapshot (
     CHECK (labelled >= 0 AND contradicted >= 0 AND labelled + contradicted <= rows)
 );
 COMMENT ON TABLE shadow.snapshot IS 'one day of sampled inputs; the inputs themselves are Parquet files at location';
+COMMENT ON COLUMN shadow.snapshot.source IS 'requests.table, by which days of other deployments on the same requests are found';
 COMMENT ON COLUMN shadow.snapshot.labels_until IS 'labels known up to this time have been collected';
 COMMENT ON COLUMN shadow.snapshot.label_revision IS 'incremented whenever labels are added: earlier comparisons are then stale';
 

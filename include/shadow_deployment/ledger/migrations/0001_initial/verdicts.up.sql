@@ -41,6 +41,8 @@ CREATE TABLE shadow.verdict (
     challenger_id     int NOT NULL REFERENCES shadow.model_version,
     champion_version  text NOT NULL,
     design            text NOT NULL,
+    trial_id          int REFERENCES shadow.trial,
+    days              jsonb NOT NULL,
     outcome           text NOT NULL CHECK (outcome IN ('PASS', 'FAIL', 'INCONCLUSIVE')),
     reasons           jsonb NOT NULL,
     warnings          jsonb NOT NULL,
@@ -54,6 +56,9 @@ CREATE TABLE shadow.verdict (
     UNIQUE (deployment_id, day, challenger_id, revision)
 );
 COMMENT ON TABLE shadow.verdict IS 'append-only: a day judged again on other evidence or by another policy is a new revision';
+
+COMMENT ON COLUMN shadow.verdict.trial_id IS 'null before the champion''s first request';
+COMMENT ON COLUMN shadow.verdict.days IS 'how many days counted, wait for labels, were replayed or live, and which were left out';
 
 CREATE INDEX verdict_by_challenger ON shadow.verdict (challenger_id, day);
 

@@ -5,7 +5,7 @@ from shadow_deployment.ledger.migrations import run
 revision = "0001"
 down_revision = None
 
-AREAS = ("deployments", "requests", "predictions", "labels", "evidence", "verdicts", "registry", "alerts")
+AREAS = ("deployments", "requests", "predictions", "labels", "trials", "evidence", "verdicts", "registry", "alerts")
 
 
 def upgrade() -> None:

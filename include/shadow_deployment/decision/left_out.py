@@ -1,0 +1,41 @@
+"""Days that were left out of the evidence, at their worst: what a PASS must also survive.
+
+Whoever may leave days out may leave out the bad ones. Leaving out the worst 2 % of normal days promotes an equal
+challenger in 9.2 % of years at an alpha of 5 %; with each such day entered at the worst daily gain that was counted, in
+4.1 %.
+"""
+
+import bisect
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from shadow_deployment.config.policy import Rule
+from shadow_deployment.decision.estimand import estimand_of
+from shadow_deployment.decision.series import Series
+
+_OF_DAYS = ("pairs", "identical", "champion", "challenger", "difference", "weight", "squares")
+
+
+def at_their_worst(rule: Rule, series: Series, left_out: Sequence[dt.date]) -> Series | None:
+    """Return a series of days with each left-out day entered as a copy of its worst day; None where there is none.
+
+    Only days before the newest one of the series are entered: later ones have not come to count yet.
+
+    Raises:
+        NoEstimandError: as `estimand_of`.
+    """
+    missing = [day for day in left_out if day < series.days[-1]]
+    if not missing:
+        return None
+    worst = int(np.argmin(estimand_of(rule, series).gains))
+    at = [bisect.bisect_left(series.days, day) for day in missing]
+    columns = {name: getattr(series, name) for name in _OF_DAYS}
+    entered = {
+        name: None if column is None else np.insert(column, at, column[worst], axis=0)
+        for name, column in columns.items()
+    }
+    kept = {field.name: getattr(series, field.name) for field in fields(series)}
+    return Series(**kept | entered | {"days": tuple(sorted([*series.days, *missing]))})

@@ -1,0 +1,59 @@
+"""A trial: what evidence belongs to, and from which day on.
+
+One challenger version against one champion version on fixed terms: sampling design, requests, labels, input suite and
+blocking rules. Its registration time, alpha and terms are fixed before any of its evidence is computed, so that nothing
+of them can be chosen to suit what was seen.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Kind = Literal["challenger", "a_a_check", "former_champion"]
+
+PARTS: Final = {  # of a trial's terms, as a verdict names what has changed
+    "sampling": "the sampling design",
+    "requests": "what is logged of a request",
+    "labels": "the label definition",
+    "inputs": "the suite of inputs",
+    "rules": "the blocking rules",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A registered trial.
+
+    `start` was the deployment's first day when it was opened, `alpha` is its error probability toward PASS over all
+    days, and `trained_until` the last day of the challenger's training data as first declared.
+    """
+
+    id: int
+    number: int
+    kind: Kind
+    champion_version: str
+    terms: Mapping[str, Any]
+    rules_digest: str
+    start: dt.date
+    alpha: float
+    opened_because: str
+    opened_at: dt.datetime
+    trained_until: dt.date | None
+
+    @property
+    def is_of_a_challenger(self) -> bool:
+        """Whether it may end in a promotion; A/A checks and former champions are trials of their own kind."""
+        return self.kind == "challenger"
+
+    def first_trained_day(self, maturity: dt.timedelta) -> dt.date:
+        """Return the first day whose labels the challenger cannot have learned from, by its declared training date."""
+        if self.trained_until is None:
+            return self.start
+        return max(self.start, self.trained_until + max(maturity, dt.timedelta(days=1)))
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return in words which parts of a trial's terms differ."""
+    changed = [words for part, words in PARTS.items() if before.get(part) != after.get(part)]
+    return " and ".join(changed)

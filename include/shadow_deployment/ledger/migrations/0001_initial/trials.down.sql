@@ -1,0 +1,1 @@
+DROP TABLE shadow.withdrawal, shadow.trial_training, shadow.trial;

@@ -1,0 +1,50 @@
+-- Trials: what evidence belongs to. One challenger version against one champion version on fixed terms.
+CREATE TABLE shadow.trial (
+    id                int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id     int NOT NULL REFERENCES shadow.deployment,
+    number            int NOT NULL CHECK (number > 0),
+    kind              text NOT NULL CHECK (kind IN ('challenger', 'a_a_check', 'former_champion')),
+    challenger_id     int NOT NULL REFERENCES shadow.model_version,
+    champion_version  text NOT NULL,
+    terms             jsonb NOT NULL,
+    terms_digest      text NOT NULL,
+    rules_digest      text NOT NULL,
+    start             date NOT NULL,
+    alpha             float8 NOT NULL CHECK (alpha > 0 AND alpha < 1),
+    opened_because    text NOT NULL,
+    opened_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (deployment_id, number)
+);
+COMMENT ON TABLE shadow.trial IS 'append-only: a change of its terms opens another; days seen before it was opened never count in it';
+COMMENT ON COLUMN shadow.trial.terms IS 'sampling design, requests, labels, input suite and blocking rules';
+COMMENT ON COLUMN shadow.trial.start IS 'first day of the deployment when the trial was opened';
+COMMENT ON COLUMN shadow.trial.alpha IS 'error probability toward PASS over all days; spent, whatever becomes of the trial';
+COMMENT ON COLUMN shadow.trial.opened_at IS 'a day is live where its window starts at or after it';
+
+CREATE INDEX trial_by_terms ON shadow.trial (challenger_id, champion_version, terms_digest);
+
+CREATE TABLE shadow.trial_training (
+    trial_id       int PRIMARY KEY REFERENCES shadow.trial,
+    trained_until  date NOT NULL,
+    declared_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE shadow.trial_training IS 'last day of a challenger''s training data, as first declared';
+
+CREATE TABLE shadow.withdrawal (
+    deployment_id  int NOT NULL REFERENCES shadow.deployment,
+    day            date NOT NULL,
+    reason         text NOT NULL CHECK (reason ~ '\S'),
+    withdrawn_by   text NOT NULL CHECK (withdrawn_by ~ '\S'),
+    withdrawn_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (deployment_id, day)
+);
+COMMENT ON TABLE shadow.withdrawal IS 'days taken back by hand; each is left out of the evidence, and named by every verdict';
+
+CREATE TRIGGER trial_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.trial
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER trial_training_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.trial_training
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER withdrawal_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.withdrawal
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();

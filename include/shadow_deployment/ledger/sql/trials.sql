@@ -1,0 +1,13 @@
+-- Every trial of a deployment with its newest verdict, and how many days were judged in it.
+SELECT
+    t.number, t.kind, m.name, m.version, t.champion_version, t.opened_at, t.opened_because, t.alpha, n.trained_until, t.terms,
+    v.day, v.outcome, (SELECT count(DISTINCT day) FROM shadow.verdict WHERE trial_id = t.id) AS judged
+FROM shadow.trial AS t
+JOIN shadow.deployment AS d ON d.id = t.deployment_id
+JOIN shadow.model_version AS m ON m.id = t.challenger_id
+LEFT JOIN shadow.trial_training AS n ON n.trial_id = t.id
+LEFT JOIN LATERAL (
+    SELECT day, outcome FROM shadow.verdict WHERE trial_id = t.id ORDER BY day DESC, id DESC LIMIT 1
+) AS v ON true
+WHERE d.name = :'deployment'
+ORDER BY t.number

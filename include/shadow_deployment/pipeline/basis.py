@@ -1,0 +1,113 @@
+"""What a challenger's verdict rests on: its trial, what became of each day, and the evidence of the days that count."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import day_of, window_of
+from shadow_deployment.data.db import Session
+from shadow_deployment.decision import calendar
+from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords, LabelProgress
+from shadow_deployment.decision.series import Series, gather
+from shadow_deployment.decision.trial import Trial
+from shadow_deployment.ledger import labels, snapshots, trials, validations
+from shadow_deployment.ledger.labels import maturity_of
+from shadow_deployment.ledger.series import read as read_series
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.metrics.catalog import QUIET
+from shadow_deployment.pipeline.trials import trial_of
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The days of a challenger's trial up to the judged day.
+
+    `taken` are the sampled days that were not withdrawn. `compared` count, `replayed` are shown beside them, and
+    `progress` has the labels of both. `trial` is None before the champion's first request.
+    """
+
+    day: dt.date
+    champion_version: str
+    trial: Trial | None
+    taken: Sequence[Snapshot]
+    calendar: Calendar
+    compared: Sequence[Snapshot]
+    replayed: Sequence[Snapshot]
+    progress: dict[dt.date, LabelProgress]
+    counts: DayCounts
+
+    @property
+    def shown(self) -> list[Snapshot]:
+        """All days with evidence that a verdict may show, in order."""
+        return [*self.replayed, *self.compared]
+
+
+def basis_of(session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date) -> Basis:
+    """Return what a verdict of a day rests on; `key` is the ledger's key of the challenger's model. Commits."""
+    withdrawn = trials.withdrawn(session, deployment)
+    taken = [each for each in snapshots.snapshots(session, deployment, None, day) if each.day not in withdrawn]
+    version = champion_of(taken)
+    has_champion = any(snapshot.champion_versions for snapshot in taken)
+    trial = trial_of(session, deployment, challenger, key, version) if has_champion else None
+    if trial is None:
+        return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}))
+    first, shown_from, live_from = _first_days(deployment, trial)
+    records = DayRecords(
+        failed=validations.inputs_failed(session, taken),
+        scored=validations.scored(session, taken, key),
+        seen=trials.seen_days(session, trial) if trial.is_of_a_challenger else (),
+        withdrawn=withdrawn,
+    )
+    days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=day)
+    compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
+    progress = labels_on(session, deployment, [*replayed, *compared], day)
+    counts = calendar.counts_of(days, calendar.in_order(progress), live_from)
+    return Basis(day, version, trial, taken, days, compared, replayed, progress, counts)
+
+
+_WITH_EVIDENCE = ("compared", "replayed")
+
+
+def evidence_of(
+    session: Session[Any], deployment: Deployment, key: int, basis: Basis, days: Sequence[Snapshot]
+) -> dict[tuple[str, str], Series]:
+    """Return a challenger's evidence on some days of a basis, overall and in every slice."""
+    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
+    squares = deployment.policy.unit == "request"
+    rows = read_series(session, key, days, metrics=metrics, squares=squares, champion_version=basis.champion_version)
+    return gather(rows, calendar.in_order({each.day: basis.progress[each.day] for each in days}))
+
+
+def labels_on(
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+) -> dict[dt.date, LabelProgress]:
+    """Return the labels of each day as known at the end of `day`'s window, and whether the day counts then."""
+    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
+    known = labels.known_by(session, calendar.collected_later(taken, now, maturity), now)
+    coverage = deployment.policy.minimum_coverage
+    return calendar.label_progress(taken, known, now=now, maturity=maturity, minimum_coverage=coverage)
+
+
+def mature_labels(
+    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+) -> dict[dt.date, bool]:
+    """Return for each day whether its labels count on `day`."""
+    return {of: progress.counts for of, progress in labels_on(session, deployment, taken, day).items()}
+
+
+def champion_of(taken: Sequence[Snapshot]) -> str:
+    """Return the version that served last; "none" where there was no request yet."""
+    versions = [version for snapshot in taken for version in snapshot.champion_versions[-1:]]
+    return versions[-1] if versions else "none"
+
+
+def _first_days(deployment: Deployment, trial: Trial) -> tuple[dt.date, dt.date, dt.date]:
+    """Return the first day of a trial that counts, the first that is shown, and the first that is live."""
+    opened_in = day_of(deployment, trial.opened_at)
+    is_live = window_of(deployment, opened_in).start >= trial.opened_at
+    live_from = opened_in if is_live else opened_in + dt.timedelta(days=1)
+    shown_from = trial.first_trained_day(maturity_of(deployment))
+    counts_replayed = deployment.policy.replay == "count" or not trial.is_of_a_challenger
+    return (shown_from if counts_replayed else max(shown_from, live_from)), shown_from, live_from

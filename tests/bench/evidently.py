@@ -41,9 +41,9 @@ INSERT INTO shadow.model_version (deployment_id, name, version, uri, digest)
 VALUES (%(deployment)s, 'other', '1', %(uri)s, %(digest)s);
 SELECT shadow.ensure_partitions(%(day)s);
 INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, champion_versions, labels_until, label_revision, labelled)
+    location, source, champion_versions, labels_until, label_revision, labelled)
 VALUES (%(deployment)s, %(day)s, %(design)s, %(day)s::timestamp AT TIME ZONE 'UTC',
-    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC', %(rows)s, %(rows)s, 1, 'digest', 'day', ARRAY['7'],
+    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC', %(rows)s, %(rows)s, 1, 'digest', 'day', 'log', ARRAY['7'],
     (%(day)s + 10)::timestamp AT TIME ZONE 'UTC', 1, %(rows)s);
 INSERT INTO shadow.cell
 SELECT 1, c, jsonb_build_object('region', 'r' || c / 10, 'plan', 'p' || c %% 10) FROM generate_series(0, 99) AS c;

@@ -19,10 +19,10 @@ PER_DAY = 60
 
 SNAPSHOTS = """
 INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, champion_versions, labels_until, label_revision, labelled)
+    location, source, champion_versions, labels_until, label_revision, labelled)
 SELECT %(deployment)s, %(first)s::date + n, %(design)s, (%(first)s::date + n)::timestamp AT TIME ZONE 'UTC',
     (%(first)s::date + n + 1)::timestamp AT TIME ZONE 'UTC', 10 * %(rows)s, %(rows)s, 1, 'digest ' || n, 'day-' || n,
-    '{7}', (%(first)s::date + least(n + 4, %(days)s))::timestamp AT TIME ZONE 'UTC', 1, 0
+    'production.log', '{7}', (%(first)s::date + least(n + 4, %(days)s))::timestamp AT TIME ZONE 'UTC', 1, 0
 FROM generate_series(0, %(days)s - 1) AS n
 ORDER BY n
 """
@@ -38,8 +38,8 @@ FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[] || NULL::int) AS m
 WHERE s.deployment_id = %(deployment)s
 """
 COMPARISONS = """
-INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest)
-SELECT s.id, m, 1, %(method_digest)s
+INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest, first_compared_at)
+SELECT s.id, m, 1, %(method_digest)s, 'infinity' -- after every trial was opened
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.deployment_id = %(deployment)s
 """
 # A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.

@@ -126,7 +126,7 @@ def _history(session: Session[Any], deployment: Deployment, challenger: Challeng
         raise LedgerError(f"deployment {deployment.name} has no day yet: run some first")
     key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
     basis = basis_of(session, deployment, challenger, key, taken[-1].day)
-    return key, evidence_of(session, deployment, key, basis, basis.shown)
+    return key, evidence_of(session, deployment, key, basis, basis.shown, squares=True)
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:

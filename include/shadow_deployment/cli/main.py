@@ -5,6 +5,7 @@ shadow run flight_delay --from 2013-03-01 --to 2013-04-30
 shadow verdict flight_delay
 """
 
+import datetime as dt
 import json
 import logging
 import sys
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from shadow_deployment.cli import alerts, analysis, doctor, page, promotion, status
+from shadow_deployment.cli import alerts, analysis, doctor, page, promotion, status, trials
 from shadow_deployment.cli import backup as cli_backup
 from shadow_deployment.cli.console import parse_day
 from shadow_deployment.cli.context import context_of
@@ -26,7 +27,7 @@ from shadow_deployment.data.connections import environment
 from shadow_deployment.errors import LedgerError, ShadowError
 from shadow_deployment.ledger import migrations, verdicts
 from shadow_deployment.metrics.catalog import metrics_of
-from shadow_deployment.pipeline.run import run_days
+from shadow_deployment.pipeline.run import run_days, run_missing
 from shadow_deployment.report import text as report
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.add_typer(analysis.app)
 promotion.register(app)
 alerts.register(app)
 status.register(app)
+trials.register(app)
 page.register(app)
 cli_backup.register(app)
 doctor.register(app)
@@ -69,18 +71,19 @@ def main() -> None:
 @app.command()
 def run(
     name: Name,
-    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
+    first: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day, the first by default.")] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="The days that were not run, or not completely.")] = False,
 ) -> None:
     """Shadow a deployment for some days: sample, validate, score, collect labels, compare, judge."""
-    begin = parse_day("--from", first)
-    end = parse_day("--to", last) if last else begin
-    if end < begin:
-        raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
     deployment = discovery.find_deployment(name)
-    problems = run_days(context_of(deployment), list(days_between(begin, end)), console=errors)
+    if missing:
+        days, problems = run_missing(context_of(deployment), console=errors)
+    else:
+        days = _days(first, last)
+        problems = run_days(context_of(deployment), days, console=errors)
     with context_of(deployment).ledger() as session:
-        output.print(report.text(report.verdicts(session, deployment, end)))
+        output.print(report.text(report.verdicts(session, deployment, days[-1])))
     for problem in problems:
         errors.print(f"[bold red]error[/] {_plain(problem)}")
     if problems:
@@ -188,6 +191,16 @@ def _plain(error: Exception) -> str:
     from rich.markup import escape
 
     return escape(str(error))
+
+
+def _days(first: str | None, last: str | None) -> list[dt.date]:
+    if first is None:
+        raise typer.BadParameter("it is missing, must be the first day, or --missing", param_hint="--from")
+    begin = parse_day("--from", first)
+    end = parse_day("--to", last) if last else begin
+    if end < begin:
+        raise typer.BadParameter(f"{end}, must not be before --from == {begin}", param_hint="--to")
+    return list(days_between(begin, end))
 
 
 def _print_json(content: Any) -> None:

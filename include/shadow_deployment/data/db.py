@@ -1,5 +1,6 @@
 """Sessions with Postgres, and what its errors mean to a user."""
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,14 @@ def connection_keywords(connection: Connection, **settings: str) -> dict[str, An
     options = " ".join(f"-c {name}={value}" for name, value in {**_UTC_SETTINGS, **settings}.items())
     defaults = {"connect_timeout": 10, "application_name": "shadow"}
     return defaults | connection.parameters() | {"options": options, "client_encoding": "UTF8"}
+
+
+def clock(session: Session[Any]) -> dt.datetime:
+    """Return the time by the server's clock."""
+    row = session.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None  # noqa: S101 (a SELECT without FROM has one row)
+    moment: dt.datetime = row[0]
+    return moment
 
 
 @contextmanager

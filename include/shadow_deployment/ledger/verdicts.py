@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -52,12 +52,12 @@ class StoredVerdict:
     findings: list[dict[str, Any]]
     explanation: str
     decided_on: dt.date | None
-    days: dict[str, Any]
-    trial: int | None
-    opened_at: dt.datetime | None
-    alpha: float | None
-    rules_digest: str | None
-    opened_because: str | None
+    days: dict[str, Any] = field(default_factory=dict)
+    trial: int | None = None
+    opened_at: dt.datetime | None = None
+    alpha: float | None = None
+    rules_digest: str | None = None
+    opened_because: str | None = None
 
 
 def store(

@@ -71,11 +71,20 @@ _WITH_EVIDENCE = ("compared", "replayed")
 
 
 def evidence_of(
-    session: Session[Any], deployment: Deployment, key: int, basis: Basis, days: Sequence[Snapshot]
+    session: Session[Any],
+    deployment: Deployment,
+    key: int,
+    basis: Basis,
+    days: Sequence[Snapshot],
+    *,
+    squares: bool = False,
 ) -> dict[tuple[str, str], Series]:
-    """Return a challenger's evidence on some days of a basis, overall and in every slice."""
+    """Return a challenger's evidence on some days of a basis, overall and in every slice.
+
+    `squares` says whether the sums of squares are needed where the policy's unit is not a request.
+    """
     metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
-    squares = deployment.policy.unit == "request"
+    squares = squares or deployment.policy.unit == "request"
     rows = read_series(session, key, days, metrics=metrics, squares=squares, champion_version=basis.champion_version)
     return gather(rows, calendar.in_order({each.day: basis.progress[each.day] for each in days}))
 

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shadow_deployment.config.window import window_of
+from shadow_deployment.config.window import days_between, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import LedgerError, PermanentError, ValidationFailed
-from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger import migrations, snapshots, trials, validations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.former_champion import with_former_champion
+from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.window_guard import require_runnable
 
 
 def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Console) -> list[PermanentError]:
@@ -21,7 +23,7 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     What would stop every day, such as a missing table or model, is raised before the first, with nothing written. A
     failed validation of inputs stops that day; one of predictions stops that challenger on that day.
     """
-    check(context, days[0])
+    check(context, days)
     problems: list[PermanentError] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -33,8 +35,48 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     return problems
 
 
-def check(context: DeploymentContext, day: dt.date) -> None:
-    """Raise what would stop every day: problems of the ledger, tables, columns, suites or models."""
+def run_missing(context: DeploymentContext, console: Console) -> tuple[list[dt.date], list[PermanentError]]:
+    """Run the days that are missing, and judge the newest one again on all of them.
+
+    Returns:
+        The days that were run and the newest one, which is last; and the failed validations.
+    """
+    days, newest = missing_days(context)
+    problems = run_days(context, days, console) if days else []
+    judged = with_former_champion(context, newest)
+    for challenger in judged.deployment.challengers:
+        steps.judge(judged, newest, challenger.name)
+    return [*days, newest], problems
+
+
+def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
+    """Return the days that were not run, or not completely, from the deployment's first to the newest sampled one.
+
+    The newest one is returned beside them.
+
+    A day whose inputs fail or that was withdrawn is left out for good, and not among them.
+    """
+    deployment = context.deployment
+    with context.ledger() as session:
+        taken = {snapshot.day: snapshot for snapshot in snapshots.snapshots(session, deployment, None, None)}
+        withdrawn = trials.withdrawn(session, deployment)
+        sampled = list(taken.values())
+        failed = validations.inputs_failed(session, sampled)
+        scored = [validations.scored(session, sampled, key) for key in challenger_keys(context, session).values()]
+    if not taken:
+        raise LedgerError(f"deployment {deployment.name} has no day yet: run one with --from first")
+    whole = {
+        each.day for each in sampled if not each.rows or each.id in failed or all(each.id in ids for ids in scored)
+    }
+    days = days_between(deployment.start, max(taken))
+    return [day for day in days if day not in whole and day not in withdrawn], max(taken)
+
+
+def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
+    """Raise what would stop every day, or a day that cannot be run, before anything is written.
+
+    Problems of the ledger, tables, columns, suites or models, and days that are not over or not the deployment's.
+    """
     deployment = context.deployment
     applied, head = migrations.revision(context.ledger_connection), migrations.head()
     if applied != head:
@@ -42,10 +84,12 @@ def check(context: DeploymentContext, day: dt.date) -> None:
             f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
             f"{head}; run shadow migrate"
         )
+    with context.ledger() as session:
+        require_runnable(session, deployment, days)
     context.source.check()
     steps.check_suites(deployment)
     for challenger in deployment.challengers:
-        load(context, challenger, window_of(deployment, day))
+        load(context, challenger, window_of(deployment, days[0]))
 
 
 def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:

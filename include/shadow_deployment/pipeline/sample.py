@@ -14,6 +14,7 @@ from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline import trials
+from shadow_deployment.pipeline.window_guard import require_runnable
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,15 @@ class SampledDay:
 
 
 def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
-    """Draw and register the day's sample, or return the one that is registered."""
+    """Draw and register the day's sample, or return the one that is registered.
+
+    Raises:
+        DeploymentError, LedgerError, TransientError: the day cannot be run, see `require_runnable`.
+    """
     deployment = context.deployment
     window = window_of(deployment, day)
     with context.ledger() as session, exclusively(session, f"sample/{deployment.name}/{day}"):
+        require_runnable(session, deployment, [day])
         registered = snapshots.find(session, deployment, day)
         session.commit()
         if registered is None:

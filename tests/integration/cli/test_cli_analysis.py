@@ -58,7 +58,7 @@ def world(whole: World, worlds: Callable[..., World], monkeypatch: pytest.Monkey
 def long(monkeypatch: pytest.MonkeyPatch) -> Evidence:
     """Sixty days of evidence instead of the few that there are."""
     made = {(metric, "all"): a_series(metric) for metric in ("brier_score", "log_loss", "error_rate", "accuracy")}
-    monkeypatch.setattr(analysis, "evidence_on", lambda *_: made)
+    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: made)
     return made
 
 
@@ -158,7 +158,7 @@ def test_a_policy_that_errs_too_often_is_warned_of(
     world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swinging = {("brier_score", "all"): a_series("brier_score", memory=0.95)}
-    monkeypatch.setattr(analysis, "evidence_on", lambda *_: swinging)
+    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: swinging)
     world.deploy(challengers=CHALLENGERS, policy={"burn_in": 2, "method": "plain", "rules": [BRIER]})
     code, out, _ = invoke("calibrate", "late", "--challenger", "other", "--runs", "300")
     assert code == 0

@@ -39,11 +39,14 @@ TABLES = {
     "score_bin",
     "scoring",
     "snapshot",
+    "trial",
+    "trial_training",
     "validation",
     "verdict",
+    "withdrawal",
 }
 INITIAL = Path(migrations.__file__).parent / "0001_initial"
-AREAS = ("deployments", "requests", "predictions", "labels", "evidence", "verdicts", "registry", "alerts")
+AREAS = ("deployments", "requests", "predictions", "labels", "trials", "evidence", "verdicts", "registry", "alerts")
 OF_SCHEMA = "relnamespace = 'shadow'::regnamespace"
 # Everything that a schema can hold, by name, so that two databases can be compared.
 CATALOGUE = {

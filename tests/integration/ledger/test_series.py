@@ -150,7 +150,7 @@ def test_without_snapshots_there_is_nothing(filled: World) -> None:
     assert read(filled, []) == []
 
 
-def test_a_day_has_passed_where_inputs_and_predictions_have(worlds: Callable[..., World], filled: World) -> None:
+def test_a_day_is_scored_where_inputs_and_predictions_were_checked_whatever_was_said(worlds: Callable[..., World], filled: World) -> None:
     world = worlds(filled)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         taken = snapshots.snapshots(session, deployment(), None, None)
@@ -162,5 +162,7 @@ def test_a_day_has_passed_where_inputs_and_predictions_have(worlds: Callable[...
         session.execute(
             "UPDATE shadow.validation SET success = false WHERE snapshot_id = %s AND challenger_id = 2", [third]
         )
-        assert validations.passed(session, taken, MODEL) == {third, *rest}
-        assert validations.passed(session, taken[:1], MODEL) == set()
+        assert validations.inputs_failed(session, taken) == {first}
+        assert validations.scored(session, taken, MODEL) == {first, third, *rest}
+        assert validations.scored(session, taken, 2) == {first, second, third, *rest}
+        assert validations.predictions_failed(session, taken, 2) == {third}

@@ -94,6 +94,7 @@ def run(world: World, numbers: range, **changes: Any) -> None:
 def judged(world: World, number: int, **changes: Any) -> JudgedChallenger:
     """Judge on what is there, without writing it down."""
     deployment = world.deploy(**{"challengers": [OTHER], **changes})
+    world.register_before_the_first_day(deployment)
     with connect(world.connection("shadow_db")) as session:
         (challenger,) = deployment.challengers
         key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
@@ -384,7 +385,7 @@ def test_a_day_counts_before_maturity_once_enough_of_its_labels_were_there(
             one.label.count() >= coverage * len(one) or earlier + MATURITY <= number for earlier, one in enumerate(days)
         ]
         (finding,) = judged(late, number, policy=policy).verdict.findings
-        assert finding.observations == sum(ripe)
+        assert finding.observations == [*ripe, False].index(False)
     assert [row["ripe"] for row in labels_of(invoke, late, policy=policy)] == ripe
 
 
@@ -444,9 +445,14 @@ def unlabelled(produce: Produce) -> World:
 
 @pytest.mark.parametrize(("table", "depends"), [("outcome", False), ("blocked", True)])
 def test_labels_that_depend_on_the_champions_answer_are_said_to_be_missing_so(
-    table: str, depends: bool, unlabelled: World, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+    table: str,
+    depends: bool,
+    unlabelled: World,
+    worlds: Callable[..., World],
+    monkeypatch: pytest.MonkeyPatch,
+    invoke: Invoke,
 ) -> None:
-    world = declare(unlabelled, monkeypatch)
+    world = declare(worlds(production=unlabelled.production), monkeypatch)
     changes = {
         "name": table,
         "labels": {"table": f"flights.{table}", "maturity_days": 0},
@@ -879,9 +885,7 @@ def test_inputs_that_were_changed_stop_every_step_and_never_pass(
             step()
     verdict = steps.judge(shadow, day(RUN), "other").verdict
     assert verdict.outcome == "INCONCLUSIVE"
-    assert verdict.reasons[0] == (
-        f"the inputs or predictions of {day(RUN)} are incomplete or do not meet their expectations"
-    )
+    assert verdict.reasons[0] == f"the predictions of other for {day(RUN)} are incomplete"
 
 
 def test_a_day_that_was_not_sampled_never_passes(late: World) -> None:
@@ -918,7 +922,7 @@ def slow_labels(produce: Produce) -> tuple[World, dict[str, Any]]:
 
 def test_labels_that_are_late_are_not_said_never_to_come(slow_labels: tuple[World, dict[str, Any]]) -> None:
     world, changes = slow_labels
-    assert list(judged(world, 8, **changes).warnings) == []
+    assert not [warning for warning in judged(world, 8, **changes).warnings if "label" in warning]
 
 
 def test_a_day_that_counts_early_still_expects_its_other_labels(

@@ -27,12 +27,14 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.documents import FileDocument
+from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from shadow_deployment.ledger import predictions, promotions, verdicts
 from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.run import run_days
+from shadow_deployment.pipeline.trials import trial_of
 from shadow_deployment.promotion import registry
 from tests.conftest import declare
 from tests.faults.moments import dying
@@ -82,6 +84,8 @@ def judge(
             day=day(number),
             challenger=key,
             champion_version=against,
+            trial=trial_of(opened, deployment, challenger, key, against),
+            days=DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
             verdict=Verdict(outcome, [] if outcome == "PASS" else ["as the test says"], [finding]),
             warnings=[],
             explanation="",
@@ -239,13 +243,7 @@ REFUSALS: list[tuple[str, Callable[[World, DeploymentContext], None], dict[str, 
         "another design",
         nothing,
         {"sample": {"rate": 0.5}},
-        f"the sampling design has changed since {day(0)} was judged",
-    ),
-    (
-        "another alpha",
-        judged(1, "PASS", alpha=0.05),
-        {},
-        "was not judged at alpha 0.025, the policy's alpha divided among 2",
+        f"the sampling design changed since {day(0)} was judged, which opens a new trial",
     ),
     (
         "against another",

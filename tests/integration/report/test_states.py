@@ -13,6 +13,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
+from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts, approval_requests, migrations, predictions, verdicts
@@ -20,6 +21,7 @@ from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
+from shadow_deployment.pipeline.trials import trial_of
 from shadow_deployment.promotion import registry
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.views.facts import DeploymentFacts
@@ -68,12 +70,15 @@ def judge(
     """Keep a verdict of a day without evidence for it."""
     one = shadow.deployment.challenger(name)
     with shadow.ledger() as session:
+        key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
         verdicts.store(
             session,
             shadow.deployment,
             day=day(number),
-            challenger=predictions.challenger_id(session, shadow.deployment, one, model_digest(one)),
+            challenger=key,
             champion_version="7",
+            trial=trial_of(session, shadow.deployment, one, key, "7"),
+            days=DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
             verdict=Verdict(outcome, list(reasons), list(found)),
             warnings=["a warning"],
             explanation="in plain words",

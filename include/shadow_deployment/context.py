@@ -76,7 +76,7 @@ LOCAL_FILES = LocalFiles()
 class DeploymentContext:
     """A deployment together with the connections, ledger, production and store that it works on.
 
-    `digests` holds the digests of models by name and address, filled by `pipeline.identities` when first needed.
+    `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
     """
 
     deployment: Deployment

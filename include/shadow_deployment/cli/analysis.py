@@ -26,7 +26,7 @@ from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import calibrations, predictions, snapshots
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import champion_of, comparable_days, evidence_on
+from shadow_deployment.pipeline.challengers.judging import champion_of, comparable_days, evidence_on
 
 app = typer.Typer()
 output = Console(width=None if sys.stdout.isatty() else 140)

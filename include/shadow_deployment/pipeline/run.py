@@ -12,7 +12,7 @@ from shadow_deployment.errors import LedgerError, PermanentError, ValidationFail
 from shadow_deployment.ledger import migrations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.former_champion import with_former_champion
+from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 
 
 def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Console) -> list[PermanentError]:

@@ -21,7 +21,7 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions, snapshots
 from shadow_deployment.ledger.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.judging import champion_of
+from shadow_deployment.pipeline.challengers.judging import champion_of
 
 BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
 

@@ -11,8 +11,8 @@ import pytest
 
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.integrations import channels
-from shadow_deployment.orchestration import notifications
-from shadow_deployment.orchestration.notifications import gate_callbacks
+from shadow_deployment.orchestration.alerts import gate as notifications
+from shadow_deployment.orchestration.alerts.gate import gate_callbacks
 from shadow_deployment.orchestration.ui import links
 from shadow_deployment.pipeline.run import run_day
 from tests.conftest import PROJECT, declare
@@ -257,7 +257,7 @@ def test_callbacks_and_deadline_make_no_new_dag_version(dag_bag: DagBag, reading
     ]
     assert found[0] == found[1]
     assert "has_on_failure_callback" in found[0]
-    assert found[0].count("shadow_deployment.orchestration.deadline.tell_late") == 3
-    for file in ("notifications.py", "deadline.py"):
+    assert found[0].count("shadow_deployment.orchestration.alerts.deadline.tell_late") == 3
+    for file in ("alerts/gate.py", "alerts/deadline.py"):
         result = check_dag_file_stability(str(PROJECT / "include" / "shadow_deployment" / "orchestration" / file))
         assert not getattr(result, "warnings", None), result

@@ -19,7 +19,8 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
 from shadow_deployment.ledger import page, predictions, series, snapshots
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline import judging, steps
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers import judging
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.queries import days, pages

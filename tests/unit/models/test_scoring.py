@@ -20,8 +20,8 @@ from shadow_deployment.errors import ModelError, ShadowError, TransientError
 from shadow_deployment.models.bisection import CALLS_TO_FIND_BAD_ROWS
 from shadow_deployment.models.champion import ChampionPredictor
 from shadow_deployment.models.logged import LoggedPredictor
-from shadow_deployment.pipeline import scoring
-from shadow_deployment.pipeline.scoring import LONGEST_ERROR, score
+from shadow_deployment.pipeline.challengers import scoring
+from shadow_deployment.pipeline.challengers.scoring import LONGEST_ERROR, score
 
 FEATURES = ["x", "text"]
 

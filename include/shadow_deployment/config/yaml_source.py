@@ -90,7 +90,7 @@ def _require_shallow(text: str, name: str) -> None:
     for event in yaml.parse(text, _Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise DeploymentError(
                 f"{name}:{line} nests more than {_DEEPEST} levels deep; close brackets, or indent less"
             )

@@ -44,7 +44,7 @@ def _collect(context: DeploymentContext, session: Session[Any], snapshot: Snapsh
         return
 
     def fetch(requests: pa.Table) -> pa.Table:
-        arrived = context.source.labels(requests, since, until)
+        arrived = context.label_source.labels(requests, since, until)
         _require_valid(context.deployment, requests, arrived)
         return arrived
 

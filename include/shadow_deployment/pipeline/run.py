@@ -42,7 +42,7 @@ def check(context: DeploymentContext, day: dt.date) -> None:
             f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
             f"{head}; run shadow migrate"
         )
-    context.source.check()
+    context.check_sources()
     steps.check_suites(deployment)
     for challenger in deployment.challengers:
         load(context, challenger, window_of(deployment, day))

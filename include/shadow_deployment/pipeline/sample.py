@@ -35,7 +35,7 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
         registered = snapshots.find(session, deployment, day)
         session.commit()
         if registered is None:
-            manifest = snapshots_on_disk.take(deployment, window, context.source, context.store)
+            manifest = snapshots_on_disk.take(deployment, window, context.request_source, context.store)
             folder = snapshots_on_disk.folder_of(deployment, day)
             snapshots.register(session, deployment, manifest, context.store, folder)
         else:

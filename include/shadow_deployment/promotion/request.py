@@ -202,7 +202,7 @@ def _log_version(context: DeploymentContext, session: Session[Any]) -> str:
     deployment = context.deployment
     taken = snapshots.snapshots(session, deployment, None, None)
     since = window_of(deployment, taken[-1].day).start if taken else None
-    return context.source.newest_version(since) or champion_of(taken)
+    return context.request_source.newest_version(since) or champion_of(taken)
 
 
 def _policy(deployment: Deployment) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The callbacks of the gate: tell that it failed, or that it is open again.
+"""The callbacks of the gate: alerts that it failed, or that it is open again.
 
 They are objects without templates that read everything when they are called: a rendered notifier would keep the text
 of the day before. Airflow does not call them for a gate that never ran, or whose process was killed at its last try:
@@ -7,6 +7,7 @@ that is what the deadline is for.
 This file is imported where DAGs are parsed, so the engine is imported inside the calls.
 """
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -33,93 +34,75 @@ class Callbacks(TypedDict):
 
 def gate_callbacks(name: str) -> Callbacks:
     """Return the callbacks of a deployment's gate, to give to its task."""
-    return {"on_failure_callback": [GateFailedNotifier(name)], "on_success_callback": [GateOpenNotifier(name)]}
+    return {
+        "on_failure_callback": [GateNotifier(name, _send_failure)],
+        "on_success_callback": [GateNotifier(name, _send_recovery)],
+    }
 
 
 class GateNotifier(BaseNotifier):
-    """Tells of one deployment's gate. Whatever goes wrong is logged, and never raised: it would hide the gate's error.
+    """Sends an alert about one deployment's gate. An error is logged, never raised: it would hide the gate's own.
 
-    A backfill tells nobody, nor does the gate of a day that is not the newest.
+    A backfill sends none, nor does the gate of a day that is not the newest.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, send: "Callable[[DeploymentContext, dt.date, Mapping[str, Any]], None]") -> None:
         super().__init__()
         self.name = name
+        self.send = send
 
     def notify(self, context: Context) -> None:
-        """Tell what is news."""
-        facts: Mapping[str, Any] = context
+        """Send the alert, if the run calls for one."""
+        run: Mapping[str, Any] = context
         try:
-            if run_type(facts) == "backfill":
-                logger.info("run %s is a backfill: nobody is told", facts.get("run_id"))
+            if run_type(run) == "backfill":
+                logger.info("run %s is a backfill: no alert is sent", run.get("run_id"))
                 return
-            self.tell(facts)
+            day = engine.run_context.day_of_run(run, self.name)
+            self.send(engine.run_context.context_of(self.name), day, run)
         except Exception:
-            logger.exception("nobody was told of the gate of %s, run %s", self.name, facts.get("run_id"))
-
-    def tell(self, context: Mapping[str, Any]) -> None:
-        """Tell what is news of a run that is no backfill."""
-        raise NotImplementedError
+            logger.exception("no alert was sent about the gate of %s, run %s", self.name, run.get("run_id"))
 
 
-class GateFailedNotifier(GateNotifier):
-    """Tells that the gate failed: by what the ledger says, or, where it is not there, by the gate's own error."""
+def _send_failure(context: "DeploymentContext", day: dt.date, run: Mapping[str, Any]) -> None:
+    """Alert that the gate failed: by what the ledger says, or, where it cannot be read, by the gate's own error."""
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
-    def tell(self, context: Mapping[str, Any]) -> None:
-        """Tell that the gate failed."""
-        from airflow.sdk.log import redact  # type: ignore[attr-defined]
-
-        found, day, link = (
-            engine.run_context.context_of(self.name),
-            engine.run_context.day_of_run(context, self.name),
-            verdict_page(context),
-        )
-        error = context.get("exception")
-        problems = [
-            str(redact(line))
-            for line in engine.gate_alert.problems_in(error if isinstance(error, BaseException) else None)
-        ]
-        engine.outbox.send_alert(
-            found,
-            lambda session: engine.deduplication.failure_alert(
-                session, found.deployment, day, problems=problems, link=link
-            ),
-            engine.channels.send,
-            fallback=engine.gate_alert.gate_failed_alert(
-                found.deployment, day, problems=problems, verdicts={}, link=link
-            ),
-        )
+    error, link = run.get("exception"), verdict_page(run)
+    problems = [
+        str(redact(line)) for line in engine.gate_alert.problems_in(error if isinstance(error, BaseException) else None)
+    ]
+    deployment = context.deployment
+    engine.outbox.send_alert(
+        context,
+        lambda session: engine.deduplication.failure_alert(session, deployment, day, problems=problems, link=link),
+        engine.channels.send,
+        fallback=engine.gate_alert.gate_failed_alert(deployment, day, problems=problems, verdicts={}, link=link),
+    )
 
 
-class GateOpenNotifier(GateNotifier):
-    """Tells that the gate is open again, once, where it was told closed or late before."""
-
-    def tell(self, context: Mapping[str, Any]) -> None:
-        """Tell that the gate is open again, unless the run is about some of the challengers only."""
-        found, day, link = (
-            engine.run_context.context_of(self.name),
-            engine.run_context.day_of_run(context, self.name),
-            verdict_page(context),
-        )
-        left_out = {one.name for one in found.deployment.challengers} - set(
-            engine.run_context.chosen(context, found.deployment)
-        )
-        if left_out:
-            logger.info("the run leaves out %s: no recovery is told", ", ".join(sorted(left_out)))
-            return
-        engine.outbox.send_alert(
-            found,
-            lambda session: engine.deduplication.recovery_alert(session, found.deployment, day, link=link),
-            engine.channels.send,
-        )
+def _send_recovery(context: "DeploymentContext", day: dt.date, run: Mapping[str, Any]) -> None:
+    """Alert once that the gate is open again, unless the run is about some of the challengers only."""
+    deployment, link = context.deployment, verdict_page(run)
+    left_out = {challenger.name for challenger in deployment.challengers} - set(
+        engine.run_context.chosen(run, deployment)
+    )
+    if left_out:
+        logger.info("the run leaves out %s: no recovery is sent", ", ".join(sorted(left_out)))
+        return
+    engine.outbox.send_alert(
+        context,
+        lambda session: engine.deduplication.recovery_alert(session, deployment, day, link=link),
+        engine.channels.send,
+    )
 
 
-def announce(found: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
-    """Tell an alert that `compose` makes, of a promotion for example; whatever goes wrong is logged, never raised."""
+def announce(context: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
+    """Send an alert that `compose` makes, of a promotion for example; an error is logged, never raised."""
     try:
-        engine.outbox.send_alert(found, compose(), engine.channels.send)
+        engine.outbox.send_alert(context, compose(), engine.channels.send)
     except Exception:
-        logger.exception("nobody was told of %s", found.deployment.name)
+        logger.exception("no alert was sent about %s", context.deployment.name)
 
 
 def verdict_page(context: Mapping[str, Any]) -> str | None:

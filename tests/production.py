@@ -23,7 +23,7 @@ from shadow_deployment.data.db import connect
 from shadow_deployment.ledger import predictions
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import trial_of
 
 OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
 FIRST = dt.date(2024, 3, 1)

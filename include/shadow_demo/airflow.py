@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -262,9 +262,10 @@ def _is_ours(pid: int) -> bool:
     return "airflow" in command or "celeryd" in command
 
 
-def _exists(pid: int) -> bool:
+def _exists(pid: int, send: Callable[[int, int], None] = os.kill) -> bool:
+    """Whether there is a process, or with `os.killpg` any of its group."""
     try:
-        os.kill(pid, 0)
+        send(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
@@ -277,17 +278,9 @@ def _gone(pids: list[int], seconds: int) -> bool:
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-        if not any(_group_exists(pid) for pid in pids):
+        if not any(_exists(pid, os.killpg) for pid in pids):
             return True
     return False
-
-
-def _group_exists(pid: int) -> bool:
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _until(seconds: float, pause: float = 0.5) -> Any:

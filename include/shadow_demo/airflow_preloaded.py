@@ -15,7 +15,7 @@ MODULES = (
     "shadow_deployment.pipeline.steps",
     "shadow_deployment.integrations.channels",
     "shadow_deployment.orchestration.run_context",
-    "shadow_deployment.orchestration.tasks",
+    "shadow_deployment.orchestration.tasks.daily",
     "shadow_deployment.report.publishing",
     "shadow_deployment.data.sources.postgres.requests",
     "shadow_deployment.data.sources.postgres.labels",

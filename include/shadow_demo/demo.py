@@ -21,7 +21,7 @@ from shadow_deployment.config.window import days_between, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.ledger import verdicts
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shadow_deployment.config.deployment import Deployment as Deployment
     from shadow_deployment.config.deployment import load_deployment as load_deployment
     from shadow_deployment.decision.verdict import judge as judge
-    from shadow_deployment.orchestration.dags import shadow_dags as shadow_dags
+    from shadow_deployment.orchestration.dags.factory import shadow_dags as shadow_dags
     from shadow_deployment.statistics.confidence_sequence import confidence_sequence as confidence_sequence
 
 __all__ = ["Deployment", "confidence_sequence", "judge", "load_deployment", "shadow_dags"]
@@ -21,7 +21,7 @@ _PLACES = {
     "confidence_sequence": ("statistics.confidence_sequence", "confidence_sequence"),
     "judge": ("decision.verdict", "judge"),
     "load_deployment": ("config.deployment", "load_deployment"),
-    "shadow_dags": ("orchestration.dags", "shadow_dags"),
+    "shadow_dags": ("orchestration.dags.factory", "shadow_dags"),
 }
 
 

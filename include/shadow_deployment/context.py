@@ -12,7 +12,7 @@ from shadow_deployment.config.partitions import Pattern, is_parquet
 from shadow_deployment.data.connections import Connection, Connections
 from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.data.documents import Document, open_file
-from shadow_deployment.data.ports import LabelSource, RequestSource, Source
+from shadow_deployment.data.ports import LabelSource, RequestSource
 from shadow_deployment.data.sources.parquet.lake import Folder, Lake
 from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.errors import DeploymentError
@@ -76,18 +76,13 @@ LOCAL_FILES = LocalFiles()
 class DeploymentContext:
     """A deployment together with the connections, ledger, production and store that it works on.
 
-    `digests` holds the digests of models by name and address, filled by `pipeline.identities` when first needed.
+    `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
     """
 
     deployment: Deployment
     connections: Connections
     cloud: Cloud = LOCAL_FILES
     digests: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
-
-    @cached_property
-    def source(self) -> Source:
-        """Production, read only."""
-        return Source(self._requests(), self._labels())
 
     @cached_property
     def store(self) -> Store:
@@ -100,7 +95,9 @@ class DeploymentContext:
         """The ledger's database."""
         return self.connections(self.deployment.store.conn_id)
 
-    def _requests(self) -> RequestSource:
+    @cached_property
+    def request_source(self) -> RequestSource:
+        """Production's prediction log, read only."""
         table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
         if conn_id is None or is_parquet(table):
             with requires_extra("duckdb", f"requests.table == {table!r}"):
@@ -112,7 +109,9 @@ class DeploymentContext:
 
         return PostgresRequests(self.deployment, self.connections(conn_id))
 
-    def _labels(self) -> LabelSource:
+    @cached_property
+    def label_source(self) -> LabelSource:
+        """Production's labels, read only."""
         table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
         if conn_id is None or is_parquet(table):
             with requires_extra("duckdb", f"labels.table == {table!r}"):
@@ -123,6 +122,11 @@ class DeploymentContext:
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
         return PostgresLabels(self.deployment, self.connections(conn_id))
+
+    def check_sources(self) -> None:
+        """Raise SourceError where production has not what the deployment names."""
+        self.request_source.check()
+        self.label_source.check()
 
     @contextmanager
     def ledger(self) -> Iterator[Session[Any]]:

@@ -170,9 +170,9 @@ def test_names_that_break_out_of_a_statement_are_names(
     for names in ({}, HOSTILE):
         world = worlds(own=put is into_postgres)
         shadow = shadow_of(world, put(world, log, outcome, names), names)
-        shadow.source.check()
+        shadow.check_sources()
         run(shadow, [day(0)])
-        assert shadow.source.newest_version(None) == "7"
+        assert shadow.request_source.newest_version(None) == "7"
         found.append(evidence(world, names))
     plain, hostile = found
     assert len(plain) > 50
@@ -231,9 +231,9 @@ def looked_up(shadow: DeploymentContext, field: str, name: str) -> None:
 
     window = window_of(shadow.deployment, day(0))
     if field == "model":
-        shadow.source.logged(name, ["f0000"], window)
-    shadow.source.check()
-    shadow.source.labels(asked({0: "f0000"}), None, window.end)
+        shadow.request_source.logged(name, ["f0000"], window)
+    shadow.check_sources()
+    shadow.label_source.labels(asked({0: "f0000"}), None, window.end)
 
 
 def hostile_values() -> tuple[pd.DataFrame, pd.DataFrame]:

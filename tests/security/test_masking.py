@@ -12,7 +12,7 @@ from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.models.sandbox import predictor
 from shadow_deployment.models.sandbox.predictor import ModelCallError
 from shadow_deployment.models.sandbox.process import ModelDiedError
-from shadow_deployment.pipeline.scoring import LONGEST_ERROR, score
+from shadow_deployment.pipeline.challengers.scoring import LONGEST_ERROR, score
 from tests.integration.models.beside import loaded
 from tests.security.planted import NUMBER, TEXT, VALUES
 

@@ -12,7 +12,8 @@ from tests.conftest import PROJECT
 
 SOURCE = PROJECT / "include"
 MODULES = sorted(SOURCE.rglob("*.py"))
-MOST_LINES, MOST_FUNCTION_LINES, MOST_MODULES = 400, 50, 19
+MOST_LINES, MOST_FUNCTION_LINES, MOST_MODULES = 400, 50, 13
+LARGER = {"include/shadow_deployment/ledger": 19, "include/shadow_deployment/report/charts": 14}
 
 
 def named(path: Path) -> str:
@@ -58,7 +59,7 @@ def test_a_class_has_a_name_of_its_own() -> None:
 def test_a_folder_can_be_taken_in_at_once() -> None:
     folders = {path.parent for path in MODULES}
     crowded = {named(folder): len(list(folder.glob("*.py"))) for folder in folders}
-    assert not {folder: count for folder, count in crowded.items() if count > MOST_MODULES}
+    assert not {folder: count for folder, count in crowded.items() if count > LARGER.get(folder, MOST_MODULES)}
 
 
 def test_the_plugins_folder_holds_one_module() -> None:

@@ -10,6 +10,11 @@ class MissingExtraError(PermanentError):
     """A package of an extra is needed here and not installed."""
 
 
+def install_command(extra: str) -> str:
+    """Return how to install an extra of this package, such as "onnx"."""
+    return f'pip install "shadow-deployment[{extra}]"'
+
+
 @contextmanager
 def requires_extra(name: str, purpose: str) -> Iterator[None]:
     """Raise MissingExtraError where the block imports a package that is not installed.
@@ -24,5 +29,5 @@ def requires_extra(name: str, purpose: str) -> Iterator[None]:
         if error.name is not None and error.name.startswith("shadow_deployment"):
             raise
         raise MissingExtraError(
-            f'{purpose} needs the package {error.name}, which is not installed: pip install "shadow-deployment[{name}]"'
+            f"{purpose} needs the package {error.name}, which is not installed: {install_command(name)}"
         ) from error

@@ -8,32 +8,28 @@ from rich.table import Table
 
 from shadow_deployment.alerting import outbox
 from shadow_deployment.cli import console
+from shadow_deployment.cli.console import AsJsonLines, Name
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts as ledger
 from shadow_deployment.ledger.alerts import StoredAlert
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(alerts)
-
-
 def alerts(
-    name: Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    name: Name,
+    as_json: AsJsonLines = False,
     send: Annotated[bool, typer.Option("--send", help="Retry what was undelivered in the last seven days.")] = False,
 ) -> None:
     """Show alerts with their deliveries and failures; exit code 1 where --send fails again."""
     context = context_of(name)
-    failed = [one for one in outbox.retry_undelivered(context, _sender()) if one.error is not None] if send else []
+    deliveries = outbox.retry_undelivered(context, _sender()) if send else []
     with context.ledger() as session:
         history = ledger.history(session, context.deployment)
     if as_json:
         console.print_json_lines(map(plain, history))
     else:
-        console.output().print(table(history) if history else f"{escape(name)}: no alerts yet")
-    if failed:
+        console.show(table(history) if history else f"{escape(name)}: no alerts yet")
+    if any(delivery.error is not None for delivery in deliveries):
         raise typer.Exit(1)
 
 
@@ -42,7 +38,7 @@ def plain(alert: StoredAlert) -> dict[str, Any]:
     return {
         "day": str(alert.day),
         "kind": alert.kind,
-        "at": alert.created_at.isoformat(),
+        "at": alert.created_at,
         "delivered": alert.delivered,
         "undelivered": dict(alert.undelivered),
         "alert": {key: value for key, value in alert.content.items() if key != "channels"},

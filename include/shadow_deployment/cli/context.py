@@ -9,6 +9,6 @@ from shadow_deployment.models.aliases import resolve_aliases
 
 
 def context_of(deployment: Deployment | str) -> DeploymentContext:
-    """Return a deployment, or that of a name, with its surroundings; raise DeploymentError for an unknown name."""
-    found = find_deployment(deployment) if isinstance(deployment, str) else deployment
-    return resolve_aliases(DeploymentContext(found, environment, TerminalCloud()))
+    """Return a deployment, or that of a name, with its connections; raise DeploymentError for an unknown name."""
+    declared = find_deployment(deployment) if isinstance(deployment, str) else deployment
+    return resolve_aliases(DeploymentContext(declared, environment, TerminalCloud()))

@@ -1,8 +1,9 @@
-"""The command `doctor`: whether everything that the deployments need is there."""
+"""The commands that check: `validate` a deployment file, and `doctor` everything that the deployments need."""
 
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,22 +11,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from shadow_deployment.cli import console
+from shadow_deployment.cli.console import AsJson
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
+from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.doctor.checks import Check
+from shadow_deployment.metrics.catalog import metrics_of
 
 _STATES = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "skipped": "[yellow]skipped[/]"}
 _WIDTH = 160
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(doctor)
+def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", show_default=False)]) -> None:
+    """Check a deployment file without touching anything; every mistake is named with its line."""
+    deployment = load_deployment(file)
+    challengers = ", ".join(challenger.name for challenger in deployment.challengers)
+    console.show(
+        f"{escape(str(file))} is a valid deployment: {deployment.name}, challengers {challengers}\n"
+        f"metrics of a {deployment.task} task: {', '.join(metrics_of(deployment.task))}"
+    )
 
 
 def doctor(
     names: Annotated[list[str] | None, typer.Argument(help="Deployments; all by default.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     send_test: Annotated[
         bool, typer.Option("--send-test", help="Send a test alert to every channel, instead of checking it.")
     ] = False,
@@ -40,7 +49,7 @@ def doctor(
     if as_json:
         console.print_json([check.content() for check in checks])
     else:
-        console.output(_WIDTH).print(table(checks))
+        console.show(table(checks), _WIDTH)
     if any(check.state == "failed" for check in checks):
         raise typer.Exit(1)
 

@@ -1,20 +1,18 @@
 """The command that keeps a deployment's page as one file, and its charts as files of their own."""
 
-import sys
+import datetime as dt
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
 from shadow_deployment.base.extras import requires_extra
-from shadow_deployment.cli.console import parse_day
+from shadow_deployment.cli import console
+from shadow_deployment.cli.console import Name, parse_day
 from shadow_deployment.cli.context import context_of
-from shadow_deployment.config import discovery
 from shadow_deployment.data.storage import FolderStore
-
-output = Console(width=None if sys.stdout.isatty() else 140)
 
 
 class Format(StrEnum):
@@ -24,18 +22,16 @@ class Format(StrEnum):
     PNG = "png"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(report)
-
-
 def report(
-    name: Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)],
+    name: Name,
     *,
     challenger: Annotated[
         str | None, typer.Option(help="Whose verdict; by default the one that needs looking at.")
     ] = None,
-    day: Annotated[str | None, typer.Option(help="The newest verdict up to this day, YYYY-MM-DD.")] = None,
+    day: Annotated[
+        dt.date | None,
+        typer.Option(parser=parse_day, metavar="YYYY-MM-DD", help="The newest verdict up to this day."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Write the page there, as one HTML file that loads nothing.")],
     charts: Annotated[Path | None, typer.Option(help="Write each chart into this folder too.")] = None,
     chart_format: Annotated[Format, typer.Option("--format", help="How charts are written.")] = Format.SVG,
@@ -46,24 +42,22 @@ def report(
     from shadow_deployment.report.html.rendering import report as page_of
     from shadow_deployment.report.queries.pages import read_page
 
-    deployment = discovery.find_deployment(name)
-    with context_of(deployment).ledger() as session:
-        facts = read_page(session, deployment, challenger, None if day is None else parse_day("--day", day))
-    _write(out, page_of(facts).encode())
-    output.print(f"{out}: {facts.name}, {_shown(facts.challenger.name if facts.challenger else None)}", markup=False)
+    context = context_of(name)
+    with context.ledger() as session:
+        facts = read_page(session, context.deployment, challenger, day)
+    write_file(out, page_of(facts).encode())
+    shown = f"challenger {facts.challenger.name}" if facts.challenger else "no challenger"
+    console.show(escape(f"{out}: {facts.name}, {shown}"))
     if charts is None:
         return
     drawn = [chart for section in catalog(facts).values() for chart in section]
     for chart in drawn:
         content = chart.png() if chart_format is Format.PNG else chart.file().encode()
-        _write(charts / f"{chart.name}.{chart_format.value}", content)
-    output.print(f"{charts}: {len(drawn)} charts as {chart_format.value}", markup=False)
+        write_file(charts / f"{chart.name}.{chart_format.value}", content)
+    console.show(escape(f"{charts}: {len(drawn)} charts as {chart_format.value}"))
 
 
-def _shown(challenger: str | None) -> str:
-    return f"challenger {challenger}" if challenger else "no challenger"
-
-
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, making its folder."""
     with FolderStore(path.parent.absolute()).writing(path.name) as file:
         file.write(content)

@@ -1,36 +1,25 @@
 """The registry's commands: promote, rollback, champion, promotions."""
 
-import json
-import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shadow_deployment.cli import console
+from shadow_deployment.cli.console import AsJson, AsJsonLines, Name, short
 from shadow_deployment.cli.context import context_of
-from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.decision.wording import summary_of
 from shadow_deployment.ledger.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.request import PromotionRequest
 
-Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
 Approver = Annotated[str, typer.Option("--approved-by", help="Who has decided: it is kept.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why: it is kept.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-_SHORT = 12
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the registry's commands to the command line."""
-    for command in (promote, rollback, champion, promotions):
-        app.command()(command)
 
 
 def promote(
@@ -45,114 +34,95 @@ def promote(
     yes: Yes = False,
 ) -> None:
     """Make a challenger the champion, on its newest verdict; shows the case and asks."""
-    context = _shadow(name)
-    found = registry.promotion_request(context, challenger)
-    _print(case_text(found))
-    registry.require_promotable(context.deployment, found, force=force)
-    if not yes:
-        typer.confirm(f"{'Force' if force else 'Promote'} {found.challenger.name}?", abort=True)
-    made = registry.promote(context, challenger, approved_by=approved_by, reason=reason, expected=found, force=force)
+    context = context_of(name)
+    request = registry.promotion_request(context, challenger)
+    console.show(case_text(request))
+    registry.require_promotable(context.deployment, request, force=force)
+    console.confirm(f"{'Force' if force else 'Promote'} {request.challenger.name}", yes=yes)
+    promotion = registry.promote(
+        context, challenger, approved_by=approved_by, reason=reason, expected=request, force=force
+    )
     status.update_quietly(context)
-    _print(f"{name}: the champion is {escape(str(made.champion))}")
+    console.show(f"{name}: the champion is {escape(str(promotion.champion))}")
 
 
 def rollback(name: Name, approved_by: Approver, reason: Reason, yes: Yes = False) -> None:
     """Put the champion back that the newest promotion replaced; shows it and asks."""
-    context = _shadow(name)
+    context = context_of(name)
     undone = registry.promotion_to_undo(context)
-    _print(
+    console.show(
         f"{name}: takes back {escape(str(undone.champion))} ({escape(undone.reason)})\n"
-        f"  champion again: {escape(undone.from_name)} {escape(undone.from_version)}, digest {_cut(undone.from_digest)}"
+        f"  champion again: {escape(undone.from_name)} {escape(undone.from_version)}, "
+        f"digest {short(undone.from_digest)}"
     )
-    if not yes:
-        typer.confirm(f"Roll back to {undone.from_name} {undone.from_version}?", abort=True)
-    made = registry.rollback(context, approved_by=approved_by, reason=reason, undoes=undone.number)
+    console.confirm(f"Roll back to {undone.from_name} {undone.from_version}", yes=yes)
+    promotion = registry.rollback(context, approved_by=approved_by, reason=reason, undoes=undone.number)
     status.update_quietly(context)
-    _print(f"{name}: the champion is {escape(str(made.champion))}")
+    console.show(f"{name}: the champion is {escape(str(promotion.champion))}")
 
 
 def champion(
     name: Name,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; null before the first promotion.")] = False,
+    as_json: AsJson = False,
     publish: Annotated[bool, typer.Option("--publish", help="Write the manifest, and MLflow's alias, again.")] = False,
 ) -> None:
     """Show who is champion since when, and by whom."""
-    context = _shadow(name)
+    context = context_of(name)
     written = registry.publish(context) if publish else None
-    found = registry.champion(context)
+    current = registry.champion(context)
     if as_json:
-        sys.stdout.write(json.dumps(_champion(found), indent=2, default=_iso) + "\n")
-    elif found is None:
-        _print(f"{name}: nothing was promoted yet: the champion is what {context.deployment.requests.table} says")
+        console.print_json(_plain(current))
+    elif current is None:
+        console.show(f"{name}: nothing was promoted yet: the champion is what {context.deployment.requests.table} says")
     else:
-        _print(f"{name}: {escape(str(found))}, digest {_cut(found.digest)}")
+        console.show(f"{name}: {escape(str(current))}, digest {short(current.digest)}")
     if publish and not as_json:
         nothing = "wrote nothing: there is no promotion, or neither promotion.manifest nor promotion.mlflow"
-        _print(f"wrote {escape(written)}" if written else nothing)
+        console.show(f"wrote {escape(written)}" if written else nothing)
 
 
-def promotions(
-    name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False
-) -> None:
+def promotions(name: Name, as_json: AsJsonLines = False) -> None:
     """Show every promotion and rollback, in order, with who approved it and why."""
-    made = registry.history(_shadow(name))
+    history = registry.history(context_of(name))
     if as_json:
-        for one in made:
-            sys.stdout.write(json.dumps(asdict(one), default=_iso) + "\n")
+        console.print_json_lines(map(asdict, history))
     else:
-        _print(history_table(made))
+        console.show(history_table(history))
 
 
-def case_text(found: PromotionRequest) -> str:
+def case_text(request: PromotionRequest) -> str:
     """Return a case for a terminal: who would follow whom, on which verdict, and what stands in the way."""
-    model, verdict = found.challenger, found.verdict
-    would = f"{escape(model.name)} {escape(model.version)}, digest {_cut(model.digest)}, would follow"
-    lines = [f"[bold]{escape(found.deployment)}[/]: {would} {escape(str(found.champion))}"]
+    model, verdict = request.challenger, request.verdict
+    would = f"{escape(model.name)} {escape(model.version)}, digest {short(model.digest)}, would follow"
+    lines = [f"[bold]{escape(request.deployment)}[/]: {would} {escape(str(request.champion))}"]
     if verdict:
         lines.append(
             f"[{_COLOURS[verdict.outcome]}]{verdict.outcome}[/] of {verdict.day} against champion version "
-            f"{escape(verdict.champion_version)}, on evidence {_cut(verdict.input_digest)}"
+            f"{escape(verdict.champion_version)}, on evidence {short(verdict.input_digest)}"
         )
         lines += [f"  {escape(summary_of(finding))}" for finding in findings_of(verdict.findings)]
-    lines += [f"[bold red]in the way[/] {escape(one)}" for one in (*found.barred, *found.problems)]
-    return "\n".join([*lines, f"case {_cut(found.digest)}"])
+    lines += [f"[bold red]in the way[/] {escape(one)}" for one in (*request.barred, *request.problems)]
+    return "\n".join([*lines, f"case {short(request.digest)}"])
 
 
-def history_table(made: list[PromotionRecord]) -> Table:
+def history_table(history: list[PromotionRecord]) -> Table:
     """Return promotions as a table."""
-    shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
-    for heading in ("number", "at", "kind", "from", "to", "verdict", "approved by", "reason"):
-        shown.add_column(heading, no_wrap=heading in ("number", "at", "kind"))
-    for one in made:
-        kind = f"{one.kind} of {one.undoes}" if one.undoes else one.kind
+    headings = ("number", "at", "kind", "from", "to", "verdict", "approved by", "reason")
+    shown = console.table(headings, no_wrap=("number", "at", "kind"))
+    for change in history:
+        kind = f"{change.kind} of {change.undoes}" if change.undoes else change.kind
         shown.add_row(
-            str(one.number),
-            f"{one.created_at:%Y-%m-%d %H:%M}",
-            f"{kind}, taken back by {one.undone_by}" if one.undone_by else kind,
-            escape(f"{one.from_name} {one.from_version}"),
-            escape(f"{one.name} {one.version}"),
-            f"{one.outcome} of {one.day}" if one.outcome else "-",
-            escape(one.approved_by),
-            escape(one.reason),
+            str(change.number),
+            f"{change.created_at:%Y-%m-%d %H:%M}",
+            f"{kind}, taken back by {change.undone_by}" if change.undone_by else kind,
+            escape(f"{change.from_name} {change.from_version}"),
+            escape(f"{change.name} {change.version}"),
+            f"{change.outcome} of {change.day}" if change.outcome else "-",
+            escape(change.approved_by),
+            escape(change.reason),
         )
     return shown
 
 
-def _champion(found: CurrentChampion | None) -> dict[str, Any] | None:
-    return None if found is None else {key: value for key, value in asdict(found).items() if key != "model_id"}
-
-
-def _shadow(name: str) -> DeploymentContext:
-    return context_of(name)
-
-
-def _print(content: str | Table) -> None:
-    Console(width=None if sys.stdout.isatty() else 140, soft_wrap=isinstance(content, str)).print(content)
-
-
-def _cut(digest: str | None) -> str:
-    return digest[:_SHORT] if digest else "unknown"
-
-
-def _iso(value: Any) -> str:
-    return str(value.isoformat())
+def _plain(current: CurrentChampion | None) -> dict[str, Any] | None:
+    return None if current is None else {key: value for key, value in asdict(current).items() if key != "model_id"}

@@ -15,6 +15,7 @@ from shadow_deployment.errors import DeploymentError
 Location = tuple[str | int, ...]
 
 _LONGEST = 80
+_DEEPEST = 50
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's scanner is ten times as fast
 
 
@@ -42,6 +43,7 @@ class YamlSource:
         """Read text; `name` stands for the file in messages."""
         source = cls(name, {}, {})
         try:
+            _require_shallow(text, name)
             loader = _Loader(text)
             node = loader.get_single_node()
             content = _Builder(loader, source).build(node, ()) if node else None
@@ -80,6 +82,18 @@ def shorten(value: object) -> str:
     """Return a value as Python writes it, cut to 80 characters, without logins in addresses and without passwords."""
     text = str(value) if type(value) is dt.date else repr(value)
     return _cut(without_credentials(text))
+
+
+def _require_shallow(text: str, name: str) -> None:
+    """Raise DeploymentError where a document nests too deep: libyaml composes by recursion, which ends the process."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise DeploymentError(
+                f"{name}:{line} nests more than {_DEEPEST} levels deep; close brackets, or indent less"
+            )
 
 
 def _cut(text: str) -> str:

@@ -21,7 +21,6 @@ should not.
 import datetime as dt
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -102,32 +101,3 @@ class LabelSource(Protocol):
             Columns ordinal (int32), value (float64) and known_at (timestamp[us, UTC]), without nulls.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Source:
-    """One deployment's production: its requests and its labels, which may lie in different places."""
-
-    requests: RequestSource
-    arriving: LabelSource
-
-    def check(self) -> None:
-        """Check both, as they do."""
-        self.requests.check()
-        self.arriving.check()
-
-    def reading(self, window: "Window") -> AbstractContextManager[Reading]:
-        """Open a window of the log, as `RequestSource` does."""
-        return self.requests.reading(window)
-
-    def logged(self, address: str, requests: Sequence[str], window: "Window") -> dict[str, tuple[float | None, ...]]:
-        """Return predictions that were logged, as `RequestSource` does."""
-        return self.requests.logged(address, requests, window)
-
-    def newest_version(self, since: dt.datetime | None) -> str | None:
-        """Return the newest champion version, as `RequestSource` does."""
-        return self.requests.newest_version(since)
-
-    def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
-        """Return the labels that became known, as `LabelSource` does."""
-        return self.arriving.labels(requests, since, until)

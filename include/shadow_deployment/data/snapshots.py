@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from shadow_deployment.base.prefetch import prefetch_map
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
-from shadow_deployment.data.ports import Reading, Source
+from shadow_deployment.data.ports import Reading, RequestSource
 from shadow_deployment.data.sampling import Draw, allocate, design, digest
 from shadow_deployment.data.storage import Store
 from shadow_deployment.errors import SnapshotError, TransientError
@@ -99,7 +99,7 @@ def folder_of(deployment: Deployment, day: dt.date) -> str:
     return f"{deployment.name}/{day}/{digest(design(deployment))[:12]}"
 
 
-def take(deployment: Deployment, window: Window, source: Source, store: Store) -> Manifest:
+def take(deployment: Deployment, window: Window, source: RequestSource, store: Store) -> Manifest:
     """Draw the window's sample and write it, or return the manifest of an existing snapshot.
 
     Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.

@@ -108,5 +108,5 @@ def _short(lines: list[str]) -> str:
 
 def _tables(context: DeploymentContext) -> str:
     deployment = context.deployment
-    context.source.check()
+    context.check_sources()
     return f"{deployment.requests.table} and {deployment.labels.table} have what the deployment names"

@@ -24,7 +24,7 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 logger = logging.getLogger(__name__)
 

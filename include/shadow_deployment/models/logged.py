@@ -6,7 +6,7 @@ import pyarrow as pa
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data.ports import Source
+from shadow_deployment.data.ports import RequestSource
 from shadow_deployment.data.predictor import Predictions
 
 
@@ -16,7 +16,7 @@ class LoggedPredictor:
     They are in `TABLE.COLUMN`, or in `COLUMN` of the log itself; with classes, in one column for each.
     """
 
-    def __init__(self, source: Source, column: str, window: Window) -> None:
+    def __init__(self, source: RequestSource, column: str, window: Window) -> None:
         self._source = source
         self._column = column
         self._window = window
@@ -34,5 +34,5 @@ class LoggedPredictor:
 
 def load(context: DeploymentContext, model: Challenger, window: Window) -> LoggedPredictor:
     """Return a logged model; raise SourceError or CredentialsError where its columns cannot be read at all."""
-    context.source.logged(model.address, [], window)
-    return LoggedPredictor(context.source, model.address, window)
+    context.request_source.logged(model.address, [], window)
+    return LoggedPredictor(context.request_source, model.address, window)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import ShadowError, TransientError
+from shadow_deployment.models.remote.http_access import login_options, parse_host
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +52,7 @@ def open_client(purpose: Purpose, connection: Connection, *, seconds: float) -> 
 
     conn_id = purpose.conn_id
     try:
-        with httpx.Client(**client_options(purpose, connection), timeout=seconds) as client:
+        with httpx.Client(**server_options(purpose, connection), timeout=seconds) as client:
             yield client
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise purpose.refusal(f"{error}; correct host and port of connection {conn_id}") from error
@@ -62,26 +63,20 @@ def open_client(purpose: Purpose, connection: Connection, *, seconds: float) -> 
         raise purpose.refusal(text, TransientError) from error
 
 
-def client_options(purpose: Purpose, connection: Connection) -> dict[str, Any]:
+def server_options(purpose: Purpose, connection: Connection) -> dict[str, Any]:
     """Return base URL and credentials as httpx's keywords: a password alone is a token, with a login it is basic auth.
 
     The scheme is the connection's schema, or is part of its host; without either it is https.
     """
-    import httpx
-
-    host, scheme = connection.host or "localhost", connection.database or "https"
+    scheme = connection.database or "https"
     if scheme not in SCHEMES:
         raise purpose.error(
             f"{purpose.conn_key} == {connection.conn_id!r}: its schema == {scheme!r}, must be http or https"
         )
-    bare = f"[{host}]" if host.count(":") > 1 and "://" not in host else host  # IPv6
-    address = httpx.URL(bare if "://" in bare else f"{scheme}://{bare}")
-    options: dict[str, Any] = {"base_url": address.copy_with(port=connection.port) if connection.port else address}
-    if connection.password and connection.login:
-        options["auth"] = (connection.login, connection.password)
-    elif connection.password:
-        options["headers"] = {"Authorization": f"Bearer {connection.password}"}
-    return options
+    address = parse_host(connection.host or "localhost", scheme)
+    if connection.port:
+        address = address.copy_with(port=connection.port)
+    return {"base_url": address, **login_options(connection)}
 
 
 def version_of_alias(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> str | None:

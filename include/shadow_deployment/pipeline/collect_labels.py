@@ -16,7 +16,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.errors import SourceError
 from shadow_deployment.ledger import evidence, labels, snapshots
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 
 def collect_labels(context: DeploymentContext, day: dt.date) -> list[dt.date]:
@@ -44,7 +44,7 @@ def _collect(context: DeploymentContext, session: Session[Any], snapshot: Snapsh
         return
 
     def fetch(requests: pa.Table) -> pa.Table:
-        arrived = context.source.labels(requests, since, until)
+        arrived = context.label_source.labels(requests, since, until)
         _require_valid(context.deployment, requests, arrived)
         return arrived
 

@@ -5,8 +5,8 @@ import datetime as dt
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import exclusively
 from shadow_deployment.ledger import evidence
-from shadow_deployment.pipeline import trials
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers import trials
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.sample import require_snapshot
 
 

@@ -10,7 +10,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import snapshots, validations, verdicts
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,11 @@
-"""The step `judge`: a verdict on one challenger from the evidence up to a day. The rules are in judging.py."""
+"""The step `judge`: a verdict on one challenger from the evidence up to a day. The rules: challengers/judging.py."""
 
 import datetime as dt
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import verdicts
-from shadow_deployment.pipeline.identities import challenger_key
-from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
+from shadow_deployment.pipeline.challengers.identities import challenger_key
+from shadow_deployment.pipeline.challengers.judging import JudgedChallenger, judge_challenger
 
 
 def judge(context: DeploymentContext, day: dt.date, challenger_name: str) -> JudgedChallenger:

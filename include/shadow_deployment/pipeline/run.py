@@ -12,8 +12,8 @@ from shadow_deployment.errors import LedgerError, PermanentError, ValidationFail
 from shadow_deployment.ledger import migrations, snapshots, trials, validations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.former_champion import with_former_champion
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 
@@ -86,7 +86,7 @@ def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
         )
     with context.ledger() as session:
         require_runnable(session, deployment, days)
-    context.source.check()
+    context.check_sources()
     steps.check_suites(deployment)
     for challenger in deployment.challengers:
         load(context, challenger, window_of(deployment, days[0]))

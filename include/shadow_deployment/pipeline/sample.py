@@ -13,7 +13,7 @@ from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.pipeline import trials
+from shadow_deployment.pipeline.challengers import trials
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
         registered = snapshots.find(session, deployment, day)
         session.commit()
         if registered is None:
-            manifest = snapshots_on_disk.take(deployment, window, context.source, context.store)
+            manifest = snapshots_on_disk.take(deployment, window, context.request_source, context.store)
             folder = snapshots_on_disk.folder_of(deployment, day)
             snapshots.register(session, deployment, manifest, context.store, folder)
         else:

@@ -1,4 +1,4 @@
-"""The step `score`: one challenger predicts one shard of a day. The engine is scoring.py."""
+"""The step `score`: one challenger predicts one shard of a day. The engine is challengers/scoring.py."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models.loading import load, model_digest
-from shadow_deployment.pipeline import scoring
+from shadow_deployment.pipeline.challengers import scoring
 from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
 
 

@@ -15,8 +15,8 @@ from shadow_deployment.errors import ValidationFailed
 from shadow_deployment.ledger import replay_checks, validations
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.models.loading import load
-from shadow_deployment.pipeline import replay_check
-from shadow_deployment.pipeline.identities import digest_of
+from shadow_deployment.pipeline.challengers import replay_check
+from shadow_deployment.pipeline.challengers.identities import digest_of
 from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
 
 logger = logging.getLogger(__name__)

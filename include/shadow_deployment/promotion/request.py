@@ -18,8 +18,8 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import promotions, snapshots
 from shadow_deployment.ledger.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.basis import champion_of
-from shadow_deployment.pipeline.trials import terms_of
+from shadow_deployment.pipeline.challengers.basis import champion_of
+from shadow_deployment.pipeline.challengers.trials import terms_of
 
 BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
 
@@ -194,7 +194,7 @@ def _log_version(context: DeploymentContext, session: Session[Any]) -> str:
     deployment = context.deployment
     taken = snapshots.snapshots(session, deployment, None, None)
     since = window_of(deployment, taken[-1].day).start if taken else None
-    return context.source.newest_version(since) or champion_of(taken)
+    return context.request_source.newest_version(since) or champion_of(taken)
 
 
 def _policy(deployment: Deployment) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import promotions, verdicts
 from shadow_deployment.ledger.promotions import PromotionRecord
-from shadow_deployment.pipeline.former_champion import watched_promotion
+from shadow_deployment.pipeline.challengers.former_champion import watched_promotion
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.basis import labels_on
+from shadow_deployment.pipeline.challengers.basis import labels_on
 
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
 MOST_REASONS = 4

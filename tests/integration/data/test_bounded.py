@@ -45,19 +45,19 @@ def window(shadow: DeploymentContext) -> Any:
 
 
 def counting(shadow: DeploymentContext) -> Any:
-    with shadow.source.reading(window(shadow)) as reading:
+    with shadow.request_source.reading(window(shadow)) as reading:
         return reading.population()
 
 
 READS: dict[str, Callable[[DeploymentContext], Any]] = {
-    "check": lambda shadow: shadow.source.check(),
+    "check": lambda shadow: shadow.check_sources(),
     "population": counting,
-    "labels": lambda shadow: shadow.source.labels(asked({0: "f0000"}), None, window(shadow).end),
-    "logged": lambda shadow: shadow.source.logged("other_probability", ["f0000"], window(shadow)),
-    "logged elsewhere": lambda shadow: shadow.source.logged(
+    "labels": lambda shadow: shadow.label_source.labels(asked({0: "f0000"}), None, window(shadow).end),
+    "logged": lambda shadow: shadow.request_source.logged("other_probability", ["f0000"], window(shadow)),
+    "logged elsewhere": lambda shadow: shadow.request_source.logged(
         "flights.slow_other.other_probability", ["f0000"], window(shadow)
     ),
-    "newest version": lambda shadow: shadow.source.newest_version(None),
+    "newest version": lambda shadow: shadow.request_source.newest_version(None),
 }
 READS_ROWS = [name for name in READS if name != "check"]
 
@@ -135,7 +135,7 @@ def test_the_bounds_are_bounds(ours: World, name: str, most: int) -> None:
 def test_a_read_is_one_session(ours: World) -> None:
     """Seen from inside while rows are drawn, a moment after the catalogue was looked at."""
     shadow = ours.shadow(requests={"table": "flights.crowd", "features": ["sessions"]})
-    with shadow.source.reading(window(shadow)) as reading:
+    with shadow.request_source.reading(window(shadow)) as reading:
         draws = source_draws(shadow, reading.population())
         counted = set(reading.sample(draws).read_all()["sessions"].to_pylist())
     assert counted == {1.0}
@@ -179,7 +179,7 @@ def test_a_value_that_production_cannot_use_is_in_no_error(ours: World, value: s
     deployment = {"table": "flights.turned", "features": ["dep_hour"], "version": None, "latency": None}
     shadow = ours.shadow(requests=deployment)
     wanted = "invalid input syntax for type double precision: …"
-    with pytest.raises(SourceError, match=wanted) as caught, shadow.source.reading(window(shadow)) as reading:
+    with pytest.raises(SourceError, match=wanted) as caught, shadow.request_source.reading(window(shadow)) as reading:
         reading.sample(source_draws(shadow, reading.population())).read_all()
     assert caught.value.__cause__ is None
     assert "rare" not in str(caught.value)

@@ -20,7 +20,7 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.integrations import cloudwatch
 from shadow_deployment.ledger import snapshots, validations
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from tests.conftest import declare
 from tests.integration.infrastructure.template import PARSED
 from tests.integration.orchestration.test_promotion_tasks import Events
@@ -281,7 +281,7 @@ def test_no_call_has_more_data_than_cloudwatch_takes(receiver: Receiver, monkeyp
 @pytest.fixture
 def announced(world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Call the task `announce` for a day, as a run of this type does."""
-    from shadow_deployment.orchestration import tasks
+    from shadow_deployment.orchestration.tasks import daily as tasks
 
     def call(number: int = NEWEST, run_type: str = "manual", **params: Any) -> list[str]:
         context = {

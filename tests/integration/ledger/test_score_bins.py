@@ -19,7 +19,7 @@ from shadow_deployment.ledger import page as ledger_page
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.judging import judge_challenger
+from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.pipeline.run import run_day, run_days
 from tests.integration.pipeline.test_multiclass import football, matches  # noqa: F401 (fixtures)
 from tests.integration.pipeline.test_multiclass import shadow as multiclass

@@ -150,7 +150,9 @@ def test_without_snapshots_there_is_nothing(filled: World) -> None:
     assert read(filled, []) == []
 
 
-def test_a_day_is_scored_where_inputs_and_predictions_were_checked_whatever_was_said(worlds: Callable[..., World], filled: World) -> None:
+def test_a_day_is_scored_where_inputs_and_predictions_were_checked_whatever_was_said(
+    worlds: Callable[..., World], filled: World
+) -> None:
     world = worlds(filled)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         taken = snapshots.snapshots(session, deployment(), None, None)

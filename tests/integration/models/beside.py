@@ -15,7 +15,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.models.loading import load
-from shadow_deployment.pipeline.scoring import score
+from shadow_deployment.pipeline.challengers.scoring import score
 from tests.builders import a_deployment
 from tests.production import day
 

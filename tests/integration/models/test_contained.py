@@ -16,7 +16,7 @@ import pytest
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.sandbox import predictor as contained
 from shadow_deployment.models.sandbox import process as child
-from shadow_deployment.pipeline.scoring import LONGEST_ERROR
+from shadow_deployment.pipeline.challengers.scoring import LONGEST_ERROR
 from tests.integration.models import misbehaving as functions
 from tests.integration.models.beside import batch, loaded, misbehaving, project, scored
 

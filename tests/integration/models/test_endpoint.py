@@ -28,7 +28,7 @@ from shadow_deployment.models.remote import calls, endpoint
 from shadow_deployment.models.remote.calls import RetryLimits
 from shadow_deployment.models.remote.endpoint import EndpointPredictor
 from shadow_deployment.pipeline import run
-from shadow_deployment.pipeline.scoring import score
+from shadow_deployment.pipeline.challengers.scoring import score
 from tests.integration.models.inference_server import Server, changed, drip, hang, reset, serving, status
 from tests.production import World, day, linear_model
 from tests.unit.models.test_onnx import batch

@@ -565,7 +565,7 @@ def test_a_shard_is_shown_at_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -
 
     import pyarrow.parquet as pq
 
-    from shadow_deployment.pipeline import scoring
+    from shadow_deployment.pipeline.challengers import scoring
 
     monkeypatch.setattr(scoring, "BATCH_ROWS", 4)
     file = io.BytesIO()

@@ -11,8 +11,8 @@ import pytest
 
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.integrations import channels
-from shadow_deployment.orchestration import notifications
-from shadow_deployment.orchestration.notifications import gate_callbacks
+from shadow_deployment.orchestration.alerts import gate as notifications
+from shadow_deployment.orchestration.alerts.gate import gate_callbacks
 from shadow_deployment.orchestration.ui import links
 from shadow_deployment.pipeline.run import run_day
 from tests.conftest import PROJECT, declare
@@ -191,7 +191,7 @@ def test_a_backfill_tells_nobody(reading: World, hook: Posts, caplog: pytest.Log
         called(a_context(0, run_type), failed=True)
         called(a_context(0, run_type), failed=False)
     assert not hook.received
-    assert caplog.text.count("run r is a backfill: nobody is told") == 4
+    assert caplog.text.count("run r is a backfill: no alert is sent") == 4
     called(a_context(0, DagRunType.SCHEDULED), failed=True)
     assert len(hook.received) == 1
 
@@ -206,7 +206,7 @@ def test_whatever_goes_wrong_is_logged_and_never_raised(
     reading: World, hook: Posts, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called(a_context(0), failed=True)  # there is no deployment
-    assert "nobody was told of the gate of late, run r" in caplog.text
+    assert "no alert was sent about the gate of late, run r" in caplog.text
     reading.deploy(alerts=ONE)
     monkeypatch.setattr(channels, "send", None)
     called(a_context(0), failed=True)
@@ -232,7 +232,7 @@ def test_announcing_never_raises(reading: World, hook: Posts, caplog: pytest.Log
     notifications.announce(shadow, lambda: champion_changed(shadow.deployment, day(0), **known))
     assert hook.titles == ["late: the champion is other 1"]
     notifications.announce(shadow, lambda: champion_changed(shadow.deployment, day(0)))  # type: ignore[call-arg]
-    assert "nobody was told of late" in caplog.text
+    assert "no alert was sent about late" in caplog.text
 
 
 def test_links_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_callbacks_and_deadline_make_no_new_dag_version(dag_bag: DagBag, reading
     ]
     assert found[0] == found[1]
     assert "has_on_failure_callback" in found[0]
-    assert found[0].count("shadow_deployment.orchestration.deadline.tell_late") == 3
-    for file in ("notifications.py", "deadline.py"):
+    assert found[0].count("shadow_deployment.orchestration.alerts.deadline.tell_late") == 3
+    for file in ("alerts/gate.py", "alerts/deadline.py"):
         result = check_dag_file_stability(str(PROJECT / "include" / "shadow_deployment" / "orchestration" / file))
         assert not getattr(result, "warnings", None), result

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shadow_deployment.errors import ShadowError
-from shadow_deployment.orchestration.deadline import deadline_of, tell_late
+from shadow_deployment.orchestration.alerts.deadline import deadline_of, tell_late
 from tests.production import World, day
 from tests.receivers import Posts, web_server
 
@@ -56,7 +56,7 @@ def test_airflow_counts_from_the_logical_date_which_is_the_windows_start(reading
     assert type(found.reference).__name__ == "DagRunLogicalDateDeadline"
     assert found.interval == 30 * HOURS
     assert (found.callback.path, found.callback.kwargs) == (
-        "shadow_deployment.orchestration.deadline.tell_late",
+        "shadow_deployment.orchestration.alerts.deadline.tell_late",
         {"name": "late"},
     )
     timetable = CronDataIntervalTimetable("0 0 * * *", timezone="UTC")

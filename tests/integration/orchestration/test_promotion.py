@@ -73,6 +73,6 @@ def test_parsing_makes_no_new_dag_version() -> None:
     from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
 
     result = check_dag_file_stability(
-        str(PROJECT / "include" / "shadow_deployment" / "orchestration" / "promotion_dags.py")
+        str(PROJECT / "include" / "shadow_deployment" / "orchestration" / "dags" / "promotion.py")
     )
     assert not getattr(result, "warnings", None), result

@@ -10,7 +10,7 @@ import pytest
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import RegistryError
-from shadow_deployment.pipeline.former_champion import with_former_champion
+from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.promotion import approval, registry
 from tests.conftest import declare
 from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
@@ -44,7 +44,8 @@ def world(worlds: Callable[..., World], fresh: World, monkeypatch: pytest.Monkey
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The context of a task of a run that somebody has started by hand."""
-    from shadow_deployment.orchestration import promotion_tasks, tasks
+    from shadow_deployment.orchestration.tasks import daily as tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     start = dt.datetime.combine(day(0), dt.time(), dt.UTC)
     found: dict[str, Any] = {
@@ -91,7 +92,7 @@ def better_before(world: World, **promotion: Any) -> DeploymentContext:
 
 
 def test_a_run_that_a_pass_has_started_asks_about_its_challenger(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     shadow = passing(world)
     started_by(context, challenger="other", day=str(day(0)))
@@ -103,7 +104,7 @@ def test_a_run_that_a_pass_has_started_asks_about_its_challenger(world: World, c
 def test_a_run_whose_case_is_gone_skips_and_one_by_hand_fails(world: World, context: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     judge(passing(world), 1, "FAIL")
     context["params"] = {"challenger": "other"}
@@ -115,7 +116,7 @@ def test_a_run_whose_case_is_gone_skips_and_one_by_hand_fails(world: World, cont
 
 
 def test_a_run_by_hand_must_say_whom_it_is_about(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     passing(world)
     with pytest.raises(RegistryError, match="choose in the form"):
@@ -123,7 +124,7 @@ def test_a_run_by_hand_must_say_whom_it_is_about(world: World, context: dict[str
 
 
 def test_without_an_answer_the_policy_approves(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     passing(world, approval="automatic")
     started_by(context, challenger="other", day=str(day(0)))
@@ -134,7 +135,7 @@ def test_without_an_answer_the_policy_approves(world: World, context: dict[str, 
 
 
 def test_a_record_of_an_approval_without_its_promotion_fails(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     passing(world)
     started_by(context, challenger="other", day=str(day(0)))
@@ -152,7 +153,7 @@ def test_a_record_of_an_approval_without_its_promotion_fails(world: World, conte
 def test_a_rejection_and_silence_are_kept_apart(
     world: World, context: dict[str, Any], who: str | None, kept: str
 ) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     passing(world)
     started_by(context, challenger="other", day=str(day(0)))
@@ -163,7 +164,7 @@ def test_a_rejection_and_silence_are_kept_apart(
 
 
 def test_the_day_announces_a_former_champion_that_is_better(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import tasks
+    from shadow_deployment.orchestration.tasks import daily as tasks
 
     better_before(world)
     context["params"] = {"day": str(day(2))}
@@ -177,7 +178,7 @@ def test_the_day_announces_a_former_champion_that_is_better(world: World, contex
 def test_backfills_and_past_days_announce_nothing(
     world: World, context: dict[str, Any], run_type: str, number: int
 ) -> None:
-    from shadow_deployment.orchestration import tasks
+    from shadow_deployment.orchestration.tasks import daily as tasks
 
     better_before(world)
     context["params"] = {"day": str(day(number))}
@@ -187,7 +188,7 @@ def test_backfills_and_past_days_announce_nothing(
 
 
 def test_automatic_rollback_puts_the_better_one_back(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     shadow = better_before(world, rollback="automatic")
     started_by(context, promotion=2, day=str(day(2)))
@@ -206,7 +207,7 @@ def test_automatic_rollback_takes_back_nothing_else(
 ) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     shadow = better_before(world, rollback="automatic")
     started_by(context, **{"day": str(day(2)), **event})
@@ -216,7 +217,7 @@ def test_automatic_rollback_takes_back_nothing_else(
 
 
 def test_rollback_by_hand_is_by_who_started_the_run_with_a_reason(world: World, context: dict[str, Any]) -> None:
-    from shadow_deployment.orchestration import promotion_tasks
+    from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
     shadow = better_before(world)
     with pytest.raises(RegistryError, match="reason == '', must not be empty"):

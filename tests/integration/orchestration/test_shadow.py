@@ -101,7 +101,9 @@ def test_two_files_of_one_name_are_an_import_error(dag_bag: DagBag, reading: Wor
 def test_parsing_makes_no_new_dag_version() -> None:
     from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
 
-    result = check_dag_file_stability(str(PROJECT / "include" / "shadow_deployment" / "orchestration" / "daily_dag.py"))
+    result = check_dag_file_stability(
+        str(PROJECT / "include" / "shadow_deployment" / "orchestration" / "dags" / "daily.py")
+    )
     assert not getattr(result, "warnings", None), result
 
 

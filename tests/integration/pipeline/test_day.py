@@ -25,7 +25,7 @@ from shadow_deployment.errors import GateFailed, LedgerError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.judging import judge_challenger
+from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.pipeline.run import run_days
 from tests import production
 from tests.conftest import Invoke

@@ -49,9 +49,9 @@ from shadow_deployment.ledger.replay_checks import ReplayCheck
 from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.identities import challenger_keys
-from shadow_deployment.pipeline.judging import JudgedChallenger, judge_challenger
-from shadow_deployment.pipeline.replay_check import MOST_WORST, check
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.judging import JudgedChallenger, judge_challenger
+from shadow_deployment.pipeline.challengers.replay_check import MOST_WORST, check
 from shadow_deployment.pipeline.run import run_days
 from tests import production
 from tests.conftest import Invoke, database, declare

@@ -17,11 +17,10 @@ from typing import Any
 
 import psycopg
 import pytest
-import typer
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from shadow_deployment.cli import promotion as cli_registry
+from shadow_deployment.cli.main import app
 from shadow_deployment.config import discovery
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
@@ -33,8 +32,8 @@ from shadow_deployment.errors import DeploymentError, ModelError, PermanentError
 from shadow_deployment.ledger import predictions, promotions, verdicts
 from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.pipeline.run import run_days
-from shadow_deployment.pipeline.trials import trial_of
 from shadow_deployment.promotion import registry
 from tests.conftest import declare
 from tests.faults.moments import dying
@@ -717,8 +716,6 @@ def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
     """Call a command of the registry in the world."""
     declare(world, monkeypatch)
     world.deploy(**settings(world))
-    app = typer.Typer()
-    cli_registry.register(app)
 
     def call(*arguments: str, answer: str | None = None) -> Result:
         return CliRunner().invoke(app, list(arguments), input=answer)

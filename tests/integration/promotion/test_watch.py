@@ -13,7 +13,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.former_champion import with_former_champion
+from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.watch import regression

@@ -20,7 +20,7 @@ from shadow_deployment.decision.series import gather
 from shadow_deployment.ledger import page, predictions, series, snapshots
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.basis import basis_of, evidence_of, mature_labels
+from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of, mature_labels
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.queries import days, pages

@@ -20,8 +20,8 @@ from shadow_deployment.ledger import alerts, approval_requests, migrations, pred
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.pipeline.run import run_days
-from shadow_deployment.pipeline.trials import trial_of
 from shadow_deployment.promotion import registry
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.views.facts import DeploymentFacts

@@ -18,8 +18,8 @@ from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, 
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline import judging
-from shadow_deployment.pipeline.judging import judge_challenger
+from shadow_deployment.pipeline.challengers import judging
+from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.findings import with_rules
 from shadow_deployment.report.queries.sequences import MOST_SLICES, alphas_of

@@ -45,4 +45,4 @@ def test_requests_in_parquet_without_duckdb_say_so(monkeypatch: pytest.MonkeyPat
         lambda conn_id: pytest.fail(f"{conn_id} was asked for"),
     )
     with pytest.raises(MissingExtraError, match=r"requests\.table == 'parquet:.*\[duckdb\]"):
-        _ = context.source
+        _ = context.request_source

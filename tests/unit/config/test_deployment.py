@@ -544,3 +544,13 @@ def test_of_two_files_of_one_name_neither_is_taken(write: Callable[[str, str], N
     problem = r"small: 2 files declare it; rename all but one \(.*a\.yaml, .*b\.yaml\)"
     with pytest.raises(DeploymentError, match=problem):
         find_deployment("small")
+
+
+@pytest.mark.parametrize(
+    "deep", ["[" * 100_000, "[{x: " * 100_000, "\n- " + "- " * 100_000, "[" * 100_000 + "]" * 100_000]
+)
+def test_a_file_that_nests_deep_is_an_error_and_ends_no_process(deep: str) -> None:
+    with pytest.raises(DeploymentError, match=r"deep.yaml:\d+ nests more than 50 levels deep; close brackets"):
+        YamlSource.from_text(f"name: deep\nslices: {deep}", "deep.yaml")
+    nested = "[" * 49 + "]" * 49
+    assert str(YamlSource.from_text(f"slices: {nested}", "deep.yaml").content["slices"]) == nested

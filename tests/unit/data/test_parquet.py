@@ -81,7 +81,7 @@ def shadow(tmp_path: Path) -> Callable[..., DeploymentContext]:
 
 
 def drawn(shadow: DeploymentContext, day: dt.date = DAY) -> list[str]:
-    with shadow.source.reading(window_of(shadow.deployment, day)) as reading:
+    with shadow.request_source.reading(window_of(shadow.deployment, day)) as reading:
         population = reading.population()
         if not population:
             return []
@@ -148,16 +148,16 @@ def test_a_time_without_a_zone_is_utc(unit: pa.DataType, put: Any, shadow: Any) 
 def test_a_day_without_files_is_empty_where_other_days_have_some(put: Any, shadow: Any) -> None:
     put("log/2024-01-01/a.parquet", log())
     assert drawn(shadow()) == []
-    assert shadow().source.logged("other_probability", ["r1"], window_of(shadow().deployment, DAY)) == {}
+    assert shadow().request_source.logged("other_probability", ["r1"], window_of(shadow().deployment, DAY)) == {}
 
 
 def test_a_pattern_that_matches_nothing_on_any_day_says_what_is_there(put: Any, shadow: Any, tmp_path: Path) -> None:
     put("log/2024-03-09/a.csv", b"a,b")
-    for call in (lambda: drawn(shadow()), shadow().source.check, lambda: shadow().source.newest_version(None)):
+    for call in (lambda: drawn(shadow()), shadow().check_sources, lambda: shadow().request_source.newest_version(None)):
         said = refusal(call)
         assert f"requests.table == 'parquet:{tmp_path}/log/{{day}}/*.parquet', must match files" in said
         assert f"what is there is {tmp_path}/log/2024-03-09" in said
-    arriving = shadow().source.labels
+    arriving = shadow().label_source.labels
     assert "labels.table == " in refusal(lambda: arriving({0: "r0"}, None, NOON))
 
 
@@ -180,7 +180,7 @@ def test_a_pattern_that_matches_nothing_on_any_day_says_what_is_there(put: Any, 
 def test_a_column_that_is_of_no_use_is_named(changes: Any, said: str, put: Any, shadow: Any) -> None:
     put("log/2024-03-09/a.parquet", log(**changes))
     put("labels/2024-03-09.parquet", outcome([NOON]))
-    for call in (lambda: drawn(shadow()), shadow().source.check):
+    for call in (lambda: drawn(shadow()), shadow().check_sources):
         assert said in refusal(call)
 
 
@@ -245,7 +245,7 @@ def test_a_file_that_is_changed_while_it_is_read_is_worth_another_try(
     path = tmp_path / "log/2024-03-09/a.parquet"
 
     def read() -> None:
-        with shadow().source.reading(window_of(shadow().deployment, DAY)) as reading:
+        with shadow().request_source.reading(window_of(shadow().deployment, DAY)) as reading:
             reading.population()
             path.unlink()
             if change == "other":
@@ -268,7 +268,7 @@ def test_the_earliest_of_equal_ids_counts_whatever_stratum_the_others_are_in(put
     put("log/2024-03-09/b.parquet", log(30, NOON - HOUR, dep_hour=[5.0] * 30, origin=["EWR"] * 30))
     put("log/2024-03-09/c.parquet", log(5, NOON, first=30, dep_hour=[5.0] * 5, origin=["LGA"] * 5))
     once = shadow(requests={"duplicates": "first"}, sample={"strata": ["origin"], "rate": 0.5, "rates": {"LGA": 1.0}})
-    with once.source.reading(window_of(once.deployment, DAY)) as reading:
+    with once.request_source.reading(window_of(once.deployment, DAY)) as reading:
         population = reading.population()
         rows = reading.sample(allocate(once.deployment.sample, population)).read_all()
     assert population == {"EWR": 30, "LGA": 5}
@@ -283,10 +283,12 @@ def test_logged_answers_are_those_of_the_window_and_the_first_of_each_request(pu
     put("log/2024-03-09/b.parquet", log(1, NOON + HOUR, other_probability=[0.8]))
     found = shadow()
     window = window_of(found.deployment, DAY)
-    logged = found.source.logged("other_probability,dep_hour", ["r0", "r2", "r7"], window)
+    logged = found.request_source.logged("other_probability,dep_hour", ["r0", "r2", "r7"], window)
     assert logged == {"r0": (0.0, 0.0), "r2": (0.2, 2.0)}
-    assert "model == 'nothing', must be a column of" in refusal(lambda: found.source.logged("nothing", [], window))
-    assert "must be logged:COLUMN" in refusal(lambda: found.source.logged("log.other_probability", [], window))
+    assert "model == 'nothing', must be a column of" in refusal(
+        lambda: found.request_source.logged("nothing", [], window)
+    )
+    assert "must be logged:COLUMN" in refusal(lambda: found.request_source.logged("log.other_probability", [], window))
 
 
 def labels_of(table: pa.Table) -> list[tuple[int, float, dt.datetime]]:
@@ -303,7 +305,7 @@ def test_labels_are_those_that_became_known_since(place: str, put: Any, shadow: 
     put(f"labels/{known[3].date() if place == '{day}' else 'all-3'}.parquet", last)
     both = outcome(known)[1:]
     put(f"labels/{known[1].date()}.parquet", both) if place == "{day}" else None
-    source = shadow(labels="labels/{day}.parquet" if place == "{day}" else "labels/all-*.parquet").source
+    source = shadow(labels="labels/{day}.parquet" if place == "{day}" else "labels/all-*.parquet").label_source
     requests = {7: "r0", 3: "r1", 5: "r2", 6: "other"}
     found = labels_of(source.labels(asked(requests), None, NOON + 24 * HOUR))
     assert found == [(3, 1.0, NOON + 12 * HOUR), (5, 0.0, NOON + 24 * HOUR), (7, 0.0, NOON)]
@@ -313,7 +315,7 @@ def test_labels_are_those_that_became_known_since(place: str, put: Any, shadow: 
 
 def test_labels_of_whole_numbers_belong_to_requests_of_text(put: Any, shadow: Any) -> None:
     put("labels/2024-03-09.parquet", outcome([NOON, NOON], request_id=[7, 8], is_late=[True, None]))
-    source = shadow().source
+    source = shadow().label_source
     assert labels_of(source.labels(asked({0: "7", 1: "8"}), None, NOON + HOUR)) == [(0, 1.0, NOON)]
     assert "labels.table == " in refusal(lambda: source.labels(asked({0: "seven"}), None, NOON + HOUR))
 
@@ -322,12 +324,12 @@ def test_the_newest_version_is_that_of_the_newest_partition(put: Any, shadow: An
     put("log/2024-03-07/a.parquet", log(model_version=["6"] * 4))
     put("log/2024-03-09/a.parquet", log(model_version=["7", "7", "9", "8"]))
     put("log/2024-03-10/not yet.csv", b"")
-    source = shadow().source
+    source = shadow().request_source
     assert source.newest_version(None) == "8"
     assert source.newest_version(NOON) == "8"
     assert source.newest_version(NOON + HOUR) is None
     assert source.newest_version(NOON + 48 * HOUR) is None
-    assert shadow(requests={"version": None}).source.newest_version(None) == UNVERSIONED
+    assert shadow(requests={"version": None}).request_source.newest_version(None) == UNVERSIONED
     today = dt.datetime.now(dt.UTC)
     put(f"log/{today.date()}/a.parquet", log(1, today, model_version=pa.nulls(1, pa.string())))
     assert source.newest_version(NOON) == UNVERSIONED
@@ -343,5 +345,5 @@ def test_nothing_is_left_behind(put: Any, shadow: Any, tmp_path: Path, monkeypat
 
 def test_the_engine_alone_opens_no_s3(shadow: Any) -> None:
     found = shadow(requests={"table": "parquet:s3://bucket/{day}.parquet"})
-    assert "must be files of this machine here" in refusal(lambda: found.source, DeploymentError)
+    assert "must be files of this machine here" in refusal(lambda: found.request_source, DeploymentError)
     assert isinstance(found.deployment, Deployment)

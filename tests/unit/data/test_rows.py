@@ -14,7 +14,7 @@ from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, TableRows, r
 from shadow_deployment.data.snapshots import SnapshotPart
 from shadow_deployment.data.storage import FolderStore
 from shadow_deployment.errors import SnapshotError
-from shadow_deployment.pipeline.replay_check import check
+from shadow_deployment.pipeline.challengers.replay_check import check
 from tests.unit.data.test_snapshot import Production, taken
 
 FILES = (5, 1, 9, 4)  # rows of each

@@ -13,7 +13,7 @@ import pytest
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window, window_of
-from shadow_deployment.data.ports import Source
+from shadow_deployment.data.ports import RequestSource
 from shadow_deployment.data.sampling import Draw
 from shadow_deployment.data.snapshots import Manifest, folder_of, read_manifest, read_part, take
 from shadow_deployment.data.storage import FolderStore, open_store
@@ -100,7 +100,7 @@ def sampled(rate: float = 1.0, shard_rows: int = 5, **sample: Any) -> Deployment
 
 def taken(store: FolderStore, production: Production | None = None, deployment: Deployment | None = None) -> Manifest:
     deployment = deployment or sampled()
-    return take(deployment, window_of(deployment, DAY), cast(Source, production or Production()), store)
+    return take(deployment, window_of(deployment, DAY), cast(RequestSource, production or Production()), store)
 
 
 def rows_of(store: FolderStore, manifest: Manifest, deployment: Deployment | None = None) -> pa.Table:

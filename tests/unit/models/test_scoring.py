@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadow_deployment.config.window import Window
-from shadow_deployment.data.ports import Source
+from shadow_deployment.data.ports import RequestSource
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError, ShadowError, TransientError
 from shadow_deployment.models.bisection import CALLS_TO_FIND_BAD_ROWS
 from shadow_deployment.models.champion import ChampionPredictor
 from shadow_deployment.models.logged import LoggedPredictor
-from shadow_deployment.pipeline import scoring
-from shadow_deployment.pipeline.scoring import LONGEST_ERROR, score
+from shadow_deployment.pipeline.challengers import scoring
+from shadow_deployment.pipeline.challengers.scoring import LONGEST_ERROR, score
 
 FEATURES = ["x", "text"]
 
@@ -246,7 +246,7 @@ def test_logged_predictions_are_paired_by_request_id() -> None:
             assert (column, requests, asked) == ("log.other", ["a", "b", "c"], window)
             return {"c": (0.3,), "a": (0.1,), "b": (None,)}
 
-    predictor = LoggedPredictor(cast(Source, Log()), "log.other", window)
+    predictor = LoggedPredictor(cast(RequestSource, Log()), "log.other", window)
     table = scored(predictor, [1.0, 2.0, 3.0, 4.0], request_id=["a", "b", "c", None])
     assert table["value"].to_pylist() == [0.1, None, 0.3, None]
     assert errors_of(table) == dict.fromkeys([1, 3], "log.other holds no prediction")

@@ -27,22 +27,37 @@ def client_options(address: str, connection: Connection) -> dict[str, Any]:
     import httpx
 
     _require_same_host(httpx.URL(address), connection)
-    options: dict[str, Any] = {"headers": _headers(connection), "verify": _verify(connection)}
+    login = login_options(connection)
+    headers = _headers(connection) | login.pop("headers", {})
+    return {"headers": headers, "verify": _verify(connection), **login}
+
+
+def login_options(connection: Connection) -> dict[str, Any]:
+    """Return httpx's keywords for a connection's login: a password alone is a token, with a login it is basic auth."""
     if connection.password and connection.login:
-        options["auth"] = (connection.login, connection.password)
-    elif connection.password:
-        options["headers"]["Authorization"] = _printable(connection, "the password", f"Bearer {connection.password}")
-    return options
+        return {"auth": (connection.login, connection.password)}
+    if connection.password:
+        return {"headers": {"Authorization": _printable(connection, "the password", f"Bearer {connection.password}")}}
+    return {}
+
+
+def parse_host(host: str, scheme: str = "") -> "httpx.URL":
+    """Return the URL of a host, which may be an IPv6 address or already a URL; raise InvalidURL for any other text."""
+    import httpx
+
+    if "://" in host:
+        return httpx.URL(host)
+    is_bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
+    return httpx.URL(f"{scheme and f'{scheme}:'}//{f'[{host}]' if is_bare_ipv6 else host}")
 
 
 def _require_same_host(address: "httpx.URL", connection: Connection) -> None:
     """Make sure that the credentials are meant for this address."""
     import httpx
 
-    host, scheme, port = connection.host or "", connection.database or None, connection.port
-    bare = f"[{host}]" if host.count(":") > 1 and "://" not in host and not host.startswith("[") else host
+    scheme, port = connection.database or None, connection.port
     try:
-        named = httpx.URL(bare if "://" in bare else f"//{bare}")
+        named = parse_host(connection.host or "")
     except httpx.InvalidURL:
         raise CredentialsError(f"connection {connection.conn_id}: its host cannot be parsed; correct it") from None
     scheme, port = named.scheme or scheme, named.port or port

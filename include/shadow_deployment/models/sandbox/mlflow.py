@@ -16,7 +16,7 @@ from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
-from shadow_deployment.models.mlflow_server import Purpose, client_options, open_client, version_of_alias
+from shadow_deployment.models.mlflow_server import Purpose, open_client, server_options, version_of_alias
 from shadow_deployment.models.sandbox.predictor import (
     LOAD_SECONDS,
     SandboxedPredictor,
@@ -24,8 +24,7 @@ from shadow_deployment.models.sandbox.predictor import (
     error_text,
     missing_package,
 )
-from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess, environment
-from shadow_deployment.models.sandbox.runtimes import interpreter
+from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 REGISTERED = "models:/"
@@ -52,8 +51,7 @@ def program(context: DeploymentContext, model: Challenger) -> SandboxProgram:
     return SandboxProgram.of(
         model,
         context.deployment,
-        interpreter=interpreter(model),
-        environment=environment(**_NO_TELEMETRY, **(_registry_variables(context, model) if is_registered else {})),
+        variables=_NO_TELEMETRY | (_registry_variables(context, model) if is_registered else {}),
         uri=model.address if is_registered else str(_folder(model)),
     )
 
@@ -119,8 +117,7 @@ def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: s
     sandbox = SandboxProgram.of(
         model,
         context.deployment,
-        interpreter=interpreter(model),
-        environment=environment(**_NO_TELEMETRY, **_registry_variables(context, model)),
+        variables=_NO_TELEMETRY | _registry_variables(context, model),
     )
     process = SandboxProcess(sandbox.interpreter, sandbox.environment, memory_mb=2048)
     header, purpose = {"do": "version", "name": name, "alias": alias}, _purpose(model)
@@ -140,7 +137,7 @@ def _registry_variables(context: DeploymentContext, model: Challenger) -> dict[s
     connection = _connection(context, model)
     if connection is None:
         return {VARIABLE: os.environ[VARIABLE], "MLFLOW_ALLOW_FILE_STORE": "true"}
-    variables = {VARIABLE: str(client_options(_purpose(model), connection)["base_url"])}
+    variables = {VARIABLE: str(server_options(_purpose(model), connection)["base_url"])}
     if connection.login and connection.password:
         return variables | {
             "MLFLOW_TRACKING_USERNAME": connection.login,

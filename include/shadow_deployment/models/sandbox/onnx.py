@@ -1,7 +1,5 @@
 """ONNX models: in this process, or with this interpreter in a process of its own where they have limits."""
 
-import sys
-
 from shadow_deployment.base.paths import SOURCE_ROOT
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import Window
@@ -11,7 +9,6 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models import files
 from shadow_deployment.models.onnx import OnnxPredictor
 from shadow_deployment.models.sandbox.predictor import SandboxedPredictor, SandboxProgram
-from shadow_deployment.models.sandbox.process import environment
 from shadow_deployment.models.sandbox.runtimes import missing_packages
 
 
@@ -27,8 +24,6 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> Predictor:
     program = SandboxProgram.of(
         model,
         deployment,
-        interpreter=sys.executable,
-        environment=environment(),
         path=[str(SOURCE_ROOT)],
         file=str(path),
         features=features,

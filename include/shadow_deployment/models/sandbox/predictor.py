@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -21,8 +22,8 @@ from shadow_deployment.config.model import Limits
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.model_words import without_requests
-from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess
-from shadow_deployment.models.sandbox.runtimes import missing_packages
+from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess, environment
+from shadow_deployment.models.sandbox.runtimes import interpreter, missing_packages
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +66,18 @@ class SandboxProgram:
         model: Challenger,
         deployment: Deployment,
         *,
-        interpreter: str,
-        environment: Mapping[str, str],
+        variables: Mapping[str, str] = MappingProxyType({}),
         read: Callable[[], bytes] = _no_file,
         **task: Any,
     ) -> Self:
-        """Return the program of a model; `task` is what the worker needs to load this kind of model."""
+        """Return the program of a model; `task` is what the worker needs to load this kind of model.
+
+        Raises ModelError where its interpreter is missing or cannot be built.
+        """
         return cls(
             name=model.name,
-            interpreter=interpreter,
-            environment=environment,
+            interpreter=interpreter(model),
+            environment=environment(**variables),
             task={"kind": model.kind, "task": deployment.task, "classes": deployment.classes, **task},
             limits=model.limits or Limits(),
             missing=missing_packages(model),

@@ -21,8 +21,7 @@ from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.sandbox.predictor import SandboxedPredictor, SandboxProgram
-from shadow_deployment.models.sandbox.process import environment
-from shadow_deployment.models.sandbox.runtimes import interpreter, runtime_key
+from shadow_deployment.models.sandbox.runtimes import runtime_key
 
 
 def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedPredictor:
@@ -31,8 +30,6 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
     program = SandboxProgram.of(
         model,
         context.deployment,
-        interpreter=interpreter(model),
-        environment=environment(),
         path=_module_path(model),
         module=module,
         function=function,

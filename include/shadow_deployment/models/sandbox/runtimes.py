@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from shadow_deployment.base.extras import install_command
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.base.redaction import without_credentials
 from shadow_deployment.config.deployment import Challenger
@@ -69,8 +70,10 @@ def runtime_key(model: Challenger) -> str:
 def missing_packages(model: Challenger) -> Mapping[str, str]:
     """Return, by module, what to say of a challenger whose interpreter lacks it: the extra or package to install."""
     if model.runtime is None:
-        text = 'needs the extra "{0}": pip install "shadow-deployment[{0}]", or declare runtime'
-        return {module: text.format(extra) for module, extra in _EXTRAS.items()}
+        return {
+            module: f'needs the extra "{extra}": {install_command(extra)}, or declare runtime'
+            for module, extra in _EXTRAS.items()
+        }
     if model.runtime.python is not None:
         text = f"needs the package {{}}: install it into {model.runtime.python}"
     else:

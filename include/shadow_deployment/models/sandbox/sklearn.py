@@ -13,8 +13,6 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models import files
 from shadow_deployment.models.sandbox.predictor import SandboxedPredictor, SandboxProgram
-from shadow_deployment.models.sandbox.process import environment
-from shadow_deployment.models.sandbox.runtimes import interpreter
 
 
 def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedPredictor:
@@ -33,8 +31,6 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
     program = SandboxProgram.of(
         model,
         context.deployment,
-        interpreter=interpreter(model),
-        environment=environment(),
         read=lambda: _read(model, path, digest),
         trusted=model.trusted,
     )

@@ -1,0 +1,1 @@
+"""The pages in Airflow and the links to them. Only the plugin's first request imports `app`."""

@@ -15,7 +15,7 @@ from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.basis import mature_labels
+from shadow_deployment.pipeline.challengers.basis import mature_labels
 from shadow_deployment.report.queries import days, predictions, record
 from shadow_deployment.report.queries.findings import policy_of, rule_facts, with_rules
 from shadow_deployment.report.queries.predictions import ComparedPredictions

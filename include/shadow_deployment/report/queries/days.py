@@ -18,7 +18,7 @@ from shadow_deployment.ledger.page import ValidationRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.basis import labels_on
+from shadow_deployment.pipeline.challengers.basis import labels_on
 from shadow_deployment.report.views.facts import (
     DriftFacts,
     ExpectationFailure,

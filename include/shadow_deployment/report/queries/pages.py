@@ -18,7 +18,7 @@ from shadow_deployment.ledger import alerts as ledger_alerts
 from shadow_deployment.ledger import approval_requests as ledger_questions
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger import promotions as ledger_promotions
-from shadow_deployment.pipeline.basis import champion_of
+from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, record, run, summary
 from shadow_deployment.report.queries.challenger import about

@@ -17,7 +17,7 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.series import read as read_series
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
-from shadow_deployment.pipeline.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import trial_of
 
 
 @dataclass(frozen=True)

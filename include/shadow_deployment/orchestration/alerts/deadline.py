@@ -37,7 +37,7 @@ def deadline_of(deployment: Deployment) -> list[DeadlineAlert] | None:
             reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
             interval=interval,
             callback=SyncCallback(
-                "shadow_deployment.orchestration.deadline.tell_late", kwargs={"name": deployment.name}
+                "shadow_deployment.orchestration.alerts.deadline.tell_late", kwargs={"name": deployment.name}
             ),
             name=f"done by {deployment.alerts.deadline} {deployment.timezone}",
         )

@@ -13,7 +13,7 @@ from shadow_deployment.decision.trial import Kind, Trial
 from shadow_deployment.ledger import trials
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import NewTrial
-from shadow_deployment.pipeline.identities import challenger_keys
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 _NOT_JUDGED_ON = {"conn_id", "features"}  # where the log lies and what challengers receive may change
 

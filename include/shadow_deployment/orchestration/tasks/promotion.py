@@ -12,8 +12,9 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shadow_deployment.errors import RegistryError
-from shadow_deployment.orchestration import announcements, engine
-from shadow_deployment.orchestration.approval import ANSWER
+from shadow_deployment.orchestration import engine
+from shadow_deployment.orchestration.alerts import promotion as announcements
+from shadow_deployment.orchestration.tasks.approval import ANSWER
 
 logger = logging.getLogger(__name__)
 

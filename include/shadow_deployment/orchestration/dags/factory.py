@@ -7,9 +7,9 @@ from airflow.sdk import DAG, get_parsing_context
 from shadow_deployment.config.deployment import Deployment, load_deployment
 from shadow_deployment.config.discovery import deployment_files
 from shadow_deployment.errors import DeploymentError
-from shadow_deployment.orchestration.daily_dag import daily_dag
-from shadow_deployment.orchestration.doctor_dag import DOCTOR, doctor_dag
-from shadow_deployment.orchestration.promotion_dags import promotion_dag, rollback_dag
+from shadow_deployment.orchestration.dags.daily import daily_dag
+from shadow_deployment.orchestration.dags.doctor import DOCTOR, doctor_dag
+from shadow_deployment.orchestration.dags.promotion import promotion_dag, rollback_dag
 
 _BUILDERS = {"": daily_dag, "_promotion": promotion_dag, "_rollback": rollback_dag}
 

@@ -8,7 +8,7 @@ import datetime as dt
 
 from airflow.sdk import DAG, task
 
-from shadow_deployment.orchestration import doctor_tasks
+from shadow_deployment.orchestration.tasks import doctor as doctor_tasks
 
 DOCTOR = "shadow_doctor"
 SCORING_POOL = "shadow_scoring"

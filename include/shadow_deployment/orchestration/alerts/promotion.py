@@ -8,7 +8,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shadow_deployment.orchestration import assets, engine, notifications
+from shadow_deployment.orchestration import assets, engine
+from shadow_deployment.orchestration.alerts import gate as notifications
 
 if TYPE_CHECKING:
     from shadow_deployment.context import DeploymentContext

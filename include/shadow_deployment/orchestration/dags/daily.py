@@ -9,10 +9,11 @@ import datetime as dt
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.orchestration import assets, tasks
-from shadow_deployment.orchestration.deadline import deadline_of
-from shadow_deployment.orchestration.notifications import gate_callbacks
-from shadow_deployment.orchestration.retry import RETRY
+from shadow_deployment.orchestration import assets
+from shadow_deployment.orchestration.alerts.deadline import deadline_of
+from shadow_deployment.orchestration.alerts.gate import gate_callbacks
+from shadow_deployment.orchestration.dags.retry import RETRY
+from shadow_deployment.orchestration.tasks import daily as tasks
 from shadow_deployment.orchestration.ui.links import VerdictLink
 from shadow_deployment.report.description import describe
 

@@ -12,9 +12,9 @@ from airflow.sdk import DAG, Param, TriggerRule, XComArg, task
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.orchestration import assets
-from shadow_deployment.orchestration import promotion_tasks as tasks
-from shadow_deployment.orchestration.approval import ANSWER, PromotionApproval
-from shadow_deployment.orchestration.retry import RETRY
+from shadow_deployment.orchestration.dags.retry import RETRY
+from shadow_deployment.orchestration.tasks import promotion as tasks
+from shadow_deployment.orchestration.tasks.approval import ANSWER, PromotionApproval
 from shadow_deployment.report.description import describe_promotion, describe_rollback
 
 REASON = Param(None, type=["null", "string"], title="Reason", description="Kept with the promotion.")

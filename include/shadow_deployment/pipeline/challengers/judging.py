@@ -22,8 +22,8 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.basis import Basis, basis_of, evidence_of
-from shadow_deployment.pipeline.trials import alpha_of
+from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of
+from shadow_deployment.pipeline.challengers.trials import alpha_of
 
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5

@@ -1,0 +1,99 @@
+"""The commands of a day: run it, and show its verdicts, evidence and labels."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from shadow_deployment.cli import console
+from shadow_deployment.cli.console import AsJson, AsJsonLines, AsOf, Name
+from shadow_deployment.cli.context import context_of
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import days_between
+from shadow_deployment.data.db import Session
+from shadow_deployment.errors import LedgerError
+from shadow_deployment.ledger import verdicts
+from shadow_deployment.pipeline.run import run_days, run_missing
+from shadow_deployment.report import text as report
+
+
+def run(
+    name: Name,
+    first: Annotated[
+        dt.date | None, typer.Option("--from", parser=console.parse_day, metavar="YYYY-MM-DD", help="First day.")
+    ] = None,
+    last: Annotated[
+        dt.date | None,
+        typer.Option("--to", parser=console.parse_day, metavar="YYYY-MM-DD", help="Last day, the first by default."),
+    ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Run the days that were not run, or not completely, up to the newest one.")
+    ] = False,
+) -> None:
+    """Shadow a deployment for some days: sample, validate, score, collect labels, compare, judge."""
+    if missing == (first is not None) or (missing and last):
+        raise typer.BadParameter("give --from DAY, with --to or without, or --missing", param_hint="--from")
+    context = context_of(name)
+    if first is None:
+        days, problems = run_missing(context, console=console.errors)
+    else:
+        days = list(days_between(first, last or first))
+        if not days:
+            raise typer.BadParameter(f"{last}, must not be before --from == {first}", param_hint="--to")
+        problems = run_days(context, days, console=console.errors)
+    with context.ledger() as session:
+        console.show(report.text(report.verdicts(session, context.deployment, days[-1])))
+    for problem in problems:
+        console.error(problem)
+    if problems:
+        raise typer.Exit(1)
+
+
+def verdict(name: Name, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Show each challenger's verdict, with its findings and reasons."""
+    context = context_of(name)
+    with context.ledger() as session:
+        verdicts_of_day = report.verdicts(session, context.deployment, as_of)
+    if as_json:
+        console.print_json(verdicts_of_day)
+    else:
+        console.show(report.text(verdicts_of_day))
+
+
+def explain(name: Name, challenger: Annotated[str, typer.Option(help="Whose verdict.")], as_of: AsOf = None) -> None:
+    """Explain a verdict in plain words: rules, slices, the requests that differ most, what would change it."""
+    context = context_of(name)
+    wanted = context.deployment.challenger(challenger)
+    with context.ledger() as session:
+        stored = verdicts.latest(session, context.deployment, as_of).get(wanted.name)
+    if stored is None:
+        raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {name} first")
+    typer.echo(f"{stored.day}: {stored.explanation}")
+
+
+def evidence(name: Name, as_json: AsJsonLines = False) -> None:
+    """Show the evidence: one line (with --json one object) per day, challenger, slice and metric."""
+    _rows(name, report.evidence, report.evidence_table, as_json=as_json)
+
+
+def labels(name: Name, as_json: AsJsonLines = False) -> None:
+    """Show how many labels each day has, how many are expected, and whether the day counts."""
+    _rows(name, report.maturity, report.maturity_table, as_json=as_json)
+
+
+def _rows(
+    name: str,
+    read: Callable[[Session[Any], Deployment], Any],
+    table: Callable[[Any], Table],
+    *,
+    as_json: bool,
+) -> None:
+    context = context_of(name)
+    with context.ledger() as session:
+        rows = read(session, context.deployment)
+        if as_json:
+            console.print_json_lines(rows)
+        else:
+            console.show(table(rows))

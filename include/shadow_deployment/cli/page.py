@@ -48,12 +48,12 @@ def report(
 
     deployment = discovery.find_deployment(name)
     with context_of(deployment).ledger() as session:
-        facts = read_page(session, deployment, challenger, None if day is None else parse_day("--day", day))
-    _write(out, page_of(facts).encode())
-    output.print(f"{out}: {facts.name}, {_shown(facts.challenger.name if facts.challenger else None)}", markup=False)
+        view = read_page(session, deployment, challenger, None if day is None else parse_day("--day", day))
+    _write(out, page_of(view).encode())
+    output.print(f"{out}: {view.name}, {_shown(view.challenger.name if view.challenger else None)}", markup=False)
     if charts is None:
         return
-    drawn = [chart for section in catalog(facts).values() for chart in section]
+    drawn = [chart for section in catalog(view).values() for chart in section]
     for chart in drawn:
         content = chart.png() if chart_format is Format.PNG else chart.file().encode()
         _write(charts / f"{chart.name}.{chart_format.value}", content)

@@ -194,8 +194,10 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
             "INCONCLUSIVE",
             [finding("PASS"), finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss", more_days=12)],
             ["brier_score superior: as the test says", "log_loss superior: as the test says"],
-            "other 1 is not decided against champion 7: 1 of 3 blocking rules passed, "
-            "about 12 more days would decide the rest.",
+            (
+                "other 1 is not decided against champion 7: 1 of 3 blocking rules passed, "
+                "about 12 more days would decide the rest."
+            ),
             12,
             None,
         ),

@@ -44,13 +44,13 @@ def report(
 
     context = context_of(name)
     with context.ledger() as session:
-        facts = read_page(session, context.deployment, challenger, day)
-    write_file(out, page_of(facts).encode())
-    shown = f"challenger {facts.challenger.name}" if facts.challenger else "no challenger"
-    console.show(escape(f"{out}: {facts.name}, {shown}"))
+        view = read_page(session, context.deployment, challenger, day)
+    write_file(out, page_of(view).encode())
+    shown = f"challenger {view.challenger.name}" if view.challenger else "no challenger"
+    console.show(escape(f"{out}: {view.name}, {shown}"))
     if charts is None:
         return
-    drawn = [chart for section in catalog(facts).values() for chart in section]
+    drawn = [chart for section in catalog(view).values() for chart in section]
     for chart in drawn:
         content = chart.png() if chart_format is Format.PNG else chart.file().encode()
         write_file(charts / f"{chart.name}.{chart_format.value}", content)

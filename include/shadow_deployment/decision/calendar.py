@@ -165,11 +165,11 @@ def _state(day: dt.date, sampled: LabelledSample | None, records: DayRecords, ch
     return "compared" if sampled.id in records.scored else "not run"
 
 
-def in_order(progress: Mapping[dt.date, "LabelProgress"]) -> dict[dt.date, bool]:
-    """Return which days count for metrics that need labels: in order, up to the first that does not yet."""
+def in_order(mature: Mapping[dt.date, bool]) -> dict[dt.date, bool]:
+    """Return which days count for metrics that need labels: in order, up to the first that is not mature."""
     counts, all_before = {}, True
-    for day in sorted(progress):
-        all_before = all_before and progress[day].counts
+    for day in sorted(mature):
+        all_before = all_before and mature[day]
         counts[day] = all_before
     return counts
 

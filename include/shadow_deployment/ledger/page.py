@@ -61,6 +61,11 @@ class ValidationRow:
     validated_at: dt.datetime
     failures: list[dict[str, Any]] | None
 
+    @property
+    def subject(self) -> str:
+        """What was validated."""
+        return "inputs" if self.challenger_id is None else "predictions"
+
 
 @dataclass(frozen=True)
 class ScoringRow:
@@ -79,7 +84,7 @@ class ScoringRow:
 class HistogramRow:
     """Answers of one model in one bin, from bin * width to (bin + 1) * width, summed with their weights.
 
-    `days` were added up, from `first` to `last`; what is of labels is of the ripe ones among them.
+    `days` were added up, from `first` to `last`; what is of labels is of the mature ones among them.
     """
 
     model: str
@@ -100,7 +105,7 @@ class HistogramRow:
 
 @dataclass(frozen=True)
 class QuadrantRow:
-    """One quadrant, summed over `days` days; `positive` of the `labelled` requests of ripe days are positive."""
+    """One quadrant, summed over `days` days; `positive` of the `labelled` requests of mature days are positive."""
 
     champion_yes: bool
     challenger_yes: bool
@@ -111,6 +116,25 @@ class QuadrantRow:
     days: int
     first: dt.date
     last: dt.date
+
+    @property
+    def champion_right(self) -> int:
+        """On how many of the labelled requests the champion is right."""
+        return self.positive if self.champion_yes else self.labelled - self.positive
+
+    @property
+    def challenger_right(self) -> int:
+        """On how many of the labelled requests the challenger is right."""
+        return self.positive if self.challenger_yes else self.labelled - self.positive
+
+
+@dataclass(frozen=True)
+class OutcomeDay:
+    """The newest verdict of one day; `revision` is how often the day was judged."""
+
+    day: dt.date
+    outcome: Outcome
+    revision: int
 
 
 def fingerprint(session: Session[Any], deployment: Deployment) -> str:
@@ -141,15 +165,10 @@ def explanation(session: Session[Any], verdict: VerdictRow) -> str:
     return str(row[0]) if row else ""
 
 
-def history(session: Session[Any], challenger: int) -> list[tuple[dt.date, Outcome, int]]:
-    """Return a model's judged days in order, each with its newest outcome and how often it was judged."""
-    return session.execute(load_statement(_SQL / "page_history.sql"), {"challenger": challenger}).fetchall()
-
-
-def valid(session: Session[Any], snapshots: Sequence[Snapshot]) -> dict[int | None, set[int]]:
-    """Return which snapshots met their expectations: their inputs under None, else a challenger's predictions."""
-    rows = session.execute(load_statement(_SQL / "page_valid.sql"), {"snapshots": keys(snapshots)})
-    return {challenger: set(ids) for challenger, ids in rows}
+def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:
+    """Return a model's judged days in order."""
+    with session.cursor(row_factory=class_row(OutcomeDay)) as cursor:
+        return cursor.execute(load_statement(_SQL / "page_history.sql"), {"challenger": challenger}).fetchall()
 
 
 def bins(
@@ -157,11 +176,11 @@ def bins(
     challenger: int,
     snapshots: Sequence[Snapshot],
     champion_version: str,
-    ripe: Mapping[dt.date, bool],
+    mature: Mapping[dt.date, bool],
 ) -> list[HistogramRow]:
     """Return the answers of both models in bins, added up over snapshots, by model and bin."""
     with session.cursor(row_factory=class_row(HistogramRow)) as cursor:
-        values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe)
+        values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature)
         return cursor.execute(load_statement(_SQL / "page_bins.sql"), values).fetchall()
 
 
@@ -170,12 +189,12 @@ def quadrants(
     challenger: int,
     snapshots: Sequence[Snapshot],
     champion_version: str,
-    ripe: Mapping[dt.date, bool],
+    mature: Mapping[dt.date, bool],
     threshold: float,
 ) -> list[QuadrantRow]:
     """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
     with session.cursor(row_factory=class_row(QuadrantRow)) as cursor:
-        values = _on(challenger, snapshots) | _against(champion_version, snapshots, ripe) | {"threshold": threshold}
+        values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature) | {"threshold": threshold}
         return cursor.execute(load_statement(_SQL / "page_quadrants.sql"), values).fetchall()
 
 
@@ -202,5 +221,5 @@ def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
     return {"challenger": challenger, "snapshots": keys(snapshots)}
 
 
-def _against(champion_version: str, snapshots: Sequence[Snapshot], ripe: Mapping[dt.date, bool]) -> dict[str, Any]:
-    return {"champion_version": champion_version, "mature": keys([snap for snap in snapshots if ripe.get(snap.day)])}
+def _against(champion_version: str, snapshots: Sequence[Snapshot], mature: Mapping[dt.date, bool]) -> dict[str, Any]:
+    return {"champion_version": champion_version, "mature": keys([snap for snap in snapshots if mature.get(snap.day)])}

@@ -1,8 +1,8 @@
 """What is shown of verdicts and evidence: as tables at a terminal, and as plain data for JSON."""
 
 import datetime as dt
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from shadow_deployment.base.numbers import plain_percent, significant
-from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.finding import Finding, findings_of
 from shadow_deployment.decision.wording import interval_of, rule_of
@@ -21,44 +21,36 @@ from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.basis import labels_on
+from shadow_deployment.report.queries import days
 
-_COLOURS = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
-MOST_REASONS = 4
+MOST_REASONS: Final = 4
+_COLOURS: Final = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
+_NEVER_JUDGED: Final[dict[str, Any]] = {
+    "outcome": "INCONCLUSIVE",
+    "day": None,
+    "decided_on": None,
+    "reasons": ["it was never judged: run a day"],
+    "warnings": [],
+    "findings": [],
+}
 
 
 def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Any]:
     """Return the newest verdict of each challenger of a deployment, up to a day."""
     stored = ledger_verdicts.latest(session, deployment, as_of)
-    newest = max((one.day for one in stored.values()), default=None)
+    newest = max((verdict.day for verdict in stored.values()), default=None)
     return {
         "deployment": deployment.name,
         "as_of": str(as_of or newest or ""),
-        "challengers": [_verdict(name, version, stored.get(name)) for name, version in _versions(deployment)],
+        "challengers": [_verdict(each, stored.get(each.name)) for each in deployment.challengers],
     }
 
 
-def _versions(deployment: Deployment) -> list[tuple[str, str]]:
-    return [(one.name, one.version) for one in deployment.challengers]
-
-
-def _verdict(name: str, version: str, stored: ledger_verdicts.StoredVerdict | None) -> dict[str, Any]:
-    if stored is None or stored.version != version:
-        reason = "it was never judged: run a day"
-        empty = {
-            "outcome": "INCONCLUSIVE",
-            "day": None,
-            "decided_on": None,
-            "trial": None,
-            "days": None,
-            "reasons": [reason],
-            "warnings": [],
-            "findings": [],
-        }
-        return {"name": name, "version": version, **empty}
-    return {
-        "name": stored.name,
-        "version": stored.version,
+def _verdict(challenger: Challenger, stored: ledger_verdicts.StoredVerdict | None) -> dict[str, Any]:
+    names = {"name": challenger.name, "version": challenger.version}
+    if stored is None or stored.version != challenger.version:
+        return names | _NEVER_JUDGED
+    return names | {
         "outcome": stored.outcome,
         "day": str(stored.day),
         "decided_on": str(stored.decided_on) if stored.decided_on else None,
@@ -83,35 +75,32 @@ def _trial(stored: ledger_verdicts.StoredVerdict) -> dict[str, Any] | None:
     }
 
 
-def text(found: dict[str, Any]) -> Group:
+def text(shown: dict[str, Any]) -> Group:
     """Return the verdicts for a terminal: each challenger's outcome, why, and a line for each finding."""
-    parts: list[RenderableType] = [f"[bold]{escape(found['deployment'])}[/] as of {found['as_of'] or 'no day yet'}", ""]
-    for challenger in found["challengers"]:
-        colour = _COLOURS[challenger["outcome"]]
+    parts: list[RenderableType] = [f"[bold]{escape(shown['deployment'])}[/] as of {shown['as_of'] or 'no day yet'}", ""]
+    for challenger in shown["challengers"]:
+        outcome, reasons = challenger["outcome"], challenger["reasons"]
         since = f", first on {challenger['decided_on']}" if challenger["decided_on"] else ""
         name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
-        parts.append(f"[{colour}]{challenger['outcome']}[/]{since}  [bold]{name}[/]")
-        parts += [Padding(escape(reason), (0, 0, 0, 2)) for reason in _shown(challenger["reasons"])]
-        parts += [Padding(f"[yellow]warning[/] {escape(one)}", (0, 0, 0, 2)) for one in challenger["warnings"]]
+        lines = [escape(reason) for reason in reasons[:MOST_REASONS]]
+        lines += [f"and {more} more, see below"] if (more := len(reasons) - MOST_REASONS) > 0 else []
+        lines += [f"[yellow]warning[/] {escape(warning)}" for warning in challenger["warnings"]]
+        parts.append(f"[{_COLOURS[outcome]}]{outcome}[/]{since}  [bold]{name}[/]")
+        parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
         if challenger["findings"]:
             parts.append(_findings(findings_of(challenger["findings"])))
     return Group(*parts)
 
 
-def _shown(reasons: list[str]) -> list[str]:
-    more = len(reasons) - MOST_REASONS
-    return [*reasons[:MOST_REASONS], *([f"and {more} more, see below"] if more > 0 else [])]
-
-
-def _findings(findings: list[Finding]) -> Table:
-    shown = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
-    shown.add_column("rule")
-    shown.add_column("slice")
-    shown.add_column("outcome", no_wrap=True)
+def _findings(findings: Sequence[Finding]) -> Table:
+    table = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
+    table.add_column("rule")
+    table.add_column("slice")
+    table.add_column("outcome", no_wrap=True)
     for heading in ("estimate", "interval", "days"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True)
     for finding in findings:
-        shown.add_row(
+        table.add_row(
             rule_of(finding),
             escape(finding.slice),
             f"[{_COLOURS[finding.outcome]}]{finding.outcome.lower()}[/]",
@@ -119,12 +108,12 @@ def _findings(findings: list[Finding]) -> Table:
             interval_of(finding),
             str(finding.observations),
         )
-    return shown
+    return table
 
 
 def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str, Any]]:
     """Yield the evidence of the present challengers and design, by challenger, metric, slice and day."""
-    taken = snapshots.snapshots(session, deployment, None, None)
+    sampled = snapshots.snapshots(session, deployment, None, None)
     for challenger in deployment.challengers:
         try:
             digest = model_digest(challenger)
@@ -133,7 +122,7 @@ def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str
         key = predictions.find_challenger(session, deployment, challenger, digest)
         if key is None:
             continue
-        for row in ledger_evidence.read(session, key, taken, metrics=deployment.tracked):
+        for row in ledger_evidence.read(session, key, sampled, metrics=deployment.tracked):
             yield _evidence(challenger.name, row)
 
 
@@ -147,11 +136,7 @@ def _evidence(challenger: str, row: dict[str, Any]) -> dict[str, Any]:
         "day": str(row["day"]),
         "challenger": challenger,
         "slice": slice_name(row["slice_column"], row["slice_value"]),
-        "metric": row["metric"],
-        "requests": row["requests"],
-        "labelled": row["labelled"],
-        "pairs": row["pairs"],
-        "weight": weight,
+        **{key: row[key] for key in ("metric", "requests", "labelled", "pairs", "weight")},
         "champion": mean("champion_sum"),
         "challenger_value": mean("challenger_sum"),
         "difference": mean("difference_sum"),
@@ -161,52 +146,56 @@ def _evidence(challenger: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
     """Return evidence as a table."""
-    shown = Table(header_style="bold")
-    for heading in ("day", "challenger", "slice", "metric"):
-        shown.add_column(heading, no_wrap=True)
-    for heading in ("requests", "labelled", "pairs", "champion", "challenger", "difference"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+    table = _table(
+        ("day", "challenger", "slice", "metric"),
+        ("requests", "labelled", "pairs", "champion", "challenger", "difference"),
+    )
     for row in rows:
         numbers = (significant(row["champion"]), significant(row["challenger_value"]), significant(row["difference"]))
         texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
-        shown.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
-    return shown
+        table.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
+    return table
 
 
 def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, Any]]:
-    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day counts.
+    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day is mature.
 
     `expected` is how many will have come in the end if the day is like those whose labels are complete; None before
     there are any.
     """
-    taken = snapshots.snapshots(session, deployment, None, None)
-    if not taken:
+    sampled = snapshots.snapshots(session, deployment, None, None)
+    if not sampled:
         return []
-    progress = labels_on(session, deployment, taken, taken[-1].day)
     return [
         {
-            "day": str(one.day),
-            "sampled": one.rows,
-            "labelled": progress[one.day].labelled,
-            "expected": progress[one.day].expected,
-            "share": progress[one.day].labelled / one.rows if one.rows else None,
-            "contradicted": one.contradicted,
-            "collected_until": one.labels_until.isoformat() if one.labels_until else None,
-            "ripe": progress[one.day].counts,
+            "day": str(label.day),
+            "sampled": label.sampled,
+            "labelled": label.labelled,
+            "expected": label.expected,
+            "share": label.labelled / label.sampled if label.sampled else None,
+            "contradicted": label.contradicted,
+            "collected_until": label.collected_until.isoformat() if label.collected_until else None,
+            "mature": label.mature,
         }
-        for one in taken
+        for label in days.labels(session, deployment, sampled, sampled[-1].day)
     ]
 
 
 def maturity_table(rows: list[dict[str, Any]]) -> Table:
     """Return the labels of each day as a table."""
-    shown = Table(header_style="bold")
-    shown.add_column("day", no_wrap=True)
-    for heading in ("sampled", "labelled", "expected", "share", "contradicted", "counts"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+    table = _table(("day",), ("sampled", "labelled", "expected", "share", "contradicted", "counts"))
     for row in rows:
         share, expected = plain_percent(row["share"]), "-" if row["expected"] is None else str(row["expected"])
-        counts = "yes" if row["ripe"] else "not yet"
+        counts = "yes" if row["mature"] else "not yet"
         texts = (str(row["sampled"]), str(row["labelled"]), expected, share, str(row["contradicted"]), counts)
-        shown.add_row(row["day"], *texts)
-    return shown
+        table.add_row(row["day"], *texts)
+    return table
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(header_style="bold")
+    for heading in words:
+        table.add_column(heading, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table

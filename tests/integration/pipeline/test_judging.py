@@ -349,7 +349,7 @@ def test_each_day_says_how_many_labels_it_has_and_how_many_are_expected(
             "share": labelled[number] / len(one),
             "contradicted": 0,
             "collected_until": min(moment(RUN), moment(number + 1 + MATURITY)).isoformat(),
-            "ripe": mature[number],
+            "mature": mature[number],
         }
         for number, one in enumerate(days)
     ]
@@ -361,7 +361,7 @@ def test_how_many_labels_are_expected_is_open_before_any_day_is_complete(
     world = declare(worlds(production=flying[0].production), monkeypatch)
     run(world, range(2))
     rows = labels_of(invoke, world)
-    assert [(row["expected"], row["ripe"]) for row in rows] == [(None, False)] * 2
+    assert [(row["expected"], row["mature"]) for row in rows] == [(None, False)] * 2
     code, out, _ = invoke("labels", "late")
     assert code == 0
     assert out.count("not yet") == 2
@@ -386,7 +386,7 @@ def test_a_day_counts_before_maturity_once_enough_of_its_labels_were_there(
         ]
         (finding,) = judged(late, number, policy=policy).verdict.findings
         assert finding.observations == [*ripe, False].index(False)
-    assert [row["ripe"] for row in labels_of(invoke, late, policy=policy)] == ripe
+    assert [row["mature"] for row in labels_of(invoke, late, policy=policy)] == ripe
 
 
 def test_each_run_compares_exactly_the_days_whose_labels_changed(

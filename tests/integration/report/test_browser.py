@@ -12,7 +12,7 @@ import pytest
 from shadow_deployment.report.charts.theme import PALETTE
 from shadow_deployment.report.html.rendering import deployment_page, overview_page, report, run_page
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Links, asset
-from shadow_deployment.report.views.facts import DeploymentFacts
+from shadow_deployment.report.views import DeploymentView
 from tests.unit.report import examples
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def browser() -> Iterator["Browser"]:
         chromium.close()
 
 
-def a_hostile_page() -> DeploymentFacts:
+def a_hostile_page() -> DeploymentView:
     """Return a page whose names are markup, with little else on it."""
     page = examples.a_hostile_page()
     return replace(

@@ -24,7 +24,7 @@ from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.report.queries import pages
-from shadow_deployment.report.views.facts import DeploymentFacts
+from shadow_deployment.report.views import DeploymentView
 from tests.production import SHADOW, World, day
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
@@ -55,7 +55,7 @@ def run(world: World, *numbers: int, **changes: Any) -> list[Exception]:
     return list(run_days(world.shadow(**changes), [day(one) for one in numbers], Console(file=io.StringIO())))
 
 
-def page_of(world: World, challenger: str | None = None, **changes: Any) -> DeploymentFacts:
+def page_of(world: World, challenger: str | None = None, **changes: Any) -> DeploymentView:
     return pages.deployment_page(world.shadow(**changes), challenger)
 
 
@@ -104,7 +104,7 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
     assert "never judged" in found.missing["sequences"]
     assert "passes when every gate holds" in found.policy_words
     assert found.champion is not None
-    assert found.champion.words == "champion none, as the log says"
+    assert str(found.champion) == "champion none, as the log says"
     (one,) = pages.overview([shadow]).deployments
     assert (one.state, one.next_step, one.last_day, one.last_run) == ("empty", found.next_step, None, None)
 
@@ -172,10 +172,10 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
     assert "add latency_p50, latency_p95, latency_p99 to the deployment's metrics" in found.missing["latency"]
     assert "population_stability_index" in found.missing["drift"]
     assert found.missing["promotions"] == "nothing was promoted yet"
-    assert "nobody is told" in found.missing["alerts"]
+    assert "alerts go nowhere" in found.missing["alerts"]
     assert "add a challenger with model: champion" in found.missing["a_a_check"]
     assert "a_a_check" not in page_of(world, "other").missing
-    assert not {"scores", "quadrants", "labels", "history", "provenance"} & set(found.missing)
+    assert not {"scores", "quadrants", "labels", "history", "verdict", "compared"} & set(found.missing)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         session.execute("TRUNCATE shadow.score_bin, shadow.quadrant, shadow.disagreement")
     again = page_of(world, "other")
@@ -186,7 +186,7 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
 @pytest.mark.parametrize(
     ("outcome", "found", "reasons", "sentence", "more", "waiting"),
     [
-        ("PASS", [finding("PASS")], [], "other 1 passes its gate against champion 7.", None, None),
+        ("PASS", [finding("PASS")], [], "other 1 passes its blocking rule against champion 7.", None, None),
         (
             "FAIL",
             [finding("PASS"), finding("FAIL", "log_loss")],
@@ -199,7 +199,10 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
             "INCONCLUSIVE",
             [finding("PASS"), finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss", more_days=12)],
             ["brier_score superior: as the test says", "log_loss superior: as the test says"],
-            "other 1 is not decided against champion 7: 1 of 3 gates pass, about 12 more days would decide the rest.",
+            (
+                "other 1 is not decided against champion 7: 1 of 3 blocking rules passed, "
+                "about 12 more days would decide the rest."
+            ),
             12,
             None,
         ),
@@ -207,7 +210,7 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
             "INCONCLUSIVE",
             [finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss")],
             ["brier_score superior: as the test says", "log_loss superior: as the test says"],
-            "0 of 2 gates pass, and waiting does not decide log_loss superior.",
+            "0 of 2 blocking rules passed, and waiting does not decide log_loss superior.",
             None,
             "log_loss superior: as the test says",
         ),
@@ -238,7 +241,7 @@ def test_a_decision_says_when_it_was_first_reached(empty: World) -> None:
     for number, outcome in enumerate(("INCONCLUSIVE", "PASS", "INCONCLUSIVE", "PASS")):
         judge(shadow, number, outcome, "other", finding(outcome))
     assert line(shadow, "other").decided_on == day(1)
-    assert line(shadow, "other").sentence == f"other 1 passes its gate against champion 7, first on {day(1)}."
+    assert line(shadow, "other").sentence == f"other 1 passes its blocking rule against champion 7, first on {day(1)}."
     stricter = empty.shadow(policy={"alpha": 0.01})
     judge(stricter, 4, "PASS", "other", finding("PASS"))
     assert line(stricter, "other").decided_on == day(4)
@@ -315,7 +318,7 @@ def told(world: World, *attempts: str | None) -> DeploymentContext:
 
 def test_promotions_and_rollbacks_are_a_timeline_newest_first(world: World) -> None:
     found = pages.deployment_page(promoted(world), "other")
-    assert [(one.number, one.kind, one.to_name, one.approved_by) for one in found.promotions] == [
+    assert [(one.number, one.kind, one.name, one.approved_by) for one in found.promotions] == [
         (2, "rollback", "champion", "bob"),
         (1, "forced", "other", "ada"),
     ]
@@ -323,14 +326,14 @@ def test_promotions_and_rollbacks_are_a_timeline_newest_first(world: World) -> N
     assert found.promotions[1].reason == "better on <all> days"
     assert found.promotions[1].overridden
     assert found.champion is not None
-    assert (found.champion.by_promotion, found.champion.number, found.champion.approved_by) == (True, 2, "bob")
+    assert (found.champion.number, found.champion.approved_by) == (2, "bob")
 
 
-def test_questions_are_shown_with_their_answer(world: World, worlds: Callable[..., World]) -> None:
-    (open_one,) = pages.deployment_page(asked(worlds(world), None), "other").questions
+def test_approval_requests_are_shown_with_their_answer(world: World, worlds: Callable[..., World]) -> None:
+    (open_one,) = pages.deployment_page(asked(worlds(world), None), "other").approvals
     assert (open_one.challenger, open_one.day, open_one.answer) == ("other", day(1), None)
-    (answered,) = pages.deployment_page(asked(world, "rejected"), "other").questions
-    assert (answered.answer, answered.answered_by, answered.answer_reason) == ("rejected", "ada", "not now")
+    (answered,) = pages.deployment_page(asked(world, "rejected"), "other").approvals
+    assert (answered.answer, answered.answered_by, answered.reason) == ("rejected", "ada", "not now")
 
 
 @pytest.mark.parametrize(
@@ -343,8 +346,8 @@ def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[An
     (one,) = pages.overview([shadow]).deployments
     assert (one.alerts, one.alerts_undelivered) == (1, undelivered)
     (alert,) = pages.deployment_page(shadow, "other").alerts
-    assert (alert.kind, alert.text, len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
-    assert alert.delivered == (() if undelivered else ("webhook:ops",))
+    assert (alert.kind, alert.content["title"], len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
+    assert alert.delivered == ([] if undelivered else ["webhook:ops"])
 
 
 def again(world: World) -> DeploymentContext:

@@ -21,9 +21,8 @@ from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers import judging
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.report.queries import pages
-from shadow_deployment.report.queries.findings import with_rules
-from shadow_deployment.report.queries.sequences import MOST_SLICES, alphas_of
-from shadow_deployment.report.views.facts import DeploymentFacts
+from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
+from shadow_deployment.report.views import DeploymentView
 from tests.bench import year
 from tests.builders import a_deployment
 from tests.production import SHADOW, World
@@ -61,7 +60,7 @@ def filled(worlds: Callable[..., World]) -> World:
     return world
 
 
-def shown(world: World, **policy: Any) -> tuple[DeploymentFacts, list[dict[str, Any]]]:
+def shown(world: World, **policy: Any) -> tuple[DeploymentView, list[dict[str, Any]]]:
     """Judge the newest day by a policy; return the page, and the findings as they were stored."""
     shadow = DeploymentContext(deployment(**policy), world.connection)
     with shadow.ledger() as session:
@@ -118,7 +117,12 @@ def test_whatever_the_policy_the_last_point_is_the_finding(
     assert len(found.sequences) == len(overall) > 0
     for got, expected in zip(found.sequences, overall, strict=True):
         assert got.agrees
-        assert (got.metric, got.is_, got.outcome) == (expected["metric"], expected["is"], expected["outcome"])
+        finding = got.rule.finding
+        assert (finding.metric, finding.is_, finding.outcome) == (
+            expected["metric"],
+            expected["is"],
+            expected["outcome"],
+        )
         assert got.mean[-1] == pytest.approx(expected["estimate"], rel=1e-9)
         for bound, key in ((got.lower, "lower"), (got.upper, "upper")):
             assert bound[-1] == (None if expected[key] is None else pytest.approx(expected[key], rel=1e-9))
@@ -151,7 +155,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     if one.policy.unit == "day":
         assert estimates == pytest.approx(means[:MOST_SLICES])
     given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha)
-    assert (found.slices.alpha_lower, found.slices.alpha_upper) == (given.to_pass, given.to_fail)
+    assert found.slices.alpha == given
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
     for each in (found.slices.overall, *found.slices.slices):
         assert each is not None
@@ -197,7 +201,7 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
 def test_a_challenger_that_was_judged_by_an_older_policy_is_shown_with_its_rules(filled: World) -> None:
     changed = deployment(rules=[{"metric": "accuracy", "is": "superior"}])
     found = pages.deployment_page(DeploymentContext(changed, filled.connection), "better")
-    assert {one.metric for one in found.rules} == {"brier_score", "log_loss", "error_rate"}
+    assert {one.finding.metric for one in found.rules} == {"brier_score", "log_loss", "error_rate"}
     assert all(one.agrees for one in found.sequences)
     assert len(found.rules) == 3 + SLICES
 

@@ -1,46 +1,39 @@
-"""Facts to draw: a year of days, five challengers and fifty slices, made by a fixed seed; and hostile names."""
+"""Views to draw: a year of days, five challengers and fifty slices, made by a fixed seed; and hostile names."""
 
 import datetime as dt
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from shadow_deployment.report.views.facts import (
-    AlertFacts,
-    Binned,
+from shadow_deployment.config.window import Window
+from shadow_deployment.decision.alpha import AlphaSplit
+from shadow_deployment.decision.explanation import DisagreeingRequest
+from shadow_deployment.decision.finding import Finding, Outcome
+from shadow_deployment.ledger.alerts import StoredAlert
+from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, ValidationRow, VerdictRow
+from shadow_deployment.ledger.promotions import CurrentChampion, PromotionRecord
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.report.views import (
     ChallengerLine,
-    ChampionFacts,
-    Checked,
-    DayFacts,
-    DeploymentFacts,
+    DailySeries,
+    DayView,
     DeploymentLine,
-    Disagreement,
-    DriftFacts,
-    ExpectationFailure,
+    DeploymentView,
     LabelDay,
-    LatencyFacts,
-    NoiseFacts,
     NoiseSeries,
-    Outcome,
-    OutcomeDay,
+    NoiseView,
     Overview,
-    PromotionFacts,
-    Provenance,
-    Quadrant,
-    QuadrantsFacts,
-    QuestionFacts,
+    PredictionBin,
+    QuadrantsView,
     Role,
-    RuleFacts,
-    RunFacts,
-    Scaled,
-    ScoresFacts,
-    ScoringDay,
-    SequenceFacts,
-    SliceFacts,
-    SlicesFacts,
-    ValidationDay,
-    VerdictFacts,
+    RuleView,
+    RunView,
+    ScoresView,
+    SequenceView,
+    SlicesView,
+    SliceView,
 )
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
@@ -63,89 +56,76 @@ def finite(values: Any) -> tuple[float | None, ...]:
 
 def a_sequence(
     number: int = 365, *, effect: float = 0.012, seed: int = 1, burn_in: int = 28, **changes: Any
-) -> SequenceFacts:
+) -> SequenceView:
     gains = np.random.default_rng(seed).normal(effect, 0.05, number)
     found = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, tuned_for=60, side="lower", method="robust")
     above = confidence_sequence(gains, alpha=0.0125, burn_in=burn_in, tuned_for=60, side="upper", method="robust")
     days = days_from(number)
     passed = found.lower > 0
     outcome: Outcome = "PASS" if passed[-1] else "FAIL" if above.upper[-1] < 0 else "INCONCLUSIVE"
-    usual = SequenceFacts(
-        text="Brier score: superior to the champion",
-        metric="brier_score",
-        title="Brier score",
-        slice="all",
-        is_="superior",
-        outcome=outcome,
+    usual = SequenceView(
+        rule=a_rule(outcome, decided_on=days[int(np.argmax(passed))] if outcome == "PASS" else None),
         per="day",
         days=days,
         observed=tuple(map(float, gains)),
         mean=tuple(map(float, found.estimate)),
         lower=finite(found.lower),
         upper=finite(above.upper),
-        bound=0.0,
-        unit="difference",
-        unit_words=UNITS,
-        holds_above=True,
         burn_in=burn_in,
-        burn_in_end=days[burn_in - 1] if number >= burn_in else None,
-        decided_on=days[int(np.argmax(passed))] if outcome == "PASS" else None,
-        alpha_pass=0.0125,
-        alpha_fail=0.0125,
         agrees=True,
     )
-    return replace(usual, **changes)
+    return changed(usual, **changes)
 
 
-def a_rule(outcome: Outcome = "PASS", **changes: Any) -> RuleFacts:
-    usual = RuleFacts(
-        text="Brier score: superior to the champion",
+def changed(view: Any, **changes: Any) -> Any:
+    """Return a view with changes, each made where the field is: in the view, in its rule, or in its finding."""
+    of_view = {field.name for field in fields(view)}
+    inner = next((name for name in ("rule", "finding") if name in of_view), None)
+    deeper = {name: value for name, value in changes.items() if name not in of_view}
+    own = {name: value for name, value in changes.items() if name in of_view}
+    return replace(view, **own, **({inner: changed(getattr(view, inner), **deeper)} if inner and deeper else deeper))
+
+
+def a_rule(outcome: Outcome = "PASS", **changes: Any) -> RuleView:
+    finding = Finding(
         metric="brier_score",
-        title="Brier score",
         slice="all",
         is_="superior",
         role="blocking",
         outcome=outcome,
-        reason="after 365 days the interval 0.001 to 0.02 clears 0",
         bound=0.0,
+        reason="after 365 days the interval 0.001 to 0.02 clears 0",
         estimate=0.01234,
         lower=0.00123,
         upper=0.0234,
-        unit="difference",
-        unit_words=UNITS,
-        holds_above=True,
-        is_daily=False,
         observations=365,
         requests=182_500,
-        minimum_requests=0,
         alpha_pass=0.0125,
         alpha_fail=0.0125,
         decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
         more_days=12 if outcome == "INCONCLUSIVE" else None,
-        scaled=Scaled(0.04, 0.4, 0.75),
     )
-    return replace(usual, **changes)
+    usual = RuleView(finding, "Brier score: superior to the champion", "difference", UNITS, is_daily=False)
+    view: RuleView = changed(usual, **changes)
+    return view
 
 
-def rules() -> tuple[RuleFacts, ...]:
+def rules() -> tuple[RuleView, ...]:
     return (
         a_rule(),
         a_rule(
             "INCONCLUSIVE",
             text="log loss: not worse than the champion by 0.005 or more",
             metric="log_loss",
-            title="log loss",
             is_="non_inferior",
             bound=-0.005,
             lower=-0.0061,
-            scaled=Scaled(-0.1, 0.3, 0.6),
             reason="after 365 days the interval -0.0061 to 0.0234 holds -0.005; about 12 more days would decide an "
             "effect like the one seen so far",
         ),
         a_rule(
             text="share of requests without a prediction: at most 0.001",
             metric="error_rate",
-            title="share of requests without a prediction",
             is_="at_most",
             bound=0.001,
             estimate=0.0,
@@ -153,19 +133,16 @@ def rules() -> tuple[RuleFacts, ...]:
             upper=None,
             unit="value",
             unit_words="share of requests",
-            holds_above=False,
             is_daily=True,
             observations=1,
             alpha_pass=None,
             alpha_fail=None,
-            scaled=Scaled(None, 1.0, None),
             reason="0 is at most 0.001",
         ),
         a_rule(
             "FAIL",
             text="share of requests on which champion and challenger agree: at least 0.8",
             metric="agreement",
-            title="share of requests on which champion and challenger agree",
             is_="at_least",
             role="advisory",
             bound=0.8,
@@ -175,7 +152,6 @@ def rules() -> tuple[RuleFacts, ...]:
             unit="value",
             unit_words="share of requests",
             is_daily=True,
-            scaled=Scaled(None, -0.5, None),
             reason="0.7312 is below 0.8",
         ),
         *(
@@ -186,7 +162,9 @@ def rules() -> tuple[RuleFacts, ...]:
                 slice=name,
                 role="advisory",
                 bound=-0.01,
-                scaled=Scaled(-0.3 - index / 100, 0.1 - index / 100, 0.5),
+                estimate=-0.009 - index / 10_000,
+                lower=-0.013 - index / 10_000,
+                upper=0.005,
             )
             for index, name in enumerate(["all", *(f"airport={one}" for one in slice_names(50))])
         ),
@@ -198,7 +176,7 @@ def slice_names(number: int) -> list[str]:
     return [f"{letters[one % 26]}{letters[one * 7 % 26]}{letters[one // 26]}" for one in range(number)]
 
 
-def slices(number: int = 50, names: list[str] | None = None) -> SlicesFacts:
+def slices(number: int = 50, names: list[str] | None = None) -> SlicesView:
     generator = np.random.default_rng(3)
     found = []
     for index, value in enumerate(names or slice_names(number)):
@@ -207,25 +185,21 @@ def slices(number: int = 50, names: list[str] | None = None) -> SlicesFacts:
         open_side = index % 17 == 5
         lower = None if open_side else estimate - width
         found.append(
-            SliceFacts(
+            SliceView(
                 name=f"airport={value}",
-                column="airport",
-                value=value,
                 estimate=estimate,
                 lower=lower,
                 upper=estimate + width,
                 days=365 - 3 * index,
                 requests=int(generator.integers(300, 60_000)),
-                worse=estimate + width < 0,
-                better=lower is not None and lower > 0,
             )
         )
-    overall = SliceFacts("all", "", "all", 0.0121, 0.0031, 0.0212, 365, 182_500, worse=False, better=True)
+    overall = SliceView("all", 0.0121, 0.0031, 0.0212, 365, 182_500)
     ordered = tuple(sorted(found, key=lambda one: one.estimate))
-    return SlicesFacts("brier_score", "Brier score", UNITS, overall, ordered, 3, 0.0125, 0.0125)
+    return SlicesView("brier_score", UNITS, overall, ordered, 3, AlphaSplit(0.0125, 0.0125))
 
 
-def binned(seed: int, shift: float) -> Binned:
+def binned(seed: int, shift: float) -> tuple[PredictionBin, ...]:
     generator = np.random.default_rng(seed)
     middle = (np.arange(20) + 0.5) / 20
     share = np.exp(-(((middle - 0.25 - shift) / 0.22) ** 2))
@@ -233,35 +207,39 @@ def binned(seed: int, shift: float) -> Binned:
     requests = (share * 180_000).astype(int)
     rate = np.clip(middle + shift * generator.normal(0, 0.6, 20), 0, 1)
     width = 1.96 * np.sqrt(rate * (1 - rate) / np.maximum(requests, 1) + 1e-5)
-    known = requests > 0
-    return Binned(
-        share=tuple(map(float, share)),
-        requests=tuple(map(int, requests)),
-        labelled=tuple(int(one * 0.97) for one in requests),
-        mean_answer=tuple(float(a) if k else None for a, k in zip(middle, known, strict=True)),
-        mean_label=tuple(float(a) if k else None for a, k in zip(rate, known, strict=True)),
-        label_lower=tuple(float(max(a - w, 0)) if k else None for a, w, k in zip(rate, width, known, strict=True)),
-        label_upper=tuple(float(min(a + w, 1)) if k else None for a, w, k in zip(rate, width, known, strict=True)),
+    return tuple(
+        PredictionBin(
+            float(share[at]),
+            int(requests[at]),
+            int(requests[at] * 0.97),
+            float(middle[at]),
+            float(rate[at]),
+            float(max(rate[at] - width[at], 0)),
+            float(min(rate[at] + width[at], 1)),
+        )
+        if requests[at]
+        else PredictionBin(float(share[at]))
+        for at in range(20)
     )
 
 
-def scores() -> ScoresFacts:
+def scores() -> ScoresView:
     edges = tuple(float(one) / 20 for one in range(21))
     last = FIRST + dt.timedelta(days=364)
-    return ScoresFacts(
-        "probability", edges, binned(1, 0.15), binned(2, 0.02), 365, FIRST, last, requests=182_500, labelled=177_000
-    )
+    return ScoresView("probability", edges, binned(1, 0.15), binned(2, 0.02), 365, FIRST, last)
 
 
-def quadrants() -> QuadrantsFacts:
-    last = FIRST + dt.timedelta(days=364)
-    found = (
-        Quadrant(True, True, 21_000, 0.115, 20_500, 14_000, 14_000),
-        Quadrant(True, False, 9_100, 0.051, 8_900, 3_300, 5_600),
-        Quadrant(False, True, 5_300, 0.029, 5_100, 2_000, 3_100),
-        Quadrant(False, False, 147_100, 0.805, 143_000, 125_000, 125_000),
+def quadrants() -> QuadrantsView:
+    span = (365, FIRST, FIRST + dt.timedelta(days=364))
+    return QuadrantsView(
+        0.5,
+        (
+            QuadrantRow(True, True, 21_000, 0.115, 20_500, 14_000, *span),
+            QuadrantRow(True, False, 9_100, 0.051, 8_900, 3_300, *span),
+            QuadrantRow(False, True, 5_300, 0.029, 5_100, 3_100, *span),
+            QuadrantRow(False, False, 147_100, 0.805, 143_000, 18_000, *span),
+        ),
     )
-    return QuadrantsFacts(0.5, found, 365, FIRST, last)
 
 
 def labels(number: int = 365) -> tuple[LabelDay, ...]:
@@ -273,14 +251,12 @@ def labels(number: int = 365) -> tuple[LabelDay, ...]:
         labelled = int(sampled * (0.97 if age > 3 else 0.3 * age))
         waiting = 0 if age > 3 else int(sampled * 0.97) - labelled
         found.append(
-            LabelDay(
-                day, sampled, labelled, labelled + waiting, waiting, index % 90 // 89 * 3, age > 3, moment(day, 23)
-            )
+            LabelDay(day, sampled, labelled, labelled + waiting, index % 90 // 89 * 3, moment(day, 23), mature=age > 3)
         )
     return tuple(found)
 
 
-def latency(number: int = 365) -> LatencyFacts:
+def latency(number: int = 365) -> DailySeries:
     generator = np.random.default_rng(6)
 
     def series(base: float) -> tuple[float | None, ...]:
@@ -288,24 +264,20 @@ def latency(number: int = 365) -> LatencyFacts:
         return tuple(None if index == 100 else float(one) for index, one in enumerate(values))
 
     keys = {"p50": 1.0, "p95": 3.1, "p99": 7.9}
-    return LatencyFacts(
+    models = {"champion": 4.2, "challenger": 0.6}
+    return DailySeries(
         days_from(number),
-        {key: series(4.2 * one) for key, one in keys.items()},
-        {key: series(0.6 * one) for key, one in keys.items()},
+        {f"{model} {key}": series(base * times) for model, base in models.items() for key, times in keys.items()},
     )
 
 
-def drift(number: int = 365) -> DriftFacts:
+def drift(number: int = 365) -> DailySeries:
     generator = np.random.default_rng(7)
-    return DriftFacts(
+    return DailySeries(
         days_from(number),
         {
             "population_stability_index": finite(0.08 + 0.03 * generator.standard_normal(number) ** 2),
             "kolmogorov_smirnov": finite(0.05 + 0.02 * np.abs(generator.standard_normal(number))),
-        },
-        {
-            "population_stability_index": "population stability index of the predictions",
-            "kolmogorov_smirnov": "Kolmogorov-Smirnov distance of the predictions",
         },
         {"population_stability_index": 0.2},
     )
@@ -313,13 +285,12 @@ def drift(number: int = 365) -> DriftFacts:
 
 def a_noise_series(name: str, role: Role, mean: float, spread: float, seed: int, number: int = 365) -> NoiseSeries:
     values = np.random.default_rng(seed).normal(mean, spread, number)
-    differences = tuple(map(float, values))
-    return NoiseSeries(name, role, days_from(number), differences, float(values.mean()), float(values.std(ddof=1)))
+    return NoiseSeries(name, role, days_from(number), tuple(map(float, values)))
 
 
-def noise() -> NoiseFacts:
+def noise() -> NoiseView:
     others = tuple(a_noise_series(f"challenger_{one}", "promotable", 0.004 * one, 0.05, 10 + one) for one in range(4))
-    return NoiseFacts("brier_score", "Brier score", a_noise_series("a_a_check", "a_a_check", 0.0, 0.001, 9), others)
+    return NoiseView("brier_score", a_noise_series("a_a_check", "a_a_check", 0.0, 0.001, 9), others)
 
 
 def a_line(name: str, outcome: Outcome | None = "PASS", role: Role = "promotable", **changes: Any) -> ChallengerLine:
@@ -355,42 +326,75 @@ def challengers() -> tuple[ChallengerLine, ...]:
     )
 
 
-def champion() -> ChampionFacts:
-    return ChampionFacts("logistic", "logistic-1", by_promotion=False, words="logistic logistic-1, as the log says")
+def champion() -> CurrentChampion:
+    return CurrentChampion("logistic", "logistic-1", None, None)
 
 
-def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictFacts:
-    usual = VerdictFacts(
-        outcome=outcome,
-        sentence=a_line("gradient_boosting", outcome).sentence,
+def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
+    usual = VerdictRow(
+        name="gradient_boosting",
+        version="1",
+        uri="onnx:include/models/gradient_boosting.onnx",
+        model_digest="sha256:" + "9f" * 32,
+        id=1,
+        challenger_id=1,
         day=dt.date(2013, 12, 31),
-        decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
         champion_version="logistic-1",
-        reasons=() if outcome == "PASS" else ("log loss non_inferior: the interval holds -0.005",),
-        warnings=(
+        design="sha256:" + "c3" * 32,
+        outcome=outcome,
+        reasons=[] if outcome == "PASS" else ["log loss non_inferior: the interval holds -0.005"],
+        warnings=[
             "labels that never come depend on what the models answered: this verdict speaks of labelled requests",
-        ),
-        explanation=f"gradient_boosting 1 against champion logistic-1: {outcome}\n\nWhat was compared\n- requests",
+        ],
+        findings=[],
+        policy={},
+        input_digest="sha256:" + "b2" * 32,
+        code_version="0.1.0",
         revision=2,
         judged_at=moment(dt.date(2014, 1, 1)),
+        decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
     )
     return replace(usual, **changes)
 
 
-def validations(number: int = 365) -> tuple[ValidationDay, ...]:
-    failure = ExpectationFailure(
-        "expect_column_values_to_be_between",
-        "distance",
-        "3 of 512 values lie outside 0 to 5000",
-        tuple(f"2013-06-0{one}-EWR-UA-{one}" for one in range(1, 4)),
+def snapshots(number: int = 365) -> tuple[Snapshot, ...]:
+    where = "file:///var/lib/shadow/snapshots/flight_delay"
+    return tuple(
+        Snapshot(
+            id=index,
+            day=day,
+            window_end=moment(day + dt.timedelta(days=1), 0),
+            population=1000,
+            rows=500,
+            digest="sha256:" + "a1" * 32,
+            location=f"{where}/{day}",
+            champion_versions=["logistic-1"],
+            labels_until=None,
+            label_revision=0,
+            labelled=0,
+            contradicted=0,
+        )
+        for index, day in enumerate(days_from(number))
     )
-    found = []
-    for index, day in enumerate(days_from(number)):
-        subjects: tuple[Literal["inputs", "predictions"], ...] = ("inputs", "predictions")
-        for subject in subjects:
-            good = not (index == 153 and subject == "inputs")
-            found.append(ValidationDay(day, subject, good, 13, moment(day), () if good else (failure,)))
-    return tuple(found)
+
+
+def a_validation(day: dt.date, subject: str = "inputs", failures: Any = None) -> ValidationRow:
+    whose = (None, None, None) if subject == "inputs" else (1, "gradient_boosting", "1")
+    return ValidationRow(day, 1, *whose, failures is None, 13, moment(day), failures)
+
+
+def validations(number: int = 365) -> tuple[ValidationRow, ...]:
+    failure = {
+        "expectation": "expect_column_values_to_be_between",
+        "column": "distance",
+        "detail": "3 of 512 values lie outside 0 to 5000",
+        "requests": [f"2013-06-0{one}-EWR-UA-{one}" for one in range(1, 4)],
+    }
+    return tuple(
+        a_validation(day, subject, [failure] if index == 153 and subject == "inputs" else None)
+        for index, day in enumerate(days_from(number))
+        for subject in ("inputs", "predictions")
+    )
 
 
 def history(number: int = 365) -> tuple[OutcomeDay, ...]:
@@ -400,71 +404,69 @@ def history(number: int = 365) -> tuple[OutcomeDay, ...]:
     )
 
 
-def promotions() -> tuple[PromotionFacts, ...]:
-    def make(number: int, kind: Any, day: dt.date, **changes: Any) -> PromotionFacts:
-        usual = PromotionFacts(
-            number,
-            kind,
-            moment(day, 9),
-            "logistic",
-            "1",
-            "trees",
-            "1",
-            "dana",
-            "better on every gate",
-            day,
-            None,
-            None,
-            (),
+def promotions() -> tuple[PromotionRecord, ...]:
+    def make(number: int, kind: Any, day: dt.date, **changes: Any) -> PromotionRecord:
+        usual = PromotionRecord(
+            number=number,
+            kind=kind,
+            undoes=None,
+            undone_by=None,
+            from_name="logistic",
+            from_version="1",
+            from_digest=None,
+            from_uri=None,
+            from_model_id=None,
+            name="trees",
+            version="1",
+            digest=None,
+            uri=None,
+            model_id=None,
+            verdict_id=None,
+            day=day,
+            compared_with=None,
+            outcome=None,
+            findings=[],
+            input_digest=None,
+            policy={},
+            overridden=[],
+            case_digest=None,
+            code_version="0.1.0",
+            approved_by="dana",
+            approved_at=moment(day, 9),
+            reason="better on every rule",
+            created_at=moment(day, 9),
         )
         return replace(usual, **changes)
 
     return (
-        make(3, "forced", dt.date(2013, 10, 5), overridden=("its newest verdict is INCONCLUSIVE, must be PASS",)),
+        make(3, "forced", dt.date(2013, 10, 5), overridden=["its newest verdict is INCONCLUSIVE, must be PASS"]),
         make(2, "rollback", dt.date(2013, 7, 1), undoes=1, reason="complaints"),
         make(1, "promotion", dt.date(2013, 6, 1), undone_by=2),
     )
 
 
-def questions() -> tuple[QuestionFacts, ...]:
+def approvals() -> tuple[ApprovalRequest, ...]:
     asked = dt.date(2013, 12, 31)
-    open_one = QuestionFacts("gradient_boosting", "1", asked, moment(asked, 4), "run 1", None, None, None, None)
+    open_one = ApprovalRequest(
+        2, "gradient_boosting", "1", "topic", asked, "case", "run 1", moment(asked, 4), None, None, None, None
+    )
     answered = replace(
         open_one,
+        id=1,
         day=dt.date(2013, 5, 31),
         answer="approved",
         answered_by="dana",
-        answer_reason="fine",
+        reason="fine",
         answered_at=moment(dt.date(2013, 6, 1), 9),
         asked_at=moment(dt.date(2013, 5, 31), 4),
     )
     return (open_one, answered)
 
 
-def alerts() -> tuple[AlertFacts, ...]:
+def an_alert(text: str = "the gate failed: inputs", channel: str = "slack", error: str = "refused") -> StoredAlert:
     day = dt.date(2013, 6, 3)
-    return (AlertFacts(day, "failed", moment(day), "the gate failed: inputs", ("slack",), {"email": "refused"}),)
-
-
-def provenance() -> Provenance:
-    return Provenance(
-        champion_version="logistic-1",
-        challenger_name="gradient_boosting",
-        challenger_version="1",
-        challenger_uri="onnx:include/models/gradient_boosting.onnx",
-        challenger_digest="sha256:" + "9f" * 32,
-        first_day=FIRST,
-        last_day=dt.date(2013, 12, 31),
-        days=365,
-        sampled=182_500,
-        population=365_000,
-        rate=0.5,
-        snapshot_digest="sha256:" + "a1" * 32,
-        snapshot_location="file:///var/lib/shadow/snapshots/flight_delay/2013-12-31",
-        input_digest="sha256:" + "b2" * 32,
-        design_digest="sha256:" + "c3" * 32,
-        code_version="0.1.0",
-    )
+    other = "email" if channel == "slack" else channel
+    return StoredAlert(1, day, "failed", "signature", {"title": text}, moment(day), [channel], {other: error})
 
 
 POLICY = """### Shadow deployment `flight_delay`
@@ -481,20 +483,18 @@ A challenger passes when every gate holds:
 """
 
 
-def a_deployment_page(**changes: Any) -> DeploymentFacts:
+def a_deployment_page(**changes: Any) -> DeploymentView:
     lines = challengers()
     second = a_sequence(
         text="log loss: not worse than the champion by 0.005 or more",
         metric="log_loss",
-        title="log loss",
         is_="non_inferior",
         bound=-0.005,
         effect=0.002,
         seed=4,
     )
-    usual = DeploymentFacts(
+    usual = DeploymentView(
         name="flight_delay",
-        task="binary",
         state="ready",
         champion=champion(),
         challengers=lines,
@@ -504,15 +504,16 @@ def a_deployment_page(**changes: Any) -> DeploymentFacts:
         days=days_from(365),
         last_day=dt.date(2013, 12, 31),
         verdict=a_verdict(),
+        explanation="gradient_boosting 1 against champion logistic-1: PASS\n\nWhat was compared\n- requests",
         rules=rules(),
         sequences=(a_sequence(), second),
         slices=slices(),
         scores=scores(),
         quadrants=quadrants(),
         disagreements=tuple(
-            Disagreement(
-                dt.date(2013, 12, 30), f"2013-12-30-EWR-UA-{one}", 0.1, 0.9, 1.0 if one % 2 else None, "0.1", "0.9",
-                "1" if one % 2 else None, {"origin": "EWR", "carrier": "UA"},
+            DisagreeingRequest(
+                dt.date(2013, 12, 30), f"2013-12-30-EWR-UA-{one}", 0.1, 0.9, 1.0 if one % 2 else None,
+                {"origin": "EWR", "carrier": "UA"},
             )
             for one in range(5)
         ),
@@ -523,16 +524,17 @@ def a_deployment_page(**changes: Any) -> DeploymentFacts:
         noise=noise(),
         history=history(),
         promotions=promotions(),
-        questions=questions(),
-        alerts=alerts(),
+        approvals=approvals(),
+        alerts=(an_alert(),),
         policy_words=POLICY,
-        provenance=provenance(),
+        compared=snapshots(),
+        snapshot=snapshots()[-1],
         fingerprint="a" * 64,
     )  # fmt: skip
     return replace(usual, **changes)
 
 
-def a_small_page(**changes: Any) -> DeploymentFacts:
+def a_small_page(**changes: Any) -> DeploymentView:
     """Return a page with every section, and no more rows than it takes to see them."""
     page = a_deployment_page()
     usual = replace(
@@ -550,11 +552,10 @@ def a_small_page(**changes: Any) -> DeploymentFacts:
     return replace(usual, **changes)
 
 
-def an_empty_page(**changes: Any) -> DeploymentFacts:
+def an_empty_page(**changes: Any) -> DeploymentView:
     step = "no day was sampled yet: run shadow run flight_delay --from 2013-03-01, or unpause its DAG"
-    usual = DeploymentFacts(
+    usual = DeploymentView(
         name="flight_delay",
-        task="binary",
         state="empty",
         next_step=step,
         challengers=(a_line("gradient_boosting", None),),
@@ -566,35 +567,37 @@ def an_empty_page(**changes: Any) -> DeploymentFacts:
     return replace(usual, **changes)
 
 
-def a_broken_page() -> DeploymentFacts:
+def a_broken_page() -> DeploymentView:
     error = "connection shadow_db is not declared: set AIRFLOW_CONN_SHADOW_DB"
-    return DeploymentFacts(name="flight_delay", task="", state="broken", error=error)
+    return DeploymentView(name="flight_delay", state="broken", error=error)
 
 
-def a_hostile_page() -> DeploymentFacts:
+def a_hostile_page() -> DeploymentView:
     """Return the page with markup, quotes, turned writing and 300 characters where names are."""
     page = a_deployment_page()
     quoted = 'the "best" & <b>boldest</b>'
     turned = "\u202egnitsoob\u202c {{ 7 * 7 }}"
-    lines = (a_line(quoted), a_line(HOSTILE, "FAIL"), a_line(turned, "INCONCLUSIVE"), a_line("n" * 300, None))
+    lines = (
+        a_line(quoted, sentence=HOSTILE),
+        a_line(HOSTILE, "FAIL"),
+        a_line(turned, "INCONCLUSIVE"),
+        a_line("n" * 300, None),
+    )
     assert page.scores
-    assert page.provenance
-    assert page.drift
     return replace(
         page,
         challengers=lines,
         challenger=lines[0],
-        verdict=a_verdict(sentence=HOSTILE, reasons=(HOSTILE,), warnings=(turned,), explanation=HOSTILE),
+        verdict=a_verdict(reasons=[HOSTILE], warnings=[turned], uri=HOSTILE),
+        explanation=HOSTILE,
         rules=(a_rule(text=HOSTILE, slice=f"airport={HOSTILE}", reason=HOSTILE), *rules()),
         sequences=(a_sequence(text=HOSTILE, slice=HOSTILE, unit_words=HOSTILE),),
         slices=slices(names=[HOSTILE, quoted, turned, "$x^2$", "datum.x + 1", "x" * 300, "\x00\x1b[31m"]),
         disagreements=(replace(page.disagreements[0], request_id=HOSTILE, slices={HOSTILE: turned}),),
-        noise=NoiseFacts(HOSTILE, HOSTILE, None, (a_noise_series(HOSTILE, "promotable", 0.0, 0.1, 1),)),
-        drift=replace(page.drift, titles=dict.fromkeys(page.drift.titles, HOSTILE)),
+        noise=NoiseView("brier_score", None, (a_noise_series(HOSTILE, "promotable", 0.0, 0.1, 1),)),
         promotions=tuple(replace(one, approved_by=HOSTILE, reason=HOSTILE) for one in page.promotions),
-        alerts=(AlertFacts(FIRST, HOSTILE, moment(FIRST), HOSTILE, (HOSTILE,), {HOSTILE: HOSTILE}),),
+        alerts=(an_alert(HOSTILE, HOSTILE, HOSTILE),),
         policy_words=f"- **x** `{HOSTILE}` ![image](http://example.org/a.png) <script>alert(1)</script>",
-        provenance=replace(page.provenance, challenger_uri=HOSTILE),
     )
 
 
@@ -614,26 +617,24 @@ def an_overview() -> Overview:
     return Overview((empty, ready, broken))
 
 
-def a_run() -> RunFacts:
+def a_run() -> RunView:
     day = dt.date(2013, 6, 3)
-    failure = ExpectationFailure("expect_column_values_to_be_between", "distance", "3 of 512", ("r1", "r2"))
-    return RunFacts(
-        a_small_page(day=day),
-        DayFacts(
-            day=day,
-            window_start=moment(day, 0),
-            window_end=moment(day + dt.timedelta(days=1), 0),
-            sampled=True,
-            population=1000,
-            rows=512,
-            rate=0.512,
-            shards=1,
-            snapshot_digest="sha256:" + "a1" * 32,
-            snapshot_location="file:///snapshots/2013-06-03",
-            champion_versions=("logistic-1",),
-            labels=labels(1)[0],
-            validations=(Checked("inputs", False, 13, (failure,)), Checked("gradient_boosting", None, 0, ())),
-            scoring=(ScoringDay("gradient_boosting", "1", "promotable", 512, 2, 1, moment(day, 2)),),
+    failure = {
+        "expectation": "expect_column_values_to_be_between",
+        "column": "distance",
+        "detail": "3 of 512",
+        "requests": ["r1", "r2"],
+    }
+    challengers = (a_line("gradient_boosting"), a_line("linear", None))
+    return RunView(
+        a_small_page(day=day, challengers=challengers),
+        DayView(
+            window=Window(day, moment(day, 0), moment(day + dt.timedelta(days=1), 0)),
             judged={"gradient_boosting": "PASS", "linear": None},
+            snapshot=replace(snapshots(1)[0], day=day, rows=512),
+            shards=1,
+            labels=labels(1)[0],
+            validations={"inputs": a_validation(day, failures=[failure]), "gradient_boosting": None},
+            scoring={"gradient_boosting": ScoringRow("gradient_boosting", "1", 1, 512, 2, 1, moment(day, 2))},
         ),
     )

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shadow_deployment.ledger.page import OutcomeDay
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.catalog import MOST_SEQUENCES, catalog
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart
@@ -26,7 +27,7 @@ from shadow_deployment.report.charts.scores import distributions, quadrants, rel
 from shadow_deployment.report.charts.sequence import sequence
 from shadow_deployment.report.charts.slices import MOST_SLICES, slices
 from shadow_deployment.report.charts.theme import PALETTE, colour, resolved
-from shadow_deployment.report.views.facts import DeploymentFacts, LatencyFacts, NoiseFacts, OutcomeDay, SequenceFacts
+from shadow_deployment.report.views import DailySeries, DeploymentView, NoiseView, SequenceView
 from tests.unit.report import examples
 from tests.unit.report.drawing import Drawing, Mark
 
@@ -39,7 +40,7 @@ def drawn(chart: Chart, which: int = 0) -> Drawing:
     return Drawing(chart.inline()[which])
 
 
-def every(facts: DeploymentFacts) -> list[Chart]:
+def every(facts: DeploymentView) -> list[Chart]:
     return [chart for section in catalog(facts).values() for chart in section]
 
 
@@ -48,9 +49,9 @@ def by_height(marks: list[Mark]) -> list[Mark]:
 
 
 @pytest.fixture(scope="module")
-def passing() -> SequenceFacts:
+def passing() -> SequenceView:
     facts = examples.a_sequence(64, effect=0.03)
-    assert facts.outcome == "PASS"
+    assert facts.rule.finding.outcome == "PASS"
     return facts
 
 
@@ -60,8 +61,8 @@ def charts() -> list[tuple[Chart, list[str]]]:
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["wide", "narrow"])
-def test_a_sequence_shows_bound_days_mean_and_interval_at_their_values(passing: SequenceFacts, which: int) -> None:
-    facts = replace(passing, bound=0.011)
+def test_a_sequence_shows_bound_days_mean_and_interval_at_their_values(passing: SequenceView, which: int) -> None:
+    facts = examples.changed(passing, bound=0.011)
     drawing = drawn(sequence(facts, 1), which)
     pixel = abs(drawing.value_at(100) - drawing.value_at(101))
     assert drawing.value_at(drawing.the("bound").y) == pytest.approx(0.011, abs=pixel)
@@ -79,19 +80,19 @@ def test_a_sequence_shows_bound_days_mean_and_interval_at_their_values(passing: 
         assert [drawing.value_at(y) for _, y in points] == pytest.approx([side[index] for index in known], abs=pixel)
 
 
-def test_a_sequence_marks_burn_in_and_the_day_of_decision(passing: SequenceFacts) -> None:
+def test_a_sequence_marks_burn_in_and_the_day_of_decision(passing: SequenceView) -> None:
     drawing = drawn(sequence(passing, 1))
     assert passing.burn_in_end
     burn_in = drawing.the("burn_in")
     end = burn_in.start[0] + burn_in.box[0]
     assert drawing.day_at(end + 8) == passing.burn_in_end
     assert drawing.day_at(end - 8) == passing.burn_in_end - DAY
-    assert drawing.day_at(drawing.the("decided").x) == passing.decided_on
+    assert drawing.day_at(drawing.the("decided").x) == passing.rule.finding.decided_on
     assert drawing.the("decided").colour == "pass"
-    assert drawing.the("decided_words").words == f"PASS since {passing.decided_on}"
+    assert drawing.the("decided_words").words == f"PASS since {passing.rule.finding.decided_on}"
     assert {"burn-in of 28\xa0days", "bound 0: the rule holds above"} <= set(drawing.legend)
     title, words = drawing.described()
-    assert title == passing.text
+    assert title == passing.rule.text
     assert "clears the bound 0: PASS, first on" in words
 
 
@@ -111,7 +112,7 @@ def test_one_day_is_a_chart_too() -> None:
     assert [text.words for text in drawing.layer("axis-label") if "\xa0" in text.words] == ["1\xa0Jan\xa02013"]
 
 
-def test_a_wide_sequence_ends_in_its_newest_interval_and_mean_apart_from_each_other(passing: SequenceFacts) -> None:
+def test_a_wide_sequence_ends_in_its_newest_interval_and_mean_apart_from_each_other(passing: SequenceView) -> None:
     ends = by_height(drawn(sequence(passing, 1)).layer("end"))
     assert [float(text.words) for text in ends] == pytest.approx(
         [passing.upper[-1], passing.mean[-1], passing.lower[-1]], abs=1e-4
@@ -122,14 +123,14 @@ def test_a_wide_sequence_ends_in_its_newest_interval_and_mean_apart_from_each_ot
     assert drawn(sequence(passing, 1), 1).layer("end") == []
 
 
-def test_an_open_side_of_a_sequence_reaches_the_edge(passing: SequenceFacts) -> None:
+def test_an_open_side_of_a_sequence_reaches_the_edge(passing: SequenceView) -> None:
     drawing = drawn(sequence(replace(passing, lower=(None,) * 64), 1))
     edge = drawing.the("burn_in").start[1] + drawing.the("burn_in").box[1]
     below = drawing.the("interval").points[: 64 - 27]
     assert all(y > edge for _, y in below)
 
 
-def test_days_far_out_do_not_flatten_a_sequence_and_are_counted(passing: SequenceFacts) -> None:
+def test_days_far_out_do_not_flatten_a_sequence_and_are_counted(passing: SequenceView) -> None:
     wild = replace(passing, observed=(9.0, *passing.observed[1:]))
     chart = sequence(wild, 1)
     calm, drawing = drawn(sequence(passing, 1)), drawn(chart)
@@ -143,12 +144,12 @@ def test_days_far_out_do_not_flatten_a_sequence_and_are_counted(passing: Sequenc
     assert "Evidence has changed since this verdict" in sequence(replace(wild, agrees=False), 1).note
 
 
-def test_a_sequence_of_weeks_and_of_shares_says_so(passing: SequenceFacts) -> None:
-    facts = replace(passing, per="week", unit="share", slice="origin=JFK", holds_above=False, bound=0.05)
+def test_a_sequence_of_weeks_and_of_shares_says_so(passing: SequenceView) -> None:
+    facts = examples.changed(passing, per="week", unit="share", slice="origin=JFK", is_="at_most", bound=0.05)
     chart = sequence(facts, 1)
     drawing = drawn(chart)
     assert {"one week alone (naive estimate)", "bound 5\xa0%: the rule holds below"} <= set(drawing.legend)
-    assert chart.title.endswith(", in origin=JFK")
+    assert chart.title.endswith(" in origin=JFK")
     assert any(words.startswith("+") and words.endswith("\xa0%") for words in drawing.words)
     assert chart.table
     assert chart.table.headings[0] == "week"
@@ -164,13 +165,13 @@ def test_rules_stand_on_one_scale_and_say_their_outcome() -> None:
     assert [mark.colour for mark in estimates] == ["pass", "ground", "pass", "fail"]  # an open one is hollow
     assert len({mark.element.get("d") for mark in estimates}) == 2  # and a failing one has a shape of its own
     half = estimates[2].x - bound
-    scaled = [finding.scaled.estimate for finding in facts]
+    scaled = [finding.scaled[1] for finding in facts]
     assert [(mark.x - bound) / half for mark in estimates] == pytest.approx(scaled, abs=0.01)
     ends = [(x - bound) / half for mark in by_height(drawing.layer("interval")) for x in (mark.x, mark.end[0])]
-    assert ends == pytest.approx([0.04, 0.75, -0.1, 0.6], abs=0.01)
+    assert ends == pytest.approx([0.00123 / 0.0234, 1, (-0.0061 + 0.005) / (0.0234 + 0.005), 1], abs=0.01)
     assert [text.words for text in by_height(drawing.layer("outcome"))] == ["PASS", "INCONCLUSIVE", "PASS", "FAIL"]
-    assert "Gates: 1 INCONCLUSIVE, 2 PASS; not passing: Log loss" in drawing.described()[1]
-    assert "Monitors: 1 FAIL" in drawing.described()[1]
+    assert "Blocking rules: 1 INCONCLUSIVE, 2 PASS; not passing: Log loss" in drawing.described()[1]
+    assert "Advisory rules: 1 FAIL" in drawing.described()[1]
 
 
 def test_rules_show_what_does_not_pass_first_and_say_how_many_are_left_out() -> None:
@@ -186,14 +187,14 @@ def test_rules_show_what_does_not_pass_first_and_say_how_many_are_left_out() -> 
 
 def test_a_rule_without_an_interval_says_so_and_an_open_side_ends_in_an_arrow() -> None:
     usual = examples.a_rule()
-    none = examples.a_rule("INCONCLUSIVE", scaled=replace(usual.scaled, lower=None, estimate=None, upper=None))
+    none = examples.a_rule("INCONCLUSIVE", lower=None, estimate=None, upper=None)
     assert "no interval yet" in drawn(rules([none])).words
-    waiting = replace(none, scaled=replace(none.scaled, estimate=1.0))
+    waiting = examples.changed(none, estimate=1.0)
     drawing = drawn(rules([waiting]))
     assert "no interval yet" in drawing.words
     assert [drawing.layer(name) for name in ("estimate", "interval", "left", "right")] == [[], [], [], []]
     assert len(drawn(rules([replace(waiting, is_daily=True)])).layer("estimate")) == 1
-    whole, half = drawn(rules([usual])), drawn(rules([replace(usual, scaled=replace(usual.scaled, lower=None))]))
+    whole, half = drawn(rules([usual])), drawn(rules([examples.changed(usual, lower=None)]))
     assert half.the("right").element.get("d") == whole.the("right").element.get("d")
     assert half.the("left").element.get("d") != whole.the("left").element.get("d")
     assert half.the("left").x == pytest.approx(half.the("interval").x)
@@ -211,9 +212,9 @@ def test_slices_are_a_row_each_worst_first_with_their_requests() -> None:
     assert [mark.x for mark in estimates[1:]] == sorted(mark.x for mark in estimates[1:])
     zero = drawing.the("zero").x
     assert [mark.x > zero for mark in estimates] == [each.estimate > 0 for each in shown]
-    colours = ["fail" if each.worse else "pass" if each.better else "muted" for each in shown]
+    colours = ["fail" if each.is_worse else "pass" if each.is_better else "muted" for each in shown]
     assert [mark.colour for mark in estimates] == colours
-    assert any(each.worse for each in facts.slices)
+    assert any(each.is_worse for each in facts.slices)
     shapes = {(mark.colour, mark.element.get("d")) for mark in estimates[1:]}
     assert len(shapes) == len({path for _, path in shapes}) == len(set(colours[1:])) > 1
     arrows = [mark for mark in drawing.layer("left") if mark.element.get("d", "").endswith("Z")]
@@ -235,7 +236,7 @@ def test_distributions_are_stairs_whose_heights_are_the_shares() -> None:
     facts = examples.scores()
     drawing = drawn(distributions(facts))
     for name in ("champion", "challenger"):
-        shares = getattr(facts, name).share
+        shares = [each.share for each in getattr(facts, name)]
         heights = [drawing.value_at(y) for _, y in drawing.the(name).points[: 2 * len(shares) + 1]]
         assert heights[1::2] == pytest.approx([100 * share for share in shares], abs=0.1)
         assert heights[:-1:2] == heights[1::2]
@@ -243,27 +244,26 @@ def test_distributions_are_stairs_whose_heights_are_the_shares() -> None:
 
 def test_reliability_leaves_out_bins_without_a_label_and_draws_the_truth() -> None:
     facts = examples.scores()
-    gone = replace(facts.champion, mean_label=(None, *facts.champion.mean_label[1:]))
+    gone = (replace(facts.champion[0], mean_label=None), *facts.champion[1:])
     chart = reliability(replace(facts, champion=gone))
     drawing = drawn(chart)
-    known = sum(label is not None for label in facts.challenger.mean_label)
-    assert len(drawing.layer("champion")) == sum(label is not None for label in gone.mean_label) < 20
+    known = sum(each.mean_label is not None for each in facts.challenger)
+    assert len(drawing.layer("champion")) == sum(each.mean_label is not None for each in gone) < 20
     assert len(drawing.layer("challenger")) == len(drawing.layer("challenger_interval")) == known
     assert chart.table
     assert len(chart.table.rows) == known + len(drawing.layer("champion"))
     assert [drawing.value_at(y) for _, y in drawing.the("truth").points] == pytest.approx([0, 100], abs=0.5)
     point = drawing.layer("challenger")[9]
-    assert drawing.value_at(point.y) == pytest.approx(100 * (facts.challenger.mean_label[9] or 0), abs=0.5)
+    assert drawing.value_at(point.y) == pytest.approx(100 * (facts.challenger[9].mean_label or 0), abs=0.5)
     squares, circles = ({mark.element.get("d") for mark in drawing.layer(name)} for name in ("champion", "challenger"))
     assert not squares & circles
 
 
 def test_values_beyond_probability_have_their_own_range() -> None:
     edges = tuple(float(10 * index) for index in range(21))
-    shifted = replace(
-        examples.binned(1, 0.1),
-        mean_answer=tuple(float(10 * index + 5) for index in range(20)),
-        mean_label=tuple(float(10 * index + 7) for index in range(20)),
+    shifted = tuple(
+        replace(each, mean_prediction=10.0 * index + 5, mean_label=10.0 * index + 7)
+        for index, each in enumerate(examples.binned(1, 0.1))
     )
     facts = replace(examples.scores(), unit="value", edges=edges, champion=shifted, challenger=shifted)
     assert "share of requests by predicted value" in drawn(distributions(facts)).words
@@ -277,7 +277,7 @@ def test_quadrants_are_the_darker_the_larger_and_say_who_was_right() -> None:
     drawing = drawn(chart)
     cells = drawing.layer("quadrant")
     depths = [float(cell.element.get("fill-opacity", "")) for cell in cells]
-    shares = [each.share for each in facts.quadrants]
+    shares = [facts.share(row) for row in facts.rows]
     assert sorted(range(4), key=lambda index: depths[index]) == sorted(range(4), key=lambda index: shares[index])
     assert [cell.colour for cell in cells] == ["muted", "challenger", "challenger", "muted"]
     assert chart.finding.split(". ") == [
@@ -307,14 +307,14 @@ def test_labels_stand_in_layers_and_the_first_immature_day_is_marked() -> None:
     drawing = drawn(labels(facts))
     steps = drawing.the("labelled").points[1 : 2 * 20 : 2]
     assert [drawing.value_at(y) for _, y in steps] == pytest.approx([day.labelled for day in facts], abs=3)
-    immature = next(day.day for day in facts if not day.ripe)
+    immature = next(day.day for day in facts if not day.mature)
     assert drawing.day_at(drawing.the("immature").x + 8) == immature
     assert drawing.day_at(drawing.the("immature").x - 8) == immature - DAY
     assert drawing.layer("contradicted") == []
     marked = drawn(labels([*facts[:5], replace(facts[5], contradicted=2), *facts[6:]]))
     assert marked.day_at(marked.the("contradicted").x) == facts[5].day
     assert "contradicted" in marked.legend
-    mature = labels([replace(day, ripe=True, waiting=0) for day in facts])
+    mature = labels([replace(day, mature=True, expected=day.labelled) for day in facts])
     assert mature.finding == "20 of 20\xa0days count; 0\xa0labels still expected."
     assert drawn(mature).layer("immature") == []
     assert "first immature day" not in drawn(mature).legend
@@ -322,14 +322,16 @@ def test_labels_stand_in_layers_and_the_first_immature_day_is_marked() -> None:
 
 def test_latency_breaks_where_a_day_has_none() -> None:
     days = examples.days_from(6)
-    facts = LatencyFacts(days, {"p50": (1.0, 2.0, None, 4.0, 5.0, 6.0)}, {"p50": (0.1, 0.1, 0.1, 0.1, 0.1, 0.1)})
+    facts = DailySeries(
+        days, {"champion p50": (1.0, 2.0, None, 4.0, 5.0, 6.0), "challenger p50": (0.1, 0.1, 0.1, 0.1, 0.1, 0.1)}
+    )
     chart = latency(facts)
     line = drawn(chart).the("champion_p50")
     assert line.element.get("d", "").count("M") == 2
     assert len(line.points) == 5
     assert chart.finding == "Newest: median 0.100\xa0ms against 6.00\xa0ms of the champion."
-    assert "No latency was measured." in latency(LatencyFacts(days, {}, {})).finding
-    assert drawn(latency(LatencyFacts(days, {}, {}))).layer("axis-label")
+    assert "No latency was measured." in latency(DailySeries(days, {})).finding
+    assert drawn(latency(DailySeries(days, {}))).layer("axis-label")
 
 
 def test_a_year_of_latency_is_drawn_by_weeks_and_stands_in_the_table_by_days() -> None:
@@ -370,7 +372,7 @@ def test_noise_shows_the_control_beside_the_challengers() -> None:
     assert lengths[0] < 0.05 * lengths[1]
     assert len(drawing.the("day").points) > 0.97 * 5 * 365
     assert "the noise of the pipeline" in chart.finding
-    alone = noise(NoiseFacts(facts.metric, facts.title, None, facts.others))
+    alone = noise(NoiseView(facts.metric, None, facts.others))
     assert alone.finding.startswith("There is no A/A check: enter the champion")
 
 
@@ -392,7 +394,7 @@ def test_the_timeline_has_a_lane_for_each_outcome_and_the_changes_of_the_champio
         middle = bar.start[1] + bar.box[1] / 2
         assert middle == pytest.approx(lanes["PASS" if bar.colour == "pass" else "INCONCLUSIVE"], abs=1)
     changes = sorted(drawing.layer("change"), key=lambda mark: mark.x)
-    days = [change.at.date() for change in reversed(examples.promotions())]
+    days = [change.created_at.date() for change in reversed(examples.promotions())]
     assert [abs((drawing.day_at(mark.x) - day).days) <= 1 for mark, day in zip(changes, days, strict=True)] == [
         True
     ] * 3
@@ -540,14 +542,19 @@ def test_what_has_nothing_to_show_has_no_chart() -> None:
     assert every(examples.a_broken_page()) == []
     bare = replace(examples.a_deployment_page(), sequences=(replace(examples.a_sequence(3), days=()),))
     assert catalog(bare)["sequences"] == []
-    unlabelled = replace(examples.a_deployment_page(), scores=replace(examples.scores(), labelled=0))
+    unlabelled = replace(
+        examples.a_deployment_page(),
+        scores=replace(
+            examples.scores(), champion=tuple(replace(each, labelled=0) for each in examples.binned(1, 0.15))
+        ),
+    )
     assert [chart.name for chart in catalog(unlabelled)["scores"]] == ["distributions"]
     many = replace(examples.a_deployment_page(), sequences=(examples.a_sequence(3),) * 9)
     assert len(catalog(many)["sequences"]) == MOST_SEQUENCES
 
 
 @pytest.mark.parametrize("scale", [1e300, 1e-300, 0.0])
-def test_extreme_numbers_and_no_difference_at_all_are_drawn(passing: SequenceFacts, scale: float) -> None:
+def test_extreme_numbers_and_no_difference_at_all_are_drawn(passing: SequenceView, scale: float) -> None:
     def scaled(values: tuple[float | None, ...]) -> tuple[Any, ...]:
         return tuple(None if value is None else value * scale for value in values)
 

@@ -13,7 +13,7 @@ from shadow_deployment.report.html import rendering
 from shadow_deployment.report.html.next_step import what_next
 from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report, run_page
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
-from shadow_deployment.report.views.facts import DeploymentFacts, Overview
+from shadow_deployment.report.views import DeploymentView, Overview
 from tests.unit.report import examples
 
 HERE = Links("/shadow")
@@ -72,7 +72,11 @@ def hostile() -> str:
 
 def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
     page = Page(whole)
-    assert whole.index("</span> PASS</h2>") < whole.index("Its promotion was asked for") < whole.index('id="rules"')
+    assert (
+        whole.index("</span> PASS</h2>")
+        < whole.index("Approval of its promotion was requested")
+        < whole.index('id="rules"')
+    )
     for words in (
         "PASS since 2013-04-02: gradient_boosting is better on every gate",
         "Warning: labels that never come depend",
@@ -197,14 +201,18 @@ def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
     line = replace(facts.deployments[1].challengers[0], name=examples.HOSTILE, sentence=examples.HOSTILE)
     hostile = replace(
         facts.deployments[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
-            examples.champion(), words=examples.HOSTILE
+            examples.champion(), name=examples.HOSTILE
         ),
     )  # fmt: skip
     broken = replace(facts.deployments[2], error=examples.HOSTILE)
     run = examples.a_run()
     assert run.day
-    failing = replace(run.day.validations[0], subject=examples.HOSTILE)
-    day = replace(run.day, validations=(failing,), champion_versions=(examples.HOSTILE,))
+    assert run.day.snapshot
+    day = replace(
+        run.day,
+        validations={examples.HOSTILE: run.day.validations["inputs"]},
+        snapshot=replace(run.day.snapshot, champion_versions=[examples.HOSTILE]),
+    )
     for html in (
         overview_page(Overview((hostile, broken)), HERE),
         run_page(replace(run, day=day), HERE),
@@ -247,9 +255,9 @@ def test_a_challenger_that_was_never_judged_has_a_page() -> None:
     bare = replace(
         examples.a_deployment_page(), challenger=line, verdict=None, rules=(), sequences=(), slices=None, scores=None,
         quadrants=None, disagreements=(), latency=None, validations=(), drift=None, noise=None, history=(), labels=(),
-        promotions=(), provenance=None, day=None, days=(), next_step="Run a day.",
+        promotions=(), compared=(), snapshot=None, day=None, days=(), next_step="Run a day.",
         missing=dict.fromkeys(
-            ("rules", "sequences", "slices", "scores", "latency", "noise", "provenance"), "it was never judged"
+            ("rules", "sequences", "slices", "scores", "latency", "noise", "verdict"), "it was never judged"
         ),
     )  # fmt: skip
     page = Page(deployment_page(bare, HERE))
@@ -284,9 +292,8 @@ def test_the_overview_lists_what_stands_waits_and_is_broken() -> None:
     assert "2014-01-01 03:00 UTC" in page.text
 
 
-def test_an_empty_and_a_broken_overview_say_so() -> None:
+def test_an_empty_overview_says_how_to_begin() -> None:
     assert "include/deployments/" in Page(overview_page(Overview(()), HERE)).text
-    assert "permission denied" in Page(overview_page(Overview((), error="permission denied"), HERE)).text
 
 
 def test_a_run_shows_what_it_did_on_its_day() -> None:
@@ -300,7 +307,7 @@ def test_a_run_shows_what_it_did_on_its_day() -> None:
         "does not count yet",
     ):
         assert words in page.text, words
-    unsampled = replace(examples.a_run(), day=replace(examples.a_run().day, sampled=False))
+    unsampled = replace(examples.a_run(), day=replace(examples.a_run().day, snapshot=None))
     assert "This day was not sampled" in Page(run_page(unsampled, HERE)).text
     broken = replace(examples.a_run(), deployment=examples.a_broken_page(), day=None)
     assert "is not declared" in Page(run_page(broken, HERE)).text
@@ -318,25 +325,25 @@ def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: st
     ("answer", "words"),
     [
         (None, "and nobody has answered yet."),
-        ("approved", "and approved by dana: fine."),
-        ("rejected", "and rejected by dana: fine; it is asked about again once the case is another."),
-        ("silence", "and nobody answered in time; it is asked again some days later."),
-        ("changed", "but the case had changed by then"),
+        ("approved", "and given by dana: fine."),
+        ("rejected", "and rejected by dana: fine; it is requested again once the promotion request changes."),
+        ("silence", "and nobody answered in time; it is requested again some days later."),
+        ("changed", "but the promotion request had changed by then"),
     ],
 )
 def test_next_says_what_was_asked_and_answered(answer: str | None, words: str) -> None:
-    newest = replace(examples.questions()[0], answer=answer, answered_by="dana", answer_reason="fine")
+    newest = replace(examples.approvals()[0], answer=answer, answered_by="dana", reason="fine")
     sooner = replace(newest, asked_at=newest.asked_at - dt.timedelta(hours=3), answer="silence")
-    facts = examples.a_deployment_page(questions=(sooner, newest, examples.questions()[1]))
+    facts = examples.a_deployment_page(approvals=(sooner, newest, examples.approvals()[1]))
     assert words in what_next(facts)
-    assert "asked for on 2013-12-31 04:00 UTC" in what_next(facts)
+    assert "requested on 2013-12-31 04:00 UTC" in what_next(facts)
 
 
 def test_next_of_others_is_their_step() -> None:
     facts = examples.a_deployment_page()
     open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"), next_step="Wait.")
     assert what_next(open_one) == "Wait."
-    made = replace(examples.champion(), name="gradient_boosting", version="1", by_promotion=True)
+    made = replace(examples.champion(), name="gradient_boosting", version="1", number=1)
     assert what_next(replace(facts, champion=made)) == "Nothing: it is champion already."
     assert what_next(examples.a_broken_page()) == ""
 
@@ -345,9 +352,9 @@ def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
     facts = examples.a_deployment_page()
     line = facts.challenger
     assert line is not None
-    one = replace(facts.promotions[0], kind="promotion", to_name=line.name, to_version=line.version)
+    one = replace(facts.promotions[0], kind="promotion", name=line.name, version=line.version)
     back = replace(facts, champion=None, promotions=(replace(one, number=4, undone_by=5),))
-    assert what_next(back) == "Promotion 4 of it was taken back by 5: it is asked about by hand only."
+    assert what_next(back) == "Promotion 4 of it was rolled back by 5: approval is requested by hand only."
 
 
 def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:
@@ -359,9 +366,9 @@ def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None
 
 
 def test_a_page_is_made_once_for_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[DeploymentFacts] = []
+    made: list[DeploymentView] = []
     monkeypatch.setattr(
-        rendering, "_deployment", lambda facts, links, run=None: made.append(facts) or f"page {len(made)}"
+        rendering, "_deployment", lambda view, links, run=None: made.append(view) or f"page {len(made)}"
     )
     kept = Cache()
     facts = examples.a_deployment_page()

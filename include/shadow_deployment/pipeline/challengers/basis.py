@@ -25,7 +25,8 @@ class Basis:
     """The days of a challenger's trial up to the judged day.
 
     `taken` are the sampled days that were not withdrawn. `compared` count, `replayed` are shown beside them, and
-    `progress` has the labels of both. `trial` is None before the champion's first request.
+    `mature` says of both whether their
+    labels count. `trial` is None before the champion's first request.
     """
 
     day: dt.date
@@ -35,7 +36,7 @@ class Basis:
     calendar: Calendar
     compared: Sequence[Snapshot]
     replayed: Sequence[Snapshot]
-    progress: dict[dt.date, LabelProgress]
+    mature: dict[dt.date, bool]
     counts: DayCounts
 
     @property
@@ -62,9 +63,9 @@ def basis_of(session: Session[Any], deployment: Deployment, challenger: Challeng
     )
     days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=day)
     compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
-    progress = labels_on(session, deployment, [*replayed, *compared], day)
-    counts = calendar.counts_of(days, calendar.in_order(progress), live_from)
-    return Basis(day, version, trial, taken, days, compared, replayed, progress, counts)
+    mature = mature_labels(session, deployment, [*replayed, *compared], day)
+    counts = calendar.counts_of(days, calendar.in_order(mature), live_from)
+    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts)
 
 
 _WITH_EVIDENCE = ("compared", "replayed")
@@ -86,7 +87,18 @@ def evidence_of(
     metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
     squares = squares or deployment.policy.unit == "request"
     rows = read_series(session, key, days, metrics=metrics, squares=squares, champion_version=basis.champion_version)
-    return gather(rows, calendar.in_order({each.day: basis.progress[each.day] for each in days}))
+    return gather(rows, calendar.in_order({each.day: basis.mature[each.day] for each in days}))
+
+
+def comparable_days(
+    session: Session[Any], taken: Sequence[Snapshot], key: int, champion_version: str
+) -> list[Snapshot]:
+    """Return the days with evidence of a challenger against a champion version, whether they count in a trial or not.
+
+    Only this champion served them, their inputs meet their expectations, and all predictions are there.
+    """
+    complete = validations.scored(session, taken, key) - validations.inputs_failed(session, taken)
+    return calendar.comparable(taken, champion_version, complete)
 
 
 def labels_on(

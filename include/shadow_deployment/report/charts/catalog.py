@@ -7,25 +7,25 @@ from shadow_deployment.report.charts.rules import rules
 from shadow_deployment.report.charts.scores import distributions, quadrants, reliability
 from shadow_deployment.report.charts.sequence import sequence
 from shadow_deployment.report.charts.slices import slices
-from shadow_deployment.report.views.facts import DeploymentFacts
+from shadow_deployment.report.views import DeploymentView
 
 MOST_SEQUENCES = 4
 
 Catalog = dict[str, list[Chart]]
 
 
-def catalog(facts: DeploymentFacts) -> Catalog:
+def catalog(view: DeploymentView) -> Catalog:
     """Return the charts of each section, by the name of the field that they show."""
-    scores, begun = facts.scores, [each for each in facts.sequences if each.days][:MOST_SEQUENCES]
+    scores, begun = view.scores, [each for each in view.sequences if each.days][:MOST_SEQUENCES]
     return {
-        "rules": [rules(facts.rules)] if facts.rules else [],
+        "rules": [rules(view.rules)] if view.rules else [],
         "sequences": [sequence(each, number) for number, each in enumerate(begun, 1)],
-        "slices": [slices(facts.slices)] if facts.slices and facts.slices.slices else [],
+        "slices": [slices(view.slices)] if view.slices and view.slices.slices else [],
         "scores": [distributions(scores), *([reliability(scores)] if scores.labelled else [])] if scores else [],
-        "quadrants": [quadrants(facts.quadrants)] if facts.quadrants else [],
-        "labels": [labels(facts.labels)] if facts.labels else [],
-        "latency": [latency(facts.latency)] if facts.latency and facts.latency.days else [],
-        "drift": drift(facts.drift) if facts.drift and facts.drift.days else [],
-        "noise": [noise(facts.noise)] if facts.noise and (facts.noise.a_a_check or facts.noise.others) else [],
-        "history": [timeline(facts.history, facts.promotions)] if facts.history or facts.promotions else [],
+        "quadrants": [quadrants(view.quadrants)] if view.quadrants else [],
+        "labels": [labels(view.labels)] if view.labels else [],
+        "latency": [latency(view.latency)] if view.latency and view.latency.days else [],
+        "drift": drift(view.drift) if view.drift and view.drift.days else [],
+        "noise": [noise(view.noise)] if view.noise and (view.noise.a_a_check or view.noise.others) else [],
+        "history": [timeline(view.history, view.promotions)] if view.history or view.promotions else [],
     }

@@ -1,15 +1,16 @@
 """What each day brought: labels as they arrive, latency, and the distance between the two models' predictions."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import altair as alt
 
 from shadow_deployment.base.numbers import count, number, plural
+from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import Chart, ChartTable
-from shadow_deployment.report.views.facts import DriftFacts, LabelDay, LatencyFacts
+from shadow_deployment.report.views import DailySeries, LabelDay
 from shadow_deployment.report.wording import Measure, capitalised, measure_of
 
 WEEK: Final = 7
@@ -22,13 +23,13 @@ _MODELS: Final = ("champion", "challenger")
 def labels(facts: Sequence[LabelDay]) -> Chart:
     """Return how many of each day's sampled requests have a label, wait for one, or are contradicted."""
     waiting, contradicted = sum(day.waiting or 0 for day in facts), sum(day.contradicted for day in facts)
-    mature = count(sum(day.ripe for day in facts))
+    mature = count(sum(day.mature for day in facts))
     finding = f"{mature} of {plural(len(facts), 'day')} count; {plural(waiting, 'label')} still expected"
     finding += f", {count(contradicted)} contradicted." if contradicted else "."
     numbers = []
     for day in reversed(facts):
         counts = (day.sampled, day.labelled, day.expected, day.waiting, day.contradicted)
-        numbers.append((str(day.day), *map(count, counts), "yes" if day.ripe else "not yet"))
+        numbers.append((str(day.day), *map(count, counts), "yes" if day.mature else "not yet"))
     table = ChartTable(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
     return Chart("labels", "Labels by day", finding, lambda width: _labels(facts, width), table=table)
 
@@ -60,46 +61,47 @@ def _labels(facts: Sequence[LabelDay], width: int) -> dict[str, Any]:
         diamond = parts.mark("point", "fail", shape="diamond", size=50)
         layers.append(parts.layer("contradicted", diamond, against, x=x("day"), y=parts.at(6)))
         legend.append(parts.Entry("diamond", "fail", "contradicted"))
-    immature = parts.rows(day=[start for start, day in zip(starts, facts, strict=True) if not day.ripe][:1])
+    immature = parts.rows(day=[start for start, day in zip(starts, facts, strict=True) if not day.mature][:1])
     if immature:
         layers.append(parts.layer("immature", parts.rule(dash=(3, 3)), immature, x=x("day")))
         legend.append(parts.Entry("line", "ink", "first immature day", dash=(3, 3)))
     return parts.framed(width, _HEIGHT, layers, legend=legend)
 
 
-def latency(facts: LatencyFacts) -> Chart:
+def latency(daily: DailySeries) -> Chart:
     """Return the percentiles of both models' latency by day, on a logarithmic axis."""
     measure, newest = measure_of("latency_p50"), []
-    for key, (words, _) in _PERCENTILES.items():
-        champion, challenger = (_newest(_series(facts, model).get(key, ())) for model in _MODELS)
+    for percentile, (words, _) in _PERCENTILES.items():
+        champion, challenger = (_newest(daily.values.get(f"{model} {percentile}", ())) for model in _MODELS)
         against = "" if champion is None else f" against {measure.say(champion)}"
         newest += [] if challenger is None else [f"{words} {measure.say(challenger)}{against}"]
     finding = f"Newest: {', '.join(newest)} of the champion." if newest else "No latency was measured."
-    columns = [(model, key) for key in _PERCENTILES for model in _MODELS if key in _series(facts, model)]
-    series = [[number(value) for value in _series(facts, model)[key]] for model, key in columns]
-    headings = ("day", *(f"{model} {_PERCENTILES[key][0]}, ms" for model, key in columns))
-    table = ChartTable(headings, list(zip(map(str, facts.days), *series, strict=True))[::-1])
-    return Chart("latency", "Latency by day", finding, lambda width: _latency(facts, width), table=table)
-
-
-def _series(facts: LatencyFacts, model: str) -> Mapping[str, Sequence[float | None]]:
-    return facts.champion if model == "champion" else facts.challenger
+    lines = [
+        (f"{model} {words}, ms", daily.values[key])
+        for percentile, (words, _) in _PERCENTILES.items()
+        for model in _MODELS
+        if (key := f"{model} {percentile}") in daily.values
+    ]
+    columns = [map(str, daily.days), *(map(number, values) for _, values in lines)]
+    table = ChartTable(("day", *(heading for heading, _ in lines)), list(zip(*columns, strict=True))[::-1])
+    return Chart("latency", "Latency by day", finding, lambda width: _latency(daily, width), table=table)
 
 
 def _newest(values: Sequence[float | None]) -> float | None:
     return next((value for value in reversed(values) if value is not None), None)
 
 
-def _latency(facts: LatencyFacts, width: int) -> dict[str, Any]:
-    step = _step(facts.days)
-    x = parts.day_axis(facts.days[0], facts.days[-1], width)
-    series = [(model, key, _series(facts, model).get(key, ())) for model in _MODELS for key in _PERCENTILES]
-    y = parts.log_axis([value for _, _, row in series for value in row if value])
-    days, layers = [parts.milliseconds(day) for day in facts.days[::step]], []
-    for model, key, row in series:
-        line = parts.mark("line", model, strokeWidth=1.5, strokeDash=list(_PERCENTILES[key][1]))
-        shown = parts.rows(day=days, value=middles([value or None for value in row], step)) if row else []
-        layers.append(parts.layer(f"{model}_{key}", line, shown, x=x("day"), y=y("value")))
+def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
+    step = _step(daily.days)
+    x = parts.day_axis(daily.days[0], daily.days[-1], width)
+    y = parts.log_axis([value for values in daily.values.values() for value in values if value])
+    days, layers = [parts.milliseconds(day) for day in daily.days[::step]], []
+    for model in _MODELS:
+        for percentile, (_, dash) in _PERCENTILES.items():
+            line = parts.mark("line", model, strokeWidth=1.5, strokeDash=list(dash))
+            values = middles([value or None for value in daily.values.get(f"{model} {percentile}", ())], step)
+            shown = parts.rows(day=days, value=values) if values else []
+            layers.append(parts.layer(f"{model}_{percentile}", line, shown, x=x("day"), y=y("value")))
     legend = [parts.Entry("line", model, model) for model in _MODELS]
     legend += [parts.Entry("line", "ink", words, dash=dash) for words, dash in _PERCENTILES.values()]
     caption = f"milliseconds, logarithmic{', median of seven days' if step > 1 else ''}"
@@ -117,29 +119,24 @@ def middles(values: Sequence[float | None], step: int) -> list[float | None]:
     return [sorted(span)[len(span) // 2] if 2 * len(span) > step else None for span in spans]
 
 
-def drift(facts: DriftFacts) -> list[Chart]:
+def drift(daily: DailySeries) -> list[Chart]:
     """Return a chart for each distance between the two models' predictions, with the bound that a rule gives it."""
-    return [_drift(facts, metric, index) for index, metric in enumerate(facts.values, 1)]
+    return [_drift(daily, metric, index) for index, metric in enumerate(daily.values, 1)]
 
 
-def _drift(facts: DriftFacts, metric: str, index: int) -> Chart:
-    values, bound, measure = facts.values[metric], facts.bounds.get(metric), measure_of(metric)
-    days = list(zip(facts.days, values, strict=True))
-    newest = next(((day, value) for day, value in reversed(days) if value is not None), None)
+def _drift(daily: DailySeries, metric: str, index: int) -> Chart:
+    values, bound, measure = daily.values[metric], daily.bounds.get(metric), measure_of(metric)
+    newest = next(
+        ((day, value) for day, value in zip(daily.days[::-1], values[::-1], strict=True) if value is not None), None
+    )
     finding = f"{measure.say(newest[1])} on {newest[0]}" if newest else "No day has a value"
     if bound is not None:
-        beyond = sum(value is not None and value > bound for value in values)
-        finding += f", bound {measure.exact(bound)}; above it on {plural(beyond, 'day')} of {count(len(values))}"
-    title, table = (
-        facts.titles.get(metric, metric),
-        ChartTable(("day", "value"), [(str(day), measure.say(value)) for day, value in days][::-1]),
-    )
+        above = sum(value is not None and value > bound for value in values)
+        finding += f", bound {measure.exact(bound)}; above it on {plural(above, 'day')} of {count(len(values))}"
+    table = ChartTable(("day", "value"), list(zip(map(str, daily.days), map(measure.say, values), strict=True))[::-1])
+    title, name = capitalised(METRICS[metric].title), f"drift-{index}"
     return Chart(
-        f"drift-{index}",
-        capitalised(title),
-        f"{finding}.",
-        lambda width: _distance(facts.days, values, bound, measure, width),
-        table=table,
+        name, title, f"{finding}.", lambda width: _distance(daily.days, values, bound, measure, width), table=table
     )
 
 

@@ -8,10 +8,13 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
+from shadow_deployment.ledger.page import OutcomeDay
+from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows
 from shadow_deployment.report.charts.theme import colour
-from shadow_deployment.report.views.facts import NoiseFacts, NoiseSeries, OutcomeDay, PromotionFacts
+from shadow_deployment.report.views import NoiseSeries, NoiseView
 from shadow_deployment.report.wording import measure_of
 
 _LANES: Final = {"PASS": "pass", "INCONCLUSIVE": "open", "FAIL": "fail"}
@@ -24,43 +27,42 @@ _MOST_SERIES: Final = 8
 _LEFT: Final = 112  # pixels of the lanes' names
 
 
-def noise(facts: NoiseFacts) -> Chart:
+def noise(view: NoiseView) -> Chart:
     """Return the daily differences of the A/A check and of each challenger, one row each, with mean and spread."""
-    series = [*([facts.a_a_check] if facts.a_a_check else []), *facts.others][:_MOST_SERIES]
-    measure, numbers = measure_of(facts.metric, "difference"), []
+    series = [*([view.a_a_check] if view.a_a_check else []), *view.others][:_MOST_SERIES]
+    measure, numbers = measure_of(view.metric, "difference"), []
     for each in series:
         mean, deviation = measure.say(each.mean, signed=True), measure.say(each.deviation)
         numbers.append((each.name, each.role, mean, deviation, count(len(each.days))))
     table = ChartTable(
         ("challenger", "role", "mean difference", "standard deviation of a day", "days"), numbers, left=2
     )
-    title = f"Noise of the pipeline: {facts.title} by day"
-    return Chart("noise", title, _noise_in_words(facts), lambda width: _noise(facts, series, width), table=table)
+    title = f"Noise of the pipeline: {METRICS[view.metric].title} by day"
+    return Chart("noise", title, _noise_in_words(view), lambda width: _noise(view, series, width), table=table)
 
 
-def _noise_in_words(facts: NoiseFacts) -> str:
-    if facts.a_a_check is None:
+def _noise_in_words(view: NoiseView) -> str:
+    if view.a_a_check is None:
         return "There is no A/A check: enter the champion as its own challenger to see the noise of the pipeline."
-    check, deviation = "The A/A check, the champion against itself,", facts.a_a_check.deviation
+    check, deviation = "The A/A check, the champion against itself,", view.a_a_check.deviation
     if deviation is None:
         return f"{check} has too few days to show the noise of the pipeline."
     if deviation == 0:
         return f"{check} differs on no day: the pipeline adds no noise."
     return (
-        f"{check} differs by {measure_of(facts.metric, 'difference').say(deviation)} a day: the noise of the pipeline."
+        f"{check} differs by {measure_of(view.metric, 'difference').say(deviation)} a day: the noise of the pipeline."
     )
 
 
-def _noise(facts: NoiseFacts, series: Sequence[NoiseSeries], width: int) -> dict[str, Any]:
+def _noise(view: NoiseView, series: Sequence[NoiseSeries], width: int) -> dict[str, Any]:
     every = sorted(difference for each in series for difference in each.differences)
     outer = len(every) // 100
     reach = parts.reach([*every[outer : len(every) - outer], 0.0], 0.04)
-    x = parts.value_axis(alt.X, reach, measure_of(facts.metric, "difference"), signed=True, count=4)
+    x = parts.value_axis(alt.X, reach, measure_of(view.metric, "difference"), signed=True, count=4)
     y, tint = parts.row_axis(0.7), parts.raw(alt.Color, "colour")
     rows = [{"row": row, **_spread(each, reach)} for row, each in enumerate(series)]
     daily = [{"row": row, "value": value} for row, each in enumerate(series) for value in each.differences]
-    halo: dict[str, Any] = {"stroke": colour("ground"), "strokeWidth": 4, "strokeJoin": "round"}
-    name = parts.mark("text", limit=0.8 * width, aria=True, **halo)
+    name = parts.mark("text", limit=0.8 * width, aria=True, **parts.HALO)
     line, diamond = parts.mark("rule", strokeWidth=3), parts.mark("point", shape="diamond", size=80)
     layers = [
         parts.layer("zero", parts.rule(), parts.rows(value=0.0), x=x("value")),
@@ -70,7 +72,7 @@ def _noise(facts: NoiseFacts, series: Sequence[NoiseSeries], width: int) -> dict
         parts.layer("series", name, rows, x=parts.at(0), y=parts.row_axis(0.3), **parts.WORDS),
     ]
     legend = [parts.Entry("dots", "champion", "one day"), parts.Entry("line", "ink", "mean ± standard deviation")]
-    caption = f"champion's loss minus the challenger's, {facts.title}"
+    caption = f"champion's loss minus the challenger's, {METRICS[view.metric].title}"
     return parts.framed(width, alt.Step(46), layers, legend=legend, caption=caption, left=0)
 
 
@@ -85,13 +87,13 @@ def _spread(each: NoiseSeries, reach: parts.Reach) -> Mapping[str, Any]:
     return row | {"low": low, "mean": each.mean, "high": high}
 
 
-def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts]) -> Chart:
+def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord]) -> Chart:
     """Return each day's verdict, and the changes of the champion above them."""
     outcomes = [day.outcome for day in history]
     tally = ", ".join(f"{name} on {plural(outcomes.count(name), 'day')}" for name in _LANES if name in outcomes)
     changes = plural(len(promotions), "change") + " of the champion" if promotions else "no change of the champion"
     finding = f"{tally or 'No day was judged'}; {changes}."
-    numbers = [(str(day.day), day.outcome, count(day.revisions)) for day in reversed(history)]
+    numbers = [(str(day.day), day.outcome, count(day.revision)) for day in reversed(history)]
     title, table = (
         "Verdicts by day, promotions and rollbacks",
         ChartTable(("day", "verdict", "times judged"), numbers, left=2),
@@ -99,8 +101,8 @@ def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts]
     return Chart("timeline", title, finding, lambda width: _timeline(history, promotions, width), (WIDE, NARROW), table)
 
 
-def _timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionFacts], width: int) -> dict[str, Any]:
-    changes = sorted(promotions, key=lambda change: change.at)
+def _timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord], width: int) -> dict[str, Any]:
+    changes = sorted(promotions, key=lambda change: change.created_at)
     days = [_day_of(change, history) for change in changes]
     every = [*days, *(day.day for day in history)]
     x = parts.day_axis(min(every), max(every), width - _LEFT, grid=True)
@@ -135,19 +137,19 @@ def _apart(numbers: Sequence[int], days: Sequence[dt.date], least: float) -> lis
 
 def _runs(history: Sequence[OutcomeDay]) -> Rows:
     """Return days in a row with one outcome as one bar."""
-    found = []
+    bars = []
     for row, (name, tint) in enumerate(_LANES.items()):
         days = [day.day.toordinal() for day in history if day.outcome == name]
         for _, run in groupby(enumerate(days), key=lambda pair: pair[1] - pair[0]):
             first, *_, last = [day for _, day in run] * 2
             start, end = (parts.milliseconds(dt.date.fromordinal(day)) for day in (first, last))
-            found.append(
+            bars.append(
                 {"row": row, "start": start - parts.DAY / 2, "end": end + parts.DAY / 2, "colour": colour(tint)}
             )
-    return found
+    return bars
 
 
-def _day_of(change: PromotionFacts, history: Sequence[OutcomeDay]) -> dt.date:
+def _day_of(change: PromotionRecord, history: Sequence[OutcomeDay]) -> dt.date:
     """Return where a change stands among the days: on the one that it rests on, else not after the newest verdict."""
-    made = change.day or change.at.astimezone(dt.UTC).date()
+    made = change.day or change.created_at.astimezone(dt.UTC).date()
     return min(made, history[-1].day) if history else made

@@ -21,6 +21,7 @@ LINE: Final = 16  # pixels from one line of text to the next
 TEXT: Final = alt.Text("words:N")
 # What a text says, perhaps shortened, and the whole of it, which a reader sees on hover.
 WORDS: Final = {"text": TEXT, "description": alt.Description("whole:N")}
+HALO: Final[dict[str, Any]] = {"stroke": colour("ground"), "strokeWidth": 4, "strokeJoin": "round"}  # around a text
 _LETTER: Final = 6.9  # pixels of an average small letter in a wide font, which some readers have
 _ENTRY: Final = 17  # pixels of a line of the legend
 _EXTENT: Final = 36  # pixels of an axis's labels, at least
@@ -183,8 +184,8 @@ def framed(
     bottom, every = -head - LINE * len(lines) - 8, [*layers]
     if lines:
         text = small(baseline="top", lineHeight=LINE, aria=True)
-        said = [{"words": lines, "whole": caption}]
-        every.append(layer("caption", text, said, x=at(-left), y=at(bottom), **WORDS))
+        words = [{"words": lines, "whole": caption}]
+        every.append(layer("caption", text, words, x=at(-left), y=at(bottom), **WORDS))
     if legend:
         every.append(_legend(legend, width - 16, -left, bottom - 4))
     # Rows go beside the layers, by name: Altair would copy them with every layer.

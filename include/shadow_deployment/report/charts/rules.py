@@ -9,57 +9,57 @@ from shadow_deployment.base.numbers import plural
 from shadow_deployment.report.charts import intervals, parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart
 from shadow_deployment.report.charts.theme import colour
-from shadow_deployment.report.views.facts import RuleFacts
+from shadow_deployment.report.views import RuleView
 from shadow_deployment.report.wording import capitalised, shorten, visible
 
 MOST_RULES: Final = 12
 MOST_NAMED: Final = 3
+_URGENCY: Final = ("FAIL", "INCONCLUSIVE", "PASS")
 _LOOKS: Final = {"PASS": ("pass", "circle"), "INCONCLUSIVE": ("open", "circle"), "FAIL": ("fail", "diamond")}
 _REACH: Final = (-1.06, 1.06)
 _NAMES: Final = 392  # pixels of names beside the intervals
 
 
-def rules(facts: Sequence[RuleFacts]) -> Chart:
+def rules(views: Sequence[RuleView]) -> Chart:
     """Return the chart of the findings that decide first: those overall, then those in slices that do not pass."""
-    overall = [finding for finding in facts if finding.slice == "all"]
-    in_slices = [finding for finding in facts if finding.slice != "all" and finding.outcome != "PASS"]
+    overall = [view for view in views if view.is_overall]
+    in_slices = [view for view in views if not view.is_overall and view.finding.outcome != "PASS"]
     shown = [*overall, *sorted(in_slices, key=_urgency)][:MOST_RULES]
-    left_out = len(facts) - len(shown)
-    return Chart(
-        "rules",
-        "Each rule's interval against its bound",
-        " ".join(text for role in ("blocking", "advisory") if (text := _tally(role, facts))),
-        lambda width: _plot(shown, width),
-        (WIDE, NARROW),
-        note=f"{plural(left_out, 'more finding')} in the tables." if left_out else "",
-    )
+    left_out = len(views) - len(shown)
+    finding = " ".join(text for role in ("blocking", "advisory") if (text := _tally(role, views)))
+    note = f"{plural(left_out, 'more finding')} in the tables." if left_out else ""
+    title, widths = "Each rule's interval against its bound", (WIDE, NARROW)
+    return Chart("rules", title, finding, lambda width: _plot(shown, width), widths, note=note)
 
 
-def _urgency(finding: RuleFacts) -> tuple[int, int]:
-    return ("FAIL", "INCONCLUSIVE", "PASS").index(finding.outcome), ("blocking", "advisory").index(finding.role)
+def _urgency(view: RuleView) -> tuple[int, bool]:
+    return _URGENCY.index(view.finding.outcome), not view.finding.is_blocking
 
 
-def _tally(role: str, facts: Sequence[RuleFacts]) -> str:
-    """Say how the findings of one role stand, and which ones do not pass."""
-    of_role = sorted((finding for finding in facts if finding.role == role), key=_urgency)
-    outcomes = [finding.outcome for finding in of_role]
-    tally = ", ".join(f"{outcomes.count(name)} {name}" for name in ("FAIL", "INCONCLUSIVE", "PASS") if name in outcomes)
-    failing = [_label(finding) for finding in of_role if finding.outcome != "PASS"] if role == "blocking" else []
+def _tally(role: str, views: Sequence[RuleView]) -> str:
+    """Count the outcomes of the rules of one role, and name blocking ones that do not pass."""
+    of_role = sorted((view for view in views if view.finding.role == role), key=_urgency)
+    outcomes = [view.finding.outcome for view in of_role]
+    tally = ", ".join(f"{outcomes.count(name)} {name}" for name in _URGENCY if name in outcomes)
+    failing = [_label(view) for view in of_role if view.finding.outcome != "PASS"] if role == "blocking" else []
     named = f"; not passing: {'; '.join(failing[:MOST_NAMED])}" if failing else ""
-    return f"{'Gates' if role == 'blocking' else 'Monitors'}: {tally}{named}." if of_role else ""
+    return f"{capitalised(role)} rules: {tally}{named}." if of_role else ""
 
 
-def _label(finding: RuleFacts) -> str:
-    where = "" if finding.slice == "all" else f"{shorten(visible(finding.slice), 40)}, "
-    return capitalised(f"{'advisory: ' if finding.role == 'advisory' else ''}{where}{visible(finding.text)}")
+def _label(view: RuleView) -> str:
+    text = visible(view.text)
+    label = text if view.is_overall else f"{shorten(visible(view.finding.slice), 40)}, {text}"
+    if not view.finding.is_blocking:
+        return f"Advisory: {label}"
+    return capitalised(label) if view.is_overall else label
 
 
-def _plot(shown: Sequence[RuleFacts], width: int) -> dict[str, Any]:
+def _plot(shown: Sequence[RuleView], width: int) -> dict[str, Any]:
     is_wide = width > NARROW
     # Names and outcomes stand beside the intervals where there is room, else above them: in shares of a row's height.
     middle, top, beside = (0.5, 0.0, 0.5) if is_wide else (0.78, 0.58, 0.14)
     left, right, step = (_NAMES, 120, 40) if is_wide else (0, 0, 66)
-    rows = [_row(index, finding, width, is_wide=is_wide) for index, finding in enumerate(shown)]
+    rows = [_row(index, view, width, is_wide=is_wide) for index, view in enumerate(shown)]
     heads = parts.rows(place=[-0.8, 0.0, 0.8], words=["← does not hold", "bound", "holds →"])
     centred = {"baseline": "middle", "dy": alt.expr(f"{parts.LINE / 2} * (1 - datum.words.length)")}
     name = parts.mark("text", lineHeight=parts.LINE, aria=True, **(centred if is_wide else {"baseline": "top"}))
@@ -85,14 +85,23 @@ def _x(field: str) -> alt.X:
     return alt.X(f"{field}:Q", axis=None, scale=alt.Scale(domain=list(_REACH), nice=False))
 
 
-def _row(index: int, finding: RuleFacts, width: int, *, is_wide: bool) -> Mapping[str, Any]:
-    """Return a finding's row; an estimate alone says something only where a day's value is judged."""
-    scaled, outcome, label, (tint, shape) = finding.scaled, finding.outcome, _label(finding), _LOOKS[finding.outcome]
-    has_interval = scaled.lower is not None or scaled.upper is not None
-    is_shown = scaled.estimate is not None and (has_interval or finding.is_daily)
-    lines = parts.wrapped(label, _NAMES - 16 if is_wide else width - 36 - 9 * len(outcome))
-    fill = colour("ground" if outcome == "INCONCLUSIVE" else tint)
-    numbers = {"row": index, "bound": 0.0, "most": _REACH[1], "estimate": scaled.estimate if is_shown else None}
-    words = {"words": lines, "whole": label, "outcome": outcome, "none": "" if is_shown else "no interval yet"}
-    look = {"colour": colour(tint), "fill": fill, "shape": shape}
-    return {**numbers, **words, **look, **intervals.ends(scaled.lower, scaled.upper, _REACH)}
+def _row(index: int, view: RuleView, width: int, *, is_wide: bool) -> Mapping[str, Any]:
+    """Return a rule's row; an estimate alone means something only where a day's value is judged."""
+    (lower, estimate, upper), outcome, label = view.scaled, view.finding.outcome, _label(view)
+    has_interval = lower is not None or upper is not None
+    is_shown = estimate is not None and (has_interval or view.is_daily)
+    tint, shape = _LOOKS[outcome]
+    return {
+        "row": index,
+        "bound": 0.0,
+        "most": _REACH[1],
+        "estimate": estimate if is_shown else None,
+        "words": parts.wrapped(label, _NAMES - 16 if is_wide else width - 36 - 9 * len(outcome)),
+        "whole": label,
+        "outcome": outcome,
+        "none": "" if is_shown else "no interval yet",
+        "colour": colour(tint),
+        "fill": colour("ground" if outcome == "INCONCLUSIVE" else tint),
+        "shape": shape,
+        **intervals.ends(lower, upper, _REACH),
+    }

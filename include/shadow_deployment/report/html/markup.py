@@ -29,9 +29,9 @@ def shown(value: Any) -> Any:
 
 def table(content: ChartTable, caption: str) -> Markup:
     """Return a table; the first column heads its rows, and the first `left` ones are aligned as names are."""
-    headings = "".join(f'<th scope="col">{_cell(one)}</th>' for one in content.headings)
+    headings = "".join(f'<th scope="col">{_cell(heading)}</th>' for heading in content.headings)
     rows = "".join(
-        f'<tr><th scope="row">{_cell(row[0])}</th>{"".join(f"<td>{_cell(one)}</td>" for one in row[1:])}</tr>'
+        f'<tr><th scope="row">{_cell(row[0])}</th>{"".join(f"<td>{_cell(text)}</td>" for text in row[1:])}</tr>'
         for row in content.rows
     )
     body = (

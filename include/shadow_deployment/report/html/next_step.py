@@ -1,38 +1,37 @@
-"""What happens next with the challenger shown: the step that its verdict leads to, and what was asked and answered."""
+"""What happens next with the challenger shown: the step that its verdict leads to, and what approvers answered."""
 
-from shadow_deployment.report.views.facts import ChallengerLine, DeploymentFacts, PromotionFacts, QuestionFacts
+from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.report.views import DeploymentView
 from shadow_deployment.report.wording import moment
 
 
-def what_next(facts: DeploymentFacts) -> str:
+def what_next(view: DeploymentView) -> str:
     """Return what happens next with the challenger shown; empty where nothing is known."""
-    line, champion = facts.challenger, facts.champion
+    line, champion, usual = view.challenger, view.champion, view.next_step or ""
     if line is None:
-        return facts.next_step or ""
-    if champion and champion.by_promotion and (champion.name, champion.version) == (line.name, line.version):
+        return usual
+    model = (line.name, line.version)
+    if champion and champion.number and (champion.name, champion.version) == model:
         return "Nothing: it is champion already."
-    undone = next((one for one in facts.promotions if _is_of(one, line) and one.undone_by), None)
-    if undone is not None and line.outcome == "PASS":
-        return f"Promotion {undone.number} of it was taken back by {undone.undone_by}: it is asked about by hand only."
-    asked = [one for one in facts.questions if (one.challenger, one.version) == (line.name, line.version)]
-    newest = max(asked, key=lambda one: one.asked_at, default=None)
-    if newest is not None and line.outcome == "PASS":
-        return _answered(newest)
-    return facts.next_step or ""
+    if line.outcome != "PASS":
+        return usual
+    for promotion in view.promotions:
+        if promotion.kind != "rollback" and (promotion.name, promotion.version) == model and promotion.undone_by:
+            taken_back = f"Promotion {promotion.number} of it was rolled back by {promotion.undone_by}"
+            return f"{taken_back}: approval is requested by hand only."
+    requests = [request for request in view.approvals if (request.challenger, request.version) == model]
+    newest = max(requests, key=lambda request: request.asked_at, default=None)
+    return usual if newest is None else _answered(newest)
 
 
-def _is_of(one: PromotionFacts, line: ChallengerLine) -> bool:
-    return one.kind != "rollback" and (one.to_name, one.to_version) == (line.name, line.version)
-
-
-def _answered(question: QuestionFacts) -> str:
-    asked = f"Its promotion was asked for on {moment(question.asked_at)}"
-    who = f" by {question.answered_by}" if question.answered_by else ""
-    why = f": {question.answer_reason}" if question.answer_reason else ""
+def _answered(request: ApprovalRequest) -> str:
+    requested = f"Approval of its promotion was requested on {moment(request.asked_at)}"
+    who = f" by {request.answered_by}" if request.answered_by else ""
+    why = f": {request.reason}" if request.reason else ""
     return {
-        None: f"{asked}, and nobody has answered yet.",
-        "approved": f"{asked} and approved{who}{why}.",
-        "rejected": f"{asked} and rejected{who}{why}; it is asked about again once the case is another.",
-        "silence": f"{asked}, and nobody answered in time; it is asked again some days later.",
-        "changed": f"{asked} and approved{who}, but the case had changed by then: it is asked anew.",
-    }[question.answer]
+        None: f"{requested}, and nobody has answered yet.",
+        "approved": f"{requested} and given{who}{why}.",
+        "rejected": f"{requested} and rejected{who}{why}; it is requested again once the promotion request changes.",
+        "silence": f"{requested}, and nobody answered in time; it is requested again some days later.",
+        "changed": f"{requested} and given{who}, but the promotion request had changed by then: it is requested anew.",
+    }[request.answer]

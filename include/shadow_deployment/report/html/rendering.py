@@ -1,4 +1,4 @@
-"""Facts as pages: HTML that loads nothing from elsewhere, served by a web server or kept as one file."""
+"""Views as pages: HTML that loads nothing from elsewhere, served by a web server or kept as one file."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,34 +14,34 @@ from shadow_deployment.report import wording
 from shadow_deployment.report.html import markup, tables
 from shadow_deployment.report.html.next_step import what_next
 from shadow_deployment.report.html.serving import ASSETS, Cache, Links, asset, policy_of_file
-from shadow_deployment.report.views.facts import DayFacts, DeploymentFacts, Overview, RunFacts
+from shadow_deployment.report.views import DayView, DeploymentView, Overview, RunView
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def overview_page(facts: Overview, links: Links) -> str:
+def overview_page(view: Overview, links: Links) -> str:
     """Return the page of all deployments."""
-    return _render("overview.html", links, overview=facts)
+    return _render("overview.html", links, overview=view)
 
 
-def deployment_page(facts: DeploymentFacts, links: Links, kept: Cache | None = None) -> str:
+def deployment_page(view: DeploymentView, links: Links, kept: Cache | None = None) -> str:
     """Return the page of one deployment, one challenger and one day.
 
-    With a cache in `kept`, the page is made once as long as the facts' fingerprint stays; facts without one are never
+    With a cache in `kept`, the page is made once as long as the view's fingerprint stays; a view without one are never
     kept.
     """
-    return _kept(kept, _key(facts, links), lambda: _deployment(facts, links))
+    return _kept(kept, _key(view, links), lambda: _deployment(view, links))
 
 
-def run_page(facts: RunFacts, links: Links, kept: Cache | None = None) -> str:
+def run_page(view: RunView, links: Links, kept: Cache | None = None) -> str:
     """Return the page of one run: what it did on its day, and the deployment as of that day."""
-    key = (*_key(facts.deployment, links), repr(facts.day))
-    return _kept(kept, key, lambda: _deployment(facts.deployment, links, facts.day))
+    key = (*_key(view.deployment, links), repr(view.day))
+    return _kept(kept, key, lambda: _deployment(view.deployment, links, view.day))
 
 
-def report(facts: DeploymentFacts) -> str:
+def report(view: DeploymentView) -> str:
     """Return a deployment's page as one file that loads nothing and links nowhere."""
-    return _deployment(facts, Links())
+    return _deployment(view, Links())
 
 
 def error_page(error: str, links: Links) -> str:
@@ -49,28 +49,28 @@ def error_page(error: str, links: Links) -> str:
     return _render("error.html", links, error=error)
 
 
-def _key(facts: DeploymentFacts, links: Links) -> tuple[Any, ...]:
+def _key(view: DeploymentView, links: Links) -> tuple[Any, ...]:
     """Return what a page depends on; the fingerprint is of the whole deployment."""
-    line = facts.challenger
-    return (facts.fingerprint, facts.name, line and (line.name, line.version), facts.day, links)
+    line = view.challenger
+    return (view.fingerprint, view.name, line and (line.name, line.version), view.day, links)
 
 
 def _kept(kept: Cache | None, key: tuple[Any, ...], make: Callable[[], str]) -> str:
     return kept.get(key, make) if kept is not None and key[0] else make()
 
 
-def _deployment(facts: DeploymentFacts, links: Links, run: DayFacts | None = None) -> str:
+def _deployment(view: DeploymentView, links: Links, run: DayView | None = None) -> str:
     with requires_extra("report", "the page"):
         from shadow_deployment.report.charts.catalog import catalog
 
-    beside, charts = _beside(facts), catalog(facts)
-    return _render("deployment.html", links, facts=facts, run=run, charts=charts, next=what_next(facts), beside=beside)
+    beside, charts = _beside(view), catalog(view)
+    return _render("deployment.html", links, view=view, run=run, charts=charts, next=what_next(view), beside=beside)
 
 
-def _beside(facts: DeploymentFacts) -> tuple[Any, Any]:
+def _beside(view: DeploymentView) -> tuple[Any, Any]:
     """Return the judged days before and after the one that is shown, None where there is none."""
-    before = [one for one in facts.days if facts.day and one < facts.day]
-    after = [one for one in facts.days if facts.day and one > facts.day]
+    before = [day for day in view.days if view.day and day < view.day]
+    after = [day for day in view.days if view.day and day > view.day]
     return (before[-1] if before else None, after[0] if after else None)
 
 

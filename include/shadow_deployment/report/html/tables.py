@@ -1,227 +1,210 @@
-"""The tables of a page: rules, disagreements, expectations, promotions and alerts, as headings and rows of texts."""
+"""The tables of a page: rules, disagreements, validations, promotions and alerts, as headings and rows of texts."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural
+from shadow_deployment.decision.explanation import DisagreeingRequest
 from shadow_deployment.decision.wording import role_note
+from shadow_deployment.ledger.alerts import StoredAlert
+from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.page import ValidationRow
+from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.report.charts.chart import ChartTable
 from shadow_deployment.report.html.markup import badge, missing, time
-from shadow_deployment.report.views.facts import (
-    AlertFacts,
-    DayFacts,
-    DeploymentFacts,
-    Disagreement,
-    ExpectationFailure,
-    PromotionFacts,
-    QuestionFacts,
-    RuleFacts,
-    ValidationDay,
-)
-from shadow_deployment.report.wording import capitalised, measure_of
+from shadow_deployment.report.views import ChallengerLine, DayView, DeploymentView, RuleView
+from shadow_deployment.report.wording import capitalised
 
 MOST_FAILURES: Final = 20
+MOST_REQUESTS: Final = 20
 MOST_SLICES: Final = 60
 _URGENCY: Final = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 _RULE_HEADINGS: Final = ("outcome", "estimate", "interval", "bound", "since", "days", "requests", "why")
+_FAILURE_HEADINGS: Final = ("expectation", "column", "result", "requests")
 
 
-def rules_overall(facts: Sequence[RuleFacts]) -> ChartTable:
+def rules_overall(rules: Sequence[RuleView]) -> ChartTable:
     """Return the findings on all requests, in the order of the policy."""
-    rows = [(_rule_name(one), *_finding(one)) for one in facts if one.slice == "all"]
+    rows = [(_rule_name(rule), *_finding(rule)) for rule in rules if rule.is_overall]
     return ChartTable(("rule", *_RULE_HEADINGS), rows, left=2, tail=1)
 
 
-def rules_in_slices(facts: Sequence[RuleFacts]) -> list[tuple[str, ChartTable]]:
-    """Return the findings in slices, a table for each rule, those that do not pass first."""
-    found: dict[str, list[RuleFacts]] = {}
-    for one in facts:
-        if one.slice != "all":
-            found.setdefault(_rule_name(one), []).append(one)
-    return [(_slices_title(name, every), _slices_table(every)) for name, every in found.items()]
+def rules_in_slices(rules: Sequence[RuleView]) -> Iterator[tuple[str, ChartTable]]:
+    """Yield the findings in slices, a title and a table for each rule, those that do not pass first."""
+    by_rule: dict[str, list[RuleView]] = {}
+    for rule in rules:
+        if not rule.is_overall:
+            by_rule.setdefault(_rule_name(rule), []).append(rule)
+    for name, every in by_rule.items():
+        outcomes = [rule.finding.outcome for rule in every]
+        tally = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in _URGENCY if outcome in outcomes)
+        more = f"; {MOST_SLICES} of {len(every)} are shown" if len(every) > MOST_SLICES else ""
+        ordered = sorted(every, key=lambda rule: (_URGENCY[rule.finding.outcome], rule.scaled[1] or 0.0))[:MOST_SLICES]
+        rows = [(rule.finding.slice, *_finding(rule)) for rule in ordered]
+        table = ChartTable(("slice", *_RULE_HEADINGS), rows, left=2, tail=1)
+        yield f"{name}: {plural(len(every), 'slice')}, {tally}{more}", table
 
 
-def _rule_name(finding: RuleFacts) -> str:
-    return capitalised(f"{finding.text}{role_note(finding.role)}")
+def _rule_name(rule: RuleView) -> str:
+    return capitalised(f"{rule.text}{role_note(rule.finding.role)}")
 
 
-def _slices_title(name: str, every: Sequence[RuleFacts]) -> str:
-    tally = ", ".join(f"{number} {key}" for key in _URGENCY if (number := sum(one.outcome == key for one in every)))
-    more = f"; {MOST_SLICES} of {len(every)} are shown" if len(every) > MOST_SLICES else ""
-    return f"{name}: {plural(len(every), 'slice')}, {tally}{more}"
-
-
-def _slices_table(every: Sequence[RuleFacts]) -> ChartTable:
-    ordered = sorted(every, key=lambda one: (_URGENCY[one.outcome], _standing(one)))[:MOST_SLICES]
-    return ChartTable(("slice", *_RULE_HEADINGS), [(one.slice, *_finding(one)) for one in ordered], left=2, tail=1)
-
-
-def _standing(finding: RuleFacts) -> float:
-    return 0.0 if finding.scaled.estimate is None else finding.scaled.estimate
-
-
-def _finding(one: RuleFacts) -> tuple[str, ...]:
-    measure = measure_of(one.metric, one.unit)
-    places = measure.places([one.lower, one.estimate, one.upper], 3) if one.lower is not None else None
-    reason = "judged on the day's own value" if one.is_daily else one.reason
-    interval = measure.interval(one.lower, one.upper, places if places is not None else measure.places([one.upper], 3))
+def _finding(rule: RuleView) -> tuple[str, ...]:
+    finding, measure = rule.finding, rule.measure
+    places = None if finding.lower is None else measure.places([finding.lower, finding.estimate, finding.upper], 3)
+    reason = "judged on the day's own value" if rule.is_daily else finding.reason
+    of_upper = measure.places([finding.upper], 3) if places is None else places
+    interval = measure.interval(finding.lower, finding.upper, of_upper)
     return (
-        badge(one.outcome),
-        measure.say(one.estimate, places) if one.estimate is not None else missing(one.reason),
-        interval if interval != NOTHING else missing(reason),
-        measure.exact(one.bound),
-        str(one.decided_on or NOTHING),
-        count(one.observations),
-        count(one.requests),
-        one.reason,
+        badge(finding.outcome),
+        missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places),
+        missing(reason) if interval == NOTHING else interval,
+        measure.exact(finding.bound),
+        str(finding.decided_on or NOTHING),
+        count(finding.observations),
+        count(finding.requests),
+        finding.reason,
     )
 
 
-def disagreements(facts: Sequence[Disagreement]) -> ChartTable:
-    """Return the requests on which the two are furthest apart."""
+def disagreements(requests: Sequence[DisagreeingRequest], classes: Sequence[str]) -> ChartTable:
+    """Return the requests on which the two differ most; `classes` are the names of several classes."""
+
+    def words(value: float) -> str:
+        return classes[int(value)] if classes else f"{value:.4g}"
+
     rows = [
         (
-            one.request_id,
-            str(one.day),
-            one.champion_words,
-            one.challenger_words,
-            one.label_words or missing("its label is not known"),
-            ", ".join(f"{name}={value}" for name, value in one.slices.items()),
+            request.request_id or NOTHING,
+            str(request.day),
+            words(request.champion),
+            words(request.challenger),
+            missing("its label is not known") if request.label is None else words(request.label),
+            ", ".join(f"{name}={value}" for name, value in request.slices.items()),
         )
-        for one in facts
+        for request in requests
     ]
     return ChartTable(("request", "day", "champion", "challenger", "label", "slices"), rows, left=2, tail=1)
 
 
-def failures(facts: Sequence[ValidationDay]) -> ChartTable:
+def failures(validations: Sequence[ValidationRow]) -> ChartTable:
     """Return the expectations that did not hold, newest first, with the ids of the rows that failed."""
-    rows = [
-        (str(day.day), day.subject, *_failure(one))
-        for day in reversed(facts)
-        for one in day.failures
-        if not day.success
-    ]
-    return ChartTable(
-        ("day", "of", "expectation", "column", "what was found", "requests"), rows[:MOST_FAILURES], left=6
-    )
+    failed = [row for row in reversed(validations) if not row.success]
+    rows = [(str(row.day), row.subject, *_failure(each)) for row in failed for each in row.failures or ()]
+    return ChartTable(("day", "of", *_FAILURE_HEADINGS), rows[:MOST_FAILURES], left=6)
 
 
-def _failure(one: ExpectationFailure) -> tuple[str, str, str, str]:
-    return one.expectation, one.column or NOTHING, one.detail, ", ".join(one.requests) or NOTHING
+def _failure(failure: dict[str, Any]) -> tuple[str, str, str, str]:
+    requests = ", ".join(failure.get("requests", ())[:MOST_REQUESTS])
+    return failure["expectation"], failure.get("column") or NOTHING, failure["detail"], requests or NOTHING
 
 
-def validations_in_words(facts: Sequence[ValidationDay]) -> str:
-    """Say how often the expectations held."""
-    failed = [one for one in facts if not one.success]
-    days = len({one.day for one in facts})
+def validations_in_words(validations: Sequence[ValidationRow]) -> str:
+    """Return how often the expectations held."""
+    failed = [row for row in validations if not row.success]
+    days = plural(len({row.day for row in validations}), "day")
     if not failed:
-        return f"All expectations held on all {plural(days, 'day')}."
-    named = ", ".join(f"{one.day} ({one.subject})" for one in failed[-3:][::-1])
-    return f"Expectations failed in {len(failed)} of {count(len(facts))} checks on {plural(days, 'day')}: {named}."
+        return f"All expectations held on all {days}."
+    named = ", ".join(f"{row.day} ({row.subject})" for row in failed[-3:][::-1])
+    return f"Expectations failed in {len(failed)} of {count(len(validations))} checks on {days}: {named}."
 
 
-def promotions(facts: Sequence[PromotionFacts]) -> ChartTable:
+def promotions(records: Sequence[PromotionRecord]) -> ChartTable:
     """Return the changes of the champion, newest first."""
     rows = [
         (
-            count(one.number),
-            _kind(one),
-            time(one.at),
-            f"{one.from_name} {one.from_version}",
-            f"{one.to_name} {one.to_version}",
-            one.approved_by,
-            "; ".join((one.reason, *(f"against: {each}" for each in one.overridden))),
+            count(record.number),
+            _kind(record),
+            time(record.created_at),
+            f"{record.from_name} {record.from_version}",
+            f"{record.name} {record.version}",
+            record.approved_by,
+            "; ".join((record.reason, *(f"against: {reason}" for reason in record.overridden))),
         )
-        for one in facts
+        for record in records
     ]
     return ChartTable(("number", "kind", "when", "from", "to", "approved by", "why"), rows, left=7)
 
 
-def _kind(one: PromotionFacts) -> str:
-    of = f" of {one.undoes}" if one.undoes else ""
-    return f"{one.kind}{of}{f', undone by {one.undone_by}' if one.undone_by else ''}"
+def _kind(record: PromotionRecord) -> str:
+    of = f" of {record.undoes}" if record.undoes else ""
+    return f"{record.kind}{of}{f', undone by {record.undone_by}' if record.undone_by else ''}"
 
 
-def questions(facts: Iterable[QuestionFacts]) -> ChartTable:
-    """Return who was asked to approve what, and the answers."""
+def approvals(requests: Iterable[ApprovalRequest]) -> ChartTable:
+    """Return the approval requests and the answers to them."""
     rows = [
         (
-            f"{one.challenger} {one.version}",
-            str(one.day),
-            time(one.asked_at),
-            one.answer or "no answer yet",
-            one.answered_by or NOTHING,
-            time(one.answered_at),
-            one.answer_reason or NOTHING,
+            f"{request.challenger} {request.version}",
+            str(request.day),
+            time(request.asked_at),
+            request.answer or "no answer yet",
+            request.answered_by or NOTHING,
+            time(request.answered_at),
+            request.reason or NOTHING,
         )
-        for one in facts
+        for request in requests
     ]
-    return ChartTable(("challenger", "day", "asked", "answer", "by", "when", "why"), rows, left=7)
+    return ChartTable(("challenger", "day", "requested", "answer", "by", "when", "why"), rows, left=7)
 
 
-def alerts(facts: Iterable[AlertFacts]) -> ChartTable:
-    """Return what was told, and to whom it could not be."""
+def alerts(stored: Iterable[StoredAlert]) -> ChartTable:
+    """Return the alerts, and to whom they could not be delivered."""
     rows = [
         (
-            str(one.day),
-            one.kind.replace("_", " "),
-            time(one.created_at),
-            one.text,
-            ", ".join(one.delivered) or NOTHING,
-            "; ".join(f"{channel}: {error}" for channel, error in one.undelivered.items()) or NOTHING,
+            str(alert.day),
+            alert.kind.replace("_", " "),
+            time(alert.created_at),
+            alert.content.get("title") or alert.kind.replace("_", " "),
+            ", ".join(alert.delivered) or NOTHING,
+            "; ".join(f"{channel}: {error}" for channel, error in alert.undelivered.items()) or NOTHING,
         )
-        for one in facts
+        for alert in stored
     ]
-    return ChartTable(("day", "kind", "when", "what", "told to", "not told to"), rows, left=6)
+    return ChartTable(("day", "kind", "when", "what", "delivered to", "not delivered to"), rows, left=6)
 
 
-def checks_of_day(facts: DayFacts) -> ChartTable:
-    """Return what the expectations said of one day, a row for each that did not hold."""
+def checks_of_day(run: DayView) -> ChartTable:
+    """Return the validations of one day, a row for each expectation that did not hold."""
     rows: list[tuple[str, ...]] = []
-    for one in facts.validations:
-        outcome = "not run" if one.success is None else "held" if one.success else "FAILED"
-        head = (one.subject, outcome, count(one.evaluated))
-        rows += [(*head, *_failure(each)) for each in one.failures] or [(*head, NOTHING, NOTHING, NOTHING, NOTHING)]
-    headings = ("of", "outcome", "expectations", "failed", "column", "what was found", "requests")
-    return ChartTable(headings, rows, left=7)
+    for subject, row in run.validations.items():
+        outcome = "not run" if row is None else "held" if row.success else "FAILED"
+        head = (subject, outcome, count(row.evaluated if row else 0))
+        failed: list[tuple[str, ...]] = [_failure(failure) for failure in (row.failures if row else None) or ()]
+        rows += [(*head, *each) for each in failed or [(NOTHING,) * len(_FAILURE_HEADINGS)]]
+    return ChartTable(("of", "outcome", "expectations", *_FAILURE_HEADINGS), rows, left=7)
 
 
-def scoring_of_day(facts: DayFacts) -> ChartTable:
+def scoring_of_day(run: DayView, challengers: Sequence[ChallengerLine]) -> ChartTable:
     """Return how scoring went, and each challenger's verdict of the day."""
-    rows = [
-        (
-            f"{one.name} {one.version}",
-            one.role,
-            badge(facts.judged.get(one.name)),
-            count(one.rows),
-            count(one.errors),
-            count(one.shards),
-            time(one.scored_at) if one.scored_at else "not yet",
-        )
-        for one in facts.scoring
-    ]
-    headings = ("challenger", "role", "verdict of the day", "answers", "errors", "shards", "scored")
+    rows = []
+    for line in challengers:
+        row = run.scoring.get(line.name)
+        counts = (row.rows, row.errors, row.shards) if row else (0, 0, 0)
+        head = (f"{line.name} {line.version}", line.role, badge(run.judged.get(line.name)))
+        rows.append((*head, *map(count, counts), time(row.scored_at) if row else "not yet"))
+    headings = ("challenger", "role", "verdict of the day", "predictions", "errors", "shards", "scored")
     return ChartTable(headings, rows, left=3, tail=1)
 
 
-def provenance(facts: DeploymentFacts) -> list[tuple[str, str]]:
+def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     """Return what the verdict rests on, as names and values."""
-    found = facts.provenance
-    if found is None:
+    verdict, compared, snapshot = view.verdict, view.compared, view.snapshot
+    if verdict is None:
         return []
-    window = f"{found.first_day} to {found.last_day}, {plural(found.days, 'day')}" if found.first_day else NOTHING
-    share = f", {percent(found.sampled / found.population)}" if found.population else ""
-    rate = "" if found.rate is None else f"; rate {found.rate:g}"
+    sampled, population = (sum(getattr(each, name) for each in compared) for name in ("rows", "population"))
+    window = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), 'day')}" if compared else NOTHING
+    rate = f", {percent(sampled / population)}; rate {sampled / population:g}" if population else ""
     return [
-        ("Champion", found.champion_version or NOTHING),
-        ("Challenger", f"{found.challenger_name} {found.challenger_version}"),
-        ("Model file", found.challenger_uri or NOTHING),
-        ("Digest of the model", found.challenger_digest or NOTHING),
+        ("Champion", verdict.champion_version),
+        ("Challenger", f"{verdict.name} {verdict.version}"),
+        ("Model file", verdict.uri or NOTHING),
+        ("Digest of the model", verdict.model_digest or NOTHING),
         ("Window of evidence", window),
-        ("Sample", f"{count(found.sampled)} of {count(found.population)} requests{share}{rate}"),
-        ("Digest of the day's inputs", found.snapshot_digest or NOTHING),
-        ("Where they lie", found.snapshot_location or NOTHING),
-        ("Digest of evidence and policy", found.input_digest or NOTHING),
-        ("Digest of the sampling design", found.design_digest),
-        ("Code", found.code_version or NOTHING),
+        ("Sample", f"{count(sampled)} of {count(population)} requests{rate}"),
+        ("Digest of the day's inputs", snapshot.digest if snapshot else NOTHING),
+        ("Snapshot of the day's inputs", snapshot.location if snapshot else NOTHING),
+        ("Digest of evidence and policy", verdict.input_digest),
+        ("Digest of the sampling design", verdict.design),
+        ("Code", verdict.code_version),
     ]

@@ -3,176 +3,120 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.finding import findings_of
+from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import mature_labels
-from shadow_deployment.report.queries import days, predictions, record
-from shadow_deployment.report.queries.findings import policy_of, rule_facts, with_rules
+from shadow_deployment.pipeline.challengers.basis import comparable_days, mature_labels
+from shadow_deployment.report.queries import days, predictions, rules
 from shadow_deployment.report.queries.predictions import ComparedPredictions
-from shadow_deployment.report.queries.sequences import Findings, alphas_of, compared_metric, sequences, shown, slices
-from shadow_deployment.report.queries.summary import ChallengerSummary
-from shadow_deployment.report.views.facts import ChallengerLine, DeploymentFacts, NoiseFacts, VerdictFacts
+from shadow_deployment.report.queries.summary import DeploymentSummary
+from shadow_deployment.report.views import ChallengerLine, DeploymentView, NoiseView
+
+
+def add_challenger(
+    session: Session[Any],
+    deployment: Deployment,
+    summary: DeploymentSummary,
+    view: DeploymentView,
+    line: ChallengerLine,
+) -> DeploymentView:
+    """Add to the view what is known of a challenger that was judged."""
+    verdict = summary.verdicts[line.name]
+    sampled = [snapshot for snapshot in summary.sampled if snapshot.day <= verdict.day]
+    mature = {label.day: label.mature for label in view.labels}
+    if verdict.day != summary.last_day:
+        mature = mature_labels(session, deployment, sampled, verdict.day)
+    policy = rules.policy_of(verdict, deployment.policy)
+    reader = _EvidenceReader(session, sampled, verdict.champion_version, policy, mature)
+    compared = reader.compared(verdict.challenger_id)
+    history = page.history(session, verdict.challenger_id)
+    return replace(
+        _with_evidence(view, deployment, reader, compared, verdict, line),
+        noise=_noise(reader, deployment, summary),
+        day=verdict.day,
+        days=tuple(each.day for each in history),
+        verdict=verdict,
+        explanation=page.explanation(session, verdict),
+        scores=predictions.scores(session, deployment, compared),
+        quadrants=predictions.quadrants(session, deployment, compared),
+        disagreements=predictions.disagreements(session, compared),
+        classes=tuple(deployment.classes),
+        validations=tuple(page.validations(session, summary.sampled, verdict.challenger_id)),
+        history=tuple(each for each in history if each.day <= verdict.day),
+        compared=tuple(compared.days),
+        snapshot=next((snapshot for snapshot in sampled if snapshot.day == verdict.day), None),
+    )
 
 
 @dataclass(frozen=True)
-class _Subject:
-    """Whose verdict, the days up to its own, and which of them are comparable for each challenger that was judged."""
+class _EvidenceReader:
+    """Reads challengers' evidence on the days that are comparable with a verdict."""
 
     session: Session[Any]
-    deployment: Deployment
-    line: ChallengerLine
-    judged: VerdictRow
-    taken: Sequence[Snapshot]
-    ripe: Mapping[dt.date, bool]
-    comparable: Mapping[int, Sequence[Snapshot]]
+    sampled: Sequence[Snapshot]
+    champion_version: str
+    policy: Policy
+    mature: Mapping[dt.date, bool]
 
-    @cached_property
-    def policy(self) -> Policy:
-        return policy_of(self.judged, self.deployment.policy)
+    def compared(self, challenger: int) -> ComparedPredictions:
+        comparable = comparable_days(self.session, self.sampled, challenger, self.champion_version)
+        return ComparedPredictions(challenger, comparable, self.champion_version, self.mature)
 
-    @cached_property
-    def findings(self) -> Findings:
-        return list(with_rules(findings_of(self.judged.findings), self.policy))
-
-    @cached_property
-    def metric(self) -> str:
-        """The metric that slices and noise are shown in."""
-        return compared_metric(self.policy, self.deployment.tracked)
-
-    @property
-    def compared(self) -> ComparedPredictions:
-        key = self.judged.challenger_id
-        return ComparedPredictions(key, self.comparable[key], self.judged.champion_version, self.ripe)
-
-    @property
-    def promotable(self) -> int:
-        """Among how many challengers the verdict's alpha was divided."""
-        return 1 if self.line.role == "watched" else len(self.deployment.promotable)
-
-
-def about(
-    session: Session[Any],
-    deployment: Deployment,
-    standing: ChallengerSummary,
-    facts: DeploymentFacts,
-    ripe: Mapping[dt.date, bool],
-) -> DeploymentFacts:
-    """Add to a deployment's facts what is known of the challenger that is shown, which was judged.
-
-    `ripe` says of the sampled days whether their labels count on the newest one.
-    """
-    line = facts.challenger
-    assert line is not None  # noqa: S101 (it was chosen)
-    judged = standing.judged[line.name]
-    taken = [one for one in standing.taken if one.day <= judged.day]
-    valid = page.valid(session, taken)
-    keys = [standing.judged[one.name].challenger_id for one in standing.lines if one.outcome is not None]
-    subject = _Subject(
-        session=session,
-        deployment=deployment,
-        line=line,
-        judged=judged,
-        taken=taken,
-        ripe=ripe if judged.day == standing.until else mature_labels(session, deployment, taken, judged.day),
-        comparable={key: days.comparable_days(taken, valid, key, judged.champion_version) for key in keys},
-    )
-    evidence = _evidence(subject)
-    facts = replace(_on_evidence(subject, facts, evidence), noise=_noise(subject, standing, evidence))
-    return _of_verdict(subject, facts, standing)
-
-
-def _evidence(subject: _Subject) -> Evidence:
-    """Read the series of all requests, and those of every slice in the metric that is compared."""
-    key = subject.judged.challenger_id
-    wanted = {rule.metric for rule in subject.policy.rules} | {*days.LATENCIES.values(), *days.DRIFTS}
-    overall = _series(subject, key, wanted - {subject.metric})
-    return {**overall, **_series(subject, key, {subject.metric}, every_slice=True)}
-
-
-def _series(subject: _Subject, key: int, metrics: set[str], *, every_slice: bool = False) -> Evidence:
-    comparable = subject.comparable[key]
-    found = series.read(
-        subject.session,
-        key,
-        comparable,
-        champion_version=subject.judged.champion_version,
-        metrics=metrics,
-        every_slice=every_slice,
-        squares=subject.policy.unit == "request",
-    )
-    return gather(found, {one.day: subject.ripe.get(one.day, False) for one in comparable})
-
-
-def _on_evidence(subject: _Subject, facts: DeploymentFacts, evidence: Evidence) -> DeploymentFacts:
-    policy, findings = subject.policy, subject.findings
-    alphas = alphas_of(policy, findings, subject.promotable)
-    return replace(
-        facts,
-        rules=tuple(rule_facts(rule, finding) for rule, finding in findings),
-        sequences=tuple(sequences(policy, shown(findings), alphas, evidence)),
-        slices=slices(policy, subject.metric, alphas, evidence),
-        latency=days.latency(evidence),
-        drift=days.drift(subject.deployment, evidence),
-    )
-
-
-def _noise(subject: _Subject, standing: ChallengerSummary, evidence: Evidence) -> NoiseFacts | None:
-    """Return the daily differences of every challenger that was judged, in the metric that is compared."""
-    own = subject.judged.challenger_id
-    others = [key for key in subject.comparable if key != own]
-    by_key = {own: evidence, **{key: _series(subject, key, {subject.metric}) for key in others}}
-    members = []
-    for line in standing.lines:
-        if line.outcome is not None:
-            found = by_key[standing.judged[line.name].challenger_id]
-            members.append((line.name, line.role, found.get((subject.metric, ALL))))
-    return days.noise(subject.metric, members)
-
-
-def _of_verdict(subject: _Subject, facts: DeploymentFacts, standing: ChallengerSummary) -> DeploymentFacts:
-    session, deployment, judged = subject.session, subject.deployment, subject.judged
-    history = page.history(session, judged.challenger_id)
-    compared = subject.compared
-    return replace(
-        facts,
-        day=judged.day,
-        days=tuple(day for day, _, _ in history),
-        verdict=_verdict(subject),
-        scores=predictions.scores(session, deployment, compared),
-        quadrants=predictions.quadrants(session, deployment, compared),
-        disagreements=predictions.disagreements(session, deployment, compared),
-        validations=days.validations(page.validations(session, standing.taken, judged.challenger_id)),
-        history=days.outcomes(history, judged.day),
-        provenance=record.provenance(
-            deployment,
-            judged,
+    def read(self, compared: ComparedPredictions, metrics: set[str], *, every_slice: bool = False) -> Evidence:
+        rows = series.read(
+            self.session,
+            compared.challenger,
             compared.days,
-            next((one for one in subject.taken if one.day == judged.day), None),
-        ),
+            champion_version=compared.champion_version,
+            metrics=metrics,
+            every_slice=every_slice,
+            squares=self.policy.unit == "request",
+        )
+        return gather(
+            rows, in_order({snapshot.day: self.mature.get(snapshot.day, False) for snapshot in compared.days})
+        )
+
+
+def _with_evidence(
+    view: DeploymentView,
+    deployment: Deployment,
+    reader: _EvidenceReader,
+    compared: ComparedPredictions,
+    verdict: VerdictRow,
+    line: ChallengerLine,
+) -> DeploymentView:
+    """Add what the series of all requests show, and those of every slice in the metric that is compared."""
+    policy = reader.policy
+    findings = list(rules.with_rules(findings_of(verdict.findings), policy))
+    promotable = 1 if line.role == "watched" else len(deployment.promotable)
+    terms = JudgingTerms(policy, rules.alphas_of(policy, findings, promotable))
+    metric = rules.compared_metric(policy, deployment.tracked)
+    metrics = {rule.metric for rule in policy.rules} | {*days.LATENCIES.values(), *days.DRIFTS}
+    evidence = {**reader.read(compared, metrics - {metric}), **reader.read(compared, {metric}, every_slice=True)}
+    return replace(
+        view,
+        rules=tuple(rules.rule_view(rule, finding) for rule, finding in findings),
+        sequences=tuple(rules.sequences(findings, terms, evidence)),
+        slices=rules.slices(metric, terms, evidence),
+        latency=days.latency(evidence),
+        drift=days.drift(deployment, evidence),
     )
 
 
-def _verdict(subject: _Subject) -> VerdictFacts:
-    judged = subject.judged
-    return VerdictFacts(
-        outcome=judged.outcome,
-        sentence=subject.line.sentence,
-        day=judged.day,
-        decided_on=judged.decided_on,
-        champion_version=judged.champion_version,
-        reasons=tuple(judged.reasons),
-        warnings=tuple(judged.warnings),
-        explanation=page.explanation(subject.session, judged),
-        revision=judged.revision,
-        judged_at=judged.judged_at,
-    )
+def _noise(reader: _EvidenceReader, deployment: Deployment, summary: DeploymentSummary) -> NoiseView | None:
+    """Return the daily differences of every challenger that was judged, in the metric that is compared."""
+    metric = rules.compared_metric(reader.policy, deployment.tracked)
+    judged = [line for line in summary.lines if line.outcome is not None]
+    compared = [reader.compared(summary.verdicts[line.name].challenger_id) for line in judged]
+    evidence = [reader.read(each, {metric}).get((metric, ALL)) for each in compared]
+    return days.noise(metric, list(zip(judged, evidence, strict=True)))

@@ -1,168 +1,127 @@
-"""What each day says for itself: labels, expectations, latency, drift, the A/A check's noise, outcomes."""
+"""What each day says for itself: labels, latency, drift, the A/A check's noise, and what its run did."""
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import BOUNDING
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.calendar import comparable
-from shadow_deployment.decision.finding import Outcome
-from shadow_deployment.decision.series import Series
-from shadow_deployment.ledger.page import ValidationRow
-from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.decision.series import Evidence, Series
+from shadow_deployment.ledger import page
+from shadow_deployment.ledger.snapshots import Snapshot, snapshots
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import labels_on
-from shadow_deployment.report.views.facts import (
-    DriftFacts,
-    ExpectationFailure,
+from shadow_deployment.report.views import (
+    ChallengerLine,
+    DailySeries,
+    DayView,
     LabelDay,
-    LatencyFacts,
-    NoiseFacts,
     NoiseSeries,
-    OutcomeDay,
+    NoiseView,
     Role,
-    ValidationDay,
+    Values,
 )
 
 LATENCIES: Final = {"p50": "latency_p50", "p95": "latency_p95", "p99": "latency_p99"}
 DRIFTS: Final = ("population_stability_index", "kolmogorov_smirnov")
-MOST_REQUESTS: Final = 20
-
-ByName = Mapping[tuple[str, str], Series]
 
 
 def labels(
-    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
+    session: Session[Any], deployment: Deployment, sampled: Sequence[Snapshot], day: dt.date
 ) -> tuple[LabelDay, ...]:
     """Return the labels of each sampled day as they were known at the end of `day`'s window."""
-    now, progress = window_of(deployment, day).end, labels_on(session, deployment, taken, day)
-
-    def entry(snapshot: Snapshot) -> LabelDay:
-        known = progress[snapshot.day]
-        until = snapshot.labels_until
-        return LabelDay(
+    now, progress = window_of(deployment, day).end, labels_on(session, deployment, sampled, day)
+    return tuple(
+        LabelDay(
             day=snapshot.day,
             sampled=snapshot.rows,
-            labelled=known.labelled,
-            expected=known.expected,
-            waiting=None if known.expected is None else known.expected - known.labelled,
+            labelled=progress[snapshot.day].labelled,
+            expected=progress[snapshot.day].expected,
             contradicted=snapshot.contradicted,
-            ripe=known.counts,
-            collected_until=None if until is None else min(until, now),
+            collected_until=snapshot.labels_until and min(snapshot.labels_until, now),
+            mature=progress[snapshot.day].counts,
         )
-
-    return tuple(entry(snapshot) for snapshot in taken)
-
-
-def comparable_days(
-    taken: Sequence[Snapshot], valid: Mapping[int | None, set[int]], challenger: int, champion_version: str
-) -> list[Snapshot]:
-    """Return the days that `judging.comparable_days` compares; `valid` are those that met their expectations."""
-    return comparable(taken, champion_version, valid.get(None, set()) & valid.get(challenger, set()))
-
-
-def validations(found: Iterable[ValidationRow]) -> tuple[ValidationDay, ...]:
-    """Return the validations of inputs and of one challenger's predictions, in order of their days."""
-    return tuple(
-        ValidationDay(
-            day=one.day,
-            subject="inputs" if one.challenger_id is None else "predictions",
-            success=one.success,
-            evaluated=one.evaluated,
-            validated_at=one.validated_at,
-            failures=failures(one),
-        )
-        for one in found
+        for snapshot in sampled
     )
 
 
-def failures(one: ValidationRow) -> tuple[ExpectationFailure, ...]:
-    """Return what failed, with the ids of at most twenty requests each."""
-    return tuple(
-        ExpectationFailure(
-            expectation=failure["expectation"],
-            column=failure.get("column"),
-            detail=failure["detail"],
-            requests=tuple(failure.get("requests", ())[:MOST_REQUESTS]),
-        )
-        for failure in one.failures or ()
-    )
-
-
-def latency(evidence: ByName) -> LatencyFacts | None:
+def latency(evidence: Evidence) -> DailySeries | None:
     """Return both models' latency percentiles by day; None where no percentile is kept."""
-    found = {key: evidence[name, ALL] for key, name in LATENCIES.items() if (name, ALL) in evidence}
-    days = _days(found.values())
-    if not days:
-        return None
-    return LatencyFacts(
-        days=days,
-        champion={key: _aligned(days, one, one.champion) for key, one in found.items()},
-        challenger={key: _aligned(days, one, one.challenger) for key, one in found.items()},
+    kept = {key: evidence[name, ALL] for key, name in LATENCIES.items() if (name, ALL) in evidence}
+    return _daily(
+        {
+            f"{model} {key}": (series, getattr(series, model))
+            for model in ("champion", "challenger")
+            for key, series in kept.items()
+        }
     )
 
 
-def drift(deployment: Deployment, evidence: ByName) -> DriftFacts | None:
-    """Return the distance between the two models' answers by day; None where no distance is kept."""
-    found = {name: evidence[name, ALL] for name in DRIFTS if (name, ALL) in evidence}
-    days = _days(found.values())
-    if not days:
-        return None
-    rules = [rule for rule in deployment.policy.rules if rule.metric in found and rule.is_ in BOUNDING]
-    return DriftFacts(
-        days=days,
-        values={name: _aligned(days, one, one.challenger) for name, one in found.items()},
-        titles={name: METRICS[name].title for name in found},
-        bounds={rule.metric: rule.bound for rule in rules},
-    )
+def drift(deployment: Deployment, evidence: Evidence) -> DailySeries | None:
+    """Return the distance between the two models' predictions by day; None where no distance is kept."""
+    kept = {name: evidence[name, ALL] for name in DRIFTS if (name, ALL) in evidence}
+    rules = [rule for rule in deployment.policy.rules if rule.metric in kept and rule.is_ in BOUNDING]
+    values = {name: (series, series.challenger) for name, series in kept.items()}
+    return _daily(values, {rule.metric: rule.bound for rule in rules})
 
 
-def noise(metric: str, members: Sequence[tuple[str, Role, Series | None]]) -> NoiseFacts | None:
+def _daily(
+    series: Mapping[str, tuple[Series, NDArray[np.float64]]], bounds: Mapping[str, float] | None = None
+) -> DailySeries | None:
+    """Return values of several series on the days of all of them; None without a day."""
+    days = tuple(sorted({day for each, _ in series.values() for day in each.days}))
+
+    def aligned(each: Series, values: NDArray[np.float64]) -> Values:
+        known = dict(zip(each.days, values.tolist(), strict=True))
+        return tuple(value if math.isfinite(value := known.get(day, math.nan)) else None for day in days)
+
+    return DailySeries(days, {key: aligned(*each) for key, each in series.items()}, bounds or {}) if days else None
+
+
+def noise(metric: str, series: Sequence[tuple[ChallengerLine, Series | None]]) -> NoiseView | None:
     """Return each challenger's daily differences beside the A/A check's; None where nobody has a day."""
-    drawn = [_noise(name, role, series) for name, role, series in members if series is not None and series.days]
-    if not drawn:
+    shown = [_noise(line.name, line.role, each) for line, each in series if each is not None and each.days]
+    if not shown:
         return None
-    return NoiseFacts(
-        metric=metric,
-        title=METRICS[metric].title,
-        a_a_check=next((one for one in drawn if one.role == "a_a_check"), None),
-        others=tuple(one for one in drawn if one.role != "a_a_check"),
-    )
+    check = next((each for each in shown if each.role == "a_a_check"), None)
+    return NoiseView(metric, check, tuple(each for each in shown if each.role != "a_a_check"))
 
 
 def _noise(name: str, role: Role, series: Series) -> NoiseSeries:
     finite = np.isfinite(series.difference)
-    values = series.difference[finite]
-    return NoiseSeries(
-        name=name,
-        role=role,
-        days=tuple(day for day, is_in in zip(series.days, finite.tolist(), strict=True) if is_in),
-        differences=tuple(values.tolist()),
-        mean=float(values.mean()) if len(values) else None,
-        deviation=float(values.std(ddof=1)) if len(values) > 1 else None,
+    days = tuple(day for day, is_finite in zip(series.days, finite.tolist(), strict=True) if is_finite)
+    return NoiseSeries(name, role, days, tuple(series.difference[finite].tolist()))
+
+
+def run_of_day(
+    session: Session[Any], deployment: Deployment, day: dt.date, challengers: Sequence[ChallengerLine]
+) -> DayView:
+    """Return what the run of one day did for the challengers; a day that was not sampled has only its window."""
+    window, sampled = window_of(deployment, day), snapshots(session, deployment, None, day)
+    judged = {line.name: line.outcome if line.day == day else None for line in challengers}
+    if not sampled or sampled[-1].day != day:
+        return DayView(window, judged)
+    snapshot = sampled[-1]
+    # Of several models under one name, the one that was validated or scored last.
+    validated = sorted(page.validations(session, [snapshot], None), key=lambda row: row.validated_at)
+    validations = {(row.name, row.version): row for row in validated}
+    scored = sorted(page.scored(session, snapshot), key=lambda row: row.scored_at)
+    scoring = {(row.name, row.version): row for row in scored}
+    return DayView(
+        window=window,
+        judged=judged,
+        snapshot=snapshot,
+        shards=page.shards(session, snapshot),
+        labels=labels(session, deployment, sampled, day)[-1],
+        validations={
+            "inputs": validations.get((None, None)),
+            **{line.name: validations.get((line.name, line.version)) for line in challengers},
+        },
+        scoring={line.name: scoring.get((line.name, line.version)) for line in challengers},
     )
-
-
-def outcomes(found: Iterable[tuple[dt.date, Outcome, int]], until: dt.date) -> tuple[OutcomeDay, ...]:
-    """Return the judged days up to one, in order."""
-    return tuple(OutcomeDay(day, outcome, revisions) for day, outcome, revisions in found if day <= until)
-
-
-def _days(found: Iterable[Series]) -> tuple[dt.date, ...]:
-    return tuple(sorted({day for one in found for day in one.days}))
-
-
-def _aligned(days: Sequence[dt.date], series: Series, values: "np.ndarray[Any, Any]") -> tuple[float | None, ...]:
-    known = {
-        day: value
-        for day, value in zip(series.days, np.asarray(values, np.float64).tolist(), strict=True)
-        if math.isfinite(value)
-    }
-    return tuple(known.get(day) for day in days)

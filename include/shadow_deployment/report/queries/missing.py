@@ -4,9 +4,9 @@ from typing import Final
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.report.queries.days import DRIFTS, LATENCIES
-from shadow_deployment.report.views.facts import DeploymentFacts
+from shadow_deployment.report.views import ChallengerLine, DeploymentView
 
-_OF_CHALLENGER: Final = (
+_OF_CHALLENGER: Final = [
     "verdict",
     "rules",
     "sequences",
@@ -19,51 +19,48 @@ _OF_CHALLENGER: Final = (
     "drift",
     "noise",
     "history",
-    "provenance",
-)
-_NO_DAY = "no day counts yet: a day needs valid inputs and predictions, one champion, and ripe labels"
-_NOT_KEPT = "the days were compared before this was kept: the next run compares them again"
+    "compared",
+]
+_NO_DAY: Final = "no day counts yet: a day needs valid inputs and predictions, one champion, and mature labels"
+_NOT_KEPT: Final = "the days were compared before this was kept: the next run compares them again"
+_NO_A_A_CHECK: Final = "there is no A/A check: add a challenger with model: champion to see the noise of the pipeline"
 
 
-def why_missing(deployment: Deployment, facts: DeploymentFacts) -> dict[str, str]:
-    """Return the reason for each section that is empty, by the name of its field."""
-    has_days = facts.provenance is not None and facts.provenance.days > 0
-    kept = _NOT_KEPT if has_days else _NO_DAY
+def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLine) -> dict[str, str]:
+    """Return the reason for each section that is empty, by the name of its field.
+
+    Where the challenger shown was never judged, that is the reason for all that is of the challenger.
+    """
+    kept = _NOT_KEPT if view.compared else _NO_DAY
     reasons = {
         "rules": "the verdict has no finding that fits its policy",
-        "sequences": _NO_DAY
-        if _has_sequences(deployment)
-        else "no gate is judged over days: each judges a day's value",
+        "sequences": _sequences(deployment),
         "slices": _NO_DAY,
-        "scores": "answers of several classes are not kept in bins" if deployment.classes else kept,
+        "scores": "predictions of several classes are not kept in bins" if deployment.classes else kept,
         "quadrants": kept if deployment.task == "binary" else "only a yes or no has quadrants: task is not binary",
-        "disagreements": "the two answered every request alike, or their requests are no longer kept",
+        "disagreements": "the two predicted the same for every request, or their requests are no longer kept",
         "labels": "no day was sampled yet",
         "latency": _latency(deployment),
         "validations": "nothing was validated yet",
         "drift": _drift(deployment),
         "noise": _NO_DAY,
         "promotions": "nothing was promoted yet",
-        "questions": "nobody was asked yet",
+        "approvals": "no approval was requested yet",
         "alerts": _alerts(deployment),
     }
-    missing = {name: reason for name, reason in reasons.items() if not getattr(facts, name)}
-    if facts.slices is not None and not facts.slices.slices:
+    missing = {name: reason for name, reason in reasons.items() if not getattr(view, name)}
+    if view.slices is not None and not view.slices.slices:
         missing["slices"] = "no slice has evidence" if deployment.slices else "the deployment declares no slices"
-    if all(one.role != "a_a_check" for one in facts.challengers):
-        missing["a_a_check"] = (
-            "there is no A/A check: add a challenger with model: champion to see the noise of the pipe"
-        )
-    return missing
+    if all(each.role != "a_a_check" for each in view.challengers):
+        missing["a_a_check"] = _NO_A_A_CHECK
+    never_judged = line.waiting or line.sentence if line.outcome is None else ""
+    return missing | dict.fromkeys(_OF_CHALLENGER, never_judged) if never_judged else missing
 
 
-def never_judged(deployment: Deployment, facts: DeploymentFacts, reason: str) -> dict[str, str]:
-    """Return the same for a challenger without a verdict: `reason` stands for all that is of the challenger."""
-    return why_missing(deployment, facts) | dict.fromkeys(_OF_CHALLENGER, reason)
-
-
-def _has_sequences(deployment: Deployment) -> bool:
-    return any(rule.role == "blocking" and not rule.is_daily for rule in deployment.policy.rules)
+def _sequences(deployment: Deployment) -> str:
+    if any(rule.role == "blocking" and not rule.is_daily for rule in deployment.policy.rules):
+        return _NO_DAY
+    return "no blocking rule is judged over days: each is judged on a day's value"
 
 
 def _latency(deployment: Deployment) -> str:
@@ -82,5 +79,5 @@ def _drift(deployment: Deployment) -> str:
 
 def _alerts(deployment: Deployment) -> str:
     if not deployment.alerts.channels:
-        return "alerts.channels is empty: nobody is told"
-    return "nothing was told in the last 30 days"
+        return "alerts.channels is empty: alerts go nowhere"
+    return "none in the last 30 days"

@@ -8,41 +8,41 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import DeploymentError, ShadowError
-from shadow_deployment.ledger import alerts as ledger_alerts
-from shadow_deployment.ledger import approval_requests as ledger_questions
-from shadow_deployment.ledger import page
-from shadow_deployment.ledger import promotions as ledger_promotions
+from shadow_deployment.ledger import alerts, approval_requests, page, promotions
+from shadow_deployment.ledger.alerts import StoredAlert
+from shadow_deployment.ledger.promotions import CurrentChampion
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.report.description import describe
-from shadow_deployment.report.queries import days, record, run, summary
-from shadow_deployment.report.queries.challenger import about
-from shadow_deployment.report.queries.missing import never_judged, why_missing
-from shadow_deployment.report.queries.summary import ChallengerSummary
-from shadow_deployment.report.views.facts import ChallengerLine, DeploymentFacts, DeploymentLine, Overview, RunFacts
+from shadow_deployment.report.queries import days, summary
+from shadow_deployment.report.queries.challenger import add_challenger
+from shadow_deployment.report.queries.missing import why_missing
+from shadow_deployment.report.queries.summary import DeploymentSummary
+from shadow_deployment.report.views import ChallengerLine, DeploymentLine, DeploymentView, Overview, RunView
 
-MOST_PROMOTIONS = 50
-MOST_QUESTIONS = 20
-MOST_ALERTS = 30
-TOLD_WITHIN = dt.timedelta(days=30)
-TIMEOUT_SECONDS = 20
+MOST_PROMOTIONS: Final = 50
+MOST_APPROVALS: Final = 20
+MOST_ALERTS: Final = 30
+ALERTS_WITHIN: Final = dt.timedelta(days=30)
+TIMEOUT_SECONDS: Final = 20
+LOGGED: Final = "champion"  # the name of a champion that no promotion has made
 
 
-def overview(shadows: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None) -> Overview:
+def overview(contexts: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None) -> Overview:
     """Return all deployments in one list; `broken` maps the name of each whose file cannot be read to the error."""
-    found = [_line(context) for context in shadows]
-    found += [DeploymentLine(name, "broken", error=error) for name, error in (broken or {}).items()]
-    return Overview(tuple(sorted(found, key=lambda one: one.name)))
+    lines = [_line(context) for context in contexts]
+    lines += [DeploymentLine(name, "broken", error=error) for name, error in (broken or {}).items()]
+    return Overview(tuple(sorted(lines, key=lambda line: line.name)))
 
 
 def deployment_page(
     context: DeploymentContext, challenger: str | None = None, day: dt.date | None = None
-) -> DeploymentFacts:
+) -> DeploymentView:
     """Return one deployment, by default the challenger that needs looking at on the newest day."""
     try:
         with _reading(context) as session:
@@ -51,14 +51,14 @@ def deployment_page(
         return _broken(context.deployment, error)
 
 
-def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> RunFacts:
+def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> RunView:
     """Return the deployment as of a day, with what the day's run did."""
     try:
         with _reading(context) as session:
-            facts = read_page(session, context.deployment, challenger, day, closed=True)
-            return RunFacts(facts, run.read(session, context.deployment, day, facts.challengers))
+            view = read_page(session, context.deployment, challenger, day, closed=True)
+            return RunView(view, days.run_of_day(session, context.deployment, day, view.challengers))
     except ShadowError as error:
-        return RunFacts(_broken(context.deployment, error), None)
+        return RunView(_broken(context.deployment, error), None)
 
 
 def fingerprint(context: DeploymentContext) -> str:
@@ -69,7 +69,7 @@ def fingerprint(context: DeploymentContext) -> str:
 
 @contextmanager
 def _reading(context: DeploymentContext) -> Iterator[Session[Any]]:
-    """Open the ledger as it is at one moment, to read only and not for ever."""
+    """Open the ledger as it is at one moment, read only and with a timeout."""
     with context.ledger() as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         session.execute(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
@@ -85,20 +85,19 @@ def _line(context: DeploymentContext) -> DeploymentLine:
 
 
 def read_line(session: Session[Any], deployment: Deployment) -> DeploymentLine:
-    """Return how a deployment stands, in one line."""
-    found = summary.standing(session, deployment, None)
-    last_run = page.last_run(session, deployment)
-    told = ledger_alerts.history(session, deployment, None if last_run is None else last_run - TOLD_WITHIN)
+    """Return a deployment in one line."""
+    known = summary.summarise(session, deployment, None)
+    recent = _recent_alerts(session, deployment)
     return DeploymentLine(
         name=deployment.name,
-        state="ready" if found.taken else "empty",
-        next_step=None if found.taken else _first_step(deployment, None),
-        champion=record.champion(ledger_promotions.champion(session, deployment), champion_of(found.taken)),
-        challengers=found.lines,
-        last_day=found.until,
-        last_run=last_run,
-        alerts_undelivered=sum(bool(one.undelivered) for one in told),
-        alerts=len(told),
+        state="ready" if known.sampled else "empty",
+        next_step=None if known.sampled else _first_step(deployment, None),
+        champion=_champion(session, deployment, known),
+        challengers=known.lines,
+        last_day=known.last_day,
+        last_run=page.last_run(session, deployment),
+        alerts_undelivered=sum(bool(alert.undelivered) for alert in recent),
+        alerts=len(recent),
     )
 
 
@@ -109,66 +108,63 @@ def read_page(
     day: dt.date | None = None,
     *,
     closed: bool = False,
-) -> DeploymentFacts:
+) -> DeploymentView:
     """Return one deployment; raise DeploymentError for an unknown challenger.
 
     Where none is named, it is the one that needs looking at, and with `closed` one that closes the gate.
     """
-    found = summary.standing(session, deployment, day)
-    shown_line = _chosen(deployment, found, challenger, closed=closed)
-    facts = _whole(session, deployment, found, shown_line)
-    if not found.taken:
-        step = _first_step(deployment, day)
-        return replace(facts, state="empty", next_step=step, missing=_explained(deployment, facts))
-    facts = replace(facts, next_step=summary.next_step(deployment, shown_line))
-    if shown_line.outcome is not None:
-        facts = about(session, deployment, found, facts, {one.day: one.ripe for one in facts.labels})
-    return replace(facts, missing=_explained(deployment, facts))
+    known = summary.summarise(session, deployment, day)
+    line = _chosen(deployment, known, challenger, closed=closed)
+    view = _of_deployment(session, deployment, known, line)
+    if not known.sampled:
+        view = replace(view, state="empty", next_step=_first_step(deployment, day))
+    elif line.outcome is not None:
+        view = add_challenger(session, deployment, known, view, line)
+    return replace(view, missing=why_missing(deployment, view, line))
 
 
 def _chosen(
-    deployment: Deployment, found: ChallengerSummary, challenger: str | None, *, closed: bool
+    deployment: Deployment, known: DeploymentSummary, challenger: str | None, *, closed: bool
 ) -> ChallengerLine:
     if challenger is None:
-        return summary.first_to_look_at(found.lines, closed=closed)
-    for line in found.lines:
+        return summary.first_to_look_at(known.lines, closed=closed)
+    for line in known.lines:
         if line.name == challenger:
             return line
-    names = ", ".join(line.name for line in found.lines)
+    names = ", ".join(line.name for line in known.lines)
     raise DeploymentError(f"deployment {deployment.name}: challenger == {challenger!r}, must be one of {names}")
 
 
-def _whole(
-    session: Session[Any],
-    deployment: Deployment,
-    found: ChallengerSummary,
-    line: ChallengerLine,
-) -> DeploymentFacts:
-    """Return what does not depend on who is shown."""
-    last_run = page.last_run(session, deployment)
-    told = ledger_alerts.history(session, deployment, None if last_run is None else last_run - TOLD_WITHIN)
-    return DeploymentFacts(
+def _of_deployment(
+    session: Session[Any], deployment: Deployment, known: DeploymentSummary, line: ChallengerLine
+) -> DeploymentView:
+    """Return what does not depend on evidence."""
+    return DeploymentView(
         name=deployment.name,
-        task=deployment.task,
         state="ready",
-        champion=record.champion(ledger_promotions.champion(session, deployment), champion_of(found.taken)),
-        challengers=found.lines,
+        next_step=summary.next_step(deployment, line),
+        champion=_champion(session, deployment, known),
+        challengers=known.lines,
         challenger=line,
-        last_day=found.until,
-        labels=() if found.until is None else days.labels(session, deployment, found.taken, found.until),
-        promotions=record.promotions(ledger_promotions.history(session, deployment), MOST_PROMOTIONS),
-        questions=record.questions(ledger_questions.asked(session, deployment), MOST_QUESTIONS),
-        alerts=record.alerts(told, MOST_ALERTS),
+        last_day=known.last_day,
+        labels=() if known.last_day is None else days.labels(session, deployment, known.sampled, known.last_day),
+        promotions=tuple(promotions.history(session, deployment)[-MOST_PROMOTIONS:][::-1]),
+        approvals=tuple(approval_requests.asked(session, deployment)[-MOST_APPROVALS:][::-1]),
+        alerts=tuple(_recent_alerts(session, deployment)[-MOST_ALERTS:][::-1]),
         policy_words=describe(deployment),
         fingerprint=page.fingerprint(session, deployment),
     )
 
 
-def _explained(deployment: Deployment, facts: DeploymentFacts) -> dict[str, str]:
-    line = facts.challenger
-    if line is not None and line.outcome is None:
-        return never_judged(deployment, facts, line.waiting or line.sentence)
-    return why_missing(deployment, facts)
+def _champion(session: Session[Any], deployment: Deployment, known: DeploymentSummary) -> CurrentChampion:
+    """Return the registry's champion, or before the first promotion the version that the log says."""
+    promoted = promotions.champion(session, deployment)
+    return promoted or CurrentChampion(LOGGED, champion_of(known.sampled), None, None)
+
+
+def _recent_alerts(session: Session[Any], deployment: Deployment) -> list[StoredAlert]:
+    last_run = page.last_run(session, deployment)
+    return alerts.history(session, deployment, None if last_run is None else last_run - ALERTS_WITHIN)
 
 
 def _first_step(deployment: Deployment, day: dt.date | None) -> str:
@@ -177,11 +173,5 @@ def _first_step(deployment: Deployment, day: dt.date | None) -> str:
     return f"{none}. Unpause the DAG shadow_{name} in Airflow, or run a day by hand: shadow run {name} --from {first}"
 
 
-def _broken(deployment: Deployment, error: ShadowError) -> DeploymentFacts:
-    return DeploymentFacts(
-        name=deployment.name,
-        task=deployment.task,
-        state="broken",
-        error=str(error),
-        policy_words=describe(deployment),
-    )
+def _broken(deployment: Deployment, error: ShadowError) -> DeploymentView:
+    return DeploymentView(deployment.name, "broken", error=str(error), policy_words=describe(deployment))

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import io
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,18 +14,18 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 from statsmodels.stats.proportion import proportion_confint
 
+from shadow_deployment.base.numbers import percent
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
-from shadow_deployment.ledger import page, predictions, series, snapshots
+from shadow_deployment.ledger import predictions, series, snapshots
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of, mature_labels
+from shadow_deployment.pipeline import judging, steps
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
-from shadow_deployment.report.queries import days, pages
+from shadow_deployment.report.html import tables
+from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.predictions import wilson
-from shadow_deployment.report.views import facts
-from shadow_deployment.report.views.facts import DeploymentFacts
+from shadow_deployment.report.views import DeploymentView
 from tests.integration.ledger.test_score_bins import answers
 from tests.production import SHADOW, World, day
 
@@ -74,7 +73,7 @@ def shadow(whole: World) -> DeploymentContext:
 
 
 @pytest.fixture(scope="module")
-def shown(shadow: DeploymentContext) -> DeploymentFacts:
+def shown(shadow: DeploymentContext) -> DeploymentView:
     """The page on `other`, as of the newest day."""
     found = pages.deployment_page(shadow, "other")
     assert (found.state, found.error) == ("ready", None)
@@ -99,7 +98,7 @@ def stored(world: World, name: str, number: int) -> list[dict[str, Any]]:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Yield everything that facts are made of."""
+    """Yield everything that views are made of."""
     if hasattr(value, "__dataclass_fields__"):
         for name in value.__dataclass_fields__:
             yield from leaves(getattr(value, name))
@@ -107,20 +106,19 @@ def leaves(value: Any) -> Iterator[Any]:
         for key, one in value.items():
             yield key
             yield from leaves(one)
-    elif isinstance(value, tuple):
+    elif isinstance(value, tuple | list):
         for one in value:
             yield from leaves(one)
     else:
         yield value
 
 
-def test_everything_is_plain_finite_and_in_utc(shown: DeploymentFacts, shadow: DeploymentContext) -> None:
+def test_everything_is_plain_finite_and_in_utc(shown: DeploymentView, shadow: DeploymentContext) -> None:
     run = pages.run_page(shadow, day(3))
     for leaf in leaves((shown, run, pages.overview([shadow]))):
         assert type(leaf) in (int, float, str, bool, dt.date, dt.datetime, type(None)), repr(leaf)
         assert not isinstance(leaf, float) or math.isfinite(leaf)
         assert not isinstance(leaf, dt.datetime) or leaf.utcoffset() == dt.timedelta(0)
-    assert json.loads(json.dumps(facts.plain(run), allow_nan=False))["day"]["day"] == str(day(3))
 
 
 @pytest.mark.parametrize("name", ["other", "a_a_check"])
@@ -131,26 +129,27 @@ def test_the_last_point_of_a_sequence_is_the_finding(
     found = pages.deployment_page(shadow, name, day(number))
     assert found.day == day(number)
     findings = {(one["metric"], one["slice"]): one for one in stored(whole, name, number)}
-    assert [one.metric for one in found.sequences] == ["brier_score", "log_loss", "accuracy"]
+    assert [one.rule.finding.metric for one in found.sequences] == ["brier_score", "log_loss", "accuracy"]
     for one in found.sequences:
-        expected = findings[one.metric, "all"]
+        finding = one.rule.finding
+        expected = findings[finding.metric, "all"]
         assert len(one.days) == expected["observations"] >= 2
         assert one.agrees
         for got, key in ((one.mean, "estimate"), (one.lower, "lower"), (one.upper, "upper")):
             assert got[-1] == (None if expected[key] is None else pytest.approx(expected[key], rel=1e-12))
-        assert (one.bound, one.outcome) == (expected["bound"], expected["outcome"])
-        assert one.decided_on == (dt.date.fromisoformat(expected["decided_on"]) if expected["decided_on"] else None)
-        assert (one.alpha_pass, one.alpha_fail) == (expected["alpha_pass"], expected["alpha_fail"])
+        assert (finding.bound, finding.outcome) == (expected["bound"], expected["outcome"])
+        assert finding.decided_on == (dt.date.fromisoformat(expected["decided_on"]) if expected["decided_on"] else None)
+        assert (finding.alpha_pass, finding.alpha_fail) == (expected["alpha_pass"], expected["alpha_fail"])
 
 
-def test_a_sequence_begins_with_the_burn_in_and_has_every_days_own_estimate(shown: DeploymentFacts) -> None:
-    one = next(one for one in shown.sequences if one.metric == "brier_score")
-    assert (one.unit, one.holds_above, one.per, one.burn_in) == ("difference", True, "day", 3)
+def test_a_sequence_begins_with_the_burn_in_and_has_every_days_own_estimate(shown: DeploymentView) -> None:
+    one = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
+    assert (one.rule.unit, one.rule.holds_above, one.per, one.burn_in) == ("difference", True, "day", 3)
     assert one.lower[:2] == one.upper[:2] == (None, None)
     assert None not in one.lower[2:] + one.upper[2:]
     assert one.burn_in_end == one.days[2]
     assert_allclose(one.mean, np.cumsum(one.observed) / np.arange(1, len(one.observed) + 1), rtol=1e-12)
-    assert [one.unit for one in shown.sequences] == ["difference", "share", "share"]
+    assert [one.rule.unit for one in shown.sequences] == ["difference", "share", "share"]
 
 
 def test_a_sequence_whose_evidence_has_changed_since_says_so(worlds: Callable[..., World], whole: World) -> None:
@@ -162,7 +161,7 @@ def test_a_sequence_whose_evidence_has_changed_since_says_so(worlds: Callable[..
             [day(0)],
         )
     found = pages.deployment_page(world.shadow(**CHANGES), "other")
-    assert {one.metric: one.agrees for one in found.sequences} == {
+    assert {one.rule.finding.metric: one.agrees for one in found.sequences} == {
         "brier_score": False,
         "log_loss": True,
         "accuracy": True,
@@ -174,17 +173,14 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
     with shadow.ledger() as session:
         key = key_of(session, shadow, "other")
         taken = snapshots.snapshots(session, shadow.deployment, None, None)
-        basis = basis_of(session, shadow.deployment, shadow.deployment.challenger("other"), key, day(LAST))
-        comparable = basis.compared
-        valid = page.valid(session, taken)
-        assert days.comparable_days(taken, valid, key, "7") == comparable
-        assert days.comparable_days(taken, valid, key_of(session, shadow, "worse"), "7") == comparable
+        comparable = judging.comparable_days(session, taken, key, "7")
+        assert judging.comparable_days(session, taken, key_of(session, shadow, "worse"), "7") == []
         assert [one.day for one in comparable] == [day(number) for number in (0, 1, 3, 4, 5, 6)]
-        expected = evidence_of(session, shadow.deployment, key, basis, comparable, squares=squares)
+        expected = judging.evidence_on(session, shadow.deployment, key, comparable, day(LAST))
         read = series.read(
             session, key, comparable, champion_version="7", metrics={name for name, _ in expected}, squares=squares
         )
-        found = gather(read, mature_labels(session, shadow.deployment, comparable, day(LAST)))
+        found = gather(read, judging.mature_labels(session, shadow.deployment, comparable, day(LAST)))
     assert {key: one.days for key, one in found.items()} == {key: one.days for key, one in expected.items()}
     for name, one in found.items():
         for field in ("pairs", "champion", "challenger", "difference", "weight"):
@@ -195,22 +191,25 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
             assert one.squares is None
 
 
-def test_predictions_that_do_not_meet_their_expectations_count_and_are_named(shadow: DeploymentContext) -> None:
+def test_predictions_that_were_refused_are_comparable_on_no_day(shadow: DeploymentContext) -> None:
     found = pages.deployment_page(shadow, "worse")
     assert found.verdict is not None
-    assert found.verdict.sentence.startswith("worse 2 fails against champion 7")
-    assert found.sequences
-    assert any("predictions do not meet their expectations on 6 days" in one for one in found.verdict.warnings)
+    assert found.challenger is not None
+    assert "inputs or predictions" in found.challenger.sentence
+    assert (found.sequences, found.slices, found.scores, found.disagreements) == ((), None, None, ())
+    assert {"sequences", "slices", "scores", "quadrants", "latency", "drift"} <= set(found.missing)
+    assert (found.challenger.more_days, found.challenger.version) == (None, "2")
+    assert "inputs or predictions" in str(found.challenger.waiting)
     refused = [one for one in found.validations if not one.success]
     assert {(one.day, one.subject) for one in refused} == {(day(n), "predictions") for n in range(LAST + 1)}
-    (failure,) = refused[0].failures
-    assert failure.expectation.startswith("expect_column_values_to_be_between")
-    assert 0 < len(failure.requests) <= 20
-    assert all(one.startswith("f0") for one in failure.requests)
+    (failure,) = refused[0].failures or ()
+    assert failure["expectation"].startswith("expect_column_values_to_be_between")
+    assert 0 < len(failure["requests"]) <= 20
+    assert all(one.startswith("f0") for one in failure["requests"])
 
 
-def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: DeploymentFacts) -> None:
-    assert [(one.metric, one.slice, one.unit) for one in shown.rules] == [
+def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: DeploymentView) -> None:
+    assert [(one.finding.metric, one.finding.slice, one.unit) for one in shown.rules] == [
         ("brier_score", "all", "difference"),
         ("log_loss", "all", "share"),
         ("log_loss", "origin=EWR", "share"),
@@ -220,29 +219,30 @@ def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: Depl
         ("error_rate", "all", "value"),
         ("calibration_error", "all", "value"),
     ]
-    assert [one.role for one in shown.rules][-2:] == ["blocking", "advisory"]
+    assert [one.finding.role for one in shown.rules][-2:] == ["blocking", "advisory"]
     for one in shown.rules:
-        assert one.holds_above == (one.is_ != "at_most")
-        parts = [part for part in (one.scaled.lower, one.scaled.estimate, one.scaled.upper) if part is not None]
+        finding = one.finding
+        assert one.holds_above == (finding.is_ != "at_most")
+        parts = [part for part in one.scaled if part is not None]
         assert parts == sorted(parts)
         assert all(-1 <= part <= 1 for part in parts)
         assert not parts or max(map(abs, parts)) == pytest.approx(1)
-        assert one.estimate is not None
-        assert one.scaled.estimate is not None
-        better = one.estimate > one.bound if one.holds_above else one.estimate < one.bound
-        assert (one.scaled.estimate > 0) == better
+        assert finding.estimate is not None
+        assert one.scaled[1] is not None
+        better = finding.estimate > finding.bound if one.holds_above else finding.estimate < finding.bound
+        assert (one.scaled[1] > 0) == better
     assert "not worse than the champion by 0.05 of its value or more" in shown.rules[1].text
-    assert shown.rules[-1].scaled.lower is not None  # at_most: the interval is the other way round
+    assert shown.rules[-1].scaled[0] is not None  # at_most: the interval is the other way round
 
 
 def test_slices_come_worst_first_with_the_interval_of_their_sequence(
-    shadow: DeploymentContext, shown: DeploymentFacts
+    shadow: DeploymentContext, shown: DeploymentView
 ) -> None:
     found = shown.slices
     assert found is not None
     assert (found.metric, found.left_out) == ("brier_score", 0)
     assert found.overall is not None
-    overall = next(one for one in shown.sequences if one.metric == "brier_score")
+    overall = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
     assert (found.overall.lower, found.overall.upper) == (overall.lower[-1], overall.upper[-1])
     assert found.overall.estimate == overall.mean[-1]
     assert {one.name for one in found.slices} == {
@@ -253,54 +253,56 @@ def test_slices_come_worst_first_with_the_interval_of_their_sequence(
     assert estimates == sorted(estimates)
     with shadow.ledger() as session:
         key = key_of(session, shadow, "other")
-        basis = basis_of(session, shadow.deployment, shadow.deployment.challenger("other"), key, day(LAST))
-        evidence = evidence_of(session, shadow.deployment, key, basis, basis.compared)
+        taken = snapshots.snapshots(session, shadow.deployment, None, None)
+        comparable = judging.comparable_days(session, taken, key, "7")
+        evidence = judging.evidence_on(session, shadow.deployment, key, comparable, day(LAST))
     for one in found.slices:
         expected = evidence["brier_score", one.name]
         assert one.estimate == pytest.approx(float(expected.difference.mean()))
         assert (one.days, one.requests) == (len(expected.days), expected.total_requests)
-        assert one.worse == (one.upper is not None and one.upper < 0)
-        assert one.better == (one.lower is not None and one.lower > 0)
+        assert one.is_worse == (one.upper is not None and one.upper < 0)
+        assert one.is_better == (one.lower is not None and one.lower > 0)
 
 
-def test_reliability_is_that_of_the_requests_of_ripe_days(whole: World, shown: DeploymentFacts) -> None:
+def test_reliability_is_that_of_the_requests_of_mature_days(whole: World, shown: DeploymentView) -> None:
     rows = answers(whole)
     rows = rows[rows.day != day(2)]
-    ripe = {one.day for one in shown.labels if one.ripe}
-    assert day(LAST) not in ripe
+    mature = {one.day for one in shown.labels if one.mature}
+    assert day(LAST) not in mature
     found = shown.scores
     assert found is not None
     assert (found.unit, found.edges) == ("probability", tuple(number / 20 for number in range(21)))
     assert (found.days, found.first, found.last, found.requests) == (6, day(0), day(LAST), len(rows))
     for name, side in (("champion", found.champion), ("challenger", found.challenger)):
         bins = np.minimum(np.floor(rows[name] * 20), 19).astype(int)
-        known = rows[rows.label.notna() & rows.day.isin(ripe)]
-        assert sum(side.labelled) == len(known) == found.labelled
+        known = rows[rows.label.notna() & rows.day.isin(mature)]
+        assert sum(one.labelled for one in side) == len(known) == found.labelled
         for number in range(20):
+            one = side[number]
             inside, labelled = rows[bins == number], known[bins[known.index] == number]
-            assert (side.requests[number], side.labelled[number]) == (len(inside), len(labelled))
-            assert side.share[number] == pytest.approx(inside.weight.sum() / rows.weight.sum())
+            assert (one.requests, one.labelled) == (len(inside), len(labelled))
+            assert one.share == pytest.approx(inside.weight.sum() / rows.weight.sum())
             if labelled.empty:
-                assert (side.mean_label[number], side.label_lower[number], side.mean_answer[number]) == (None,) * 3
+                assert (one.mean_label, one.lower, one.mean_prediction) == (None,) * 3
                 continue
-            assert side.mean_label[number] == pytest.approx(np.average(labelled.label, weights=labelled.weight))
-            assert side.mean_answer[number] == pytest.approx(np.average(labelled[name], weights=labelled.weight))
+            assert one.mean_label == pytest.approx(np.average(labelled.label, weights=labelled.weight))
+            assert one.mean_prediction == pytest.approx(np.average(labelled[name], weights=labelled.weight))
             n = labelled.weight.sum() ** 2 / (labelled.weight**2).sum()
-            expected = proportion_confint(side.mean_label[number] * n, n, method="wilson")
-            assert (side.label_lower[number], side.label_upper[number]) == pytest.approx(expected, abs=1e-9)
+            expected = proportion_confint(one.mean_label * n, n, method="wilson")
+            assert (one.lower, one.upper) == pytest.approx(expected, abs=1e-9)
 
 
-def test_quadrants_say_who_was_right_on_ripe_days(whole: World, shown: DeploymentFacts) -> None:
+def test_quadrants_say_who_was_right_on_mature_days(whole: World, shown: DeploymentView) -> None:
     rows = answers(whole)
     rows = rows[rows.day != day(2)]
-    ripe = {one.day for one in shown.labels if one.ripe}
+    mature = {one.day for one in shown.labels if one.mature}
     assert shown.quadrants is not None
-    assert sum(one.share for one in shown.quadrants.quadrants) == pytest.approx(1)
-    order = [(one.champion_yes, one.challenger_yes) for one in shown.quadrants.quadrants]
+    assert shown.quadrants.share(*shown.quadrants.rows) == pytest.approx(1)
+    order = [(one.champion_yes, one.challenger_yes) for one in shown.quadrants.rows]
     assert order == [(True, True), (True, False), (False, True), (False, False)]
-    for one in shown.quadrants.quadrants:
+    for one in shown.quadrants.rows:
         inside = rows[((rows.champion >= 0.5) == one.champion_yes) & ((rows.challenger >= 0.5) == one.challenger_yes)]
-        known = inside[inside.label.notna() & inside.day.isin(ripe)]
+        known = inside[inside.label.notna() & inside.day.isin(mature)]
         assert (one.requests, one.labelled) == (len(inside), len(known))
         assert one.champion_right == ((known.champion >= 0.5) == (known.label == 1)).sum()
         assert one.challenger_right == ((known.challenger >= 0.5) == (known.label == 1)).sum()
@@ -313,13 +315,13 @@ def test_wilson_is_that_of_statsmodels_and_stays_within_0_and_1() -> None:
         assert 0 <= wilson(share, n)[0] <= share <= wilson(share, n)[1] <= 1
 
 
-def test_labels_are_those_of_the_command_line(shadow: DeploymentContext, shown: DeploymentFacts) -> None:
+def test_labels_are_those_of_the_command_line(shadow: DeploymentContext, shown: DeploymentView) -> None:
     with shadow.ledger() as session:
         expected = text.maturity(session, shadow.deployment)
     assert [
-        (str(one.day), one.sampled, one.labelled, one.expected, one.contradicted, one.ripe) for one in shown.labels
+        (str(one.day), one.sampled, one.labelled, one.expected, one.contradicted, one.mature) for one in shown.labels
     ] == [
-        tuple(one[key] for key in ("day", "sampled", "labelled", "expected", "contradicted", "ripe"))
+        tuple(one[key] for key in ("day", "sampled", "labelled", "expected", "contradicted", "mature"))
         for one in expected
     ]
     assert all(one.waiting == (None if one.expected is None else one.expected - one.labelled) for one in shown.labels)
@@ -336,7 +338,7 @@ def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shado
         assert one.labelled == known
         assert one.collected_until is not None
         assert one.collected_until <= end
-    assert [one.ripe for one in then] == [True, False, False, False]
+    assert [one.mature for one in then] == [True, False, False, False]
     final = then[0].labelled / then[0].sampled
     assert [one.expected for one in then] == [
         then[0].labelled,
@@ -345,7 +347,7 @@ def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shado
     assert then[3].waiting
 
 
-def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentFacts) -> None:
+def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentView) -> None:
     rows = answers(whole)
     assert shown.latency is not None
     assert shown.drift is not None
@@ -353,8 +355,10 @@ def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentFacts) -> N
     for place, one in enumerate(shown.latency.days):
         timed = rows[(rows.day == one) & rows.champion_latency_ms.notna()]
         middle = np.quantile(timed.champion_latency_ms, 0.5, method="inverted_cdf", weights=timed.weight)
-        assert shown.latency.champion["p50"][place] == pytest.approx(middle)
-        assert set(shown.latency.challenger) == {"p50", "p95", "p99"}
+        assert shown.latency.values["champion p50"][place] == pytest.approx(middle)
+        assert set(shown.latency.values) == {
+            f"{model} {key}" for model in ("champion", "challenger") for key in ("p50", "p95", "p99")
+        }
         both = rows[rows.day == one]
         points = np.sort(np.concatenate([both.champion, both.challenger]))
         reached = [
@@ -367,13 +371,13 @@ def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentFacts) -> N
     assert not {"latency", "drift"} & set(shown.missing)
 
 
-def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: DeploymentFacts) -> None:
+def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: DeploymentView) -> None:
     assert shown.noise is not None
     assert shown.noise.metric == "brier_score"
     assert shown.noise.a_a_check is not None
     assert set(shown.noise.a_a_check.differences) == {0.0}
-    assert [(one.name, one.role) for one in shown.noise.others] == [("other", "promotable"), ("worse", "promotable")]
-    own = next(one for one in shown.sequences if one.metric == "brier_score")
+    assert [(one.name, one.role) for one in shown.noise.others] == [("other", "promotable")]
+    own = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
     assert (shown.noise.others[0].days, shown.noise.others[0].differences) == (own.days, own.observed)
     assert shown.noise.others[0].deviation == pytest.approx(np.std(own.observed, ddof=1))
 
@@ -384,8 +388,7 @@ def test_the_days_before_and_after_one_are_there_and_history_ends_with_it(shadow
     assert [one.day for one in found.history] == list(found.days[:5])
     assert found.day == found.last_day == day(4)
     assert all(one.day <= day(4) for one in (*found.labels, *found.validations))
-    assert found.provenance is not None
-    assert (found.provenance.first_day, found.provenance.last_day, found.provenance.days) == (day(0), day(4), 4)
+    assert (found.compared[0].day, found.compared[-1].day, len(found.compared)) == (day(0), day(4), 4)
 
 
 def test_a_day_that_is_compared_and_not_judged_yet_is_no_part_of_the_verdict(
@@ -401,46 +404,48 @@ def test_a_day_that_is_compared_and_not_judged_yet_is_no_part_of_the_verdict(
     found = pages.deployment_page(shadow, "other")
     assert (found.day, found.last_day, found.labels[-1].day) == (day(LAST), day(LAST + 1), day(LAST + 1))
     assert all(one.agrees for one in found.sequences)
-    assert found.provenance is not None
     assert found.latency is not None
     assert found.scores is not None
-    assert found.provenance.last_day == found.latency.days[-1] == found.scores.last == day(LAST)
+    assert found.compared[-1].day == found.latency.days[-1] == found.scores.last == day(LAST)
 
 
-def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: DeploymentFacts) -> None:
+def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: DeploymentView) -> None:
     ((digest, design, code, model, snapshot),) = whole.query(
         "SELECT v.input_digest, v.design, v.code_version, m.digest, s.digest FROM shadow.verdict AS v "
         "JOIN shadow.model_version AS m ON m.id = v.challenger_id JOIN shadow.snapshot AS s ON s.day = v.day "
         "WHERE m.name = 'other' AND v.day = %s ORDER BY v.id DESC LIMIT 1",
         [day(LAST)],
     )
-    found = shown.provenance
+    found = shown.verdict
     assert found is not None
-    assert (found.input_digest, found.design_digest, found.code_version) == (digest, design, code)
-    assert (found.challenger_digest, found.snapshot_digest, found.champion_version) == (model, snapshot, "7")
+    assert shown.snapshot is not None
+    assert (found.input_digest, found.design, found.code_version) == (digest, design, code)
+    assert (found.model_digest, shown.snapshot.digest, found.champion_version) == (model, snapshot, "7")
     ((rows, population),) = whole.query(
         "SELECT sum(rows)::int, sum(population)::int FROM shadow.snapshot WHERE champion_versions = '{7}'"
     )
-    assert (found.sampled, found.population, found.rate) == (rows, population, rows / population)
-    assert 0.7 < found.rate < 1
-    assert found.challenger_uri == "logged:flights.prediction_log.other_probability"
+    sample = f"{rows} of {population} requests, {percent(rows / population)}; rate {rows / population:g}"
+    assert dict(tables.provenance(shown))["Sample"] == sample
+    assert 0.7 < rows / population < 1
+    assert found.uri == "logged:flights.prediction_log.other_probability"
 
 
 def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -> None:
     found = pages.run_page(shadow, day(2)).day
     assert found is not None
     ((rows, shards),) = whole.query("SELECT rows, shards FROM shadow.snapshot WHERE day = %s", [day(2)])
-    assert (found.sampled, found.population, found.rows, found.shards) == (True, 60, rows, shards)
-    assert found.rate == rows / 60
-    assert sorted(found.champion_versions) == ["7", "8"]
-    assert found.window_end - found.window_start == dt.timedelta(days=1)
-    assert [(one.subject, one.success) for one in found.validations] == [
+    assert found.snapshot is not None
+    assert (found.snapshot.population, found.snapshot.rows, found.shards) == (60, rows, shards)
+    assert sorted(found.snapshot.champion_versions) == ["7", "8"]
+    assert found.window.end - found.window.start == dt.timedelta(days=1)
+    assert [(subject, one and one.success) for subject, one in found.validations.items()] == [
         ("inputs", True),
         ("a_a_check", True),
         ("other", True),
         ("worse", False),
     ]
-    assert found.validations[-1].failures[0].requests
+    assert found.validations["worse"]
+    assert (found.validations["worse"].failures or [])[0]["requests"]
     scored = dict(
         whole.query(
             "SELECT m.name, sum(errors)::int FROM shadow.scoring AS o "
@@ -449,8 +454,8 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -
             [day(2)],
         )
     )
-    assert {one.name: one.errors for one in found.scoring} == scored
-    assert {(one.rows, one.shards) for one in found.scoring} == {(rows, shards)}
+    assert {name: one and one.errors for name, one in found.scoring.items()} == scored
+    assert {one and (one.rows, one.shards) for one in found.scoring.values()} == {(rows, shards)}
     assert found.labels is not None
     assert found.labels.day == day(2)
     assert found.judged == dict.fromkeys(("a_a_check", "other", "worse"), "INCONCLUSIVE")
@@ -459,7 +464,7 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -
 def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: DeploymentContext) -> None:
     found = pages.run_page(shadow, day(LAST + 1))
     assert found.day is not None
-    assert (found.day.sampled, found.day.rows, found.day.labels, found.day.validations) == (False, 0, None, ())
+    assert (found.day.snapshot, found.day.shards, found.day.labels, found.day.validations) == (None, 0, None, {})
     assert set(found.day.judged.values()) == {None}
     assert found.deployment.day == day(LAST)
     before = pages.run_page(shadow, day(-5)).deployment
@@ -472,7 +477,7 @@ def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: Deploymen
     assert found.challenger is not None
     assert [one.name for one in found.challengers] == ["a_a_check", "other", "worse"]
     lines = {one.name: one for one in found.challengers}
-    assert found.challenger == lines["worse"]
+    assert found.challenger == lines["other"]
 
     def first(**outcomes: Any) -> str:
         changed = [replace(line, outcome=outcomes.get(line.name, line.outcome)) for line in found.challengers]
@@ -493,11 +498,11 @@ def test_reading_writes_nothing_and_a_page_is_of_one_moment(
     pages.overview([shadow])
     assert whole.dump() == before
 
-    def settings(session: Any, *_: Any) -> DeploymentFacts:
+    def settings(session: Any, *_: Any) -> DeploymentView:
         names = ("transaction_read_only", "transaction_isolation", "statement_timeout")
         found = [session.execute(f"SHOW {name}").fetchone()[0] for name in names]
         assert found == ["on", "repeatable read", "20s"]
-        return DeploymentFacts("late", "binary", "ready")
+        return DeploymentView("late", "ready")
 
     monkeypatch.setattr(pages, "read_page", settings)
     assert pages.deployment_page(shadow).error is None

@@ -1,0 +1,161 @@
+"""A verdict's findings with their rules in words, the confidence sequences behind them, and the compared slices."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from shadow_deployment.config.policy import COMPARING, Policy, Rule
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_used, split_alpha
+from shadow_deployment.decision.estimand import NoEstimandError
+from shadow_deployment.decision.finding import Finding
+from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
+from shadow_deployment.decision.series import Evidence, Series
+from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.slices import ALL
+from shadow_deployment.report.views import RuleView, SequenceView, SlicesView, SliceView, Unit, Values
+
+MOST_SEQUENCES: Final = 12
+MOST_SLICES: Final = 50
+_SAME: Final = 1e-9
+_UNIT_WORDS: Final[Mapping[Unit, str]] = {
+    "difference": "champion's loss minus challenger's, {title}: above 0 favours the challenger",
+    "value": "the challenger's {title}",
+    "change": "challenger minus champion, {title}",
+}
+
+Findings = Sequence[tuple[Rule, Finding]]
+
+
+def policy_of(verdict: VerdictRow, present: Policy) -> Policy:
+    """Return the policy that a verdict was judged by; the present one where its form is no longer known."""
+    try:
+        return Policy.model_validate_json(json.dumps(verdict.policy))
+    except ValidationError:
+        return present
+
+
+def with_rules(findings: Sequence[Finding], policy: Policy) -> Iterator[tuple[Rule, Finding]]:
+    """Yield each finding with its rule: a rule's first finding is of all requests, those of its slices follow.
+
+    What fits no rule of the policy, since it was judged by another, is left out.
+    """
+    number = -1
+    for finding in findings:
+        number += finding.slice == ALL
+        rule = policy.rules[number] if 0 <= number < len(policy.rules) else None
+        if rule is not None and (rule.metric, rule.is_, rule.role) == (finding.metric, finding.is_, finding.role):
+            yield rule, finding
+
+
+def rule_view(rule: Rule, finding: Finding) -> RuleView:
+    """Return a finding with its rule in words and its unit."""
+    unit: Unit = "difference" if rule.is_ in COMPARING else "change" if rule.of == "change" else "value"
+    words = _UNIT_WORDS[unit].format(title=rule.definition.title)
+    if rule.is_relative:
+        what = "champion's loss minus challenger's" if rule.is_ in COMPARING else "challenger minus champion"
+        unit, words = "share", f"{what}, as a share of the champion's {rule.definition.title}"
+    return RuleView(finding, str(rule), unit, words, rule.is_daily)
+
+
+def alphas_of(policy: Policy, findings: Findings, promotable: int) -> AlphaSplit:
+    """Return the error rates of a verdict; where no finding has a sequence, those that the policy gives now."""
+    stored = alpha_used((finding.alpha_pass, finding.alpha_fail) for _, finding in findings)
+    alarms = sum(rule.role == "blocking" and not rule.is_daily for rule, _ in findings)
+    return stored or split_alpha(policy, promotable=promotable, alarms=alarms)
+
+
+def sequences(findings: Findings, terms: JudgingTerms, evidence: Evidence) -> Iterator[SequenceView]:
+    """Yield the sequences of the blocking rules on all requests, where there is evidence."""
+    of_sequences = [
+        (rule, finding)
+        for rule, finding in findings
+        if rule.role == "blocking" and not rule.is_daily and finding.slice == ALL
+    ]
+    for rule, finding in of_sequences[:MOST_SEQUENCES]:
+        series = evidence.get((finding.metric, ALL))
+        sequence = None if series is None else _sequence(rule, finding, series, terms)
+        if sequence is not None:
+            yield sequence
+
+
+def _sequence(rule: Rule, finding: Finding, series: Series, terms: JudgingTerms) -> SequenceView | None:
+    """Return the sequence in the policy's unit; None where there is nothing to look at."""
+    series = _in_unit(series, terms.policy)
+    if not _is_finite(series):
+        return None
+    try:
+        looks = judge_sequence(rule, series, terms)
+    except NoEstimandError:
+        return None
+    mean, (lower, upper) = looks.estimand.naturals(looks.estimate), map(_finite, looks.natural_bounds)
+    last, stored = (mean[-1], lower[-1], upper[-1]), (finding.estimate, finding.lower, finding.upper)
+    return SequenceView(
+        rule=rule_view(rule, finding),
+        per="week" if terms.policy.unit == "week" else "day",
+        days=series.days,
+        observed=tuple(looks.estimand.naturals(looks.estimand.gains).tolist()),
+        mean=tuple(mean.tolist()),
+        lower=lower,
+        upper=upper,
+        burn_in=terms.policy.observations_before_bound,
+        agrees=finding.observations == len(series.days) and all(map(_same, last, stored)),
+    )
+
+
+def compared_metric(policy: Policy, task_metrics: Sequence[str]) -> str:
+    """Return the metric that slices and noise are shown in: the first that a blocking rule compares, else any rule.
+
+    Where no rule compares, the first of `task_metrics` on which a difference means something.
+    """
+    comparing = [rule for rule in policy.rules if rule.is_ in COMPARING]
+    blocking = [rule.metric for rule in comparing if rule.role == "blocking"]
+    others = [name for name in task_metrics if METRICS[name].compares and METRICS[name].needs_label]
+    return next(iter([*blocking, *(rule.metric for rule in comparing), *others]), task_metrics[0])
+
+
+def slices(metric: str, terms: JudgingTerms, evidence: Evidence) -> SlicesView | None:
+    """Return all slices of a metric, the one with the worst mean daily difference first; None without evidence."""
+    rule = Rule.model_validate({"metric": metric, "is": "superior"})
+    in_unit = {name: _in_unit(series, terms.policy) for (of, name), series in evidence.items() if of == metric}
+    known = {name: series for name, series in in_unit.items() if _is_finite(series)}
+    if not known:
+        return None
+    ranked = sorted((name for name in known if name != ALL), key=lambda name: float(known[name].difference.mean()))
+    names = [*([ALL] if ALL in known else []), *ranked[:MOST_SLICES]]
+    views = []
+    for name, bounds in zip(names, newest(rule, [known[name] for name in names], terms), strict=True):
+        estimate, (lower, upper) = float(bounds[0]), _finite(bounds[1:])
+        series = known[name]
+        views.append(SliceView(name, estimate, lower, upper, len(series.days), series.total_requests))
+    return SlicesView(
+        metric=metric,
+        unit_words=_UNIT_WORDS["difference"].format(title=rule.definition.title),
+        overall=next((view for view in views if view.name == ALL), None),
+        slices=tuple(sorted((view for view in views if view.name != ALL), key=lambda view: view.estimate)),
+        left_out=max(len(ranked) - MOST_SLICES, 0),
+        alpha=terms.alpha,
+    )
+
+
+def _in_unit(series: Series, policy: Policy) -> Series:
+    return series.by_week() if policy.unit == "week" else series
+
+
+def _is_finite(series: Series) -> bool:
+    return bool(series.days) and bool(np.isfinite(series.difference).all())
+
+
+def _finite(values: NDArray[np.float64]) -> Values:
+    return tuple(value if math.isfinite(value) else None for value in values.tolist())
+
+
+def _same(value: float | None, other: float | None) -> bool:
+    if value is None or other is None:
+        return value is other
+    return math.isclose(value, other, rel_tol=_SAME, abs_tol=_SAME * 1e-3)

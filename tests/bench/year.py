@@ -8,6 +8,7 @@ import psycopg
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.decision.alpha import split_alpha
 from shadow_deployment.decision.series import gather
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import evidence as ledger_evidence
@@ -122,10 +123,10 @@ FROM shadow.snapshot AS s CROSS JOIN generate_series(1, 20) AS p CROSS JOIN unne
 WHERE s.deployment_id = %(deployment)s
 """
 VERDICTS = """
-INSERT INTO shadow.verdict (deployment_id, day, challenger_id, champion_version, design, outcome, reasons, warnings,
-    findings, policy, explanation, input_digest, code_version, revision)
-SELECT %(deployment)s, s.day, %(model)s, '7', %(design)s, %(outcome)s, %(reasons)s, '[]', %(findings)s, %(policy)s,
-    repeat('explained ', 500), 'input ' || s.day, '0.1.0', 1
+INSERT INTO shadow.verdict (deployment_id, day, challenger_id, champion_version, design, days, outcome, reasons,
+    warnings, findings, policy, explanation, input_digest, code_version, revision)
+SELECT %(deployment)s, s.day, %(model)s, '7', %(design)s, '{}', %(outcome)s, %(reasons)s, '[]', %(findings)s,
+    %(policy)s, repeat('explained ', 500), 'input ' || s.day, '0.1.0', 1
 FROM shadow.snapshot AS s WHERE s.deployment_id = %(deployment)s ORDER BY s.day
 """
 PER_MODEL = (BINS, QUADRANTS, REQUESTS, PREDICTIONS, DISAGREEMENTS)
@@ -195,7 +196,9 @@ def _judge(
     taken = snapshots.snapshots(session, deployment, None, None)
     read = series.read(session, model, taken, metrics=deployment.tracked, squares=True)
     found = gather(read, {one.day: True for one in taken})
-    verdict = judge(deployment.policy, found, promotable=len(deployment.promotable))
+    verdict = judge(
+        deployment.policy, found, alpha=split_alpha(deployment.policy, promotable=len(deployment.promotable)).to_pass
+    )
     findings = [{("is" if k == "is_" else k): v for k, v in asdict(one).items()} for one in verdict.findings]
     session.execute(
         VERDICTS,

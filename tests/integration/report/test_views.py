@@ -19,7 +19,8 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
 from shadow_deployment.ledger import predictions, series, snapshots
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline import judging, steps
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers.basis import basis_of, comparable_days, evidence_of, mature_labels
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.html import tables
@@ -173,14 +174,16 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
     with shadow.ledger() as session:
         key = key_of(session, shadow, "other")
         taken = snapshots.snapshots(session, shadow.deployment, None, None)
-        comparable = judging.comparable_days(session, taken, key, "7")
-        assert judging.comparable_days(session, taken, key_of(session, shadow, "worse"), "7") == []
+        basis = basis_of(session, shadow.deployment, shadow.deployment.challenger("other"), key, day(LAST))
+        comparable = comparable_days(session, taken, key, "7")
+        assert basis.compared == comparable
+        assert comparable_days(session, taken, key_of(session, shadow, "worse"), "7") == comparable
         assert [one.day for one in comparable] == [day(number) for number in (0, 1, 3, 4, 5, 6)]
-        expected = judging.evidence_on(session, shadow.deployment, key, comparable, day(LAST))
+        expected = evidence_of(session, shadow.deployment, key, basis, comparable, squares=squares)
         read = series.read(
             session, key, comparable, champion_version="7", metrics={name for name, _ in expected}, squares=squares
         )
-        found = gather(read, judging.mature_labels(session, shadow.deployment, comparable, day(LAST)))
+        found = gather(read, mature_labels(session, shadow.deployment, comparable, day(LAST)))
     assert {key: one.days for key, one in found.items()} == {key: one.days for key, one in expected.items()}
     for name, one in found.items():
         for field in ("pairs", "champion", "challenger", "difference", "weight"):
@@ -191,15 +194,13 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
             assert one.squares is None
 
 
-def test_predictions_that_were_refused_are_comparable_on_no_day(shadow: DeploymentContext) -> None:
+def test_predictions_that_do_not_meet_their_expectations_count_and_are_named(shadow: DeploymentContext) -> None:
     found = pages.deployment_page(shadow, "worse")
     assert found.verdict is not None
     assert found.challenger is not None
-    assert "inputs or predictions" in found.challenger.sentence
-    assert (found.sequences, found.slices, found.scores, found.disagreements) == ((), None, None, ())
-    assert {"sequences", "slices", "scores", "quadrants", "latency", "drift"} <= set(found.missing)
-    assert (found.challenger.more_days, found.challenger.version) == (None, "2")
-    assert "inputs or predictions" in str(found.challenger.waiting)
+    assert found.challenger.sentence.startswith("worse 2 fails against champion 7")
+    assert found.sequences
+    assert any("predictions do not meet their expectations on 6 days" in one for one in found.verdict.warnings)
     refused = [one for one in found.validations if not one.success]
     assert {(one.day, one.subject) for one in refused} == {(day(n), "predictions") for n in range(LAST + 1)}
     (failure,) = refused[0].failures or ()
@@ -253,9 +254,8 @@ def test_slices_come_worst_first_with_the_interval_of_their_sequence(
     assert estimates == sorted(estimates)
     with shadow.ledger() as session:
         key = key_of(session, shadow, "other")
-        taken = snapshots.snapshots(session, shadow.deployment, None, None)
-        comparable = judging.comparable_days(session, taken, key, "7")
-        evidence = judging.evidence_on(session, shadow.deployment, key, comparable, day(LAST))
+        basis = basis_of(session, shadow.deployment, shadow.deployment.challenger("other"), key, day(LAST))
+        evidence = evidence_of(session, shadow.deployment, key, basis, basis.compared)
     for one in found.slices:
         expected = evidence["brier_score", one.name]
         assert one.estimate == pytest.approx(float(expected.difference.mean()))
@@ -376,7 +376,7 @@ def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: Deployme
     assert shown.noise.metric == "brier_score"
     assert shown.noise.a_a_check is not None
     assert set(shown.noise.a_a_check.differences) == {0.0}
-    assert [(one.name, one.role) for one in shown.noise.others] == [("other", "promotable")]
+    assert [(one.name, one.role) for one in shown.noise.others] == [("other", "promotable"), ("worse", "promotable")]
     own = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
     assert (shown.noise.others[0].days, shown.noise.others[0].differences) == (own.days, own.observed)
     assert shown.noise.others[0].deviation == pytest.approx(np.std(own.observed, ddof=1))
@@ -477,7 +477,7 @@ def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: Deploymen
     assert found.challenger is not None
     assert [one.name for one in found.challengers] == ["a_a_check", "other", "worse"]
     lines = {one.name: one for one in found.challengers}
-    assert found.challenger == lines["other"]
+    assert found.challenger == lines["worse"]
 
     def first(**outcomes: Any) -> str:
         changed = [replace(line, outcome=outcomes.get(line.name, line.outcome)) for line in found.challengers]

@@ -14,11 +14,16 @@ from shadow_deployment.config.policy import Rule
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
+from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
+from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.verdict import judge
+from shadow_deployment.ledger import series as ledger_series
 from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers import judging
+from shadow_deployment.pipeline.challengers.basis import mature_labels
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
@@ -42,13 +47,22 @@ def deployment(**policy: Any) -> Deployment:
         slices=["carrier"],
         sample={"rate": 0.1, "strata": [], "minimum_per_stratum": 0},
         challengers=[
-            {"name": "better", "model": "logged:flights.prediction_log.better"},
+            {"name": "better", "trained_until": "2023-12-01", "model": "logged:flights.prediction_log.better"},
             {"name": "a_a_check", "model": "champion"},
         ],
         expectations={"inputs": None, "predictions": None},
         metrics=["accuracy"],
-        policy={"rules": RULES, **policy},
+        policy={"rules": RULES, "replay": "count", **policy},
     )
+
+
+def evidence_on(
+    session: Session[Any], one: Deployment, key: int, taken: list[Snapshot], day: dt.date
+) -> dict[tuple[str, str], Series]:
+    """Read what a verdict of a day would rest on, with the sums of squares."""
+    metrics = QUIET | {rule.metric for rule in one.policy.rules}
+    rows = ledger_series.read(session, key, taken, metrics=metrics, squares=True)
+    return gather(rows, in_order(mature_labels(session, one, taken, day)))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +163,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     one = deployment(**policy)
     with DeploymentContext(one, world.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
-        evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
+        evidence = evidence_on(session, one, 1, taken, taken[-1].day)
     of = {name: series for (metric, name), series in evidence.items() if metric == found.slices.metric}
     means = sorted(float(series.difference.mean()) for name, series in of.items() if name != ALL)
     if one.policy.unit == "day":
@@ -169,9 +183,9 @@ def test_the_newest_look_of_many_is_that_of_each_whatever_their_lengths(filled: 
     one = deployment()
     with DeploymentContext(one, filled.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
-        whole = judging.evidence_on(session, one, 1, taken, taken[-1].day)
-        short = judging.evidence_on(session, one, 1, taken[:50], taken[-1].day)
-        shorter = judging.evidence_on(session, one, 1, taken[:5], taken[-1].day)
+        whole = evidence_on(session, one, 1, taken, taken[-1].day)
+        short = evidence_on(session, one, 1, taken[:50], taken[-1].day)
+        shorter = evidence_on(session, one, 1, taken[:5], taken[-1].day)
     key = ("brier_score", "carrier=c3")
     many = [short[key], whole[key], shorter[key], whole["brier_score", "carrier=c7"], short["brier_score", ALL]]
     terms = JudgingTerms(one.policy, AlphaSplit(0.05, 0.01))
@@ -188,7 +202,7 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
     one = deployment()
     with DeploymentContext(one, filled.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
-        evidence = judging.evidence_on(session, one, 1, taken, taken[-1].day)
+        evidence = evidence_on(session, one, 1, taken, taken[-1].day)
     for promotable in (1, 3):
         given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha / promotable)
         verdict = judge(one.policy, evidence, alpha=one.policy.alpha / promotable)

@@ -29,49 +29,49 @@ FIRST, LAST = dt.date(2013, 3, 1), dt.date(2013, 4, 30)
 SCHEDULED = [dt.date(2013, 5, 1), dt.date(2013, 5, 2), dt.date(2013, 5, 3)]
 DAG_ID = f"shadow_{DEPLOYMENT}"
 PROMOTION_ID = f"{DAG_ID}_promotion"
-DAY_SECONDS, QUESTION_SECONDS = 600, 120
+DAY_SECONDS, APPROVAL_SECONDS = 600, 120
 EXPECTED = {"gradient_boosting": "PASS", "gradient_boosting_percent": "FAIL", "a_a_check": "INCONCLUSIVE"}
 
 
 def run(home: Home, console: Console) -> int:
     """Run the whole demo; return the exit code: 0 only if all three verdicts came out."""
-    with _said(console, "PostgreSQL with the databases airflow, production and shadow"):
+    with _timed(console, "PostgreSQL with the databases airflow, production and shadow"):
         home.start_databases()
     airflow = LocalAirflow(home)
     try:
-        with _said(console, "models trained, the 336,776 flights of 2013 loaded as production"):
+        with _timed(console, "models trained, the 336,776 flights of 2013 loaded as production"):
             home.load_production()
             home.migrate()
         context = DeploymentContext(find_deployment(DEPLOYMENT), environment)
         _run_missing(context, console)
-        with _said(console, "Airflow: api-server, scheduler, dag-processor"):
+        with _timed(console, "Airflow: api-server, scheduler, dag-processor"):
             airflow.start()
         _run_scheduled(airflow, console)
         outcomes = _show(context, console)
-        question = _question(airflow)
-        said = f"{question[0]}: [bold]{question[1]}[/]" if question else "[bold red]nobody is asked[/]"
-        console.print(said, soft_wrap=True)
+        approval = _approval_request(airflow)
+        line = f"{approval[0]}: [bold]{approval[1]}[/]" if approval else "[bold red]no approval is requested[/]"
+        console.print(line, soft_wrap=True)
         _offer(airflow, console)
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
     finally:
-        with _said(console, "everything stopped; make up starts Airflow again"):
+        with _timed(console, "everything stopped; make up starts Airflow again"):
             airflow.stop()
             home.postgres.stop()
     if outcomes != EXPECTED:
         console.print(f"[bold red]the verdicts should be {EXPECTED}[/]")
-    return 0 if question and outcomes == EXPECTED else 1
+    return 0 if approval and outcomes == EXPECTED else 1
 
 
 def up(home: Home, console: Console) -> int:
     """Start Airflow on the demo's data and leave it running."""
-    with _said(console, "PostgreSQL, models, production"):
+    with _timed(console, "PostgreSQL, models, production"):
         home.start_databases()
         home.load_production()
         home.migrate()
     airflow = LocalAirflow(home)
-    with _said(console, "Airflow: api-server, scheduler, dag-processor"):
+    with _timed(console, "Airflow: api-server, scheduler, dag-processor"):
         airflow.start()
     console.print(_login(airflow))
     return 0
@@ -106,9 +106,9 @@ def _run_scheduled(airflow: LocalAirflow, console: Console) -> None:
         airflow.wait_for_dag(dag_id)
     airflow.call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
     for day in SCHEDULED:
-        if day == SCHEDULED[-1]:  # the question is about the newest verdict
+        if day == SCHEDULED[-1]:  # approval is requested on the newest verdict
             airflow.call("PATCH", f"/dags/{PROMOTION_ID}", json={"is_paused": False})
-        with _said(console, f"{DAG_ID} for {day} under the scheduler"):
+        with _timed(console, f"{DAG_ID} for {day} under the scheduler"):
             state = _wait_for_run(airflow, _ensure_run(airflow, day))
         console.print(f"  run {state}{': the gate is closed, as the verdicts say' if state == 'failed' else ''}")
 
@@ -117,7 +117,7 @@ def _ensure_run(airflow: LocalAirflow, day: dt.date) -> str:
     """Return the id of the day's run, triggering it if there is none."""
     run_id = f"demo__{day}"
     runs = airflow.call("GET", f"/dags/{DAG_ID}/dagRuns", params={"limit": 100})["dag_runs"]
-    if run_id not in {one["dag_run_id"] for one in runs}:
+    if run_id not in {run["dag_run_id"] for run in runs}:
         window = window_of(find_deployment(DEPLOYMENT), day)
         body = {
             "dag_run_id": run_id,
@@ -141,16 +141,16 @@ def _wait_for_run(airflow: LocalAirflow, run_id: str) -> str:
 
 def _show(context: DeploymentContext, console: Console) -> dict[str, Any]:
     with context.ledger() as session:
-        found = text.verdicts(session, context.deployment, SCHEDULED[-1])
+        verdicts = text.verdicts(session, context.deployment, SCHEDULED[-1])
     console.print()
-    console.print(text.text(found))
-    fresh = [one for one in found["challengers"] if one["day"] == str(SCHEDULED[-1])]
-    return {one["name"]: one["outcome"] for one in fresh}
+    console.print(text.text(verdicts))
+    fresh = [verdict for verdict in verdicts["challengers"] if verdict["day"] == str(SCHEDULED[-1])]
+    return {verdict["name"]: verdict["outcome"] for verdict in fresh}
 
 
-def _question(airflow: LocalAirflow) -> tuple[str, str] | None:
-    """Wait for the question whether the challenger shall be champion; return what became of it and its page."""
-    end = time.monotonic() + QUESTION_SECONDS
+def _approval_request(airflow: LocalAirflow) -> tuple[str, str] | None:
+    """Wait for the approval request; return its state in words and its page."""
+    end = time.monotonic() + APPROVAL_SECONDS
     while time.monotonic() < end:
         for run in airflow.call("GET", f"/dags/{PROMOTION_ID}/dagRuns")["dag_runs"]:
             path = f"/dags/{PROMOTION_ID}/dagRuns/{run['dag_run_id']}/taskInstances/approve"
@@ -181,7 +181,7 @@ def _login(airflow: LocalAirflow) -> str:
 
 
 @contextmanager
-def _said(console: Console, what: str) -> Iterator[None]:
+def _timed(console: Console, what: str) -> Iterator[None]:
     """Say what is going on, and how long it took."""
     began = time.monotonic()
     with console.status(what):

@@ -56,8 +56,8 @@ MAKERS: Mapping[str, Callable[[], str]] = {
 
 def values(text: str) -> dict[str, str]:
     """Return the variables of a `.env`; of one that stands there twice the last, as docker compose does."""
-    found = (LINE.match(line) for line in text.splitlines())
-    return {match[1]: "" if match[2].startswith("#") else match[2].strip("'\"") for match in found if match}
+    matches = (LINE.match(line) for line in text.splitlines())
+    return {match[1]: "" if match[2].startswith("#") else match[2].strip("'\"") for match in matches if match}
 
 
 def completed(text: str) -> str:
@@ -106,13 +106,13 @@ def main(project: Path = PROJECT) -> None:
     """Write `.env` and print the login; where that cannot be done, say so and exit with 1."""
     path = project / ".env"
     try:
-        found = ensure(path)
-        ensure_models(project / "include" / "models", user(found["AIRFLOW_UID"]))
+        values = ensure(path)
+        ensure_models(project / "include" / "models", user(values["AIRFLOW_UID"]))
     except (OSError, ValueError) as error:
         sys.exit(f"{path} cannot be used: {error}; mend it, or move it away to have a new one made")
-    address = f"http://localhost:{found.get('AIRFLOW_PORT') or PORT}"
+    address = f"http://localhost:{values.get('AIRFLOW_PORT') or PORT}"
     print(f"{path} holds the secrets: keep it, and give it to nobody")
-    print(f"docker compose up     Airflow at {address}, user {USER}, password {found['AIRFLOW_PASSWORD']}")
+    print(f"docker compose up     Airflow at {address}, user {USER}, password {values['AIRFLOW_PASSWORD']}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -252,11 +252,11 @@ class EmbeddedPostgres:
                 account.run(str(account.binaries / program), *arguments, folder=self.folder, output=log.fileno())
             except (OSError, subprocess.SubprocessError) as error:
                 lines = self._log.read_bytes()[start:].decode(errors="replace").strip().splitlines()
-                said = "".join(f"\n  {line}" for line in lines[-8:])
+                output = "".join(f"\n  {line}" for line in lines[-8:])
                 advice = (
                     f"Log: {self._log}. Mend what it names and start again; or, to begin anew, delete {self.folder}"
                 )
-                raise EmbeddedPostgresError(f"{program} failed:{said}\n{error}\n{advice}") from error
+                raise EmbeddedPostgresError(f"{program} failed:{output}\n{error}\n{advice}") from error
 
     def _initialise(self, account: Account) -> None:
         """Make the data folder aside and rename it: a kill on the way leaves nothing that looks like one."""

@@ -101,7 +101,7 @@ def case_text(request: PromotionRequest) -> str:
             f"{escape(verdict.champion_version)}, on evidence {short(verdict.input_digest)}"
         )
         lines += [f"  {escape(summary_of(finding))}" for finding in findings_of(verdict.findings)]
-    lines += [f"[bold red]in the way[/] {escape(one)}" for one in (*request.barred, *request.problems)]
+    lines += [f"[bold red]in the way[/] {escape(problem)}" for problem in (*request.barred, *request.problems)]
     return "\n".join([*lines, f"case {short(request.digest)}"])
 
 

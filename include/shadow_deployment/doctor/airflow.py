@@ -59,10 +59,10 @@ def _health() -> str:
     address = _address()
     try:
         answer = httpx.get(f"{address}/api/v2/monitor/health", timeout=_SECONDS)
-        said = answer.json()
+        components = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise TransientError(f"{address} does not answer as Airflow does: {type(error).__name__}") from error
-    states = {name: one.get("status") for name, one in said.items() if isinstance(one, dict)}
+    states = {name: component.get("status") for name, component in components.items() if isinstance(component, dict)}
     ill = [f"{name} is {state}" for name, state in states.items() if state not in ("healthy", None)]
     if ill or not answer.is_success:
         raise TransientError(f"{address}: {'; '.join(ill) or f'HTTP {answer.status_code}'}")
@@ -92,8 +92,8 @@ def _pool() -> str:
         from airflow.utils.session import create_session
 
         with create_session() as session:
-            found = Pool.get_pool(POOL, session=session)
-            slots = found.slots if found else None
+            pool = Pool.get_pool(POOL, session=session)
+            slots = pool.slots if pool else None
     except Exception as error:
         raise SkippedError(_ELSEWHERE) from error
     if slots is None:
@@ -124,8 +124,8 @@ def _credentials(deployment: Deployment) -> set[str | None]:
 def _identity(conn_id: str | None) -> str:
     what, credentials = "AWS does not say who asks", aws.source_of(conn_id)
     with aws.translated(what, credentials, "allow sts:GetCallerIdentity"):
-        found = aws.client("sts", conn_id).get_caller_identity()
-    return f"{found['Arn']} (credentials of {credentials})"
+        identity = aws.client("sts", conn_id).get_caller_identity()
+    return f"{identity['Arn']} (credentials of {credentials})"
 
 
 def _metric(settings: CloudWatch, name: str) -> str:

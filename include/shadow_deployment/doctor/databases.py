@@ -97,8 +97,8 @@ def _require_none(connection: Connection, statement: str, otherwise: str, fine: 
 
 def _lines(connection: Connection, statement: str) -> list[str]:
     with translated(connection), connect(connection) as session:
-        found = session.execute((_HERE / statement).read_text(encoding="utf-8").encode()).fetchall()
-    return [str(line) for (line,) in found]
+        rows = session.execute((_HERE / statement).read_text(encoding="utf-8").encode()).fetchall()
+    return [str(line) for (line,) in rows]
 
 
 def _short(lines: list[str]) -> str:

@@ -18,20 +18,20 @@ def installation() -> list[Check]:
 
 
 def of_deployment(
-    name: str, surround: Callable[[Deployment], DeploymentContext], *, send_test: bool = False
+    name: str, connect: Callable[[Deployment], DeploymentContext], *, send_test: bool = False
 ) -> list[Check]:
     """Examine a deployment; a file that cannot be used is its only check.
 
-    `surround` puts connections and places around it, as the command line or a task does.
+    `connect` adds its connections, as the command line or a task does.
     """
     try:
-        found = find_deployment(name)
+        declared = find_deployment(name)
     except DeploymentError as error:
         return [
             Check(name, "deployment file", "failed", str(error), f"correct {files_by_name().get(name, 'its name')}")
         ]
-    context = resolve_aliases(surround(found))
-    today = dt.datetime.now(found.zone).date()
+    context = resolve_aliases(connect(declared))
+    today = dt.datetime.now(declared.zone).date()
     return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(context, today, send_test=send_test))]
 
 

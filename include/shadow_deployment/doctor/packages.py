@@ -35,17 +35,22 @@ def _project(file: Path) -> dict[str, Any]:
 def _python(project: dict[str, Any]) -> str:
     from packaging.specifiers import SpecifierSet
 
-    found, wanted = platform.python_version(), project["requires-python"]
-    if not SpecifierSet(wanted).contains(found, prereleases=True):
-        raise InstallationError(f"Python is {found}, must be {wanted}")
-    return f"{found}, {wanted} is needed"
+    installed, wanted = platform.python_version(), project["requires-python"]
+    if not SpecifierSet(wanted).contains(installed, prereleases=True):
+        raise InstallationError(f"Python is {installed}, must be {wanted}")
+    return f"{installed}, {wanted} is needed"
 
 
 def _packages(project: dict[str, Any]) -> str:
     from packaging.requirements import Requirement
 
     wanted = [Requirement(line) for line in project["dependencies"]]
-    wrong = [line for one in wanted if one.marker is None or one.marker.evaluate() for line in _problem(one)]
+    wrong = [
+        line
+        for requirement in wanted
+        if requirement.marker is None or requirement.marker.evaluate()
+        for line in _problem(requirement)
+    ]
     if wrong:
         raise InstallationError("; ".join(wrong))
     return f"{len(wanted)} packages, apache-airflow {importlib.metadata.version('apache-airflow')} among them"
@@ -53,9 +58,9 @@ def _packages(project: dict[str, Any]) -> str:
 
 def _problem(wanted: Any) -> Iterator[str]:
     try:
-        found = importlib.metadata.version(wanted.name)
+        installed = importlib.metadata.version(wanted.name)
     except importlib.metadata.PackageNotFoundError:
         yield f"{wanted.name} is not installed, must be {wanted.specifier or 'there'}"
         return
-    if not wanted.specifier.contains(found, prereleases=True):
-        yield f"{wanted.name} is {found}, must be {wanted.specifier}"
+    if not wanted.specifier.contains(installed, prereleases=True):
+        yield f"{wanted.name} is {installed}, must be {wanted.specifier}"

@@ -60,15 +60,15 @@ class S3Document:
 
         with translated(f"{self} cannot be read", self._credentials):
             try:
-                found = self._client.get_object(**self._object)
+                response = self._client.get_object(**self._object)
             except ClientError as error:
                 if code_of(error) not in _MISSING:
                     raise
                 self._kept = JSON
                 return None, None
-            content: bytes = found["Body"].read()
-        self._kept = {name: found[name] for name in _KEPT if found.get(name)}
-        return content, str(found["ETag"])
+            content: bytes = response["Body"].read()
+        self._kept = {name: response[name] for name in _KEPT if response.get(name)}
+        return content, str(response["ETag"])
 
     def replace(self, content: bytes, tag: str | None) -> None:
         """Write it whole, if it is still what was read: raise DocumentChangedError where it is not.
@@ -100,10 +100,10 @@ def open_document(uri: str, conn_id: str | None) -> Document:
     credentials, what = source_of(conn_id), f"{uri} cannot be opened"
     try:
         with translated(what, credentials):
-            found = client("s3", conn_id)
+            s3 = client("s3", conn_id)
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise RegistryError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
-    return S3Document(found, parts.netloc, parts.path.removeprefix("/"), credentials)
+    return S3Document(s3, parts.netloc, parts.path.removeprefix("/"), credentials)
 
 
 def source_of(conn_id: str | None) -> str:
@@ -151,8 +151,8 @@ def translated(
 def _answered(what: str, credentials: str, rights: str, error: Any, kind: type[PermanentError]) -> ShadowError:
     """Say what AWS has answered, and what to do about it."""
     code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = error.response.get("Error", {}).get("Message") or f"HTTP {status}"
-    text = f"{what}: {code}: {said} (credentials of {credentials})"
+    message = error.response.get("Error", {}).get("Message") or f"HTTP {status}"
+    text = f"{what}: {code}: {message} (credentials of {credentials})"
     remedies = _REMEDIES | dict.fromkeys(_DENIED, rights)
     if code in _AGAIN or status == 429 or (status >= 500 and code not in remedies):
         return TransientError(text)

@@ -58,7 +58,7 @@ def measure(context: DeploymentContext, day: dt.date, challengers: Collection[st
     - verdict: 1 PASS, 0 INCONCLUSIVE, -1 FAIL; and verdict_published: 1, where there is a verdict of this day.
     - gate_failed: 1 where the day or the challenger closes the gate, else 0.
     - scoring_errors: the share of the sampled requests without an answer, those of shards that were never scored among
-      them; none where the inputs do not meet their expectations, as then nobody is asked.
+      them; none where the inputs do not meet their expectations, as then nothing is scored.
     - label_coverage: the share of sampled requests with a label on the newest day of which no label is expected any
       more; the same for all challengers.
 
@@ -68,7 +68,8 @@ def measure(context: DeploymentContext, day: dt.date, challengers: Collection[st
     with context.ledger() as session:
         stored = verdicts.latest(session, deployment, day)
         taken = snapshots.snapshots(session, deployment, None, day)
-        errors = _scoring_errors(context, session, [one for one in taken if one.day == day], challengers)
+        today = [snapshot for snapshot in taken if snapshot.day == day]
+        errors = _scoring_errors(context, session, today, challengers)
     judged = {name: stored[name].outcome for name in challengers if name in stored and stored[name].day == day}
     coverage = newest_coverage(taken, maturity_of(deployment))
     return {
@@ -86,18 +87,18 @@ def data(environment: str, deployment: str, values: Values, now: dt.datetime) ->
     A deployment's value is the worst of its challengers' (`WORST`), of verdict_published their number; a control,
     which never passes, keeps its verdict from being 1.
     """
-    found: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
     for metric, by_challenger in values.items():
         if by_challenger:
             worst = WORST[metric](by_challenger.values())
-            found.append(_datum(metric, worst, now, {"environment": environment}))
+            points.append(_datum(metric, worst, now, {"environment": environment}))
         for name, value in by_challenger.items():
             own = {"environment": environment, "deployment": deployment, "challenger": name, "slice": ALL}
-            found.append(_datum(metric, value, now, own))
-    return found
+            points.append(_datum(metric, value, now, own))
+    return points
 
 
-def put(settings: CloudWatch, found: Sequence[Mapping[str, Any]]) -> None:
+def put(settings: CloudWatch, data: Sequence[Mapping[str, Any]]) -> None:
     """Send data in calls of at most `MOST`; raise CredentialsError, RegistryError or TransientError.
 
     After an error the calls before it have been taken.
@@ -106,20 +107,20 @@ def put(settings: CloudWatch, found: Sequence[Mapping[str, Any]]) -> None:
     rights = f"allow cloudwatch:PutMetricData where cloudwatch:namespace is {settings.namespace}"
     with aws.translated(what, aws.source_of(settings.conn_id), rights):
         client = aws.client("cloudwatch", settings.conn_id)
-        for first in range(0, len(found), MOST):
-            client.put_metric_data(Namespace=settings.namespace, MetricData=found[first : first + MOST])
+        for first in range(0, len(data), MOST):
+            client.put_metric_data(Namespace=settings.namespace, MetricData=data[first : first + MOST])
 
 
 def _scoring_errors(
     context: DeploymentContext, session: Session[Any], today: Sequence[Snapshot], challengers: Collection[str]
 ) -> dict[str, float]:
     shares: dict[str, float] = {}
-    said = {one.challenger_id: one.success for one in validations.recorded(session, today)}
+    valid = {validation.challenger_id: validation.success for validation in validations.recorded(session, today)}
     for snapshot in today:
-        if not snapshot.rows or not said.get(None):
+        if not snapshot.rows or not valid.get(None):
             continue
         keys = challenger_keys(context, session)
-        answered = {one.challenger_id: one.rows - one.errors for one in page.scored(session, snapshot)}
+        answered = {scored.challenger_id: scored.rows - scored.errors for scored in page.scored(session, snapshot)}
         for name in challengers:
             shares[name] = (snapshot.rows - answered.get(keys.get(name, -1), 0)) / snapshot.rows
     return shares

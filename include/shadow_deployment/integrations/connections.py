@@ -10,7 +10,7 @@ from shadow_deployment.errors import CredentialsError
 def airflow_connection(conn_id: str) -> Connection:
     """Return a connection as Airflow declares it: secrets backend, environment or its own page."""
     try:
-        found = BaseHook.get_connection(conn_id)
+        connection = BaseHook.get_connection(conn_id)
     except AirflowSecretsBackendAccessDenied:
         raise CredentialsError(
             f"connection {conn_id} cannot be read here: Airflow keeps the connections of its own database from the "
@@ -23,10 +23,10 @@ def airflow_connection(conn_id: str) -> Connection:
         ) from None
     return Connection(
         conn_id=conn_id,
-        host=found.host,
-        port=found.port,
-        login=found.login,
-        password=found.password,
-        database=found.schema,
-        extra=found.extra_dejson,
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        database=connection.schema,
+        extra=connection.extra_dejson,
     )

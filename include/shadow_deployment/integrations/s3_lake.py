@@ -34,9 +34,9 @@ class S3Lake:
         Raises SourceError, CredentialsError or TransientError where S3 does not list them.
         """
         matching = pattern.matching(day)
-        for path, found in self._listed(pattern.root(day), after):
+        for path, file in self._listed(pattern.root(day), after):
             if matching.fullmatch(path):
-                yield LakeFile(path, int(found["Size"]), str(found["ETag"]))
+                yield LakeFile(path, int(file["Size"]), str(file["ETag"]))
 
     def some(self, pattern: Pattern) -> list[str]:
         """Return a few keys below the pattern's first part, whether they match or not."""
@@ -59,19 +59,19 @@ class S3Lake:
         if objects.failure is not None:  # DuckDB has made a text of it
             raise objects.failure
 
-    def read(self, found: LakeFile, start: int, end: int) -> bytes:
+    def read(self, file: LakeFile, start: int, end: int) -> bytes:
         """Return some bytes of an object, `end` not included; raise as `serving` does."""
         from botocore.exceptions import ClientError
 
-        bucket, key = _address(found.path)
-        with _said(f"{found.path} cannot be read", self._credentials):
+        bucket, key = _address(file.path)
+        with _translated(f"{file.path} cannot be read", self._credentials):
             try:
                 answer = self._client.get_object(
-                    Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=found.tag
+                    Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=file.tag
                 )
             except ClientError as error:
                 if code_of(error) in _CHANGED:
-                    raise TransientError(f"{found.path} was changed while it was read; try again") from error
+                    raise TransientError(f"{file.path} was changed while it was read; try again") from error
                 raise
             content: bytes = answer["Body"].read()
         return content
@@ -82,10 +82,10 @@ class S3Lake:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": at_once}, **options
         )
-        with _said(f"{root} cannot be listed", self._credentials):
+        with _translated(f"{root} cannot be listed", self._credentials):
             for page in pages:
-                for found in page.get("Contents", []):
-                    yield f"s3://{bucket}/{found['Key']}", found
+                for file in page.get("Contents", []):
+                    yield f"s3://{bucket}/{file['Key']}", file
 
 
 class _Objects(AbstractFileSystem):  # type: ignore[misc]
@@ -97,21 +97,21 @@ class _Objects(AbstractFileSystem):  # type: ignore[misc]
     def __init__(self, lake: S3Lake, files: Sequence[LakeFile]) -> None:
         super().__init__()
         self._lake = lake
-        self._files = {one.path: one for one in files}
+        self._files = {file.path: file for file in files}
         self.failure: ShadowError | None = None
 
     def open(self, path: str, *_: Any, **__: Any) -> "_Object":
-        return _Object(self, self._found(path))
+        return _Object(self, self._file(path))
 
-    def read(self, found: LakeFile, start: int, end: int) -> bytes:
+    def read(self, file: LakeFile, start: int, end: int) -> bytes:
         try:
-            return self._lake.read(found, start, end)
+            return self._lake.read(file, start, end)
         except ShadowError as error:
             self.failure = self.failure or error
             raise
 
     def size(self, path: str) -> int:
-        return self._found(path).size
+        return self._file(path).size
 
     def exists(self, path: str, **_: Any) -> bool:
         return path in self._files
@@ -122,28 +122,28 @@ class _Objects(AbstractFileSystem):  # type: ignore[misc]
     def modified(self, *_: Any) -> dt.datetime:
         return dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an object is read in one version
 
-    def _found(self, path: str) -> LakeFile:
+    def _file(self, path: str) -> LakeFile:
         return self._files[path if path.startswith("s3://") else f"s3://{path}"]
 
 
 class _Object:
     """One object, opened to read."""
 
-    def __init__(self, objects: _Objects, found: LakeFile) -> None:
+    def __init__(self, objects: _Objects, file: LakeFile) -> None:
         self._objects = objects
-        self._found = found
+        self._file = file
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        end = self._found.size if size < 0 else min(self._found.size, self._position + size)
+        end = self._file.size if size < 0 else min(self._file.size, self._position + size)
         if end <= self._position:
             return b""
-        content = self._objects.read(self._found, self._position, end)
+        content = self._objects.read(self._file, self._position, end)
         self._position = end
         return content
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self._position = offset + {0: 0, 1: self._position, 2: self._found.size}[whence]
+        self._position = offset + {0: 0, 1: self._position, 2: self._file.size}[whence]
         return self._position
 
     def tell(self) -> int:
@@ -161,7 +161,7 @@ def open_lake(address: str, conn_id: str | None) -> S3Lake:
     """
     credentials, what = source_of(conn_id), f"{address} cannot be opened"
     try:
-        with _said(what, credentials):
+        with _translated(what, credentials):
             return S3Lake(client("s3", conn_id), credentials)
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise SourceError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
@@ -174,7 +174,7 @@ def _address(path: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _said(what: str, credentials: str) -> Iterator[None]:
+def _translated(what: str, credentials: str) -> Iterator[None]:
     """Raise SourceError, CredentialsError or TransientError for an error of boto3's."""
     from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 

@@ -138,7 +138,7 @@ def open_s3(uri: str, conn_id: str | None) -> S3Store:
     what = f"{uri} cannot be opened"
     try:
         with translated(what, credentials, _RIGHTS, kind=SnapshotError):
-            found = client("s3", conn_id)
+            s3 = client("s3", conn_id)
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise SnapshotError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
-    return S3Store(found, parts.netloc, parts.path, credentials)
+    return S3Store(s3, parts.netloc, parts.path, credentials)

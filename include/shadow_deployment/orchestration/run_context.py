@@ -20,28 +20,28 @@ logger = logging.getLogger(__name__)
 
 def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
     """Return a deployment with Airflow's connections and no alias; on a day, with a former champion that is watched."""
-    found = resolve_aliases(deployment_context(find_deployment(name)))
-    return found if day is None else with_former_champion(found, day)
+    context = resolve_aliases(deployment_context(find_deployment(name)))
+    return context if day is None else with_former_champion(context, day)
 
 
-def day_of_run(context: Mapping[str, Any], name: str) -> dt.date:
-    """Return the day that a run is about: the one asked for in its form, else that of its data interval."""
-    asked = (context.get("params") or {}).get("day")
-    if asked:
-        return dt.date.fromisoformat(str(asked)[:10])
-    return day_of(find_deployment(name), context["data_interval_start"])
+def day_of_run(run: Mapping[str, Any], name: str) -> dt.date:
+    """Return the day that a run is about: the one that its form names, else that of its data interval."""
+    chosen_day = (run.get("params") or {}).get("day")
+    if chosen_day:
+        return dt.date.fromisoformat(str(chosen_day)[:10])
+    return day_of(find_deployment(name), run["data_interval_start"])
 
 
-def is_newest_day(context: Mapping[str, Any], found: DeploymentContext, day: dt.date) -> bool:
+def is_newest_day(run: Mapping[str, Any], context: DeploymentContext, day: dt.date) -> bool:
     """Whether a run may send alerts and events: it is no backfill, and its day is the newest; the log says why not."""
-    if run_type(context) == "backfill":
+    if run_type(run) == "backfill":
         logger.info("%s is a backfill: no alert or event", day)
         return False
-    with found.ledger() as session:
-        return deduplication.is_newest_day(session, found.deployment, day)
+    with context.ledger() as session:
+        return deduplication.is_newest_day(session, context.deployment, day)
 
 
-def chosen(context: Mapping[str, Any], deployment: Deployment) -> list[str]:
+def chosen(run: Mapping[str, Any], deployment: Deployment) -> list[str]:
     """Return the challengers that a run is about: those that its form names, and a former champion that is watched."""
-    names = set((context.get("params") or {}).get("challengers") or [])
-    return [one.name for one in deployment.challengers if not names or one.name in names or one.is_watched]
+    names = set((run.get("params") or {}).get("challengers") or [])
+    return [each.name for each in deployment.challengers if not names or each.name in names or each.is_watched]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def run_type(context: Mapping[str, Any]) -> str:
+def run_type(run: Mapping[str, Any]) -> str:
     """Return what has started a run: scheduled, manual, backfill and so on."""
-    found = getattr(context.get("dag_run"), "run_type", "")
-    return str(getattr(found, "value", found))
+    kind = getattr(run.get("dag_run"), "run_type", "")
+    return str(getattr(kind, "value", kind))

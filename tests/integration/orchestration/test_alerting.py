@@ -11,7 +11,7 @@ import pytest
 
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.integrations import channels
-from shadow_deployment.orchestration.alerts import gate as notifications
+from shadow_deployment.orchestration.alerts import promotion as promotion_alerts
 from shadow_deployment.orchestration.alerts.gate import gate_callbacks
 from shadow_deployment.orchestration.ui import links
 from shadow_deployment.pipeline.run import run_day
@@ -229,9 +229,9 @@ def test_announcing_never_raises(reading: World, hook: Posts, caplog: pytest.Log
 
     shadow = reading.shadow(alerts=ONE)
     known = {"kind": "promoted", "name": "other", "version": "1", "approved_by": "ada", "reason": "better"}
-    notifications.announce(shadow, lambda: champion_changed(shadow.deployment, day(0), **known))
+    promotion_alerts.send(shadow, lambda: champion_changed(shadow.deployment, day(0), **known))
     assert hook.titles == ["late: the champion is other 1"]
-    notifications.announce(shadow, lambda: champion_changed(shadow.deployment, day(0)))  # type: ignore[call-arg]
+    promotion_alerts.send(shadow, lambda: champion_changed(shadow.deployment, day(0)))  # type: ignore[call-arg]
     assert "no alert was sent about late" in caplog.text
 
 
@@ -257,7 +257,7 @@ def test_callbacks_and_deadline_make_no_new_dag_version(dag_bag: DagBag, reading
     ]
     assert found[0] == found[1]
     assert "has_on_failure_callback" in found[0]
-    assert found[0].count("shadow_deployment.orchestration.alerts.deadline.tell_late") == 3
+    assert found[0].count("shadow_deployment.orchestration.alerts.deadline.send_late_alert") == 3
     for file in ("alerts/gate.py", "alerts/deadline.py"):
         result = check_dag_file_stability(str(PROJECT / "include" / "shadow_deployment" / "orchestration" / file))
         assert not getattr(result, "warnings", None), result

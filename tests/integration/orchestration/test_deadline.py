@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shadow_deployment.errors import ShadowError
-from shadow_deployment.orchestration.alerts.deadline import deadline_of, tell_late
+from shadow_deployment.orchestration.alerts.deadline import deadline_of, send_late_alert
 from tests.production import World, day
 from tests.receivers import Posts, web_server
 
@@ -56,7 +56,7 @@ def test_airflow_counts_from_the_logical_date_which_is_the_windows_start(reading
     assert type(found.reference).__name__ == "DagRunLogicalDateDeadline"
     assert found.interval == 30 * HOURS
     assert (found.callback.path, found.callback.kwargs) == (
-        "shadow_deployment.orchestration.alerts.deadline.tell_late",
+        "shadow_deployment.orchestration.alerts.deadline.send_late_alert",
         {"name": "late"},
     )
     timetable = CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
@@ -78,7 +78,7 @@ def test_where_clocks_change_there_is_one_for_each_length(reading: World) -> Non
 def test_a_late_day_is_told_once(reading: World, hook: Posts) -> None:
     reading.deploy(alerts=alerts())
     for _ in range(2):
-        tell_late("late", missed(midnight(1), 30 * HOURS))
+        send_late_alert("late", missed(midnight(1), 30 * HOURS))
     [body] = hook.bodies
     assert body["title"] == "late: 2024-03-02 is late: not done by 06:00 UTC on 2024-03-03"
     assert body["kind"] == "late"
@@ -91,13 +91,13 @@ def test_a_late_day_is_told_once(reading: World, hook: Posts) -> None:
 @pytest.mark.parametrize("run_type", ["manual", "backfill", "asset_triggered"])
 def test_only_scheduled_runs_are_late(reading: World, hook: Posts, run_type: str) -> None:
     reading.deploy(alerts=alerts())
-    tell_late("late", missed(midnight(1), 30 * HOURS, run_type=run_type))
+    send_late_alert("late", missed(midnight(1), 30 * HOURS, run_type=run_type))
     assert not hook.received
 
 
 def test_a_run_that_is_done_by_now_is_not_late(reading: World, hook: Posts) -> None:
     reading.deploy(alerts=alerts())
-    tell_late("late", missed(midnight(1), 30 * HOURS, state="success"))
+    send_late_alert("late", missed(midnight(1), 30 * HOURS, state="success"))
     assert not hook.received
 
 
@@ -111,7 +111,7 @@ def test_on_each_day_the_callback_of_six_oclock_local_is_the_one_that_tells(
     start = dt.datetime.combine(date, dt.time(), deployment.zone).astimezone(UTC)
     told = []
     for one in deadline_of(deployment) or []:
-        tell_late("late", missed(start, one.interval))
+        send_late_alert("late", missed(start, one.interval))
         told.append(len(hook.received))
     assert told == [int(found >= hours) for found in (29, 30, 31)]
     assert "not done by 06:00 Europe/Berlin" in hook.titles[0]
@@ -123,8 +123,8 @@ def test_without_a_ledger_it_is_told_at_its_time_and_not_again_an_hour_later(
     reading.deploy(timezone="Europe/Berlin", alerts=alerts())
     monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", "postgresql://shadow:s3cret@127.0.0.1:1/nowhere")
     start = dt.datetime(2024, 5, 1, 22, tzinfo=UTC)
-    tell_late("late", missed(start, 30 * HOURS))
+    send_late_alert("late", missed(start, 30 * HOURS))
     with pytest.raises(ShadowError):
-        tell_late("late", missed(start, 31 * HOURS))
+        send_late_alert("late", missed(start, 31 * HOURS))
     [body] = hook.bodies
     assert "this alert may be repeated" in body["lines"][-1]

@@ -140,7 +140,9 @@ def test_a_record_of_an_approval_without_its_promotion_fails(world: World, conte
     passing(world)
     started_by(context, challenger="other", day=str(day(0)))
     case = promotion_tasks.prepare_request("late")
-    with pytest.raises(RegistryError, match="was not put: see the task approve"):
+    with pytest.raises(
+        RegistryError, match="no approval request was created for other; check the log of task 'approve'"
+    ):
         promotion_tasks.record_answer("late", case)
     context["answer"] = {"approved": True, "by": "bob", "at": "2024-03-02T00:00:00+00:00", "reason": ""}
     with pytest.raises(RegistryError, match="bob approved other, and it was not promoted"):

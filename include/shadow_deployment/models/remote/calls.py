@@ -158,14 +158,14 @@ class ChunkedCalls:
         """
         values, latency = np.full(shape, np.nan), np.full(shape[0], np.nan)
         usable = np.array([row for row in range(shape[0]) if row not in errors], np.int64)
-        search, silence = Bisection(usable, self._rows, refusals=CALLS_TO_FIND_BAD_ROWS), _Silence()
+        search, timeouts = Bisection(usable, self._rows, refusals=CALLS_TO_FIND_BAD_ROWS), _Timeouts()
         for chunk in search:
             try:
                 values[chunk], spent = call(chunk)
             except RowsRefused as refused:
-                silence.add(refused)
-                if silence.is_hang(len(chunk), self._rows, is_last=search.is_last):
-                    raise TransientError(f"{self._name}: {refused}, {silence.timeouts} times in a row") from refused
+                timeouts.add(refused)
+                if timeouts.is_hang(len(chunk), self._rows, is_last=search.is_last):
+                    raise TransientError(f"{self._name}: {refused}, {timeouts.in_a_row} times in a row") from refused
                 if isinstance(refused, TooLarge) and len(chunk) > 1:
                     self._rows = search.most_rows = len(chunk) // 2
                     search.retry(chunk)
@@ -174,22 +174,22 @@ class ChunkedCalls:
                     errors.update(dict.fromkeys(chunk.tolist(), str(refused)))
                 continue
             latency[chunk] = spent / len(chunk)
-            silence.timeouts, silence.has_responded = 0, True
+            timeouts.in_a_row, timeouts.has_responded = 0, True
         return Predictions(values, errors, latency)
 
 
 @dataclass
-class _Silence:
+class _Timeouts:
     """How many calls in a row timed out, and whether any call got a response."""
 
-    timeouts: int = 0
+    in_a_row: int = 0
     has_responded: bool = False
 
     def add(self, refused: RowsRefused) -> None:
         is_timeout = isinstance(refused, TimedOut)
-        self.timeouts = self.timeouts + 1 if is_timeout else 0
+        self.in_a_row = self.in_a_row + 1 if is_timeout else 0
         self.has_responded |= not is_timeout
 
     def is_hang(self, rows: int, most_rows: int, *, is_last: bool) -> bool:
         """Whether the server hangs: it is silent for longer than one slow row explains, or to the very last row."""
-        return self.timeouts > most_rows.bit_length() + 4 or (is_last and rows == 1 and not self.has_responded)
+        return self.in_a_row > most_rows.bit_length() + 4 or (is_last and rows == 1 and not self.has_responded)

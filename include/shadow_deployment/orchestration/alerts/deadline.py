@@ -5,7 +5,7 @@ forward and back a local time of day is not a fixed time after it, so there is o
 occurs, and the callback is silent for those that come too early on the day in question.
 
 Airflow 3.3 gives the callback no connection of its own database: those of the ledger and of the channels must be in the
-environment or in a secrets backend. Otherwise the alert is kept, and told late, with the next one of the deployment.
+environment or in a secrets backend. Otherwise the alert is kept, and sent with the next one of the deployment.
 A run that the scheduler never makes has no deadline.
 """
 
@@ -37,7 +37,7 @@ def deadline_of(deployment: Deployment) -> list[DeadlineAlert] | None:
             reference=DeadlineReference.DAGRUN_LOGICAL_DATE,
             interval=interval,
             callback=SyncCallback(
-                "shadow_deployment.orchestration.alerts.deadline.tell_late", kwargs={"name": deployment.name}
+                "shadow_deployment.orchestration.alerts.deadline.send_late_alert", kwargs={"name": deployment.name}
             ),
             name=f"done by {deployment.alerts.deadline} {deployment.timezone}",
         )
@@ -45,27 +45,27 @@ def deadline_of(deployment: Deployment) -> list[DeadlineAlert] | None:
     ]
 
 
-def tell_late(name: str, context: Mapping[str, Any]) -> None:
-    """Tell that a scheduled run is not done by its time; called by Airflow, in a process of the executor.
+def send_late_alert(name: str, context: Mapping[str, Any]) -> None:
+    """Alert that a scheduled run is not done by its time; called by Airflow, in a process of the executor.
 
     The context has the run as Airflow's REST API shows it, and the deadline. Raises what goes wrong, since here it
     hides nothing: Airflow then shows the callback as failed.
     """
     run = context["dag_run"]
     if run["run_type"] != "scheduled":
-        logger.info("run %s is %s: nobody is told that it is late", run["dag_run_id"], run["run_type"])
+        logger.info("run %s is %s: no alert that it is late", run["dag_run_id"], run["run_type"])
         return
-    found = engine.run_context.context_of(name)
-    deployment = found.deployment
+    deployed = engine.run_context.context_of(name)
+    deployment = deployed.deployment
     day = day_of(deployment, _moment(run["data_interval_start"]))
     moment, counted = due(deployment, day), _moment(context["deadline"]["deadline_time"])
     if moment is None or counted < moment:
-        logger.info("%s need not be done before %s: nobody is told", day, moment)
+        logger.info("%s need not be done before %s: no alert", day, moment)
         return
     late = engine.messages.late
     state, link = str(run["state"]), address(run["dag_id"], run["dag_run_id"])
     engine.outbox.send_alert(
-        found,
+        deployed,
         lambda session: engine.deduplication.lateness_alert(
             session, deployment, day, due=moment, state=state, link=link
         ),
@@ -75,5 +75,5 @@ def tell_late(name: str, context: Mapping[str, Any]) -> None:
 
 
 def _moment(value: dt.datetime | str) -> dt.datetime:
-    found = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+    moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

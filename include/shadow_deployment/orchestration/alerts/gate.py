@@ -16,11 +16,10 @@ from airflow.sdk import BaseNotifier, Context
 
 from shadow_deployment.orchestration import engine
 from shadow_deployment.orchestration.run_type import run_type
-from shadow_deployment.orchestration.ui.links import address, verdict_tab
+from shadow_deployment.orchestration.ui.links import verdict_page
 
 if TYPE_CHECKING:
     from shadow_deployment.context import DeploymentContext
-    from shadow_deployment.ledger.alerts import Alert
 
 logger = logging.getLogger(__name__)
 
@@ -95,22 +94,3 @@ def _send_recovery(context: "DeploymentContext", day: dt.date, run: Mapping[str,
         lambda session: engine.deduplication.recovery_alert(session, deployment, day, link=link),
         engine.channels.send,
     )
-
-
-def announce(context: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
-    """Send an alert that `compose` makes, of a promotion for example; an error is logged, never raised."""
-    try:
-        engine.outbox.send_alert(context, compose(), engine.channels.send)
-    except Exception:
-        logger.exception("no alert was sent about %s", context.deployment.name)
-
-
-def verdict_page(context: Mapping[str, Any]) -> str | None:
-    """Return the tab of a gate that shows its verdict; None where Airflow has no address."""
-    return verdict_tab(link_to(context))
-
-
-def link_to(context: Mapping[str, Any], task_id: str | None = None) -> str | None:
-    """Return the page of a task instance, of the one that calls by default; None where Airflow has no address."""
-    instance = context["ti"]
-    return address(instance.dag_id, instance.run_id, task_id or instance.task_id)

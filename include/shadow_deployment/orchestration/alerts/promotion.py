@@ -1,15 +1,15 @@
-"""Telling of a promotion: that somebody is asked, and that the champion has changed.
+"""Alerts of a promotion: that approval is requested, and that the champion has changed.
 
 This file is imported where DAGs are parsed, so the engine is imported inside the functions.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shadow_deployment.orchestration import assets, engine
-from shadow_deployment.orchestration.alerts import gate as notifications
+from shadow_deployment.orchestration.ui.links import link_to
 
 if TYPE_CHECKING:
     from shadow_deployment.context import DeploymentContext
@@ -20,49 +20,57 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def asked(context: Mapping[str, Any], found: "DeploymentContext", question: "ApprovalRequest") -> None:
-    """Tell that somebody is asked, where somebody is: by alert and status file."""
-    engine.status.update_quietly(found)
-    if found.deployment.promotion.approval == "automatic":
+def announce_request(run: Mapping[str, Any], context: "DeploymentContext", approval: "ApprovalRequest") -> None:
+    """Announce an approval request by status file and alert; without an alert where the policy approves."""
+    engine.status.update_quietly(context)
+    if context.deployment.promotion.approval == "automatic":
         return
 
     def alert() -> "Alert":
         return engine.messages.approval_requested(
-            found.deployment,
-            question.day,
-            challenger=question.challenger,
-            version=question.version,
-            request_digest=question.case_digest,
-            link=notifications.link_to(context, "approve"),
+            context.deployment,
+            approval.day,
+            challenger=approval.challenger,
+            version=approval.version,
+            request_digest=approval.case_digest,
+            link=link_to(run, "approve"),
         )
 
-    notifications.announce(found, alert)
+    send(context, alert)
 
 
-def changed(
-    context: Mapping[str, Any], found: "DeploymentContext", made: "PromotionRecord", day: dt.date
+def announce_change(
+    run: Mapping[str, Any], context: "DeploymentContext", promotion: "PromotionRecord", day: dt.date
 ) -> dict[str, Any]:
-    """Tell who is champion now: by log, asset event, metric, status file and alert; return the event's facts."""
-    name = found.deployment.name
-    logger.info("deployment %s: the champion is %s", name, made.champion)
-    facts = {key: getattr(made, key) for key in ("number", "kind", "name", "version", "digest", "approved_by")}
-    context["outlet_events"][assets.alias(name)].add(assets.champion(name), extra=facts)
-    engine.metrics.promotion(name, made)
-    engine.status.update_quietly(found)
-    notifications.announce(found, lambda: _alert(found, made, day, notifications.link_to(context)))
+    """Announce the new champion by log, asset event, metric, status file and alert; return the event's facts."""
+    name = context.deployment.name
+    logger.info("deployment %s: the champion is %s", name, promotion.champion)
+    facts = {key: getattr(promotion, key) for key in ("number", "kind", "name", "version", "digest", "approved_by")}
+    run["outlet_events"][assets.alias(name)].add(assets.champion(name), extra=facts)
+    engine.metrics.promotion(name, promotion)
+    engine.status.update_quietly(context)
+    send(context, lambda: _alert(context, promotion, day, link_to(run)))
     return facts
 
 
-def _alert(found: "DeploymentContext", made: "PromotionRecord", day: dt.date, link: str | None) -> "Alert":
+def send(context: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
+    """Send an alert that `compose` makes, of a promotion for example; an error is logged, never raised."""
+    try:
+        engine.outbox.send_alert(context, compose(), engine.channels.send)
+    except Exception:
+        logger.exception("no alert was sent about %s", context.deployment.name)
+
+
+def _alert(context: "DeploymentContext", promotion: "PromotionRecord", day: dt.date, link: str | None) -> "Alert":
     return engine.messages.champion_changed(
-        found.deployment,
+        context.deployment,
         day,
-        kind="rolled_back" if made.kind == "rollback" else "promoted",
-        name=made.name,
-        version=made.version,
-        approved_by=made.approved_by,
-        reason=made.reason,
-        request_digest=made.case_digest,
-        number=made.number,
+        kind="rolled_back" if promotion.kind == "rollback" else "promoted",
+        name=promotion.name,
+        version=promotion.version,
+        approved_by=promotion.approved_by,
+        reason=promotion.reason,
+        request_digest=promotion.case_digest,
+        number=promotion.number,
         link=link,
     )

@@ -1,6 +1,6 @@
-"""Two DAGs for each deployment: shadow_<name>_promotion asks and promotes, shadow_<name>_rollback puts back.
+"""The DAGs of promotion: shadow_<name>_promotion requests approval and promotes, shadow_<name>_rollback undoes it.
 
-A PASS starts the first by its asset, or somebody does by hand; it is a DAG of its own because a question that waits
+A PASS starts the first by its asset, or somebody does by hand; it is a DAG of its own because a request that waits
 for its answer would hold up the next day. The second is started by hand, and by a former champion that turns out
 better where the deployment says so.
 """
@@ -21,8 +21,8 @@ REASON = Param(None, type=["null", "string"], title="Reason", description="Kept 
 
 
 def promotion_dag(deployment: Deployment) -> DAG:
-    """Return the DAG that asks whether a challenger shall be champion, and makes it so."""
-    names = [one.name for one in deployment.promotable]
+    """Return the DAG that requests approval of a promotion, and promotes."""
+    names = [challenger.name for challenger in deployment.promotable]
     with DAG(
         dag_id=f"shadow_{deployment.name}_promotion",
         description=f"Promotion of {deployment.name}: {', '.join(names)}",
@@ -31,7 +31,7 @@ def promotion_dag(deployment: Deployment) -> DAG:
         tags=["shadow", "promotion"],
         **_common(),
     ) as dag:
-        _ask_and_promote(deployment)
+        _request_and_promote(deployment)
     challenger = Param(
         None,
         type=["null", "string"],
@@ -43,7 +43,7 @@ def promotion_dag(deployment: Deployment) -> DAG:
     return dag
 
 
-def _ask_and_promote(deployment: Deployment) -> None:
+def _request_and_promote(deployment: Deployment) -> None:
     name, policy = deployment.name, deployment.promotion
     request = task(tasks.prepare_request)(name)
     promote = task(outlets=[assets.alias(name)])(tasks.promote)
@@ -56,7 +56,7 @@ def _ask_and_promote(deployment: Deployment) -> None:
         body="{{ ti.xcom_pull(task_ids='prepare_request')['body'] }}",
         defaults=[PromotionApproval.REJECT],
         response_timeout=dt.timedelta(hours=policy.response_hours),
-        assigned_users=[{"id": one, "name": one} for one in policy.approvers] or None,
+        assigned_users=[{"id": approver, "name": approver} for approver in policy.approvers] or None,
         params={"reason": REASON},
     )
     request >> approve

@@ -1,4 +1,4 @@
-"""The question of the promotion DAG: Airflow's approval, which also says who has rejected."""
+"""The approval of the promotion DAG: Airflow's own, which also keeps who has rejected."""
 
 from typing import Any
 

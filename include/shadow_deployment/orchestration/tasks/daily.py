@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def select_challengers(name: str) -> list[str]:
     """Return the challengers of the day: those that the form names, and a former champion that is watched."""
-    context = get_current_context()
+    run = get_current_context()
     return engine.run_context.chosen(
-        context, engine.run_context.context_of(name, engine.run_context.day_of_run(context, name)).deployment
+        run, engine.run_context.context_of(name, engine.run_context.day_of_run(run, name)).deployment
     )
 
 
@@ -57,10 +57,10 @@ def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
 
 def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenger: str) -> None:
     """Check one challenger's predictions."""
-    context = _label(challenger=challenger)
+    run = _label(challenger=challenger)
     if plan is None:
         raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
-    day = engine.run_context.day_of_run(context, name)
+    day = engine.run_context.day_of_run(run, name)
     engine.steps.validate_predictions(engine.run_context.context_of(name, day), day, challenger)
 
 
@@ -96,10 +96,10 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
 
 def gate(name: str) -> dict[str, str]:
     """Fail where a challenger fails or the day is not comparable; return each challenger's outcome otherwise."""
-    context = get_current_context()
-    day = engine.run_context.day_of_run(context, name)
-    found = engine.run_context.context_of(name, day)
-    return engine.steps.gate(found, day, engine.run_context.chosen(context, found.deployment))
+    run = get_current_context()
+    day = engine.run_context.day_of_run(run, name)
+    context = engine.run_context.context_of(name, day)
+    return engine.steps.gate(context, day, engine.run_context.chosen(run, context.deployment))
 
 
 def publish_report(name: str, challengers: list[str]) -> list[str]:
@@ -109,23 +109,23 @@ def publish_report(name: str, challengers: list[str]) -> list[str]:
 
 
 def publish_results(name: str) -> list[str]:
-    """Add the asset events of the day: its verdicts, a case for a promotion, a case for a rollback; return which.
+    """Add the asset events of the day: its verdicts, a promotion request, a regression; return which.
 
     Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
     """
-    context = get_current_context()
-    day = engine.run_context.day_of_run(context, name)
-    found = engine.run_context.context_of(name, day)
+    run = get_current_context()
+    day = engine.run_context.day_of_run(run, name)
+    context = engine.run_context.context_of(name, day)
     engine.status.update_quietly(engine.run_context.context_of(name))
-    if not engine.run_context.is_newest_day(context, found, day):
+    if not engine.run_context.is_newest_day(run, context, day):
         return []
-    with found.ledger() as session:
-        stored = [one for one in engine.verdicts.latest(session, found.deployment).values() if one.day == day]
-    for one in stored:
-        engine.metrics.verdict(found, one.name, day)
-    engine.cloudwatch.publish(found, day, engine.run_context.chosen(context, found.deployment))
-    events = [(assets.verdict(name), _facts(one)) for one in stored]
-    proposal, regression = engine.approval.proposal_of_day(found, day), engine.watch.regression(found, day)
+    with context.ledger() as session:
+        verdicts = [v for v in engine.verdicts.latest(session, context.deployment).values() if v.day == day]
+    for verdict in verdicts:
+        engine.metrics.verdict(context, verdict.name, day)
+    engine.cloudwatch.publish(context, day, engine.run_context.chosen(run, context.deployment))
+    events = [(assets.verdict(name), _facts(verdict)) for verdict in verdicts]
+    proposal, regression = engine.approval.proposal_of_day(context, day), engine.watch.regression(context, day)
     if proposal is not None:
         request = proposal.request
         facts = {"challenger": request.challenger.name, "day": str(day), "case": request.digest}
@@ -134,7 +134,7 @@ def publish_results(name: str) -> list[str]:
         number, reason = regression.promotion.number, regression.reason
         events.append((assets.regression(name), {"promotion": number, "day": str(day), "reason": reason}))
     for asset, extra in events:
-        context["outlet_events"][assets.alias(name)].add(asset, extra=extra)
+        run["outlet_events"][assets.alias(name)].add(asset, extra=extra)
     return [asset.uri for asset, _ in events]
 
 
@@ -156,6 +156,6 @@ def _record(event: str, **facts: Any) -> None:
 
 def _label(**values: Any) -> Context:
     """Give the mapped task's index a name: `map_index_template` is rendered from the context."""
-    context = get_current_context()
-    cast(dict[str, Any], context).update(values)
-    return context
+    run = get_current_context()
+    cast(dict[str, Any], run).update(values)
+    return run

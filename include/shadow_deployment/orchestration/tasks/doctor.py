@@ -39,10 +39,17 @@ def deployment(name: str) -> list[dict[str, Any]]:
 
 def _require(checks: "Sequence[Check]") -> list[dict[str, Any]]:
     """Return the checks as plain data; fail, after all of them were logged, where one failed."""
-    for one in checks:
-        log = logger.error if one.state == "failed" else logger.info
-        log("%s: %s %s: %s%s", one.about, one.what, one.state, one.found, f"; {one.remedy}" if one.remedy else "")
-    failed = [one for one in checks if one.state == "failed"]
+    for check in checks:
+        log = logger.error if check.state == "failed" else logger.info
+        log(
+            "%s: %s %s: %s%s",
+            check.about,
+            check.what,
+            check.state,
+            check.found,
+            f"; {check.remedy}" if check.remedy else "",
+        )
+    failed = [check for check in checks if check.state == "failed"]
     if failed:
-        raise AirflowFailException("\n".join(f"{one.what}: {one.found}; {one.remedy}" for one in failed))
-    return [one.content() for one in checks]
+        raise AirflowFailException("\n".join(f"{check.what}: {check.found}; {check.remedy}" for check in failed))
+    return [check.content() for check in checks]

@@ -1,4 +1,4 @@
-"""The tasks of the promotion and rollback DAGs: the case, the promotion, the record of an answer, the way back.
+"""The tasks of the promotion and rollback DAGs: the approval request, the promotion, the answer, the rollback.
 
 This file is imported where DAGs are parsed, so the engine is imported inside the tasks.
 """
@@ -20,98 +20,100 @@ logger = logging.getLogger(__name__)
 
 
 def prepare_request(name: str) -> dict[str, Any]:
-    """Put the case together and keep that it is asked about; return it with the text of the question.
+    """Record an approval request; return it with its text.
 
-    A run that a PASS has started skips where the case is gone or was asked about before; one that somebody started
-    fails with what stands in the way.
+    A run that a PASS has started skips where there is nothing to request, or it was requested before; one that
+    somebody started fails with what stands in the way.
     """
-    context = get_current_context()
-    found, challenger = engine.run_context.context_of(name), _challenger(context)
-    by_hand = not _events(context)
+    run = get_current_context()
+    context, challenger = engine.run_context.context_of(name), _challenger(run)
+    by_hand = not _events(run)
     try:
-        question, proposal = engine.approval.request_approval(found, challenger, context["run_id"], by_hand=by_hand)
-    except RegistryError as refused:
+        approval, proposal = engine.approval.request_approval(context, challenger, run["run_id"], by_hand=by_hand)
+    except RegistryError as error:
         if by_hand:
             raise
-        raise AirflowSkipException(str(refused)) from refused
-    announcements.asked(context, found, question)
+        raise AirflowSkipException(str(error)) from error
+    announcements.announce_request(run, context, approval)
     return {
         "challenger": challenger,
-        "digest": question.case_digest,
-        "subject": engine.approval_text.subject(found.deployment, proposal),
-        "body": engine.approval_text.body(found.deployment, proposal),
+        "digest": approval.case_digest,
+        "subject": engine.approval_text.subject(context.deployment, proposal),
+        "body": engine.approval_text.body(context.deployment, proposal),
     }
 
 
 def promote(name: str, request: dict[str, Any], answer: dict[str, Any] | None = None) -> dict[str, Any]:
     """Promote what was approved, on the very case that was shown; without an answer it is approved by policy."""
-    context = get_current_context()
-    found = engine.run_context.context_of(name)
-    question = engine.approval.approval_request_of(found, context["run_id"], request["digest"])
+    run = get_current_context()
+    context = engine.run_context.context_of(name)
+    approval = engine.approval.approval_request_of(context, run["run_id"], request["digest"])
     if answer is None:
-        by, at = engine.approval.BY_POLICY, question.asked_at
+        by, at = engine.approval.BY_POLICY, approval.asked_at
     else:
         by, at = str(answer["by"]), dt.datetime.fromisoformat(answer["at"])
-    reason = _reason(context, answer) or f"PASS on {question.day}"
-    made = engine.approval.approve(found, question, approved_by=by, reason=reason, at=at)
-    return announcements.changed(context, found, made, question.day)
+    reason = _reason(run, answer) or f"PASS on {approval.day}"
+    promotion = engine.approval.approve(context, approval, approved_by=by, reason=reason, at=at)
+    return announcements.announce_change(run, context, promotion, approval.day)
 
 
 def record_answer(name: str, request: dict[str, Any] | None) -> str:
-    """Keep that a question was rejected, or that nobody answered it; return what became of it.
+    """Record that an approval request was rejected, or that nobody answered it; return which.
 
     Raises RegistryError where it was approved and the promotion was not made.
     """
     if request is None:
-        raise AirflowSkipException("nothing was asked")
-    context = get_current_context()
-    answer = context["ti"].xcom_pull(task_ids="approve", key=ANSWER)  # as an argument it would skip this task too
+        raise AirflowSkipException("no approval was requested")
+    run = get_current_context()
+    answer = run["ti"].xcom_pull(task_ids="approve", key=ANSWER)  # as an argument it would skip this task too
     if answer is None:
-        raise RegistryError(f"the question about {request['challenger']} was not put: see the task approve")
-    found = engine.run_context.context_of(name)
-    question = engine.approval.approval_request_of(found, context["run_id"], request["digest"])
+        raise RegistryError(
+            f"no approval request was created for {request['challenger']}; check the log of task 'approve'"
+        )
+    context = engine.run_context.context_of(name)
+    approval = engine.approval.approval_request_of(context, run["run_id"], request["digest"])
     if answer["approved"]:
-        if question.answer != "approved":
+        if approval.answer != "approved":
             raise RegistryError(
                 f"{answer['by']} approved {request['challenger']}, and it was not promoted: see promote"
             )
         return "approved"
     if answer["by"] is None:
-        engine.approval.record_decision(found, question, "silence", None, "nobody answered in time")
+        engine.approval.record_decision(context, approval, "silence", None, "nobody answered in time")
     else:
-        reason = _reason(context, answer) or "no reason was given"
-        engine.approval.record_decision(found, question, "rejected", answer["by"], reason)
-    engine.status.update_quietly(found)
+        reason = _reason(run, answer) or "no reason was given"
+        engine.approval.record_decision(context, approval, "rejected", answer["by"], reason)
+    engine.status.update_quietly(context)
     return "silence" if answer["by"] is None else "rejected"
 
 
 def rollback(name: str) -> dict[str, Any]:
     """Put the former champion back: on the word of who has started the run, or on the case of a watched champion."""
-    context = get_current_context()
-    found = engine.run_context.context_of(name)
-    params, event = context.get("params") or {}, _newest_event(context)
+    run = get_current_context()
+    context = engine.run_context.context_of(name)
+    params, event = run.get("params") or {}, _newest_event(run)
     if event is None:
-        undoes = params.get("undoes") or engine.registry.promotion_to_undo(found).number
-        by, reason = _starter(context), str(params.get("reason") or "").strip()
+        undoes = params.get("undoes") or engine.registry.promotion_to_undo(context).number
+        by, reason = _starter(run), str(params.get("reason") or "").strip()
     else:
         undoes, by, reason = _regression(name, event)
-    made = engine.registry.rollback(found, approved_by=by, reason=reason, undoes=undoes)
-    undone = next(one for one in engine.registry.history(found) if one.number == made.undoes)
-    return announcements.changed(context, found, made, undone.day or made.created_at.date())
+    promotion = engine.registry.rollback(context, approved_by=by, reason=reason, undoes=undoes)
+    undone = next(past for past in engine.registry.history(context) if past.number == promotion.undoes)
+    return announcements.announce_change(run, context, promotion, undone.day or promotion.created_at.date())
 
 
 def _regression(name: str, event: Mapping[str, Any]) -> tuple[int, str, str]:
     """Return what an automatic rollback takes back, by whom and why; skip where that is so no more."""
     day = dt.date.fromisoformat(event["day"])
-    found = engine.watch.regression(engine.run_context.context_of(name, day), day)
-    if found is None or found.promotion.number != event["promotion"]:
+    regression = engine.watch.regression(engine.run_context.context_of(name, day), day)
+    if regression is None or regression.promotion.number != event["promotion"]:
         raise AirflowSkipException(f"promotion {event['promotion']} stands: nothing speaks against it any more")
-    return found.promotion.number, "policy: promotion.rollback is automatic", found.reason
+    return regression.promotion.number, "policy: promotion.rollback is automatic", regression.reason
 
 
-def _challenger(context: Mapping[str, Any]) -> str:
+def _challenger(run: Mapping[str, Any]) -> str:
     """Return the challenger that a run is about: the one that its form names, else the newest that has passed."""
-    event, named = _newest_event(context), (context.get("params") or {}).get("challenger")
+    event, named = _newest_event(run), (run.get("params") or {}).get("challenger")
     if named:
         return str(named)
     if event is None:
@@ -119,22 +121,22 @@ def _challenger(context: Mapping[str, Any]) -> str:
     return str(event["challenger"])
 
 
-def _events(context: Mapping[str, Any]) -> list[Any]:
-    found = context.get("triggering_asset_events") or {}
-    return [event for events in found.values() for event in events]
+def _events(run: Mapping[str, Any]) -> list[Any]:
+    by_asset = run.get("triggering_asset_events") or {}
+    return [event for events in by_asset.values() for event in events]
 
 
-def _newest_event(context: Mapping[str, Any]) -> dict[str, Any] | None:
-    events = sorted(_events(context), key=lambda event: event.timestamp)
+def _newest_event(run: Mapping[str, Any]) -> dict[str, Any] | None:
+    events = sorted(_events(run), key=lambda event: event.timestamp)
     return dict(events[-1].extra) if events else None
 
 
-def _starter(context: Mapping[str, Any]) -> str:
-    run: Any = context["dag_run"]
-    return str(getattr(run, "triggering_user_name", None) or f"whoever started run {context['run_id']}")
+def _starter(run: Mapping[str, Any]) -> str:
+    dag_run: Any = run["dag_run"]
+    return str(getattr(dag_run, "triggering_user_name", None) or f"whoever started run {run['run_id']}")
 
 
-def _reason(context: Mapping[str, Any], answer: Mapping[str, Any] | None) -> str:
-    """Return why: what was said with the answer, else what the run's form says; it may be empty."""
-    given = (answer or {}).get("reason") or (context.get("params") or {}).get("reason")
+def _reason(run: Mapping[str, Any], answer: Mapping[str, Any] | None) -> str:
+    """Return why: the reason given with the answer, else what the run's form says; it may be empty."""
+    given = (answer or {}).get("reason") or (run.get("params") or {}).get("reason")
     return str(given or "").strip()

@@ -113,15 +113,19 @@ def dag(name: NameOfDag, challenger: Challenger = None, day: Day = None) -> HTML
 @app.get("/dags/{dag_id}/runs/{run_id}")
 def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challenger: Challenger = None) -> HTMLResponse:
     """Return the page of a run's day: a tab of the run and of its tasks."""
-    found = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-    if found is None:
+    dag_run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    if dag_run is None:
         raise HTTPException(404, "no such run")
 
     def page(context: DeploymentContext) -> str:
-        asked = (found.conf or {}).get("day")
-        if not asked and found.data_interval_start is None:
+        chosen_day = (dag_run.conf or {}).get("day")
+        if not chosen_day and dag_run.data_interval_start is None:
             return rendering.deployment_page(pages.deployment_page(context, challenger), LINKS)
-        day = dt.date.fromisoformat(asked[:10]) if asked else day_of(context.deployment, found.data_interval_start)
+        day = (
+            dt.date.fromisoformat(chosen_day[:10])
+            if chosen_day
+            else day_of(context.deployment, dag_run.data_interval_start)
+        )
         return rendering.run_page(pages.run_page(context, day, challenger), LINKS)
 
     return _page(name, ("run", run_id, challenger), page)

@@ -1,5 +1,7 @@
 """Where Airflow's pages and ours lie, and the button on the gate task: from the grid to the page of the verdict."""
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -16,14 +18,25 @@ def base_path() -> str:
 
 
 def address(dag_id: str, run_id: str, task_id: str | None = None) -> str | None:
-    """Return the page of a run, or of one of its tasks; None where Airflow was not told its address."""
+    """Return the page of a run, or of one of its tasks; None where Airflow has no address."""
     base = _base_url()
     return f"{base}{_path(dag_id, run_id, task_id)}" if base else None
 
 
-def verdict_tab(page: str | None) -> str | None:
-    """Return the tab of a gate's page that shows its verdict; None for None."""
-    return page and f"{page}/plugin/{VERDICT_ROUTE}"
+def verdict_page(run: Mapping[str, Any]) -> str | None:
+    """Return the tab of a gate that shows its verdict; None where Airflow has no address."""
+    page = link_to(run)
+    return page and _verdict_tab(page)
+
+
+def link_to(run: Mapping[str, Any], task_id: str | None = None) -> str | None:
+    """Return the page of a task instance, of the one that calls by default; None where Airflow has no address."""
+    instance = run["ti"]
+    return address(instance.dag_id, instance.run_id, task_id or instance.task_id)
+
+
+def _verdict_tab(page: str) -> str:
+    return f"{page}/plugin/{VERDICT_ROUTE}"
 
 
 def _base_url() -> str:
@@ -41,5 +54,5 @@ class VerdictLink(BaseOperatorLink):
     name = "Verdict"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 (its place is Airflow's)
-        """Return the address of the tab that shows the verdict, a path where Airflow was not told its own."""
-        return str(verdict_tab(f"{_base_url()}{_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id)}"))
+        """Return the address of the tab that shows the verdict, a path where Airflow has no address."""
+        return _verdict_tab(f"{_base_url()}{_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id)}")

@@ -162,7 +162,7 @@ def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
     if challenger.is_a_a_check:
         return []
     compared = [series for series in evidence.values() if series.slice == ALL and series.days]
-    same = [np.array_equal(one.identical, one.pairs) for one in compared if one.identical is not None]
+    same = [np.array_equal(series.identical, series.pairs) for series in compared if series.identical is not None]
     if same and all(same):
         most = max(series.total_requests for series in compared)
         return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]

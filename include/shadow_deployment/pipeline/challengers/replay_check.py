@@ -32,11 +32,11 @@ def check(champion: ChampionSettings, predictor: Predictor, rows: Rows, *, part_
     again = _predict(predictor, batch)
     logged = batch["champion"].to_numpy(zero_copy_only=False).astype(np.float64)
     if again.ndim == 2:  # classes: the value is the likeliest, the distance that of the furthest probability
-        furthest = np.abs(again - np.array(batch["champion_probabilities"].to_pylist(), np.float64)).max(axis=1)
-        again = np.where(np.isfinite(furthest), np.argmax(np.nan_to_num(again, nan=-1.0), axis=1), np.nan)
+        distance = np.abs(again - np.array(batch["champion_probabilities"].to_pylist(), np.float64)).max(axis=1)
+        again = np.where(np.isfinite(distance), np.argmax(np.nan_to_num(again, nan=-1.0), axis=1), np.nan)
     else:
-        furthest = np.abs(again - logged)
-    return _result(batch, logged, again, np.where(np.isfinite(furthest), furthest, np.inf), champion.tolerance)
+        distance = np.abs(again - logged)
+    return _result(batch, logged, again, np.where(np.isfinite(distance), distance, np.inf), champion.tolerance)
 
 
 def _result(

@@ -28,7 +28,7 @@ def describe(deployment: Deployment) -> str:
         ),
         f"- **Unit:** one observation a {policy.unit}; no verdict before {policy.burn_in} of them.",
         "",
-        "A challenger passes when every gate holds, fails when one is shown not to hold, and is inconclusive between:",
+        "A challenger passes when every blocking rule holds, fails when one is shown not to hold, and is inconclusive between:",
         "",
         *(f"{number}. {_rule(rule)}" for number, rule in enumerate(policy.rules, 1)),
     ]

@@ -97,7 +97,7 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
     assert all(one.outcome is None for one in found.challengers)
     assert "was never judged" in found.missing["verdict"]
     assert "never judged" in found.missing["sequences"]
-    assert "passes when every gate holds" in found.policy_words
+    assert "passes when every blocking rule holds" in found.policy_words
     assert found.champion is not None
     assert str(found.champion) == "champion none, as the log says"
     (one,) = pages.overview([shadow]).deployments

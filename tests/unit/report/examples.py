@@ -476,7 +476,7 @@ Each day a sample of the requests in `flights.prediction_log` is answered by `gr
 - **Sample:** 0.5 of the requests in each origin, at most 100,000 a day
 - **Error rate:** 0.05 of promoting a challenger that is not better
 
-A challenger passes when every gate holds:
+A challenger passes when every blocking rule holds:
 
 1. Brier score: superior to the champion *(blocking)*
 2. log loss: not worse than the champion by 0.005 or more *(blocking)*

@@ -97,7 +97,7 @@ def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
         "against: its newest verdict is INCONCLUSIVE, must be PASS",
         "nobody has answered yet",
         "email: refused",
-        "A challenger passes when every gate holds",
+        "A challenger passes when every blocking rule holds",
         "sha256:" + "9f" * 32,
         "182,500 of 365,000 requests, 50 %; rate 0.5",
     ):
@@ -201,7 +201,7 @@ def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
     line = replace(facts.deployments[1].challengers[0], name=examples.HOSTILE, sentence=examples.HOSTILE)
     hostile = replace(
         facts.deployments[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
-            examples.champion(), name=examples.HOSTILE
+            examples.champion(), version=examples.HOSTILE
         ),
     )  # fmt: skip
     broken = replace(facts.deployments[2], error=examples.HOSTILE)
@@ -239,7 +239,7 @@ def test_an_empty_deployment_says_what_to_do_next() -> None:
     assert "Nothing to show yet" in page.text
     assert f"Next: {facts.next_step}" in page.text
     assert "Rules" not in page.text
-    assert "A challenger passes when every gate holds" in page.text
+    assert "A challenger passes when every blocking rule holds" in page.text
     assert page.all("svg") == []
 
 

@@ -16,7 +16,7 @@ from shadow_deployment.report.wording import Measure, capitalised, measure_of
 WEEK: Final = 7
 _HEIGHT: Final = 300
 _MOST_DAYS: Final = 90  # beyond it, single days would be a blur
-_PERCENTILES: Final = {"p50": ("median", (1, 0)), "p95": ("95 %", (6, 3)), "p99": ("99 %", (2, 3))}
+_PERCENTILES: Final = {"p50": ("median", (1, 0)), "p95": ("95\N{NO-BREAK SPACE}%", (6, 3)), "p99": ("99\N{NO-BREAK SPACE}%", (2, 3))}
 _MODELS: Final = ("champion", "challenger")
 
 
@@ -103,7 +103,11 @@ def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
             shown = parts.rows(day=days, value=values) if values else []
             layers.append(parts.layer(f"{model}_{percentile}", line, shown, x=x("day"), y=y("value")))
     legend = [parts.Entry("line", model, model) for model in _MODELS]
-    legend += [parts.Entry("line", "ink", words, dash=dash) for words, dash in _PERCENTILES.values()]
+    legend += [
+        parts.Entry("line", "ink", words, dash=dash)
+        for percentile, (words, dash) in _PERCENTILES.items()
+        if any(key.endswith(percentile) for key in daily.values)
+    ]
     caption = f"milliseconds, logarithmic{', median of seven days' if step > 1 else ''}"
     return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)
 

@@ -57,16 +57,16 @@ def _label(view: RuleView) -> str:
 def _plot(shown: Sequence[RuleView], width: int) -> dict[str, Any]:
     is_wide = width > NARROW
     # Names and outcomes stand beside the intervals where there is room, else above them: in shares of a row's height.
-    middle, top, beside = (0.5, 0.0, 0.5) if is_wide else (0.78, 0.58, 0.14)
-    left, right, step = (_NAMES, 120, 40) if is_wide else (0, 0, 66)
+    middle, top, beside = (0.5, 0.0, 0.5) if is_wide else (0.74, 0.58, 0.18)
+    left, right, step = (_NAMES, 120, 40) if is_wide else (0, 0, 68)
     rows = [_row(index, view, width, is_wide=is_wide) for index, view in enumerate(shown)]
     heads = parts.rows(place=[-0.8, 0.0, 0.8], words=["← does not hold", "bound", "holds →"])
     centred = {"baseline": "middle", "dy": alt.expr(f"{parts.LINE / 2} * (1 - datum.words.length)")}
     name = parts.mark("text", lineHeight=parts.LINE, aria=True, **(centred if is_wide else {"baseline": "top"}))
     outcome = parts.mark("text", align="right", dx=right, fontWeight=600, fontSize=13 if is_wide else 12)
     edge, end, tint = parts.at(f"width + {right}"), parts.at("width"), parts.raw(alt.Color, "colour")
-    spot, start = parts.row_axis(0.5 if is_wide else 0.04), parts.at(-left)
-    part = {"x": _x("bound"), "y": parts.row_axis(top), "y2": alt.Y2("row", bandPosition=1)}
+    spot, start = parts.row_axis(0.5 if is_wide else 0.08), parts.at(-left)
+    part = {"x": _x("bound"), "y": parts.row_axis(top), "y2": alt.Y2("row", bandPosition=1 if is_wide else 0.9)}
     layers = [
         parts.layer("holds", parts.mark("rect", "shade"), rows, x2=alt.X2("most"), **part),
         parts.layer("row", parts.rule("grid", 1, (1, 0)), rows, x=start, x2=edge, y=parts.row_axis(1)),

@@ -314,10 +314,20 @@ class DeploymentLine:
 
 
 @dataclass(frozen=True)
-class Overview:
-    """All deployments, in order of their names."""
+class DayView:
+    """What the run of one day did: its sample (`snapshot`, None before it), validations, scoring and labels.
 
-    deployments: tuple[DeploymentLine, ...]
+    `validations` are by what was validated ("inputs" or a challenger's name), `scoring` and `judged` by challenger;
+    None where there is none yet.
+    """
+
+    window: Window
+    judged: Mapping[str, Outcome | None]
+    snapshot: Snapshot | None = None
+    shards: int = 0
+    labels: LabelDay | None = None
+    validations: Mapping[str, ValidationRow | None] = field(default_factory=dict)
+    scoring: Mapping[str, ScoringRow | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -328,8 +338,9 @@ class DeploymentView:
     empty; "broken", where `error` says what broke. `challengers` is every one, for switching, as of `day`;
     `challenger` is the one shown. `days` are all days with a verdict of the challenger shown, for going back and forth;
     `day` is the one shown, `last_day` the newest sampled one up to the day that was requested. `compared` are the days
-    of evidence, `snapshot` is that of `day`. `missing` maps the name of a field that is empty to why it is, and
-    "a_a_check" to why there is none. `policy_words` is Markdown. What is by day ascends; what was done descends.
+    of evidence, `snapshot` is that of `day`, `run` what its run did where that was requested. `missing` maps the name
+    of a field that is empty to why it is, and "a_a_check" to why there is none. `policy_words` is Markdown. What is by
+    day ascends; what was done descends.
     """
 
     name: str
@@ -364,29 +375,4 @@ class DeploymentView:
     compared: tuple[Snapshot, ...] = ()
     snapshot: Snapshot | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
-    fingerprint: str = ""
-
-
-@dataclass(frozen=True)
-class DayView:
-    """What one run did: its sample (`snapshot`, None before it), validations, scoring and labels.
-
-    `validations` are by what was validated ("inputs" or a challenger's name), `scoring` and `judged` by challenger;
-    None where there is none yet.
-    """
-
-    window: Window
-    judged: Mapping[str, Outcome | None]
-    snapshot: Snapshot | None = None
-    shards: int = 0
-    labels: LabelDay | None = None
-    validations: Mapping[str, ValidationRow | None] = field(default_factory=dict)
-    scoring: Mapping[str, ScoringRow | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RunView:
-    """One run of one deployment: the deployment as of its day, and what the day's run did; None where it is broken."""
-
-    deployment: DeploymentView
-    day: DayView | None
+    run: DayView | None = None

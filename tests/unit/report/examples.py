@@ -24,12 +24,10 @@ from shadow_deployment.report.views import (
     LabelDay,
     NoiseSeries,
     NoiseView,
-    Overview,
     PredictionBin,
     QuadrantsView,
     Role,
     RuleView,
-    RunView,
     ScoresView,
     SequenceView,
     SlicesView,
@@ -529,7 +527,6 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
         policy_words=POLICY,
         compared=snapshots(),
         snapshot=snapshots()[-1],
-        fingerprint="a" * 64,
     )  # fmt: skip
     return replace(usual, **changes)
 
@@ -562,7 +559,6 @@ def an_empty_page(**changes: Any) -> DeploymentView:
         challenger=a_line("gradient_boosting", None),
         policy_words=POLICY,
         missing={"rules": "it was never judged"},
-        fingerprint="e" * 64,
     )
     return replace(usual, **changes)
 
@@ -601,7 +597,7 @@ def a_hostile_page() -> DeploymentView:
     )
 
 
-def an_overview() -> Overview:
+def an_overview() -> tuple[DeploymentLine, ...]:
     ready = DeploymentLine(
         "flight_delay",
         "ready",
@@ -614,10 +610,10 @@ def an_overview() -> Overview:
     )
     empty = DeploymentLine("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
     broken = DeploymentLine("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
-    return Overview((empty, ready, broken))
+    return (empty, ready, broken)
 
 
-def a_run() -> RunView:
+def a_run() -> DeploymentView:
     day = dt.date(2013, 6, 3)
     failure = {
         "expectation": "expect_column_values_to_be_between",
@@ -626,9 +622,10 @@ def a_run() -> RunView:
         "requests": ["r1", "r2"],
     }
     challengers = (a_line("gradient_boosting"), a_line("linear", None))
-    return RunView(
-        a_small_page(day=day, challengers=challengers),
-        DayView(
+    return a_small_page(
+        day=day,
+        challengers=challengers,
+        run=DayView(
             window=Window(day, moment(day, 0), moment(day + dt.timedelta(days=1), 0)),
             judged={"gradient_boosting": "PASS", "linear": None},
             snapshot=replace(snapshots(1)[0], day=day, rows=512),

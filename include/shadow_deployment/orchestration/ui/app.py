@@ -122,7 +122,7 @@ def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challeng
         if not asked and found.data_interval_start is None:
             return rendering.deployment_page(pages.deployment_page(context, challenger), LINKS)
         day = dt.date.fromisoformat(asked[:10]) if asked else day_of(context.deployment, found.data_interval_start)
-        return rendering.run_page(pages.run_page(context, day, challenger), LINKS)
+        return rendering.deployment_page(pages.run_page(context, day, challenger), LINKS)
 
     return _page(name, ("run", run_id, challenger), page)
 

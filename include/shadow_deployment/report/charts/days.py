@@ -16,7 +16,11 @@ from shadow_deployment.report.wording import Measure, capitalised, measure_of
 WEEK: Final = 7
 _HEIGHT: Final = 300
 _MOST_DAYS: Final = 90  # beyond it, single days would be a blur
-_PERCENTILES: Final = {"p50": ("median", (1, 0)), "p95": ("95\N{NO-BREAK SPACE}%", (6, 3)), "p99": ("99\N{NO-BREAK SPACE}%", (2, 3))}
+_PERCENTILES: Final = {
+    "p50": ("median", (1, 0)),
+    "p95": ("95\N{NO-BREAK SPACE}%", (6, 3)),
+    "p99": ("99\N{NO-BREAK SPACE}%", (2, 3)),
+}
 _MODELS: Final = ("champion", "challenger")
 
 

@@ -23,7 +23,7 @@ from shadow_deployment.report.queries import days, summary
 from shadow_deployment.report.queries.challenger import add_challenger
 from shadow_deployment.report.queries.missing import why_missing
 from shadow_deployment.report.queries.summary import DeploymentSummary
-from shadow_deployment.report.views import ChallengerLine, DeploymentLine, DeploymentView, Overview, RunView
+from shadow_deployment.report.views import ChallengerLine, DeploymentLine, DeploymentView
 
 MOST_PROMOTIONS: Final = 50
 MOST_APPROVALS: Final = 20
@@ -33,11 +33,13 @@ TIMEOUT_SECONDS: Final = 20
 LOGGED: Final = "champion"  # the name of a champion that no promotion has made
 
 
-def overview(contexts: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None) -> Overview:
-    """Return all deployments in one list; `broken` maps the name of each whose file cannot be read to the error."""
+def overview(
+    contexts: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None
+) -> tuple[DeploymentLine, ...]:
+    """Return all deployments by name; `broken` maps the name of each whose file cannot be read to the error."""
     lines = [_line(context) for context in contexts]
     lines += [DeploymentLine(name, "broken", error=error) for name, error in (broken or {}).items()]
-    return Overview(tuple(sorted(lines, key=lambda line: line.name)))
+    return tuple(sorted(lines, key=lambda line: line.name))
 
 
 def deployment_page(
@@ -51,14 +53,14 @@ def deployment_page(
         return _broken(context.deployment, error)
 
 
-def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> RunView:
+def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> DeploymentView:
     """Return the deployment as of a day, with what the day's run did."""
     try:
         with _reading(context) as session:
             view = read_page(session, context.deployment, challenger, day, closed=True)
-            return RunView(view, days.run_of_day(session, context.deployment, day, view.challengers))
+            return replace(view, run=days.run_of_day(session, context.deployment, day, view.challengers))
     except ShadowError as error:
-        return RunView(_broken(context.deployment, error), None)
+        return _broken(context.deployment, error)
 
 
 def fingerprint(context: DeploymentContext) -> str:
@@ -152,7 +154,6 @@ def _of_deployment(
         approvals=tuple(approval_requests.asked(session, deployment)[-MOST_APPROVALS:][::-1]),
         alerts=tuple(_recent_alerts(session, deployment)[-MOST_ALERTS:][::-1]),
         policy_words=describe(deployment),
-        fingerprint=page.fingerprint(session, deployment),
     )
 
 

@@ -20,7 +20,7 @@ _SHARES: Final = frozenset(
 
 def visible(text: str) -> str:
     """Return a text in which control characters, and those that turn the direction of writing, stand as their code."""
-    return _ACTING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+    return _ACTING.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
 def shorten(text: str, most: int) -> str:

@@ -339,7 +339,7 @@ def test_approval_requests_are_shown_with_their_answer(world: World, worlds: Cal
 def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[Any, ...], undelivered: int) -> None:
     shadow = told(world, *attempts)
     (one,) = pages.overview([shadow])
-    assert (one.alerts, one.alerts_undelivered) == (1, undelivered)
+    assert [bool(alert.undelivered) for alert in one.alerts] == [bool(undelivered)]
     (alert,) = pages.deployment_page(shadow, "other").alerts
     assert (alert.kind, alert.content["title"], len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
     assert alert.delivered == ([] if undelivered else ["webhook:ops"])

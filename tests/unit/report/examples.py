@@ -19,7 +19,6 @@ from shadow_deployment.report.views import (
     ChallengerLine,
     DailySeries,
     DayView,
-    DeploymentLine,
     DeploymentView,
     LabelDay,
     NoiseSeries,
@@ -497,7 +496,7 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
         champion=champion(),
         challengers=lines,
         challenger=lines[0],
-        next_step="Somebody is asked to approve its promotion; nothing is served before that.",
+        next_step="Approval of its promotion was requested on 2013-12-31 04:00 UTC, and nobody has answered yet.",
         day=dt.date(2013, 12, 31),
         days=days_from(365),
         last_day=dt.date(2013, 12, 31),
@@ -597,19 +596,18 @@ def a_hostile_page() -> DeploymentView:
     )
 
 
-def an_overview() -> tuple[DeploymentLine, ...]:
-    ready = DeploymentLine(
+def an_overview() -> tuple[DeploymentView, ...]:
+    ready = DeploymentView(
         "flight_delay",
         "ready",
         champion=champion(),
         challengers=challengers(),
         last_day=dt.date(2013, 12, 31),
         last_run=moment(dt.date(2014, 1, 1)),
-        alerts_undelivered=1,
-        alerts=4,
+        alerts=(an_alert(), *[replace(an_alert(), undelivered={})] * 3),
     )
-    empty = DeploymentLine("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
-    broken = DeploymentLine("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
+    empty = DeploymentView("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
+    broken = DeploymentView("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
     return (empty, ready, broken)
 
 

@@ -8,10 +8,12 @@ from itertools import pairwise
 
 import pytest
 
+from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.report.charts.theme import PALETTE
-from shadow_deployment.report.html.next_step import what_next
 from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
+from shadow_deployment.report.queries.next_step import next_step
+from shadow_deployment.report.views import DeploymentView
 from tests.unit.report import examples
 
 HERE = Links("/shadow")
@@ -319,6 +321,11 @@ def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: st
     assert outcomes == ["FAIL"] * 7 + ["INCONCLUSIVE"] * 43
 
 
+def step_of(view: DeploymentView) -> str:
+    assert view.challenger
+    return next_step(view, view.challenger, PromotionPolicy())
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -333,17 +340,16 @@ def test_next_says_what_was_asked_and_answered(answer: str | None, words: str) -
     newest = replace(examples.approvals()[0], answer=answer, answered_by="dana", reason="fine")
     sooner = replace(newest, asked_at=newest.asked_at - dt.timedelta(hours=3), answer="silence")
     facts = examples.a_deployment_page(approvals=(sooner, newest, examples.approvals()[1]))
-    assert words in what_next(facts)
-    assert "requested on 2013-12-31 04:00 UTC" in what_next(facts)
+    assert words in step_of(facts)
+    assert "requested on 2013-12-31 04:00 UTC" in step_of(facts)
 
 
 def test_next_of_others_is_their_step() -> None:
     facts = examples.a_deployment_page()
-    open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"), next_step="Wait.")
-    assert what_next(open_one) == "Wait."
+    open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"))
+    assert step_of(open_one) == "Wait: about 12 more days like those so far would decide it."
     made = replace(examples.champion(), name="gradient_boosting", version="1", number=1)
-    assert what_next(replace(facts, champion=made)) == "Nothing: it is champion already."
-    assert what_next(examples.a_broken_page()) == ""
+    assert step_of(replace(facts, champion=made)) == "Nothing: it is champion already."
 
 
 def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
@@ -352,7 +358,7 @@ def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
     assert line is not None
     one = replace(facts.promotions[0], kind="promotion", name=line.name, version=line.version)
     back = replace(facts, champion=None, promotions=(replace(one, number=4, undone_by=5),))
-    assert what_next(back) == "Promotion 4 of it was rolled back by 5: approval is requested by hand only."
+    assert step_of(back) == "Promotion 4 of it was rolled back by 5: approval is requested by hand only."
 
 
 def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import plural
-from shadow_deployment.report.charts import intervals, parts
+from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views import RuleView
@@ -75,7 +75,7 @@ def _plot(shown: Sequence[RuleView], width: int) -> dict[str, Any]:
         parts.layer("outcome", outcome, rows, x=end, y=parts.row_axis(beside), color=tint, text=alt.Text("outcome:N")),
         parts.layer("none", parts.small(dx=8), rows, x=_x("bound"), y=parts.row_axis(middle), text=alt.Text("none:N")),
         parts.layer("head", parts.small(align="center"), heads, x=_x("place"), y=parts.at(-12), text=parts.TEXT),
-        *intervals.layers(rows, _x, parts.row_axis(middle), thickness=4, size=110),
+        *parts.interval_layers(rows, _x, parts.row_axis(middle), thickness=4, size=110),
     ]
     legend = [parts.Entry(shape, tint, name, name == "INCONCLUSIVE") for name, (tint, shape) in _LOOKS.items()]
     return parts.framed(width, alt.Step(step), layers, legend=legend, left=left, head=24)
@@ -103,5 +103,5 @@ def _row(index: int, view: RuleView, width: int, *, is_wide: bool) -> Mapping[st
         "colour": colour(tint),
         "fill": colour("ground" if outcome == "INCONCLUSIVE" else tint),
         "shape": shape,
-        **intervals.ends(lower, upper, _REACH),
+        **parts.interval_ends(lower, upper, _REACH),
     }

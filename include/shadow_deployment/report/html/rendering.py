@@ -12,14 +12,13 @@ from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.report import wording
 from shadow_deployment.report.html import markup, tables
-from shadow_deployment.report.html.next_step import what_next
 from shadow_deployment.report.html.serving import ASSETS, Links, asset, policy_of_file
-from shadow_deployment.report.views import DeploymentLine, DeploymentView
+from shadow_deployment.report.views import DeploymentView
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def overview_page(deployments: Sequence[DeploymentLine], links: Links) -> str:
+def overview_page(deployments: Sequence[DeploymentView], links: Links) -> str:
     """Return the page of all deployments."""
     return _render("overview.html", links, deployments=deployments)
 
@@ -32,7 +31,7 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     before = [day for day in view.days if view.day and day < view.day]
     after = [day for day in view.days if view.day and day > view.day]
     beside = (before[-1] if before else None, after[0] if after else None)
-    return _render("deployment.html", links, view=view, charts=catalog(view), next=what_next(view), beside=beside)
+    return _render("deployment.html", links, view=view, charts=catalog(view), beside=beside)
 
 
 def report(view: DeploymentView) -> str:

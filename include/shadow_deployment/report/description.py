@@ -7,14 +7,16 @@ from shadow_deployment.config.policy import Rule
 def describe(deployment: Deployment) -> str:
     """Return what the deployment does and what its policy asks, for the DAG's page."""
     requests, labels, policy = deployment.requests, deployment.labels, deployment.policy
-    promotable = [one.name for one in deployment.promotable]
+    promotable = _listed([challenger.name for challenger in deployment.promotable])
+    challengers = _listed([challenger.name for challenger in deployment.challengers])
+    divided = f", divided among {promotable}" if len(deployment.promotable) > 1 else ""
     lines = [
         f"### Shadow deployment `{deployment.name}`",
         "",
         (
-            f"Each day a sample of the requests in `{requests.table}` is answered by "
-            f"{_listed([one.name for one in deployment.challengers])}, and compared with what the champion answered "
-            f"(`{requests.prediction}`). Nobody is served these answers: production is only read."
+            f"Each day a sample of the requests in `{requests.table}` is answered by {challengers}, and compared with "
+            f"what the champion answered (`{requests.prediction}`). Nobody is served these answers; production is only "
+            "read."
         ),
         "",
         f"- **Sample:** {_sample(deployment)}",
@@ -24,11 +26,11 @@ def describe(deployment: Deployment) -> str:
         ),
         (
             f"- **Error rate:** {policy.alpha:g} of promoting a challenger that is not better, although somebody "
-            f"looks every day{_divided(promotable)}."
+            f"looks every day{divided}."
         ),
         f"- **Unit:** one observation a {policy.unit}; no verdict before {policy.burn_in} of them.",
         "",
-        "A challenger passes when every gate holds, fails when one is shown not to hold, and is inconclusive between:",
+        "A challenger passes when every blocking rule holds, fails when one does not, and is inconclusive else:",
         "",
         *(f"{number}. {_rule(rule)}" for number, rule in enumerate(policy.rules, 1)),
     ]
@@ -43,8 +45,8 @@ def describe_promotion(deployment: Deployment) -> str:
         f"### Promotion in `{deployment.name}`",
         "",
         (
-            f"Starts when a challenger has {often}, and by hand for one that passes. The case is looked at again right "
-            "before the promotion: model file, evidence, champion and policy must be the ones that were shown."
+            f"Starts when a challenger has {often}, and by hand for one that passes. It is checked again before the "
+            "promotion: model file, evidence, champion and policy must be those of the approval request."
         ),
         "",
     ]
@@ -55,7 +57,7 @@ def describe_promotion(deployment: Deployment) -> str:
         [
             *lines,
             f"- **Approval** by {who}, within {policy.response_hours} hours; silence changes nothing.",
-            f"- **Asked once:** a rejection holds until the case changes, silence for {policy.ask_again_days} days.",
+            f"- **Asked once:** a rejection holds until the request changes, silence for {policy.ask_again_days} days.",
             f"- **Afterwards** the former champion is judged against the new one for {policy.watch_days} days.",
         ]
     )
@@ -63,7 +65,8 @@ def describe_promotion(deployment: Deployment) -> str:
 
 def describe_rollback(deployment: Deployment) -> str:
     """Return how the former champion comes back, for the rollback DAG's page."""
-    by_itself = ", and by itself when it turns out better than the new one" if _comes_back(deployment) else ""
+    is_automatic = deployment.promotion.rollback == "automatic"
+    by_itself = ", and by itself when it turns out better than the new one" if is_automatic else ""
     return "\n".join(
         [
             f"### Rollback in `{deployment.name}`",
@@ -74,10 +77,6 @@ def describe_rollback(deployment: Deployment) -> str:
             ),
         ]
     )
-
-
-def _comes_back(deployment: Deployment) -> bool:
-    return deployment.promotion.rollback == "automatic"
 
 
 def _rule(rule: Rule) -> str:
@@ -95,10 +94,6 @@ def _coverage(deployment: Deployment) -> str:
     share = deployment.policy.minimum_coverage
     known = "all its labels are known" if share == 1 else f"{share:.0%} of its labels are known"
     return f"once {known}, or none is expected any more"
-
-
-def _divided(names: list[str]) -> str:
-    return f", divided among {_listed(names)}" if len(names) > 1 else ""
 
 
 def _listed(names: list[str]) -> str:

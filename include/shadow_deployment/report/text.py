@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich import box
@@ -167,15 +168,11 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
     if not sampled:
         return []
     return [
-        {
+        asdict(label)
+        | {
             "day": str(label.day),
-            "sampled": label.sampled,
-            "labelled": label.labelled,
-            "expected": label.expected,
             "share": label.labelled / label.sampled if label.sampled else None,
-            "contradicted": label.contradicted,
-            "collected_until": label.collected_until.isoformat() if label.collected_until else None,
-            "mature": label.mature,
+            "collected_until": label.collected_until and label.collected_until.isoformat(),
         }
         for label in days.labels(session, deployment, sampled, sampled[-1].day)
     ]

@@ -293,43 +293,34 @@ class NoiseView:
 
 
 @dataclass(frozen=True)
-class DeploymentLine:
-    """One deployment of the overview.
+class DayView:
+    """What the run of one day did: its sample (`snapshot`, None before it), validations, scoring and labels.
 
-    `state`: "ready"; "empty", where `next_step` says what to do; "broken", where `error` says what broke and all else
-    that could not be read is None, 0 or empty. `last_day` is the newest sampled day, `last_run` when a verdict or,
-    where there is none, a sample was last written. `alerts_undelivered` counts alerts that some channel never took.
+    `validations` are by what was validated ("inputs" or a challenger's name), `scoring` and `judged` by challenger;
+    None where there is none yet.
     """
 
-    name: str
-    state: State
-    error: str | None = None
-    next_step: str | None = None
-    champion: CurrentChampion | None = None
-    challengers: tuple[ChallengerLine, ...] = ()
-    last_day: dt.date | None = None
-    last_run: dt.datetime | None = None
-    alerts_undelivered: int = 0
-    alerts: int = 0
-
-
-@dataclass(frozen=True)
-class Overview:
-    """All deployments, in order of their names."""
-
-    deployments: tuple[DeploymentLine, ...]
+    window: Window
+    judged: Mapping[str, Outcome | None]
+    snapshot: Snapshot | None = None
+    shards: int = 0
+    labels: LabelDay | None = None
+    validations: Mapping[str, ValidationRow | None] = field(default_factory=dict)
+    scoring: Mapping[str, ScoringRow | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DeploymentView:
-    """One deployment, one challenger of it, as of one day.
+    """One deployment, one challenger of it, as of one day; in the overview without challenger and sections.
 
     `state`: "ready", where `next_step` says what happens next; "empty", where it says what to do and sections are
     empty; "broken", where `error` says what broke. `challengers` is every one, for switching, as of `day`;
     `challenger` is the one shown. `days` are all days with a verdict of the challenger shown, for going back and forth;
-    `day` is the one shown, `last_day` the newest sampled one up to the day that was requested. `compared` are the days
-    of evidence, `snapshot` is that of `day`. `missing` maps the name of a field that is empty to why it is, and
-    "a_a_check" to why there is none. `policy_words` is Markdown. What is by day ascends; what was done descends.
+    `day` is the one shown, `last_day` the newest sampled one up to the day that was requested, `last_run` when a
+    verdict or, where there is none, a sample was last written. `compared` are the days of evidence, `snapshot` is that
+    of `day`, `run` what its run did where that was requested. `missing` maps the name of a field that is empty to why
+    it is, and "a_a_check" to why there is none. `policy_words` is Markdown. What is by day ascends; what was done
+    descends.
     """
 
     name: str
@@ -342,6 +333,7 @@ class DeploymentView:
     day: dt.date | None = None
     days: tuple[dt.date, ...] = ()
     last_day: dt.date | None = None
+    last_run: dt.datetime | None = None
     verdict: VerdictRow | None = None
     explanation: str = ""
     rules: tuple[RuleView, ...] = ()
@@ -364,29 +356,4 @@ class DeploymentView:
     compared: tuple[Snapshot, ...] = ()
     snapshot: Snapshot | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
-    fingerprint: str = ""
-
-
-@dataclass(frozen=True)
-class DayView:
-    """What one run did: its sample (`snapshot`, None before it), validations, scoring and labels.
-
-    `validations` are by what was validated ("inputs" or a challenger's name), `scoring` and `judged` by challenger;
-    None where there is none yet.
-    """
-
-    window: Window
-    judged: Mapping[str, Outcome | None]
-    snapshot: Snapshot | None = None
-    shards: int = 0
-    labels: LabelDay | None = None
-    validations: Mapping[str, ValidationRow | None] = field(default_factory=dict)
-    scoring: Mapping[str, ScoringRow | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RunView:
-    """One run of one deployment: the deployment as of its day, and what the day's run did; None where it is broken."""
-
-    deployment: DeploymentView
-    day: DayView | None
+    run: DayView | None = None

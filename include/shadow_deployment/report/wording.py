@@ -8,6 +8,7 @@ from typing import Final
 
 from shadow_deployment.base.numbers import MINUS, NOTHING, decimals, number, typographic
 
+ROLES: Final = {"promotable": "challenger", "a_a_check": "A/A check", "watched": "former champion"}
 _ACTING: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff]"
 )
@@ -19,7 +20,7 @@ _SHARES: Final = frozenset(
 
 def visible(text: str) -> str:
     """Return a text in which control characters, and those that turn the direction of writing, stand as their code."""
-    return _ACTING.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+    return _ACTING.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
 def shorten(text: str, most: int) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shadow_deployment.report.charts.theme import PALETTE
-from shadow_deployment.report.html.rendering import deployment_page, overview_page, report, run_page
+from shadow_deployment.report.html.rendering import deployment_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Links, asset
 from shadow_deployment.report.views import DeploymentView
 from tests.unit.report import examples
@@ -236,7 +236,7 @@ def test_a_page_alone_takes_the_theme_that_airflow_has_stored(framed: Watched) -
 
 
 def test_the_page_of_a_run_is_served_under_the_same_policy(framed: Watched) -> None:
-    html = run_page(examples.a_run(), HERE)
+    html = deployment_page(examples.a_run(), HERE)
     headers = {"Content-Type": "text/html", "Content-Security-Policy": CONTENT_SECURITY_POLICY}
     framed.page.route("**/shadow/run", lambda route: route.fulfill(status=200, headers=headers, body=html))
     framed.page.goto(f"{HOST}/shadow/run")

@@ -87,7 +87,7 @@ def judge(
 
 
 def line(shadow: DeploymentContext, name: str) -> Any:
-    (one,) = pages.overview([shadow]).deployments
+    (one,) = pages.overview([shadow])
     assert (one.state, one.error) == ("ready", None) if one.last_day else ("empty", None)
     return next(line for line in one.challengers if line.name == name)
 
@@ -102,10 +102,10 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
     assert all(one.outcome is None for one in found.challengers)
     assert "was never judged" in found.missing["verdict"]
     assert "never judged" in found.missing["sequences"]
-    assert "passes when every gate holds" in found.policy_words
+    assert "passes when every blocking rule holds" in found.policy_words
     assert found.champion is not None
     assert str(found.champion) == "champion none, as the log says"
-    (one,) = pages.overview([shadow]).deployments
+    (one,) = pages.overview([shadow])
     assert (one.state, one.next_step, one.last_day, one.last_run) == ("empty", found.next_step, None, None)
 
 
@@ -115,12 +115,12 @@ def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: 
     shadow = world.shadow()
     for found in (
         pages.deployment_page(shadow),
-        pages.run_page(shadow, day(0)).deployment,
-        *pages.overview([shadow]).deployments,
+        pages.run_page(shadow, day(0)),
+        *pages.overview([shadow]),
     ):
         assert found.state == "broken"
         assert "run shadow migrate" in str(found.error)
-    assert pages.run_page(shadow, day(0)).day is None
+    assert pages.run_page(shadow, day(0)).run is None
     assert pages.deployment_page(shadow).policy_words
     with pytest.raises(LedgerError):
         pages.fingerprint(shadow)
@@ -133,7 +133,7 @@ def test_one_deployment_that_breaks_leaves_the_others_in_the_list(world: World) 
         return replace(world.connection(conn_id), port=9, password="not to be shown")
 
     lost = DeploymentContext(shadow.deployment.model_copy(update={"name": "lost"}), nowhere)
-    found = pages.overview([lost, shadow], {"a_file": "deployment a_file: alpha == 7 (a_file.yaml:3)"}).deployments
+    found = pages.overview([lost, shadow], {"a_file": "deployment a_file: alpha == 7 (a_file.yaml:3)"})
     assert [(one.name, one.state) for one in found] == [("a_file", "broken"), ("late", "ready"), ("lost", "broken")]
     assert found[0].error == "deployment a_file: alpha == 7 (a_file.yaml:3)"
     assert "is lost or not there" in str(found[2].error)
@@ -343,8 +343,8 @@ def test_approval_requests_are_shown_with_their_answer(world: World, worlds: Cal
 )
 def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[Any, ...], undelivered: int) -> None:
     shadow = told(world, *attempts)
-    (one,) = pages.overview([shadow]).deployments
-    assert (one.alerts, one.alerts_undelivered) == (1, undelivered)
+    (one,) = pages.overview([shadow])
+    assert [bool(alert.undelivered) for alert in one.alerts] == [bool(undelivered)]
     (alert,) = pages.deployment_page(shadow, "other").alerts
     assert (alert.kind, alert.content["title"], len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
     assert alert.delivered == ([] if undelivered else ["webhook:ops"])
@@ -421,7 +421,7 @@ def test_whatever_changes_a_page_changes_its_fingerprint(
     world: World, change: Callable[[World], DeploymentContext]
 ) -> None:
     before = pages.fingerprint(world.shadow())
-    assert pages.fingerprint(world.shadow()) == before == page_of(world).fingerprint
+    assert pages.fingerprint(world.shadow()) == before
     assert pages.fingerprint(change(world)) != before
 
 

@@ -431,7 +431,7 @@ def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: Deployme
 
 
 def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -> None:
-    found = pages.run_page(shadow, day(2)).day
+    found = pages.run_page(shadow, day(2)).run
     assert found is not None
     ((rows, shards),) = whole.query("SELECT rows, shards FROM shadow.snapshot WHERE day = %s", [day(2)])
     assert found.snapshot is not None
@@ -463,11 +463,11 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -
 
 def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: DeploymentContext) -> None:
     found = pages.run_page(shadow, day(LAST + 1))
-    assert found.day is not None
-    assert (found.day.snapshot, found.day.shards, found.day.labels, found.day.validations) == (None, 0, None, {})
-    assert set(found.day.judged.values()) == {None}
-    assert found.deployment.day == day(LAST)
-    before = pages.run_page(shadow, day(-5)).deployment
+    assert found.run is not None
+    assert (found.run.snapshot, found.run.shards, found.run.labels, found.run.validations) == (None, 0, None, {})
+    assert set(found.run.judged.values()) == {None}
+    assert found.day == day(LAST)
+    before = pages.run_page(shadow, day(-5))
     assert (before.state, before.verdict) == ("empty", None)
     assert f"No day up to {day(-5)} was sampled" in str(before.next_step)
 

@@ -19,17 +19,14 @@ from shadow_deployment.report.views import (
     ChallengerLine,
     DailySeries,
     DayView,
-    DeploymentLine,
     DeploymentView,
     LabelDay,
     NoiseSeries,
     NoiseView,
-    Overview,
     PredictionBin,
     QuadrantsView,
     Role,
     RuleView,
-    RunView,
     ScoresView,
     SequenceView,
     SlicesView,
@@ -476,7 +473,7 @@ Each day a sample of the requests in `flights.prediction_log` is answered by `gr
 - **Sample:** 0.5 of the requests in each origin, at most 100,000 a day
 - **Error rate:** 0.05 of promoting a challenger that is not better
 
-A challenger passes when every gate holds:
+A challenger passes when every blocking rule holds:
 
 1. Brier score: superior to the champion *(blocking)*
 2. log loss: not worse than the champion by 0.005 or more *(blocking)*
@@ -499,7 +496,7 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
         champion=champion(),
         challengers=lines,
         challenger=lines[0],
-        next_step="Somebody is asked to approve its promotion; nothing is served before that.",
+        next_step="Approval of its promotion was requested on 2013-12-31 04:00 UTC, and nobody has answered yet.",
         day=dt.date(2013, 12, 31),
         days=days_from(365),
         last_day=dt.date(2013, 12, 31),
@@ -529,7 +526,6 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
         policy_words=POLICY,
         compared=snapshots(),
         snapshot=snapshots()[-1],
-        fingerprint="a" * 64,
     )  # fmt: skip
     return replace(usual, **changes)
 
@@ -562,7 +558,6 @@ def an_empty_page(**changes: Any) -> DeploymentView:
         challenger=a_line("gradient_boosting", None),
         policy_words=POLICY,
         missing={"rules": "it was never judged"},
-        fingerprint="e" * 64,
     )
     return replace(usual, **changes)
 
@@ -601,23 +596,22 @@ def a_hostile_page() -> DeploymentView:
     )
 
 
-def an_overview() -> Overview:
-    ready = DeploymentLine(
+def an_overview() -> tuple[DeploymentView, ...]:
+    ready = DeploymentView(
         "flight_delay",
         "ready",
         champion=champion(),
         challengers=challengers(),
         last_day=dt.date(2013, 12, 31),
         last_run=moment(dt.date(2014, 1, 1)),
-        alerts_undelivered=1,
-        alerts=4,
+        alerts=(an_alert(), *[replace(an_alert(), undelivered={})] * 3),
     )
-    empty = DeploymentLine("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
-    broken = DeploymentLine("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
-    return Overview((empty, ready, broken))
+    empty = DeploymentView("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
+    broken = DeploymentView("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
+    return (empty, ready, broken)
 
 
-def a_run() -> RunView:
+def a_run() -> DeploymentView:
     day = dt.date(2013, 6, 3)
     failure = {
         "expectation": "expect_column_values_to_be_between",
@@ -626,9 +620,10 @@ def a_run() -> RunView:
         "requests": ["r1", "r2"],
     }
     challengers = (a_line("gradient_boosting"), a_line("linear", None))
-    return RunView(
-        a_small_page(day=day, challengers=challengers),
-        DayView(
+    return a_small_page(
+        day=day,
+        challengers=challengers,
+        run=DayView(
             window=Window(day, moment(day, 0), moment(day + dt.timedelta(days=1), 0)),
             judged={"gradient_boosting": "PASS", "linear": None},
             snapshot=replace(snapshots(1)[0], day=day, rows=512),

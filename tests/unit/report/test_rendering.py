@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import pytest
 
+from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.report.charts.theme import PALETTE
-from shadow_deployment.report.html import rendering
-from shadow_deployment.report.html.next_step import what_next
-from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report, run_page
+from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
-from shadow_deployment.report.views import DeploymentView, Overview
+from shadow_deployment.report.queries.next_step import next_step
+from shadow_deployment.report.views import DeploymentView
 from tests.unit.report import examples
 
 HERE = Links("/shadow")
@@ -97,7 +97,7 @@ def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
         "against: its newest verdict is INCONCLUSIVE, must be PASS",
         "nobody has answered yet",
         "email: refused",
-        "A challenger passes when every gate holds",
+        "A challenger passes when every blocking rule holds",
         "sha256:" + "9f" * 32,
         "182,500 of 365,000 requests, 50 %; rate 0.5",
     ):
@@ -198,24 +198,24 @@ def test_hostile_names_are_text_everywhere(hostile: str) -> None:
 
 def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
     facts = examples.an_overview()
-    line = replace(facts.deployments[1].challengers[0], name=examples.HOSTILE, sentence=examples.HOSTILE)
+    line = replace(facts[1].challengers[0], name=examples.HOSTILE, sentence=examples.HOSTILE)
     hostile = replace(
-        facts.deployments[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
-            examples.champion(), name=examples.HOSTILE
+        facts[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
+            examples.champion(), version=examples.HOSTILE
         ),
     )  # fmt: skip
-    broken = replace(facts.deployments[2], error=examples.HOSTILE)
+    broken = replace(facts[2], error=examples.HOSTILE)
     run = examples.a_run()
-    assert run.day
-    assert run.day.snapshot
+    assert run.run
+    assert run.run.snapshot
     day = replace(
-        run.day,
-        validations={examples.HOSTILE: run.day.validations["inputs"]},
-        snapshot=replace(run.day.snapshot, champion_versions=[examples.HOSTILE]),
+        run.run,
+        validations={examples.HOSTILE: run.run.validations["inputs"]},
+        snapshot=replace(run.run.snapshot, champion_versions=[examples.HOSTILE]),
     )
     for html in (
-        overview_page(Overview((hostile, broken)), HERE),
-        run_page(replace(run, day=day), HERE),
+        overview_page((hostile, broken), HERE),
+        deployment_page(replace(run, run=day), HERE),
         error_page(examples.HOSTILE, HERE),
     ):
         page = Page(html)
@@ -239,7 +239,7 @@ def test_an_empty_deployment_says_what_to_do_next() -> None:
     assert "Nothing to show yet" in page.text
     assert f"Next: {facts.next_step}" in page.text
     assert "Rules" not in page.text
-    assert "A challenger passes when every gate holds" in page.text
+    assert "A challenger passes when every blocking rule holds" in page.text
     assert page.all("svg") == []
 
 
@@ -293,11 +293,11 @@ def test_the_overview_lists_what_stands_waits_and_is_broken() -> None:
 
 
 def test_an_empty_overview_says_how_to_begin() -> None:
-    assert "include/deployments/" in Page(overview_page(Overview(()), HERE)).text
+    assert "include/deployments/" in Page(overview_page((), HERE)).text
 
 
 def test_a_run_shows_what_it_did_on_its_day() -> None:
-    page = Page(run_page(examples.a_run(), HERE))
+    page = Page(deployment_page(examples.a_run(), HERE))
     for words in (
         "The run of 2013-06-03",
         "2013-06-03 00:00 UTC to 2013-06-04 00:00 UTC",
@@ -307,10 +307,10 @@ def test_a_run_shows_what_it_did_on_its_day() -> None:
         "does not count yet",
     ):
         assert words in page.text, words
-    unsampled = replace(examples.a_run(), day=replace(examples.a_run().day, snapshot=None))
-    assert "This day was not sampled" in Page(run_page(unsampled, HERE)).text
-    broken = replace(examples.a_run(), deployment=examples.a_broken_page(), day=None)
-    assert "is not declared" in Page(run_page(broken, HERE)).text
+    run = examples.a_run()
+    assert run.run
+    unsampled = replace(run, run=replace(run.run, snapshot=None))
+    assert "This day was not sampled" in Page(deployment_page(unsampled, HERE)).text
 
 
 def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: str) -> None:
@@ -319,6 +319,11 @@ def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: st
     table = whole[start : whole.index("</table>", start)]
     outcomes = re.findall(r"</span> (FAIL|INCONCLUSIVE|PASS)</span>", table)
     assert outcomes == ["FAIL"] * 7 + ["INCONCLUSIVE"] * 43
+
+
+def step_of(view: DeploymentView) -> str:
+    assert view.challenger
+    return next_step(view, view.challenger, PromotionPolicy())
 
 
 @pytest.mark.parametrize(
@@ -335,17 +340,16 @@ def test_next_says_what_was_asked_and_answered(answer: str | None, words: str) -
     newest = replace(examples.approvals()[0], answer=answer, answered_by="dana", reason="fine")
     sooner = replace(newest, asked_at=newest.asked_at - dt.timedelta(hours=3), answer="silence")
     facts = examples.a_deployment_page(approvals=(sooner, newest, examples.approvals()[1]))
-    assert words in what_next(facts)
-    assert "requested on 2013-12-31 04:00 UTC" in what_next(facts)
+    assert words in step_of(facts)
+    assert "requested on 2013-12-31 04:00 UTC" in step_of(facts)
 
 
 def test_next_of_others_is_their_step() -> None:
     facts = examples.a_deployment_page()
-    open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"), next_step="Wait.")
-    assert what_next(open_one) == "Wait."
+    open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"))
+    assert step_of(open_one) == "Wait: about 12 more days like those so far would decide it."
     made = replace(examples.champion(), name="gradient_boosting", version="1", number=1)
-    assert what_next(replace(facts, champion=made)) == "Nothing: it is champion already."
-    assert what_next(examples.a_broken_page()) == ""
+    assert step_of(replace(facts, champion=made)) == "Nothing: it is champion already."
 
 
 def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
@@ -354,7 +358,7 @@ def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
     assert line is not None
     one = replace(facts.promotions[0], kind="promotion", name=line.name, version=line.version)
     back = replace(facts, champion=None, promotions=(replace(one, number=4, undone_by=5),))
-    assert what_next(back) == "Promotion 4 of it was rolled back by 5: approval is requested by hand only."
+    assert step_of(back) == "Promotion 4 of it was rolled back by 5: approval is requested by hand only."
 
 
 def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:
@@ -363,29 +367,6 @@ def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None
     for dag in (f"shadow_{name}", f"shadow_{name}_promotion", f"shadow_{name}_rollback"):
         assert f'<a href="/af/dags/{dag}" data-airflow>' in served
     assert "data-airflow>" not in whole
-
-
-def test_a_page_is_made_once_for_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[DeploymentView] = []
-    monkeypatch.setattr(
-        rendering, "_deployment", lambda view, links, run=None: made.append(view) or f"page {len(made)}"
-    )
-    kept = Cache()
-    facts = examples.a_deployment_page()
-    assert deployment_page(facts, HERE, kept) == deployment_page(facts, HERE, kept) == "page 1"
-    others = [
-        replace(facts, fingerprint="b"),
-        replace(facts, challenger=facts.challengers[1]),
-        replace(facts, day=dt.date(2013, 6, 3)),
-        replace(facts, name="other"),
-    ]
-    assert [deployment_page(one, HERE, kept) for one in others] == [f"page {number}" for number in range(2, 6)]
-    assert deployment_page(facts, Links("/elsewhere"), kept) == "page 6"
-    run = replace(examples.a_run(), deployment=facts)
-    assert run_page(run, HERE, kept) == run_page(run, HERE, kept) == "page 7"
-    bare = replace(facts, fingerprint="")
-    assert deployment_page(bare, HERE, kept) != deployment_page(bare, HERE, kept)
-    assert len(kept) == 7
 
 
 def test_a_cache_forgets_what_was_asked_for_longest_ago() -> None:

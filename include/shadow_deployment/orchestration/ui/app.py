@@ -126,7 +126,7 @@ def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challeng
             if chosen_day
             else day_of(context.deployment, dag_run.data_interval_start)
         )
-        return rendering.run_page(pages.run_page(context, day, challenger), LINKS)
+        return rendering.deployment_page(pages.run_page(context, day, challenger), LINKS)
 
     return _page(name, ("run", run_id, challenger), page)
 

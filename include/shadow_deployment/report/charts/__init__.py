@@ -1,1 +1,1 @@
-"""The page's charts, one file per kind; all but `chart`, `svg` and `theme` load Altair, so import `catalog` late."""
+"""The page's charts, one file per kind; all but `chart` and `theme` load Altair, so import `catalog` late."""

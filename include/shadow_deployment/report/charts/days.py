@@ -16,31 +16,35 @@ from shadow_deployment.report.wording import Measure, capitalised, measure_of
 WEEK: Final = 7
 _HEIGHT: Final = 300
 _MOST_DAYS: Final = 90  # beyond it, single days would be a blur
-_PERCENTILES: Final = {"p50": ("median", (1, 0)), "p95": ("95 %", (6, 3)), "p99": ("99 %", (2, 3))}
+_PERCENTILES: Final = {
+    "p50": ("median", (1, 0)),
+    "p95": ("95\N{NO-BREAK SPACE}%", (6, 3)),
+    "p99": ("99\N{NO-BREAK SPACE}%", (2, 3)),
+}
 _MODELS: Final = ("champion", "challenger")
 
 
-def labels(facts: Sequence[LabelDay]) -> Chart:
+def labels(days: Sequence[LabelDay]) -> Chart:
     """Return how many of each day's sampled requests have a label, wait for one, or are contradicted."""
-    waiting, contradicted = sum(day.waiting or 0 for day in facts), sum(day.contradicted for day in facts)
-    mature = count(sum(day.mature for day in facts))
-    finding = f"{mature} of {plural(len(facts), 'day')} count; {plural(waiting, 'label')} still expected"
+    waiting, contradicted = sum(day.waiting or 0 for day in days), sum(day.contradicted for day in days)
+    mature = count(sum(day.mature for day in days))
+    finding = f"{mature} of {plural(len(days), 'day')} count; {plural(waiting, 'label')} still expected"
     finding += f", {count(contradicted)} contradicted." if contradicted else "."
     numbers = []
-    for day in reversed(facts):
+    for day in reversed(days):
         counts = (day.sampled, day.labelled, day.expected, day.waiting, day.contradicted)
         numbers.append((str(day.day), *map(count, counts), "yes" if day.mature else "not yet"))
     table = ChartTable(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
-    return Chart("labels", "Labels by day", finding, lambda width: _labels(facts, width), table=table)
+    return Chart("labels", "Labels by day", finding, lambda width: _labels(days, width), table=table)
 
 
-def _labels(facts: Sequence[LabelDay], width: int) -> dict[str, Any]:
-    x = parts.day_axis(facts[0].day, facts[-1].day, width)
-    y = parts.value_axis(alt.Y, (0.0, 1.06 * max(1, *(day.sampled for day in facts))), Measure(), count=5)
-    starts = [parts.milliseconds(day.day) - parts.DAY / 2 for day in facts]
+def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
+    x = parts.day_axis(days[0].day, days[-1].day, width)
+    y = parts.value_axis(alt.Y, (0.0, 1.06 * max(1, *(day.sampled for day in days))), Measure(), count=5)
+    starts = [parts.milliseconds(day.day) - parts.DAY / 2 for day in days]
     rows = [  # from each day's beginning on; the last day's until its end
         {"day": start, "sampled": day.sampled, "labelled": day.labelled, "expected": day.labelled + (day.waiting or 0)}
-        for start, day in zip([*starts, starts[-1] + parts.DAY], [*facts, facts[-1]], strict=True)
+        for start, day in zip([*starts, starts[-1] + parts.DAY], [*days, days[-1]], strict=True)
     ]
     style: dict[str, Any] = {"interpolate": "step-after" if _step(starts) == 1 else "linear", "clip": True}
     areas = [
@@ -56,12 +60,12 @@ def _labels(facts: Sequence[LabelDay], width: int) -> dict[str, Any]:
         parts.Entry("box", *entry)
         for entry in (("challenger", "labelled"), ("band", "still expected"), ("sampled", "sampled"))
     ]
-    against = parts.rows(day=[parts.milliseconds(day.day) for day in facts if day.contradicted])
+    against = parts.rows(day=[parts.milliseconds(day.day) for day in days if day.contradicted])
     if against:
         diamond = parts.mark("point", "fail", shape="diamond", size=50)
         layers.append(parts.layer("contradicted", diamond, against, x=x("day"), y=parts.at(6)))
         legend.append(parts.Entry("diamond", "fail", "contradicted"))
-    immature = parts.rows(day=[start for start, day in zip(starts, facts, strict=True) if not day.mature][:1])
+    immature = parts.rows(day=[start for start, day in zip(starts, days, strict=True) if not day.mature][:1])
     if immature:
         layers.append(parts.layer("immature", parts.rule(dash=(3, 3)), immature, x=x("day")))
         legend.append(parts.Entry("line", "ink", "first immature day", dash=(3, 3)))
@@ -103,7 +107,11 @@ def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
             shown = parts.rows(day=days, value=values) if values else []
             layers.append(parts.layer(f"{model}_{percentile}", line, shown, x=x("day"), y=y("value")))
     legend = [parts.Entry("line", model, model) for model in _MODELS]
-    legend += [parts.Entry("line", "ink", words, dash=dash) for words, dash in _PERCENTILES.values()]
+    legend += [
+        parts.Entry("line", "ink", words, dash=dash)
+        for percentile, (words, dash) in _PERCENTILES.items()
+        if any(key.endswith(percentile) for key in daily.values)
+    ]
     caption = f"milliseconds, logarithmic{', median of seven days' if step > 1 else ''}"
     return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)
 

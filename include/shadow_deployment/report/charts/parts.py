@@ -95,6 +95,35 @@ def raw(channel: type[Any], field: str) -> Any:
     return channel(f"{field}:N", scale=None)
 
 
+def interval_ends(lower: float | None, upper: float | None, span: Reach) -> Mapping[str, Any]:
+    """Return where an interval is drawn and the shapes of its ends: an arrow where a side is open or out of reach."""
+    low, high = span
+    start = low if lower is None else max(lower, low)
+    end = high if upper is None else min(upper, high)
+    shapes = {
+        "left": "triangle-left" if start == low else "M0,-1V1",
+        "right": "triangle-right" if end == high else "M0,-1V1",
+    }
+    return shapes | ({"start": None, "end": None} if lower is None and upper is None else {"start": start, "end": end})
+
+
+def interval_layers(data: Rows, x: Channel, y: Any, *, thickness: float, size: int) -> list[Layer]:
+    """Return the layers of intervals and estimates, in the colour and shape of each row."""
+    tint = {"fill": raw(alt.Fill, "colour"), "stroke": raw(alt.Stroke, "colour"), "y": y}
+    shape, fill = raw(alt.Shape, "shape"), raw(alt.Fill, "fill")
+    line, end, estimate = (
+        mark("rule", strokeWidth=thickness),
+        mark("point", size=90),
+        mark("point", size=size),
+    )
+    return [
+        layer("interval", line, data, x=x("start"), x2=alt.X2("end"), y=y, color=raw(alt.Color, "colour")),
+        layer("left", end, data, x=x("start"), shape=raw(alt.Shape, "left"), **tint),
+        layer("right", end, data, x=x("end"), shape=raw(alt.Shape, "right"), **tint),
+        layer("estimate", estimate, data, x=x("estimate"), shape=shape, **(tint | {"fill": fill})),
+    ]
+
+
 def milliseconds(day: dt.date) -> int:
     """Return a day's beginning in UTC as milliseconds."""
     return (day - dt.date(1970, 1, 1)).days * DAY

@@ -6,7 +6,7 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import plural
-from shadow_deployment.report.charts import intervals, parts
+from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views import RuleView
@@ -57,16 +57,16 @@ def _label(view: RuleView) -> str:
 def _plot(shown: Sequence[RuleView], width: int) -> dict[str, Any]:
     is_wide = width > NARROW
     # Names and outcomes stand beside the intervals where there is room, else above them: in shares of a row's height.
-    middle, top, beside = (0.5, 0.0, 0.5) if is_wide else (0.78, 0.58, 0.14)
-    left, right, step = (_NAMES, 120, 40) if is_wide else (0, 0, 66)
+    middle, top, beside = (0.5, 0.0, 0.5) if is_wide else (0.74, 0.58, 0.18)
+    left, right, step = (_NAMES, 120, 40) if is_wide else (0, 0, 68)
     rows = [_row(index, view, width, is_wide=is_wide) for index, view in enumerate(shown)]
     heads = parts.rows(place=[-0.8, 0.0, 0.8], words=["← does not hold", "bound", "holds →"])
     centred = {"baseline": "middle", "dy": alt.expr(f"{parts.LINE / 2} * (1 - datum.words.length)")}
     name = parts.mark("text", lineHeight=parts.LINE, aria=True, **(centred if is_wide else {"baseline": "top"}))
     outcome = parts.mark("text", align="right", dx=right, fontWeight=600, fontSize=13 if is_wide else 12)
     edge, end, tint = parts.at(f"width + {right}"), parts.at("width"), parts.raw(alt.Color, "colour")
-    spot, start = parts.row_axis(0.5 if is_wide else 0.04), parts.at(-left)
-    part = {"x": _x("bound"), "y": parts.row_axis(top), "y2": alt.Y2("row", bandPosition=1)}
+    spot, start = parts.row_axis(0.5 if is_wide else 0.08), parts.at(-left)
+    part = {"x": _x("bound"), "y": parts.row_axis(top), "y2": alt.Y2("row", bandPosition=1 if is_wide else 0.9)}
     layers = [
         parts.layer("holds", parts.mark("rect", "shade"), rows, x2=alt.X2("most"), **part),
         parts.layer("row", parts.rule("grid", 1, (1, 0)), rows, x=start, x2=edge, y=parts.row_axis(1)),
@@ -75,7 +75,7 @@ def _plot(shown: Sequence[RuleView], width: int) -> dict[str, Any]:
         parts.layer("outcome", outcome, rows, x=end, y=parts.row_axis(beside), color=tint, text=alt.Text("outcome:N")),
         parts.layer("none", parts.small(dx=8), rows, x=_x("bound"), y=parts.row_axis(middle), text=alt.Text("none:N")),
         parts.layer("head", parts.small(align="center"), heads, x=_x("place"), y=parts.at(-12), text=parts.TEXT),
-        *intervals.layers(rows, _x, parts.row_axis(middle), thickness=4, size=110),
+        *parts.interval_layers(rows, _x, parts.row_axis(middle), thickness=4, size=110),
     ]
     legend = [parts.Entry(shape, tint, name, name == "INCONCLUSIVE") for name, (tint, shape) in _LOOKS.items()]
     return parts.framed(width, alt.Step(step), layers, legend=legend, left=left, head=24)
@@ -103,5 +103,5 @@ def _row(index: int, view: RuleView, width: int, *, is_wide: bool) -> Mapping[st
         "colour": colour(tint),
         "fill": colour("ground" if outcome == "INCONCLUSIVE" else tint),
         "shape": shape,
-        **intervals.ends(lower, upper, _REACH),
+        **parts.interval_ends(lower, upper, _REACH),
     }

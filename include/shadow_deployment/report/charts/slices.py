@@ -8,7 +8,7 @@ import altair as alt
 from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.report.charts import intervals, parts
+from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable
 from shadow_deployment.report.charts.theme import colour
 from shadow_deployment.report.views import SlicesView, SliceView
@@ -75,7 +75,7 @@ def _plot(view: SlicesView, shown: Sequence[SliceView], width: int) -> dict[str,
     rows = [
         {
             **_look(each, is_overall=each is view.overall),
-            **intervals.ends(each.lower, each.upper, reach),
+            **parts.interval_ends(each.lower, each.upper, reach),
             "row": row,
             "words": _name(each) if is_wide or len(each.name) < _SHORT else each.value,
             "whole": _name(each),
@@ -90,7 +90,7 @@ def _plot(view: SlicesView, shown: Sequence[SliceView], width: int) -> dict[str,
     layers = [
         parts.layer("overall", shade, overall, x=parts.at(-left), x2=edge, y=y),
         parts.layer("zero", parts.rule(), parts.rows(value=0.0), x=x("value")),
-        *intervals.layers(rows, x, y, thickness=2.5, size=70),
+        *parts.interval_layers(rows, x, y, thickness=2.5, size=70),
         parts.layer("name", name, rows, x=parts.at(8 - left), y=y, **parts.WORDS),
     ]
     for column, dx in (("estimates", right - 108), ("requests", right - 8))[0 if is_wide else 1 :]:

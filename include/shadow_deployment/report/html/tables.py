@@ -13,7 +13,7 @@ from shadow_deployment.ledger.promotions import PromotionRecord
 from shadow_deployment.report.charts.chart import ChartTable
 from shadow_deployment.report.html.markup import badge, missing, time
 from shadow_deployment.report.views import ChallengerLine, DayView, DeploymentView, RuleView
-from shadow_deployment.report.wording import capitalised
+from shadow_deployment.report.wording import ROLES, capitalised
 
 MOST_FAILURES: Final = 20
 MOST_REQUESTS: Final = 20
@@ -181,7 +181,7 @@ def scoring_of_day(run: DayView, challengers: Sequence[ChallengerLine]) -> Chart
     for line in challengers:
         row = run.scoring.get(line.name)
         counts = (row.rows, row.errors, row.shards) if row else (0, 0, 0)
-        head = (f"{line.name} {line.version}", line.role, badge(run.judged.get(line.name)))
+        head = (f"{line.name} {line.version}", ROLES[line.role], badge(run.judged.get(line.name)))
         rows.append((*head, *map(count, counts), time(row.scored_at) if row else "not yet"))
     headings = ("challenger", "role", "verdict of the day", "predictions", "errors", "shards", "scored")
     return ChartTable(headings, rows, left=3, tail=1)

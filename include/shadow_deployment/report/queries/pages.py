@@ -5,7 +5,7 @@ says so; `read_line` and `read_page` take a session and raise.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -15,15 +15,15 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.ledger import alerts, approval_requests, page, promotions
-from shadow_deployment.ledger.alerts import StoredAlert
 from shadow_deployment.ledger.promotions import CurrentChampion
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
 from shadow_deployment.report.queries.challenger import add_challenger
 from shadow_deployment.report.queries.missing import why_missing
+from shadow_deployment.report.queries.next_step import next_step
 from shadow_deployment.report.queries.summary import DeploymentSummary
-from shadow_deployment.report.views import ChallengerLine, DeploymentLine, DeploymentView, Overview, RunView
+from shadow_deployment.report.views import ChallengerLine, DeploymentView
 
 MOST_PROMOTIONS: Final = 50
 MOST_APPROVALS: Final = 20
@@ -33,32 +33,39 @@ TIMEOUT_SECONDS: Final = 20
 LOGGED: Final = "champion"  # the name of a champion that no promotion has made
 
 
-def overview(contexts: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None) -> Overview:
-    """Return all deployments in one list; `broken` maps the name of each whose file cannot be read to the error."""
-    lines = [_line(context) for context in contexts]
-    lines += [DeploymentLine(name, "broken", error=error) for name, error in (broken or {}).items()]
-    return Overview(tuple(sorted(lines, key=lambda line: line.name)))
+def overview(
+    contexts: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None
+) -> tuple[DeploymentView, ...]:
+    """Return all deployments by name; `broken` maps the name of each whose file cannot be read to the error."""
+    views = [_read(context, read_line) for context in contexts]
+    views += [DeploymentView(name, "broken", error=error) for name, error in (broken or {}).items()]
+    return tuple(sorted(views, key=lambda view: view.name))
 
 
 def deployment_page(
     context: DeploymentContext, challenger: str | None = None, day: dt.date | None = None
 ) -> DeploymentView:
     """Return one deployment, by default the challenger that needs looking at on the newest day."""
-    try:
-        with _reading(context) as session:
-            return read_page(session, context.deployment, challenger, day)
-    except ShadowError as error:
-        return _broken(context.deployment, error)
+    return _read(context, lambda session, deployment: read_page(session, deployment, challenger, day))
 
 
-def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> RunView:
+def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = None) -> DeploymentView:
     """Return the deployment as of a day, with what the day's run did."""
+
+    def read(session: Session[Any], deployment: Deployment) -> DeploymentView:
+        view = read_page(session, deployment, challenger, day, closed=True)
+        return replace(view, run=days.run_of_day(session, deployment, day, view.challengers))
+
+    return _read(context, read)
+
+
+def _read(context: DeploymentContext, read: Callable[[Session[Any], Deployment], DeploymentView]) -> DeploymentView:
+    deployment = context.deployment
     try:
         with _reading(context) as session:
-            view = read_page(session, context.deployment, challenger, day, closed=True)
-            return RunView(view, days.run_of_day(session, context.deployment, day, view.challengers))
+            return read(session, deployment)
     except ShadowError as error:
-        return RunView(_broken(context.deployment, error), None)
+        return DeploymentView(deployment.name, "broken", error=str(error), policy_words=describe(deployment))
 
 
 def fingerprint(context: DeploymentContext) -> str:
@@ -76,29 +83,9 @@ def _reading(context: DeploymentContext) -> Iterator[Session[Any]]:
         yield session
 
 
-def _line(context: DeploymentContext) -> DeploymentLine:
-    try:
-        with _reading(context) as session:
-            return read_line(session, context.deployment)
-    except ShadowError as error:
-        return DeploymentLine(context.deployment.name, "broken", error=str(error))
-
-
-def read_line(session: Session[Any], deployment: Deployment) -> DeploymentLine:
-    """Return a deployment in one line."""
-    known = summary.summarise(session, deployment, None)
-    recent = _recent_alerts(session, deployment)
-    return DeploymentLine(
-        name=deployment.name,
-        state="ready" if known.sampled else "empty",
-        next_step=None if known.sampled else _first_step(deployment, None),
-        champion=_champion(session, deployment, known),
-        challengers=known.lines,
-        last_day=known.last_day,
-        last_run=page.last_run(session, deployment),
-        alerts_undelivered=sum(bool(alert.undelivered) for alert in recent),
-        alerts=len(recent),
-    )
+def read_line(session: Session[Any], deployment: Deployment) -> DeploymentView:
+    """Return a deployment as the overview shows it."""
+    return _of_deployment(session, deployment, summary.summarise(session, deployment, None))
 
 
 def read_page(
@@ -115,10 +102,19 @@ def read_page(
     """
     known = summary.summarise(session, deployment, day)
     line = _chosen(deployment, known, challenger, closed=closed)
-    view = _of_deployment(session, deployment, known, line)
-    if not known.sampled:
-        view = replace(view, state="empty", next_step=_first_step(deployment, day))
-    elif line.outcome is not None:
+    view = _of_deployment(session, deployment, known)
+    view = replace(
+        view,
+        challenger=line,
+        labels=() if known.last_day is None else days.labels(session, deployment, known.sampled, known.last_day),
+        promotions=tuple(promotions.history(session, deployment)[-MOST_PROMOTIONS:][::-1]),
+        approvals=tuple(approval_requests.asked(session, deployment)[-MOST_APPROVALS:][::-1]),
+        alerts=view.alerts[:MOST_ALERTS],
+        policy_words=describe(deployment),
+    )
+    step = next_step(view, line, deployment.promotion) if known.sampled else _first_step(deployment, day)
+    view = replace(view, next_step=step)
+    if known.sampled and line.outcome is not None:
         view = add_challenger(session, deployment, known, view, line)
     return replace(view, missing=why_missing(deployment, view, line))
 
@@ -135,43 +131,24 @@ def _chosen(
     raise DeploymentError(f"deployment {deployment.name}: challenger == {challenger!r}, must be one of {names}")
 
 
-def _of_deployment(
-    session: Session[Any], deployment: Deployment, known: DeploymentSummary, line: ChallengerLine
-) -> DeploymentView:
-    """Return what does not depend on evidence."""
+def _of_deployment(session: Session[Any], deployment: Deployment, known: DeploymentSummary) -> DeploymentView:
+    """Return what does not depend on a challenger; before the first promotion the champion is what the log says."""
+    last_run = page.last_run(session, deployment)
+    recent = alerts.history(session, deployment, None if last_run is None else last_run - ALERTS_WITHIN)
+    champion = promotions.champion(session, deployment)
     return DeploymentView(
         name=deployment.name,
-        state="ready",
-        next_step=summary.next_step(deployment, line),
-        champion=_champion(session, deployment, known),
+        state="ready" if known.sampled else "empty",
+        next_step=None if known.sampled else _first_step(deployment, None),
+        champion=champion or CurrentChampion(LOGGED, champion_of(known.sampled), None, None),
         challengers=known.lines,
-        challenger=line,
         last_day=known.last_day,
-        labels=() if known.last_day is None else days.labels(session, deployment, known.sampled, known.last_day),
-        promotions=tuple(promotions.history(session, deployment)[-MOST_PROMOTIONS:][::-1]),
-        approvals=tuple(approval_requests.asked(session, deployment)[-MOST_APPROVALS:][::-1]),
-        alerts=tuple(_recent_alerts(session, deployment)[-MOST_ALERTS:][::-1]),
-        policy_words=describe(deployment),
-        fingerprint=page.fingerprint(session, deployment),
+        last_run=last_run,
+        alerts=tuple(recent[::-1]),
     )
-
-
-def _champion(session: Session[Any], deployment: Deployment, known: DeploymentSummary) -> CurrentChampion:
-    """Return the registry's champion, or before the first promotion the version that the log says."""
-    promoted = promotions.champion(session, deployment)
-    return promoted or CurrentChampion(LOGGED, champion_of(known.sampled), None, None)
-
-
-def _recent_alerts(session: Session[Any], deployment: Deployment) -> list[StoredAlert]:
-    last_run = page.last_run(session, deployment)
-    return alerts.history(session, deployment, None if last_run is None else last_run - ALERTS_WITHIN)
 
 
 def _first_step(deployment: Deployment, day: dt.date | None) -> str:
     name, first = deployment.name, day or deployment.start
     none = f"No day up to {day} was sampled" if day else "No day was sampled yet"
     return f"{none}. Unpause the DAG shadow_{name} in Airflow, or run a day by hand: shadow run {name} --from {first}"
-
-
-def _broken(deployment: Deployment, error: ShadowError) -> DeploymentView:
-    return DeploymentView(deployment.name, "broken", error=str(error), policy_words=describe(deployment))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shadow_deployment.base.numbers import quantity
-from shadow_deployment.config.actions import FORMER_CHAMPION, PromotionPolicy
+from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import WEEK
 from shadow_deployment.data.db import Session
@@ -124,36 +124,6 @@ def _sentence(challenger: Challenger, judged: VerdictRow, blocking: Sequence[Fin
     passed = sum(finding.outcome == "PASS" for finding in blocking)
     rules = f"{passed} of {quantity(len(blocking), 'blocking rule')}"
     return f"{name} is not decided against {against}: {rules} passed, {_open(blocking)}."
-
-
-def next_step(deployment: Deployment, line: ChallengerLine) -> str:
-    """Return what happens next for the challenger shown."""
-    promotion = deployment.promotion
-    if line.outcome is None:
-        return f"No verdict yet: {line.waiting}."
-    if line.role == "a_a_check":
-        return "Nothing: its verdict shows how much the numbers vary when there is no difference."
-    if line.role == "watched":
-        back = "it comes back by itself" if promotion.rollback == "automatic" else "a rollback is to be considered"
-        return f"On PASS {back}; else it is watched until {promotion.watch_days} days after the promotion."
-    return _of_promotable(promotion, line)
-
-
-def _of_promotable(promotion: PromotionPolicy, line: ChallengerLine) -> str:
-    if line.outcome == "PASS":
-        return _after_pass(promotion)
-    if line.outcome == "FAIL":
-        return "Fix the challenger and give it a new version: evidence then starts anew. The champion stays."
-    if line.waiting is not None:
-        return f"Waiting does not decide it: {line.waiting}."
-    return f"Wait: about {quantity(line.more_days or 0, 'more day')} like those so far would decide it."
-
-
-def _after_pass(promotion: PromotionPolicy) -> str:
-    if promotion.approval == "automatic":
-        return "It is promoted by the policy, without being asked about."
-    days = f" once it has passed on {promotion.consecutive} days in a row" if promotion.consecutive > 1 else ""
-    return f"Somebody is asked to approve its promotion{days}; nothing is served before that."
 
 
 def _unjudged(challenger: Challenger, role: Role, judged: VerdictRow | None) -> ChallengerLine:

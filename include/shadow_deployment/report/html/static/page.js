@@ -44,8 +44,8 @@
   }
 
   function localTimes() {
-    for (const one of document.querySelectorAll("time[datetime]")) {
-      one.title = `${new Date(one.dateTime).toLocaleString(undefined, { timeZoneName: "short" })}, your time`;
+    for (const time of document.querySelectorAll("time[datetime]")) {
+      time.title = `${new Date(time.dateTime).toLocaleString(undefined, { timeZoneName: "short" })}, your time`;
     }
   }
 

@@ -23,7 +23,8 @@ from shadow_deployment.decision.calibration import Calibration
 from shadow_deployment.decision.power import PowerAnalysis, power_analysis
 from shadow_deployment.decision.series import Evidence
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import calibrations, predictions, snapshots
+from shadow_deployment.ledger import predictions, snapshots
+from shadow_deployment.ledger.checks import calibrations
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of

@@ -12,7 +12,7 @@ from shadow_deployment.cli.console import AsJson, AsJsonLines, Name, short
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.decision.wording import summary_of
-from shadow_deployment.ledger.promotions import CurrentChampion, PromotionRecord
+from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.request import PromotionRequest
 

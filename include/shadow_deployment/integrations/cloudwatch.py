@@ -19,7 +19,8 @@ from shadow_deployment.decision.calendar import newest_coverage
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.integrations import aws
 from shadow_deployment.integrations.metrics import OUTCOMES
-from shadow_deployment.ledger import page, snapshots, validations, verdicts
+from shadow_deployment.ledger import page, snapshots, verdicts
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL

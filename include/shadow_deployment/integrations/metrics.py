@@ -21,7 +21,7 @@ from shadow_deployment.decision.calendar import newest_coverage
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.labels import maturity_of
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import StoredVerdict
 

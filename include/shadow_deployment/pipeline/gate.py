@@ -9,7 +9,8 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import GateFailed
-from shadow_deployment.ledger import snapshots, validations, verdicts
+from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 logger = logging.getLogger(__name__)

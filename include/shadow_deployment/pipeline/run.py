@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from shadow_deployment.config.window import days_between, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import LedgerError, PermanentError, ValidationFailed
-from shadow_deployment.ledger import migrations, snapshots, trials, validations
+from shadow_deployment.ledger import migrations, snapshots, trials
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion

@@ -12,7 +12,7 @@ from shadow_deployment.data.quality.expectations import Validation, input_expect
 from shadow_deployment.data.quality.validation import validate
 from shadow_deployment.data.rows import Rows, SnapshotRows
 from shadow_deployment.errors import ValidationFailed
-from shadow_deployment.ledger import replay_checks, validations
+from shadow_deployment.ledger.checks import replay_checks, validations
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline.challengers import replay_check

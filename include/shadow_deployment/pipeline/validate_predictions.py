@@ -6,8 +6,9 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.quality.expectations import Validation, prediction_expectations
 from shadow_deployment.data.quality.validation import validate
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import predictions, validations
+from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.batches.prediction_rows import PredictionRows
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.pipeline.challengers.identities import challenger_key
 from shadow_deployment.pipeline.sample import require_snapshot
 from shadow_deployment.pipeline.validate_inputs import require_success

@@ -12,9 +12,10 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.errors import RegistryError
-from shadow_deployment.ledger import approval_requests, predictions, promotions, verdicts
-from shadow_deployment.ledger.approval_requests import ApprovalRequest
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger import predictions, verdicts
+from shadow_deployment.ledger.registry import approval_requests, promotions
+from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.request import PromotionRequest
 

@@ -7,7 +7,7 @@ from shadow_deployment.config.actions import RegisteredModel
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import CredentialsError, RegistryError
-from shadow_deployment.ledger.promotions import CurrentChampion
+from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.models.mlflow_server import ALIAS, Purpose, open_client, response_content, version_of_alias
 
 if TYPE_CHECKING:

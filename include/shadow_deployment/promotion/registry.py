@@ -16,8 +16,9 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import RegistryError, ShadowError
-from shadow_deployment.ledger import predictions, promotions
-from shadow_deployment.ledger.promotions import Approval, CurrentChampion, Kind, PromotionRecord
+from shadow_deployment.ledger import predictions
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, Kind, PromotionRecord
 from shadow_deployment.promotion import mlflow_alias
 from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
 

@@ -15,8 +15,9 @@ from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.trial import difference
 from shadow_deployment.errors import ModelError
-from shadow_deployment.ledger import promotions, snapshots
-from shadow_deployment.ledger.promotions import CurrentChampion, JudgedVerdict, ModelVersion
+from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.registry.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.pipeline.challengers.trials import terms_of

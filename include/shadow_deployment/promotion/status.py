@@ -11,9 +11,10 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import DeploymentError, RegistryError, ShadowError
-from shadow_deployment.ledger import approval_requests, promotions, verdicts
-from shadow_deployment.ledger.approval_requests import ApprovalRequest
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger import verdicts
+from shadow_deployment.ledger.registry import approval_requests, promotions
+from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.verdicts import VerdictOutcome
 from shadow_deployment.promotion.json_entries import EntriesError, new, set_key
 

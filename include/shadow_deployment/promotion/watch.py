@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.ledger import promotions, verdicts
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger import verdicts
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.pipeline.challengers.former_champion import watched_promotion
 
 

@@ -17,9 +17,9 @@ from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.explanation import DisagreeingRequest
 from shadow_deployment.decision.finding import Finding, Outcome
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, ValidationRow, VerdictRow
-from shadow_deployment.ledger.promotions import CurrentChampion, PromotionRecord
+from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.wording import Measure, measure_of

@@ -17,7 +17,7 @@ from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.calibration import calibrate
 from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
-from shadow_deployment.ledger import calibrations
+from shadow_deployment.ledger.checks import calibrations
 from shadow_deployment.pipeline.run import run_days
 from tests.conftest import Invoke, declare
 from tests.production import FIRST, MATURITY, World, day

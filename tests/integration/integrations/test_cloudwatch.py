@@ -18,7 +18,8 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.quality.expectations import Failure, Validation
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.integrations import cloudwatch
-from shadow_deployment.ledger import snapshots, validations
+from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from tests.conftest import declare

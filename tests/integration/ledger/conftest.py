@@ -9,8 +9,7 @@ from rich.console import Console
 from shadow_deployment.alerting import outbox
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import TransientError
-from shadow_deployment.ledger import pg_tools
-from shadow_deployment.ledger.backup import backup
+from shadow_deployment.ledger.backup import backup, pg_tools
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from tests.conftest import connection_to, database, declare

@@ -17,8 +17,8 @@ import pytest
 
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import migrations, pg_tools
-from shadow_deployment.ledger.backup import backup
+from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.backup import backup, pg_tools
 from tests.conftest import Invoke, declare
 from tests.integration.ledger.conftest import RAN, SETTINGS, instead
 from tests.integration.ledger.test_migrations import catalogue, execute, nothing_left

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from shadow_deployment.errors import LedgerError, TransientError
-from shadow_deployment.ledger import pg_tools
-from shadow_deployment.ledger.backup import backup
+from shadow_deployment.ledger.backup import backup, pg_tools
 from tests.integration.ledger.conftest import instead, script
 from tests.production import World
 

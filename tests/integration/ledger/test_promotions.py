@@ -9,8 +9,8 @@ from psycopg import errors
 
 from shadow_deployment.data.db import connect
 from shadow_deployment.errors import RegistryError
-from shadow_deployment.ledger import promotions
-from shadow_deployment.ledger.promotions import Approval, CurrentChampion, ModelVersion
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, ModelVersion
 from shadow_deployment.promotion import registry
 from tests.integration.ledger.test_constraints import again
 from tests.integration.promotion.test_registry import by, judge, settings

@@ -11,7 +11,8 @@ import pytest
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.decision.series import SQUARES, LedgerSeries
 from shadow_deployment.ledger import evidence as ledger_evidence
-from shadow_deployment.ledger import series, snapshots, validations
+from shadow_deployment.ledger import series, snapshots
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.metrics.sums import FIELDS

@@ -44,8 +44,9 @@ from shadow_deployment.data.rows import TableRows
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import SnapshotError
-from shadow_deployment.ledger import calibrations, predictions, replay_checks, snapshots
-from shadow_deployment.ledger.replay_checks import ReplayCheck
+from shadow_deployment.ledger import predictions, snapshots
+from shadow_deployment.ledger.checks import calibrations, replay_checks
+from shadow_deployment.ledger.checks.replay_checks import ReplayCheck
 from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps

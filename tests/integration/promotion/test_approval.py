@@ -8,7 +8,7 @@ import pytest
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import RegistryError
-from shadow_deployment.ledger.approval_requests import Answer
+from shadow_deployment.ledger.registry.approval_requests import Answer
 from shadow_deployment.promotion import approval, approval_text, registry
 from tests.integration.promotion.test_registry import CHANGED, by, judge, refusal, settings
 from tests.production import SHADOW, World, day, linear_model, moment

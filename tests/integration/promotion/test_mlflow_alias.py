@@ -17,7 +17,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.errors import CredentialsError, RegistryError, ShadowError, TransientError
-from shadow_deployment.ledger.promotions import CurrentChampion
+from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.promotion import mlflow_alias, registry
 from tests.builders import a_deployment
 from tests.conftest import Invoke, declare

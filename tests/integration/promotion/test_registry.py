@@ -29,8 +29,9 @@ from shadow_deployment.data.documents import FileDocument
 from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import DeploymentError, ModelError, PermanentError, RegistryError
-from shadow_deployment.ledger import predictions, promotions, verdicts
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger import predictions, verdicts
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.pipeline.run import run_days

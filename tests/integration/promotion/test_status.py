@@ -19,7 +19,8 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.documents import FileDocument, revise
 from shadow_deployment.errors import DeploymentError, RegistryError
-from shadow_deployment.ledger import approval_requests, predictions
+from shadow_deployment.ledger import predictions
+from shadow_deployment.ledger.registry import approval_requests
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.json_entries import new, set_key

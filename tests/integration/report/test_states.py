@@ -16,8 +16,9 @@ from shadow_deployment.data.connections import Connection
 from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import alerts, approval_requests, migrations, predictions, verdicts
+from shadow_deployment.ledger import alerts, migrations, predictions, verdicts
 from shadow_deployment.ledger.alerts import Alert
+from shadow_deployment.ledger.registry import approval_requests
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.trials import trial_of

@@ -22,9 +22,10 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import migrations, pg_tools
+from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.backup import pg_tools
+from shadow_deployment.ledger.backup.pg_tools import PgTools
 from shadow_deployment.ledger.migrations import Kept
-from shadow_deployment.ledger.pg_tools import PgTools
 
 _REVISION: Final = "shadow.alembic_version"
 _SCHEMA_CONTENT = Path(__file__).parents[1] / "sql" / "schema_content.sql"

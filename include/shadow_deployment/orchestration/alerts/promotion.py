@@ -14,8 +14,8 @@ from shadow_deployment.orchestration.ui.links import link_to
 if TYPE_CHECKING:
     from shadow_deployment.context import DeploymentContext
     from shadow_deployment.ledger.alerts import Alert
-    from shadow_deployment.ledger.approval_requests import ApprovalRequest
-    from shadow_deployment.ledger.promotions import PromotionRecord
+    from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
+    from shadow_deployment.ledger.registry.promotions import PromotionRecord
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords, LabelProgress
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
-from shadow_deployment.ledger import labels, snapshots, trials, validations
+from shadow_deployment.ledger import labels, snapshots, trials
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.series import read as read_series
 from shadow_deployment.ledger.snapshots import Snapshot

@@ -10,8 +10,8 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import ModelSettings as DeclaredModel
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError
-from shadow_deployment.ledger import promotions
-from shadow_deployment.ledger.promotions import ModelVersion, PromotionRecord
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.registry.promotions import ModelVersion, PromotionRecord
 from shadow_deployment.models.loading import model_digest
 
 logger = logging.getLogger(__name__)

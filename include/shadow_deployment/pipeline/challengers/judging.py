@@ -16,7 +16,7 @@ from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.verdict import judge, with_replayed
-from shadow_deployment.ledger import calibrations, replay_checks, validations
+from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot

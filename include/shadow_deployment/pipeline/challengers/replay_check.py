@@ -13,7 +13,7 @@ from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.data.rows import PART_ROWS, Rows, rows_per_part
 from shadow_deployment.errors import ShadowError
-from shadow_deployment.ledger.replay_checks import ReplayCheck
+from shadow_deployment.ledger.checks.replay_checks import ReplayCheck
 
 MOST_WORST = 20
 

@@ -9,7 +9,7 @@ import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.ledger.page import OutcomeDay
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows

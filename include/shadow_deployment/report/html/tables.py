@@ -7,9 +7,9 @@ from shadow_deployment.base.numbers import NOTHING, count, percent, plural
 from shadow_deployment.decision.explanation import DisagreeingRequest
 from shadow_deployment.decision.wording import role_note
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.page import ValidationRow
-from shadow_deployment.ledger.promotions import PromotionRecord
+from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.report.charts.chart import ChartTable
 from shadow_deployment.report.html.markup import badge, missing, time
 from shadow_deployment.report.views import ChallengerLine, DayView, DeploymentView, RuleView

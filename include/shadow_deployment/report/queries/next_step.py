@@ -2,7 +2,7 @@
 
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.actions import PromotionPolicy
-from shadow_deployment.ledger.approval_requests import ApprovalRequest
+from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.report.views import ChallengerLine, DeploymentView
 from shadow_deployment.report.wording import moment
 

@@ -14,8 +14,9 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import DeploymentError, ShadowError
-from shadow_deployment.ledger import alerts, approval_requests, page, promotions
-from shadow_deployment.ledger.promotions import CurrentChampion
+from shadow_deployment.ledger import alerts, page
+from shadow_deployment.ledger.registry import approval_requests, promotions
+from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary

@@ -17,7 +17,7 @@ from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.verdicts import CODE_VERSION, newest
 
 Kind = Literal["promotion", "rollback", "forced"]
-_SQL = Path(__file__).parent / "sql"
+_SQL = Path(__file__).parents[1] / "sql"
 _WAIT = "SET LOCAL lock_timeout = '60s'"
 
 

@@ -13,7 +13,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.snapshots import deployment_id
 
 Answer = Literal["approved", "rejected", "silence", "changed"]
-_SQL = Path(__file__).parent / "sql"
+_SQL = Path(__file__).parents[1] / "sql"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What was checked besides verdicts: expectations, replay checks, calibrations."""

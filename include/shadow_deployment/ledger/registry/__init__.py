@@ -1,0 +1,1 @@
+"""Champions: promotions, rollbacks, and the requests for approval before them."""

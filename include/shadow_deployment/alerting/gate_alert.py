@@ -14,8 +14,8 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.decision.finding import Finding, findings_of
-from shadow_deployment.decision.wording import measurement_of
+from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.decision.words.wording import measurement_of
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.verdicts import StoredVerdict

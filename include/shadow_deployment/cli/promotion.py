@@ -10,8 +10,8 @@ from rich.table import Table
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, AsJsonLines, Name, short
 from shadow_deployment.cli.context import context_of
-from shadow_deployment.decision.finding import findings_of
-from shadow_deployment.decision.wording import summary_of
+from shadow_deployment.decision.words.finding import findings_of
+from shadow_deployment.decision.words.wording import summary_of
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.request import PromotionRequest

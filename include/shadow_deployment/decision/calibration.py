@@ -20,7 +20,7 @@ from shadow_deployment.decision.estimand import Estimand, estimand_or_reason
 from shadow_deployment.decision.power import require_planned
 from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import Evidence, Series, slices_of
-from shadow_deployment.decision.wording import rule_in_slice
+from shadow_deployment.decision.words.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence

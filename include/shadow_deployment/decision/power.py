@@ -16,7 +16,7 @@ from shadow_deployment.decision.alpha import split_alpha
 from shadow_deployment.decision.estimand import Estimand, estimand_of, estimand_or_reason
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, plain_margins
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.wording import rule_in_slice
+from shadow_deployment.decision.words.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.statistics.confidence_sequence import observations_needed
 

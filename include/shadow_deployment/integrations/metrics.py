@@ -18,7 +18,7 @@ from airflow.sdk.observability import stats
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.calendar import newest_coverage
-from shadow_deployment.decision.finding import findings_of
+from shadow_deployment.decision.words.finding import findings_of
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.registry.promotions import PromotionRecord

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.explanation import DisagreeingRequest
+from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.ledger.snapshots import Snapshot
 
 MOST = 20  # of each day, and of all days together

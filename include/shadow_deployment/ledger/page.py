@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.finding import Outcome
+from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.verdicts import newest
 

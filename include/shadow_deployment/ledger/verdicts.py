@@ -15,8 +15,8 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.calendar import DayCounts
-from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.trial import Trial
+from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger.snapshots import deployment_id
 
 _SQL = Path(__file__).parent / "sql"

@@ -10,7 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.decision.finding import findings_of
+from shadow_deployment.decision.words.finding import findings_of
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import predictions, verdicts
 from shadow_deployment.ledger.registry import approval_requests, promotions

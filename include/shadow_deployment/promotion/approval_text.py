@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.decision.finding import Finding, findings_of
-from shadow_deployment.decision.wording import interval_of, rule_in_words
+from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.decision.words.wording import interval_of, rule_in_words
 from shadow_deployment.promotion.approval import Proposal
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:@&$])")

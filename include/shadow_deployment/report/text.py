@@ -14,8 +14,8 @@ from rich.table import Table
 from shadow_deployment.base.numbers import plain_percent, significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.finding import Finding, findings_of
-from shadow_deployment.decision.wording import interval_of, rule_of
+from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.decision.words.wording import interval_of, rule_of
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import predictions, snapshots

@@ -14,8 +14,8 @@ from typing import Literal
 
 from shadow_deployment.config.window import Window
 from shadow_deployment.decision.alpha import AlphaSplit
-from shadow_deployment.decision.explanation import DisagreeingRequest
-from shadow_deployment.decision.finding import Finding, Outcome
+from shadow_deployment.decision.words.explanation import DisagreeingRequest
+from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.ledger.alerts import StoredAlert
 from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, ValidationRow, VerdictRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest

@@ -22,7 +22,7 @@ from shadow_deployment.config import discovery
 from shadow_deployment.config.actions import Channel
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
-from shadow_deployment.decision.finding import Outcome
+from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.errors import LedgerError, TransientError
 from shadow_deployment.ledger import alerts as ledger
 from shadow_deployment.ledger.alerts import Alert

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.decision.finding import Finding, Verdict
+from shadow_deployment.decision.words.finding import Finding, Verdict
 from shadow_deployment.integrations import metrics
 from shadow_deployment.ledger import predictions, verdicts
 from shadow_deployment.models.loading import model_digest

@@ -20,7 +20,7 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error, mean_squared_error
 
 from shadow_deployment.data.db import connect
-from shadow_deployment.decision.finding import Verdict
+from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.errors import GateFailed, LedgerError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models.loading import model_digest

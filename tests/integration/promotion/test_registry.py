@@ -27,7 +27,7 @@ from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.documents import FileDocument
 from shadow_deployment.decision.calendar import DayCounts
-from shadow_deployment.decision.finding import Finding, Outcome, Verdict
+from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from shadow_deployment.ledger import predictions, verdicts
 from shadow_deployment.ledger.registry import promotions

@@ -14,7 +14,7 @@ from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.decision.calendar import DayCounts
-from shadow_deployment.decision.finding import Finding, Outcome, Verdict
+from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts, migrations, predictions, verdicts
 from shadow_deployment.ledger.alerts import Alert

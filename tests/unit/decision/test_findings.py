@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.finding import Finding
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
-from shadow_deployment.decision.wording import reason_of
+from shadow_deployment.decision.words.finding import Finding
+from shadow_deployment.decision.words.wording import reason_of
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 

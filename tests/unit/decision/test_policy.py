@@ -16,9 +16,9 @@ from numpy.testing import assert_allclose
 from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.finding import Finding, Verdict
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
+from shadow_deployment.decision.words.finding import Finding, Verdict
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 DAYS, BURN_IN = 90, 28

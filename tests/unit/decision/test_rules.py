@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.config.validators import rule_problems
-from shadow_deployment.decision.finding import Finding, Verdict
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
+from shadow_deployment.decision.words.finding import Finding, Verdict
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence, weighted_confidence_sequence
 from tests.builders import a_deployment

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shadow_deployment.decision import wording
-from shadow_deployment.decision.finding import Finding, findings_of
+from shadow_deployment.decision.words import wording
+from shadow_deployment.decision.words.finding import Finding, findings_of
 
 DECIDED = Finding(
     metric="brier_score",

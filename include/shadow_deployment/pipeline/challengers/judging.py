@@ -11,11 +11,11 @@ from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
-from shadow_deployment.decision.explanation import explain
-from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.verdict import judge, with_replayed
+from shadow_deployment.decision.words.explanation import explain
+from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
 from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.labels import maturity_of

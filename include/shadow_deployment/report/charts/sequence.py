@@ -6,7 +6,7 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
-from shadow_deployment.decision.wording import in_slice
+from shadow_deployment.decision.words.wording import in_slice
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows
 from shadow_deployment.report.charts.theme import colour

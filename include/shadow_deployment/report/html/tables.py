@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural
-from shadow_deployment.decision.explanation import DisagreeingRequest
-from shadow_deployment.decision.wording import role_note
+from shadow_deployment.decision.words.explanation import DisagreeingRequest
+from shadow_deployment.decision.words.wording import role_note
 from shadow_deployment.ledger.alerts import StoredAlert
 from shadow_deployment.ledger.page import ValidationRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest

@@ -9,9 +9,9 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.calendar import in_order
-from shadow_deployment.decision.finding import findings_of
 from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import Evidence, gather
+from shadow_deployment.decision.words.finding import findings_of
 from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot

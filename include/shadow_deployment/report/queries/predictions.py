@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.explanation import DisagreeingRequest
+from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.ledger import disagreements as ledger_disagreements
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.page import HistogramRow

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_used, split_alpha
 from shadow_deployment.decision.estimand import NoEstimandError
-from shadow_deployment.decision.finding import Finding
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Evidence, Series
+from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL

@@ -11,8 +11,8 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import WEEK
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.decision.finding import Finding, Outcome, findings_of
-from shadow_deployment.decision.wording import name_of, reason_of
+from shadow_deployment.decision.words.finding import Finding, Outcome, findings_of
+from shadow_deployment.decision.words.wording import name_of, reason_of
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots

@@ -9,7 +9,7 @@ from typing import Final
 
 from shadow_deployment.base.numbers import interval, quantity, significant
 from shadow_deployment.config.policy import Rule
-from shadow_deployment.decision.finding import Finding, Outcome
+from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.metrics.slices import ALL
 
 NO_BLOCKING_RULE: Final = "no rule is blocking: a policy of advisory rules decides nothing"

@@ -8,9 +8,9 @@ from typing import Final
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
-from shadow_deployment.decision.finding import Verdict
 from shadow_deployment.decision.series import Evidence
-from shadow_deployment.decision.wording import change_needed, explanation_of
+from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.decision.words.wording import change_needed, explanation_of
 from shadow_deployment.metrics.slices import ALL
 
 MOST_SLICES: Final = 10

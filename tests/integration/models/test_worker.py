@@ -200,6 +200,18 @@ def test_what_is_no_answer_is_said_without_its_values(answer: Any, task: dict[st
     assert str(caught.value) == f"the model returned {problem}"
 
 
+@pytest.mark.parametrize("kind", [pd.Series, pd.DataFrame])
+def test_predictions_that_were_sorted_are_put_back_to_their_rows(kind: Any) -> None:
+    answer = kind([0.3, 0.1, 0.2]).sort_values(**({} if kind is pd.Series else {"by": 0}))
+    assert worker.to_float64(answer, 3, ONE_NUMBER).tolist() == [0.3, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("index", [[1, 2, 3], ["a", "b", "c"], [0, 0, 1], [0.5, 1, 2]])
+def test_predictions_with_an_index_of_their_own_are_nobodys(index: list[Any]) -> None:
+    with pytest.raises(worker.MisalignedOutputError, match="an index that is not that of its 3 requests"):
+        worker.to_float64(pd.Series([0.3, 0.1, 0.2], index=index), 3, ONE_NUMBER)
+
+
 class Guesser(BaseEstimator):  # type: ignore[misc]
     """An estimator that knows its classes, and answers the first of k columns with 1, the second with 2, ..."""
 

@@ -24,6 +24,7 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models.model_words import without_requests
 from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess, environment
 from shadow_deployment.models.sandbox.runtimes import interpreter, missing_packages
+from shadow_deployment.models.sandbox.worker import MisalignedOutputError
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +151,9 @@ class SandboxedPredictor:
             )
         except ModelDiedError as error:
             raise ModelDiedError(error.reason, without_requests(error.output, batch, self._features)) from None
+        if reply["is"] == "error" and reply["kind"] == MisalignedOutputError.__name__:
+            text = f"{ModelCallError.__name__}: {reply['text']}"  # of fewer rows it would say the same, or guess right
+            return Predictions(np.full(shape, np.nan), dict.fromkeys(range(batch.num_rows), text))
         if reply["is"] == "error":
             self._raise(reply, batch)
         if reply["is"] != "predictions" or len(body) != size:

@@ -34,6 +34,10 @@ class ModelOutputError(Exception):
     """The model returned something other than predictions, or the declaration names something other than a model."""
 
 
+class MisalignedOutputError(ModelOutputError):
+    """The model returned predictions of which nobody knows whose they are: of another length, or with another index."""
+
+
 def load(task: dict[str, Any], body: bytes) -> Predict:
     """Return the model as a function of an Arrow batch; may raise whatever its file or module raises."""
     importlib.import_module("pyarrow")
@@ -53,11 +57,11 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
     """Return a model's output as float64 of shape (rows,), or (rows, classes) where there are classes.
 
     None and missing values become NaN. Of two columns for a binary task the second counts. Raises ModelOutputError for
-    anything but numbers, and for another shape.
+    anything but numbers, and MisalignedOutputError for another shape, and for an index that is not that of the frame.
     """
     import numpy as np
 
-    classes = task["classes"]
+    classes, output = task["classes"], _in_order_of_rows(output, rows)
     if classes and sorted(map(str, getattr(output, "columns", ()))) == sorted(classes):
         output = output[sorted(output.columns, key=lambda name: classes.index(str(name)))]
     if isinstance(output, np.ma.MaskedArray):
@@ -76,8 +80,24 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
     expected = (rows, len(classes)) if classes else (rows,)
     if array.shape != expected:
         problem = f"predictions of shape {shape} for {rows} requests, must be {expected}"
-        raise ModelOutputError(f"the model returned {problem}")
+        raise MisalignedOutputError(f"the model returned {problem}")
     return np.ascontiguousarray(array, np.float64)
+
+
+def _in_order_of_rows(output: Any, rows: int) -> Any:
+    """Return a Series or DataFrame in the order of the frame, whose index is 0 to rows - 1; other output as it is."""
+    index = getattr(output, "index", None)
+    if index is None or callable(index) or len(index) != rows:
+        return output
+    labels = list(index)
+    if labels == list(range(rows)):
+        return output
+    if set(labels) != set(range(rows)):
+        raise MisalignedOutputError(
+            f"the model returned {type(output).__name__} with an index that is not that of its {rows} requests: keep "
+            "the index of the DataFrame, or return an array in its order"
+        )
+    return output.sort_index()
 
 
 def _number(value: Any) -> float:

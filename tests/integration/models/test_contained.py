@@ -112,6 +112,13 @@ def test_a_model_that_answers_nothing_is_not_asked_for_ever(fault: str, monkeypa
     assert len(started) == 4
 
 
+def test_one_number_for_any_batch_is_no_prediction_of_any_row() -> None:
+    predictor = loaded({"model": "python:tests.integration.corpus.answers:one_for_all"})
+    values, errors = scored(predictor, [1.0] * 50)
+    assert values == [None] * 50
+    assert set(errors) == {"ModelCallError: the model returned predictions of shape () for 50 requests, must be (50,)"}
+
+
 def test_what_is_no_answer_is_an_error_of_its_row_and_the_process_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
     started = counted(monkeypatch)
     predictor = misbehaving("choose")

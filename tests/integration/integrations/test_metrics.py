@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.words.finding import Finding, Verdict
 from shadow_deployment.integrations import metrics
 from shadow_deployment.ledger import predictions, verdicts
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.promotion import registry
 from tests.conftest import PROJECT
 from tests.integration.promotion.test_registry import by, judge, settings
@@ -132,12 +134,15 @@ def finding(metric: str, slice_name: str = "all", **terms: Any) -> Finding:
 def keep(shadow: DeploymentContext, *findings: Finding, number: int = 3) -> None:
     challenger = shadow.deployment.challenger("other")
     with shadow.ledger() as session:
+        key = predictions.challenger_id(session, shadow.deployment, challenger, model_digest(challenger))
         verdicts.store(
             session,
             shadow.deployment,
             day=day(number),
-            challenger=predictions.challenger_id(session, shadow.deployment, challenger, model_digest(challenger)),
+            challenger=key,
             champion_version="7",
+            trial=trial_of(session, shadow.deployment, challenger, key, "7"),
+            days=DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
             verdict=Verdict("FAIL", ["as the test says"], findings),
             warnings=[],
             explanation="",

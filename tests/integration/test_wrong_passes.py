@@ -164,6 +164,13 @@ def test_running_only_the_good_days_does_not_pass_and_the_others_are_named_and_c
     assert filled["trial"]["number"] == 1
 
 
+def test_a_check_of_the_champion_begins_with_its_first_sampled_day(world: World, invoke: Invoke) -> None:
+    produce(world, better)
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 4, 5)
+    assert verdict(invoke)["days"] == {"counted": 2, "waiting": 0, "left_out": [], "replayed": 2, "live": 0}
+
+
 def test_one_day_left_out_is_entered_at_its_worst(world: World, invoke: Invoke) -> None:
     produce(world, better)
     deploy(world)

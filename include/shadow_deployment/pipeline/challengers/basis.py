@@ -55,7 +55,7 @@ def basis_of(session: Session[Any], deployment: Deployment, challenger: Challeng
     trial = trial_of(session, deployment, challenger, key, version) if has_champion else None
     if trial is None:
         return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}))
-    first, shown_from, live_from = _first_days(deployment, trial)
+    first, shown_from, live_from = _first_days(deployment, trial, taken)
     records = DayRecords(
         failed=validations.inputs_failed(session, taken),
         scored=validations.scored(session, taken, key),
@@ -125,11 +125,17 @@ def champion_of(taken: Sequence[Snapshot]) -> str:
     return versions[-1] if versions else "none"
 
 
-def _first_days(deployment: Deployment, trial: Trial) -> tuple[dt.date, dt.date, dt.date]:
-    """Return the first day of a trial that counts, the first that is shown, and the first that is live."""
+def _first_days(deployment: Deployment, trial: Trial, taken: Sequence[Snapshot]) -> tuple[dt.date, dt.date, dt.date]:
+    """Return the first day of a trial that counts, the first that is shown, and the first that is live.
+
+    An A/A check and a former champion have nothing to choose from: they begin with the champion's first sampled day.
+    """
     opened_in = day_of(deployment, trial.opened_at)
     is_live = window_of(deployment, opened_in).start >= trial.opened_at
     live_from = opened_in if is_live else opened_in + dt.timedelta(days=1)
+    if not trial.is_of_a_challenger:
+        served_from = min(each.day for each in taken if trial.champion_version in each.champion_versions)
+        return served_from, served_from, live_from
     shown_from = trial.first_trained_day(maturity_of(deployment))
-    counts_replayed = deployment.policy.replay == "count" or not trial.is_of_a_challenger
+    counts_replayed = deployment.policy.replay == "count"
     return (shown_from if counts_replayed else max(shown_from, live_from)), shown_from, live_from

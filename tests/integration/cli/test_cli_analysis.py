@@ -123,7 +123,9 @@ def test_a_rate_that_is_proposed_is_no_more_than_everything(effect: float, propo
     assert "60" in cells
 
 
-def test_a_calibration_is_printed_kept_and_told_from_then_on(world: World, invoke: Invoke, long: Evidence) -> None:
+def test_a_calibration_is_printed_stored_and_warned_of_from_then_on(
+    world: World, invoke: Invoke, long: Evidence
+) -> None:
     shadow = world.shadow(challengers=CHALLENGERS, policy=POLICY)
     code, out, err = invoke("calibrate", "late", "--challenger", "other", "--runs", "100", "--effect", "0.3", "--json")
     assert (code, err) == (0, "")
@@ -201,7 +203,7 @@ def test_without_a_day_there_is_nothing_to_look_ahead_from(command: list[str], r
     assert "deployment late has no day yet: run some first" in words(err)
 
 
-def test_too_little_history_is_said_and_nothing_is_kept(world: World, invoke: Invoke) -> None:
+def test_too_little_history_is_reported_and_nothing_is_stored(world: World, invoke: Invoke) -> None:
     code, _, err = invoke("calibrate", "late", "--challenger", "other")
     assert code == 1
     assert "there is no gate to calibrate" in words(err)

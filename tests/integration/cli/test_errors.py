@@ -144,7 +144,7 @@ def test_a_column_of_a_type_that_no_model_takes_is_named(refused: Callable[..., 
 
 
 @pytest.mark.parametrize("which", ["production", "ledger"])
-def test_a_wrong_password_is_said_without_showing_one(
+def test_a_wrong_password_is_reported_without_showing_one(
     refused: Callable[..., str], untouched: World, which: str
 ) -> None:
     variable, role = {
@@ -167,14 +167,14 @@ def test_a_connection_as_json_is_refused_in_the_same_way(refused: Callable[..., 
     assert "not-the-password" not in message
 
 
-def test_a_connection_that_cannot_be_read_is_said_without_its_value(refused: Callable[..., str]) -> None:
+def test_a_connection_that_cannot_be_read_is_reported_without_its_value(refused: Callable[..., str]) -> None:
     for value in ("postgresql://reader:a-secret@host:port/db", "{a-secret", "a-secret"):
         message = refused(variables={"AIRFLOW_CONN_PRODUCTION_DB": value})
         assert "AIRFLOW_CONN_PRODUCTION_DB" in message
         assert "a-secret" not in message
 
 
-def test_a_server_that_is_not_there_is_said(refused: Callable[..., str], untouched: World) -> None:
+def test_a_server_that_is_not_there_is_reported(refused: Callable[..., str], untouched: World) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound, so that nobody else listens there, and not listening
         port = nobody.getsockname()[1]
@@ -185,7 +185,7 @@ def test_a_server_that_is_not_there_is_said(refused: Callable[..., str], untouch
     )
 
 
-def test_a_database_that_is_missing_is_said(refused: Callable[..., str], untouched: World) -> None:
+def test_a_database_that_is_missing_is_reported(refused: Callable[..., str], untouched: World) -> None:
     value = uri(untouched.postgres, READER, "nowhere")
     message = refused(variables={"AIRFLOW_CONN_PRODUCTION_DB": value})
     assert 'database "nowhere" does not exist; check its login, password and database' in message
@@ -194,7 +194,7 @@ def test_a_database_that_is_missing_is_said(refused: Callable[..., str], untouch
 @pytest.mark.parametrize(
     "command", [["run", "late", "--from", "2024-03-01"], ["verdict", "late"], ["evidence", "late"]]
 )
-def test_a_ledger_that_is_not_migrated_is_said_with_the_command(
+def test_a_ledger_that_is_not_migrated_is_reported_with_the_command(
     untouched: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     declare(untouched, monkeypatch)
@@ -215,7 +215,7 @@ def revoked(untouched: World) -> Iterator[Callable[[str], None]]:
     )
 
 
-def test_a_reader_that_may_not_select_is_told_what_to_grant(
+def test_the_error_of_a_reader_that_may_not_select_names_the_grant(
     refused: Callable[..., str], revoked: Callable[[str], None]
 ) -> None:
     revoked("SELECT ON flights.outcome")

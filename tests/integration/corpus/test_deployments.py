@@ -50,13 +50,13 @@ def refused(file: Path, invoke: Invoke) -> Refused:
 def test_a_wrong_value_is_named_with_its_key_its_line_and_what_is_allowed(
     case: Case, refused: Refused, file: Path
 ) -> None:
-    said = refused(case.text.encode())
+    message = refused(case.text.encode())
     for words in case.says:
-        assert words in said
-    assert case.at in said or case.at.rpartition(".")[0] in said
-    assert f"({file}:{line_of(case.text, case.at)})" in said
-    assert len(said.splitlines()) == case.lines, said
-    assert case.never is None or case.never not in said
+        assert words in message
+    assert case.at in message or case.at.rpartition(".")[0] in message
+    assert f"({file}:{line_of(case.text, case.at)})" in message
+    assert len(message.splitlines()) == case.lines, message
+    assert case.never is None or case.never not in message
 
 
 @pytest.mark.parametrize("path", sorted((HERE / "good").glob("*.yaml")), ids=lambda path: path.stem)

@@ -82,14 +82,14 @@ def refusal(content: Any, *, text: str | None = None) -> str | None:
     try:
         parse_deployment(YamlSource(FILE, content) if text is None else YamlSource.from_text(text, FILE))
     except DeploymentError as error:
-        said = str(error)
+        message = str(error)
     else:
         return None
-    assert len(said) < LONGEST
-    for line in said.splitlines():
+    assert len(message) < LONGEST
+    for line in message.splitlines():
         assert line.isprintable()
         assert re.search(rf"{FILE}(:\d+)?\b|and \d+ more problems", line), line
-    return said
+    return message
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,9 +99,9 @@ def test_any_one_place_that_is_spoilt_is_named(name: str) -> None:
     for place in places(content):
         words = [str(step) for step in place if isinstance(step, str)]
         for how in (*SPOILERS, *NASTY):
-            said = refusal(spoilt(content, place, how))
-            refused += said is not None
-            assert said is None or any(word in said for word in words), (place, how, said)
+            message = refusal(spoilt(content, place, how))
+            refused += message is not None
+            assert message is None or any(word in message for word in words), (place, how, message)
     assert refused > 30 * len(words)
 
 

@@ -128,7 +128,7 @@ def test_an_object_keeps_its_type_and_metadata_and_a_new_one_is_json(bucket: Any
     assert (made["ContentType"], content(bucket, "a")) == ("application/json", NEW)
 
 
-def test_what_keeps_s3_from_being_used_is_said(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keeps_s3_from_being_used_is_reported(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     message = refusal(open_document("s3://no-such-bucket-here/a", "store_aws").read)
     assert "s3://no-such-bucket-here/a cannot be read: NoSuchBucket" in message
     assert "credentials of connection store_aws); create the bucket, or correct its name" in message

@@ -88,16 +88,16 @@ def test_only_what_is_needed_of_an_object_is_read(pattern: Pattern) -> None:
 
 @pytest.mark.parametrize("answers", [0, 2])
 @pytest.mark.parametrize(("code", "status", "error", "remedy"), CODES)
-def test_what_s3_refuses_is_said_with_what_to_do(
+def test_what_s3_refuses_is_reported_with_a_remedy(
     code: str, status: int, error: type[ShadowError], remedy: str, answers: int, pattern: Pattern
 ) -> None:
     """Also in the middle of the rows, where DuckDB makes a text of it."""
     lake = open_lake(str(pattern), "logs_aws")
     client = Failing(lake._client, answers, code, status)
-    said = refusal(lambda: read(S3Lake(client, "connection logs_aws"), pattern), error)
+    message = refusal(lambda: read(S3Lake(client, "connection logs_aws"), pattern), error)
     assert len(client.asked) > answers
-    assert "x#1.parquet" in said
-    assert remedy in said
+    assert "x#1.parquet" in message
+    assert remedy in message
 
 
 def test_an_object_that_is_replaced_meanwhile_is_not_read_in_two_versions(bucket: Any, pattern: Pattern) -> None:
@@ -109,17 +109,17 @@ def test_an_object_that_is_replaced_meanwhile_is_not_read_in_two_versions(bucket
 
 def test_a_bucket_that_is_not_there_and_a_connection_that_is_none(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Pattern.parse("parquet:s3://no-such-bucket-here/{day}.parquet")
-    said = refusal(lambda: list(AwsCloud().lake(missing, "logs_aws").find(missing)), SourceError)
-    assert "s3://no-such-bucket-here/ cannot be listed: NoSuchBucket" in said
-    assert "create the bucket, or correct its name (" not in said
+    message = refusal(lambda: list(AwsCloud().lake(missing, "logs_aws").find(missing)), SourceError)
+    assert "s3://no-such-bucket-here/ cannot be listed: NoSuchBucket" in message
+    assert "create the bucket, or correct its name (" not in message
     assert "connection nowhere is not declared" in refusal(
         lambda: AwsCloud().lake(missing, "nowhere"), CredentialsError
     )
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    said = refusal(lambda: list(AwsCloud().lake(missing, None).find(missing)), CredentialsError)
-    assert "boto3's own search, as there is no conn_id" in said
+    message = refusal(lambda: list(AwsCloud().lake(missing, None).find(missing)), CredentialsError)
+    assert "boto3's own search, as there is no conn_id" in message
     monkeypatch.setenv("AIRFLOW_CONN_LOGS_AWS", declared("no address"))
     assert "correct the connection" in refusal(lambda: AwsCloud().lake(missing, "logs_aws"), SourceError)
 

@@ -170,7 +170,7 @@ def test_the_same_rows_give_the_same_sample(log: Any, choose: st.DataObject, our
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "parquet"])
-def test_classes_are_told_by_the_likeliest_the_first_of_equal_ones(dialect: str, ours: World, tmp_path: Path) -> None:
+def test_the_class_is_the_likeliest_the_first_of_equal_ones(dialect: str, ours: World, tmp_path: Path) -> None:
     """Not a number is larger than any number to both, and a champion that has left one out has not answered."""
     answers = [(0.2, 0.5, 0.3), (0.4, 0.4, 0.2), (0.1, None, 0.9), (0.0, -0.0, -1.0), (0.5, np.nan, 0.2)]
     columns = ["a", "b", "c"]
@@ -198,8 +198,8 @@ def test_classes_are_told_by_the_likeliest_the_first_of_equal_ones(dialect: str,
         else ParquetRequests(deployment, Folder(), Pattern.parse(table))
     )
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
-    said = dict(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
-    assert said == {"0": 1.0, "1": 0.0, "2": None, "3": 0.0, "4": 1.0}
+    predictions = dict(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
+    assert predictions == {"0": 1.0, "1": 0.0, "2": None, "3": 0.0, "4": 1.0}
     assert rows.schema.field("champion_probabilities").type == pa.list_(pa.float64())
 
 
@@ -217,5 +217,5 @@ def test_a_decimal_is_the_number_that_postgres_rounds_to(ours: World, tmp_path: 
     )
     source = ParquetRequests(deployment, Folder(), Pattern.parse(deployment.requests.table))
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
-    said = sorted(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
-    assert [value for _, value in said] == [value for (value,) in expected]
+    predictions = sorted(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
+    assert [value for _, value in predictions] == [value for (value,) in expected]

@@ -80,7 +80,7 @@ def test_the_demos_production_is_read_by_a_role_that_changes_nothing(
             session.execute("DELETE FROM flights.outcome")
 
 
-def test_a_password_that_the_server_does_not_take_is_said_with_what_to_do(
+def test_a_password_that_the_server_refuses_is_reported_with_a_remedy(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     containers.databases(variables)

@@ -475,7 +475,7 @@ def test_root_whose_user_namespaces_are_now_blocked_keeps_the_data(own, open_fol
 
 
 @AS_ROOT
-def test_root_without_user_namespaces_in_a_closed_folder_is_told_which(open_folder, without_user_namespaces):
+def test_root_without_user_namespaces_gets_an_error_that_names_the_closed_folder(open_folder, without_user_namespaces):
     (open_folder / "closed").mkdir(mode=0o700)
     with pytest.raises(EmbeddedPostgresError, match=rf"closed: {open_folder}/closed\)\. Choose a folder"):
         EmbeddedPostgres(open_folder / "closed/pg").start()

@@ -274,7 +274,7 @@ def test_a_test_alert_reaches_every_channel(
         assert list(said.values()) == ["the webhook refuses it: HTTP 500"]
 
 
-def test_airflow_is_asked_how_it_is(
+def test_the_health_of_airflow_is_checked(
     reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.deploy()

@@ -43,8 +43,8 @@ def compose() -> tuple[str, ...] | None:
     """Return the command of Docker Compose 2, which needs no engine to check a file."""
     for command in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(command[0]):
-            said = subprocess.run([*command, "version"], capture_output=True, text=True, check=False).stdout
-            if re.search(r"version v?(2\.(2[0-9]|[3-9][0-9])|[3-9]|[1-9][0-9])", said):
+            output = subprocess.run([*command, "version"], capture_output=True, text=True, check=False).stdout
+            if re.search(r"version v?(2\.(2[0-9]|[3-9][0-9])|[3-9]|[1-9][0-9])", output):
                 return command
     return None
 
@@ -289,10 +289,10 @@ def test_make_env_writes_what_is_missing_and_keeps_what_is_there(
     assert set(env_file.MAKERS) < set(found)
     assert (found["REDIS_PASSWORD"], found["OTHER"]) == ("as it was", "1")
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
-    said = capsys.readouterr().out
-    assert f"http://localhost:9090, user admin, password {found['AIRFLOW_PASSWORD']}" in said
+    output = capsys.readouterr().out
+    assert f"http://localhost:9090, user admin, password {found['AIRFLOW_PASSWORD']}" in output
     assert not [
-        name for name in env_file.MAKERS if "PASSWORD" not in name and found[name] in said and name != "AIRFLOW_UID"
+        name for name in env_file.MAKERS if "PASSWORD" not in name and found[name] in output and name != "AIRFLOW_UID"
     ]
     env.chmod(0o644)
     env_file.main(tmp_path)
@@ -325,7 +325,7 @@ def test_two_that_write_at_once_agree(tmp_path: Path) -> None:
     assert all(one == found[0] == env_file.values(path.read_text()) for one in found)
 
 
-def test_a_file_that_cannot_be_used_is_said_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_reported_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff\n")
     with pytest.raises(SystemExit, match="cannot be used"):
         env_file.main(tmp_path)

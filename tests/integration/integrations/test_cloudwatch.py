@@ -358,11 +358,11 @@ def test_denied_credentials_are_logged_with_what_to_allow_and_the_task_goes_on(
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", denied)
     with guarded(receiver):
         assert "shadow://late/verdict" in announced()
-    [said] = errors(caplog)
-    assert f"no metric of late on {day(NEWEST)} is sent to CloudWatch" in said
-    assert "AccessDenied" in said
-    assert f"allow cloudwatch:PutMetricData where cloudwatch:namespace is {receiver.namespace}" in said
-    assert "connection aws_default" in said
+    [message] = errors(caplog)
+    assert f"no metric of late on {day(NEWEST)} is sent to CloudWatch" in message
+    assert "AccessDenied" in message
+    assert f"allow cloudwatch:PutMetricData where cloudwatch:namespace is {receiver.namespace}" in message
+    assert "connection aws_default" in message
     assert key["SecretAccessKey"] not in caplog.text
     assert receiver.series() == []
 
@@ -372,8 +372,8 @@ def test_unknown_credentials_are_logged_without_their_secret(
 ) -> None:
     with guarded(receiver):
         cloudwatch.publish(shadow, day(NEWEST), NAMES)
-    [said] = errors(caplog)
-    assert "InvalidClientTokenId" in said
+    [message] = errors(caplog)
+    assert "InvalidClientTokenId" in message
     assert SECRET not in caplog.text
 
 
@@ -441,7 +441,7 @@ def test_null_takes_the_credentials_that_boto3_finds(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"environment": ""}, "cloudwatch.environment == '', must be one word such as dev, staging or prod"),
         ({"environment": "mein Büro"}, "must be one word"),
@@ -451,7 +451,7 @@ def test_null_takes_the_credentials_that_boto3_finds(
     ],
 )
 def test_what_cloudwatch_would_refuse_is_refused_in_the_file(
-    world: World, receiver: Receiver, wrong: dict[str, str], said: str
+    world: World, receiver: Receiver, wrong: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(DeploymentError, match=re.escape(said)):
+    with pytest.raises(DeploymentError, match=re.escape(message)):
         world.deploy(**asked(world, receiver, **wrong))

@@ -135,7 +135,7 @@ def test_a_place_without_a_bucket_is_refused(uri: str) -> None:
         open_s3(uri, None)
 
 
-def test_what_keeps_s3_from_being_used_is_said(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keeps_s3_from_being_used_is_reported(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SnapshotError, match=r"s3://no-such-bucket-x/a cannot be written: NoSuchBucket.*create the buc"):
         write(open_s3("s3://no-such-bucket-x", "store_aws"), "a")
     with pytest.raises(CredentialsError, match="connection nowhere is not declared"):
@@ -148,7 +148,7 @@ def test_what_keeps_s3_from_being_used_is_said(bucket: Any, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "error", "said"),
+    ("code", "status", "error", "message"),
     [
         ("AccessDenied", 403, SnapshotError, "allow s3:GetObject and s3:PutObject below the prefix"),
         ("ExpiredToken", 400, SnapshotError, "renew the session's credentials"),
@@ -157,7 +157,7 @@ def test_what_keeps_s3_from_being_used_is_said(bucket: Any, monkeypatch: pytest.
     ],
 )
 def test_each_refusal_says_what_to_do_and_writes_nothing(
-    code: str, status: int, error: type[ShadowError], said: str, tmp_path: Path
+    code: str, status: int, error: type[ShadowError], message: str, tmp_path: Path
 ) -> None:
     import boto3
 
@@ -168,7 +168,7 @@ def test_each_refusal_says_what_to_do_and_writes_nothing(
     }.items():
         with Stubber(client) as stubber:
             stubber.add_client_error(method, code, "as AWS says", status)
-            with pytest.raises(error, match=said) as caught:
+            with pytest.raises(error, match=message) as caught:
                 call(S3Store(client, "bucket", "", "connection store_aws"))
             assert "s3://bucket/a cannot be" in str(caught.value)
             assert type(caught.value) is error

@@ -150,8 +150,8 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> Fault:
     """Answer as the model does, but with a change to that."""
 
     def answer(handler: _Handler, asked: dict[str, Any]) -> None:
-        said = handler.ours.inferred(asked)
-        handler.say(200, change(said) or said)
+        message = handler.ours.inferred(asked)
+        handler.say(200, change(message) or message)
 
     return answer
 

@@ -114,12 +114,12 @@ def test_numbers_arrive_as_the_same_doubles(server: Server) -> None:
 
 def test_a_single_is_read_as_the_single_that_was_written(server: Server) -> None:
     one = predictor(server)
-    server.always = changed(lambda said: said | {"outputs": [tensor("p", "FP32", [1, 1], [0.1])]})
+    server.always = changed(lambda message: message | {"outputs": [tensor("p", "FP32", [1, 1], [0.1])]})
     assert one.predict(flights(1)).values.tolist() == [float(np.float32(0.1))]
 
 
 def test_a_matrix_text_and_truth_are_sent_as_the_server_says(server: Server) -> None:
-    server.always = changed(lambda said: {"outputs": [tensor("y", "FP64", [2], [0.25, 0.5])]})
+    server.always = changed(lambda message: {"outputs": [tensor("y", "FP64", [2], [0.25, 0.5])]})
     server.metadata = {"inputs": [tensor("all", "FP64", [-1, 2])]}
     one = predictor(server)
     server.inferred = lambda asked: {}  # type: ignore[method-assign]
@@ -170,8 +170,8 @@ def test_outputs_that_hold_no_answer_are_refused_before_anything_is_scored(
     if ok:
         predictor(server, classes=classes)
     else:
-        said = refusal(lambda: predictor(server, classes=classes), ModelError)
-        assert f"must have probabilities of shape (n, {classes or 2})" in said
+        message = refusal(lambda: predictor(server, classes=classes), ModelError)
+        assert f"must have probabilities of shape (n, {classes or 2})" in message
 
 
 def test_a_server_that_takes_one_row_gets_one_at_a_time(server: Server, path: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_answer_is_the_one_output_that_can_be_it(
     if one is None:
         server.metadata = {"inputs": [tensor(name, "FP32", [-1, 1]) for name in FEATURES]}
         one = predictor(server, classes=classes)
-    server.always = changed(lambda said: said | {"outputs": outputs})
+    server.always = changed(lambda message: message | {"outputs": outputs})
     assert one.predict(flights(2)).values.tolist() == expected
 
 
@@ -210,15 +210,24 @@ def test_the_answer_is_the_one_output_that_can_be_it(
         (status(200, b"\xff\xfe"), "is not JSON"),
         (status(200, [1, 2]), "has no outputs"),
         (status(200, {"error": "x"}), "has no outputs"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [4, 1], [1, 2, 3])]}), "not of their shape"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [2, 1], ["a", "b"])]}), "not of their shape"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [2, 1], ["0.1", "0.2"])]}), "not of their shape"),
-        (changed(lambda said: said | {"outputs": [{"name": "p", "datatype": "FP32"}]}), "not of their shape"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [-1, 1], [1])]}), "not of their shape"),
-        (changed(lambda said: said | {"outputs": ["p"]}), "not of their shape"),
-        (changed(lambda said: said | {"outputs": []}), "has outputs none"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [], [1])]}), "has 1 rows for"),
-        (changed(lambda said: said | {"outputs": [tensor("p", "FP32", [7], [1] * 7)]}), "has 7 rows for"),
+        (
+            changed(lambda message: message | {"outputs": [tensor("p", "FP32", [4, 1], [1, 2, 3])]}),
+            "not of their shape",
+        ),
+        (
+            changed(lambda message: message | {"outputs": [tensor("p", "FP32", [2, 1], ["a", "b"])]}),
+            "not of their shape",
+        ),
+        (
+            changed(lambda message: message | {"outputs": [tensor("p", "FP32", [2, 1], ["0.1", "0.2"])]}),
+            "not of their shape",
+        ),
+        (changed(lambda message: message | {"outputs": [{"name": "p", "datatype": "FP32"}]}), "not of their shape"),
+        (changed(lambda message: message | {"outputs": [tensor("p", "FP32", [-1, 1], [1])]}), "not of their shape"),
+        (changed(lambda message: message | {"outputs": ["p"]}), "not of their shape"),
+        (changed(lambda message: message | {"outputs": []}), "has outputs none"),
+        (changed(lambda message: message | {"outputs": [tensor("p", "FP32", [], [1])]}), "has 1 rows for"),
+        (changed(lambda message: message | {"outputs": [tensor("p", "FP32", [7], [1] * 7)]}), "has 7 rows for"),
         (status(200, b"no gzip", Content_Encoding="gzip"), "a broken encoding"),
         (status(500, {"error": "out of memory"}), "HTTP 500 Internal Server Error: out of memory"),
     ],
@@ -234,8 +243,8 @@ def test_an_answer_that_is_none_makes_errors_of_its_rows_and_of_no_other(
 
 
 def test_too_few_rows_are_never_taken_for_all(server: Server) -> None:
-    def shortened(said: dict[str, Any]) -> None:
-        (output,) = said["outputs"]
+    def shortened(message: dict[str, Any]) -> None:
+        (output,) = message["outputs"]
         if output["shape"][0] > 1:
             output["shape"][0] -= 1
             output["data"].pop()
@@ -253,9 +262,9 @@ def test_nan_and_null_are_no_answers(server: Server) -> None:
     ]
     server.faults = [status(200, one) for one in parts]
     table = scored_by(_Renamed(predictor(server, limits={"rows": 1})), [1.0, 2.0, 3.0, 4.0])
-    said = table["error"].to_pylist()
-    assert said[:3] == ["the model predicted nan", "the model predicted nan", "the model predicted inf"]
-    assert said[3] is None
+    message = table["error"].to_pylist()
+    assert message[:3] == ["the model predicted nan", "the model predicted nan", "the model predicted inf"]
+    assert message[3] is None
 
 
 class _Renamed:
@@ -273,9 +282,9 @@ def test_one_bad_row_is_found_and_the_others_are_answered_once(server: Server) -
     server.poison = {"dep_hour": 37.0}
     answers = predictor(server, limits={"rows": 16}).predict(batch(dep_hour=numbers, distance=numbers))
     assert list(answers.errors) == [37]
-    said = answers.errors[37]
-    assert "HTTP 400 Bad Request: input dep_hour cannot be … in […]" in said
-    assert not re.search(r"37|36", said)
+    message = answers.errors[37]
+    assert "HTTP 400 Bad Request: input dep_hour cannot be … in […]" in message
+    assert not re.search(r"37|36", message)
     assert server.sizes == [16, 16, 16, 8, 4, 4, 2, 1, 1, 2, 8, 16]
 
 
@@ -284,12 +293,12 @@ def test_texts_that_a_server_repeats_are_not_kept(server: Server) -> None:
     server.always = status(422, b"cannot read Smith-Jones of O\xc3\xa9, aged 41: " + b"why " * 1000)
     names = pa.array(["Smith-Jones", "Oé"])
     answers = predictor(server).predict(batch(dep_hour=names, distance=[1.0, 2.0]))
-    for said in answers.errors.values():
-        assert said.startswith("HTTP 422 Unprocessable Entity: cannot read … of …, aged …: why why")
-        assert len(said) < 300
+    for message in answers.errors.values():
+        assert message.startswith("HTTP 422 Unprocessable Entity: cannot read … of …, aged …: why why")
+        assert len(message) < 300
 
 
-def test_a_server_that_refuses_everything_is_not_asked_for_ever(
+def test_a_server_that_refuses_everything_is_not_called_for_ever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "CALLS_TO_FIND_BAD_ROWS", 6)
@@ -303,7 +312,7 @@ def test_a_server_that_refuses_everything_is_not_asked_for_ever(
 def test_a_number_that_json_cannot_hold_is_an_error_of_its_row(server: Server, column: str, is_matrix: bool) -> None:
     if is_matrix:
         server.metadata = {"inputs": [tensor("all", "FP32", [-1, 2])]}
-        server.always = changed(lambda said: None)
+        server.always = changed(lambda message: None)
         server.inferred = lambda asked: {"outputs": [tensor("p", "FP32", [1], [0.5])]}  # type: ignore[method-assign]
     content = {"dep_hour": [1.0] * 4, "distance": [1.0] * 4} | {column: [None, 1e300, 2.0, float("inf")]}
     answers = predictor(server).predict(batch(**content))
@@ -326,7 +335,7 @@ def test_a_missing_number_is_sent_as_the_server_takes_it(server: Server, nulls: 
     assert answers.values[:3].tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
-def test_rows_without_any_that_can_be_sent_call_nobody(server: Server) -> None:
+def test_rows_without_any_that_can_be_sent_make_no_call(server: Server) -> None:
     answers = predictor(server).predict(batch(dep_hour=[None, None], distance=pa.array([1.0, 2.0])).cast(
         pa.schema({"dep_hour": pa.float64(), "distance": pa.float64()})))  # fmt: skip
     assert (sorted(answers.errors), server.asked) == ([0, 1], [])
@@ -365,8 +374,8 @@ def test_patience_with_a_busy_server_ends(server: Server, monkeypatch: pytest.Mo
     monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(seconds=10, first=1.0, longest=2.0))
     one = predictor(server)
     server.always = status(503)
-    said = refusal(lambda: one.predict(flights(3)), TransientError)
-    assert re.search(r"HTTP 503 Service Unavailable, \d+ times$", said)
+    message = refusal(lambda: one.predict(flights(3)), TransientError)
+    assert re.search(r"HTTP 503 Service Unavailable, \d+ times$", message)
     assert 6 < sum(slept) <= 10
     slept.clear()
     server.always = status(429, Retry_After="3600")
@@ -383,9 +392,9 @@ def test_what_breaks_is_tried_again_and_then_left_to_a_later_try(server: Server,
     assert answered(one.predict(flights(3))) == [0, 1, 2]
     server.asked.clear()
     server.always = fault
-    said = refusal(lambda: one.predict(flights(3)), TransientError)
-    assert said.startswith(f"challenger served: model == {server.model!r}: ")
-    assert said.endswith("3 times")
+    message = refusal(lambda: one.predict(flights(3)), TransientError)
+    assert message.startswith(f"challenger served: model == {server.model!r}: ")
+    assert message.endswith("3 times")
     assert len(server.asked) == QUICK.attempts
 
 
@@ -428,12 +437,12 @@ def test_an_answer_without_end_is_not_read(server: Server, monkeypatch: pytest.M
         (204, ModelError, "is this a server of the Open Inference Protocol?"),
     ],
 )
-def test_what_is_said_about_no_row_ends_the_task(server: Server, code: int, kind: type[ShadowError], text: str) -> None:
+def test_an_error_about_no_row_ends_the_task(server: Server, code: int, kind: type[ShadowError], text: str) -> None:
     one = predictor(server)
     server.faults = [None, status(code, b"", Location=f"http://127.0.0.1:{server.port}/v2/models/other")]
-    said = refusal(lambda: one.predict(flights(600)), kind)
-    assert f"HTTP {code}" in said
-    assert text in said
+    message = refusal(lambda: one.predict(flights(600)), kind)
+    assert f"HTTP {code}" in message
+    assert text in message
     assert len(server.asked) == 2
     if code != 404:
         server.when_described = [status(code, b"")]
@@ -446,26 +455,26 @@ def test_what_is_said_about_no_row_ends_the_task(server: Server, code: int, kind
 )
 def test_metadata_that_are_none_are_refused(server: Server, fault: Any, text: str) -> None:
     server.when_described = [fault]
-    said = refusal(lambda: predictor(server), ModelError)
-    assert text in said
-    assert "is this a server of the Open Inference Protocol?" in said
+    message = refusal(lambda: predictor(server), ModelError)
+    assert text in message
+    assert "is this a server of the Open Inference Protocol?" in message
 
 
 def test_another_version_is_refused(server: Server) -> None:
     assert not predictor(server).predict(flights(1)).errors
     assert not predictor(server, suffix="/versions/1", version="of spring").predict(flights(1)).errors
     for changes in ({"version": "2"}, {"suffix": "/versions/2"}):
-        said = refusal(lambda changes=changes: predictor(server, **changes), ModelError)  # type: ignore[misc]
-        assert "the server has version 1, must have 2" in said
+        message = refusal(lambda changes=changes: predictor(server, **changes), ModelError)  # type: ignore[misc]
+        assert "the server has version 1, must have 2" in message
     server.is_described = False
-    said = refusal(lambda: predictor(server, version="2").predict(flights(1)), ModelError)
-    assert "the server has version 1, must have 2, the challenger's version: evidence is of one version" in said
+    message = refusal(lambda: predictor(server, version="2").predict(flights(1)), ModelError)
+    assert "the server has version 1, must have 2, the challenger's version: evidence is of one version" in message
 
 
 def test_a_version_that_changes_in_the_middle_of_a_day_ends_the_task(server: Server) -> None:
-    server.faults = [None, changed(lambda said: said | {"model_version": "2"})]
-    said = refusal(lambda: predictor(server, limits={"rows": 2}).predict(flights(8)), ModelError)
-    assert "the server has version 2, must have 1" in said
+    server.faults = [None, changed(lambda message: message | {"model_version": "2"})]
+    message = refusal(lambda: predictor(server, limits={"rows": 2}).predict(flights(8)), ModelError)
+    assert "the server has version 2, must have 1" in message
     assert len(server.asked) == 2
 
 
@@ -477,8 +486,8 @@ def test_a_server_that_does_not_tell_its_version_is_believed_once_it_has_only_on
     assert answered(one.predict(flights(6))) == list(range(6))
     assert caplog.text.count("the server does not say which version predicts") == 1
     server.metadata = server.described() | {"versions": ["1", "2"]}
-    said = refusal(lambda: predictor(server).predict(flights(1)), ModelError)
-    assert "the server has versions 1, 2 and does not say which of them predicts; put /versions/VERSION into" in said
+    message = refusal(lambda: predictor(server).predict(flights(1)), ModelError)
+    assert "the server has versions 1, 2 and does not say which of them predicts; put /versions/VERSION into" in message
     assert not predictor(server, suffix="/versions/2").predict(flights(1)).errors
 
 
@@ -494,7 +503,7 @@ def test_calls_keep_to_the_rate_that_is_allowed(server: Server) -> None:
 
 
 def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = changed(lambda said: time.sleep(0.1))
+    slow = changed(lambda message: time.sleep(0.1))
     server.faults = [slow, None]
     monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(first=1.0, longest=1.0))
     monkeypatch.setattr(calls.random, "uniform", lambda *_: 0.3)
@@ -554,8 +563,8 @@ def test_a_refusal_names_the_connection_and_neither_its_secret_nor_what_the_serv
 ) -> None:
     server.when_described = [status(401, b"no")]
     with caplog.at_level(logging.INFO):
-        said = refusal(lambda: predictor(server, declared(server), conn_id="inference"), CredentialsError)
-    assert "put the credentials for this server into connection inference" in said
+        message = refusal(lambda: predictor(server, declared(server), conn_id="inference"), CredentialsError)
+    assert "put the credentials for this server into connection inference" in message
     assert SECRET not in caplog.text
 
 

@@ -101,8 +101,8 @@ def test_the_evidence_is_that_of_the_same_file_on_disk(
 def test_another_file_than_the_declared_one_is_never_loaded(
     declared: Any, digest: str, worlds: Callable[..., World]
 ) -> None:
-    said = refusal(lambda: fetched(worlds, **on_s3("0" * 64)))
-    assert f"has SHA-256 {digest}, must have {'0' * 64}, its digest" in said
+    message = refusal(lambda: fetched(worlds, **on_s3("0" * 64)))
+    assert f"has SHA-256 {digest}, must have {'0' * 64}, its digest" in message
     declared.put_object(Bucket="models-of-late", Key=KEY, Body=b"another model")
     assert f"must have {digest}" in refusal(lambda: fetched(worlds, **on_s3(digest)))
 
@@ -128,7 +128,7 @@ def test_what_was_fetched_goes_with_what_fetched_it(declared: Any, digest: str, 
     assert not found.exists()
 
 
-def test_the_digest_of_a_model_on_s3_is_the_declared_one_and_asks_nobody(digest: str) -> None:
+def test_the_digest_of_a_model_on_s3_is_the_declared_one_without_a_call(digest: str) -> None:
     assert model_digest(Challenger(**on_s3(digest, conn_id="nowhere"))) == digest
     without = Challenger(**{**on_s3(digest), "digest": None})
     assert "digest is missing; declare it for a model on S3" in refusal(lambda: model_digest(without))
@@ -138,8 +138,8 @@ def test_the_digest_of_a_model_on_s3_is_the_declared_one_and_asks_nobody(digest:
 def test_a_file_that_is_not_there_is_named(
     declared: Any, digest: str, worlds: Callable[..., World], model: str
 ) -> None:
-    said = refusal(lambda: fetched(worlds, **on_s3(digest, model=model)))
-    assert f"challenger late: model == {model!r}: {model.removeprefix('onnx:')} is missing" in said
+    message = refusal(lambda: fetched(worlds, **on_s3(digest, model=model)))
+    assert f"challenger late: model == {model!r}: {model.removeprefix('onnx:')} is missing" in message
 
 
 @pytest.fixture
@@ -158,17 +158,17 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         (Refusal(400, "ExpiredToken"), ModelError, "renew the session"),
     ],
 )
-def test_what_s3_refuses_is_said_with_what_to_do(
+def test_what_s3_refuses_is_reported_with_a_remedy(
     refusing: Aws, digest: str, worlds: Callable[..., World], answer: Refusal, kind: type[ShadowError], text: str
 ) -> None:
     refusing.always = answer
-    said = refusal(lambda: fetched(worlds, **on_s3(digest)), kind)
-    assert f"s3://models-of-late/{KEY} cannot be read" in said
-    assert re.search(text, said)
-    assert "credentials of connection models_aws" in said
+    message = refusal(lambda: fetched(worlds, **on_s3(digest)), kind)
+    assert f"s3://models-of-late/{KEY} cannot be read" in message
+    assert re.search(text, message)
+    assert "credentials of connection models_aws" in message
 
 
-def test_without_credentials_or_a_connection_nothing_is_asked(
+def test_without_credentials_or_a_connection_no_call_is_made(
     declared: Any, digest: str, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "connection nowhere is not declared" in refusal(
@@ -177,9 +177,9 @@ def test_without_credentials_or_a_connection_nothing_is_asked(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, "/nowhere")
-    said = refusal(lambda: fetched(worlds, **on_s3(digest, conn_id=None)))
-    assert "Unable to locate credentials" in said
-    assert "declare them in the connection that conn_id names" in said
+    message = refusal(lambda: fetched(worlds, **on_s3(digest, conn_id=None)))
+    assert "Unable to locate credentials" in message
+    assert "declare them in the connection that conn_id names" in message
 
 
 def test_a_program_that_opens_files_alone_says_so(digest: str, worlds: Callable[..., World]) -> None:

@@ -89,7 +89,7 @@ def test_two_at_once_make_it_once(folder: Path, wheel: str) -> None:
     assert sorted(err for _, err in outputs) == ["", "made\n"]
 
 
-def test_what_cannot_be_installed_is_said_in_the_installers_words_and_leaves_nothing(
+def test_what_cannot_be_installed_is_reported_in_the_installers_words_and_leaves_nothing(
     folder: Path, wheel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = f"{wheel.partition('#')[0]}#sha256={'0' * 64}"
@@ -157,7 +157,7 @@ def test_an_interpreter_of_its_own_runs_the_model(tmp_path: Path) -> None:
     assert (tmp_path / "used").exists()
 
 
-def test_an_interpreter_that_is_missing_or_lacks_what_is_needed_is_said(folder: Path, wheel: str) -> None:
+def test_an_interpreter_that_is_missing_or_lacks_what_is_needed_is_reported(folder: Path, wheel: str) -> None:
     with pytest.raises(ModelError, match=r"runtime.python == '/nowhere/python', but /nowhere/python is not a program"):
         loaded({"model": f"{MISBEHAVING}good", "runtime": {"python": "/nowhere/python"}})
     assert os.access(__file__, os.X_OK) is False

@@ -263,7 +263,7 @@ def test_what_aws_refuses_ends_the_task_and_says_what_to_do(aws: Aws, answer: Re
     assert len(aws.bodies) == 1
 
 
-def test_without_credentials_connection_or_region_nothing_is_asked(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_connection_or_region_no_call_is_made(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "connection nowhere is not declared" in refusal(lambda: predictor(conn_id="nowhere"), CredentialsError)
     monkeypatch.setenv("AIRFLOW_CONN_MODELS_AWS", aws.connection(endpoint_url="no address"))
     assert "cannot be opened" in refusal(predictor)
@@ -536,7 +536,7 @@ def test_a_transform_without_a_bucket_is_refused_where_it_is_declared() -> None:
     assert "challengers[0].limits does not apply to a batch transform" in said
 
 
-def test_what_sagemaker_refuses_is_said(jobs: Jobs, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_sagemaker_refuses_is_reported(jobs: Jobs, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_OTHER_AWS", aws.connection())
     aws.always = Refusal(400, "AccessDeniedException", "not authorized")
     monkeypatch.setenv("AIRFLOW_CONN_STORE_AWS", Aws(port=int(jobs.endpoint.rpartition(":")[2])).connection())

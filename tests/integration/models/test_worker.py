@@ -111,7 +111,7 @@ def answer(frame):
         ("ValueError(chr(0xd800))", "?", "ValueError"),
     ],
 )
-def test_whatever_a_model_raises_is_told_and_bounded(raised: str, text: str, kind: str, tmp_path: Path) -> None:
+def test_whatever_a_model_raises_is_reported_and_bounded(raised: str, text: str, kind: str, tmp_path: Path) -> None:
     name = f"worker_raises_{abs(hash(raised))}"
     load = a_module(tmp_path, name, RAISING.format(raised))
     _, (answer, body) = served(frame({**load, "number": 1}), frame({"do": "predict", "number": 2}, stream(FRAME)))
@@ -194,7 +194,7 @@ def test_numbers_of_any_kind_become_one_float_for_each_row_and_class(
         (None, ONE_NUMBER, "NoneType, must be numbers"),
     ],
 )
-def test_what_is_no_answer_is_said_without_its_values(answer: Any, task: dict[str, Any], problem: str) -> None:
+def test_what_is_no_prediction_is_reported_without_its_values(answer: Any, task: dict[str, Any], problem: str) -> None:
     with pytest.raises(worker.ModelOutputError) as caught:
         worker.to_float64(answer, 3, task)
     assert str(caught.value) == f"the model returned {problem}"

@@ -128,7 +128,7 @@ def test_one_alert_a_failed_gate_over_retries_and_past_days_and_one_recovery(
     assert ends.taken() == each()
 
 
-def test_a_day_that_could_not_be_scored_at_all_is_told(dag_bag: DagBag, reading: World, hook: Posts) -> None:
+def test_a_day_that_could_not_be_scored_at_all_is_alerted(dag_bag: DagBag, reading: World, hook: Posts) -> None:
     reading.deploy(challengers=[{"name": "gone", "model": "onnx:/nowhere/gone.onnx"}], policy=CALM, alerts=ONE)
     assert run(dag_bag, 0, whole=True) == "failed"
     [body] = hook.bodies
@@ -149,7 +149,7 @@ def test_a_failure_to_send_does_not_hide_the_gates(
     assert hook.titles == ["late: gate closed for 2024-03-01: a_a_check, other FAIL"]
 
 
-def test_without_a_ledger_the_gates_own_error_is_told(
+def test_without_a_ledger_the_gates_own_error_is_sent(
     dag_bag: DagBag, reading: World, hook: Posts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.deploy(alerts=ONE)
@@ -182,7 +182,7 @@ def called(context: dict[str, Any], *, failed: bool) -> None:
         one(context)
 
 
-def test_a_backfill_tells_nobody(reading: World, hook: Posts, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_backfill_sends_no_alert(reading: World, hook: Posts, caplog: pytest.LogCaptureFixture) -> None:
     from airflow.sdk.api.datamodels._generated import DagRunType
 
     caplog.set_level("INFO")
@@ -196,7 +196,7 @@ def test_a_backfill_tells_nobody(reading: World, hook: Posts, caplog: pytest.Log
     assert len(hook.received) == 1
 
 
-def test_a_gate_that_was_killed_is_told_without_its_words(reading: World, hook: Posts) -> None:
+def test_a_gate_that_was_killed_is_alerted_without_its_words(reading: World, hook: Posts) -> None:
     reading.deploy(alerts=ONE)
     called(a_context(0, exception=None), failed=True)
     assert "ended without an error message" in hook.titles[0]

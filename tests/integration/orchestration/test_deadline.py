@@ -75,7 +75,7 @@ def test_where_clocks_change_there_is_one_for_each_length(reading: World) -> Non
     assert [one.interval for one in found] == [29 * HOURS, 30 * HOURS, 31 * HOURS]
 
 
-def test_a_late_day_is_told_once(reading: World, hook: Posts) -> None:
+def test_a_late_day_is_alerted_once(reading: World, hook: Posts) -> None:
     reading.deploy(alerts=alerts())
     for _ in range(2):
         send_late_alert("late", missed(midnight(1), 30 * HOURS))
@@ -104,7 +104,7 @@ def test_a_run_that_is_done_by_now_is_not_late(reading: World, hook: Posts) -> N
 @pytest.mark.parametrize(
     ("date", "hours"), [(dt.date(2024, 3, 30), 29), (dt.date(2024, 5, 1), 30), (dt.date(2024, 10, 26), 31)]
 )
-def test_on_each_day_the_callback_of_six_oclock_local_is_the_one_that_tells(
+def test_on_each_day_the_callback_of_six_oclock_local_is_the_one_that_alerts(
     reading: World, hook: Posts, date: dt.date, hours: int
 ) -> None:
     deployment = reading.deploy(timezone="Europe/Berlin", alerts=alerts())
@@ -117,7 +117,7 @@ def test_on_each_day_the_callback_of_six_oclock_local_is_the_one_that_tells(
     assert "not done by 06:00 Europe/Berlin" in hook.titles[0]
 
 
-def test_without_a_ledger_it_is_told_at_its_time_and_not_again_an_hour_later(
+def test_without_a_ledger_it_is_alerted_at_its_time_and_not_again_an_hour_later(
     reading: World, hook: Posts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.deploy(timezone="Europe/Berlin", alerts=alerts())

@@ -26,7 +26,7 @@ def test_the_doctor_looks_every_day_and_in_the_pool_of_scoring(dag_bag: DagBag) 
     assert dag.dagrun_timeout == dt.timedelta(hours=1)
 
 
-def test_a_pool_that_is_missing_or_has_no_slots_is_said() -> None:
+def test_a_pool_that_is_missing_or_has_no_slots_is_reported() -> None:
     from airflow.models.pool import Pool
 
     def found() -> tuple[str, str]:
@@ -34,10 +34,10 @@ def test_a_pool_that_is_missing_or_has_no_slots_is_said() -> None:
         return check.state, check.found
 
     assert found() == ("failed", "the pool shadow_scoring is missing: no score task would ever start")
-    for slots, said in ((0, ("failed", "has no slots")), (4, ("ok", "shadow_scoring has 4 slots"))):
+    for slots, expected in ((0, ("failed", "has no slots")), (4, ("ok", "shadow_scoring has 4 slots"))):
         Pool.create_or_update_pool("shadow_scoring", slots, "challengers being scored", include_deferred=False)
         state, text = found()
-        assert (state, said[1] in text) == (said[0], True)
+        assert (state, expected[1] in text) == (expected[0], True)
     Pool.delete_pool("shadow_scoring")
 
 

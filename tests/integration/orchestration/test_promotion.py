@@ -29,7 +29,7 @@ def test_every_deployment_has_a_promotion_and_a_rollback(dag_bag: DagBag, readin
     assert not rollback.timetable.can_be_scheduled
 
 
-def test_a_question_is_rejected_by_silence_and_never_holds_up_a_day(dag_bag: DagBag, reading: World) -> None:
+def test_an_approval_request_times_out_and_never_holds_up_a_day(dag_bag: DagBag, reading: World) -> None:
     reading.deploy(promotion={"response_hours": 23})
     approve = dag_bag().dags["shadow_late_promotion"].get_task("approve")
     assert approve.defaults == ["Reject"]
@@ -43,7 +43,7 @@ def test_only_the_named_approvers_may_answer(dag_bag: DagBag, reading: World) ->
     assert approve.assigned_users == [{"id": "ada", "name": "ada"}, {"id": "bob", "name": "bob"}]
 
 
-def test_approval_by_policy_asks_nobody(dag_bag: DagBag, reading: World) -> None:
+def test_approval_by_policy_requests_none(dag_bag: DagBag, reading: World) -> None:
     reading.deploy(promotion={"approval": "automatic"})
     assert [one.task_id for one in dag_bag().dags["shadow_late_promotion"].tasks] == ["prepare_request", "promote"]
 

@@ -152,7 +152,7 @@ def test_a_record_of_an_approval_without_its_promotion_fails(world: World, conte
 
 
 @pytest.mark.parametrize(("who", "kept"), [("bob", "rejected"), (None, "silence")])
-def test_a_rejection_and_silence_are_kept_apart(
+def test_a_rejection_and_a_time_out_are_kept_apart(
     world: World, context: dict[str, Any], who: str | None, kept: str
 ) -> None:
     from shadow_deployment.orchestration.tasks import promotion as promotion_tasks

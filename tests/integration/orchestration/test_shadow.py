@@ -43,7 +43,7 @@ def test_dag_is_daily_over_its_interval_and_one_run_at_a_time(dag_bag: DagBag, r
     assert all(task.execution_timeout for task in dag.tasks)
 
 
-def test_policy_is_told_in_words(dag_bag: DagBag, reading: World) -> None:
+def test_the_policy_is_described_in_words(dag_bag: DagBag, reading: World) -> None:
     reading.deploy()
     text = dag_bag().dags["shadow_late"].doc_md
     assert "Brier score: superior to the champion" in text

@@ -185,7 +185,7 @@ def test_page_is_made_again_when_something_is_judged(
     assert str(day(2)) in client.get("/deployments/late").text
 
 
-def test_unknown_challenger_and_day_are_said_to_be(client: Any) -> None:
+def test_an_unknown_challenger_or_day_is_reported(client: Any) -> None:
     assert "must be one of other, a_a_check" in client.get("/deployments/late?challenger=ohter").text
     assert client.get("/deployments/late?day=yesterday").status_code == 422
 

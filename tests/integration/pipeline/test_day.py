@@ -414,9 +414,9 @@ def test_a_contradicting_label_is_marked_and_shown_and_never_overwrites(changed:
     changed.change_production("DELETE FROM flights.outcome WHERE known_at > %s", [moment(RUN)])
     labelled = "SELECT labelled, contradicted FROM shadow.snapshot WHERE day = %s"
     ((before, none),) = changed.query(labelled, [day(3)])
-    for hours, said in ((1, 1 - value), (2, value)):
+    for hours, label in ((1, 1 - value), (2, value)):
         changed.change_production(
-            "INSERT INTO flights.outcome VALUES (%s, %s, %s)", [key, said, moment(RUN) + dt.timedelta(hours=hours)]
+            "INSERT INTO flights.outcome VALUES (%s, %s, %s)", [key, label, moment(RUN) + dt.timedelta(hours=hours)]
         )
     run(changed, [RUN])
     assert changed.query(select, [day(3), ordinal]) == [(value, known_at, 1 - value, collected_at)]
@@ -433,8 +433,8 @@ def test_a_contradicting_label_is_marked_and_shown_and_never_overwrites(changed:
 def test_two_labels_at_once_that_contradict_each_other_count_for_nothing(world: World) -> None:
     rows = log_of(world).query("predicted_at < @moment(1)").request_id.head(2).tolist()
     world.change_production("DELETE FROM flights.outcome")
-    for key, said in ((rows[0], 0), (rows[0], 1), (rows[1], 1), (rows[1], 1)):
-        world.change_production("INSERT INTO flights.outcome VALUES (%s, %s, %s)", [key, said, moment(0.9)])
+    for key, label in ((rows[0], 0), (rows[0], 1), (rows[1], 1), (rows[1], 1)):
+        world.change_production("INSERT INTO flights.outcome VALUES (%s, %s, %s)", [key, label, moment(0.9)])
     run(world, [0], challengers=[OTHER], sample={"rate": 1.0})
     labels = world.query(
         "SELECT request_id, value, conflict FROM shadow.label JOIN shadow.request USING (day, snapshot_id, ordinal) "

@@ -98,7 +98,7 @@ def test_a_logged_prediction_that_cannot_be_read_any_more_stops_and_is_no_error_
     assert world.query("SELECT FROM shadow.scoring") == []
 
 
-def test_a_role_that_may_not_make_a_schema_is_told_so(
+def test_the_error_of_a_role_that_may_not_make_a_schema_says_so(
     world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = database(world.postgres, OWNER)

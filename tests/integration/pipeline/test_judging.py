@@ -445,7 +445,7 @@ def unlabelled(produce: Produce) -> World:
 
 
 @pytest.mark.parametrize(("table", "depends"), [("outcome", False), ("blocked", True)])
-def test_labels_that_depend_on_the_champions_answer_are_said_to_be_missing_so(
+def test_labels_missing_by_the_champions_prediction_are_a_warning(
     table: str,
     depends: bool,
     unlabelled: World,
@@ -464,8 +464,8 @@ def test_labels_that_depend_on_the_champions_answer_are_said_to_be_missing_so(
     world.deploy(**changes)
     _, out, _ = invoke("verdict", table, "--json")
     (challenger,) = json.loads(out)["challengers"]
-    said = [one for one in challenger["warnings"] if one.startswith("labels are not missing at random")]
-    assert bool(said) is depends
+    warnings = [one for one in challenger["warnings"] if one.startswith("labels are not missing at random")]
+    assert bool(warnings) is depends
     assert challenger["outcome"] == "PASS", "a warning is no reason"
     if depends:
         ((never,),) = world.query(
@@ -473,9 +473,9 @@ def test_labels_that_depend_on_the_champions_answer_are_said_to_be_missing_so(
             "WHERE d.name = %s AND metric = 'prediction_unlabelled' AND slice_column = 'all'",
             [table],
         )
-        assert f"{never} requests never got one, and the champion's predictions for them are 0." in said[0]
-        assert "higher than for labelled ones" in said[0]
-        assert f"over {DRIFT} days" in said[0]
+        assert f"{never} requests never got one, and the champion's predictions for them are 0." in warnings[0]
+        assert "higher than for labelled ones" in warnings[0]
+        assert f"over {DRIFT} days" in warnings[0]
         _, out, _ = invoke("verdict", table)
         assert "warning labels are not missing at random" in " ".join(out.split())
 
@@ -487,7 +487,7 @@ def answers(metric: str, champion: np.ndarray, challenger: np.ndarray, first: in
     return Series(metric, "all", days, counts, counts, champion, challenger, champion - challenger)
 
 
-def said_of(gap: tuple[float, float], days: int = 20, shift: int = 0, trend: float = 0.0) -> list[str]:
+def warnings_of(gap: tuple[float, float], days: int = 20, shift: int = 0, trend: float = 0.0) -> list[str]:
     """What is said where champion and challenger answer unlabelled requests so much higher than labelled ones."""
     noise = 0.02 * np.random.default_rng(1).standard_normal((4, days))
     level = 0.3 + trend * np.arange(days)
@@ -511,18 +511,20 @@ def said_of(gap: tuple[float, float], days: int = 20, shift: int = 0, trend: flo
 def test_missing_labels_are_held_against_what_each_model_answered(
     gap: tuple[float, float], models: list[str], word: str
 ) -> None:
-    said = said_of(gap)
-    assert [re.findall("the (champion|challenger)'s predictions", one) for one in said] == [[model] for model in models]
-    assert all(f" {word} than for labelled ones" in one for one in said)
+    warnings = warnings_of(gap)
+    assert [re.findall("the (champion|challenger)'s predictions", one) for one in warnings] == [
+        [model] for model in models
+    ]
+    assert all(f" {word} than for labelled ones" in one for one in warnings)
 
 
 def test_missing_labels_are_judged_on_days_that_have_both_kinds_and_not_before_the_burn_in() -> None:
-    assert said_of((0.2, 0.2), days=9) == []
-    assert len(said_of((0.2, 0.2), days=10)) == 2
-    assert said_of((0.2, 0.2), days=20, shift=11) == []
-    (first, _) = said_of((0.2, 0.2), days=20, shift=9)
+    assert warnings_of((0.2, 0.2), days=9) == []
+    assert len(warnings_of((0.2, 0.2), days=10)) == 2
+    assert warnings_of((0.2, 0.2), days=20, shift=11) == []
+    (first, _) = warnings_of((0.2, 0.2), days=20, shift=9)
     assert "over 11 days" in first
-    assert said_of((0.0, 0.0), shift=9, trend=0.02) == []
+    assert warnings_of((0.0, 0.0), shift=9, trend=0.02) == []
     assert list(dependence(Policy.model_validate(PASSING), {})) == []
 
 
@@ -679,13 +681,13 @@ def test_only_the_newest_calibration_warns(continued: World) -> None:
 class Model:
     """Answers with what it was given for each request, NaN for what it cannot answer; remembers what it was shown."""
 
-    def __init__(self, said: Mapping[str, float], errors: Mapping[str, str] | None = None) -> None:
-        self._said, self._errors, self.shown = said, errors or {}, []
+    def __init__(self, values: Mapping[str, float], errors: Mapping[str, str] | None = None) -> None:
+        self._values, self._errors, self.shown = values, errors or {}, []
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
         names = batch["request_id"].to_pylist()
         self.shown += names
-        values = np.array([self._said.get(name, np.nan) for name in names])
+        values = np.array([self._values.get(name, np.nan) for name in names])
         return Predictions(values, {row: self._errors[name] for row, name in enumerate(names) if name in self._errors})
 
 
@@ -912,16 +914,16 @@ def test_parity_of_a_champion_file_that_is_no_longer_named_does_not_block(contin
 def slow_labels(produce: Produce) -> tuple[World, dict[str, Any]]:
     """Every request gets a label; that of a high answer three days later."""
     log, _ = production.synthetic(days=9, per_day=50, seed=8)
-    said = log.champion_probability.fillna(0.5)
-    wait = np.where(said > 0.6, 3, 0)
+    probability = log.champion_probability.fillna(0.5)
+    wait = np.where(probability > 0.6, 3, 0)
     known_at = [at + dt.timedelta(days=int(days)) for at, days in zip(log.predicted_at, wait, strict=True)]
-    world = produce(log, log[["request_id"]].assign(is_late=(said > 0.5).astype(int), known_at=known_at))
+    world = produce(log, log[["request_id"]].assign(is_late=(probability > 0.5).astype(int), known_at=known_at))
     changes = {"labels": {"maturity_days": 5}, "policy": PASSING | {"burn_in": 3, "minimum_coverage": 0.4}}
     run(world, range(9), **changes)
     return world, changes
 
 
-def test_labels_that_are_late_are_not_said_never_to_come(slow_labels: tuple[World, dict[str, Any]]) -> None:
+def test_labels_that_are_late_are_no_missing_labels(slow_labels: tuple[World, dict[str, Any]]) -> None:
     world, changes = slow_labels
     assert not [warning for warning in judged(world, 8, **changes).warnings if "label" in warning]
 

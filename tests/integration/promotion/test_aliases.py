@@ -54,7 +54,7 @@ def test_an_alias_becomes_the_version_it_points_at_and_follows_it(server: FakeMl
     assert model_digest(resolve_aliases(shadow).deployment.challengers[0]) != first
 
 
-def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
+def test_without_an_alias_no_call_is_made(server: FakeMlflow) -> None:
     def refuse(conn_id: str) -> Connection:
         raise AssertionError(conn_id)
 
@@ -64,7 +64,7 @@ def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "message"),
     [
         (lambda server: server.aliases.clear(), "model flight has no alias serving; set it in MLflow, or correct"),
         (lambda server: server.versions.clear(), "or correct challengers[].model"),
@@ -73,14 +73,14 @@ def test_without_an_alias_nobody_is_asked(server: FakeMlflow) -> None:
     ],
 )
 def test_an_alias_that_cannot_be_looked_up_stops_its_own_challenger_alone(
-    server: FakeMlflow, broken: Callable[[FakeMlflow], object], said: str, caplog: pytest.LogCaptureFixture
+    server: FakeMlflow, broken: Callable[[FakeMlflow], object], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken(server)
     shadow = DeploymentContext(deployed(ALIAS), connected(server))
     found = resolve_aliases(shadow)
     [warning] = [one.getMessage() for one in caplog.records if one.name == aliases.__name__]
     assert warning.startswith("challenger linear: model == 'mlflow:models:/flight@serving' cannot be looked up: ")
-    assert said in warning
+    assert message in warning
     assert SECRET not in caplog.text
     linear, other = found.deployment.challengers
     with pytest.raises(TransientError, match=r"challenger linear: .* could not be resolved to a version"):
@@ -143,7 +143,7 @@ def test_the_digest_of_a_folder_is_that_of_its_files_and_their_names(tmp_path: A
     assert len({first, second, model_digest(model)}) == 3
 
 
-def test_a_page_shows_the_newest_version_of_the_ledger_and_asks_nobody(worlds: Callable[..., World]) -> None:
+def test_a_page_shows_the_newest_version_of_the_ledger_without_a_call(worlds: Callable[..., World]) -> None:
     world = worlds()
     shadow = world.shadow(challengers=[ALIAS, {**ALIAS, "name": "new"}, OTHER])
     with shadow.ledger() as session:

@@ -62,17 +62,19 @@ def later(world: World, hours: int) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "expected"), [("P", "other"), ("I", None), ("F", None), ("PI", None), ("IP", "other")]
 )
-def test_only_a_pass_of_the_day_is_asked_about(shadow: DeploymentContext, outcomes: str, expected: str | None) -> None:
+def test_only_for_a_pass_of_the_day_is_approval_requested(
+    shadow: DeploymentContext, outcomes: str, expected: str | None
+) -> None:
     judged(shadow, outcomes)
     assert asked(shadow, len(outcomes) - 1) == expected
 
 
-def test_the_control_is_never_asked_about(shadow: DeploymentContext) -> None:
+def test_for_the_a_a_check_approval_is_never_requested(shadow: DeploymentContext) -> None:
     judged(shadow, "P", "a_a_check")
     assert asked(shadow, 0) is None
 
 
-def test_a_past_day_is_not_asked_about(shadow: DeploymentContext) -> None:
+def test_for_a_past_day_no_approval_is_requested(shadow: DeploymentContext) -> None:
     judged(shadow, "PP")
     assert asked(shadow, 0) is None
     assert asked(shadow, 1) == "other"
@@ -114,7 +116,7 @@ def test_as_many_days_in_a_row_are_waited_for_as_the_deployment_says(world: Worl
     assert asked(shadow, 2) == "other"
 
 
-def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: DeploymentContext) -> None:
+def test_a_request_that_is_open_is_not_repeated(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     approval.request_approval(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
@@ -127,13 +129,15 @@ def test_a_question_that_waits_is_not_put_a_second_time(world: World, shadow: De
 
 
 @pytest.mark.parametrize("given", ["rejected", "approved"])
-def test_what_was_answered_is_not_asked_again_however_many_days_pass(shadow: DeploymentContext, given: Answer) -> None:
+def test_what_was_decided_is_not_requested_again_however_many_days_pass(
+    shadow: DeploymentContext, given: Answer
+) -> None:
     judged(shadow, "P")
     settle(shadow, "run 1", given)
     judged(shadow, "P" * 30, first=1)
     assert asked(shadow, 30) is None
-    said = refusal(lambda: approval.request_approval(shadow, "other", "run 2", by_hand=False))
-    assert f"it was {given} by ada for {day(0)}" in said
+    message = refusal(lambda: approval.request_approval(shadow, "other", "run 2", by_hand=False))
+    assert f"it was {given} by ada for {day(0)}" in message
 
 
 def test_after_a_rejection_an_interruption_of_the_pass_makes_another_case(shadow: DeploymentContext) -> None:
@@ -169,7 +173,7 @@ def test_after_a_rejection_another_model_makes_another_case(world: World, shadow
     assert asked(shadow, 1) == "linear"
 
 
-def test_silence_is_asked_again_after_some_days(world: World) -> None:
+def test_what_timed_out_is_requested_again_after_some_days(world: World) -> None:
     shadow = world.shadow(**settings(world, promotion={"ask_again_days": 3}))
     judged(shadow, "P")
     settle(shadow, "run 1", "silence")
@@ -189,27 +193,27 @@ def test_somebody_may_ask_by_hand_again(shadow: DeploymentContext) -> None:
 
 def test_by_hand_no_case_is_promoted_that_stands_not(shadow: DeploymentContext) -> None:
     judged(shadow, "F")
-    said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
-    assert f"its newest verdict, of {day(0)}, is FAIL, must be PASS" in said
+    message = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
+    assert f"its newest verdict, of {day(0)}, is FAIL, must be PASS" in message
 
 
-def test_a_run_that_asks_again_asks_the_same_question(world: World, shadow: DeploymentContext) -> None:
+def test_a_run_that_is_repeated_has_the_same_request(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     first, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     second, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     assert first == second
     assert world.query("SELECT count(*) FROM shadow.approval_request") == [(1,)]
     approval.record_decision(shadow, first, "rejected", "ada", "no")
-    said = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
-    assert f"the approval request of this run was rejected by ada for {day(0)}; trigger another run" in said
+    message = refusal(lambda: approval.request_approval(shadow, "other", "run 1", by_hand=True))
+    assert f"the approval request of this run was rejected by ada for {day(0)}; trigger another run" in message
 
 
-def test_what_was_shown_is_what_is_promoted_and_a_changed_case_is_asked_about_anew(shadow: DeploymentContext) -> None:
+def test_what_was_shown_is_what_is_promoted_and_a_changed_request_is_made_anew(shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
     judged(shadow, "P", first=1)
-    said = refusal(lambda: approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)))
-    assert "the promotion request has changed since it was approved" in said
+    message = refusal(lambda: approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)))
+    assert "the promotion request has changed since it was approved" in message
     assert registry.history(shadow) == []
     changed = approval.approval_request_of(shadow, "run 1", question.case_digest)
     assert (changed.answer, changed.answered_by) == ("changed", "ada")
@@ -236,7 +240,7 @@ def test_an_approval_whose_manifest_cannot_be_written_is_an_approval(world: Worl
     assert approval.approval_request_of(shadow, "run 1", question.case_digest).answer == "approved"
 
 
-def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: DeploymentContext) -> None:
+def test_for_who_was_rolled_back_no_approval_is_requested_by_itself(world: World, shadow: DeploymentContext) -> None:
     judged(shadow, "P")
     registry.promote(shadow, "other", **by("ada"))
     registry.rollback(shadow, **by("bob"))
@@ -246,7 +250,7 @@ def test_who_was_rolled_back_is_not_asked_about_by_itself(world: World, shadow: 
     assert approval.approve(shadow, question, approved_by="ada", reason="again", at=moment(2)).number == 3
 
 
-def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: DeploymentContext) -> None:
+def test_of_two_that_pass_approval_is_requested_for_one_and_the_other_is_named(shadow: DeploymentContext) -> None:
     judged(shadow, "P", "other")
     judged(shadow, "P", "linear")
     found = approval.proposal_of_day(shadow, day(0))
@@ -254,7 +258,9 @@ def test_of_two_that_pass_one_is_asked_about_and_the_other_is_named(shadow: Depl
     assert {found.request.challenger.name, *found.rivals} == {"other", "linear"}
 
 
-def test_the_one_further_ahead_is_asked_about(shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_approval_is_requested_for_the_challenger_further_ahead(
+    shadow: DeploymentContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged(shadow, "P", "other")
     judged(shadow, "P", "linear")
     for ahead, behind in (("other", "linear"), ("linear", "other")):
@@ -271,7 +277,7 @@ def test_the_log_that_has_moved_on_is_no_case(world: World, shadow: DeploymentCo
     assert asked(shadow, 0) is None
 
 
-def test_question_shows_the_case_and_what_each_answer_does(world: World) -> None:
+def test_the_request_shows_its_terms_and_what_each_answer_does(world: World) -> None:
     shadow = world.shadow(**settings(world, promotion={"response_hours": 5, "ask_again_days": 9}))
     judged(shadow, "PP")
     _, found = approval.request_approval(shadow, "other", "run 1", by_hand=False)
@@ -288,7 +294,7 @@ def test_question_shows_the_case_and_what_each_answer_does(world: World) -> None
     assert "9 days" in text
 
 
-def test_names_of_production_are_text_in_the_question() -> None:
+def test_names_of_production_are_text_in_the_request() -> None:
     hostile = "a|b\n# <script>alert(1)</script> [x](http://y) `z` {{ 7 }}"
     shown = approval_text.plain(hostile)
     assert "\n" not in shown

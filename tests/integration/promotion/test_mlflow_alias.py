@@ -157,7 +157,7 @@ def test_a_champion_that_is_no_version_there_takes_the_alias_away_and_says_so(
     assert "is not a known version of that model" in said.getMessage()
 
 
-def test_without_a_registered_model_nothing_is_asked(mlflow: FakeMlflow) -> None:
+def test_without_a_registered_model_no_call_is_made(mlflow: FakeMlflow) -> None:
     shadow = DeploymentContext(a_deployment(), connected(mlflow))
     assert mlflow_alias.follow(shadow, champion()) == []
     assert mlflow.asked == []

@@ -256,25 +256,25 @@ REFUSALS: list[tuple[str, Callable[[World, DeploymentContext], None], dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("prepare", "changes", "said"), [one[1:] for one in REFUSALS], ids=[one[0] for one in REFUSALS]
+    ("prepare", "changes", "message"), [one[1:] for one in REFUSALS], ids=[one[0] for one in REFUSALS]
 )
-def test_what_stands_in_the_way_is_said_and_forced_only_where_allowed(
-    world: World, prepare: Callable[[World, DeploymentContext], None], changes: dict[str, Any], said: str
+def test_what_stands_in_the_way_is_reported_and_forced_only_where_allowed(
+    world: World, prepare: Callable[[World, DeploymentContext], None], changes: dict[str, Any], message: str
 ) -> None:
     prepare(world, world.shadow(**settings(world)))
     before = world.dump()
     shadow = world.shadow(**settings(world, **changes))
-    assert said in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
+    assert message in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
     assert "promotion.allow_force == false" in refusal(
         lambda: registry.promote(shadow, "linear", **by("ada"), force=True)
     )
-    assert any(said in one for one in registry.promotion_request(shadow, "linear").problems)
+    assert any(message in one for one in registry.promotion_request(shadow, "linear").problems)
     assert world.dump() == before
     allowed = world.shadow(**settings(world, promotion=ALWAYS, **changes))
     assert "must not be empty" in refusal(lambda: registry.promote(allowed, "linear", **by("ada", " "), force=True))
     made = registry.promote(allowed, "linear", **by("ada", "the old one is down"), force=True)
     assert (made.kind, made.name, made.reason) == ("forced", "linear", "the old one is down")
-    assert any(said in one for one in made.overridden)
+    assert any(message in one for one in made.overridden)
 
 
 def test_a_forced_promotion_needs_no_verdict_and_is_kept_as_forced(world: World) -> None:
@@ -299,7 +299,7 @@ def test_the_control_and_the_champion_itself_are_never_promoted(world: World, fo
     assert len(registry.history(shadow)) == 1
 
 
-def test_an_unknown_challenger_and_a_missing_file_are_said(world: World, shadow: DeploymentContext) -> None:
+def test_an_unknown_challenger_and_a_missing_file_are_reported(world: World, shadow: DeploymentContext) -> None:
     assert "must be one of other" in refusal(lambda: registry.promote(shadow, "otter", **by("ada")), DeploymentError)
     (world.folder / "linear.onnx").unlink()
     refusal(lambda: registry.promote(shadow, "linear", **by("ada")), ModelError)
@@ -317,8 +317,8 @@ def test_a_log_whose_version_changed_since_stops_a_promotion(worlds: Callable[..
     shadow = world.shadow(**settings(world))
     newest = "(SELECT max(predicted_at) FROM flights.prediction_log)"
     world.change_production(f"{CHANGED} WHERE predicted_at = {newest}", ["8"])
-    said = refusal(lambda: registry.promote(shadow, "other", **by("ada")))
-    assert f"{day(0)} was judged against champion version 7, but the log now has version 8" in said
+    message = refusal(lambda: registry.promote(shadow, "other", **by("ada")))
+    assert f"{day(0)} was judged against champion version 7, but the log now has version 8" in message
 
 
 def test_after_a_promotion_only_evidence_against_the_new_champion_counts(
@@ -343,8 +343,8 @@ def test_a_log_without_versions_allows_the_first_promotion_alone(world: World) -
     for name in ("other", "linear"):
         judge(shadow, 1, "PASS", name, against="unversioned")
     registry.promote(shadow, "other", **by("ada"))
-    said = refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
-    assert "declare requests.version, so that the log names the champion" in said
+    message = refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
+    assert "declare requests.version, so that the log names the champion" in message
     registry.rollback(shadow, **by("ada"))
     assert "declare requests.version" in refusal(lambda: registry.promote(shadow, "linear", **by("ada")))
 
@@ -356,8 +356,8 @@ def test_a_past_day_never_overrules_a_newer_one(world: World, shadow: Deployment
     late = registry.promotion_request(shadow, "other", day(0))
     assert any(f"the verdict of {day(0)} is superseded by that of {day(2)}, PASS" in one for one in late.problems)
     for expected in (past, late):
-        said = refusal(lambda one=expected: registry.promote(shadow, "other", **by("ada"), expected=one))  # type: ignore[misc]
-        assert f"the verdict of {day(0)} is superseded by that of {day(2)}, PASS" in said
+        message = refusal(lambda one=expected: registry.promote(shadow, "other", **by("ada"), expected=one))  # type: ignore[misc]
+        assert f"the verdict of {day(0)} is superseded by that of {day(2)}, PASS" in message
     judge(shadow, 3, "FAIL")
     judge(shadow, 1, "PASS")  # as a backfill would, after the newer day
     assert f"of {day(3)}, is FAIL" in refusal(lambda: registry.promote(shadow, "other", **by("ada")))
@@ -390,9 +390,9 @@ def test_what_changes_between_asking_and_approving_stops_the_promotion(
     found = registry.promotion_request(shadow, "linear")
     change(world, shadow)
     expected = found.digest if as_text else found
-    said = refusal(lambda: registry.promote(shadow, "linear", **by("ada"), expected=expected))
-    assert "the promotion request has changed since it was approved" in said
-    assert as_text or f"since it was approved: {what}" in said
+    message = refusal(lambda: registry.promote(shadow, "linear", **by("ada"), expected=expected))
+    assert "the promotion request has changed since it was approved" in message
+    assert as_text or f"since it was approved: {what}" in message
     assert registry.history(shadow) == []
     allowed = world.shadow(**settings(world, promotion=ALWAYS))
     refusal(lambda: registry.promote(allowed, "linear", **by("ada"), expected=expected, force=True))
@@ -549,10 +549,10 @@ def test_the_manifest_is_written_whole_or_not_at_all(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        said = refusal(lambda: registry.rollback(shadow, **by("ada")))
-    assert "the champion is champion 7, by promotion 2" in said
-    assert "No space left on device" in said
-    assert "champion late --publish" in said
+        message = refusal(lambda: registry.rollback(shadow, **by("ada")))
+    assert "the champion is champion 7, by promotion 2" in message
+    assert "No space left on device" in message
+    assert "champion late --publish" in message
     assert [one.kind for one in registry.history(shadow)] == ["promotion", "rollback"]
     assert path.read_bytes() == before
     assert leftovers(path) == []
@@ -619,9 +619,9 @@ def test_without_a_manifest_in_the_file_none_is_written(world: World) -> None:
 
 @pytest.mark.parametrize("uri", ["file://host/champion.json", "folder/", ""])
 def test_a_manifest_is_a_file(world: World, uri: str) -> None:
-    said = refusal(lambda: world.deploy(**settings(world, promotion={"manifest": uri})), DeploymentError)
-    assert "promotion.manifest ==" in said
-    assert "must be file:///an/absolute/file, a path, or s3://BUCKET/KEY" in said
+    message = refusal(lambda: world.deploy(**settings(world, promotion={"manifest": uri})), DeploymentError)
+    assert "promotion.manifest ==" in message
+    assert "must be file:///an/absolute/file, a path, or s3://BUCKET/KEY" in message
 
 
 def program(variables: dict[str, str], digest: str, fault: tuple[Any, str, str, int] | None) -> None:

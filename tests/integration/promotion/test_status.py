@@ -253,9 +253,9 @@ BAD: list[tuple[str, bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("content", "said"), [one[1:] for one in BAD], ids=[one[0] for one in BAD])
+@pytest.mark.parametrize(("content", "message"), [one[1:] for one in BAD], ids=[one[0] for one in BAD])
 def test_a_file_of_another_shape_is_refused_and_stays_as_it_is(
-    shadow: DeploymentContext, content: bytes, said: str
+    shadow: DeploymentContext, content: bytes, message: str
 ) -> None:
     path = file_of(shadow)
     path.parent.mkdir()
@@ -263,7 +263,7 @@ def test_a_file_of_another_shape_is_refused_and_stays_as_it_is(
     before = path.stat().st_mtime_ns
     with pytest.raises(RegistryError) as caught:
         status.update(shadow)
-    assert f"deployment late: status.file == '{path}' is not written: {path} {said}" in str(caught.value)
+    assert f"deployment late: status.file == '{path}' is not written: {path} {message}" in str(caught.value)
     assert "shadow status late --write" in str(caught.value)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (content, before)
 

@@ -156,9 +156,9 @@ def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back
     judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
     with pytest.raises(GateFailed) as closed:
         steps.gate(run, day(2))
-    said = str(closed.value)
-    assert "previous_champion 1 is better than its successor linear@2" in said
-    assert "shadow rollback late" in said
+    message = str(closed.value)
+    assert "previous_champion 1 is better than its successor linear@2" in message
+    assert "shadow rollback late" in message
 
 
 def test_gate_stays_open_on_a_former_champion_that_is_worse(run: DeploymentContext) -> None:

@@ -71,7 +71,7 @@ def with_deadline(clock: str, timezone: str = "Europe/Berlin", **changes: Any) -
     return deployment.model_copy(update={"alerts": Alerts(deadline=clock)})
 
 
-def test_a_failing_challenger_is_told_with_its_rule_and_numbers() -> None:
+def test_a_failing_challenger_is_alerted_with_its_rule_and_numbers() -> None:
     alert = closed(verdicts=[verdict()])
     assert alert.title == "flight_delay: gate closed for 2013-05-03: gradient_boosting FAILS"
     assert alert.lines == (
@@ -85,13 +85,13 @@ def test_a_failing_challenger_is_told_with_its_rule_and_numbers() -> None:
     assert challenger["findings"][0]["upper"] == -0.018779
 
 
-def test_a_window_is_told_in_utc_where_days_begin_elsewhere() -> None:
+def test_a_window_is_shown_in_utc_where_days_begin_elsewhere() -> None:
     deployment = a_deployment(timezone="America/New_York", schedule="30 6 * * *")
     alert = gate_failed_alert(deployment, DAY, problems=["x"], verdicts={})
     assert alert.window == "2013-05-03 10:30 to 2013-05-04 10:30 UTC"
 
 
-def test_monitors_and_passing_rules_are_not_told() -> None:
+def test_advisory_and_passing_rules_are_no_part_of_an_alert() -> None:
     rules = [finding(metric="log_loss", role="advisory"), finding(metric="accuracy", outcome="PASS"), finding()]
     alert = closed(verdicts=[verdict(findings=rules)])
     assert len(alert.lines) == 2
@@ -141,7 +141,7 @@ def test_a_problem_names_the_task_to_look_at(problem: str, task: str) -> None:
     assert "clear the run from that task" in alert.todo
 
 
-def test_a_problem_that_is_not_understood_is_told_as_it_is() -> None:
+def test_a_problem_that_is_not_understood_is_shown_as_it_is() -> None:
     line = f"{FORMER_CHAMPION} 3 is better than its successor 4 by every rule: roll back"
     alert = closed(line, verdicts=[verdict()])
     assert alert.lines[-1] == line
@@ -171,14 +171,14 @@ def test_observed_values_and_errors_of_evaluation_stay_out() -> None:
     assert second.endswith("could not be evaluated")
 
 
-def test_what_the_gate_says_is_told_and_of_a_foreign_error_only_its_type() -> None:
+def test_what_the_gate_says_is_shown_and_of_a_foreign_error_only_its_type() -> None:
     assert problems_in(GateFailed("d: the gate is closed\na\nb")) == ("a", "b")
     assert problems_in(LedgerError("connection x: no schema")) == ("connection x: no schema",)
     assert problems_in(ValueError("4711 is the customer")) == ("the gate ended with ValueError: see its log",)
     assert problems_in(None) == (SILENT,)
 
 
-def test_without_the_ledger_the_gates_own_words_are_told() -> None:
+def test_without_the_ledger_the_gates_own_words_are_shown() -> None:
     alert = gate_failed_alert(a_deployment(), DAY, problems=["trees FAILS: worse"], verdicts={})
     assert alert.lines == ("trees FAILS: worse",)
 
@@ -216,7 +216,7 @@ def test_another_former_champion_is_another_case() -> None:
     assert closed(problem, verdicts=[one]).signature != closed(problem, verdicts=[other]).signature
 
 
-def test_recovery_is_one_for_what_was_told() -> None:
+def test_recovery_is_one_for_what_was_alerted() -> None:
     previous = closed(verdicts=[verdict()])
     good = {BAD: verdict(outcome="PASS"), "old": verdict("old", "PASS", day=DAY - dt.timedelta(days=9))}
     alert = alerts.recovered(a_deployment(), DAY, previous=previous, verdicts=good, link=LINK)
@@ -236,7 +236,7 @@ def test_a_late_day_says_when_it_was_due_and_how_far_it_is() -> None:
     assert alert.details == {"due": "2013-05-04T04:00:00+00:00", "state": "running"}
 
 
-def test_a_promotion_is_told_with_who_and_why() -> None:
+def test_a_promotion_is_alerted_with_who_and_why() -> None:
     known: dict[str, Any] = {"kind": "promoted", "name": "trees", "version": "2", "approved_by": "ada", "link": LINK}
     known["reason"] = "it is better"
     alert = alerts.champion_changed(a_deployment(), DAY, **known, request_digest="c0ffee", number=4)
@@ -247,7 +247,7 @@ def test_a_promotion_is_told_with_who_and_why() -> None:
     assert alerts.champion_changed(a_deployment(), DAY, **known, number=6).signature != alert.signature
 
 
-def test_a_question_and_a_rollback_are_told() -> None:
+def test_an_approval_request_and_a_rollback_are_alerted() -> None:
     question = alerts.approval_requested(
         a_deployment(), DAY, challenger="trees", version="2", request_digest="c", link=LINK
     )

@@ -529,7 +529,7 @@ def test_a_folder_that_is_missing_says_how_to_name_another(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
-def test_deployments_lie_in_the_project_unless_told_otherwise(
+def test_deployments_lie_in_the_project_unless_set_otherwise(
     value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)

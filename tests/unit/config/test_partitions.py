@@ -58,7 +58,7 @@ def test_a_pattern_that_names_no_whole_day_is_refused(text: str) -> None:
         a_deployment(labels={"table": f"parquet:{text}"})
 
 
-def test_an_address_without_its_kind_is_told_of_it() -> None:
+def test_the_error_of_an_address_without_its_kind_names_the_kinds() -> None:
     with pytest.raises(DeploymentError, match=r"requests\.table == 's3://a/b.parquet', must be .* or parquet:PATH"):
         a_deployment(requests={"table": "s3://a/b.parquet"})
 

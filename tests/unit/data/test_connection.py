@@ -65,7 +65,9 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> Declare:
         ('{"host": "h", "extra": ""}', {"host": "h"}),
     ],
 )
-def test_both_forms_give_what_libpq_is_told(value: str, parameters: dict[str, object], declared: Declare) -> None:
+def test_both_forms_give_the_same_parameters_of_libpq(
+    value: str, parameters: dict[str, object], declared: Declare
+) -> None:
     assert declared(value).parameters() == parameters
 
 

@@ -207,7 +207,7 @@ def test_what_does_not_change_is_not_written(path: Path) -> None:
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-def test_who_is_overtaken_is_asked_again_about_the_new_content(path: Path) -> None:
+def test_who_is_overtaken_revises_the_new_content(path: Path) -> None:
     document = FileDocument(path)
     document.replace(b"0", None)
     contents: list[bytes | None] = []

@@ -154,15 +154,15 @@ def test_a_day_without_files_is_empty_where_other_days_have_some(put: Any, shado
 def test_a_pattern_that_matches_nothing_on_any_day_says_what_is_there(put: Any, shadow: Any, tmp_path: Path) -> None:
     put("log/2024-03-09/a.csv", b"a,b")
     for call in (lambda: drawn(shadow()), shadow().check_sources, lambda: shadow().request_source.newest_version(None)):
-        said = refusal(call)
-        assert f"requests.table == 'parquet:{tmp_path}/log/{{day}}/*.parquet', must match files" in said
-        assert f"what is there is {tmp_path}/log/2024-03-09" in said
+        message = refusal(call)
+        assert f"requests.table == 'parquet:{tmp_path}/log/{{day}}/*.parquet', must match files" in message
+        assert f"what is there is {tmp_path}/log/2024-03-09" in message
     arriving = shadow().label_source.labels
     assert "labels.table == " in refusal(lambda: arriving({0: "r0"}, None, NOON))
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"request_id": None}, "requests.id == 'request_id', must be a column of parquet:"),
         ({"dep_hour": None, "dep_hours": [1.0] * 4}, "did you mean dep_hours"),
@@ -177,11 +177,11 @@ def test_a_pattern_that_matches_nothing_on_any_day_says_what_is_there(put: Any, 
         ({"Dep_Hour": [1.0] * 4}, "must differ from other columns in more than capitals"),
     ],
 )  # fmt: skip
-def test_a_column_that_is_of_no_use_is_named(changes: Any, said: str, put: Any, shadow: Any) -> None:
+def test_a_column_that_is_of_no_use_is_named(changes: Any, message: str, put: Any, shadow: Any) -> None:
     put("log/2024-03-09/a.parquet", log(**changes))
     put("labels/2024-03-09.parquet", outcome([NOON]))
     for call in (lambda: drawn(shadow()), shadow().check_sources):
-        assert said in refusal(call)
+        assert message in refusal(call)
 
 
 @pytest.mark.parametrize("kind", [pa.float64(), pa.timestamp("us"), pa.decimal128(5, 1)])
@@ -201,7 +201,7 @@ def test_files_of_a_day_may_differ_in_what_makes_no_difference(put: Any, shadow:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"dep_hour": None}, "'dep_hour', must be a column of every file: {path}/b.parquet has request_id"),
         ({"dep_hour": ["5"] * 4}, "it is of type double in {path}/a.parquet and of type varchar in {path}/b"),
@@ -209,11 +209,11 @@ def test_files_of_a_day_may_differ_in_what_makes_no_difference(put: Any, shadow:
     ],
 )  # fmt: skip
 def test_files_of_a_day_that_do_not_fit_together_are_named(
-    changes: Any, said: str, put: Any, shadow: Any, tmp_path: Path
+    changes: Any, message: str, put: Any, shadow: Any, tmp_path: Path
 ) -> None:
     put("log/2024-03-09/a.parquet", log())
     put("log/2024-03-09/b.parquet", log(**changes))
-    assert said.format(path=tmp_path / "log/2024-03-09") in refusal(lambda: drawn(shadow()))
+    assert message.format(path=tmp_path / "log/2024-03-09") in refusal(lambda: drawn(shadow()))
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "footer", "page"])
@@ -232,9 +232,9 @@ def test_a_file_that_cannot_be_read_is_named(damage: str, put: Any, shadow: Any,
         content[start : start + 64] = b"\xff" * 64
     damaged = {"text": b"no Parquet at all", "empty": b"", "footer": content[:-100], "page": bytes(content)}[damage]
     put("log/2024-03-09/b.parquet", bytes(damaged))
-    said = refusal(lambda: drawn(shadow()))
-    assert f"{tmp_path}/log/2024-03-09/b.parquet" in said
-    assert "requests.table == " in said
+    message = refusal(lambda: drawn(shadow()))
+    assert f"{tmp_path}/log/2024-03-09/b.parquet" in message
+    assert "requests.table == " in message
 
 
 @pytest.mark.parametrize("change", ["other", "gone"])

@@ -391,7 +391,7 @@ def test_a_parameter_that_nothing_was_given_for_is_refused() -> None:
         validate(TableRows(a_table()), [broken])
 
 
-def test_no_value_of_a_row_is_said_where_an_expectation_cannot_be_evaluated_in_parts() -> None:
+def test_no_value_of_a_row_is_shown_where_an_expectation_cannot_be_evaluated_in_parts() -> None:
     rows = pa.table({"request_id": ["a", "b", "c"], "text": [None, "{}", "secret-4711"]})
     suite = [on("text", "values_to_match_json_schema", json_schema={"type": "object"})]
     (failure,) = validate(TableRows(rows), suite, part_rows=1).failures

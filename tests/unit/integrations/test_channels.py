@@ -127,7 +127,7 @@ def test_a_line_break_in_a_title_adds_no_header(mailbox: Mailbox, monkeypatch: p
     assert message["Subject"] == "late Bcc: victim@example.org body"
 
 
-def test_an_address_that_is_refused_is_told_by_its_code(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_refused_is_shown_by_its_code(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     conn_id = declared(monkeypatch, "smtp_alerts", mailbox.connection())
     mailbox.refused = {"a@example.org"}
     said = refused(Email(kind="email", to=["a@example.org"], conn_id=conn_id))

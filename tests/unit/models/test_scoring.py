@@ -150,10 +150,10 @@ def test_only_features_are_looked_at_for_infinity() -> None:
     assert errors_of(table) == {}
 
 
-@pytest.mark.parametrize(("value", "said"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
-def test_an_answer_that_is_no_number_is_an_error_of_its_row(value: float, said: str) -> None:
+@pytest.mark.parametrize(("value", "message"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+def test_an_answer_that_is_no_number_is_an_error_of_its_row(value: float, message: str) -> None:
     table = scored(Says(lambda rows: np.array([0.5, value, 0.25])), [1.0, 2.0, 3.0])
-    assert errors_of(table) == {1: f"the model predicted {said}"}
+    assert errors_of(table) == {1: f"the model predicted {message}"}
     assert table["value"].to_pylist() == [0.5, None, 0.25]
 
 

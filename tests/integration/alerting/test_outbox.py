@@ -87,13 +87,13 @@ def judged(shadow: DeploymentContext, number: int, outcome: Outcome = "FAIL") ->
         judge(shadow, number, what, name)  # type: ignore[arg-type]
 
 
-def failed(shadow: DeploymentContext, number: int, send: Recorder, *said: str) -> list[outbox.Delivery]:
+def failed(shadow: DeploymentContext, number: int, send: Recorder, *message: str) -> list[outbox.Delivery]:
     """Tell that the gate of a day failed, as the callback does."""
-    said = said or ("other FAILS: as the test says",)
+    message = message or ("other FAILS: as the test says",)
     compose = functools.partial(
-        deduplication.failure_alert, deployment=shadow.deployment, day=day(number), problems=said, link=None
+        deduplication.failure_alert, deployment=shadow.deployment, day=day(number), problems=message, link=None
     )
-    fallback = gate_alert.gate_failed_alert(shadow.deployment, day(number), problems=said, verdicts={})
+    fallback = gate_alert.gate_failed_alert(shadow.deployment, day(number), problems=message, verdicts={})
     return outbox.send_alert(shadow, compose, send, fallback=fallback)
 
 
@@ -114,7 +114,7 @@ def kinds(world: World) -> list[tuple[str, dt.date]]:
     return [(kind, on) for kind, on in world.query("SELECT kind, day FROM shadow.alert ORDER BY id")]
 
 
-def test_every_channel_is_told_once_however_often_it_is_tried(
+def test_every_channel_gets_an_alert_once_however_often_it_is_tried(
     shadow: DeploymentContext, world: World, send: Recorder
 ) -> None:
     for _ in range(3):
@@ -124,7 +124,7 @@ def test_every_channel_is_told_once_however_often_it_is_tried(
     assert world.query("SELECT channel, error FROM shadow.delivery ORDER BY id") == [(name, None) for name in NAMES]
 
 
-def test_another_case_of_the_same_day_is_told(shadow: DeploymentContext, send: Recorder) -> None:
+def test_another_request_of_the_same_day_is_sent(shadow: DeploymentContext, send: Recorder) -> None:
     outbox.send_alert(shadow, one(shadow), send)
     outbox.send_alert(shadow, one(shadow, version="2"), send)
     assert len(send.taken) == 2 * len(NAMES)
@@ -156,7 +156,7 @@ def test_of_an_error_that_is_not_ours_only_the_type_is_kept(
     assert "s3cret" not in caplog.text
 
 
-def test_what_was_undelivered_is_told_with_the_next_alert(shadow: DeploymentContext, send: Recorder) -> None:
+def test_what_was_undelivered_is_sent_with_the_next_alert(shadow: DeploymentContext, send: Recorder) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
     outbox.send_alert(shadow, one(shadow), send)
     send.away = {}
@@ -167,7 +167,7 @@ def test_what_was_undelivered_is_told_with_the_next_alert(shadow: DeploymentCont
     assert "could not be delivered before" not in " ".join(told[0].lines)
 
 
-def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: DeploymentContext, send: Recorder) -> None:
+def test_a_channel_that_is_down_is_tried_once_for_all_that_waits(shadow: DeploymentContext, send: Recorder) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
     for version in "123":
         outbox.send_alert(shadow, one(shadow, version=version), send)
@@ -176,7 +176,9 @@ def test_a_channel_that_is_away_is_asked_once_for_all_that_waits(shadow: Deploym
     assert send.calls == before + len(NAMES)
 
 
-def test_after_seven_days_it_is_not_told_any_more(shadow: DeploymentContext, world: World, send: Recorder) -> None:
+def test_after_seven_days_an_alert_is_not_sent_any_more(
+    shadow: DeploymentContext, world: World, send: Recorder
+) -> None:
     send.away = dict.fromkeys(NAMES, TransientError("away"))
     outbox.send_alert(shadow, one(shadow), send)
     for age in (6, 8):
@@ -192,7 +194,7 @@ def test_after_seven_days_it_is_not_told_any_more(shadow: DeploymentContext, wor
     assert set(send.titles) == {"6 days", "late: the champion is other 1"}
 
 
-def test_who_was_not_a_channel_then_is_not_told_of_it(shadow: DeploymentContext, world: World, send: Recorder) -> None:
+def test_a_channel_added_later_gets_no_earlier_alert(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     outbox.send_alert(shadow, one(shadow), send)
     more = world.shadow(alerts={"channels": [*CHANNELS, {"kind": "webhook", "conn_id": "newer"}]})
     outbox.send_alert(more, one(shadow), send)
@@ -243,7 +245,7 @@ def test_two_at_once_send_one(shadow: DeploymentContext, send: Recorder) -> None
     assert sorted(send.names) == sorted(NAMES)
 
 
-def test_a_failed_gate_is_told_with_what_the_ledger_says(shadow: DeploymentContext, send: Recorder) -> None:
+def test_a_failed_gate_is_alerted_with_what_the_ledger_says(shadow: DeploymentContext, send: Recorder) -> None:
     judged(shadow, 3)
     failed(shadow, 3, send)
     assert set(send.titles) == {"late: gate closed for 2024-03-04: other FAILS"}
@@ -280,7 +282,7 @@ def test_a_day_that_was_sampled_and_not_judged_is_the_newest(reading: World, sen
     }
 
 
-def test_the_same_failure_is_told_each_day_or_when_it_changes(world: World, send: Recorder) -> None:
+def test_the_same_failure_is_alerted_each_day_or_when_it_changes(world: World, send: Recorder) -> None:
     told: dict[str, list[tuple[str, dt.date]]] = {}
     for repeat in ("daily", "change"):
         shadow = world.shadow(name=f"late_{repeat}", alerts={"channels": CHANNELS, "repeat": repeat})
@@ -297,7 +299,7 @@ def test_the_same_failure_is_told_each_day_or_when_it_changes(world: World, send
     assert [on for _, on in told["change"]] == [day(1), day(3), day(4)]
 
 
-def test_with_change_what_was_undelivered_is_told_when_the_day_is_run_again(world: World, send: Recorder) -> None:
+def test_with_change_what_was_undelivered_is_sent_when_the_day_is_run_again(world: World, send: Recorder) -> None:
     shadow = world.shadow(alerts={"channels": CHANNELS, "repeat": "change"})
     send.away = {NAMES[0]: TransientError("away")}
     judged(shadow, 1)
@@ -319,7 +321,7 @@ def test_with_change_the_same_failure_after_a_recovery_is_news(world: World, sen
     assert kinds(world) == [("failed", day(1)), ("recovered", day(2)), ("failed", day(3))]
 
 
-def test_recovery_is_told_once(shadow: DeploymentContext, world: World, send: Recorder) -> None:
+def test_recovery_is_alerted_once(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     opened(shadow, 0, send)
     judged(shadow, 1)
     failed(shadow, 1, send)
@@ -330,7 +332,7 @@ def test_recovery_is_told_once(shadow: DeploymentContext, world: World, send: Re
     assert send.titles.count("late: gate open again for 2024-03-03") == len(NAMES)
 
 
-def test_a_day_that_fails_recovers_and_fails_is_told_each_time_and_no_more(
+def test_a_day_that_fails_recovers_and_fails_is_alerted_each_time_and_no_more(
     shadow: DeploymentContext, world: World, send: Recorder
 ) -> None:
     judged(shadow, 1)
@@ -345,7 +347,7 @@ def test_a_day_that_fails_recovers_and_fails_is_told_each_time_and_no_more(
     assert [kind for kind, _ in kinds(world)] == ["failed", "recovered", "failed", "recovered"]
 
 
-def test_a_late_day_is_told_once_and_recovers(shadow: DeploymentContext, world: World, send: Recorder) -> None:
+def test_a_late_day_is_alerted_once_and_recovers(shadow: DeploymentContext, world: World, send: Recorder) -> None:
     for _ in range(3):
         late(shadow, 1, send)
     assert "the day is not sampled yet" in send.taken[0][1].lines
@@ -355,7 +357,7 @@ def test_a_late_day_is_told_once_and_recovers(shadow: DeploymentContext, world: 
     assert len(send.taken) == 2 * len(NAMES)
 
 
-def test_a_run_that_has_ended_is_late_only_where_nobody_knows(
+def test_a_run_that_has_ended_is_late_only_where_its_end_is_unknown(
     shadow: DeploymentContext, world: World, send: Recorder
 ) -> None:
     late(shadow, 1, send, "failed")
@@ -378,7 +380,7 @@ def lost(shadow: DeploymentContext) -> DeploymentContext:
     return DeploymentContext(shadow.deployment, lambda conn_id: replace(found(conn_id), host="127.0.0.1", port=1))
 
 
-def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: DeploymentContext, send: Recorder) -> None:
+def test_without_the_ledger_the_alert_holds_the_gates_own_words(shadow: DeploymentContext, send: Recorder) -> None:
     deliveries = failed(lost(shadow), 1, send, "connection shadow_db is lost")
     assert send.names == NAMES
     assert all(found.error is None for found in deliveries)
@@ -388,7 +390,7 @@ def test_without_the_ledger_it_is_told_by_the_gates_own_words(shadow: Deployment
     assert alert.lines[-1].endswith("so this alert may be repeated.")
 
 
-def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_being_told(
+def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_its_alert(
     shadow: DeploymentContext, send: Recorder
 ) -> None:
     send.away = {NAMES[0]: ValueError("x")}
@@ -396,7 +398,7 @@ def test_without_the_ledger_a_channel_that_fails_keeps_no_other_from_being_told(
     assert [found.error for found in deliveries] == ["ValueError", None, None, None]
 
 
-def test_a_ledger_that_goes_away_in_between_leaves_nobody_out_and_tells_nobody_twice(
+def test_a_ledger_that_is_lost_in_between_leaves_no_channel_out_and_repeats_none(
     shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, left = ledger.record, [2]
@@ -412,7 +414,7 @@ def test_a_ledger_that_goes_away_in_between_leaves_nobody_out_and_tells_nobody_t
     assert send.names == NAMES
 
 
-def test_a_ledger_that_goes_away_when_it_has_said_who_waits_lets_nobody_else_be_told(
+def test_a_ledger_that_is_lost_once_it_has_named_who_waits_reaches_these_only(
     shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send.away = {"slack:slack_default": TransientError("away")}
@@ -429,7 +431,7 @@ def _once_lost(named: Callable[..., list[str]], first: list[bool], *arguments: A
     return named(*arguments)
 
 
-def test_where_nothing_can_be_told_without_the_ledger_its_error_is_raised(
+def test_where_nothing_can_be_sent_without_the_ledger_its_error_is_raised(
     shadow: DeploymentContext, send: Recorder
 ) -> None:
     with pytest.raises(TransientError):
@@ -437,7 +439,7 @@ def test_where_nothing_can_be_told_without_the_ledger_its_error_is_raised(
     assert not send.taken
 
 
-def test_an_alert_that_cannot_be_built_is_told_by_the_gates_own_words(
+def test_an_alert_that_cannot_be_built_holds_the_gates_own_words(
     shadow: DeploymentContext, send: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deduplication, "gate_failed_alert", lambda *_, **__: 1 / 0)
@@ -456,7 +458,7 @@ def test_history_cannot_be_changed(world: World, shadow: DeploymentContext, send
             session.execute(f"DELETE FROM shadow.{table}")
 
 
-def test_command_shows_what_was_told_to_whom(shadow: DeploymentContext, send: Recorder, invoke: Invoke) -> None:
+def test_command_shows_which_channel_got_which_alert(shadow: DeploymentContext, send: Recorder, invoke: Invoke) -> None:
     assert invoke("alerts", "late") == (0, "late: no alerts yet\n", "")
     send.away = {"slack:slack_default": TransientError("Slack refuses it: HTTP 500")}
     outbox.send_alert(shadow, one(shadow, reason="[red]odd[/]"), send)
@@ -500,7 +502,7 @@ def test_without_airflow_the_command_says_what_sends(monkeypatch: pytest.MonkeyP
         cli_alerts._sender()
 
 
-def test_running_days_on_the_command_line_tells_nobody(world: World, invoke: Invoke) -> None:
+def test_running_days_on_the_command_line_sends_no_alert(world: World, invoke: Invoke) -> None:
     world.deploy(alerts={"channels": CHANNELS})
     assert invoke("run", "late", "--from", day(0))[0] == 0
     assert world.query("SELECT count(*) FROM shadow.alert") == [(0,)]

@@ -99,7 +99,7 @@ def test_a_model_that_ends_its_process_is_an_error_that_says_how(fault: str) -> 
 
 
 @pytest.mark.parametrize("fault", ["hang", "leave"])
-def test_a_model_that_answers_nothing_is_not_asked_for_ever(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_answers_nothing_is_not_called_for_ever(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     started = counted(monkeypatch)
     predictor = misbehaving(fault, **FAULTS[fault][0])
     values, errors = scored(predictor, [1.0] * 100)
@@ -189,14 +189,14 @@ def test_calls_have_so_many_rows_as_the_limit_says(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("budget", "value", "said"),
+    ("budget", "value", "message"),
     [
         ("MOST_DEATHS", 3, "no more calls are made: its process has ended 4 times"),
         ("SPARE_SECONDS", -20.0, "no more calls are made: calls without a result have taken 0 seconds"),
     ],
 )
 def test_a_model_that_costs_too_much_is_given_up(
-    budget: str, value: float, said: str, monkeypatch: pytest.MonkeyPatch
+    budget: str, value: float, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contained, budget, value)
     monkeypatch.setattr(contained, "MOST_TIMEOUTS", 1)
@@ -204,7 +204,7 @@ def test_a_model_that_costs_too_much_is_given_up(
     assert scored(predictor, HOURS)[1] == [None] * 3
     values, errors = scored(predictor, [POISON] * 8)
     assert values == [None] * 8
-    assert said in str(errors[0])
+    assert message in str(errors[0])
     assert scored(predictor, HOURS)[1] == [errors[0]] * 3
 
 
@@ -218,7 +218,7 @@ def test_a_process_that_cannot_be_started_again_costs_rows_and_not_the_day(monke
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ("tests.integration.models.unloadable:raises", "RuntimeError: this module cannot be imported"),
         (
@@ -237,11 +237,11 @@ def test_a_process_that_cannot_be_started_again_costs_rows_and_not_the_day(monke
         ("tests.integration.models.unloadable_three:dies", "the model's process ended itself with exit code 6"),
     ],
 )
-def test_a_model_that_cannot_be_loaded_says_why(model: str, said: str) -> None:
+def test_a_model_that_cannot_be_loaded_says_why(model: str, message: str) -> None:
     with pytest.raises(ModelError) as caught:
         loaded({"model": f"python:{model}"})
     assert str(caught.value).startswith("challenger one: the model cannot be loaded: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_load_has_limits_too(monkeypatch: pytest.MonkeyPatch) -> None:

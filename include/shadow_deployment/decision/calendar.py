@@ -22,7 +22,7 @@ State = Literal[
     "not run",
     "withdrawn",
 ]
-LEFT_OUT: Final = ("inputs failed", "not run", "withdrawn")
+LEFT_OUT: Final[tuple[State, ...]] = ("inputs failed", "not run", "withdrawn")
 FEWEST_LEFT_OUT: Final = 2  # days that may always be left out, however short a trial is
 
 
@@ -105,7 +105,7 @@ class Calendar:
     @property
     def left_out(self) -> list[dt.date]:
         """The days that somebody could have chosen to leave out."""
-        return [day for day, state in self.states.items() if state in LEFT_OUT]
+        return self.days(*LEFT_OUT)
 
     def too_many_left_out(self, share: float) -> int | None:
         """Return how many days may be left out at most where more are, None where no more are."""
@@ -207,7 +207,7 @@ def counts_of(calendar: Calendar, labels_count: Mapping[dt.date, bool], live_fro
         waiting=len(compared) - len(counted),
         replayed=len(counted) - live + len(shown),
         live=live,
-        left_out={day: state for day, state in calendar.states.items() if state in LEFT_OUT},
+        left_out={day: calendar.states[day] for day in calendar.left_out},
     )
 
 

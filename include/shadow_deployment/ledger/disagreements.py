@@ -15,7 +15,7 @@ MOST = 20  # of each day, and of all days together
 _SQL = Path(__file__).parent / "sql"
 
 
-def furthest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[DisagreeingRequest]:
+def largest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[DisagreeingRequest]:
     """Return the requests of these snapshots on which the two disagree most, largest difference first.
 
     Only the rows of these few are read, never a whole day.

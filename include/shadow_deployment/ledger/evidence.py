@@ -117,12 +117,12 @@ class _Day:
         self._daily_values = DailyValues(daily, settings, len(self._versions), slices)
         self._slices, self._threshold = slices, deployment.threshold
         self._bins = histograms.begin(session, self._keys, settings, len(self._versions))
-        self._furthest = LargestDisagreements(MOST)
+        self._disagreements = LargestDisagreements(MOST)
 
     def add(self, batch: Batch) -> None:
         """Add a batch to everything that is made of the day."""
         self._requests += len(batch.ordinal)
-        for accumulator in (self._sums, self._daily_values, self._bins, self._furthest):
+        for accumulator in (self._sums, self._daily_values, self._bins, self._disagreements):
             if accumulator is not None:
                 accumulator.add(batch)
 
@@ -140,7 +140,7 @@ class _Day:
             changed += upsert(self._session, "evidence_batch", _KEY, [row], stamp="computed_at")
         if self._bins is not None:
             changed += histograms.add_bins(self._session, self._keys, self._versions, self._bins, self._threshold)
-        return changed + histograms.add_furthest(self._session, self._keys, self._furthest)
+        return changed + histograms.add_disagreements(self._session, self._keys, self._disagreements)
 
 
 def _arrays(cells: _Cells, slices: Slices) -> dict[str, list[Any]]:

@@ -100,16 +100,6 @@ def trials(session: Session[Any], deployment: Deployment) -> list[TrialRecord]:
         return cursor.execute(load_statement(_SQL / "trials.sql"), {"deployment": deployment.name}).fetchall()
 
 
-def opened_against(session: Session[Any], deployment: Deployment, champion_version: str) -> int:
-    """Return how many trials of challengers were opened against a champion version."""
-    row = session.execute(
-        "SELECT count(*) FROM shadow.trial AS t JOIN shadow.deployment AS d ON d.id = t.deployment_id "
-        "WHERE d.name = %s AND t.champion_version = %s AND t.kind = 'challenger'",
-        [deployment.name, champion_version],
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
 def withdraw(session: Session[Any], deployment: Deployment, day: dt.date, *, by: str, reason: str) -> bool:
     """Take a day back; return whether it was not withdrawn before. Commits."""
     done = session.execute(

@@ -59,18 +59,19 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
     """
     deployment = context.deployment
     with context.ledger() as session:
-        taken = {snapshot.day: snapshot for snapshot in snapshots.snapshots(session, deployment, None, None)}
         withdrawn = trials.withdrawn(session, deployment)
-        sampled = list(taken.values())
+        taken = snapshots.snapshots(session, deployment, None, None)
+        sampled = [snapshot for snapshot in taken if snapshot.day not in withdrawn]
         failed = validations.inputs_failed(session, sampled)
         scored = [validations.scored(session, sampled, key) for key in challenger_keys(context, session).values()]
-    if not taken:
+    if not sampled:
         raise LedgerError(f"deployment {deployment.name} has no day yet: run one with --from first")
     whole = {
         each.day for each in sampled if not each.rows or each.id in failed or all(each.id in ids for ids in scored)
     }
-    days = days_between(deployment.start, max(taken))
-    return [day for day in days if day not in whole and day not in withdrawn], max(taken)
+    newest = sampled[-1].day
+    days = days_between(deployment.start, newest)
+    return [day for day in days if day not in whole and day not in withdrawn], newest
 
 
 def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:

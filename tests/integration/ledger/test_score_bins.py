@@ -16,7 +16,7 @@ from rich.console import Console
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import evidence, predictions, snapshots
 from shadow_deployment.ledger import page as ledger_page
-from shadow_deployment.ledger.disagreements import furthest
+from shadow_deployment.ledger.disagreements import largest
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
@@ -153,7 +153,7 @@ def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) ->
 def test_the_requests_that_differ_most_are_those_that_the_explanation_names(whole: World) -> None:
     shadow, taken, key = of(whole)
     with shadow.ledger() as session:
-        found = furthest(session, key, taken)
+        found = largest(session, key, taken)
         judged = judge_challenger(session, shadow.deployment, shadow.deployment.challengers[0], key, taken[-1].day)
     expected = frame(
         whole,
@@ -231,7 +231,7 @@ def test_a_day_whose_requests_are_gone_keeps_its_bins(continued: World) -> None:
             session.execute(f"DROP TABLE shadow.{parent}_{taken[0].day:%Y%m%d}")
     with shadow.ledger() as session:
         evidence.compare(session, shadow.deployment, taken[0], [key])
-        assert furthest(session, key, taken[:1]) == []
+        assert largest(session, key, taken[:1]) == []
     assert {table: kept(continued, table) for table in before} == before
 
 

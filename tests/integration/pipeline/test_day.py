@@ -632,7 +632,9 @@ def test_a_verdict_is_history_and_judged_again_only_on_something_else(continued:
     shadow = continued.shadow(**settings(continued))
     steps.judge(shadow, day(RUN - 1), "other")
     assert continued.verdicts() == before
-    steps.judge(continued.shadow(**settings(continued, policy=LENIENT)), day(RUN - 1), "other")
+    lenient = continued.shadow(**settings(continued, policy=LENIENT))
+    continued.register_before_the_first_day(lenient.deployment)
+    steps.judge(lenient, day(RUN - 1), "other")
     new = [row for row in continued.verdicts() if row not in before]
     assert [(row[0], row[1], row[2], row[3]) for row in new] == [(day(RUN - 1), "other", 2, "PASS")]
     assert set(map(str, before)) < set(map(str, continued.verdicts()))

@@ -61,10 +61,10 @@ def add_bins(
     return deleted + upsert(session, "score_bin", _BIN, histogram) + upsert(session, "quadrant", _QUADRANT, quadrants)
 
 
-def add_furthest(session: Session[Any], keys: dict[str, Any], furthest: LargestDisagreements) -> int:
+def add_disagreements(session: Session[Any], keys: dict[str, Any], largest: LargestDisagreements) -> int:
     """Store the largest disagreements; return how many rows changed."""
     day = {name: keys[name] for name in _DAY}
-    apart = zip(furthest.ordinal.tolist(), furthest.distance.tolist(), strict=True)
+    apart = zip(largest.ordinal.tolist(), largest.distance.tolist(), strict=True)
     rows = [
         day | {"rank": rank, "ordinal": ordinal, "distance": distance}
         for rank, (ordinal, distance) in enumerate(apart, start=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.rows import class_row
 
@@ -53,12 +53,7 @@ def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Rec
 
 def inputs_failed(session: Session[Any], snapshots: Collection[Snapshot]) -> set[int]:
     """Return the keys of those snapshots whose inputs do not meet their expectations."""
-    rows = session.execute(
-        "SELECT snapshot_id FROM shadow.validation "
-        "WHERE snapshot_id = ANY(%s) AND challenger_id IS NULL AND NOT success",
-        [[snapshot.id for snapshot in snapshots]],
-    )
-    return {int(key) for (key,) in rows}
+    return _keys(session, snapshots, "challenger_id IS NULL AND NOT success")
 
 
 def scored(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
@@ -66,18 +61,16 @@ def scored(session: Session[Any], snapshots: Collection[Snapshot], challenger: i
 
     Predictions are validated once all requests are answered, so these days are complete, whatever the result.
     """
-    rows = session.execute(
-        "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) "
-        "AND (challenger_id IS NULL OR challenger_id = %s) GROUP BY snapshot_id HAVING count(*) = 2",
-        [[snapshot.id for snapshot in snapshots], challenger],
-    )
-    return {int(key) for (key,) in rows}
+    both = "(challenger_id IS NULL OR challenger_id = %s) GROUP BY snapshot_id HAVING count(*) = 2"
+    return _keys(session, snapshots, both, challenger)
 
 
 def predictions_failed(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
     """Return the keys of those snapshots on which this challenger's predictions do not meet their expectations."""
-    rows = session.execute(
-        "SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND challenger_id = %s AND NOT success",
-        [[snapshot.id for snapshot in snapshots], challenger],
-    )
+    return _keys(session, snapshots, "challenger_id = %s AND NOT success", challenger)
+
+
+def _keys(session: Session[Any], snapshots: Collection[Snapshot], condition: LiteralString, *values: int) -> set[int]:
+    statement = f"SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND {condition}"  # noqa: S608
+    rows = session.execute(statement, [[snapshot.id for snapshot in snapshots], *values])
     return {int(key) for (key,) in rows}

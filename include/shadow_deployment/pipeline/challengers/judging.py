@@ -16,8 +16,8 @@ from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.verdict import judge, with_replayed
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.ledger import disagreements
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
-from shadow_deployment.ledger.disagreements import furthest
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
@@ -76,7 +76,7 @@ def judge_challenger(
         challenger,
         verdict,
         evidence,
-        furthest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:]),
+        disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:]),
         champion_version=basis.champion_version,
         warnings=warnings,
     )

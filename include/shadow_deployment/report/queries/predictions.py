@@ -105,4 +105,4 @@ def quadrants(session: Session[Any], deployment: Deployment, compared: ComparedP
 def disagreements(session: Session[Any], compared: ComparedPredictions) -> tuple[DisagreeingRequest, ...]:
     """Return the requests of the newest comparable days on which the two differ most, the largest difference first."""
     newest = compared.days[-DAYS_OF_DISAGREEMENTS:]
-    return tuple(ledger_disagreements.furthest(session, compared.challenger, newest)) if newest else ()
+    return tuple(ledger_disagreements.largest(session, compared.challenger, newest)) if newest else ()

@@ -19,6 +19,7 @@ from shadow_deployment.errors import RegistryError, ShadowError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, Kind, PromotionRecord
+from shadow_deployment.ledger.writing import locks
 from shadow_deployment.promotion import mlflow_alias
 from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
 
@@ -209,7 +210,7 @@ def _lock(
     if known is None:
         known = len(promotions.history(session, deployment))
     session.commit()  # what is read from here on is read under the lock
-    promotions.lock(session, deployment)
+    locks.whole(session, deployment)
     history = promotions.history(session, deployment)
     if history and is_same(history[-1]):
         return history[-1]

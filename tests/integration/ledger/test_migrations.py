@@ -13,6 +13,7 @@ from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError
 from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.migrations.versions.v0001_initial import AREAS
 from shadow_deployment.pipeline import steps
 from tests.conftest import Invoke, connection_to, database, declare
 from tests.production import READER, SHADOW, World, day
@@ -24,6 +25,7 @@ TABLES = {
     "approval_request",
     "calibration",
     "cell",
+    "chain",
     "comparison",
     "delivery",
     "deployment",
@@ -33,6 +35,7 @@ TABLES = {
     "model_version",
     "prediction_batch",
     "promotion",
+    "provisional_evidence",
     "quadrant",
     "replay_check",
     "request_batch",
@@ -46,7 +49,6 @@ TABLES = {
     "withdrawal",
 }
 INITIAL = Path(migrations.__file__).parent / "0001_initial"
-AREAS = ("deployments", "requests", "predictions", "labels", "trials", "evidence", "verdicts", "registry", "alerts")
 OF_SCHEMA = "relnamespace = 'shadow'::regnamespace"
 # Everything that a schema can hold, by name, so that two databases can be compared.
 CATALOGUE = {

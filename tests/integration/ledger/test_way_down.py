@@ -47,8 +47,8 @@ def test_down_with_a_backup_of_now_takes_the_ledger_and_restore_brings_it_back(
     [
         ("INSERT INTO shadow.deployment (name, task) VALUES ('later', 'binary')", "1 rows in the backup and 2 in"),
         (
-            "UPDATE shadow.evidence_batch SET computed_at = computed_at + interval '1 s'",
-            "evidence_batch has other rows",
+            "UPDATE shadow.provisional_evidence SET computed_at = computed_at + interval '1 s'",
+            "provisional_evidence has other rows",
         ),
         ("DELETE FROM shadow.quadrant", "quadrant has"),
         ("SELECT shadow.ensure_partitions('2030-01-01')", "label_batch_20300101 is not in the backup"),

@@ -1,6 +1,7 @@
 """Promotions in the ledger: the append-only history of champions, a row for each promotion and rollback."""
 
 import datetime as dt
+import getpass
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from shadow_deployment.ledger.verdicts import CODE_VERSION, newest
 
 Kind = Literal["promotion", "rollback", "forced"]
 _SQL = Path(__file__).parents[1] / "sql"
-_WAIT = "SET LOCAL lock_timeout = '60s'"
 
 
 @dataclass(frozen=True)
@@ -139,17 +139,6 @@ class JudgedVerdict:
     digest: str
 
 
-def lock(session: Session[Any], deployment: Deployment) -> None:
-    """Let nobody else promote, judge or sample this deployment until the transaction ends.
-
-    A verdict and a snapshot refer to their deployment, which takes a share of its row: whoever holds all of it reads
-    what stays true until the commit. Raises TransientError (of `translated`) after a minute of waiting.
-    """
-    deployment_id(session, deployment)
-    session.execute(_WAIT)
-    session.execute("SELECT FROM shadow.deployment WHERE name = %s FOR UPDATE", [deployment.name])
-
-
 def history(session: Session[Any], deployment: Deployment) -> list[PromotionRecord]:
     """Return every promotion and rollback of a deployment, in order."""
     with session.cursor(row_factory=class_row(PromotionRecord)) as cursor:
@@ -201,6 +190,7 @@ def add(
         "overridden": json.dumps(overridden),
         "promotion_request_digest": case_digest,
         "code_version": CODE_VERSION,
+        "os_user": getpass.getuser(),
         **asdict(approval),
     }
     try:

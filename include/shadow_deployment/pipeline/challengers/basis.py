@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.policy import Policy
 from shadow_deployment.config.window import day_of, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords, LabelProgress
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
-from shadow_deployment.ledger import labels, snapshots, trials
+from shadow_deployment.ledger import labels, series, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
-from shadow_deployment.ledger.series import read as read_series
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.pipeline.challengers.trials import trial_of
@@ -72,23 +72,20 @@ def basis_of(session: Session[Any], deployment: Deployment, challenger: Challeng
 _WITH_EVIDENCE = ("compared", "replayed")
 
 
+def evidence_rows(session: Session[Any], key: int, basis: Basis, days: Sequence[Snapshot]) -> list[int]:
+    """Return the keys of a challenger's evidence on some days of a basis."""
+    return series.newest(session, key, days, basis.mature, champion_version=basis.champion_version)
+
+
 def evidence_of(
-    session: Session[Any],
-    deployment: Deployment,
-    key: int,
-    basis: Basis,
-    days: Sequence[Snapshot],
-    *,
-    squares: bool = False,
+    session: Session[Any], policy: Policy, rows: Sequence[int], *, squares: bool = False
 ) -> dict[tuple[str, str], Series]:
-    """Return a challenger's evidence on some days of a basis, overall and in every slice.
+    """Return evidence of these keys in the metrics of a policy, overall and in every slice.
 
     `squares` says whether the sums of squares are needed where the policy's unit is not a request.
     """
-    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
-    squares = squares or deployment.policy.unit == "request"
-    rows = read_series(session, key, days, metrics=metrics, squares=squares, champion_version=basis.champion_version)
-    return gather(rows, calendar.in_order({each.day: basis.mature[each.day] for each in days}))
+    metrics = QUIET | {rule.metric for rule in policy.rules}
+    return gather(series.read(session, rows, metrics=metrics, squares=squares or policy.unit == "request"))
 
 
 def comparable_days(

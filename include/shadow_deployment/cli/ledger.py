@@ -1,5 +1,6 @@
-"""The commands of the ledger: migrate, backup, restore."""
+"""The commands of the ledger: migrate, backup, restore, verify."""
 
+import datetime as dt
 import hashlib
 from enum import StrEnum
 from pathlib import Path
@@ -9,13 +10,16 @@ import typer
 from rich.markup import escape
 
 from shadow_deployment.cli import console
-from shadow_deployment.cli.console import AsJson
+from shadow_deployment.cli.console import AsJson, Name
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.data.connections import environment
 from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.backup import backup as ledger
 from shadow_deployment.ledger.backup.backup import Backup
+from shadow_deployment.pipeline.verify import verify as verify_ledger
 
 ConnId = Annotated[str | None, typer.Option(help="Whose database; by default the one of all deployments.")]
 PgBin = Annotated[
@@ -57,6 +61,33 @@ def migrate(
         before, after = migrations.migrate(connection, direction.value, kept=kept)
         change = " already" if before == after else f", was at {before or 'none'}"
         console.show(f"{target}: ledger at revision {after or 'none'}{change}")
+
+
+def verify(
+    name: Name,
+    day: Annotated[
+        dt.date | None,
+        typer.Option(parser=console.parse_day, metavar="YYYY-MM-DD", help="One day only; by default every day."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute again what verdicts rest on, and compare: the chain, snapshots, evidence, verdicts, models.
+
+    Prints the first difference, and then exits with 1.
+    """
+    context = context_of(name)
+    verification = verify_ledger(context, None if day is None else [day])
+    with context.ledger() as session:
+        head = chain.head(session, context.deployment)
+    if as_json:
+        found = {"verified": dict(verification.verified), "difference": verification.difference}
+        console.print_json(found | {"chain": vars(head) if head else None})
+    elif verification.difference is None:
+        console.show(f"{name}: as it was written: {verification}; chain {head or 'empty'}")
+    else:
+        console.show(f"{name}: [bold red]differs[/]: {escape(verification.difference)}")
+    if verification.difference is not None:
+        raise typer.Exit(1)
 
 
 def backup(

@@ -84,18 +84,9 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     snapshot = find(session, deployment, snapshot.day) or snapshot  # with the labels of this transaction
     final = is_final(deployment, snapshot)
-    rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
-    slices = Slices.of(dict(rows))
-    daily = any(not METRICS[name].is_sum for name in deployment.tracked)
-    timed = any(name in SCORES and SCORES[name].basis == "timed" for name in deployment.tracked)
-    changed = 0
-    for together in [[key] for key in challengers] if daily else [list(challengers)]:  # daily values need the whole day
-        days = {key: _Day(session, deployment, snapshot, key, slices) for key in together}
-        for key, batch in prefetch(
-            predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
-        ):
-            days[key].add(batch)
-        changed += sum(day.store(final=final) for day in days.values())
+    changed = sum(
+        day.store(final=final) for days in _computed(session, deployment, snapshot, challengers) for day in days
+    )
     session.execute(
         "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, is_final, method_digest) "
         "SELECT %s, unnest(%s::int[]), %s, %s, %s",
@@ -103,6 +94,35 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
     )
     session.commit()
     return changed
+
+
+def recomputed(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int
+) -> dict[tuple[str, bool], str]:
+    """Return what the digests of a day's evidence must be, by champion version and whether labels are needed.
+
+    Nothing is stored. Empty where the day's requests are gone.
+    """
+    days = [day for together in _computed(session, deployment, snapshot, [challenger]) for day in together]
+    rows = [row for day in days for row in day.evidence()]
+    return {(row["champion_version"], row["needs_labels"]): digest_of_row(row) for row in rows}
+
+
+def _computed(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int]
+) -> Iterator[list["_Day"]]:
+    """Yield a day as compared for each challenger, as many together as may be in memory."""
+    rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
+    slices = Slices.of(dict(rows))
+    daily = any(not METRICS[name].is_sum for name in deployment.tracked)
+    timed = any(name in SCORES and SCORES[name].basis == "timed" for name in deployment.tracked)
+    for together in [[key] for key in challengers] if daily else [list(challengers)]:  # daily values need the whole day
+        days = {key: _Day(session, deployment, snapshot, key, slices) for key in together}
+        for key, batch in prefetch(
+            predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
+        ):
+            days[key].add(batch)
+        yield list(days.values())
 
 
 class _Day:
@@ -137,12 +157,12 @@ class _Day:
         """Enter what was made of the day, `final` or to be replaced; return how many rows changed."""
         if not self._requests:
             return 0
-        changed = sum(self._enter(row, final=final) for row in self._evidence())
+        changed = sum(self._enter(row, final=final) for row in self.evidence())
         if self._bins is not None:
             changed += histograms.add_bins(self._session, self._keys, self._versions, self._bins, self._threshold)
         return changed + histograms.add_disagreements(self._session, self._keys, self._disagreements)
 
-    def _evidence(self) -> Iterator[dict[str, Any]]:
+    def evidence(self) -> Iterator[dict[str, Any]]:
         """Yield the day's rows: for each champion version one of the metrics that need labels, one of the others."""
         rows: dict[tuple[int, bool], _Cells] = {}
         for accumulated in (self._sums, self._daily_values):

@@ -139,6 +139,44 @@ def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.d
 
 
 @dataclass(frozen=True)
+class JudgedModel:
+    """A model's newest verdict in short; `digest` is of the model that was judged."""
+
+    name: str
+    day: dt.date
+    outcome: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """A verdict with all that it was computed from, as in NewVerdict."""
+
+    id: int
+    name: str
+    day: dt.date
+    outcome: str
+    reasons: list[str]
+    warnings: list[str]
+    findings: list[dict[str, Any]]
+    blocked: list[str]
+    alpha: float
+    counted_evidence: list[int]
+    shown_evidence: list[int]
+    policy: dict[str, Any]
+    days: dict[str, Any]
+    input_digest: str
+    trial: int | None
+
+
+def kept(session: Session[Any], deployment: Deployment, day: dt.date | None = None) -> list[KeptVerdict]:
+    """Return the newest revision of each verdict of a day, None for every day, in order."""
+    with session.cursor(row_factory=class_row(KeptVerdict)) as cursor:
+        values = {"deployment": deployment.name, "day": day}
+        return cursor.execute(load_statement(_SQL / "stored_verdicts.sql"), values).fetchall()
+
+
+@dataclass(frozen=True)
 class VerdictOutcome:
     """A model's newest verdict; `since` is when that outcome was first given in the days that have had no other."""
 

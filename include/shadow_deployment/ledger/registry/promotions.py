@@ -94,6 +94,8 @@ class PromotionRecord:
     approved_by: str
     approved_at: dt.datetime
     reason: str
+    database_user: str
+    os_user: str
     created_at: dt.datetime
 
     @property
@@ -135,6 +137,7 @@ class JudgedVerdict:
     terms: dict[str, Any] | None
     champion_version: str
     input_digest: str
+    judged_at: dt.datetime
     version: str
     digest: str
 

@@ -18,7 +18,7 @@ from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import FindTrial, trial_of
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,25 @@ class Basis:
         return [*self.replayed, *self.compared]
 
 
-def basis_of(session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date) -> Basis:
-    """Return what a verdict of a day rests on; `key` is the ledger's key of the challenger's model. Commits."""
+def basis_of(
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    day: dt.date,
+    *,
+    trial_for: FindTrial = trial_of,
+) -> Basis:
+    """Return what a verdict of a day rests on.
+
+    `key` is the ledger's key of the challenger's model. `trial_for` opens its trial where there is none, and commits;
+    with `known_trial` nothing is written.
+    """
     withdrawn = trials.withdrawn(session, deployment)
     taken = [each for each in snapshots.snapshots(session, deployment, None, day) if each.day not in withdrawn]
     version = champion_of(taken)
     has_champion = any(snapshot.champion_versions for snapshot in taken)
-    trial = trial_of(session, deployment, challenger, key, version) if has_champion else None
+    trial = trial_for(session, deployment, challenger, key, version) if has_champion else None
     if trial is None:
         return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}))
     first, shown_from, live_from = _first_days(deployment, trial, taken)

@@ -23,7 +23,7 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
-from shadow_deployment.pipeline.challengers.trials import alpha_of
+from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
 
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
@@ -49,13 +49,19 @@ class JudgedChallenger:
 
 
 def judge_challenger(
-    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    day: dt.date,
+    *,
+    trial_for: FindTrial = trial_of,
 ) -> JudgedChallenger:
     """Judge a challenger on all evidence of its trial against the champion of `day`, up to that day.
 
-    `key` is the ledger's key of the challenger's model.
+    `key` is the ledger's key of the challenger's model. `trial_for` as for `basis_of`.
     """
-    basis, policy = basis_of(session, deployment, challenger, key, day), deployment.policy
+    basis, policy = basis_of(session, deployment, challenger, key, day, trial_for=trial_for), deployment.policy
     counted = evidence_rows(session, key, basis, basis.compared)
     shown = evidence_rows(session, key, basis, basis.shown) if basis.replayed else []
     alone = evidence_of(session, policy, counted)
@@ -93,7 +99,15 @@ def judge_challenger(
         champion_version=basis.champion_version,
         warnings=warnings,
     )
-    judged_on = _judged_on(deployment, basis, rests_on) | {"warnings": warnings}
+    judged_on = input_of(
+        policy=policy.model_dump(by_alias=True, mode="json"),
+        trial=basis.trial.number if basis.trial else None,
+        alpha=alpha,
+        days=basis.counts.to_json(),
+        blocked=blocked,
+        warnings=warnings,
+        evidence=evidence,
+    )
     return JudgedChallenger(verdict, basis, alpha, blocked, counted, shown, warnings, explanation, judged_on)
 
 
@@ -207,12 +221,23 @@ def _certainly_wrong(evidence: Evidence) -> Iterator[str]:
             yield f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
 
 
-def _judged_on(deployment: Deployment, basis: Basis, rests_on: VerdictBasis) -> dict[str, Any]:
+def input_of(
+    *,
+    policy: Mapping[str, Any],
+    trial: int | None,
+    alpha: float,
+    days: Mapping[str, Any],
+    blocked: Sequence[str],
+    warnings: Sequence[str],
+    evidence: Evidence,
+) -> dict[str, Any]:
+    """Return all that a verdict depends on, for its digest; policy and days as JSON, `trial` is a number."""
     return {
-        "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
-        "trial": basis.trial.number if basis.trial else None,
-        "alpha": rests_on.alpha,
-        "days": basis.counts.to_json(),
-        "blocked": list(rests_on.blocked),
-        "evidence": digest_of(rests_on.all_evidence),
+        "policy": policy,
+        "trial": trial,
+        "alpha": alpha,
+        "days": days,
+        "blocked": list(blocked),
+        "evidence": digest_of(evidence),
+        "warnings": list(warnings),
     }

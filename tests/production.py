@@ -26,7 +26,7 @@ from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.trials import trial_of
 
-OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
+OWNER, READER, SHADOW, WRITER = "production_owner", "production_reader", "shadow_owner", "shadow_writer"
 FIRST = dt.date(2024, 3, 1)
 TRAINED_UNTIL = FIRST - dt.timedelta(days=30)
 DAYS = 8
@@ -150,7 +150,8 @@ class World:
         """Return what declares this world to the command line."""
         return {
             "AIRFLOW_CONN_PRODUCTION_DB": self.postgres.uri(self.production, READER),
-            "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(self.ledger, SHADOW),
+            "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(self.ledger, WRITER),
+            "AIRFLOW_CONN_SHADOW_OWNER": self.postgres.uri(self.ledger, SHADOW),
             "SHADOW_DEPLOYMENTS": str(self.deployments),
         }
 
@@ -181,7 +182,7 @@ class World:
             [deployment.name],
         )
         ((before,),) = self.query("SELECT coalesce(max(id), 0) FROM shadow.trial")
-        with connect(self.connection("shadow_db")) as session:
+        with connect(self.connection("shadow_owner")) as session:
             for challenger in deployment.challengers:
                 key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
                 for (version,) in versions:
@@ -192,7 +193,11 @@ class World:
 
     def connection(self, conn_id: str) -> Connection:
         """Return the engine's own description of one of this world's two connections."""
-        database, role = {"production_db": (self.production, READER), "shadow_db": (self.ledger, SHADOW)}[conn_id]
+        database, role = {
+            "production_db": (self.production, READER),
+            "shadow_db": (self.ledger, WRITER),
+            "shadow_owner": (self.ledger, SHADOW),
+        }[conn_id]
         found = self.postgres.conninfo(database, role)
         return Connection(conn_id, found.host, found.port, found.user, found.password, found.dbname)
 
@@ -294,7 +299,7 @@ class World:
                 "time": "known_at",
                 "maturity_days": MATURITY,
             },
-            "store": {"conn_id": "shadow_db", "snapshots": self.snapshots.as_uri()},
+            "store": {"conn_id": "shadow_db", "owner_conn_id": "shadow_owner", "snapshots": self.snapshots.as_uri()},
             "sample": {"rate": 1.0, "shard_rows": 25},
             "slices": ["origin", "carrier"],
             "challengers": [

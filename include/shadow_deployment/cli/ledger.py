@@ -48,17 +48,24 @@ def migrate(
     backup: Annotated[
         Path | None, typer.Option("--backup", help="A backup of this ledger as it is now; compared with it before.")
     ] = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            help="An existing role that may then add rows; by default that of store.conn_id where another owns."
+        ),
+    ] = None,
     pg_bin: PgBin = None,
 ) -> None:
     """Bring the ledger's schema `shadow` to the newest revision, or take it away; with rows only after a backup."""
     _require_both(direction, drop_evidence=drop_evidence, file=backup, sql=sql)
     if sql:
-        typer.echo(migrations.as_sql(direction.value), nl=False)
+        typer.echo(migrations.as_sql(direction.value, writer=writer), nl=False)
         return
     for target in _conn_ids(conn_id, only_one=backup is not None):
         connection = environment(target)
         kept = ledger.require_kept(connection, backup, pg_bin) if backup else None
-        before, after = migrations.migrate(connection, direction.value, kept=kept)
+        role = writer or _writer_of(target)
+        before, after = migrations.migrate(connection, direction.value, kept=kept, writer=role)
         change = " already" if before == after else f", was at {before or 'none'}"
         console.show(f"{target}: ledger at revision {after or 'none'}{change}")
 
@@ -111,13 +118,13 @@ def restore(
     (target,) = _conn_ids(conn_id, only_one=True)
     restored = ledger.restore(environment(target), file, pg_bin)
     _show(target, restored, as_json=as_json)
-    if restored.revision != migrations.head() and not as_json:
-        console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()}")
+    if (restored.revision != migrations.head() or _writer_of(target)) and not as_json:
+        console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()} and its rights")
 
 
 def _conn_ids(named: str | None, *, only_one: bool) -> list[str]:
     """Return the connection that was named, or those of all deployments' ledgers; raise BadParameter for none."""
-    ids = [named] if named else sorted({load_deployment(path).store.conn_id for path in discovery.deployment_files()})
+    ids = [named] if named else sorted({load_deployment(path).store.owner for path in discovery.deployment_files()})
     if not ids:
         raise typer.BadParameter(
             f"there are no deployments in {discovery.deployments_folder()}: name one", param_hint="--conn-id"
@@ -125,6 +132,17 @@ def _conn_ids(named: str | None, *, only_one: bool) -> list[str]:
     if only_one and len(ids) > 1:
         raise typer.BadParameter(f"the deployments have {', '.join(ids)}: name one", param_hint="--conn-id")
     return ids
+
+
+def _writer_of(owner: str) -> str | None:
+    """Return the role that runs the days of the deployments whose ledger this connection owns; None for the owner."""
+    stores = [load_deployment(path).store for path in discovery.deployment_files()]
+    writers = {environment(store.conn_id).login for store in stores if store.owner == owner != store.conn_id}
+    if len(writers) > 1:
+        raise typer.BadParameter(
+            f"the deployments have {', '.join(map(str, sorted(map(str, writers))))}: name one", param_hint="--writer"
+        )
+    return next(iter(writers), None)
 
 
 def _require_both(direction: Direction, *, drop_evidence: bool, file: Path | None, sql: bool) -> None:

@@ -151,7 +151,7 @@ def test_up_again_keeps_the_data_and_down_takes_all_of_it(worlds: Callable[..., 
     steps.sample(shadow, day(0))
     steps.sample(shadow, day(1))
     before = world.dump()
-    connection = world.connection("shadow_db")
+    connection = world.connection("shadow_owner")
     migrations.migrate(connection)
     assert world.dump() == before
     assert migrations.migrate(connection, "down", kept=lambda session: None) == (migrations.head(), None)

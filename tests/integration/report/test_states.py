@@ -109,7 +109,7 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
 
 def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: Callable[..., World]) -> None:
     world = worlds()
-    migrations.migrate(world.connection("shadow_db"), "down")
+    migrations.migrate(world.connection("shadow_owner"), "down")
     shadow = world.shadow()
     for found in (
         pages.deployment_page(shadow),

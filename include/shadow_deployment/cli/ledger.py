@@ -117,9 +117,12 @@ def restore(
     """Restore the ledger from a backup into a database that has none; all of it or nothing."""
     (target,) = _conn_ids(conn_id, only_one=True)
     restored = ledger.restore(environment(target), file, pg_bin)
+    is_newest = restored.revision == migrations.head()
+    if is_newest:
+        migrations.migrate(environment(target), writer=_writer_of(target))  # a backup holds no rights
     _show(target, restored, as_json=as_json)
-    if (restored.revision != migrations.head() or _writer_of(target)) and not as_json:
-        console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()} and its rights")
+    if not is_newest and not as_json:
+        console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()}")
 
 
 def _conn_ids(named: str | None, *, only_one: bool) -> list[str]:

@@ -98,8 +98,8 @@ class StoreSettings(Section):
     conn_id: Text = Field(description="Airflow connection of the Postgres database that holds the ledger.")
     owner_conn_id: Text | None = Field(
         None,
-        description="Airflow connection of the ledger's owner, for `shadow migrate`, `backup`, `restore` and `prune`; the "
-        "role of `conn_id` then only reads and adds rows. By default `conn_id` is the owner.",
+        description="Airflow connection of the ledger's owner, for `shadow migrate`, `backup`, `restore` and `prune`; "
+        "the role of `conn_id` then only reads and adds rows. By default `conn_id` is the owner.",
     )
     snapshots: Folder = Field(
         description="Folder of the daily samples: a path, `file:///PATH` or `s3://BUCKET/PREFIX`."

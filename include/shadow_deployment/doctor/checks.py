@@ -26,7 +26,8 @@ class ConcernError(Exception):
 class Probe:
     """One thing to look at: `look` returns what was found, or raises what is wrong.
 
-    `remedy` is what to do where it is wrong, or could be safer; `needs` names the probes without which there is nothing to look at.
+    `remedy` is what to do where it is wrong, or could be safer; `needs` names the probes without which there is nothing
+    to look at.
     """
 
     what: str

@@ -84,7 +84,7 @@ def _evidence(context: DeploymentContext, day: dt.date) -> str:
     with context.ledger() as session:
         days = [snapshot.day for snapshot in snapshots.snapshots(session, context.deployment, None, None)]
     if not days:
-        raise SkippedError("there is no day yet")
+        return "there is no day yet"
     older = random.Random(day.toordinal()).choice(days)  # noqa: S311 (which one is no secret)
     verification = verify(context, sorted({older, days[-1]}), seconds=_VERIFY_SECONDS)
     if verification.difference is not None:

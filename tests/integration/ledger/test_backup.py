@@ -93,7 +93,7 @@ def test_a_restored_ledger_has_every_trigger_function_partition_and_right_number
 def test_a_backup_says_what_is_in_it_and_no_secret(copied: World, invoke: Invoke, tmp_path: Path) -> None:
     copied.deploy()
     file = tmp_path / "ledger.dump"
-    code, out, _ = invoke("backup", "--to", file, "--conn-id", "shadow_db", "--json")
+    code, out, _ = invoke("backup", "--to", file, "--conn-id", "shadow_owner", "--json")
     assert code == 0
     found = json.loads(out)
     assert found["rows"] == {name: len(rows) for name, rows in copied.dump("alembic_version").items()}
@@ -194,7 +194,7 @@ def test_a_killed_backup_leaves_nothing_that_looks_like_one_and_is_not_in_the_wa
     instead(tools, 'printf PGDMP > "$FILE"; kill -9 $PPID')
     file = tmp_path / "kept" / "ledger.dump"
     file.parent.mkdir()
-    command = [sys.executable, "-m", "shadow_deployment", "backup", "--to", file, "--conn-id", "shadow_db"]
+    command = [sys.executable, "-m", "shadow_deployment", "backup", "--to", file, "--conn-id", "shadow_owner"]
     ended = subprocess.run([*command, "--pg-bin", tools], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGKILL
     (left,) = file.parent.iterdir()
@@ -280,18 +280,18 @@ def test_a_backup_of_an_older_revision_is_restored_and_migrated_next(
     copied.query("UPDATE shadow.alembic_version SET version_num = '0000' RETURNING 1")
     backup.backup(copied.connection("shadow_owner"), tmp_path / "old.dump")
     monkeypatch.setattr(migrations, "revisions", lambda: frozenset({"0000", migrations.head()}))
-    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", copied.postgres.uri(str(empty.database), SHADOW))
-    code, out, _ = invoke("restore", tmp_path / "old.dump", "--conn-id", "shadow_db")
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_OWNER", copied.postgres.uri(str(empty.database), SHADOW))
+    code, out, _ = invoke("restore", tmp_path / "old.dump", "--conn-id", "shadow_owner")
     assert code == 0
     assert "at revision 0000" in out
-    assert f"next: shadow migrate --conn-id shadow_db, to revision {migrations.head()}" in out
+    assert f"next: shadow migrate --conn-id shadow_owner, to revision {migrations.head()}" in out
 
 
 def test_a_restore_that_is_killed_leaves_the_database_as_it_was(kept: Path, empty: Connection, copied: World) -> None:
     """It is stopped in its middle by a table that another session is about to make."""
     execute(empty, "CREATE SCHEMA shadow")
-    variables = os.environ | {"AIRFLOW_CONN_SHADOW_DB": copied.postgres.uri(str(empty.database), SHADOW)}
-    command = [sys.executable, "-m", "shadow_deployment", "restore", kept, "--conn-id", "shadow_db"]
+    variables = os.environ | {"AIRFLOW_CONN_SHADOW_OWNER": copied.postgres.uri(str(empty.database), SHADOW)}
+    command = [sys.executable, "-m", "shadow_deployment", "restore", kept, "--conn-id", "shadow_owner"]
     waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with psycopg.connect(**empty.parameters()) as session:
         session.execute("CREATE TABLE shadow.verdict (a int)")

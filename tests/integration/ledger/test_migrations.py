@@ -227,11 +227,11 @@ def test_the_command_says_what_it_did(
 ) -> None:
     world = declare(worlds(), monkeypatch)
     world.deploy()
-    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", world.postgres.uri(str(empty.database), SHADOW))
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_OWNER", world.postgres.uri(str(empty.database), SHADOW))
     head = migrations.head()
-    assert invoke("migrate")[:2] == (0, f"shadow_db: ledger at revision {head}, was at none\n")
-    assert invoke("migrate", "up")[:2] == (0, f"shadow_db: ledger at revision {head} already\n")
-    assert invoke("migrate", "down")[:2] == (0, f"shadow_db: ledger at revision none, was at {head}\n")
+    assert invoke("migrate")[:2] == (0, f"shadow_owner: ledger at revision {head}, was at none\n")
+    assert invoke("migrate", "up")[:2] == (0, f"shadow_owner: ledger at revision {head} already\n")
+    assert invoke("migrate", "down")[:2] == (0, f"shadow_owner: ledger at revision none, was at {head}\n")
     assert nothing_left(empty)
 
 

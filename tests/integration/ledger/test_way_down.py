@@ -18,7 +18,7 @@ from tests.production import World
 
 def test_down_refuses_a_ledger_with_rows_and_says_how(copied: World, invoke: Invoke) -> None:
     before = copied.dump()
-    for command in (["down"], ["down", "--conn-id", "shadow_db"]):
+    for command in (["down"], ["down", "--conn-id", "shadow_owner"]):
         code, _, err = invoke("migrate", *command)
         assert code == 1
         assert "the ledger has rows, which would be lost: alert 1, " in err
@@ -35,7 +35,7 @@ def test_down_with_a_backup_of_now_takes_the_ledger_and_restore_brings_it_back(
     assert invoke("backup", "--to", file)[0] == 0
     assert invoke("migrate", "down", "--drop-evidence", "--backup", file)[:2] == (
         0,
-        f"shadow_db: ledger at revision none, was at {migrations.head()}\n",
+        f"shadow_owner: ledger at revision none, was at {migrations.head()}\n",
     )
     assert nothing_left(copied.connection("shadow_owner"))
     assert invoke("restore", file)[0] == 0
@@ -74,7 +74,7 @@ def test_down_refuses_a_backup_with_a_damaged_definition(copied: World, kept: Pa
     file.write_bytes(whole.replace(b"is append-only: % is refused", b"is append-only: % is permitted"[:28]))
     with pytest.raises(LedgerError, match="is not a backup of this ledger as it is now: it has other definitions"):
         migrations.migrate(
-            copied.connection("shadow_owner"), "down", kept=backup.require_kept(copied.connection("shadow_db"), file)
+            copied.connection("shadow_owner"), "down", kept=backup.require_kept(copied.connection("shadow_owner"), file)
         )
     assert copied.query("SELECT count(*) > 0 FROM shadow.verdict") == [(True,)]
 

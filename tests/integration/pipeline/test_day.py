@@ -49,7 +49,7 @@ SUMS = [
     "difference_sum_weighted",
     "difference_squares_weighted",
 ]
-COUNTS = ["requests", "labelled", "pairs", "identical"]
+COUNTS = ["requests", "labelled", "unanswered", "champion_missing", "pairs", "identical"]
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +155,13 @@ def paired(world: World, number: int, challenger: str) -> pd.DataFrame:
     return rows
 
 
-def scored(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Add the values of a metric and the difference of losses, positive where the challenger is better."""
+def scored(rows: pd.DataFrame, metric: str, largest: float) -> pd.DataFrame:
+    """Add the values of a metric, missing ones charged, and the difference of losses, positive where it is better.
+
+    `largest` is the largest log loss of either model on the day.
+    """
     p, q, y = rows.champion, rows.challenger, rows.label
-    tiny = np.finfo(float).eps
+    tiny, worst = np.finfo(float).eps, {"brier_score": 1.0, "log_loss": largest}
     if metric == "brier_score":
         champion, challenger = (p - y) ** 2, (q - y) ** 2
     elif metric == "log_loss":
@@ -170,9 +173,15 @@ def scored(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
         champion, challenger = p.isna().astype(float), q.isna().astype(float)
     else:
         agree = ((p >= 0.5) == (q >= 0.5)).astype(float)
-        champion, challenger = pd.Series(1.0, rows.index), agree.where(p.notna() & q.notna())
+        champion, challenger = pd.Series(1.0, rows.index), agree.where(p.notna()).where(q.notna() | p.isna(), 0.0)
     sign = -1 if metric == "agreement" else 1
+    known = y.notna() if metric in ("brier_score", "log_loss") else pd.Series(True, rows.index)
+    if metric in ("brier_score", "log_loss"):
+        champion, challenger = (pd.Series(values, rows.index) for values in (champion, challenger))
+        challenger = challenger.where(q.notna() | ~known, worst[metric])
+        champion = champion.where(p.notna() | ~known, challenger)
     rows = rows.assign(a=champion, b=challenger)
+    rows = rows.assign(unanswered=q.isna() & p.notna() & known, champion_missing=p.isna() & known)
     return rows.assign(d=sign * (rows.a - rows.b), pair=rows.a.notna() & rows.b.notna())
 
 
@@ -184,10 +193,10 @@ def summed(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "requests": len(rows),
         "labelled": int(rows.label.notna().sum()),
+        "unanswered": int(rows.unanswered.sum()),
+        "champion_missing": int(rows.champion_missing.sum()),
         "pairs": len(pairs),
-        "identical": int(
-            (pairs.champion.eq(pairs.challenger) | pairs[["champion", "challenger"]].isna().all(axis=1)).sum()
-        ),
+        "identical": int(pairs.champion.eq(pairs.challenger).sum()),
         **dict(zip(SUMS, (float(value.sum()) for value in values), strict=True)),
     }
 
@@ -204,10 +213,12 @@ def expected_evidence(world: World, challenger: str) -> pd.DataFrame:
     rows = []
     for number in range(RUN):
         one = paired(world, number, challenger)
+        known = scored(one, "log_loss", np.nan)
+        largest = float(np.nanmax([known.a, known.b]))
         for column, value, part in slices(one):
             rows += [
                 {"day": day(number), "slice_column": column, "slice_value": value, "metric": metric}
-                | summed(scored(part, metric))
+                | summed(scored(part, metric, largest))
                 for metric in ("agreement", "brier_score", "error_rate", "log_loss")
             ]
     return pd.DataFrame(rows).sort_values(["day", "slice_column", "slice_value", "metric"], ignore_index=True)

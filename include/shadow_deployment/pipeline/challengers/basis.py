@@ -12,6 +12,7 @@ from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords, LabelProgress
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
+from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.ledger import labels, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
@@ -85,7 +86,7 @@ def evidence_of(
 
     `squares` says whether the sums of squares are needed where the policy's unit is not a request.
     """
-    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
+    metrics = QUIET | {MISSING_PREDICTIONS} | {rule.metric for rule in deployment.policy.rules}
     squares = squares or deployment.policy.unit == "request"
     rows = read_series(session, key, days, metrics=metrics, squares=squares, champion_version=basis.champion_version)
     return gather(rows, calendar.in_order({each.day: basis.mature[each.day] for each in days}))

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
+from shadow_deployment.decision.usable import MISSING_PREDICTIONS, too_many_missing
 from shadow_deployment.decision.verdict import judge, with_replayed
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
@@ -50,16 +49,17 @@ def judge_challenger(
     """
     basis = basis_of(session, deployment, challenger, key, day)
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
+    policy, left_out = deployment.policy, basis.calendar.left_out
     evidence = evidence_of(session, deployment, key, basis, basis.shown)
+    alone = evidence_of(session, deployment, key, basis, basis.compared) if basis.replayed else evidence
     blocked = [
         *_blocked(deployment, challenger, basis),
         *_identical(challenger, evidence),
+        *too_many_missing(policy, alone),
         *_replay_failures(session, deployment, basis.shown),
     ]
-    policy, left_out = deployment.policy, basis.calendar.left_out
     verdict = judge(policy, evidence, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
     if basis.replayed:
-        alone = evidence_of(session, deployment, key, basis, basis.compared)
         counted = judge(policy, alone, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
         verdict = with_replayed(counted, verdict, blocked, _remedy(challenger, basis))
     warnings = [
@@ -158,15 +158,13 @@ def _remedy(challenger: Challenger, basis: Basis) -> str:
     )
 
 
-def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
-    if challenger.is_a_a_check:
-        return []
-    compared = [series for series in evidence.values() if series.slice == ALL and series.days]
-    same = [np.array_equal(series.identical, series.pairs) for series in compared if series.identical is not None]
-    if same and all(same):
-        most = max(series.total_requests for series in compared)
-        return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]
-    return []
+def _identical(challenger: Challenger, evidence: Evidence) -> Iterator[str]:
+    series = evidence.get((MISSING_PREDICTIONS, ALL))
+    if challenger.is_a_a_check or series is None or series.identical is None:
+        return
+    both = series.total_requests - series.total_unanswered - series.total_champion_missing
+    if both and both == series.identical.sum():
+        yield f"its predictions are identical to the champion's on all {both} requests: is it the same model?"
 
 
 def _replay_failures(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:

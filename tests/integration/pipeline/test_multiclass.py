@@ -82,10 +82,12 @@ def test_losses_of_several_classes_are_those_of_scikit_learn(football: World, ma
     ours = shadow(football)
     assert run_day(ours, day(0)) == []
     found = football.evidence().query("challenger == 'other' and slice_column == 'all'").set_index("metric")
-    paired = matches["known"] & (np.arange(ROWS) > 0)  # the first request has no answer of the challenger
+    paired = matches["known"]
+    assert paired[0], "the first request, which the challenger does not answer, has a label"
+    charged = np.vstack([[0, 1, 0], matches["challenger"][1:]])  # as wrong as can be; so was the champion there
     label = matches["label"][paired]
-    for model in ("champion", "challenger"):
-        answer = matches[model][paired]
+    for model, answers in (("champion", matches["champion"]), ("challenger", charged)):
+        answer = answers[paired]
         expected = {
             "log_loss": log_loss(label, answer, labels=[0, 1, 2]),
             "brier_score": brier_score_loss(np.eye(3)[label], answer, scale_by_half=False),
@@ -98,7 +100,7 @@ def test_losses_of_several_classes_are_those_of_scikit_learn(football: World, ma
     answered = np.arange(ROWS) > 0
     distance = np.abs(matches["champion"] - matches["challenger"])[answered].sum(axis=1) / 2
     same = matches["champion"].argmax(axis=1) == matches["challenger"].argmax(axis=1)
-    assert found.loc["disagreement"].challenger_sum == pytest.approx(distance.sum(), abs=1e-9)
+    assert found.loc["disagreement"].challenger_sum == pytest.approx(distance.sum() + 1, abs=1e-9)
     assert found.loc["agreement"].challenger_sum == same[answered].sum()
     assert found.loc["error_rate"].challenger_sum == 1
     assert found.loc["population_stability_index"].pairs == ROWS - 1

@@ -11,6 +11,7 @@ import numpy as np
 
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.estimand import ROUNDING
 from shadow_deployment.decision.series import Evidence
 from shadow_deployment.metrics.slices import ALL
 
@@ -31,7 +32,7 @@ def too_many_missing(policy: Policy, evidence: Evidence) -> Iterator[str]:
     )
     for model, shares, key, most in limits:
         share = float(np.average(shares, weights=series.weight))
-        if share > most:
+        if share > most + ROUNDING:
             worst = int(np.argmax(shares))
             yield (
                 f"{_percent(share)} of the requests on {len(series.days)} days have no usable prediction of the "

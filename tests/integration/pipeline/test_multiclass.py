@@ -108,6 +108,18 @@ def test_losses_of_several_classes_are_those_of_scikit_learn(football: World, ma
     assert control.identical.eq(control.pairs).all()
 
 
+def test_a_challenger_that_answers_nothing_is_charged_for_every_request(
+    football: World, matches: dict[str, Any]
+) -> None:
+    football.change_production("UPDATE football.log SET d = NULL")
+    run_day(shadow(football), day(0))
+    found = football.evidence().query("challenger == 'other' and slice_column == 'all'").set_index("metric")
+    known = matches["known"].sum()
+    assert (found.loc["brier_score"].challenger_sum, found.loc["brier_score"].unanswered) == (2 * known, known)
+    assert found.loc["agreement"].challenger_sum == 0
+    assert found.loc["log_loss"].challenger_sum == pytest.approx(-known * np.log(np.finfo(float).eps))
+
+
 def test_explanation_names_the_classes(football: World) -> None:
     run_day(shadow(football), day(0))
     [(text,)] = football.query(

@@ -97,6 +97,13 @@ def change_needed(finding: Finding) -> str:
     return f"{name} is not decided by waiting: {finding.reason}"
 
 
+def missing_of(finding: Finding) -> str:
+    """Return how many requests lack a usable prediction, as what follows their number; nothing for none."""
+    counts = {"unanswered": finding.unanswered, "without the champion's prediction": finding.champion_missing}
+    missing = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    return f" ({missing})" if missing else ""
+
+
 def interval_of(finding: Finding, *, none: str = "-") -> str:
     """Return the interval of a finding in the rule's unit; `none` where it has none."""
     return interval(finding.lower, finding.upper, none=none)
@@ -116,6 +123,7 @@ def measurement_of(finding: Finding, title: str, unit: str) -> str:
     text = f"{title}{in_slice(finding.slice)}: {estimate}"
     text += f", interval {interval_of(finding)}" if has_interval else ""
     text += f", must be {required}, n = {finding.observations} {unit} with {finding.requests} requests"
+    text += missing_of(finding) if has_interval else ""
     return text if has_interval else f"{text}: {finding.reason}"
 
 

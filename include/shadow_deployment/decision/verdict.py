@@ -248,6 +248,7 @@ def _of_sequence(
 
 
 def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None) -> Finding:
+    unanswered, champion_missing = (series.total_unanswered, series.total_champion_missing) if series else (0, 0)
     return Finding(
         metric=rule.metric,
         slice=name,
@@ -255,9 +256,11 @@ def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Serie
         role=rule.role,
         outcome=outcome,
         bound=rule.bound,
-        reason=reason,
+        reason=reason + wording.missing_note(rule.definition, unanswered, champion_missing),
         observations=len(series.days) if series else 0,
         requests=series.total_requests if series else 0,
+        unanswered=unanswered,
+        champion_missing=champion_missing,
     )
 
 

@@ -1,5 +1,7 @@
 """The example deployment of the documentation, to load as it is or changed."""
 
+import datetime as dt
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +10,9 @@ import yaml
 
 from shadow_deployment.config.deployment import Deployment, parse_deployment
 from shadow_deployment.config.yaml_source import YamlSource
+from shadow_deployment.decision.calendar import DayCounts
+from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.ledger.verdicts import NewVerdict
 
 FILE = "include/deployments/flight_delay.yaml"
 EXAMPLE = """\
@@ -53,3 +58,20 @@ def a_deployment(**changes: Any) -> Deployment:
 def asked(requests: Mapping[int, str]) -> pa.Table:
     """Return requests, ordinal to id, as labels are asked for."""
     return pa.table({"ordinal": pa.array(requests, pa.int32()), "request_id": pa.array(requests.values(), pa.string())})
+
+
+def a_verdict(day: dt.date, challenger: int, verdict: Verdict, **changes: Any) -> NewVerdict:
+    """Return a verdict without evidence for it, on an input of its own."""
+    given: dict[str, Any] = {
+        "champion_version": "7",
+        "trial": None,
+        "days": DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
+        "alpha": 0.05,
+        "blocked": [],
+        "counted": [],
+        "shown": [],
+        "warnings": [],
+        "explanation": "",
+        "judged_on": {"input": os.urandom(8).hex()},
+    }
+    return NewVerdict(day=day, challenger=challenger, verdict=verdict, **given | changes)

@@ -260,6 +260,11 @@ def label_progress(
     return {sampled.day: progress(sampled) for sampled in days}
 
 
+def is_mature(sampled: LabelledSample, maturity: dt.timedelta) -> bool:
+    """Return whether all labels of a day have been collected, or all that arrived within `maturity`."""
+    return _is_final(sampled, maturity) or sampled.labelled + sampled.contradicted >= sampled.rows
+
+
 def newest_coverage(days: Sequence[LabelledSample], maturity: dt.timedelta) -> float | None:
     """Return the share of sampled requests with a label on the newest final day; None before there is one."""
     final = [sampled for sampled in days if sampled.rows and _is_final(sampled, maturity)]

@@ -84,7 +84,6 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "scoring",
         "label_batch",
         "validation",
-        "comparison",
         "evidence_batch",
         "verdict",
     ],

@@ -11,8 +11,8 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
-from shadow_deployment.decision.usable import MISSING_PREDICTIONS, too_many_missing
-from shadow_deployment.decision.verdict import judge, with_replayed
+from shadow_deployment.decision.usable import MISSING_PREDICTIONS
+from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger import disagreements
@@ -21,8 +21,8 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of
-from shadow_deployment.pipeline.challengers.trials import alpha_of
+from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
+from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
 
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
@@ -31,37 +31,55 @@ MOST_DAYS = 5
 
 @dataclass(frozen=True)
 class JudgedChallenger:
-    """A verdict against one champion version, with its explanation and everything that it depends on."""
+    """A verdict against one champion version, with its explanation and everything that it depends on.
+
+    `counted` and `shown` are the keys of the rows of evidence; `shown` is empty where no day is replayed.
+    """
 
     verdict: Verdict
     basis: Basis
+    alpha: float
+    blocked: Sequence[str]
+    counted: Sequence[int]
+    shown: Sequence[int]
     warnings: Sequence[str]
     explanation: str
     judged_on: Mapping[str, Any]
 
 
 def judge_challenger(
-    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    day: dt.date,
+    *,
+    trial_for: FindTrial = trial_of,
 ) -> JudgedChallenger:
     """Judge a challenger on all evidence of its trial against the champion of `day`, up to that day.
 
-    `key` is the ledger's key of the challenger's model.
+    `key` is the ledger's key of the challenger's model. `trial_for` as for `basis_of`.
     """
-    basis = basis_of(session, deployment, challenger, key, day)
+    basis, policy = basis_of(session, deployment, challenger, key, day, trial_for=trial_for), deployment.policy
+    counted = evidence_rows(session, key, basis, basis.compared)
+    shown = evidence_rows(session, key, basis, basis.shown) if basis.replayed else []
+    alone = evidence_of(session, policy, counted)
+    evidence = evidence_of(session, policy, shown) if basis.replayed else alone
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
-    policy, left_out = deployment.policy, basis.calendar.left_out
-    evidence = evidence_of(session, deployment, key, basis, basis.shown)
-    alone = evidence_of(session, deployment, key, basis, basis.compared) if basis.replayed else evidence
     blocked = [
         *_blocked(deployment, challenger, basis),
         *_identical(challenger, evidence),
-        *too_many_missing(policy, alone),
         *_replay_failures(session, deployment, basis.shown),
     ]
-    verdict = judge(policy, evidence, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
-    if basis.replayed:
-        counted = judge(policy, alone, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
-        verdict = with_replayed(counted, verdict, blocked, _remedy(challenger, basis))
+    rests_on = VerdictBasis(
+        day=day,
+        alpha=alpha,
+        blocked=blocked,
+        left_out=basis.calendar.left_out,
+        counted=alone,
+        shown=evidence if basis.replayed else None,
+    )
+    verdict = conclude(policy, rests_on)
     warnings = [
         *_direction(challenger, basis.champion_version),
         *_left_out(basis),
@@ -80,8 +98,16 @@ def judge_challenger(
         champion_version=basis.champion_version,
         warnings=warnings,
     )
-    judged_on = _judged_on(deployment, basis, alpha, evidence, blocked) | {"warnings": warnings}
-    return JudgedChallenger(verdict, basis, warnings, explanation, judged_on)
+    judged_on = input_of(
+        policy=policy.model_dump(by_alias=True, mode="json"),
+        trial=basis.trial.number if basis.trial else None,
+        alpha=alpha,
+        days=basis.counts.to_json(),
+        blocked=blocked,
+        warnings=warnings,
+        evidence=evidence,
+    )
+    return JudgedChallenger(verdict, basis, alpha, blocked, counted, shown, warnings, explanation, judged_on)
 
 
 def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> list[str]:
@@ -150,14 +176,6 @@ def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterat
         yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
 
 
-def _remedy(challenger: Challenger, basis: Basis) -> str:
-    days = quantity(len(basis.replayed), "day")
-    return (
-        f"{days} began before {challenger.name} was registered, and count where its trained_until is declared and "
-        "policy.replay is count"
-    )
-
-
 def _identical(challenger: Challenger, evidence: Evidence) -> Iterator[str]:
     series = evidence.get((MISSING_PREDICTIONS, ALL))
     if challenger.is_a_a_check or series is None or series.identical is None:
@@ -200,14 +218,23 @@ def _certainly_wrong(evidence: Evidence) -> Iterator[str]:
             yield f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
 
 
-def _judged_on(
-    deployment: Deployment, basis: Basis, alpha: float, evidence: Evidence, blocked: Sequence[str]
+def input_of(
+    *,
+    policy: Mapping[str, Any],
+    trial: int | None,
+    alpha: float,
+    days: Mapping[str, Any],
+    blocked: Sequence[str],
+    warnings: Sequence[str],
+    evidence: Evidence,
 ) -> dict[str, Any]:
+    """Return all that a verdict depends on, for its digest; policy and days as JSON, `trial` is a number."""
     return {
-        "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
-        "trial": basis.trial.number if basis.trial else None,
+        "policy": policy,
+        "trial": trial,
         "alpha": alpha,
-        "days": basis.counts.to_json(),
+        "days": days,
         "blocked": list(blocked),
         "evidence": digest_of(evidence),
+        "warnings": list(warnings),
     }

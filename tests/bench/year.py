@@ -75,10 +75,10 @@ line AS (
     FROM (SELECT * FROM cell ORDER BY day, metric, slice_column <> 'all', slice_value COLLATE "C") AS cell
     GROUP BY deployment_id, day, id, metric
 )
-SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values, array_agg(metric), array_agg(n),
-    array_agg(n), array_agg(n), array_agg(none), array_agg(none), array_agg(none), array_agg(w), array_agg(ww),
-    array_agg(c), array_agg(nothing), array_agg(h), array_agg(nothing), array_agg(d), array_agg(dd), array_agg(wd),
-    array_agg(wdd)
+SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values, array_agg(metric),
+    array_agg(n), array_agg(n), array_agg(n), array_agg(none), array_agg(none), array_agg(none), array_agg(w),
+    array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h), array_agg(nothing), array_agg(d), array_agg(dd),
+    array_agg(wd), array_agg(wdd)
 FROM (SELECT *, metric = ANY(%(labelled_metrics)s) AS needs_labels FROM line ORDER BY day, metric) AS line
 GROUP BY deployment_id, day, id, columns, values, needs_labels
 ORDER BY day

@@ -19,6 +19,7 @@ from shadow_deployment.decision.left_out import at_their_worst
 from shadow_deployment.decision.power import more_observations
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
 from shadow_deployment.decision.series import Evidence, Series, slices_of
+from shadow_deployment.decision.usable import too_many_missing
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 
@@ -71,12 +72,13 @@ class VerdictBasis:
 
 def conclude(policy: Policy, basis: VerdictBasis) -> Verdict:
     """Return the verdict on one challenger from all that it depends on."""
+    blocked = [*basis.blocked, *too_many_missing(policy, basis.counted)]
 
     def judged(evidence: Evidence) -> Verdict:
-        return judge(policy, evidence, alpha=basis.alpha, blocked=basis.blocked, day=basis.day, left_out=basis.left_out)
+        return judge(policy, evidence, alpha=basis.alpha, blocked=blocked, day=basis.day, left_out=basis.left_out)
 
     counted = judged(basis.counted)
-    return counted if basis.shown is None else with_replayed(counted, judged(basis.shown), basis.blocked)
+    return counted if basis.shown is None else with_replayed(counted, judged(basis.shown), blocked)
 
 
 def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str]) -> Verdict:

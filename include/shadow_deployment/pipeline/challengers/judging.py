@@ -11,7 +11,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
-from shadow_deployment.decision.usable import MISSING_PREDICTIONS, too_many_missing
+from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
@@ -69,7 +69,6 @@ def judge_challenger(
     blocked = [
         *_blocked(deployment, challenger, basis),
         *_identical(challenger, evidence),
-        *too_many_missing(policy, alone),
         *_replay_failures(session, deployment, basis.shown),
     ]
     rests_on = VerdictBasis(

@@ -17,9 +17,8 @@ CREATE INDEX comparison_by_day ON shadow.comparison (snapshot_id, challenger_id,
 CREATE FUNCTION shadow.evidence_is_valid(
     metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], unanswered int[],
     champion_missing int[], pairs int[], identical int[], weight float8[], weight_squares float8[], champion_sum float8[],
-    champion_squares float8[], challenger_sum float8[],
-    challenger_squares float8[], difference_sum float8[], difference_squares float8[], difference_sum_weighted float8[],
-    difference_squares_weighted float8[]
+    champion_squares float8[], challenger_sum float8[], challenger_squares float8[], difference_sum float8[],
+    difference_squares float8[], difference_sum_weighted float8[], difference_squares_weighted float8[]
 )
 RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(
@@ -28,7 +27,8 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
             AND array_position(slice_values, NULL) IS NULL
             AND format('[1:%s][1:%s]', cardinality(metrics), cardinality(slice_columns)) = ALL (ARRAY[
                 array_dims(requests), array_dims(labelled), array_dims(unanswered), array_dims(champion_missing),
-                array_dims(pairs), array_dims(identical), array_dims(weight), array_dims(weight_squares), array_dims(champion_sum), array_dims(champion_squares),
+                array_dims(pairs), array_dims(identical), array_dims(weight), array_dims(weight_squares),
+                array_dims(champion_sum), array_dims(champion_squares),
                 array_dims(challenger_sum), array_dims(challenger_squares), array_dims(difference_sum),
                 array_dims(difference_squares), array_dims(difference_sum_weighted), array_dims(difference_squares_weighted)
             ]), false)
@@ -89,6 +89,8 @@ ALTER TABLE shadow.provisional_evidence
 COMMENT ON TABLE shadow.provisional_evidence IS 'metrics that need labels on days that still wait for some, replaced whenever labels arrive; no verdict reads it';
 COMMENT ON COLUMN shadow.provisional_evidence.slice_columns IS 'the slices, all requests first; each array below has one element per metric (first axis) and slice (second)';
 COMMENT ON COLUMN shadow.provisional_evidence.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
+COMMENT ON COLUMN shadow.provisional_evidence.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
+COMMENT ON COLUMN shadow.provisional_evidence.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';
 COMMENT ON COLUMN shadow.provisional_evidence.difference_sum_weighted IS 'sum of squared weight times difference, for the variance of the weighted mean';
 
 CREATE TABLE shadow.evidence_batch (
@@ -166,15 +168,15 @@ FROM (
     SELECT
         true AS is_final, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
         slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
-        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-        difference_squares_weighted, computed_at
+        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
+        difference_sum_weighted, difference_squares_weighted, computed_at
     FROM shadow.newest_evidence
     UNION ALL
     SELECT
         false, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
         slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
-        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-        difference_squares_weighted, computed_at
+        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
+        difference_sum_weighted, difference_squares_weighted, computed_at
     FROM shadow.provisional_evidence
 ) AS b
 CROSS JOIN LATERAL unnest(
@@ -183,8 +185,8 @@ CROSS JOIN LATERAL unnest(
     b.difference_sum_weighted, b.difference_squares_weighted
 ) WITH ORDINALITY AS e (
     requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares, champion_sum,
-    champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted, difference_squares_weighted,
-    place
+    champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+    difference_squares_weighted, place
 )
 WHERE e.requests > 0;
 COMMENT ON VIEW shadow.evidence IS 'sums over the pairs of a day and slice, weighted by the inverse inclusion probability; rows of days and slices may be added up';

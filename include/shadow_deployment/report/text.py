@@ -59,6 +59,7 @@ def _verdict(challenger: Challenger, stored: ledger_verdicts.StoredVerdict | Non
         "champion_version": stored.champion_version,
         "trial": _trial(stored),
         "days": stored.days,
+        "chain": {"number": stored.chain_number, "hash": stored.chain_hash},
         "reasons": stored.reasons,
         "warnings": stored.warnings,
         "findings": [finding.to_json() for finding in findings_of(stored.findings)],

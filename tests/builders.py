@@ -1,6 +1,7 @@
 """The example deployment of the documentation, to load as it is or changed."""
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,16 @@ import yaml
 
 from shadow_deployment.config.deployment import Deployment, parse_deployment
 from shadow_deployment.config.yaml_source import YamlSource
+from shadow_deployment.data.ports import LABELS
+from shadow_deployment.ledger.batches.request_ids import SCHEMA as REQUESTS
 
+WITHOUT_LABELS = "; ".join(
+    [
+        *(f"ALTER TABLE shadow.{name} DISABLE TRIGGER USER" for name in ("label_arrival", "label_collection")),
+        "TRUNCATE shadow.label_arrival, shadow.label_collection",
+        *(f"ALTER TABLE shadow.{name} ENABLE TRIGGER USER" for name in ("label_arrival", "label_collection")),
+    ]
+)
 FILE = "include/deployments/flight_delay.yaml"
 EXAMPLE = """\
 name: flight_delay
@@ -50,6 +60,16 @@ def a_deployment(**changes: Any) -> Deployment:
     return parse_deployment(YamlSource(FILE, content))
 
 
-def asked(requests: Mapping[int, str]) -> pa.Table:
-    """Return requests, ordinal to id, as labels are asked for."""
-    return pa.table({"ordinal": pa.array(requests, pa.int32()), "request_id": pa.array(requests.values(), pa.string())})
+def asked(requests: Mapping[int, str], requested_at: dt.datetime | None = None) -> pa.Table:
+    """Return requests, ordinal to id, as labels are asked for, all made at one moment."""
+    moments = [requested_at or dt.datetime(2024, 3, 1, tzinfo=dt.UTC)] * len(requests)
+    return _table([list(requests), list(requests.values()), moments], REQUESTS)
+
+
+def found_labels(rows: Sequence[tuple[int, float, dt.datetime, str | None]]) -> pa.Table:
+    """Return labels as a source finds them: ordinal, value, when it became known, and the text of one that is none."""
+    return _table(list(zip(*rows, strict=True)) or [()] * len(LABELS), LABELS)
+
+
+def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    return pa.table([pa.array(values, each.type) for values, each in zip(columns, schema, strict=True)], schema=schema)

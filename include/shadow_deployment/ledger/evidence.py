@@ -60,7 +60,7 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     Rows that have just been copied into a new partition are unknown to it until autovacuum comes by. It is not to look
     into the arrays: that takes longer than all that is read of them.
     """
-    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request_batch", "prediction_batch", "label_batch")]
+    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request_batch", "prediction_batch", "label_arrival")]
     grown = session.execute(load_statement(_SQL / "tables_to_analyze.sql"), {"names": names}).fetchall()
     for (name,) in grown:
         columns = sql.SQL("day, snapshot_id, first_ordinal, rows")
@@ -89,7 +89,7 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
         changed += sum(day.store() for day in days.values())
     session.execute(
         "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest) "
-        "SELECT id, unnest(%s::int[]), label_revision, %s FROM shadow.snapshot WHERE id = %s "
+        "SELECT id, unnest(%s::int[]), label_revision, %s FROM shadow.labelled_snapshot WHERE id = %s "
         "ON CONFLICT (snapshot_id, challenger_id) DO UPDATE SET label_revision = excluded.label_revision, "
         "method_digest = excluded.method_digest, compared_at = excluded.compared_at",
         [list(challengers), statement_digest(deployment), snapshot.id],

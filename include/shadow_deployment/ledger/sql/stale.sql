@@ -1,7 +1,7 @@
 -- The days and challengers whose evidence is missing or was computed from labels or by a method that have changed since;
 -- only those whose inputs met their expectations, and whose predictions are complete and were checked.
 SELECT s.day, c.id
-FROM shadow.snapshot AS s
+FROM shadow.labelled_snapshot AS s
 CROSS JOIN unnest(:'challengers'::int[]) AS c (id)
 LEFT JOIN shadow.comparison AS done ON (done.snapshot_id, done.challenger_id) = (s.id, c.id)
 WHERE s.id = ANY(:'snapshots')

@@ -9,8 +9,8 @@ import numpy as np
 
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision import calendar
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.verdict import judge, with_replayed
@@ -18,11 +18,11 @@ from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger import disagreements
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
-from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of
+from shadow_deployment.pipeline.challengers.label_checks import label_problems
 from shadow_deployment.pipeline.challengers.trials import alpha_of
 
 DAYS_OF_DISAGREEMENTS = 7
@@ -51,8 +51,10 @@ def judge_challenger(
     basis = basis_of(session, deployment, challenger, key, day)
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
     evidence = evidence_of(session, deployment, key, basis, basis.shown)
+    problems = label_problems(session, deployment, basis)
     blocked = [
         *_blocked(deployment, challenger, basis),
+        *problems.blocked,
         *_identical(challenger, evidence),
         *_replay_failures(session, deployment, basis.shown),
     ]
@@ -67,7 +69,8 @@ def judge_challenger(
         *_left_out(basis),
         *_rests_on_training_date(challenger, basis),
         *_failed_predictions(session, basis, key),
-        *dependence(policy, evidence, calendar.final_days(basis.shown, maturity_of(deployment))),
+        *problems.warnings,
+        *dependence(policy, evidence),
         *_certainly_wrong(evidence),
         *calibrations.warnings(session, deployment, key),
     ]
@@ -76,7 +79,7 @@ def judge_challenger(
         challenger,
         verdict,
         evidence,
-        disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:]),
+        disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:], window_of(deployment, day).end),
         champion_version=basis.champion_version,
         warnings=warnings,
     )
@@ -99,12 +102,6 @@ def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> li
             f"{len(basis.calendar.left_out)} days are left out, at most {most} may be (policy.max_days_left_out == "
             f"{deployment.policy.max_days_left_out}): {_named(basis)}; shadow run {deployment.name} --missing runs "
             "those that were not run"
-        )
-    contradicted = sum(snapshot.contradicted for snapshot in basis.taken)
-    if contradicted:
-        reasons.append(
-            f"{contradicted} requests have contradictory labels in {deployment.labels.table}; they do not count until "
-            "that is fixed"
         )
     return reasons
 

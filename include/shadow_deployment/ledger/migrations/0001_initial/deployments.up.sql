@@ -33,7 +33,7 @@ DECLARE
     parent text;
     child text;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['request_batch', 'prediction_batch', 'label_batch'] LOOP
+    FOREACH parent IN ARRAY ARRAY['request_batch', 'prediction_batch', 'label_arrival'] LOOP
         child := parent || '_' || to_char(the_day, 'YYYYMMDD');
         IF to_regclass('shadow.' || child) IS NULL THEN
             PERFORM pg_advisory_xact_lock(hashtextextended('shadow.partitions', 0));

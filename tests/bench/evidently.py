@@ -64,9 +64,11 @@ SELECT %(day)s, 1, 1, min(ordinal), count(*), array_agg(0.8 * champion + 0.2 * r
     array_agg(random() * 20)
 FROM asked GROUP BY ordinal / 8192;
 INSERT INTO shadow.scoring VALUES (1, 1, 0, 0, %(rows)s, 0);
-INSERT INTO shadow.label_arrival (day, snapshot_id, arrival, first_ordinal, last_ordinal, rows, ordinal, value, known_at)
+INSERT INTO shadow.label_arrival (day, snapshot_id, arrival, first_ordinal, last_ordinal, rows, ordinal, value,
+    known_at)
 SELECT %(day)s, 1, 1, min(ordinal), max(ordinal), count(*), array_agg(ordinal ORDER BY ordinal),
-    array_agg((random() < champion)::int::float8 ORDER BY ordinal), array_agg(%(day)s::timestamptz + interval '1 hour')
+    array_agg((random() < champion)::int::float8 ORDER BY ordinal),
+    array_agg(%(day)s::timestamptz + interval '1 hour')
 FROM asked GROUP BY ordinal / 8192;
 INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures)
 VALUES (1, NULL, true, 'suite', 10, '[]'), (1, 1, true, 'suite', 10, '[]')

@@ -43,7 +43,8 @@ ANALYZE outcome
 ALL_COLLECTED = """
 INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,
     early, complete_at)
-SELECT id, 2, window_end + interval '1 day', label_revision, labelled, 0, 0, 0, complete_at FROM shadow.labelled_snapshot
+SELECT id, 2, window_end + interval '1 day', label_revision, labelled, 0, 0, 0, complete_at
+FROM shadow.labelled_snapshot
 """
 
 

@@ -12,7 +12,7 @@ from shadow_deployment.pipeline import steps as steps_of_day
 from tests.conftest import Invoke
 from tests.integration.corpus.cases import HERE
 from tests.integration.corpus.test_tables import DEPLOYMENT, kept, ours, prepared  # noqa: F401 (fixtures)
-from tests.production import OWNER, World, day
+from tests.production import OWNER, World, day, moment
 
 LABELS: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "labels.yaml").read_text(encoding="utf-8"))
 REFUSED: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "refused_labels.yaml").read_text(encoding="utf-8"))
@@ -89,3 +89,18 @@ def test_a_label_that_is_none_is_set_aside_and_counted(
     assert world.query(invalid, [name]) == [(case["kept"],)]
     _, out, _ = invoke("labels", name, "--json")
     assert (json.loads(out)["invalid"], json.loads(out)["labelled"]) == (1, 11)
+
+
+def test_a_date_says_that_a_label_was_known_by_the_end_of_that_day(
+    prepared: Any,  # noqa: F811
+    invoke: Invoke,
+) -> None:
+    world = prepared("dated", {"sql": "ALTER TABLE corpus.outcome ALTER known_at TYPE date"})
+    code, _, err = invoke("run", "dated", "--from", day(0))
+    assert code == 0, err
+    _, out, _ = invoke("labels", "dated", "--json")
+    assert (json.loads(out)["labelled"], json.loads(out)["early"]) == (12, 0)
+    assert world.query(
+        "SELECT DISTINCT known_at FROM shadow.label AS l JOIN shadow.snapshot AS s ON s.id = snapshot_id "
+        "JOIN shadow.deployment AS d ON d.id = s.deployment_id WHERE d.name = 'dated'"
+    ) == [(moment(1),)]

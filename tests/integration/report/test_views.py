@@ -20,7 +20,13 @@ from shadow_deployment.decision.series import gather
 from shadow_deployment.ledger import predictions, series, snapshots
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.challengers.basis import basis_of, comparable_days, evidence_of, mature_labels
+from shadow_deployment.pipeline.challengers.basis import (
+    basis_of,
+    comparable_days,
+    evidence_of,
+    labels_on,
+    mature_labels,
+)
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.html import tables
@@ -183,7 +189,9 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
         read = series.read(
             session, key, comparable, champion_version="7", metrics={name for name, _ in expected}, squares=squares
         )
-        found = gather(read, mature_labels(session, shadow.deployment, comparable, day(LAST)))
+        found = gather(
+            read, mature_labels(shadow.deployment, labels_on(session, shadow.deployment, comparable, day(LAST)))
+        )
     assert {key: one.days for key, one in found.items()} == {key: one.days for key, one in expected.items()}
     for name, one in found.items():
         for field in ("pairs", "champion", "challenger", "difference", "weight"):

@@ -1,6 +1,7 @@
 """The example deployment of the documentation, to load as it is or changed."""
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,10 @@ import yaml
 from shadow_deployment.config.deployment import Deployment, parse_deployment
 from shadow_deployment.config.yaml_source import YamlSource
 from shadow_deployment.data.ports import LABELS
+from shadow_deployment.decision.calendar import DayCounts
+from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger.batches.request_ids import SCHEMA as REQUESTS
+from shadow_deployment.ledger.verdicts import NewVerdict
 
 WITHOUT_LABELS = "; ".join(
     [
@@ -73,3 +77,20 @@ def found_labels(rows: Sequence[tuple[int, float, dt.datetime, str | None]]) -> 
 
 def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     return pa.table([pa.array(values, each.type) for values, each in zip(columns, schema, strict=True)], schema=schema)
+
+
+def a_verdict(day: dt.date, challenger: int, verdict: Verdict, **changes: Any) -> NewVerdict:
+    """Return a verdict without evidence for it, on an input of its own."""
+    given: dict[str, Any] = {
+        "champion_version": "7",
+        "trial": None,
+        "days": DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
+        "alpha": 0.05,
+        "blocked": [],
+        "counted": [],
+        "shown": [],
+        "warnings": [],
+        "explanation": "",
+        "judged_on": {"input": os.urandom(8).hex()},
+    }
+    return NewVerdict(day=day, challenger=challenger, verdict=verdict, **given | changes)

@@ -35,7 +35,7 @@ from shadow_deployment.cli.main import main  # noqa: E402
 from shadow_deployment.data.connections import Connection  # noqa: E402
 from shadow_deployment.ledger import migrations  # noqa: E402
 from tests import production  # noqa: E402
-from tests.production import OWNER, READER, SHADOW, World  # noqa: E402
+from tests.production import OWNER, READER, SHADOW, WRITER, World  # noqa: E402
 
 Invoke = Callable[..., "tuple[int, str, str]"]
 
@@ -53,7 +53,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
                 session.execute(f"ALTER SYSTEM SET {setting} = off")
             session.execute("ALTER SYSTEM SET scram_iterations = 1")  # a day opens some thirty sessions
             session.execute("SELECT pg_reload_conf()")
-        for role in (OWNER, READER, SHADOW):
+        for role in (OWNER, READER, SHADOW, WRITER):
             server.ensure_role(role)
         yield server
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,7 +82,7 @@ def filled_production(postgres: EmbeddedPostgres, empty_production: str) -> str:
 def migrated_ledger(postgres: EmbeddedPostgres) -> str:
     """A template: the ledger at its newest revision, without rows."""
     postgres.ensure_database("ledger_template", SHADOW)
-    migrations.migrate(connection_to(postgres, "ledger_template", SHADOW))
+    migrations.migrate(connection_to(postgres, "ledger_template", SHADOW), writer=WRITER)
     return "ledger_template"
 
 

@@ -4,7 +4,8 @@ Everything is drawn from one seed, so that each run of the tests sees the same r
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment, load_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import connect
+from shadow_deployment.data.db import Session, connect
 from shadow_deployment.ledger import predictions
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.trials import trial_of
 
-OWNER, READER, SHADOW = "production_owner", "production_reader", "shadow_owner"
+OWNER, READER, SHADOW, WRITER = "production_owner", "production_reader", "shadow_owner", "shadow_writer"
 FIRST = dt.date(2024, 3, 1)
 TRAINED_UNTIL = FIRST - dt.timedelta(days=30)
 DAYS = 8
@@ -119,6 +120,14 @@ def linear_model(path: Path, weights: Mapping[str, float]) -> Path:
     return path
 
 
+@contextmanager
+def unguarded(session: Session[Any], table: str) -> Iterator[None]:
+    """Let the block change rows that are append-only, as only the ledger's owner can."""
+    session.execute(f"ALTER TABLE shadow.{table} DISABLE TRIGGER USER")
+    yield
+    session.execute(f"ALTER TABLE shadow.{table} ENABLE TRIGGER USER")
+
+
 @dataclass(frozen=True)
 class World:
     """One production, one ledger, and a folder with deployment files and snapshots."""
@@ -141,7 +150,8 @@ class World:
         """Return what declares this world to the command line."""
         return {
             "AIRFLOW_CONN_PRODUCTION_DB": self.postgres.uri(self.production, READER),
-            "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(self.ledger, SHADOW),
+            "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(self.ledger, WRITER),
+            "AIRFLOW_CONN_SHADOW_OWNER": self.postgres.uri(self.ledger, SHADOW),
             "SHADOW_DEPLOYMENTS": str(self.deployments),
         }
 
@@ -172,19 +182,22 @@ class World:
             [deployment.name],
         )
         ((before,),) = self.query("SELECT coalesce(max(id), 0) FROM shadow.trial")
-        with connect(self.connection("shadow_db")) as session:
+        with connect(self.connection("shadow_owner")) as session:
             for challenger in deployment.challengers:
                 key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
                 for (version,) in versions:
                     trial_of(session, deployment, challenger, key, version)
             moment = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-            session.execute("ALTER TABLE shadow.trial DISABLE TRIGGER trial_is_append_only")
-            session.execute("UPDATE shadow.trial SET opened_at = %s WHERE id > %s", [moment, before])
-            session.execute("ALTER TABLE shadow.trial ENABLE TRIGGER trial_is_append_only")
+            with unguarded(session, "trial"):
+                session.execute("UPDATE shadow.trial SET opened_at = %s WHERE id > %s", [moment, before])
 
     def connection(self, conn_id: str) -> Connection:
         """Return the engine's own description of one of this world's two connections."""
-        database, role = {"production_db": (self.production, READER), "shadow_db": (self.ledger, SHADOW)}[conn_id]
+        database, role = {
+            "production_db": (self.production, READER),
+            "shadow_db": (self.ledger, WRITER),
+            "shadow_owner": (self.ledger, SHADOW),
+        }[conn_id]
         found = self.postgres.conninfo(database, role)
         return Connection(conn_id, found.host, found.port, found.user, found.password, found.dbname)
 
@@ -245,7 +258,7 @@ class World:
                 "label": "SELECT day, ordinal, value, known_at, conflict FROM shadow.label ORDER BY 1, 2",
                 "snapshot": "SELECT day, population, rows, shards, digest, champion_versions, labels_until, labelled, "
                 "contradicted, invalid, early FROM shadow.labelled_snapshot ORDER BY 1",
-                "validation": "SELECT s.day, m.name, success, suite, evaluated, failures FROM shadow.validation "
+                "validation": "SELECT s.day, m.name, success, suite, evaluated, failures FROM shadow.newest_validation "
                 "JOIN shadow.snapshot AS s ON s.id = snapshot_id "
                 "LEFT JOIN shadow.model_version AS m ON m.id = challenger_id ORDER BY 1, 2",
             }.items()
@@ -286,7 +299,7 @@ class World:
                 "time": "known_at",
                 "maturity_days": MATURITY,
             },
-            "store": {"conn_id": "shadow_db", "snapshots": self.snapshots.as_uri()},
+            "store": {"conn_id": "shadow_db", "owner_conn_id": "shadow_owner", "snapshots": self.snapshots.as_uri()},
             "sample": {"rate": 1.0, "shard_rows": 25},
             "slices": ["origin", "carrier"],
             "challengers": [

@@ -78,7 +78,8 @@ class LocalAirflow:
         self.stop()
         port = _free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = os.environ | self.settings(port)
+        variables = {name: value for name, value in os.environ.items() if name not in self.home.owner_connection()}
+        settings = variables | self.settings(port)
         _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
         self._run(settings, "db", "migrate")
         started: dict[str, int] = {}

@@ -1,7 +1,8 @@
 """What the one-shot services of docker-compose.yaml do: databases on the server of the shadow data, and the demo's.
 
 `python -m shadow_demo.containers databases | demo`. Both may be run again at any time. The addresses come from the
-environment: SHADOW_SERVER, of the superuser; AIRFLOW_CONN_SHADOW_DB, of the ledger's owner; DEMO_OWNER and DEMO_READER.
+environment: SHADOW_SERVER, of the superuser; AIRFLOW_CONN_SHADOW_OWNER and AIRFLOW_CONN_SHADOW_DB, of the ledger's
+owner and of who runs the days; DEMO_OWNER and DEMO_READER.
 """
 
 import os
@@ -39,9 +40,10 @@ def ensure_database(session: psycopg.Connection[Any], address: str) -> str:
 
 
 def databases(environment: Mapping[str, str]) -> None:
-    """Make the ledger's role and database; `shadow migrate` fills it."""
+    """Make the ledger's roles and database; `shadow migrate` fills it."""
     with psycopg.connect(environment["SHADOW_SERVER"], autocommit=True) as session:
-        ensure_database(session, environment["AIRFLOW_CONN_SHADOW_DB"])
+        ensure_database(session, environment["AIRFLOW_CONN_SHADOW_OWNER"])
+        ensure_role(session, environment["AIRFLOW_CONN_SHADOW_DB"])
 
 
 def demo(environment: Mapping[str, str]) -> int:

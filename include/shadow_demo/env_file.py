@@ -45,6 +45,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "AIRFLOW_SECRET_KEY": token,
     "METADATA_PASSWORD": token,
     "SHADOW_SUPERUSER_PASSWORD": token,
+    "SHADOW_OWNER_PASSWORD": token,
     "SHADOW_PASSWORD": token,
     "DEMO_OWNER_PASSWORD": token,
     "DEMO_READER_PASSWORD": token,

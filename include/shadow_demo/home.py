@@ -17,7 +17,7 @@ from shadow_deployment.ledger import migrations
 DEPLOYMENT = "flight_delay"
 METADATA, PRODUCTION, LEDGER = "airflow", "production", "shadow"
 OWNERS = {METADATA: "airflow", PRODUCTION: "production", LEDGER: "shadow"}
-READER = "shadow_reader"
+READER, WRITER = "shadow_reader", "shadow_writer"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class Home:
         for database, owner in OWNERS.items():
             self.postgres.ensure_role(owner)
             self.postgres.ensure_database(database, owner)
-        self.postgres.ensure_role(READER)
-        os.environ |= self.connections()
+        for role in (READER, WRITER):
+            self.postgres.ensure_role(role)
+        os.environ |= self.connections() | self.owner_connection()
 
     def load_production(self) -> int:
         """Train the models and load the year of flights where that was not done; return how many requests there are."""
@@ -56,14 +57,18 @@ class Home:
 
     def migrate(self) -> None:
         """Bring the ledger to the newest revision."""
-        migrations.migrate(environment("shadow_db"))
+        migrations.migrate(environment("shadow_owner"), writer=WRITER)
 
     def connections(self) -> dict[str, str]:
         """Return the connections as the variables that Airflow and the command line read."""
         return {
             "AIRFLOW_CONN_PRODUCTION_DB": self.postgres.uri(PRODUCTION, READER),
-            "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(LEDGER, OWNERS[LEDGER]),
+            "AIRFLOW_CONN_SHADOW_DB": self.postgres.uri(LEDGER, WRITER),
         }
+
+    def owner_connection(self) -> dict[str, str]:
+        """Return the connection of the ledger's owner, which no task needs."""
+        return {"AIRFLOW_CONN_SHADOW_OWNER": self.postgres.uri(LEDGER, OWNERS[LEDGER])}
 
     def secret(self, name: str) -> str:
         """Return a secret of this folder, made at first and readable by its owner only."""

@@ -26,6 +26,7 @@ from tests.bench.apart import PROJECT, Work, alternating
 from tests.bench.place import LEDGER, Place, new_place
 from tests.bench.table import Row
 from tests.builders import a_deployment
+from tests.production import unguarded
 
 TITLE = "comparison and statistics"
 SIZES = {"full": 1_000_000, "quick": 20_000}
@@ -70,8 +71,8 @@ SELECT %(day)s, 1, 1, min(ordinal), max(ordinal), count(*), array_agg(ordinal OR
     array_agg((random() < champion)::int::float8 ORDER BY ordinal),
     array_agg(%(day)s::timestamptz + interval '1 hour')
 FROM asked GROUP BY ordinal / 8192;
-INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures)
-VALUES (1, NULL, true, 'suite', 10, '[]'), (1, 1, true, 'suite', 10, '[]')
+INSERT INTO shadow.validation (snapshot_id, challenger_id, revision, digest, success, suite, evaluated, failures)
+VALUES (1, NULL, 1, '', true, 'suite', 10, '[]'), (1, 1, 1, '', true, 'suite', 10, '[]')
 """
 PAIRS = """
 WITH p AS MATERIALIZED (SELECT ordinal, value FROM shadow.prediction),
@@ -207,8 +208,9 @@ def _fill(place: Place, count: int) -> None:
 
 def _forget(place: Place) -> None:
     with psycopg.connect(place.uri(LEDGER)) as session:
-        session.execute("DELETE FROM shadow.comparison")
-        session.execute("DELETE FROM shadow.evidence_batch")
+        for table in ("comparison", "evidence_batch"):
+            with unguarded(session, table):
+                session.execute(f"DELETE FROM shadow.{table}")
 
 
 def _written(place: Place) -> Path:

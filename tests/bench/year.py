@@ -13,6 +13,7 @@ from shadow_deployment.decision.series import gather
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import series, snapshots
+from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.models.loading import model_digest
 
 EFFECTS = {"better": 0.004, "worse": -0.004, "equal": 0.0}
@@ -39,20 +40,21 @@ SELECT s.id, c, jsonb_build_object(%(column)s::text, 'c' || c)
 FROM shadow.snapshot AS s CROSS JOIN generate_series(0, %(slices)s - 1) AS c WHERE s.deployment_id = %(deployment)s
 """
 VALIDATIONS = """
-INSERT INTO shadow.validation (snapshot_id, challenger_id, success, suite, evaluated, failures)
-SELECT s.id, m, true, 'suite', 10, '[]'
+INSERT INTO shadow.validation (snapshot_id, challenger_id, revision, digest, success, suite, evaluated, failures)
+SELECT s.id, m, 1, '', true, 'suite', 10, '[]'
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[] || NULL::int) AS m
 WHERE s.deployment_id = %(deployment)s
 """
 COMPARISONS = """
-INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest, first_compared_at)
-SELECT s.id, m, 1, %(method_digest)s, 'infinity' -- after every trial was opened
+INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, is_final, method_digest, compared_at)
+SELECT s.id, m, 1, true, %(method_digest)s, 'infinity' -- after every trial was opened
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.deployment_id = %(deployment)s
 """
 # A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
 EVIDENCE = """
-INSERT INTO shadow.evidence_batch (deployment_id, day, snapshot_id, challenger_id, champion_version, slice_columns,
-    slice_values, metrics, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
+INSERT INTO shadow.evidence_batch (deployment_id, day, snapshot_id, challenger_id, champion_version, needs_labels,
+    revision, digest, slice_columns, slice_values, metrics, requests, labelled, pairs, identical, weight,
+    weight_squares, champion_sum, champion_squares,
     challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
     difference_squares_weighted)
 WITH cell AS MATERIALIZED (
@@ -80,11 +82,12 @@ line AS (
     FROM (SELECT * FROM cell ORDER BY day, metric, slice_column <> 'all', slice_value COLLATE "C") AS cell
     GROUP BY deployment_id, day, id, metric
 )
-SELECT deployment_id, day, id, %(model)s, '7', columns, values, array_agg(metric), array_agg(n), array_agg(n),
+SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values, array_agg(metric),
+    array_agg(n), array_agg(n),
     array_agg(n), array_agg(identical), array_agg(w), array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h),
     array_agg(nothing), array_agg(d), array_agg(dd), array_agg(wd), array_agg(wdd)
-FROM (SELECT * FROM line ORDER BY day, metric) AS line
-GROUP BY deployment_id, day, id, columns, values
+FROM (SELECT *, metric = ANY(%(labelled_metrics)s) AS needs_labels FROM line ORDER BY day, metric) AS line
+GROUP BY deployment_id, day, id, columns, values, needs_labels
 ORDER BY day
 """
 BINS = """
@@ -130,9 +133,10 @@ WHERE s.deployment_id = %(deployment)s
 """
 VERDICTS = """
 INSERT INTO shadow.verdict (deployment_id, day, challenger_id, champion_version, design, days, outcome, reasons,
-    warnings, findings, policy, explanation, input_digest, code_version, revision)
+    warnings, findings, blocked, alpha, counted_evidence, shown_evidence, policy, explanation,
+    input_digest, code_version, revision)
 SELECT %(deployment)s, s.day, %(model)s, '7', %(design)s, '{}', %(outcome)s, %(reasons)s, '[]', %(findings)s,
-    %(policy)s, repeat('explained ', 500), 'input ' || s.day, '0.1.0', 1
+    '[]', 0.05, '{}', '{}', %(policy)s, repeat('explained ', 500), 'input ' || s.day, '0.1.0', 1
 FROM shadow.snapshot AS s WHERE s.deployment_id = %(deployment)s ORDER BY s.day
 """
 PER_MODEL = (BINS, QUADRANTS, REQUESTS, PREDICTIONS, DISAGREEMENTS)
@@ -189,6 +193,7 @@ def _enter(session: "psycopg.Connection[Any]", deployment: Deployment, *, days: 
         "rows": PER_DAY,
         "design": digest(design(deployment)),
         "metrics": deployment.tracked,
+        "labelled_metrics": [name for name in deployment.tracked if METRICS[name].needs_label],
         "method_digest": ledger_evidence.statement_digest(deployment),
         "models": list(by_name.values()),
         "by_name": by_name,
@@ -199,8 +204,8 @@ def _judge(
     session: "psycopg.Connection[Any]", deployment: Deployment, values: dict[str, Any], name: str, model: int
 ) -> None:
     taken = snapshots.snapshots(session, deployment, None, None)
-    read = series.read(session, model, taken, metrics=deployment.tracked, squares=True)
-    found = gather(read, {one.day: True for one in taken})
+    rows = series.newest(session, model, taken, {one.day: True for one in taken})
+    found = gather(series.read(session, rows, metrics=deployment.tracked, squares=True))
     verdict = judge(
         deployment.policy, found, alpha=split_alpha(deployment.policy, promotable=len(deployment.promotable)).to_pass
     )

@@ -27,7 +27,7 @@ from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger.checks import calibrations
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of
+from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of, evidence_rows
 
 Who = Annotated[str | None, typer.Option("--challenger", help="One challenger; by default all that can be promoted.")]
 
@@ -112,7 +112,8 @@ def _histories(
             raise LedgerError(f"deployment {deployment.name} has no day yet: run some first")
         key = predictions.challenger_id(session, deployment, model, model_digest(model))
         basis = basis_of(session, deployment, model, key, taken[-1].day)
-        yield model.name, key, evidence_of(session, deployment, key, basis, basis.shown, squares=True)
+        rows = evidence_rows(session, key, basis, basis.shown)
+        yield model.name, key, evidence_of(session, deployment.policy, rows, squares=True)
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:

@@ -18,7 +18,12 @@ from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.doctor.checks import Check
 from shadow_deployment.metrics.catalog import metrics_of
 
-_STATES = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "skipped": "[yellow]skipped[/]"}
+_STATES = {
+    "ok": "[green]ok[/]",
+    "warning": "[bold yellow]warning[/]",
+    "failed": "[bold red]failed[/]",
+    "skipped": "[yellow]skipped[/]",
+}
 _WIDTH = 160
 
 

@@ -1,5 +1,6 @@
-"""The commands of the ledger: migrate, backup, restore."""
+"""The commands of the ledger: migrate, backup, restore, verify."""
 
+import datetime as dt
 import hashlib
 from enum import StrEnum
 from pathlib import Path
@@ -9,13 +10,16 @@ import typer
 from rich.markup import escape
 
 from shadow_deployment.cli import console
-from shadow_deployment.cli.console import AsJson
+from shadow_deployment.cli.console import AsJson, Name
+from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.data.connections import environment
 from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.backup import backup as ledger
 from shadow_deployment.ledger.backup.backup import Backup
+from shadow_deployment.pipeline.verify import verify as verify_ledger
 
 ConnId = Annotated[str | None, typer.Option(help="Whose database; by default the one of all deployments.")]
 PgBin = Annotated[
@@ -44,19 +48,53 @@ def migrate(
     backup: Annotated[
         Path | None, typer.Option("--backup", help="A backup of this ledger as it is now; compared with it before.")
     ] = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            help="An existing role that may then add rows; by default that of store.conn_id where another owns."
+        ),
+    ] = None,
     pg_bin: PgBin = None,
 ) -> None:
     """Bring the ledger's schema `shadow` to the newest revision, or take it away; with rows only after a backup."""
     _require_both(direction, drop_evidence=drop_evidence, file=backup, sql=sql)
     if sql:
-        typer.echo(migrations.as_sql(direction.value), nl=False)
+        typer.echo(migrations.as_sql(direction.value, writer=writer), nl=False)
         return
     for target in _conn_ids(conn_id, only_one=backup is not None):
         connection = environment(target)
         kept = ledger.require_kept(connection, backup, pg_bin) if backup else None
-        before, after = migrations.migrate(connection, direction.value, kept=kept)
+        role = writer or _writer_of(target)
+        before, after = migrations.migrate(connection, direction.value, kept=kept, writer=role)
         change = " already" if before == after else f", was at {before or 'none'}"
         console.show(f"{target}: ledger at revision {after or 'none'}{change}")
+
+
+def verify(
+    name: Name,
+    day: Annotated[
+        dt.date | None,
+        typer.Option(parser=console.parse_day, metavar="YYYY-MM-DD", help="One day only; by default every day."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute again what verdicts rest on, and compare: the chain, snapshots, evidence, verdicts, models.
+
+    Prints the first difference, and then exits with 1.
+    """
+    context = context_of(name)
+    verification = verify_ledger(context, None if day is None else [day])
+    with context.ledger() as session:
+        head = chain.head(session, context.deployment)
+    if as_json:
+        found = {"verified": dict(verification.verified), "difference": verification.difference}
+        console.print_json(found | {"chain": vars(head) if head else None})
+    elif verification.difference is None:
+        console.show(f"{name}: as it was written: {verification}; chain {head or 'empty'}")
+    else:
+        console.show(f"{name}: [bold red]differs[/]: {escape(verification.difference)}")
+    if verification.difference is not None:
+        raise typer.Exit(1)
 
 
 def backup(
@@ -79,14 +117,17 @@ def restore(
     """Restore the ledger from a backup into a database that has none; all of it or nothing."""
     (target,) = _conn_ids(conn_id, only_one=True)
     restored = ledger.restore(environment(target), file, pg_bin)
+    is_newest = restored.revision == migrations.head()
+    if is_newest:
+        migrations.migrate(environment(target), writer=_writer_of(target))  # a backup holds no rights
     _show(target, restored, as_json=as_json)
-    if restored.revision != migrations.head() and not as_json:
+    if not is_newest and not as_json:
         console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()}")
 
 
 def _conn_ids(named: str | None, *, only_one: bool) -> list[str]:
     """Return the connection that was named, or those of all deployments' ledgers; raise BadParameter for none."""
-    ids = [named] if named else sorted({load_deployment(path).store.conn_id for path in discovery.deployment_files()})
+    ids = [named] if named else sorted({load_deployment(path).store.owner for path in discovery.deployment_files()})
     if not ids:
         raise typer.BadParameter(
             f"there are no deployments in {discovery.deployments_folder()}: name one", param_hint="--conn-id"
@@ -94,6 +135,17 @@ def _conn_ids(named: str | None, *, only_one: bool) -> list[str]:
     if only_one and len(ids) > 1:
         raise typer.BadParameter(f"the deployments have {', '.join(ids)}: name one", param_hint="--conn-id")
     return ids
+
+
+def _writer_of(owner: str) -> str | None:
+    """Return the role that runs the days of the deployments whose ledger this connection owns; None for the owner."""
+    stores = [load_deployment(path).store for path in discovery.deployment_files()]
+    writers = {environment(store.conn_id).login for store in stores if store.owner == owner != store.conn_id}
+    if len(writers) > 1:
+        raise typer.BadParameter(
+            f"the deployments have {', '.join(map(str, sorted(map(str, writers))))}: name one", param_hint="--writer"
+        )
+    return next(iter(writers), None)
 
 
 def _require_both(direction: Direction, *, drop_evidence: bool, file: Path | None, sql: bool) -> None:

@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from shadow_deployment.cli import alerts, analysis, console, days, doctor, ledger, page, promotion, status, trials
+from shadow_deployment.cli import (
+    alerts,
+    analysis,
+    console,
+    days,
+    doctor,
+    ledger,
+    page,
+    promotion,
+    status,
+    trials,
+)
 from shadow_deployment.errors import ShadowError
 
 app = typer.Typer(
@@ -25,7 +36,7 @@ for command in (
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
     *(trials.trials, trials.withdraw),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor),
-    *(ledger.migrate, ledger.backup, ledger.restore),
+    *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore),
 ):
     app.command()(command)
 

@@ -46,8 +46,11 @@ class PromotionPolicy(Section):
         "required", description="Whether a person must approve each promotion."
     )
     approvers: list[Text] = Field(
-        [], description="Airflow user names that may approve; empty: everybody whom Airflow permits to."
+        [],
+        description="User names that may approve, in Airflow and with `shadow promote`; empty: everybody whom Airflow "
+        "permits to.",
     )
+    valid_days: Days = Field(7, description="How long after it was given a PASS may be promoted, in days.")
     consecutive: Annotated[int, Field(ge=1, le=365)] = Field(
         1, description="Judged days in a row, in days, that a challenger must pass before approval is requested."
     )

@@ -103,12 +103,22 @@ class StoreSettings(Section):
     """Where this package keeps its own data."""
 
     conn_id: Text = Field(description="Airflow connection of the Postgres database that holds the ledger.")
+    owner_conn_id: Text | None = Field(
+        None,
+        description="Airflow connection of the ledger's owner, for `shadow migrate`, `backup`, `restore` and `prune`; "
+        "the role of `conn_id` then only reads and adds rows. By default `conn_id` is the owner.",
+    )
     snapshots: Folder = Field(
         description="Folder of the daily samples: a path, `file:///PATH` or `s3://BUCKET/PREFIX`."
     )
     snapshots_conn_id: Text | None = Field(
         None, description="Airflow connection for snapshots on S3; without it, boto3's default credentials."
     )
+
+    @property
+    def owner(self) -> str:
+        """The connection of the ledger's owner."""
+        return self.owner_conn_id or self.conn_id
 
 
 class Sample(Section):

@@ -218,7 +218,7 @@ def label_progress(days: Sequence[LabelledSample], maturity: dt.timedelta) -> di
         days: Sampled days, with their labels as known at one moment.
         maturity: How long after its window a request's label may still arrive.
     """
-    mature = {sampled.id for sampled in days if sampled.complete_at or _is_final(sampled, maturity)}
+    mature = {sampled.id for sampled in days if is_mature(sampled, maturity)}
     whole = [sampled for sampled in days if sampled.id in mature and sampled.rows]
     share = sum(sampled.labelled for sampled in whole) / sum(sampled.rows for sampled in whole) if whole else None
 
@@ -236,6 +236,11 @@ def coverage(days: Iterable[LabelledSample]) -> float | None:
     for sampled in days:
         rows, labelled = rows + sampled.rows, labelled + sampled.labelled
     return labelled / rows if rows else None
+
+
+def is_mature(sampled: LabelledSample, maturity: dt.timedelta) -> bool:
+    """Return whether all labels of a day have been collected, or all that arrived within `maturity`."""
+    return sampled.complete_at is not None or _is_final(sampled, maturity)
 
 
 def newest_coverage(days: Sequence[LabelledSample], maturity: dt.timedelta) -> float | None:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_deployment.base.digests import rounded
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL, slice_name
 
 WEEK = 7
 _EPOCH = dt.date(2000, 1, 1)
-_SIGNIFICANT_BITS = 40
-_NOT_FINITE = 1 << 20  # no number has such an exponent
 SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
 
 
@@ -109,40 +108,33 @@ class LedgerSeries:
     sums: Mapping[str, NDArray[np.float64]]
 
 
-def gather(rows: Iterable[LedgerSeries], labels_count: Mapping[dt.date, bool]) -> dict[tuple[str, str], Series]:
-    """Return the series of evidence in the order in which they come.
-
-    `labels_count` has the compared days, and whether each counts for metrics that need labels; other metrics take all.
-    """
-    days = {False: _Days(labels_count), True: _Days([day for day, counts in labels_count.items() if counts])}
+def gather(rows: Iterable[LedgerSeries]) -> dict[tuple[str, str], Series]:
+    """Return the series of evidence in the order in which they come, each with its days in order."""
+    ordered = _Days()
     gathered: dict[tuple[str, str], Series] = {}
     for row in rows:
-        has_any, places, dates = days[METRICS[row.metric].needs_label].find(row.counts["days"], row.counts["pairs"])
-        if has_any:
-            name = slice_name(row.slice_column, row.slice_value)
-            gathered[row.metric, name] = _series(row, name, places, dates)
+        places, dates = ordered.with_pairs(row.counts["days"], row.counts["pairs"])
+        name = slice_name(row.slice_column, row.slice_value)
+        gathered[row.metric, name] = _series(row, name, places, dates)
     return gathered
 
 
 class _Days:
-    """Days that count; most series have the same ones, which are then looked up once."""
+    """Days in order; most series have the same ones, which are then looked up once."""
 
-    def __init__(self, days: Iterable[dt.date]) -> None:
-        self._numbers = np.array([(day - _EPOCH).days for day in days], np.int64)
-        self._cache: dict[tuple[bytes, bytes], tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]] = {}
+    def __init__(self) -> None:
+        self._cache: dict[tuple[bytes, bytes], tuple[NDArray[np.int64], tuple[dt.date, ...]]] = {}
 
-    def find(
+    def with_pairs(
         self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]
-    ) -> tuple[bool, NDArray[np.int64], tuple[dt.date, ...]]:
-        """Return whether any of these days counts, the places of those that also have a pair, in order, their dates."""
-        with_pairs = pairs > 0
-        key = numbers.tobytes(), with_pairs.tobytes()
+    ) -> tuple[NDArray[np.int64], tuple[dt.date, ...]]:
+        """Return the places of these days that have a pair, in order, and their dates."""
+        there = pairs > 0
+        key = numbers.tobytes(), there.tobytes()
         if key not in self._cache:
-            counts = np.isin(numbers, self._numbers)
-            places = np.flatnonzero(counts & with_pairs)
+            places = np.flatnonzero(there)
             places = places[np.argsort(numbers[places], kind="stable")]
-            dates = tuple(_EPOCH + dt.timedelta(days=number) for number in numbers[places].tolist())
-            self._cache[key] = bool(counts.any()), places, dates
+            self._cache[key] = places, tuple(_EPOCH + dt.timedelta(days=number) for number in numbers[places].tolist())
         return self._cache[key]
 
 
@@ -165,21 +157,12 @@ def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tupl
 
 
 def digest_of(evidence: Evidence) -> str:
-    """Return the SHA-256 of all series: days, pairs and means, which are rounded to some twelve digits.
-
-    The last bits of a sum depend on the order in which it was added up, and say nothing about the evidence.
-    """
+    """Return the SHA-256 of all series: days, pairs and means, which are rounded to some twelve digits."""
     total = hashlib.sha256()
     day_bytes: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
     all_series = sorted(evidence.items())
     columns = [column for _, s in all_series for column in (s.champion, s.challenger, s.difference)]
-    means = np.concatenate([np.zeros(0), *columns])
-    fraction, exponent = np.frexp(means)
-    finite = np.isfinite(means)
-    if not finite.all():
-        fraction[~finite], exponent[~finite] = 0.0, _NOT_FINITE
-    fractions = np.rint(fraction * 2.0**_SIGNIFICANT_BITS).astype("<i8")
-    exponents = exponent.astype("<i4")
+    fractions, exponents = rounded(np.concatenate([np.zeros(0), *columns]))
     first = 0
     for key, series in all_series:
         if series.days not in day_bytes:

@@ -7,7 +7,7 @@ import datetime as dt
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,14 +48,44 @@ def judge(
     return _concluded([finding for rule in policy.rules for finding in _findings(rule, evidence, terms)], blocked)
 
 
-def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str], remedy: str) -> Verdict:
+@dataclass(frozen=True)
+class VerdictBasis:
+    """All that a verdict is computed from: kept with it, so that it can be computed again.
+
+    `counted` and `shown` are the challenger's series by metric and slice. `shown` has the replayed days too, which
+    inform and may FAIL but do not count toward PASS; None where there are none. The rest is as for `judge`.
+    """
+
+    day: dt.date
+    alpha: float
+    blocked: Sequence[str]
+    left_out: Sequence[dt.date]
+    counted: Evidence
+    shown: Evidence | None = None
+
+    @property
+    def all_evidence(self) -> Evidence:
+        """The evidence on all days that the verdict may show."""
+        return self.counted if self.shown is None else self.shown
+
+
+def conclude(policy: Policy, basis: VerdictBasis) -> Verdict:
+    """Return the verdict on one challenger from all that it depends on."""
+
+    def judged(evidence: Evidence) -> Verdict:
+        return judge(policy, evidence, alpha=basis.alpha, blocked=basis.blocked, day=basis.day, left_out=basis.left_out)
+
+    counted = judged(basis.counted)
+    return counted if basis.shown is None else with_replayed(counted, judged(basis.shown), basis.blocked)
+
+
+def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str]) -> Verdict:
     """Return the verdict where days were replayed that inform and may FAIL, but do not count toward PASS.
 
     Args:
         counted: The verdict on the days that count.
         shown: The verdict on these and the replayed days.
         blocked: Reasons as for `judge`.
-        remedy: What would let the replayed days count; it is the first reason where they would decide.
     """
     alone = {_rule_and_slice(finding): finding for finding in counted.findings}
     findings: list[Finding] = []
@@ -71,7 +101,7 @@ def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str], reme
     verdict = _concluded(findings, blocked)
     if shown.outcome == "PASS" and verdict.outcome == "INCONCLUSIVE":
         since = max((each.decided_on for each in shown.findings if each.is_blocking and each.decided_on), default=None)
-        return replace(verdict, reasons=[wording.replayed_would_pass(since, remedy), *verdict.reasons])
+        return replace(verdict, reasons=[wording.replayed_would_pass(since), *verdict.reasons])
     return verdict
 
 

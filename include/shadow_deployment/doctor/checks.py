@@ -9,7 +9,7 @@ from shadow_deployment.errors import ShadowError
 
 logger = logging.getLogger(__name__)
 
-State = Literal["ok", "failed", "skipped"]
+State = Literal["ok", "warning", "failed", "skipped"]
 INSTALLATION = "installation"  # what is no single deployment's
 _LONGEST = 2000
 
@@ -18,11 +18,16 @@ class SkippedError(Exception):
     """A probe cannot tell from here; its text says why."""
 
 
+class ConcernError(Exception):
+    """It works, and could be safer; the text says what is not."""
+
+
 @dataclass(frozen=True)
 class Probe:
     """One thing to look at: `look` returns what was found, or raises what is wrong.
 
-    `remedy` is what to do where it is wrong; `needs` names the probes without which there is nothing to look at.
+    `remedy` is what to do where it is wrong, or could be safer; `needs` names the probes without which there is nothing
+    to look at.
     """
 
     what: str
@@ -33,7 +38,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Check:
-    """What a probe has found for a deployment, or for the installation; `remedy` is empty unless it failed."""
+    """What a probe has found for a deployment, or for the installation; `remedy` is empty where it is ok or skipped."""
 
     about: str
     what: str
@@ -50,7 +55,7 @@ def examine(about: str, probes: Iterable[Probe]) -> list[Check]:
     """Look at everything, in order; whatever a probe raises is what it found."""
     checks: dict[str, Check] = {}
     for probe in probes:
-        lacking = [name for name in probe.needs if name in checks and checks[name].state != "ok"]
+        lacking = [name for name in probe.needs if name in checks and checks[name].state not in ("ok", "warning")]
         checks[probe.what] = (
             Check(about, probe.what, "skipped", f"needs {' and '.join(lacking)}") if lacking else _look(about, probe)
         )
@@ -62,6 +67,8 @@ def _look(about: str, probe: Probe) -> Check:
         return Check(about, probe.what, "ok", probe.look())
     except SkippedError as reason:
         return Check(about, probe.what, "skipped", str(reason))
+    except ConcernError as concern:
+        return Check(about, probe.what, "warning", str(concern), probe.remedy)
     except ShadowError as error:
         return Check(about, probe.what, "failed", str(error)[:_LONGEST], probe.remedy)
     except Exception as error:

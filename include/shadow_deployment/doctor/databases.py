@@ -8,7 +8,7 @@ from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect, translated
-from shadow_deployment.doctor.checks import Probe
+from shadow_deployment.doctor.checks import ConcernError, Probe
 from shadow_deployment.errors import CredentialsError, LedgerError
 from shadow_deployment.ledger import migrations
 
@@ -24,7 +24,13 @@ def ledger_probes(context: DeploymentContext) -> Iterator[Probe]:
     yield Probe(
         "ledger rights",
         partial(_writable, context, conn_id),
-        f"let the role of {conn_id} own the schema shadow: run migrate as that role",
+        f"shadow migrate --writer ROLE as the schema's owner, with the role of {conn_id}",
+        ("ledger", "migrations"),
+    )
+    yield Probe(
+        "ledger roles",
+        partial(_is_no_owner, context, conn_id),
+        "declare another role in store.conn_id, the owner in store.owner_conn_id, and run shadow migrate",
         ("ledger", "migrations"),
     )
 
@@ -79,6 +85,18 @@ def _writable(context: DeploymentContext, conn_id: str) -> str:
     return _require_none(
         context.connections(conn_id), "unwritable.sql", "evidence could not be kept", "can keep evidence"
     )
+
+
+def _is_no_owner(context: DeploymentContext, conn_id: str) -> str:
+    connection = context.connections(conn_id)
+    with translated(connection), connect(connection) as session:
+        owns = session.execute(
+            "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'shadow'"
+        ).fetchone()
+    role = connection.login or "the role"
+    if owns and owns[0]:
+        raise ConcernError(f"{role}, who runs the days, owns the ledger and could change what verdicts rest on")
+    return f"{role} is not the owner: it reads and adds rows"
 
 
 def _read_only(context: DeploymentContext, conn_id: str) -> str:

@@ -2,19 +2,23 @@
 
 import datetime as dt
 import json
+import random
 from collections.abc import Iterator
 from functools import partial
 
 from shadow_deployment.config.deployment import Challenger, Dependency
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.doctor.checks import Probe
+from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
-from shadow_deployment.errors import SnapshotError, TransientError
+from shadow_deployment.errors import LedgerError, SnapshotError, TransientError
+from shadow_deployment.ledger import snapshots
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.verify import verify
 
 _SECONDS = 10
+_VERIFY_SECONDS = 30
 _PROBE = "doctor.json"
 
 
@@ -36,6 +40,12 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
         "snapshots",
         partial(_store, context),
         "let store.snapshots be a place that every worker reads and writes, with the credentials of snapshots_conn_id",
+    )
+    yield Probe(
+        "evidence",
+        partial(_evidence, context, day),
+        f"shadow verify {deployment.name} names the first that differs; restore it from a backup, or judge the day again",
+        ("ledger", "migrations", "snapshots"),
     )
     yield from _documents(context)
     for dependency in deployment.dependencies:
@@ -67,6 +77,21 @@ def _store(context: DeploymentContext) -> str:
     if context.store.path(name).read_bytes() != content:
         raise SnapshotError(f"{context.store}/{name} holds something else than was written a moment ago")
     return f"{context.store} is written and read"
+
+
+def _evidence(context: DeploymentContext, day: dt.date) -> str:
+    """Verify the newest day and an older one, by chance another one each day."""
+    with context.ledger() as session:
+        days = [snapshot.day for snapshot in snapshots.snapshots(session, context.deployment, None, None)]
+    if not days:
+        return "there is no day yet"
+    older = random.Random(day.toordinal()).choice(days)  # noqa: S311 (which one is no secret)
+    verification = verify(context, sorted({older, days[-1]}), seconds=_VERIFY_SECONDS)
+    if verification.difference is not None:
+        raise LedgerError(verification.difference)
+    if not verification.is_complete:
+        raise SkippedError(f"more than {_VERIFY_SECONDS} s: {verification} so far; run shadow verify")
+    return f"as it was written: {verification}"
 
 
 def _documents(context: DeploymentContext) -> Iterator[Probe]:

@@ -2,23 +2,27 @@
 
 import datetime as dt
 import hashlib
+import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from psycopg import sql
 from psycopg.rows import dict_row
 
+from shadow_deployment.base.digests import rounded
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision import calendar
 from shadow_deployment.ledger.batches import histograms, predictions_of_day
 from shadow_deployment.ledger.disagreements import MOST
-from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
-from shadow_deployment.ledger.upserts import upsert
+from shadow_deployment.ledger.labels import maturity_of
+from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find
+from shadow_deployment.ledger.writing.revisions import add_revision
+from shadow_deployment.ledger.writing.upserts import upsert
 from shadow_deployment.metrics.catalog import METRICS, QUIET
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import LargestDisagreements
@@ -42,16 +46,22 @@ def statement_digest(deployment: Deployment) -> str:
 
 
 def stale(
-    session: Session[Any], snapshots: Sequence[Snapshot], challengers: Collection[int], statement: str
+    session: Session[Any], deployment: Deployment, snapshots: Sequence[Snapshot], challengers: Collection[int]
 ) -> list[tuple[dt.date, int]]:
-    """Return the days and challengers whose evidence is missing or rests on other labels or another statement.
+    """Return the days and challengers whose evidence is missing or rests on other labels or another method.
 
-    Only those count whose inputs and predictions were scored as a whole and passed their expectations.
+    Only those count whose inputs met their expectations and whose requests were all answered.
     """
-    ids = [snapshot.id for snapshot in snapshots]
-    values = {"snapshots": ids, "challengers": list(challengers), "method_digest": statement}
-    rows = session.execute(load_statement(_SQL / "stale.sql"), values)
-    return [(day, int(challenger)) for day, challenger in rows]
+    method, by_key = statement_digest(deployment), {snapshot.id: snapshot for snapshot in snapshots}
+    values = {"snapshots": list(by_key), "challengers": list(challengers)}
+    rows = session.execute(load_statement(_SQL / "stale.sql"), values).fetchall()
+    wanted = {key: (each.label_revision, is_final(deployment, each), method) for key, each in by_key.items()}
+    return [(by_key[key].day, challenger) for key, challenger, *done in rows if tuple(done) != wanted[key]]
+
+
+def is_final(deployment: Deployment, snapshot: Snapshot) -> bool:
+    """Return whether a day is mature by the labels that were collected, so that its evidence is final."""
+    return calendar.is_mature(snapshot, maturity_of(deployment))
 
 
 def analyze(session: Session[Any], snapshot: Snapshot) -> None:
@@ -60,42 +70,59 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     Rows that have just been copied into a new partition are unknown to it until autovacuum comes by. It is not to look
     into the arrays: that takes longer than all that is read of them.
     """
-    names = [f"{table}_{snapshot.day:%Y%m%d}" for table in ("request_batch", "prediction_batch", "label_arrival")]
-    grown = session.execute(load_statement(_SQL / "tables_to_analyze.sql"), {"names": names}).fetchall()
-    for (name,) in grown:
-        columns = sql.SQL("day, snapshot_id, first_ordinal, rows")
-        session.execute(sql.SQL("ANALYZE {} ({})").format(sql.Identifier("shadow", name), columns))
+    session.execute("SELECT shadow.analyze_day(%s)", [snapshot.day])
     session.commit()
 
 
 def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int]) -> int:
     """Compute a day's evidence for some challengers and note what it rests on; return how many rows changed. Commits.
 
-    A day whose requests are gone keeps the evidence that it has.
+    Metrics that need labels are provisional until the day is mature. A day whose requests are gone keeps the evidence
+    that it has.
     """
     session.commit()  # the isolation level is that of a whole transaction
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    snapshot = find(session, deployment, snapshot.day) or snapshot  # with the labels of this transaction
+    final = is_final(deployment, snapshot)
+    changed = sum(
+        day.store(final=final) for days in _computed(session, deployment, snapshot, challengers) for day in days
+    )
+    session.execute(
+        "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, is_final, method_digest) "
+        "SELECT %s, unnest(%s::int[]), %s, %s, %s",
+        [snapshot.id, list(challengers), snapshot.label_revision, final, statement_digest(deployment)],
+    )
+    session.commit()
+    return changed
+
+
+def recomputed(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int
+) -> dict[tuple[str, bool], str]:
+    """Return what the digests of a day's evidence must be, by champion version and whether labels are needed.
+
+    Nothing is stored. Empty where the day's requests are gone.
+    """
+    days = [day for together in _computed(session, deployment, snapshot, [challenger]) for day in together]
+    rows = [row for day in days for row in day.evidence()]
+    return {(row["champion_version"], row["needs_labels"]): digest_of_row(row) for row in rows}
+
+
+def _computed(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int]
+) -> Iterator[list["_Day"]]:
+    """Yield a day as compared for each challenger, as many together as may be in memory."""
     rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
     slices = Slices.of(dict(rows))
     daily = any(not METRICS[name].is_sum for name in deployment.tracked)
     timed = any(name in SCORES and SCORES[name].basis == "timed" for name in deployment.tracked)
-    changed = 0
     for together in [[key] for key in challengers] if daily else [list(challengers)]:  # daily values need the whole day
         days = {key: _Day(session, deployment, snapshot, key, slices) for key in together}
         for key, batch in prefetch(
             predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
         ):
             days[key].add(batch)
-        changed += sum(day.store() for day in days.values())
-    session.execute(
-        "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, method_digest) "
-        "SELECT id, unnest(%s::int[]), label_revision, %s FROM shadow.labelled_snapshot WHERE id = %s "
-        "ON CONFLICT (snapshot_id, challenger_id) DO UPDATE SET label_revision = excluded.label_revision, "
-        "method_digest = excluded.method_digest, compared_at = excluded.compared_at",
-        [list(challengers), statement_digest(deployment), snapshot.id],
-    )
-    session.commit()
-    return changed
+        yield list(days.values())
 
 
 class _Day:
@@ -126,21 +153,43 @@ class _Day:
             if accumulator is not None:
                 accumulator.add(batch)
 
-    def store(self) -> int:
-        """Enter what was made of the day; return how many rows changed."""
+    def store(self, *, final: bool) -> int:
+        """Enter what was made of the day, `final` or to be replaced; return how many rows changed."""
         if not self._requests:
             return 0
-        by_version: dict[int, _Cells] = {}
-        for accumulated in (self._sums, self._daily_values):
-            for version, key, metric, values in accumulated.rows():
-                by_version.setdefault(version, {})[metric, key] = values
-        changed = 0
-        for version, cells in by_version.items():
-            row = self._keys | {"champion_version": self._versions[version]} | _arrays(cells, self._slices)
-            changed += upsert(self._session, "evidence_batch", _KEY, [row], stamp="computed_at")
+        changed = sum(self._enter(row, final=final) for row in self.evidence())
         if self._bins is not None:
             changed += histograms.add_bins(self._session, self._keys, self._versions, self._bins, self._threshold)
         return changed + histograms.add_disagreements(self._session, self._keys, self._disagreements)
+
+    def evidence(self) -> Iterator[dict[str, Any]]:
+        """Yield the day's rows: for each champion version one of the metrics that need labels, one of the others."""
+        rows: dict[tuple[int, bool], _Cells] = {}
+        for accumulated in (self._sums, self._daily_values):
+            for version, key, metric, values in accumulated.rows():
+                rows.setdefault((version, METRICS[metric].needs_label), {})[metric, key] = values
+        for (version, needs_labels), cells in rows.items():
+            whose = {"champion_version": self._versions[version], "needs_labels": needs_labels}
+            yield self._keys | whose | _arrays(cells, self._slices)
+
+    def _enter(self, row: dict[str, Any], *, final: bool) -> int:
+        provisional = {name: value for name, value in row.items() if name != "needs_labels"}
+        if row["needs_labels"] and not final:
+            return upsert(self._session, "provisional_evidence", _KEY, [provisional], stamp="computed_at")
+        key = {name: row[name] for name in (*_KEY, "needs_labels")}
+        if row["needs_labels"]:
+            self._session.execute(load_statement(_SQL / "delete_provisional.sql"), key)
+        return add_revision(self._session, "evidence_batch", key, row, digest=digest_of_row(row))
+
+
+def digest_of_row(row: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a row of evidence: what it is about, and its figures to some twelve digits."""
+    named = [row[name] for name in ("metrics", "slice_columns", "slice_values")]
+    total = hashlib.sha256(json.dumps([str(row["champion_version"]), *named]).encode())
+    for name in FIELDS:
+        for part in rounded(np.array(row[name], np.float64)):
+            total.update(part.tobytes())
+    return total.hexdigest()
 
 
 def _arrays(cells: _Cells, slices: Slices) -> dict[str, list[Any]]:

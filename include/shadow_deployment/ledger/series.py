@@ -1,5 +1,6 @@
 """Evidence by series: each metric in each slice with its days as arrays, for judging a long history."""
 
+import datetime as dt
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from psycopg.rows import dict_row
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_many, stacked
+from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.series import SQUARES, LedgerSeries
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.metrics.slices import ALL
@@ -26,36 +28,55 @@ _NAMES: Final = ("metrics", "slice_columns", "slice_values")
 Key = tuple[str, str, str]  # metric, column and value of a slice
 
 
-def read(
+def newest(
     session: Session[Any],
     challenger: int,
     snapshots: Sequence[Snapshot],
+    mature: Mapping[dt.date, bool],
+    *,
+    champion_version: str | None = None,
+) -> list[int]:
+    """Return the keys of the newest final evidence of a challenger on these snapshots.
+
+    Metrics that need labels count on the `mature` days in order, up to the first that is not. None is any champion.
+    """
+    counts = in_order({snapshot.day: mature.get(snapshot.day, False) for snapshot in snapshots})
+    values = {
+        "challenger": challenger,
+        "snapshots": keys(snapshots),
+        "mature": keys([snapshot for snapshot in snapshots if counts[snapshot.day]]),
+        "champion_version": champion_version,
+    }
+    rows = session.execute(load_statement(_SQL / "newest_evidence.sql"), values)
+    return [key for (key,) in rows]
+
+
+def read(
+    session: Session[Any],
+    rows: Sequence[int],
     *,
     metrics: Collection[str],
     squares: bool,
     every_slice: bool = True,
-    champion_version: str | None = None,
 ) -> Iterator[LedgerSeries]:
-    """Yield a challenger's evidence on these snapshots by metric and slice, all first; the days of each in no order.
+    """Yield evidence by metric and slice, all first; the days of each in no order.
 
-    `squares` says whether the sums of squares are needed, which only single requests are judged by. Without
-    `every_slice` only all requests; None is any champion.
+    `rows` are keys of `shadow.evidence_batch`. `squares` says whether the sums of squares are needed, which only single
+    requests are judged by. Without `every_slice` only all requests.
     """
     values = {
-        "challenger": challenger,
-        "snapshots": keys(snapshots),
+        "rows": "{" + ",".join(map(str, rows)) + "}",
         "metrics": list(metrics),
         "squares": squares,
         "every_slice": every_slice,
         "whole": every_slice and len(metrics) > 1,
-        "champion_version": champion_version,
     }
     with reading_many(session) as cursor:
         cursor.row_factory = dict_row
         cut = sql.SQL("" if values["whole"] else "[w.first:w.last][1:w.slices]")
-        rows = cursor.execute(load_statement(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
+        stored = cursor.execute(load_statement(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in stored:
         alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)
     grids = [_Grid.of(names, same, (*_SUMS, *(SQUARES if squares else ()))) for names, same in alike.items()]
     for key in sorted({key for grid in grids for key in grid.places if key[0] in metrics}, key=_order):

@@ -22,6 +22,7 @@ from shadow_deployment.data.snapshots import Manifest, read_part
 from shadow_deployment.data.storage import Store
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger.batching import in_batches
+from shadow_deployment.ledger.writing.locks import share
 
 _REQUEST_COLUMNS = (
     "request_id",
@@ -67,12 +68,10 @@ def deployment_id(session: Session[Any], deployment: Deployment) -> int:
     row = session.execute("SELECT id FROM shadow.deployment WHERE name = %s", [deployment.name]).fetchone()
     if row is None:
         row = session.execute(
-            "INSERT INTO shadow.deployment (name, task) VALUES (%s, %s) "
-            "ON CONFLICT (name) DO UPDATE SET task = excluded.task RETURNING id",
+            "INSERT INTO shadow.deployment (name, task) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id",
             [deployment.name, deployment.task],
         ).fetchone()
-    assert row is not None  # noqa: S101 (RETURNING returns)
-    return int(row[0])
+    return deployment_id(session, deployment) if row is None else int(row[0])  # None: somebody else was first
 
 
 def find(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot | None:
@@ -106,6 +105,7 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
     key = deployment_id(session, deployment)
     session.execute("SELECT shadow.ensure_partitions(%s)", [manifest.day])
     session.commit()  # a new partition locks its parent, and a new deployment its name: days beside this one need both
+    share(session, deployment)
     row = session.execute(
         "INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, "
         "digest, location, source, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "

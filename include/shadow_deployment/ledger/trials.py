@@ -38,7 +38,7 @@ def open_trial(session: Session[Any], deployment: Deployment, wanted: NewTrial) 
     """
     key = deployment_id(session, deployment)
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"shadow/trials/{key}"])
-    trial = _find(session, wanted)
+    trial = find(session, wanted)
     if trial is None:
         values = {
             "deployment": key,
@@ -53,14 +53,14 @@ def open_trial(session: Session[Any], deployment: Deployment, wanted: NewTrial) 
             "opened_because": _cause(session, wanted),
         }
         session.execute(load_statement(_SQL / "open_trial.sql"), values)
-        trial = _find(session, wanted, newest=True)
+        trial = find(session, wanted, newest=True)
     assert trial is not None  # noqa: S101 (it was there or was inserted)
     if trial.trained_until is None and wanted.trained_until is not None:
         session.execute(
             "INSERT INTO shadow.trial_training (trial_id, trained_until) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             [trial.id, wanted.trained_until],
         )
-        trial = _find(session, wanted) or trial
+        trial = find(session, wanted) or trial
     session.commit()
     return trial
 
@@ -121,7 +121,8 @@ def withdrawn(session: Session[Any], deployment: Deployment) -> dict[dt.date, st
     return dict(rows.fetchall())
 
 
-def _find(session: Session[Any], wanted: NewTrial, *, newest: bool = False) -> Trial | None:
+def find(session: Session[Any], wanted: NewTrial, *, newest: bool = False) -> Trial | None:
+    """Return the trial on these terms, None where it was never opened; `newest` whatever training date it has."""
     values = {
         "challenger": wanted.challenger,
         "champion_version": wanted.champion_version,

@@ -18,6 +18,7 @@ from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.locks import share
 
 _SQL = Path(__file__).parent / "sql"
 CODE_VERSION = "0.1.0"
@@ -60,41 +61,54 @@ class StoredVerdict:
     opened_because: str | None = None
 
 
-def store(
-    session: Session[Any],
-    deployment: Deployment,
-    *,
-    day: dt.date,
-    challenger: int,
-    champion_version: str,
-    trial: Trial | None,
-    days: DayCounts,
-    verdict: Verdict,
-    warnings: Sequence[str],
-    explanation: str,
-    judged_on: Mapping[str, Any],
-) -> None:
-    """Store a verdict, unless the newest one of the day has the same input. Commits.
+@dataclass(frozen=True)
+class NewVerdict:
+    """A verdict to be stored, with all that it depends on.
 
-    `judged_on` is all that the verdict depends on; inputs are compared by its digest.
+    `challenger` is the ledger's key of the model. `counted` and `shown` are keys of `shadow.evidence_batch`; `shown`
+    is empty where no day is replayed. `judged_on` is all that the verdict depends on, whose digest is compared.
     """
+
+    day: dt.date
+    challenger: int
+    champion_version: str
+    trial: Trial | None
+    days: DayCounts
+    verdict: Verdict
+    alpha: float
+    blocked: Sequence[str]
+    counted: Sequence[int]
+    shown: Sequence[int]
+    warnings: Sequence[str]
+    explanation: str
+    judged_on: Mapping[str, Any]
+
+
+def store(session: Session[Any], deployment: Deployment, new: NewVerdict) -> None:
+    """Store a verdict, unless the newest one of the day has the same input. Commits."""
+    key = deployment_id(session, deployment)
+    share(session, deployment)
     session.execute(
         load_statement(_SQL / "add_verdict.sql"),
         {
-            "deployment": deployment_id(session, deployment),
-            "day": day,
-            "challenger": challenger,
-            "champion_version": champion_version,
+            "deployment": key,
+            "day": new.day,
+            "challenger": new.challenger,
+            "champion_version": new.champion_version,
             "design": digest(design(deployment)),
-            "trial": trial.id if trial else None,
-            "days": json.dumps(days.to_json()),
-            "outcome": verdict.outcome,
-            "reasons": json.dumps(list(verdict.reasons)),
-            "warnings": json.dumps(list(warnings)),
-            "explanation": explanation,
-            "findings": json.dumps([finding.to_json() for finding in verdict.findings], allow_nan=False),
+            "trial": new.trial.id if new.trial else None,
+            "days": json.dumps(new.days.to_json()),
+            "outcome": new.verdict.outcome,
+            "reasons": json.dumps(list(new.verdict.reasons)),
+            "warnings": json.dumps(list(new.warnings)),
+            "explanation": new.explanation,
+            "findings": json.dumps([finding.to_json() for finding in new.verdict.findings], allow_nan=False),
+            "blocked": json.dumps(list(new.blocked)),
+            "alpha": new.alpha,
+            "counted_evidence": list(new.counted),
+            "shown_evidence": list(new.shown),
             "policy": deployment.policy.model_dump_json(by_alias=True),
-            "input_digest": digest(judged_on),
+            "input_digest": digest(new.judged_on),
             "code_version": CODE_VERSION,
         },
     )
@@ -122,6 +136,44 @@ def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.d
         [list(challengers), len(challengers)],
     )
     return {day for (day,) in rows}
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """A model's newest verdict in short; `digest` is of the model that was judged."""
+
+    name: str
+    day: dt.date
+    outcome: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """A verdict with all that it was computed from, as in NewVerdict."""
+
+    id: int
+    name: str
+    day: dt.date
+    outcome: str
+    reasons: list[str]
+    warnings: list[str]
+    findings: list[dict[str, Any]]
+    blocked: list[str]
+    alpha: float
+    counted_evidence: list[int]
+    shown_evidence: list[int]
+    policy: dict[str, Any]
+    days: dict[str, Any]
+    input_digest: str
+    trial: int | None
+
+
+def kept(session: Session[Any], deployment: Deployment, day: dt.date | None = None) -> list[KeptVerdict]:
+    """Return the newest revision of each verdict of a day, None for every day, in order."""
+    with session.cursor(row_factory=class_row(KeptVerdict)) as cursor:
+        values = {"deployment": deployment.name, "day": day}
+        return cursor.execute(load_statement(_SQL / "stored_verdicts.sql"), values).fetchall()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def collect_labels(context: DeploymentContext, day: dt.date) -> list[dt.date]:
         for snapshot in labels.due(taken, maturity, cutoff):
             _collect(context, session, snapshot, labels.until(snapshot, maturity, cutoff))
         keys = list(challenger_keys(context, session).values())
-        stale = evidence.stale(session, taken, keys, evidence.statement_digest(deployment))
+        taken = snapshots.snapshots(session, deployment, None, None)  # with their new labels
+        stale = evidence.stale(session, deployment, taken, keys)
     return sorted({stale_day for stale_day, _ in stale})
 
 

@@ -18,7 +18,7 @@ def compare(context: DeploymentContext, day: dt.date) -> int:
         keys = list(challenger_keys(context, session).values())
         trials.register(context, session, snapshot)
         with exclusively(session, f"compare/{snapshot.id}"):
-            stale = evidence.stale(session, [snapshot], keys, evidence.statement_digest(deployment))
+            stale = evidence.stale(session, deployment, [snapshot], keys)
             if not stale:
                 return 0
             evidence.analyze(session, snapshot)

@@ -20,7 +20,6 @@ from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.request import PromotionRequest
 
 logger = logging.getLogger(__name__)
-BY_POLICY = "policy: promotion.approval is automatic"
 _LONGEST_WAIT = dt.timedelta(hours=24)  # response_hours is at most 23
 
 

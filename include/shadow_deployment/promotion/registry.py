@@ -19,8 +19,11 @@ from shadow_deployment.errors import RegistryError, ShadowError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, Kind, PromotionRecord
+from shadow_deployment.ledger.writing import locks
 from shadow_deployment.promotion import mlflow_alias
 from shadow_deployment.promotion.request import PromotionRequest, assemble, observe
+
+BY_POLICY = "policy: promotion.approval is automatic"
 
 
 def promotion_request(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> PromotionRequest:
@@ -63,6 +66,7 @@ def promote(
         TransientError: it stands and publishing it failed.
     """
     deployment, approval = context.deployment, _approval(context.deployment, approved_by, reason, approved_at)
+    _require_approver(deployment, approved_by)
     kind: Kind = "forced" if force else "promotion"
     known, digest = None, expected
     if isinstance(expected, PromotionRequest):
@@ -209,7 +213,7 @@ def _lock(
     if known is None:
         known = len(promotions.history(session, deployment))
     session.commit()  # what is read from here on is read under the lock
-    promotions.lock(session, deployment)
+    locks.whole(session, deployment)
     history = promotions.history(session, deployment)
     if history and is_same(history[-1]):
         return history[-1]
@@ -294,3 +298,14 @@ def _approval(deployment: Deployment, approved_by: str, reason: str, approved_at
         if not text.strip():
             raise RegistryError(f"deployment {deployment.name}: {name} == {text!r}, must not be empty: it is recorded")
     return Approval(approved_by, reason, approved_at)
+
+
+def _require_approver(deployment: Deployment, approved_by: str) -> None:
+    """Raise RegistryError for somebody who may not approve; anybody may roll back."""
+    policy = deployment.promotion
+    by_policy = policy.approval == "automatic" and approved_by == BY_POLICY
+    if policy.approvers and approved_by not in policy.approvers and not by_policy:
+        raise RegistryError(
+            f"deployment {deployment.name}: approved_by == {approved_by!r}, must be one of promotion.approvers: "
+            f"{', '.join(policy.approvers)}"
+        )

@@ -10,17 +10,18 @@ from typing import Any
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data.db import Session
+from shadow_deployment.data.db import Session, clock
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.trial import difference
 from shadow_deployment.errors import ModelError
-from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import champion_of
-from shadow_deployment.pipeline.challengers.trials import terms_of
+from shadow_deployment.pipeline.challengers.judging import judge_challenger
+from shadow_deployment.pipeline.challengers.trials import known_trial, terms_of
 
 BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
 
@@ -62,14 +63,19 @@ class PromotionRequest:
 
 @dataclass(frozen=True)
 class ObservedState:
-    """What is known outside the ledger: the challenger's model file and the version in production's log."""
+    """What is known before the deployment is locked.
+
+    `digest` is of the challenger's model file, `log_version` the version in production's log. `outcome` is that of its
+    newest verdict, computed again from the ledger's facts; None where it has none, or its trial is closed.
+    """
 
     digest: str
     log_version: str
+    outcome: str | None
 
 
 def observe(context: DeploymentContext, session: Session[Any], challenger_name: str) -> ObservedState:
-    """Read the model file and production's log, both anew.
+    """Read the model file and production's log, and judge anew.
 
     Raises:
         DeploymentError: the challenger is unknown.
@@ -77,7 +83,19 @@ def observe(context: DeploymentContext, session: Session[Any], challenger_name: 
         SourceError: the log cannot be read.
     """
     challenger = context.deployment.challenger(challenger_name)
-    return ObservedState(model_digest(challenger), _log_version(context, session))
+    digest_now = model_digest(challenger)
+    outcome = _outcome_now(session, context.deployment, challenger, digest_now)
+    return ObservedState(digest_now, _log_version(context, session), outcome)
+
+
+def _outcome_now(session: Session[Any], deployment: Deployment, challenger: Challenger, digest_now: str) -> str | None:
+    """Return the outcome that a challenger's newest verdict has by the facts of now; None where it has none."""
+    newest = promotions.judgement(session, deployment, challenger.name, None)
+    key = predictions.find_challenger(session, deployment, challenger, digest_now)
+    if newest is None or key is None:
+        return None
+    judged = judge_challenger(session, deployment, challenger, key, newest.day, trial_for=known_trial)
+    return judged.verdict.outcome if judged.basis.trial else None
 
 
 def assemble(
@@ -97,6 +115,7 @@ def assemble(
     problems = [
         *_policy_problems(deployment, verdict),
         *_verdict_problems(challenger, verdict, newest, day),
+        *_outdated(session, deployment, verdict, observed),
         *_champion_problems(challenger, champion, observed.log_version, verdict),
     ]
     return PromotionRequest(
@@ -152,6 +171,25 @@ def _verdict_problems(
             f"its model is now version {challenger.version} with digest {_short(challenger.digest)}, but version "
             f"{verdict.version} with digest {_short(verdict.digest)} was judged on {verdict.day}: "
             f"restore that one at {challenger.uri}, or judge the new one"
+        )
+
+
+def _outdated(
+    session: Session[Any], deployment: Deployment, verdict: JudgedVerdict | None, observed: ObservedState
+) -> Iterator[str]:
+    """Yield why a PASS does not hold any more: it was given long ago, or the ledger's facts do not give it."""
+    if verdict is None or verdict.outcome != "PASS":
+        return
+    days = deployment.promotion.valid_days
+    if verdict.judged_at + dt.timedelta(days=days) < clock(session):
+        yield (
+            f"its PASS of {verdict.day} was given on {verdict.judged_at:%Y-%m-%d}, more than {days} days ago "
+            "(promotion.valid_days): judge it again"
+        )
+    if observed.outcome not in (None, "PASS"):
+        yield (
+            f"its verdict of {verdict.day} says PASS, and the ledger's evidence gives {observed.outcome} now: "
+            f"shadow verify {deployment.name} says what differs; judge it again"
         )
 
 

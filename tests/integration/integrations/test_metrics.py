@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.words.finding import Finding, Verdict
 from shadow_deployment.integrations import metrics
 from shadow_deployment.ledger import predictions, verdicts
@@ -20,6 +19,7 @@ from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.promotion import registry
+from tests.builders import a_verdict
 from tests.conftest import PROJECT
 from tests.integration.promotion.test_registry import by, judge, settings
 from tests.production import World, day
@@ -135,19 +135,9 @@ def keep(shadow: DeploymentContext, *findings: Finding, number: int = 3) -> None
     challenger = shadow.deployment.challenger("other")
     with shadow.ledger() as session:
         key = predictions.challenger_id(session, shadow.deployment, challenger, model_digest(challenger))
-        verdicts.store(
-            session,
-            shadow.deployment,
-            day=day(number),
-            challenger=key,
-            champion_version="7",
-            trial=trial_of(session, shadow.deployment, challenger, key, "7"),
-            days=DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
-            verdict=Verdict("FAIL", ["as the test says"], findings),
-            warnings=[],
-            explanation="",
-            judged_on={"input": os.urandom(8).hex()},
-        )
+        trial = trial_of(session, shadow.deployment, challenger, key, "7")
+        failing = Verdict("FAIL", ["as the test says"], findings)
+        verdicts.store(session, shadow.deployment, a_verdict(day(number), key, failing, trial=trial))
 
 
 def test_a_verdict_and_a_promotion_of_a_process_like_a_task_arrive(world: World, receiver: Receiver) -> None:

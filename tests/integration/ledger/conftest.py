@@ -44,7 +44,7 @@ def ran(worlds: Callable[..., World]) -> World:
 def kept(ran: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of that ledger."""
     file = tmp_path_factory.mktemp("kept") / "ledger.dump"
-    backup.backup(ran.connection("shadow_db"), file)
+    backup.backup(ran.connection("shadow_owner"), file)
     return file
 
 

@@ -85,7 +85,7 @@ def test_a_restored_ledger_has_every_trigger_function_partition_and_right_number
     ran: World, kept: Path, empty: Connection
 ) -> None:
     found = backup.restore(empty, kept)
-    assert catalogue(empty) == catalogue(ran.connection("shadow_db"))
+    assert catalogue(empty) == catalogue(ran.connection("shadow_owner"))
     assert sorted(execute(empty, SEQUENCES)) == sorted(ran.query(SEQUENCES))
     assert migrations.migrate(empty) == (found.revision, found.revision)
 
@@ -93,7 +93,7 @@ def test_a_restored_ledger_has_every_trigger_function_partition_and_right_number
 def test_a_backup_says_what_is_in_it_and_no_secret(copied: World, invoke: Invoke, tmp_path: Path) -> None:
     copied.deploy()
     file = tmp_path / "ledger.dump"
-    code, out, _ = invoke("backup", "--to", file, "--conn-id", "shadow_db", "--json")
+    code, out, _ = invoke("backup", "--to", file, "--conn-id", "shadow_owner", "--json")
     assert code == 0
     found = json.loads(out)
     assert found["rows"] == {name: len(rows) for name, rows in copied.dump("alembic_version").items()}
@@ -107,16 +107,16 @@ def test_a_backup_says_what_is_in_it_and_no_secret(copied: World, invoke: Invoke
 
 
 def test_what_is_not_committed_is_in_no_backup(copied: World, tmp_path: Path) -> None:
-    with psycopg.connect(**copied.connection("shadow_db").parameters()) as session:
+    with psycopg.connect(**copied.connection("shadow_owner").parameters()) as session:
         session.execute("INSERT INTO shadow.deployment (name, task) VALUES ('half', 'binary')")
-        found = backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump")
+        found = backup.backup(copied.connection("shadow_owner"), tmp_path / "ledger.dump")
         session.rollback()
     assert found.rows["deployment"] == 1
 
 
 def test_what_else_the_database_has_is_in_no_backup(copied: World, tmp_path: Path) -> None:
-    execute(copied.connection("shadow_db"), "CREATE SCHEMA mine; CREATE TABLE mine.own AS SELECT 1 AS a")
-    written = backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump")
+    execute(copied.connection("shadow_owner"), "CREATE SCHEMA mine; CREATE TABLE mine.own AS SELECT 1 AS a")
+    written = backup.backup(copied.connection("shadow_owner"), tmp_path / "ledger.dump")
     assert all(name.startswith("shadow.") for name in written.tables)
     assert len(written.tables) > len(written.rows)
 
@@ -128,7 +128,7 @@ def test_a_backup_is_never_written_over(copied: World, tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "nothing")
     for taken in (file, link):
         with pytest.raises(LedgerError, match="exists already, and a backup never replaces a file"):
-            backup.backup(copied.connection("shadow_db"), taken)
+            backup.backup(copied.connection("shadow_owner"), taken)
     assert file.read_text() == "kept"
     assert sorted(tmp_path.iterdir()) == [link, file]
 
@@ -139,7 +139,7 @@ def test_a_file_that_appears_while_a_backup_is_written_is_not_replaced(
     file = tmp_path / "ledger.dump"
     instead(tools, f'REAL; echo kept > "{file}"')
     with pytest.raises(LedgerError, match="exists already"):
-        backup.backup(copied.connection("shadow_db"), file, tools)
+        backup.backup(copied.connection("shadow_owner"), file, tools)
     assert file.read_text() == "kept\n"
     assert sorted(tmp_path.iterdir()) == [file, tools]
 
@@ -153,11 +153,11 @@ def test_rows_that_are_written_while_a_backup_runs_are_in_none_of_its_tables(
     instead(tools, script)
     file = tmp_path / "ledger.dump"
     with ThreadPoolExecutor() as pool:
-        written = pool.submit(backup.backup, copied.connection("shadow_db"), file, tools)
+        written = pool.submit(backup.backup, copied.connection("shadow_owner"), file, tools)
         while not wait.exists():
             assert not written.done()
             time.sleep(0.02)
-        execute(copied.connection("shadow_db"), "INSERT INTO shadow.deployment (name, task) VALUES ('b', 'binary')")
+        execute(copied.connection("shadow_owner"), "INSERT INTO shadow.deployment (name, task) VALUES ('b', 'binary')")
         wait.unlink()
         assert written.result().rows["deployment"] == 1
 
@@ -168,7 +168,7 @@ def test_a_backup_to_where_nothing_can_be_written_and_of_no_ledger_are_told(
     with pytest.raises(
         LedgerError, match=r"cannot be written: No such file or directory; name a file in an existing folder"
     ):
-        backup.backup(copied.connection("shadow_db"), tmp_path / "nowhere" / "ledger.dump")
+        backup.backup(copied.connection("shadow_owner"), tmp_path / "nowhere" / "ledger.dump")
     with pytest.raises(LedgerError, match="has no ledger, so there is nothing to back up"):
         backup.backup(empty, tmp_path / "ledger.dump")
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +184,7 @@ def test_a_backup_that_breaks_off_leaves_no_file(copied: World, tools: Path, tmp
     ):
         instead(tools, text)
         with pytest.raises(LedgerError, match=reason):
-            backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump", tools)
+            backup.backup(copied.connection("shadow_owner"), tmp_path / "ledger.dump", tools)
         assert list(tmp_path.iterdir()) == [tools]
 
 
@@ -194,14 +194,14 @@ def test_a_killed_backup_leaves_nothing_that_looks_like_one_and_is_not_in_the_wa
     instead(tools, 'printf PGDMP > "$FILE"; kill -9 $PPID')
     file = tmp_path / "kept" / "ledger.dump"
     file.parent.mkdir()
-    command = [sys.executable, "-m", "shadow_deployment", "backup", "--to", file, "--conn-id", "shadow_db"]
+    command = [sys.executable, "-m", "shadow_deployment", "backup", "--to", file, "--conn-id", "shadow_owner"]
     ended = subprocess.run([*command, "--pg-bin", tools], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGKILL
     (left,) = file.parent.iterdir()
     assert left.name.startswith(".ledger.dump.")
     assert left.suffix == ".partial"
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
-    backup.backup(copied.connection("shadow_db"), file)
+    backup.backup(copied.connection("shadow_owner"), file)
     assert sorted(file.parent.iterdir()) == [left, file]
 
 
@@ -211,7 +211,7 @@ def test_a_killed_backup_leaves_nothing_that_looks_like_one_and_is_not_in_the_wa
 def test_a_schema_with_anything_in_it_is_left_as_it_is(copied: World, kept: Path, empty: Connection) -> None:
     before = copied.dump()
     with pytest.raises(LedgerError, match=r"has a schema shadow already, with .*restore into an empty database"):
-        backup.restore(copied.connection("shadow_db"), kept)
+        backup.restore(copied.connection("shadow_owner"), kept)
     assert copied.dump() == before
     execute(empty, "CREATE SCHEMA shadow; CREATE FUNCTION shadow.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     with pytest.raises(LedgerError, match=r"with function shadow.mine\(\): "):
@@ -243,8 +243,8 @@ def test_an_empty_schema_is_filled_and_keeps_its_rights(kept: Path, empty: Conne
 def test_a_file_that_is_no_backup_of_a_ledger_is_refused(
     copied: World, empty: Connection, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
-    execute(copied.connection("shadow_db"), "CREATE SCHEMA mine; CREATE TABLE mine.own AS SELECT 1 AS a")
-    file = dumped(copied.connection("shadow_db"), tmp_path, *arguments)
+    execute(copied.connection("shadow_owner"), "CREATE SCHEMA mine; CREATE TABLE mine.own AS SELECT 1 AS a")
+    file = dumped(copied.connection("shadow_owner"), tmp_path, *arguments)
     with pytest.raises(LedgerError, match=reason):
         backup.restore(empty, file)
     assert nothing_left(empty)
@@ -268,7 +268,7 @@ def test_a_damaged_file_is_refused_and_changes_nothing(kept: Path, empty: Connec
 def test_a_backup_of_a_newer_package_is_refused(copied: World, empty: Connection, tmp_path: Path) -> None:
     copied.query("UPDATE shadow.alembic_version SET version_num = '9999' RETURNING 1")
     file = tmp_path / "ledger.dump"
-    assert backup.backup(copied.connection("shadow_db"), file).revision == "9999"
+    assert backup.backup(copied.connection("shadow_owner"), file).revision == "9999"
     with pytest.raises(LedgerError, match=f"is at revision 9999, and this package knows up to {migrations.head()}"):
         backup.restore(empty, file)
     assert nothing_left(empty)
@@ -278,20 +278,20 @@ def test_a_backup_of_an_older_revision_is_restored_and_migrated_next(
     copied: World, empty: Connection, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     copied.query("UPDATE shadow.alembic_version SET version_num = '0000' RETURNING 1")
-    backup.backup(copied.connection("shadow_db"), tmp_path / "old.dump")
+    backup.backup(copied.connection("shadow_owner"), tmp_path / "old.dump")
     monkeypatch.setattr(migrations, "revisions", lambda: frozenset({"0000", migrations.head()}))
-    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", copied.postgres.uri(str(empty.database), SHADOW))
-    code, out, _ = invoke("restore", tmp_path / "old.dump", "--conn-id", "shadow_db")
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_OWNER", copied.postgres.uri(str(empty.database), SHADOW))
+    code, out, _ = invoke("restore", tmp_path / "old.dump", "--conn-id", "shadow_owner")
     assert code == 0
     assert "at revision 0000" in out
-    assert f"next: shadow migrate --conn-id shadow_db, to revision {migrations.head()}" in out
+    assert f"next: shadow migrate --conn-id shadow_owner, to revision {migrations.head()}" in out
 
 
 def test_a_restore_that_is_killed_leaves_the_database_as_it_was(kept: Path, empty: Connection, copied: World) -> None:
     """It is stopped in its middle by a table that another session is about to make."""
     execute(empty, "CREATE SCHEMA shadow")
-    variables = os.environ | {"AIRFLOW_CONN_SHADOW_DB": copied.postgres.uri(str(empty.database), SHADOW)}
-    command = [sys.executable, "-m", "shadow_deployment", "restore", kept, "--conn-id", "shadow_db"]
+    variables = os.environ | {"AIRFLOW_CONN_SHADOW_OWNER": copied.postgres.uri(str(empty.database), SHADOW)}
+    command = [sys.executable, "-m", "shadow_deployment", "restore", kept, "--conn-id", "shadow_owner"]
     waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with psycopg.connect(**empty.parameters()) as session:
         session.execute("CREATE TABLE shadow.verdict (a int)")
@@ -309,4 +309,4 @@ def test_a_restore_that_is_killed_leaves_the_database_as_it_was(kept: Path, empt
         time.sleep(0.02)
     assert execute(empty, "SELECT relname FROM pg_class WHERE relnamespace = 'shadow'::regnamespace") == []
     assert backup.restore(empty, kept).rows["verdict"] > 0
-    assert catalogue(empty) == catalogue(copied.connection("shadow_db"))
+    assert catalogue(empty) == catalogue(copied.connection("shadow_owner"))

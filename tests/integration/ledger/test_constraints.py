@@ -84,7 +84,6 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "label_arrival",
         "label_collection",
         "validation",
-        "comparison",
         "evidence_batch",
         "verdict",
     ],

@@ -13,6 +13,7 @@ from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError
 from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.migrations.versions.v0001_initial import AREAS
 from shadow_deployment.pipeline import steps
 from tests.conftest import Invoke, connection_to, database, declare
 from tests.production import READER, SHADOW, World, day
@@ -24,6 +25,7 @@ TABLES = {
     "approval_request",
     "calibration",
     "cell",
+    "chain",
     "comparison",
     "delivery",
     "deployment",
@@ -34,6 +36,7 @@ TABLES = {
     "model_version",
     "prediction_batch",
     "promotion",
+    "provisional_evidence",
     "quadrant",
     "replay_check",
     "request_batch",
@@ -47,7 +50,6 @@ TABLES = {
     "withdrawal",
 }
 INITIAL = Path(migrations.__file__).parent / "0001_initial"
-AREAS = ("deployments", "requests", "predictions", "labels", "trials", "evidence", "verdicts", "registry", "alerts")
 OF_SCHEMA = "relnamespace = 'shadow'::regnamespace"
 # Everything that a schema can hold, by name, so that two databases can be compared.
 CATALOGUE = {
@@ -150,7 +152,7 @@ def test_up_again_keeps_the_data_and_down_takes_all_of_it(worlds: Callable[..., 
     steps.sample(shadow, day(0))
     steps.sample(shadow, day(1))
     before = world.dump()
-    connection = world.connection("shadow_db")
+    connection = world.connection("shadow_owner")
     migrations.migrate(connection)
     assert world.dump() == before
     assert migrations.migrate(connection, "down", kept=lambda session: None) == (migrations.head(), None)
@@ -226,11 +228,11 @@ def test_the_command_says_what_it_did(
 ) -> None:
     world = declare(worlds(), monkeypatch)
     world.deploy()
-    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", world.postgres.uri(str(empty.database), SHADOW))
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_OWNER", world.postgres.uri(str(empty.database), SHADOW))
     head = migrations.head()
-    assert invoke("migrate")[:2] == (0, f"shadow_db: ledger at revision {head}, was at none\n")
-    assert invoke("migrate", "up")[:2] == (0, f"shadow_db: ledger at revision {head} already\n")
-    assert invoke("migrate", "down")[:2] == (0, f"shadow_db: ledger at revision none, was at {head}\n")
+    assert invoke("migrate")[:2] == (0, f"shadow_owner: ledger at revision {head}, was at none\n")
+    assert invoke("migrate", "up")[:2] == (0, f"shadow_owner: ledger at revision {head} already\n")
+    assert invoke("migrate", "down")[:2] == (0, f"shadow_owner: ledger at revision none, was at {head}\n")
     assert nothing_left(empty)
 
 

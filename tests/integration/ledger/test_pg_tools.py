@@ -38,7 +38,7 @@ ERRORS = [
 
 def test_the_password_is_in_no_command_line(copied: World, tools: Path, tmp_path: Path) -> None:
     instead(tools, f'echo "$PGPASSWORD" > {tmp_path}/password\necho "$@" > {tmp_path}/arguments\nREAL')
-    connection = copied.connection("shadow_db")
+    connection = copied.connection("shadow_owner")
     backup.backup(connection, tmp_path / "ledger.dump", tools)
     arguments = (tmp_path / "arguments").read_text()
     assert f"host={connection.host}" in arguments
@@ -49,7 +49,7 @@ def test_the_password_is_in_no_command_line(copied: World, tools: Path, tmp_path
 def test_programs_that_are_older_than_the_server_or_missing_are_named_with_a_remedy(
     copied: World, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = copied.connection("shadow_db")
+    connection = copied.connection("shadow_owner")
     script(tools / "pg_dump", "echo 'pg_dump (PostgreSQL) 9.6.3'")
     older = r"not be older than the server, which is of version 18: found 9\.6\.3 in .*; install .*--pg-bin"
     with pytest.raises(LedgerError, match=older):
@@ -78,4 +78,4 @@ def test_the_error_of_a_program_has_its_meaning_and_remedy_and_no_value(
 ) -> None:
     instead(tools, f"printf '%b' 'pg_dump: error: {text}' >&2\nexit 1")
     with pytest.raises(kind, match=meaning):
-        backup.backup(copied.connection("shadow_db"), tmp_path / "ledger.dump", tools)
+        backup.backup(copied.connection("shadow_owner"), tmp_path / "ledger.dump", tools)

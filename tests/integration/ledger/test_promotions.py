@@ -11,6 +11,7 @@ from shadow_deployment.data.db import connect
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, ModelVersion
+from shadow_deployment.ledger.writing import locks
 from shadow_deployment.promotion import registry
 from tests.integration.ledger.test_constraints import again
 from tests.integration.promotion.test_registry import by, judge, settings
@@ -211,7 +212,7 @@ def test_who_holds_the_deployment_is_not_overtaken_by_a_verdict(promoted: World)
     shadow = promoted.shadow(**settings(promoted))
     before = promoted.verdicts()
     with connect(promoted.connection("shadow_db")) as holding:
-        promotions.lock(holding, shadow.deployment)
+        locks.whole(holding, shadow.deployment)
         with (
             connect(promoted.connection("shadow_db"), lock_timeout="50ms") as session,
             pytest.raises(errors.LockNotAvailable),

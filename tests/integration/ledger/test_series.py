@@ -18,7 +18,7 @@ from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.metrics.sums import FIELDS
 from tests.bench import year
 from tests.builders import a_deployment
-from tests.production import SHADOW, World
+from tests.production import SHADOW, World, unguarded
 
 DAYS, SLICES, MODEL = 9, 3, 1
 METRICS = ("brier_score", "log_loss")
@@ -42,14 +42,19 @@ def filled(worlds: Callable[..., World]) -> World:
     world = worlds()
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         year.fill(session, deployment(), days=DAYS, slices=SLICES, judged=False)
-        session.execute(f"UPDATE shadow.evidence_batch SET identical[1][1] = 3, identical[{PLACE}][1] = 5")
+        with unguarded(session, "evidence_batch"):
+            session.execute(
+                f"UPDATE shadow.evidence_batch SET identical[1][1] = 3, identical[{PLACE}][1] = 5 WHERE needs_labels"
+            )
     return world
 
 
 def read(world: World, taken: list[Snapshot] | None = None, **wanted: Any) -> list[LedgerSeries]:
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         taken = snapshots.snapshots(session, deployment(), None, None) if taken is None else taken
-        return list(series.read(session, MODEL, taken, **{"metrics": METRICS, "squares": True} | wanted))
+        mature = dict.fromkeys((one.day for one in taken), True)
+        rows = series.newest(session, MODEL, taken, mature, champion_version=wanted.pop("champion_version", None))
+        return list(series.read(session, rows, **{"metrics": METRICS, "squares": True} | wanted))
 
 
 def written(world: World) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -86,26 +91,38 @@ def uneven(worlds: Callable[..., World], filled: World) -> World:
     world = worlds(filled)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         keys = [one.id for one in snapshots.snapshots(session, deployment(), None, None)]
+        session.execute("ALTER TABLE shadow.evidence_batch DISABLE TRIGGER USER")
         session.execute(  # no request in a slice; none of a metric in all slices
             "UPDATE shadow.evidence_batch SET "
-            f"requests[{PLACE}][3] = 0, labelled[{PLACE}][3] = 0, pairs[{PLACE}][3] = 0 WHERE snapshot_id = ANY(%s)",
+            f"requests[{PLACE}][3] = 0, labelled[{PLACE}][3] = 0, pairs[{PLACE}][3] = 0 "
+            "WHERE needs_labels AND snapshot_id = ANY(%s)",
             [keys[2:4]],
         )
         session.execute(  # a slice of its own in the place of another
-            "UPDATE shadow.evidence_batch SET slice_values[2] = 'c9' WHERE snapshot_id = %s", [keys[4]]
+            "UPDATE shadow.evidence_batch SET slice_values[2] = 'c9' WHERE needs_labels AND snapshot_id = %s", [keys[4]]
         )
         session.execute(  # one metric only, and all requests only
             "UPDATE shadow.evidence_batch SET "
             f"{', '.join(f'{name} = {name}[{PLACE}:{PLACE}][1:1]' for name in FIELDS)}, "
             "metrics = '{log_loss}', slice_columns = slice_columns[1:1], slice_values = slice_values[1:1] "
-            "WHERE snapshot_id = %s",
+            "WHERE needs_labels AND snapshot_id = %s",
             [keys[5]],
         )
-        columns = ", ".join(("deployment_id", "day", "snapshot_id", "challenger_id", "metrics"))
+        names = (
+            "deployment_id",
+            "day",
+            "snapshot_id",
+            "challenger_id",
+            "needs_labels",
+            "revision",
+            "digest",
+            "metrics",
+        )
+        columns = ", ".join(names)
         rest = ", ".join(("slice_columns", "slice_values", *FIELDS))
         session.execute(
             f"INSERT INTO shadow.evidence_batch ({columns}, champion_version, {rest}) "
-            f"SELECT {columns}, '8', {rest} FROM shadow.evidence_batch WHERE snapshot_id = %s",
+            f"SELECT {columns}, '8', {rest} FROM shadow.evidence_batch WHERE needs_labels AND snapshot_id = %s",
             [keys[6]],
         )
     return world
@@ -158,6 +175,7 @@ def test_a_day_is_scored_where_inputs_and_predictions_were_checked_whatever_was_
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         taken = snapshots.snapshots(session, deployment(), None, None)
         first, second, third, *rest = [one.id for one in taken]
+        session.execute("ALTER TABLE shadow.validation DISABLE TRIGGER USER")
         session.execute(
             "UPDATE shadow.validation SET success = false WHERE snapshot_id = %s AND challenger_id IS NULL", [first]
         )

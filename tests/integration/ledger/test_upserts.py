@@ -1,34 +1,34 @@
-"""Rows that are computed again are written only where they differ."""
+"""Rows that are computed again: replaced where they differ, or another revision where they are never changed."""
 
 from typing import Any
 
 import psycopg
 
-from shadow_deployment.ledger.upserts import upsert
+from shadow_deployment.ledger.writing.revisions import add_revision
+from shadow_deployment.ledger.writing.upserts import upsert
 from tests.production import SHADOW, World
 
-KEY = ("snapshot_id", "challenger_id")
+DAY = ("challenger_id", "snapshot_id")
 ROWS = (
-    "SELECT snapshot_id, challenger_id, success, suite, evaluated, failures::text AS failures FROM shadow.validation "
-    "ORDER BY challenger_id NULLS FIRST, snapshot_id LIMIT 3"
+    "SELECT challenger_id, snapshot_id, rank, ordinal, distance FROM shadow.disagreement "
+    "ORDER BY challenger_id, snapshot_id, rank LIMIT 3"
 )
-STAMPS = "SELECT snapshot_id, challenger_id, validated_at FROM shadow.validation"
+VALIDATIONS = (
+    "SELECT revision, digest, evaluated FROM shadow.validation WHERE snapshot_id = %s AND challenger_id IS NULL "
+    "ORDER BY revision"
+)
 
 
-def test_only_rows_that_differ_are_written_and_stamped(copied: World) -> None:
+def test_only_rows_that_differ_are_written(copied: World) -> None:
     with psycopg.connect(copied.postgres.uri(copied.ledger, SHADOW)) as session:
         cursor = session.cursor(row_factory=psycopg.rows.dict_row)
         rows: list[dict[str, Any]] = cursor.execute(ROWS).fetchall()
-        assert rows[0]["challenger_id"] is None
-        before = set(session.execute(STAMPS))
-        assert upsert(session, "validation", KEY, rows, stamp="validated_at") == 0
-        assert set(session.execute(STAMPS)) == before
-        rows[0]["evaluated"] += 1
-        assert upsert(session, "validation", KEY, rows, stamp="validated_at") == 1
-        ((snapshot, challenger, _),) = before - set(session.execute(STAMPS))
-        assert (snapshot, challenger) == (rows[0]["snapshot_id"], None)
+        key = (*DAY, "rank")
+        assert upsert(session, "disagreement", key, rows) == 0
+        rows[0]["ordinal"] += 1
+        assert upsert(session, "disagreement", key, rows) == 1
         assert cursor.execute(ROWS).fetchall() == rows
-        assert upsert(session, "validation", KEY, []) == 0
+        assert upsert(session, "disagreement", key, []) == 0
 
 
 def test_a_new_row_is_inserted(copied: World) -> None:
@@ -37,5 +37,22 @@ def test_a_new_row_is_inserted(copied: World) -> None:
             "SELECT challenger_id, snapshot_id, count(*) FROM shadow.disagreement GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 1"
         ).fetchall()
         row = {"challenger_id": challenger, "snapshot_id": snapshot, "rank": ranks + 1, "ordinal": 1, "distance": 0.5}
-        key = ("challenger_id", "snapshot_id", "rank")
-        assert [upsert(session, "disagreement", key, [row]) for _ in range(2)] == [1, 0]
+        assert [upsert(session, "disagreement", (*DAY, "rank"), [row]) for _ in range(2)] == [1, 0]
+
+
+def test_another_result_is_another_revision_and_the_first_one_stays(copied: World) -> None:
+    with psycopg.connect(copied.postgres.uri(copied.ledger, SHADOW)) as session:
+        ((snapshot,),) = session.execute("SELECT min(snapshot_id) FROM shadow.validation").fetchall()
+        ((_, digest, evaluated),) = before = session.execute(VALIDATIONS, [snapshot]).fetchall()
+        key = {"snapshot_id": snapshot, "challenger_id": None}
+        row = key | {"success": False, "suite": "another", "evaluated": evaluated + 1, "failures": "[]"}
+        assert add_revision(session, "validation", key, row, digest=digest) == 0
+        assert session.execute(VALIDATIONS, [snapshot]).fetchall() == before
+        assert [add_revision(session, "validation", key, row, digest=name) for name in ("a", "a", "b", "a")] == [
+            1,
+            0,
+            1,
+            1,
+        ]
+        after = session.execute(VALIDATIONS, [snapshot]).fetchall()
+        assert [(revision, name) for revision, name, _ in after] == [(1, digest), (2, "a"), (3, "b"), (4, "a")]

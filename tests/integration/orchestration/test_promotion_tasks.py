@@ -11,7 +11,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
-from shadow_deployment.promotion import approval, registry
+from shadow_deployment.promotion import registry
 from tests.conftest import declare
 from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
 from tests.production import World, day
@@ -129,7 +129,7 @@ def test_without_an_answer_the_policy_approves(world: World, context: dict[str, 
     passing(world, approval="automatic")
     started_by(context, challenger="other", day=str(day(0)))
     made = promotion_tasks.promote("late", promotion_tasks.prepare_request("late"))
-    assert made["approved_by"] == approval.BY_POLICY
+    assert made["approved_by"] == registry.BY_POLICY
     [(uri, facts)] = context["outlet_events"].added
     assert (uri, facts["name"], facts["number"]) == ("shadow://late/champion", "other", 1)
 

@@ -109,7 +109,7 @@ def test_the_error_of_a_role_that_may_not_make_a_schema_says_so(
 
 
 def test_a_ledger_of_an_unknown_revision_is_named(world: World, invoke: Invoke) -> None:
-    connection = world.connection("shadow_db")
+    connection = world.connection("shadow_owner")
     with psycopg.connect(**connection.parameters()) as session:
         session.execute("UPDATE shadow.alembic_version SET version_num = '9999'")
     world.deploy()

@@ -26,16 +26,17 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.documents import FileDocument
-from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import DeploymentError, ModelError, PermanentError, RegistryError
 from shadow_deployment.ledger import predictions, verdicts
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
+from shadow_deployment.ledger.writing import locks
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
+from tests.builders import a_verdict
 from tests.conftest import declare
 from tests.faults.moments import dying
 from tests.production import World, day, linear_model, moment
@@ -78,19 +79,14 @@ def judge(
     finding = Finding("error_rate", "all", "at_most", "blocking", outcome, 0.5, "as the test says", alpha_pass=alpha)
     with contextlib.nullcontext(session) if session else shadow.ledger() as opened:
         key = predictions.challenger_id(opened, deployment, challenger, model_digest(challenger))
-        verdicts.store(
-            opened,
-            deployment,
-            day=day(number),
-            challenger=key,
+        new = a_verdict(
+            day(number),
+            key,
+            Verdict(outcome, [] if outcome == "PASS" else ["as the test says"], [finding]),
             champion_version=against,
             trial=trial_of(opened, deployment, challenger, key, against),
-            days=DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
-            verdict=Verdict(outcome, [] if outcome == "PASS" else ["as the test says"], [finding]),
-            warnings=[],
-            explanation="",
-            judged_on={"input": os.urandom(8).hex()},
         )
+        verdicts.store(opened, deployment, new)
 
 
 @pytest.fixture(scope="module")
@@ -487,7 +483,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """Do things in threads with sessions of their own that all have looked before the first may change anything."""
 
     def call(*actions: Callable[[], PromotionRecord]) -> list[Any]:
-        together, lock = threading.Barrier(len(actions)), promotions.lock
+        together, lock = threading.Barrier(len(actions)), locks.whole
 
         def meeting(*arguments: Any) -> None:
             together.wait(30)
@@ -499,7 +495,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
             except RegistryError as error:
                 return str(error)
 
-        monkeypatch.setattr(promotions, "lock", meeting)
+        monkeypatch.setattr(locks, "whole", meeting)
         with ThreadPoolExecutor(len(actions)) as threads:
             return sorted(threads.map(outcome, actions), key=lambda one: isinstance(one, str))
 

@@ -13,7 +13,6 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts, migrations, predictions, verdicts
@@ -26,7 +25,8 @@ from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.views import DeploymentView
-from tests.production import SHADOW, World, day
+from tests.builders import a_verdict
+from tests.production import SHADOW, World, day, unguarded
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 SECOND = {"name": "second", "model": "logged:flights.prediction_log.dep_hour"}
@@ -72,19 +72,16 @@ def judge(
     one = shadow.deployment.challenger(name)
     with shadow.ledger() as session:
         key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
-        verdicts.store(
-            session,
-            shadow.deployment,
-            day=day(number),
-            challenger=key,
-            champion_version="7",
+        new = a_verdict(
+            day(number),
+            key,
+            Verdict(outcome, list(reasons), list(found)),
             trial=trial_of(session, shadow.deployment, one, key, "7"),
-            days=DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
-            verdict=Verdict(outcome, list(reasons), list(found)),
             warnings=["a warning"],
             explanation="in plain words",
             judged_on={"number": number, "outcome": outcome, "name": name},
         )
+        verdicts.store(session, shadow.deployment, new)
 
 
 def line(shadow: DeploymentContext, name: str) -> Any:
@@ -112,7 +109,7 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
 
 def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: Callable[..., World]) -> None:
     world = worlds()
-    migrations.migrate(world.connection("shadow_db"), "down")
+    migrations.migrate(world.connection("shadow_owner"), "down")
     shadow = world.shadow()
     for found in (
         pages.deployment_page(shadow),
@@ -354,7 +351,7 @@ def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[An
 def again(world: World) -> DeploymentContext:
     """Compare a day once more, by statements that have changed."""
     shadow = world.shadow()
-    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "comparison"):
         session.execute("UPDATE shadow.comparison SET method_digest = 'older'")
     before = pages.fingerprint(shadow)
     assert steps.compare(shadow, day(0)) == 0
@@ -365,7 +362,7 @@ def again(world: World) -> DeploymentContext:
 def validated(world: World) -> DeploymentContext:
     """Record another outcome of a validation."""
     shadow = world.shadow()
-    with shadow.ledger() as session:
+    with shadow.ledger() as session, unguarded(session, "validation"):
         session.execute("UPDATE shadow.validation SET success = false, validated_at = now()")
     return shadow
 
@@ -455,7 +452,7 @@ def test_a_row_that_is_written_again_changes_the_fingerprint_to_the_microsecond(
 ) -> None:
     shadow = world.shadow()
     before = pages.fingerprint(shadow)
-    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, table):
         assert session.execute(f"UPDATE shadow.{table} SET {column} = {column} - interval '1 microsecond'").rowcount
     assert pages.fingerprint(shadow) != before
 

@@ -14,7 +14,6 @@ from shadow_deployment.config.policy import Rule
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
-from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.verdict import judge
@@ -29,7 +28,7 @@ from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
 from shadow_deployment.report.views import DeploymentView
 from tests.bench import year
-from tests.builders import a_deployment
+from tests.builders import a_deployment, a_verdict
 from tests.production import SHADOW, World
 
 DAYS, SLICES = 90, 55
@@ -61,8 +60,8 @@ def evidence_on(
 ) -> dict[tuple[str, str], Series]:
     """Read what a verdict of a day would rest on, with the sums of squares."""
     metrics = QUIET | {rule.metric for rule in one.policy.rules}
-    rows = ledger_series.read(session, key, taken, metrics=metrics, squares=True)
-    return gather(rows, in_order(mature_labels(one, labels_on(session, one, taken, day))))
+    rows = ledger_series.newest(session, key, taken, mature_labels(one, labels_on(session, one, taken, day)))
+    return gather(ledger_series.read(session, rows, metrics=metrics, squares=True))
 
 
 @pytest.fixture(scope="module")
@@ -90,19 +89,18 @@ def shown(world: World, **policy: Any) -> tuple[DeploymentView, list[dict[str, A
 def _judge(session: Session[Any], one: Deployment) -> None:
     newest_day = snapshots.snapshots(session, one, None, None)[-1].day
     judged = judge_challenger(session, one, one.challenger("better"), 1, newest_day)
-    verdicts.store(
-        session,
-        one,
-        day=newest_day,
-        challenger=1,
+    new = a_verdict(
+        newest_day,
+        1,
+        judged.verdict,
         champion_version=judged.basis.champion_version,
         trial=judged.basis.trial,
         days=judged.basis.counts,
-        verdict=judged.verdict,
         warnings=judged.warnings,
         explanation=judged.explanation,
         judged_on=judged.judged_on,
     )
+    verdicts.store(session, one, new)
 
 
 POLICIES: list[dict[str, Any]] = [

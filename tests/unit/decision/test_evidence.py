@@ -39,11 +39,7 @@ def row(
     } | changes
 
 
-def ripe(days: int) -> dict[dt.date, bool]:
-    return {day(number): True for number in range(days)}
-
-
-def gather(rows: list[dict[str, Any]], usable: dict[dt.date, bool]) -> Evidence:
+def gather(rows: list[dict[str, Any]]) -> Evidence:
     """Gather rows of the ledger, put together by metric and slice as it does."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for one in rows:
@@ -54,7 +50,7 @@ def gather(rows: list[dict[str, Any]], usable: dict[dt.date, bool]) -> Evidence:
         counts["days"] = np.array([(one["day"] - dt.date(2000, 1, 1)).days for one in days], np.int64)
         sums = {name: np.array([one[name] for one in days], np.float64) for name in (*SUMS, *SQUARES)}
         found.append(LedgerSeries(*key, counts, sums))
-    return gather_columns(found, usable)
+    return gather_columns(found)
 
 
 def test_a_days_value_is_the_weighted_mean_of_its_requests() -> None:
@@ -67,7 +63,7 @@ def test_a_days_value_is_the_weighted_mean_of_its_requests() -> None:
         "challenger_sum": weight @ challenger,
         "difference_sum": weight @ (champion - challenger),
     }
-    series = gather([row(0, **sums)], ripe(1))["brier_score", "all"]
+    series = gather([row(0, **sums)])["brier_score", "all"]
     assert_allclose(series.champion, [np.average(champion, weights=weight)], rtol=1e-15)
     assert_allclose(series.challenger, [np.average(challenger, weights=weight)], rtol=1e-15)
     assert_allclose(series.difference, [np.average(champion - challenger, weights=weight)], rtol=1e-15)
@@ -81,7 +77,7 @@ def test_rows_are_gathered_by_metric_and_slice_in_order_of_days() -> None:
         row(2, column="origin", value="JFK"),
         row(0, "log_loss"),
     ]
-    found = gather(rows, ripe(3))
+    found = gather(rows)
     assert {key: [str(one)[8:] for one in series.days] for key, series in found.items()} == {
         ("brier_score", "all"): ["01", "02"],
         ("brier_score", "origin=JFK"): ["01", "03"],
@@ -92,38 +88,26 @@ def test_rows_are_gathered_by_metric_and_slice_in_order_of_days() -> None:
     assert_array_equal(series.identical, [3, 3])
 
 
-@pytest.mark.parametrize(("metric", "days"), [("brier_score", 2), ("log_loss", 2), ("error_rate", 3), ("agreement", 3)])
-def test_a_day_whose_labels_are_not_ripe_counts_only_where_no_label_is_needed(metric: str, days: int) -> None:
-    usable = {day(0): True, day(1): False, day(2): True}
-    assert len(gather([row(number, metric) for number in range(3)], usable)[metric, "all"].days) == days
-
-
-def test_a_day_that_may_not_be_used_counts_for_nothing() -> None:
-    found = gather([row(0), row(1), row(1, "error_rate")], {day(0): True})
-    assert list(found) == [("brier_score", "all")]
-    assert found["brier_score", "all"].days == (day(0),)
-
-
 def test_a_slice_without_a_pair_is_there_and_empty() -> None:
     empty = {"pairs": 0, "weight": 0.0, "champion_sum": 0.0, "challenger_sum": 0.0, "difference_sum": 0.0}
-    series = gather([row(0, column="origin", value="LGA", **empty)], ripe(1))["brier_score", "origin=LGA"]
+    series = gather([row(0, column="origin", value="LGA", **empty)])["brier_score", "origin=LGA"]
     assert (series.days, len(series.difference), series.total_requests) == ((), 0, 0)
 
 
 def test_a_day_without_a_pair_is_left_out_of_the_series() -> None:
-    series = gather([row(0), row(1, pairs=0, weight=0.0), row(2)], ripe(3))["brier_score", "all"]
+    series = gather([row(0), row(1, pairs=0, weight=0.0), row(2)])["brier_score", "all"]
     assert series.days == (day(0), day(2))
     assert np.isfinite(series.difference).all()
 
 
 def test_a_sum_that_is_no_number_stays_none_and_is_never_zero() -> None:
-    series = gather([row(0), row(1, difference_sum=float("nan"))], ripe(2))["brier_score", "all"]
+    series = gather([row(0), row(1, difference_sum=float("nan"))])["brier_score", "all"]
     assert_array_equal(np.isnan(series.difference), [False, True])
 
 
 def test_days_come_in_their_order_whatever_order_they_are_kept_in() -> None:
     rows = [row(number, pairs=number + 1, difference_sum=float(number)) for number in (2, 0, 3, 1)]
-    series = gather(rows, ripe(4))["brier_score", "all"]
+    series = gather(rows)["brier_score", "all"]
     assert series.days == tuple(day(number) for number in range(4))
     assert_array_equal(series.pairs, [1, 2, 3, 4])
     assert_array_equal(series.difference * 160, [0, 1, 2, 3])
@@ -131,13 +115,13 @@ def test_days_come_in_their_order_whatever_order_they_are_kept_in() -> None:
 
 def test_series_with_days_of_their_own_keep_them() -> None:
     other = [row(0, column="origin", value="JFK"), row(2, column="origin", value="JFK")]
-    found = gather([row(0), row(1), *other], ripe(3))
+    found = gather([row(0), row(1), *other])
     assert found["brier_score", "all"].days == (day(0), day(1))
     assert found["brier_score", "origin=JFK"].days == (day(0), day(2))
 
 
 def test_no_rows_are_no_evidence() -> None:
-    assert gather([], ripe(3)) == {}
+    assert gather([]) == {}
 
 
 @pytest.mark.parametrize(
@@ -148,13 +132,13 @@ def test_a_slice_is_named_by_column_and_value(column: str, value: str, name: str
 
 
 def test_requests_behind_a_series_are_its_pairs() -> None:
-    found = gather([row(0, pairs=5), row(1, pairs=7)], ripe(2))["brier_score", "all"]
+    found = gather([row(0, pairs=5), row(1, pairs=7)])["brier_score", "all"]
     assert isinstance(found, Series)
     assert found.total_requests == 12
 
 
 def test_the_digest_of_evidence_is_the_same_whatever_the_order_a_sum_was_added_up_in() -> None:
-    one, other = (gather([row(0), row(1, difference_sum=value)], ripe(2)) for value in (0.1 + 0.2, 0.3))
+    one, other = (gather([row(0), row(1, difference_sum=value)]) for value in (0.1 + 0.2, 0.3))
     assert one["brier_score", "all"].difference[1] != other["brier_score", "all"].difference[1]
     assert digest_of(one) == digest_of(other)
 
@@ -178,9 +162,9 @@ def test_the_digest_of_evidence_is_the_same_whatever_the_order_a_sum_was_added_u
     ],
 )
 def test_the_digest_of_evidence_tells_one_from_another(changed: list[dict[str, Any]]) -> None:
-    assert digest_of(gather(changed, ripe(3))) != digest_of(gather([row(0), row(1)], ripe(3)))
+    assert digest_of(gather(changed)) != digest_of(gather([row(0), row(1)]))
 
 
 def test_the_digest_of_evidence_tells_zero_from_what_is_no_number() -> None:
-    zero, unknown = (gather([row(0, difference_sum=value)], ripe(1)) for value in (0.0, float("nan")))
+    zero, unknown = (gather([row(0, difference_sum=value)]) for value in (0.0, float("nan")))
     assert digest_of(zero) != digest_of(unknown)

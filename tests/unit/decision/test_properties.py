@@ -140,11 +140,10 @@ def test_a_sum_of_the_ledger_that_is_no_number_never_passes(
     column: str, bad: float | None, day: int, unit: tuple[str, str]
 ) -> None:
     rows = [row(number, challenger_sum=24.0 + number % 3, difference_sum=8.0 - number % 3) for number in range(70)]
-    usable = {one["day"]: True for one in rows}
     rule, policy = SEQUENTIAL[0], {"unit": unit[0], "method": unit[1], "burn_in": 5}
-    assert judged(list(gather(rows, usable).values()), rule, **policy).outcome == "PASS"
+    assert judged(list(gather(rows).values()), rule, **policy).outcome == "PASS"
     rows[day] |= {column: bad}
-    assert judged(list(gather(rows, usable).values()), rule, **policy).outcome != "PASS"
+    assert judged(list(gather(rows).values()), rule, **policy).outcome != "PASS"
 
 
 @st.composite
@@ -207,7 +206,7 @@ def test_a_week_is_the_mean_of_its_requests_however_they_are_spread_over_its_day
             gained = float((weight * difference)[of_day].sum())
             values = {"weight": total, "champion_sum": 0.0, "challenger_sum": -gained, "difference_sum": gained}
             rows.append(row(int(number), pairs=max(int(of_day.sum()), 1), **values))
-        blocks = gather(rows, {one["day"]: True for one in rows})["brier_score", "all"].by_week()
+        blocks = gather(rows)["brier_score", "all"].by_week()
         for block, found in zip(sorted({0, 1}), blocks.difference, strict=True):
             inside = week == block
             if inside.any():

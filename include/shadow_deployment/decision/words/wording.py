@@ -182,9 +182,12 @@ def replayed_only(reason: str, counted: str) -> str:
     return f"{reason}, replayed days included; on the days that count: {counted}"
 
 
-def replayed_would_pass(since: dt.date | None, remedy: str) -> str:
+def replayed_would_pass(since: dt.date | None) -> str:
     """Return what a verdict says first where nothing but the policy on replayed days stands in the way of PASS."""
-    return f"with its replayed days it would PASS{f' since {since}' if since else ''}; {remedy}"
+    return (
+        f"with its replayed days it would PASS{f' since {since}' if since else ''}; they began before it was "
+        "registered, and count where its trained_until is declared and policy.replay is count"
+    )
 
 
 def forecast_of(more: int | None, unit: str) -> str:

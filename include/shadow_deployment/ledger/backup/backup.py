@@ -31,7 +31,7 @@ _REVISION: Final = "shadow.alembic_version"
 _SCHEMA_CONTENT = Path(__file__).parents[1] / "sql" / "schema_content.sql"
 _WITHOUT: Final = ("--no-owner", "--no-privileges", "--no-tablespaces", "--no-publications", "--no-security-labels")
 _DUMP: Final = ("--schema=shadow", *_WITHOUT)
-_OURS = re.compile(rb"\d+; \d+ \d+ (?:SCHEMA - shadow|COMMENT - SCHEMA shadow|[A-Z ]+ shadow) ")
+_OURS = re.compile(rb"\d+; \d+ \d+ (?:SCHEMA - shadow|(?:COMMENT|ACL) - SCHEMA shadow|[A-Z ]+ shadow) ")
 _COPY = re.compile(rb"COPY (?P<table>.+) \([^()]*\) FROM stdin;\n")
 _PARTITION = re.compile(r"_\d{8}$")
 _AS_PG_DUMP = "SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; SET LOCAL extra_float_digits = 3"

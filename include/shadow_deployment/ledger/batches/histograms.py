@@ -6,7 +6,7 @@ from typing import Any
 
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
-from shadow_deployment.ledger.upserts import upsert
+from shadow_deployment.ledger.writing.upserts import upsert
 from shadow_deployment.metrics.histograms import (
     BIN_FIELDS,
     PROBABILITY_GRID,

@@ -9,8 +9,9 @@ from psycopg.rows import class_row
 
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.db import Session
+from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.ledger.upserts import upsert
+from shadow_deployment.ledger.writing.revisions import add_revision
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,30 @@ class Mismatch:
 
 
 def record(
-    session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, digest: str, parity: ReplayCheck
+    session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, model: str, check: ReplayCheck
 ) -> None:
-    """Store a check, in place of an earlier one of the same snapshot. Commits."""
-    row = {
-        "snapshot_id": snapshot.id,
-        "digest": digest,
+    """Store a check, as another revision where an earlier one of the same snapshot came out otherwise. Commits."""
+    key = {"snapshot_id": snapshot.id}
+    result = {
+        "model": model,
         "tolerance": champion.tolerance,
-        "checked": parity.checked,
-        "mismatched": parity.mismatched,
-        "largest": parity.largest,
-        "worst": parity.worst_json(),
+        "checked": check.checked,
+        "mismatched": check.mismatched,
+        "largest": check.largest,
+        "worst": check.worst_json(),
     }
-    upsert(session, "replay_check", ("snapshot_id",), [row], stamp="checked_at")
+    add_revision(session, "replay_check", key, key | result, digest=digest(result))
     session.commit()
 
 
 def mismatches(
-    session: Session[Any], snapshots: Collection[Snapshot], champion: ChampionSettings, digest: str
+    session: Session[Any], snapshots: Collection[Snapshot], champion: ChampionSettings, model: str
 ) -> list[Mismatch]:
     """Return the mismatches of the champion's present model file on these snapshots, in order of their days."""
     with session.cursor(row_factory=class_row(Mismatch)) as cursor:
         return cursor.execute(
-            "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.replay_check "
+            "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.newest_replay_check AS c "
             "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
-            "AND replay_check.digest = %s AND tolerance = %s ORDER BY day",
-            [[snapshot.id for snapshot in snapshots], digest, champion.tolerance],
+            "AND c.model = %s AND tolerance = %s ORDER BY day",
+            [[snapshot.id for snapshot in snapshots], model, champion.tolerance],
         ).fetchall()

@@ -8,8 +8,9 @@ from psycopg.rows import class_row
 
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import Validation
+from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.ledger.upserts import upsert
+from shadow_deployment.ledger.writing.revisions import add_revision
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,15 @@ class Recorded:
 
 
 def record(session: Session[Any], snapshot: Snapshot, challenger: int | None, validation: Validation) -> None:
-    """Store a validation, in place of an earlier one of the same inputs or predictions. Commits."""
-    row = {
-        "snapshot_id": snapshot.id,
-        "challenger_id": challenger,
+    """Store a validation, as another revision where an earlier one of the same rows has another result. Commits."""
+    key = {"snapshot_id": snapshot.id, "challenger_id": challenger}
+    result = {
         "success": validation.success,
         "suite": validation.suite,
         "evaluated": validation.evaluated,
         "failures": validation.failures_json(),
     }
-    upsert(session, "validation", ("snapshot_id", "challenger_id"), [row], stamp="validated_at")
+    add_revision(session, "validation", key, key | result, digest=digest(result))
     session.commit()
 
 
@@ -46,7 +46,8 @@ def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Rec
     """Return the validations of these snapshots."""
     with session.cursor(row_factory=class_row(Recorded)) as cursor:
         return cursor.execute(
-            "SELECT snapshot_id, challenger_id, success, failures FROM shadow.validation WHERE snapshot_id = ANY(%s)",
+            "SELECT snapshot_id, challenger_id, success, failures FROM shadow.newest_validation "
+            "WHERE snapshot_id = ANY(%s)",
             [[snapshot.id for snapshot in snapshots]],
         ).fetchall()
 
@@ -71,6 +72,6 @@ def predictions_failed(session: Session[Any], snapshots: Collection[Snapshot], c
 
 
 def _keys(session: Session[Any], snapshots: Collection[Snapshot], condition: LiteralString, *values: int) -> set[int]:
-    statement = f"SELECT snapshot_id FROM shadow.validation WHERE snapshot_id = ANY(%s) AND {condition}"  # noqa: S608
+    statement = f"SELECT snapshot_id FROM shadow.newest_validation WHERE snapshot_id = ANY(%s) AND {condition}"  # noqa: S608
     rows = session.execute(statement, [[snapshot.id for snapshot in snapshots], *values])
     return {int(key) for (key,) in rows}

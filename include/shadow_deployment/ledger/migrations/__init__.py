@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from psycopg import sql
+
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.errors import LedgerError
@@ -37,7 +39,7 @@ def _sql(name: str) -> str:
 
 
 def migrate(
-    connection: Connection, direction: Direction = "up", *, kept: Kept | None = None
+    connection: Connection, direction: Direction = "up", *, kept: Kept | None = None, writer: str | None = None
 ) -> tuple[str | None, str | None]:
     """Migrate the ledger to the newest revision, or drop it; in one transaction.
 
@@ -46,6 +48,8 @@ def migrate(
         direction: "up" to the newest revision, "down" to an empty database.
         kept: Checks that the rows are kept elsewhere, as `backup.require_kept` does. It is called with the session
             once nobody else can write, and raises LedgerError otherwise. Without it a ledger with rows is not dropped.
+        writer: An existing role that runs the days: it may then read all, add rows, and change nothing that a verdict
+            rests on. None grants nothing.
 
     Returns:
         The revision before and after, None for an empty database.
@@ -65,6 +69,8 @@ def migrate(
         with _unwrapped(), engine.begin() as bind:
             bind.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('shadow/migrate', 0))")
             _alembic(direction, bind=bind, kept=kept)
+            if writer is not None and direction == "up":
+                bind.connection.driver_connection.execute(_grants(writer))
     return before, revision(connection)
 
 
@@ -98,14 +104,19 @@ def _meaning(error: Exception) -> Exception:
     return LedgerError(f"{message}: {MORE_LOCKS}") if isinstance(error, psycopg.errors.OutOfMemory) else error
 
 
-def as_sql(direction: Direction = "up") -> str:
-    """Return the migration as plain SQL in one transaction, for `psql -d nba_simulator -f`.
+def _grants(writer: str) -> sql.Composed:
+    return sql.SQL(_sql("grant_writer.sql")).format(writer=sql.Literal(writer))  # type: ignore[arg-type]
+
+
+def as_sql(direction: Direction = "up", *, writer: str | None = None) -> str:
+    """Return the migration as plain SQL in one transaction, for `psql -d nba_simulator -f`; then what a writer needs.
 
     The migration down fails where the ledger has rows, unless the setting shadow.drop_evidence is yes.
     """
     output = io.StringIO()
     _alembic(direction, output=output)
-    return output.getvalue()
+    granted = f"\n{_grants(writer).as_string()};\n" if writer is not None and direction == "up" else ""
+    return output.getvalue() + granted
 
 
 def revision(connection: Connection) -> str | None:

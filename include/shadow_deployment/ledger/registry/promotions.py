@@ -1,6 +1,7 @@
 """Promotions in the ledger: the append-only history of champions, a row for each promotion and rollback."""
 
 import datetime as dt
+import getpass
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from shadow_deployment.ledger.verdicts import CODE_VERSION, newest
 
 Kind = Literal["promotion", "rollback", "forced"]
 _SQL = Path(__file__).parents[1] / "sql"
-_WAIT = "SET LOCAL lock_timeout = '60s'"
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ class PromotionRecord:
     approved_by: str
     approved_at: dt.datetime
     reason: str
+    database_user: str
+    os_user: str
     created_at: dt.datetime
 
     @property
@@ -135,19 +137,9 @@ class JudgedVerdict:
     terms: dict[str, Any] | None
     champion_version: str
     input_digest: str
+    judged_at: dt.datetime
     version: str
     digest: str
-
-
-def lock(session: Session[Any], deployment: Deployment) -> None:
-    """Let nobody else promote, judge or sample this deployment until the transaction ends.
-
-    A verdict and a snapshot refer to their deployment, which takes a share of its row: whoever holds all of it reads
-    what stays true until the commit. Raises TransientError (of `translated`) after a minute of waiting.
-    """
-    deployment_id(session, deployment)
-    session.execute(_WAIT)
-    session.execute("SELECT FROM shadow.deployment WHERE name = %s FOR UPDATE", [deployment.name])
 
 
 def history(session: Session[Any], deployment: Deployment) -> list[PromotionRecord]:
@@ -201,6 +193,7 @@ def add(
         "overridden": json.dumps(overridden),
         "promotion_request_digest": case_digest,
         "code_version": CODE_VERSION,
+        "os_user": getpass.getuser(),
         **asdict(approval),
     }
     try:

@@ -1,4 +1,4 @@
--- One challenger's evidence, one row per day in no order. Of the arrays by metric and slice, `cut` takes the range from the
+-- Evidence by the keys of its rows, in no order. Of the arrays by metric and slice, `cut` takes the range from the
 -- first to the last metric that is wanted, in all slices or only the first, which is all requests. The server cuts element
 -- by element, which costs more than it saves where most elements are wanted: the arrays are then `whole`. The number of
 -- identical predictions is read for all requests only, and the number of requests only where a metric has none in a slice.
@@ -25,7 +25,4 @@ CROSS JOIN LATERAL (
         CASE WHEN :'every_slice' THEN cardinality(b.slice_columns) ELSE 1 END AS slices
     FROM unnest(:'metrics'::text[]) AS m (metric)
 ) AS w
-WHERE b.challenger_id = :'challenger'
-  AND b.snapshot_id = ANY(:'snapshots'::int[])
-  AND (:'champion_version'::text IS NULL OR b.champion_version = :'champion_version')
-  AND w.first > 0
+WHERE b.id = ANY(:'rows'::bigint[]) AND w.first > 0

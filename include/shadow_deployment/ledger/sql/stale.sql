@@ -1,11 +1,17 @@
--- The days and challengers whose evidence is missing or was computed from labels or by a method that have changed since;
--- only those whose inputs met their expectations, and whose predictions are complete and were checked.
-SELECT s.day, c.id
-FROM shadow.labelled_snapshot AS s
+-- The days and challengers that may be compared, each with what its newest evidence was computed from, null where there is
+-- none: the inputs met their expectations, and all requests were answered, whatever the expectations say of the answers.
+SELECT s.id, c.id, done.label_revision, done.is_final, done.method_digest
+FROM shadow.snapshot AS s
 CROSS JOIN unnest(:'challengers'::int[]) AS c (id)
-LEFT JOIN shadow.comparison AS done ON (done.snapshot_id, done.challenger_id) = (s.id, c.id)
+LEFT JOIN LATERAL (
+    SELECT label_revision, is_final, method_digest
+    FROM shadow.comparison
+    WHERE (snapshot_id, challenger_id) = (s.id, c.id)
+    ORDER BY id DESC
+    LIMIT 1
+) AS done ON true
 WHERE s.id = ANY(:'snapshots')
-  AND (done.label_revision, done.method_digest) IS DISTINCT FROM (s.label_revision, :'method_digest')
-  AND EXISTS (SELECT FROM shadow.validation AS v WHERE v.snapshot_id = s.id AND v.challenger_id IS NULL AND v.success)
+  AND EXISTS (
+      SELECT FROM shadow.newest_validation AS v WHERE v.snapshot_id = s.id AND v.challenger_id IS NULL AND v.success)
   AND EXISTS (SELECT FROM shadow.validation AS v WHERE (v.snapshot_id, v.challenger_id) = (s.id, c.id))
 ORDER BY s.day, c.id

@@ -49,7 +49,7 @@ def promote(name: str, request: dict[str, Any], answer: dict[str, Any] | None = 
     context = engine.run_context.context_of(name)
     approval = engine.approval.approval_request_of(context, run["run_id"], request["digest"])
     if answer is None:
-        by, at = engine.approval.BY_POLICY, approval.asked_at
+        by, at = engine.registry.BY_POLICY, approval.asked_at
     else:
         by, at = str(answer["by"]), dt.datetime.fromisoformat(answer["at"])
     reason = _reason(run, answer) or f"PASS on {approval.day}"

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.policy import Policy
 from shadow_deployment.config.window import day_of, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
-from shadow_deployment.ledger import labels, snapshots, trials
+from shadow_deployment.ledger import labels, series, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
-from shadow_deployment.ledger.series import read as read_series
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import FindTrial, trial_of
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,25 @@ class Basis:
         return [*self.replayed, *self.compared]
 
 
-def basis_of(session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date) -> Basis:
-    """Return what a verdict of a day rests on; `key` is the ledger's key of the challenger's model. Commits."""
+def basis_of(
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    day: dt.date,
+    *,
+    trial_for: FindTrial = trial_of,
+) -> Basis:
+    """Return what a verdict of a day rests on.
+
+    `key` is the ledger's key of the challenger's model. `trial_for` opens its trial where there is none, and commits;
+    with `known_trial` nothing is written.
+    """
     withdrawn = trials.withdrawn(session, deployment)
     taken = [each for each in snapshots.snapshots(session, deployment, None, day) if each.day not in withdrawn]
     version = champion_of(taken)
     has_champion = any(snapshot.champion_versions for snapshot in taken)
-    trial = trial_of(session, deployment, challenger, key, version) if has_champion else None
+    trial = trial_for(session, deployment, challenger, key, version) if has_champion else None
     if trial is None:
         return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}))
     first, shown_from, live_from = _first_days(deployment, trial, taken)
@@ -72,23 +84,20 @@ def basis_of(session: Session[Any], deployment: Deployment, challenger: Challeng
 _WITH_EVIDENCE = ("compared", "replayed")
 
 
+def evidence_rows(session: Session[Any], key: int, basis: Basis, days: Sequence[Snapshot]) -> list[int]:
+    """Return the keys of a challenger's evidence on some days of a basis."""
+    return series.newest(session, key, days, basis.mature, champion_version=basis.champion_version)
+
+
 def evidence_of(
-    session: Session[Any],
-    deployment: Deployment,
-    key: int,
-    basis: Basis,
-    days: Sequence[Snapshot],
-    *,
-    squares: bool = False,
+    session: Session[Any], policy: Policy, rows: Sequence[int], *, squares: bool = False
 ) -> dict[tuple[str, str], Series]:
-    """Return a challenger's evidence on some days of a basis, overall and in every slice.
+    """Return evidence of these keys in the metrics of a policy, overall and in every slice.
 
     `squares` says whether the sums of squares are needed where the policy's unit is not a request.
     """
-    metrics = QUIET | {rule.metric for rule in deployment.policy.rules}
-    squares = squares or deployment.policy.unit == "request"
-    rows = read_series(session, key, days, metrics=metrics, squares=squares, champion_version=basis.champion_version)
-    return gather(rows, calendar.in_order({each.day: basis.mature[each.day] for each in days}))
+    metrics = QUIET | {rule.metric for rule in policy.rules}
+    return gather(series.read(session, rows, metrics=metrics, squares=squares or policy.unit == "request"))
 
 
 def comparable_days(

@@ -13,7 +13,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
-from shadow_deployment.decision.verdict import judge, with_replayed
+from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger import disagreements
@@ -21,9 +21,9 @@ from shadow_deployment.ledger.checks import calibrations, replay_checks, validat
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of
+from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
 from shadow_deployment.pipeline.challengers.label_checks import label_problems
-from shadow_deployment.pipeline.challengers.trials import alpha_of
+from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
 
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
@@ -32,25 +32,41 @@ MOST_DAYS = 5
 
 @dataclass(frozen=True)
 class JudgedChallenger:
-    """A verdict against one champion version, with its explanation and everything that it depends on."""
+    """A verdict against one champion version, with its explanation and everything that it depends on.
+
+    `counted` and `shown` are the keys of the rows of evidence; `shown` is empty where no day is replayed.
+    """
 
     verdict: Verdict
     basis: Basis
+    alpha: float
+    blocked: Sequence[str]
+    counted: Sequence[int]
+    shown: Sequence[int]
     warnings: Sequence[str]
     explanation: str
     judged_on: Mapping[str, Any]
 
 
 def judge_challenger(
-    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, day: dt.date
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    day: dt.date,
+    *,
+    trial_for: FindTrial = trial_of,
 ) -> JudgedChallenger:
     """Judge a challenger on all evidence of its trial against the champion of `day`, up to that day.
 
-    `key` is the ledger's key of the challenger's model.
+    `key` is the ledger's key of the challenger's model. `trial_for` as for `basis_of`.
     """
-    basis = basis_of(session, deployment, challenger, key, day)
+    basis, policy = basis_of(session, deployment, challenger, key, day, trial_for=trial_for), deployment.policy
+    counted = evidence_rows(session, key, basis, basis.compared)
+    shown = evidence_rows(session, key, basis, basis.shown) if basis.replayed else []
+    alone = evidence_of(session, policy, counted)
+    evidence = evidence_of(session, policy, shown) if basis.replayed else alone
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
-    evidence = evidence_of(session, deployment, key, basis, basis.shown)
     problems = label_problems(session, deployment, basis)
     blocked = [
         *_blocked(deployment, challenger, basis),
@@ -58,22 +74,9 @@ def judge_challenger(
         *_identical(challenger, evidence),
         *_replay_failures(session, deployment, basis.shown),
     ]
-    policy, left_out = deployment.policy, basis.calendar.left_out
-    verdict = judge(policy, evidence, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
-    if basis.replayed:
-        alone = evidence_of(session, deployment, key, basis, basis.compared)
-        counted = judge(policy, alone, alpha=alpha, blocked=blocked, day=day, left_out=left_out)
-        verdict = with_replayed(counted, verdict, blocked, _remedy(challenger, basis))
-    warnings = [
-        *_direction(challenger, basis.champion_version),
-        *_left_out(basis),
-        *_rests_on_training_date(challenger, basis),
-        *_failed_predictions(session, basis, key),
-        *problems.warnings,
-        *dependence(policy, evidence),
-        *_certainly_wrong(evidence),
-        *calibrations.warnings(session, deployment, key),
-    ]
+    left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
+    verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
+    warnings = [*_warnings(session, deployment, challenger, basis, key, evidence), *problems.warnings]
     explanation = explain(
         deployment,
         challenger,
@@ -83,8 +86,29 @@ def judge_challenger(
         champion_version=basis.champion_version,
         warnings=warnings,
     )
-    judged_on = _judged_on(deployment, basis, alpha, evidence, blocked) | {"warnings": warnings}
-    return JudgedChallenger(verdict, basis, warnings, explanation, judged_on)
+    judged_on = input_of(
+        policy=policy.model_dump(by_alias=True, mode="json"),
+        trial=basis.trial.number if basis.trial else None,
+        alpha=alpha,
+        days=basis.counts.to_json(),
+        blocked=blocked,
+        warnings=warnings,
+        evidence=evidence,
+    )
+    return JudgedChallenger(verdict, basis, alpha, blocked, counted, shown, warnings, explanation, judged_on)
+
+
+def _warnings(
+    session: Session[Any], deployment: Deployment, challenger: Challenger, basis: Basis, key: int, evidence: Evidence
+) -> Iterator[str]:
+    """Yield what a verdict says beside its reasons; labels have warnings of their own."""
+    yield from _direction(challenger, basis.champion_version)
+    yield from _left_out(basis)
+    yield from _rests_on_training_date(challenger, basis)
+    yield from _failed_predictions(session, basis, key)
+    yield from dependence(deployment.policy, evidence)
+    yield from _certainly_wrong(evidence)
+    yield from calibrations.warnings(session, deployment, key)
 
 
 def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> list[str]:
@@ -147,14 +171,6 @@ def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterat
         yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
 
 
-def _remedy(challenger: Challenger, basis: Basis) -> str:
-    days = quantity(len(basis.replayed), "day")
-    return (
-        f"{days} began before {challenger.name} was registered, and count where its trained_until is declared and "
-        "policy.replay is count"
-    )
-
-
 def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
     if challenger.is_a_a_check:
         return []
@@ -199,14 +215,23 @@ def _certainly_wrong(evidence: Evidence) -> Iterator[str]:
             yield f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
 
 
-def _judged_on(
-    deployment: Deployment, basis: Basis, alpha: float, evidence: Evidence, blocked: Sequence[str]
+def input_of(
+    *,
+    policy: Mapping[str, Any],
+    trial: int | None,
+    alpha: float,
+    days: Mapping[str, Any],
+    blocked: Sequence[str],
+    warnings: Sequence[str],
+    evidence: Evidence,
 ) -> dict[str, Any]:
+    """Return all that a verdict depends on, for its digest; policy and days as JSON, `trial` is a number."""
     return {
-        "policy": deployment.policy.model_dump(by_alias=True, mode="json"),
-        "trial": basis.trial.number if basis.trial else None,
+        "policy": policy,
+        "trial": trial,
         "alpha": alpha,
-        "days": basis.counts.to_json(),
+        "days": days,
         "blocked": list(blocked),
         "evidence": digest_of(evidence),
+        "warnings": list(warnings),
     }

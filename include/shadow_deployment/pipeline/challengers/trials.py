@@ -1,6 +1,7 @@
 """Trials as days are run: registered before a challenger's evidence is computed."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -34,7 +35,21 @@ def trial_of(
 
     `key` is the ledger's key of the challenger's model. Commits.
     """
-    wanted = NewTrial(
+    return trials.open_trial(session, deployment, _wanted(deployment, challenger, key, champion_version))
+
+
+def known_trial(
+    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, champion_version: str
+) -> Trial | None:
+    """Return the same trial where it was opened, and write nothing."""
+    return trials.find(session, _wanted(deployment, challenger, key, champion_version))
+
+
+FindTrial = Callable[[Session[Any], Deployment, Challenger, int, str], Trial | None]
+
+
+def _wanted(deployment: Deployment, challenger: Challenger, key: int, champion_version: str) -> NewTrial:
+    return NewTrial(
         kind=_kind(challenger),
         challenger=key,
         champion_version=champion_version,
@@ -42,7 +57,6 @@ def trial_of(
         alpha=alpha_of(deployment, challenger),
         trained_until=challenger.trained_until,
     )
-    return trials.open_trial(session, deployment, wanted)
 
 
 def alpha_of(deployment: Deployment, challenger: Challenger) -> float:

@@ -9,7 +9,6 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.decision.words.finding import findings_of
@@ -74,18 +73,15 @@ class _EvidenceReader:
         return ComparedPredictions(challenger, comparable, self.champion_version, self.mature)
 
     def read(self, compared: ComparedPredictions, metrics: set[str], *, every_slice: bool = False) -> Evidence:
-        rows = series.read(
+        rows = series.newest(
             self.session,
             compared.challenger,
             compared.days,
+            self.mature,
             champion_version=compared.champion_version,
-            metrics=metrics,
-            every_slice=every_slice,
-            squares=self.policy.unit == "request",
         )
-        return gather(
-            rows, in_order({snapshot.day: self.mature.get(snapshot.day, False) for snapshot in compared.days})
-        )
+        squares = self.policy.unit == "request"
+        return gather(series.read(self.session, rows, metrics=metrics, every_slice=every_slice, squares=squares))
 
 
 def _with_evidence(

@@ -1,2 +1,2 @@
-DROP FUNCTION shadow.ensure_partitions, shadow.refuse_change;
+DROP FUNCTION shadow.ensure_partitions, shadow.analyze_day, shadow.refuse_change;
 DROP TABLE shadow.model_version, shadow.deployment;

@@ -28,7 +28,9 @@ END $$;
 -- A partition is made on its own and then attached: CREATE TABLE ... PARTITION OF locks the whole table against readers,
 -- one table after another, so that a run that reads two of them and one that begins a day could deadlock.
 -- After the wait for the advisory lock the catalogue is queried: to_regclass would still answer from the session's cache.
-CREATE FUNCTION shadow.ensure_partitions(the_day date) RETURNS void LANGUAGE plpgsql AS $$
+-- It belongs to the schema's owner and runs as that role: whoever runs the days makes no tables.
+CREATE FUNCTION shadow.ensure_partitions(the_day date) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parent text;
     child text;
@@ -45,3 +47,24 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION shadow.ensure_partitions IS 'creates one partition per day, so that old rows are removed by dropping a table';
+
+CREATE FUNCTION shadow.analyze_day(the_day date) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    grown name;
+BEGIN
+    FOR grown IN
+        SELECT c.relname
+        FROM pg_class AS c
+        LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
+        WHERE c.relnamespace = 'shadow'::regnamespace AND c.relname ~ ('_(batch|arrival)_' || to_char(the_day, 'YYYYMMDD') || '$')
+          AND (c.reltuples < 0 OR s.n_mod_since_analyze > 0.1 * c.reltuples + 1000)
+          AND c.relkind = 'r'
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('ANALYZE shadow.%I (day, snapshot_id)', grown);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION shadow.analyze_day IS 'tells the planner how large a day''s tables are, where they were never analyzed or have grown by 10 % and 1,000 rows since';
+
+REVOKE ALL ON FUNCTION shadow.ensure_partitions, shadow.analyze_day FROM PUBLIC;

@@ -1,17 +1,18 @@
 -- What a day's comparison leaves: sums by metric and slice, score bins, quadrants and disagreements. A day's evidence of
 -- one challenger is one row of arrays, so that a verdict on a year reads hundreds of rows, not hundreds of thousands.
 CREATE TABLE shadow.comparison (
-    snapshot_id        int NOT NULL REFERENCES shadow.snapshot,
-    challenger_id      int NOT NULL REFERENCES shadow.model_version,
-    label_revision     int NOT NULL,
-    method_digest      text NOT NULL,
-    first_compared_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    compared_at        timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (snapshot_id, challenger_id)
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    snapshot_id     int NOT NULL REFERENCES shadow.snapshot,
+    challenger_id   int NOT NULL REFERENCES shadow.model_version,
+    label_revision  int NOT NULL,
+    is_final        boolean NOT NULL,
+    method_digest   text NOT NULL,
+    compared_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE shadow.comparison IS 'what a day''s evidence was computed from; another label revision or method makes it stale';
+COMMENT ON TABLE shadow.comparison IS 'append-only: what a day''s evidence was computed from; another label revision or method makes the newest row stale';
+COMMENT ON COLUMN shadow.comparison.is_final IS 'whether the day was mature, so that no label is expected any more';
 
-COMMENT ON COLUMN shadow.comparison.first_compared_at IS 'when this day was first seen with this challenger; written once';
+CREATE INDEX comparison_by_day ON shadow.comparison (snapshot_id, challenger_id, id);
 
 CREATE FUNCTION shadow.evidence_is_valid(
     metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], pairs int[], identical int[],
@@ -43,7 +44,7 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 $$;
 COMMENT ON FUNCTION shadow.evidence_is_valid IS 'each array has a number for every metric and slice, and no more requests are labelled, paired or identical than there are';
 
-CREATE TABLE shadow.evidence_batch (
+CREATE TABLE shadow.provisional_evidence (
     deployment_id                int NOT NULL REFERENCES shadow.deployment,
     day                          date NOT NULL,
     snapshot_id                  int NOT NULL REFERENCES shadow.snapshot,
@@ -66,8 +67,54 @@ CREATE TABLE shadow.evidence_batch (
     difference_squares           float8[] NOT NULL,
     difference_sum_weighted      float8[] NOT NULL,
     difference_squares_weighted  float8[] NOT NULL,
-    computed_at                  timestamptz NOT NULL DEFAULT now(),
+    computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (challenger_id, snapshot_id, champion_version),
+    CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
+        metrics, slice_columns, slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum,
+        champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+        difference_squares_weighted))
+);
+ALTER TABLE shadow.provisional_evidence
+    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
+    ALTER identical SET STORAGE EXTERNAL, ALTER weight SET STORAGE EXTERNAL, ALTER weight_squares SET STORAGE EXTERNAL,
+    ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
+    ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
+    ALTER difference_sum SET STORAGE EXTERNAL, ALTER difference_squares SET STORAGE EXTERNAL,
+    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL;
+COMMENT ON TABLE shadow.provisional_evidence IS 'metrics that need labels on days that still wait for some, replaced whenever labels arrive; no verdict reads it';
+COMMENT ON COLUMN shadow.provisional_evidence.slice_columns IS 'the slices, all requests first; each array below has one element per metric (first axis) and slice (second)';
+COMMENT ON COLUMN shadow.provisional_evidence.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
+COMMENT ON COLUMN shadow.provisional_evidence.difference_sum_weighted IS 'sum of squared weight times difference, for the variance of the weighted mean';
+
+CREATE TABLE shadow.evidence_batch (
+    id                           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id                int NOT NULL REFERENCES shadow.deployment,
+    day                          date NOT NULL,
+    snapshot_id                  int NOT NULL REFERENCES shadow.snapshot,
+    challenger_id                int NOT NULL REFERENCES shadow.model_version,
+    champion_version             text NOT NULL,
+    needs_labels                 boolean NOT NULL,
+    revision                     int NOT NULL CHECK (revision > 0),
+    digest                       text NOT NULL,
+    metrics                      text[] NOT NULL,
+    slice_columns                text[] NOT NULL,
+    slice_values                 text[] NOT NULL,
+    requests                     int[] NOT NULL,
+    labelled                     int[] NOT NULL,
+    pairs                        int[] NOT NULL,
+    identical                    int[] NOT NULL,
+    weight                       float8[] NOT NULL,
+    weight_squares               float8[] NOT NULL,
+    champion_sum                 float8[] NOT NULL,
+    champion_squares             float8[] NOT NULL,
+    challenger_sum               float8[] NOT NULL,
+    challenger_squares           float8[] NOT NULL,
+    difference_sum               float8[] NOT NULL,
+    difference_squares           float8[] NOT NULL,
+    difference_sum_weighted      float8[] NOT NULL,
+    difference_squares_weighted  float8[] NOT NULL,
+    computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (challenger_id, snapshot_id, champion_version, needs_labels, revision),
     CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
         metrics, slice_columns, slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum,
         champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
@@ -80,10 +127,20 @@ ALTER TABLE shadow.evidence_batch
     ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
     ALTER difference_sum SET STORAGE EXTERNAL, ALTER difference_squares SET STORAGE EXTERNAL,
     ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL;
-COMMENT ON TABLE shadow.evidence_batch IS 'a day''s evidence of one challenger against one champion; shadow.evidence shows one row per metric and slice';
-COMMENT ON COLUMN shadow.evidence_batch.slice_columns IS 'the slices, all requests first; each array below has one element per metric (first axis) and slice (second)';
-COMMENT ON COLUMN shadow.evidence_batch.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
-COMMENT ON COLUMN shadow.evidence_batch.difference_sum_weighted IS 'sum of squared weight times difference, for the variance of the weighted mean';
+COMMENT ON TABLE shadow.evidence_batch IS 'append-only: a day''s final evidence of one challenger against one champion; a correction is another revision';
+COMMENT ON COLUMN shadow.evidence_batch.needs_labels IS 'metrics that need labels have a row of their own, entered when the day is mature';
+COMMENT ON COLUMN shadow.evidence_batch.digest IS 'SHA-256 of the row''s figures, of which some twelve digits count';
+
+CREATE VIEW shadow.newest_evidence AS
+SELECT b.*
+FROM shadow.evidence_batch AS b
+WHERE NOT EXISTS (
+    SELECT FROM shadow.evidence_batch AS later
+    WHERE (later.challenger_id, later.snapshot_id, later.champion_version, later.needs_labels)
+        = (b.challenger_id, b.snapshot_id, b.champion_version, b.needs_labels)
+      AND later.revision > b.revision
+);
+COMMENT ON VIEW shadow.newest_evidence IS 'the newest revision of each day''s final evidence: what verdicts read';
 
 CREATE VIEW shadow.evidence AS
 SELECT
@@ -94,8 +151,22 @@ SELECT
     e.requests, e.labelled, e.pairs, e.identical, e.weight, e.weight_squares, e.champion_sum, e.champion_squares,
     e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares, e.difference_sum_weighted,
     e.difference_squares_weighted,
-    b.computed_at
-FROM shadow.evidence_batch AS b
+    b.is_final, b.computed_at
+FROM (
+    SELECT
+        true AS is_final, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
+        slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
+        challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+        difference_squares_weighted, computed_at
+    FROM shadow.newest_evidence
+    UNION ALL
+    SELECT
+        false, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
+        slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
+        challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+        difference_squares_weighted, computed_at
+    FROM shadow.provisional_evidence
+) AS b
 CROSS JOIN LATERAL unnest(
     b.requests, b.labelled, b.pairs, b.identical, b.weight, b.weight_squares, b.champion_sum, b.champion_squares,
     b.challenger_sum, b.challenger_squares, b.difference_sum, b.difference_squares, b.difference_sum_weighted,
@@ -154,3 +225,9 @@ CREATE TABLE shadow.disagreement (
     PRIMARY KEY (challenger_id, snapshot_id, rank)
 );
 COMMENT ON TABLE shadow.disagreement IS 'a day''s requests with the largest difference between the two predictions; the predictions themselves are stored with the requests';
+
+CREATE TRIGGER comparison_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.comparison
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER evidence_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.evidence_batch
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();

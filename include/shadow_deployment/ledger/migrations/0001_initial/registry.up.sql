@@ -59,6 +59,8 @@ CREATE TABLE shadow.promotion (
     approved_by               text NOT NULL CHECK (approved_by ~ '\S'),
     approved_at               timestamptz NOT NULL,
     reason                    text NOT NULL CHECK (reason ~ '\S'),
+    database_user             text NOT NULL DEFAULT session_user,
+    os_user                   text NOT NULL,
     created_at                timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (deployment_id, number),
     UNIQUE (deployment_id, undoes),
@@ -85,6 +87,7 @@ COMMENT ON COLUMN shadow.promotion.undoes IS 'the promotion that a rollback reve
 COMMENT ON COLUMN shadow.promotion.from_version IS 'before the first promotion the version in production''s log';
 COMMENT ON COLUMN shadow.promotion.compared_with IS 'the champion version that the verdict is against, as the log names it';
 COMMENT ON COLUMN shadow.promotion.verdict_id IS 'checked on insert; a verdict is never changed or deleted';
+COMMENT ON COLUMN shadow.promotion.approved_by IS 'the name that was given; database_user and os_user are who gave it';
 COMMENT ON COLUMN shadow.promotion.overridden IS 'the objections that a forced promotion overrode';
 COMMENT ON COLUMN shadow.promotion.created_at IS 'the clock, not the start of the transaction: one that waited for another is later than it';
 

@@ -2,26 +2,46 @@
 CREATE TABLE shadow.validation (
     snapshot_id    int NOT NULL REFERENCES shadow.snapshot,
     challenger_id  int REFERENCES shadow.model_version,
+    revision       int NOT NULL CHECK (revision > 0),
+    digest         text NOT NULL,
     success        boolean NOT NULL,
     suite          text NOT NULL,
     evaluated      int NOT NULL,
     failures       jsonb NOT NULL,
-    validated_at   timestamptz NOT NULL DEFAULT now(),
-    UNIQUE NULLS NOT DISTINCT (snapshot_id, challenger_id)
+    validated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE NULLS NOT DISTINCT (snapshot_id, challenger_id, revision)
 );
+COMMENT ON TABLE shadow.validation IS 'append-only: another result is another revision';
 COMMENT ON COLUMN shadow.validation.challenger_id IS 'whose predictions were validated; null for the inputs';
 
+CREATE VIEW shadow.newest_validation AS
+SELECT v.*
+FROM shadow.validation AS v
+WHERE NOT EXISTS (
+    SELECT FROM shadow.validation AS later
+    WHERE later.snapshot_id = v.snapshot_id AND later.challenger_id IS NOT DISTINCT FROM v.challenger_id
+      AND later.revision > v.revision
+);
+COMMENT ON VIEW shadow.newest_validation IS 'the newest result of each validation';
+
 CREATE TABLE shadow.replay_check (
-    snapshot_id  int PRIMARY KEY REFERENCES shadow.snapshot,
+    snapshot_id  int NOT NULL REFERENCES shadow.snapshot,
+    revision     int NOT NULL CHECK (revision > 0),
     digest       text NOT NULL,
+    model        text NOT NULL,
     tolerance    float8 NOT NULL,
     checked      int NOT NULL CHECK (checked >= 0),
     mismatched   int NOT NULL CHECK (mismatched BETWEEN 0 AND checked),
     largest      float8 NOT NULL,
     worst        jsonb NOT NULL,
-    checked_at   timestamptz NOT NULL DEFAULT now()
+    checked_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (snapshot_id, revision)
 );
-COMMENT ON TABLE shadow.replay_check IS 'the champion''s own model file on requests of the snapshot, compared with its logged predictions';
+COMMENT ON TABLE shadow.replay_check IS 'append-only: the champion''s own model file on requests of the snapshot, compared with its logged predictions';
+COMMENT ON COLUMN shadow.replay_check.model IS 'digest of the model file';
+
+CREATE VIEW shadow.newest_replay_check AS
+SELECT DISTINCT ON (snapshot_id) * FROM shadow.replay_check ORDER BY snapshot_id, revision DESC;
 
 CREATE TABLE shadow.calibration (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -30,7 +50,7 @@ CREATE TABLE shadow.calibration (
     policy         jsonb NOT NULL,
     warning        text,
     result         jsonb NOT NULL,
-    calibrated_at  timestamptz NOT NULL DEFAULT now()
+    calibrated_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE shadow.calibration IS 'how often a policy would err on a deployment''s own history';
 
@@ -47,12 +67,16 @@ CREATE TABLE shadow.verdict (
     reasons           jsonb NOT NULL,
     warnings          jsonb NOT NULL,
     findings          jsonb NOT NULL,
+    blocked           jsonb NOT NULL,
+    alpha             float8 NOT NULL,
+    counted_evidence  bigint[] NOT NULL,
+    shown_evidence    bigint[] NOT NULL,
     policy            jsonb NOT NULL,
     explanation       text NOT NULL,
     input_digest      text NOT NULL,
     code_version      text NOT NULL,
     revision          int NOT NULL,
-    judged_at         timestamptz NOT NULL DEFAULT now(),
+    judged_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (deployment_id, day, challenger_id, revision)
 );
 COMMENT ON TABLE shadow.verdict IS 'append-only: a day judged again on other evidence or by another policy is a new revision';
@@ -60,7 +84,20 @@ COMMENT ON TABLE shadow.verdict IS 'append-only: a day judged again on other evi
 COMMENT ON COLUMN shadow.verdict.trial_id IS 'null before the champion''s first request';
 COMMENT ON COLUMN shadow.verdict.days IS 'how many days counted, wait for labels, were replayed or live, and which were left out';
 
+COMMENT ON COLUMN shadow.verdict.counted_evidence IS 'keys of the rows of shadow.evidence_batch that it rests on';
+COMMENT ON COLUMN shadow.verdict.shown_evidence IS 'the same with replayed days, which inform and may make it FAIL; empty where there are none';
+COMMENT ON COLUMN shadow.verdict.input_digest IS 'digest of all that it depends on, the figures of the evidence among them';
+
 CREATE INDEX verdict_by_challenger ON shadow.verdict (challenger_id, day);
 
 CREATE TRIGGER verdict_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.verdict
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER validation_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.validation
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER replay_check_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.replay_check
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER calibration_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.calibration
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();

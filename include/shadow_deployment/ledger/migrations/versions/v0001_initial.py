@@ -5,7 +5,18 @@ from shadow_deployment.ledger.migrations import run
 revision = "0001"
 down_revision = None
 
-AREAS = ("deployments", "requests", "predictions", "labels", "trials", "evidence", "verdicts", "registry", "alerts")
+AREAS = (
+    "deployments",
+    "requests",
+    "predictions",
+    "labels",
+    "trials",
+    "evidence",
+    "verdicts",
+    "registry",
+    "chain",
+    "alerts",
+)
 
 
 def upgrade() -> None:

@@ -1,0 +1,55 @@
+"""The hash chain of a deployment's verdicts and promotions.
+
+Whoever owns the schema could compute a whole chain anew: that shows only against the hashes that manifests, reports and
+alerts have kept.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg.rows import class_row
+
+from shadow_deployment.base.sql_templates import load_statement
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+
+_SQL = Path(__file__).parents[1] / "sql"
+
+
+@dataclass(frozen=True)
+class ChainHead:
+    """The newest row of a chain."""
+
+    number: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash[:16]}"
+
+
+def head(session: Session[Any], deployment: Deployment) -> ChainHead | None:
+    """Return the newest row of a deployment's chain, None before the first verdict."""
+    with session.cursor(row_factory=class_row(ChainHead)) as cursor:
+        return cursor.execute(
+            "SELECT c.number, c.hash FROM shadow.chain AS c JOIN shadow.deployment AS d ON d.id = c.deployment_id "
+            "WHERE d.name = %s ORDER BY c.number DESC LIMIT 1",
+            [deployment.name],
+        ).fetchone()
+
+
+def first_break(session: Session[Any], deployment: Deployment) -> str | None:
+    """Return what is wrong with a deployment's chain, None where it is whole."""
+    values = {"deployment": deployment.name}
+    broken = session.execute(load_statement(_SQL / "chain_break.sql"), values).fetchone()
+    if broken is not None:
+        number, kind, subject, place, is_gone, is_changed = broken
+        if number != place:
+            return f"row {place} of the chain is gone"
+        if is_gone:
+            return f"{kind} {subject}, row {number} of the chain, is gone"
+        if is_changed:
+            return f"{kind} {subject}, row {number} of the chain, is not as it was when it was entered"
+        return f"row {number} of the chain does not follow the row before it"
+    unchained = session.execute(load_statement(_SQL / "unchained.sql"), values).fetchone()
+    return None if unchained is None else f"{unchained[0]} {unchained[1]} is not in the chain"

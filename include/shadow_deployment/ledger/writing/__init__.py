@@ -1,0 +1,1 @@
+"""How rows of the ledger are written: as revisions, or replaced where no verdict rests on them; and locks."""

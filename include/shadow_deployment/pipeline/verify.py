@@ -1,0 +1,159 @@
+"""Verification: all that verdicts rest on is as it was, and they follow from it.
+
+The chain of verdicts and promotions, snapshots against their manifests, requests against snapshots, evidence against
+predictions and labels, verdicts against evidence, and models against the digests that were judged.
+"""
+
+import datetime as dt
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from shadow_deployment.config.policy import Policy
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.verdict import VerdictBasis, conclude
+from shadow_deployment.errors import SnapshotError
+from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.ledger.audit import chain, days
+from shadow_deployment.ledger.predictions import find_challenger
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.verdicts import KeptVerdict
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.challengers.basis import evidence_of
+from shadow_deployment.pipeline.challengers.judging import input_of, judge_challenger
+from shadow_deployment.pipeline.challengers.trials import known_trial
+from shadow_deployment.pipeline.sample import read_manifest
+
+_TOLERANCE = 1e-9  # of figures that are computed again, perhaps by another machine
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How many of each kind were verified, and the first that differs; None where none does.
+
+    `is_complete` says whether the time was enough.
+    """
+
+    verified: Mapping[str, int]
+    difference: str | None
+    is_complete: bool = True
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {kind}" for kind, count in self.verified.items()) or "nothing is there to verify"
+
+
+def verify(
+    context: DeploymentContext, wanted: Sequence[dt.date] | None = None, *, seconds: float = math.inf
+) -> Verification:
+    """Verify a deployment's ledger up to the first difference.
+
+    Args:
+        context: The deployment.
+        wanted: Days to verify; None is every day. The chain and the newest verdicts are always verified.
+        seconds: After how long no further day is looked at.
+    """
+    verified: Counter[str] = Counter()
+    until = time.monotonic() + seconds
+    with context.ledger() as session:
+        for kind, look in _parts(context, session, wanted):
+            if time.monotonic() > until:
+                return Verification(verified, None, is_complete=False)
+            difference = look()
+            if difference is not None:
+                return Verification(verified, difference)
+            verified[kind] += 1
+    return Verification(verified, None)
+
+
+def _parts(
+    context: DeploymentContext, session: Session[Any], wanted: Sequence[dt.date] | None
+) -> Iterator[tuple[str, "partial[str | None]"]]:
+    deployment = context.deployment
+    yield "chain", partial(chain.first_break, session, deployment)
+    for snapshot in snapshots.snapshots(session, deployment, None, None):
+        if wanted is None or snapshot.day in wanted:
+            yield "days", partial(_of_day, context, session, snapshot)
+    for kept in verdicts.kept(session, deployment):
+        if wanted is None or kept.day in wanted:
+            yield "verdicts", partial(_of_verdict, session, kept)
+    for name, verdict in verdicts.newest(session, deployment, None, verdicts.JudgedModel).items():
+        if name in {challenger.name for challenger in deployment.challengers}:
+            yield "newest verdicts", partial(_of_model, context, session, verdict)
+
+
+def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> str | None:
+    """Return what of a day is not as it was written, or not what it was computed from."""
+    try:
+        manifest = read_manifest(context, snapshot)
+        changed = days.changed_request(session, snapshot, manifest, context.store)
+    except SnapshotError as error:
+        return str(error)
+    if changed is not None:
+        return f"{changed} is not in the ledger as its snapshot has it"
+    changed = days.changed_evidence(session, context.deployment, snapshot)
+    return None if changed is None else f"the ledger has {changed}"
+
+
+def _of_verdict(session: Session[Any], kept: KeptVerdict) -> str | None:
+    """Return how a verdict differs from what its evidence gives."""
+    policy, about = Policy.model_validate(kept.policy), f"the verdict of {kept.day} on {kept.name}"
+    counted = evidence_of(session, policy, kept.counted_evidence)
+    shown = evidence_of(session, policy, kept.shown_evidence) if kept.shown_evidence else None
+    left_out = [dt.date.fromisoformat(each["day"]) for each in kept.days["left_out"]]
+    basis = VerdictBasis(kept.day, kept.alpha, kept.blocked, left_out, counted, shown)
+    judged_on = input_of(
+        policy=kept.policy,
+        trial=kept.trial,
+        alpha=kept.alpha,
+        days=kept.days,
+        blocked=kept.blocked,
+        warnings=kept.warnings,
+        evidence=basis.all_evidence,
+    )
+    if digest(judged_on) != kept.input_digest:
+        return f"{about} rests on other evidence than the ledger has now"
+    verdict = conclude(policy, basis)
+    if verdict.outcome != kept.outcome:
+        return f"{about} says {kept.outcome}, and its evidence gives {verdict.outcome}"
+    findings = [finding.to_json() for finding in verdict.findings]
+    if list(verdict.reasons) != kept.reasons or not _is_close(findings, kept.findings):
+        return f"{about} has other findings or reasons than its evidence gives"
+    return None
+
+
+def _of_model(context: DeploymentContext, session: Session[Any], newest: verdicts.JudgedModel) -> str | None:
+    """Return how a challenger's newest verdict differs from what all facts of now give, or its model from its file."""
+    challenger = context.deployment.challenger(newest.name)
+    of_file = model_digest(challenger)
+    if of_file != newest.digest:
+        return (
+            f"{challenger.model} has digest {of_file[:12]}, and the newest verdict on {newest.name}, of {newest.day}, "
+            f"is about {newest.digest[:12]}"
+        )
+    key = find_challenger(session, context.deployment, challenger, of_file)
+    if key is None:
+        return None
+    judged = judge_challenger(session, context.deployment, challenger, key, newest.day, trial_for=known_trial)
+    if judged.basis.trial is not None and judged.verdict.outcome != newest.outcome:
+        return (
+            f"the newest verdict on {newest.name}, of {newest.day}, says {newest.outcome}, and the ledger gives "
+            f"{judged.verdict.outcome} now: judge the day again"
+        )
+    return None
+
+
+def _is_close(one: Any, other: Any) -> bool:
+    """Return whether two pieces of JSON are the same but for the last digits of numbers."""
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_is_close(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_close, one, other))
+    return bool(one == other)

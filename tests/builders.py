@@ -2,7 +2,7 @@
 
 import datetime as dt
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +10,19 @@ import yaml
 
 from shadow_deployment.config.deployment import Deployment, parse_deployment
 from shadow_deployment.config.yaml_source import YamlSource
+from shadow_deployment.data.ports import LABELS
 from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.ledger.batches.request_ids import SCHEMA as REQUESTS
 from shadow_deployment.ledger.verdicts import NewVerdict
 
+WITHOUT_LABELS = "; ".join(
+    [
+        *(f"ALTER TABLE shadow.{name} DISABLE TRIGGER USER" for name in ("label_arrival", "label_collection")),
+        "TRUNCATE shadow.label_arrival, shadow.label_collection",
+        *(f"ALTER TABLE shadow.{name} ENABLE TRIGGER USER" for name in ("label_arrival", "label_collection")),
+    ]
+)
 FILE = "include/deployments/flight_delay.yaml"
 EXAMPLE = """\
 name: flight_delay
@@ -55,9 +64,19 @@ def a_deployment(**changes: Any) -> Deployment:
     return parse_deployment(YamlSource(FILE, content))
 
 
-def asked(requests: Mapping[int, str]) -> pa.Table:
-    """Return requests, ordinal to id, as labels are asked for."""
-    return pa.table({"ordinal": pa.array(requests, pa.int32()), "request_id": pa.array(requests.values(), pa.string())})
+def asked(requests: Mapping[int, str], requested_at: dt.datetime | None = None) -> pa.Table:
+    """Return requests, ordinal to id, as labels are asked for, all made at one moment."""
+    moments = [requested_at or dt.datetime(2024, 3, 1, tzinfo=dt.UTC)] * len(requests)
+    return _table([list(requests), list(requests.values()), moments], REQUESTS)
+
+
+def found_labels(rows: Sequence[tuple[int, float, dt.datetime, str | None]]) -> pa.Table:
+    """Return labels as a source finds them: ordinal, value, when it became known, and the text of one that is none."""
+    return _table(list(zip(*rows, strict=True)) or [()] * len(LABELS), LABELS)
+
+
+def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    return pa.table([pa.array(values, each.type) for values, each in zip(columns, schema, strict=True)], schema=schema)
 
 
 def a_verdict(day: dt.date, challenger: int, verdict: Verdict, **changes: Any) -> NewVerdict:

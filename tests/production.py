@@ -258,7 +258,7 @@ class World:
                 "JOIN shadow.model_version AS m ON m.id = challenger_id ORDER BY 1, 2, 3",
                 "label": "SELECT day, ordinal, value, known_at, conflict FROM shadow.label ORDER BY 1, 2",
                 "snapshot": "SELECT day, population, rows, shards, digest, champion_versions, labels_until, labelled, "
-                "contradicted FROM shadow.snapshot ORDER BY 1",
+                "contradicted, invalid, early FROM shadow.labelled_snapshot ORDER BY 1",
                 "validation": "SELECT s.day, m.name, success, suite, evaluated, failures FROM shadow.newest_validation "
                 "JOIN shadow.snapshot AS s ON s.id = snapshot_id "
                 "LEFT JOIN shadow.model_version AS m ON m.id = challenger_id ORDER BY 1, 2",

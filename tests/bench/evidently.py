@@ -42,10 +42,13 @@ INSERT INTO shadow.model_version (deployment_id, name, version, uri, digest)
 VALUES (%(deployment)s, 'other', '1', %(uri)s, %(digest)s);
 SELECT shadow.ensure_partitions(%(day)s);
 INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, source, champion_versions, labels_until, label_revision, labelled)
+    location, source, champion_versions)
 VALUES (%(deployment)s, %(day)s, %(design)s, %(day)s::timestamp AT TIME ZONE 'UTC',
-    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC', %(rows)s, %(rows)s, 1, 'digest', 'day', 'log', ARRAY['7'],
-    (%(day)s + 10)::timestamp AT TIME ZONE 'UTC', 1, %(rows)s);
+    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC', %(rows)s, %(rows)s, 1, 'digest', 'day', 'log', ARRAY['7']);
+INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,
+    early, complete_at)
+VALUES (1, 1, (%(day)s + 10)::timestamp AT TIME ZONE 'UTC', 1, %(rows)s, 0, 0, 0,
+    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC');
 INSERT INTO shadow.cell
 SELECT 1, c, jsonb_build_object('region', 'r' || c / 10, 'plan', 'p' || c %% 10) FROM generate_series(0, 99) AS c;
 CREATE TEMPORARY TABLE asked AS
@@ -62,9 +65,11 @@ SELECT %(day)s, 1, 1, min(ordinal), count(*), array_agg(0.8 * champion + 0.2 * r
     array_agg(random() * 20)
 FROM asked GROUP BY ordinal / 8192;
 INSERT INTO shadow.scoring VALUES (1, 1, 0, 0, %(rows)s, 0);
-INSERT INTO shadow.label_batch (day, snapshot_id, first_ordinal, rows, value, known_at, collected_at)
-SELECT %(day)s, 1, min(ordinal), count(*), array_agg((random() < champion)::int::float8 ORDER BY ordinal),
-    array_agg(%(day)s::timestamptz + interval '1 hour'), array_agg(now())
+INSERT INTO shadow.label_arrival (day, snapshot_id, arrival, first_ordinal, last_ordinal, rows, ordinal, value,
+    known_at)
+SELECT %(day)s, 1, 1, min(ordinal), max(ordinal), count(*), array_agg(ordinal ORDER BY ordinal),
+    array_agg((random() < champion)::int::float8 ORDER BY ordinal),
+    array_agg(%(day)s::timestamptz + interval '1 hour')
 FROM asked GROUP BY ordinal / 8192;
 INSERT INTO shadow.validation (snapshot_id, challenger_id, revision, digest, success, suite, evaluated, failures)
 VALUES (1, NULL, 1, '', true, 'suite', 10, '[]'), (1, 1, 1, '', true, 'suite', 10, '[]')

@@ -40,6 +40,12 @@ CREATE INDEX ON outcome (request_id);
 ANALYZE log;
 ANALYZE outcome
 """
+ALL_COLLECTED = """
+INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,
+    early, complete_at)
+SELECT id, 2, window_end + interval '1 day', label_revision, labelled, 0, 0, 0, complete_at
+FROM shadow.labelled_snapshot
+"""
 
 
 def deployment(folder: str, history: int) -> Deployment:
@@ -170,7 +176,7 @@ def _fill(place: Place, history: int, count: int) -> None:
             session.execute(filled.encode())
     with psycopg.connect(place.uri(LEDGER)) as session:
         year.fill(session, deployment(folder, history), days=history, slices=SLICES, judged=False)
-        session.execute("UPDATE shadow.snapshot SET labels_until = window_end + interval '1 day'")
+        session.execute(ALL_COLLECTED)
         session.commit()
         session.autocommit = True
         session.execute("VACUUM ANALYZE")

@@ -21,12 +21,18 @@ PER_DAY = 60
 
 SNAPSHOTS = """
 INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, source, champion_versions, labels_until, label_revision, labelled)
+    location, source, champion_versions)
 SELECT %(deployment)s, %(first)s::date + n, %(design)s, (%(first)s::date + n)::timestamp AT TIME ZONE 'UTC',
     (%(first)s::date + n + 1)::timestamp AT TIME ZONE 'UTC', 10 * %(rows)s, %(rows)s, 1, 'digest ' || n, 'day-' || n,
-    'production.log', '{7}', (%(first)s::date + least(n + 4, %(days)s))::timestamp AT TIME ZONE 'UTC', 1, 0
+    'production.log', '{7}'
 FROM generate_series(0, %(days)s - 1) AS n
 ORDER BY n
+"""
+COLLECTIONS = """
+INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,
+    early, complete_at)
+SELECT id, 1, least(window_end + interval '3 days', max(window_end) OVER ()), 1, rows, 0, 0, 0, window_end
+FROM shadow.snapshot WHERE deployment_id = %(deployment)s
 """
 CELLS = """
 INSERT INTO shadow.cell (snapshot_id, cell, slices)
@@ -151,7 +157,7 @@ def fill(
     """
     values = _enter(session, deployment, days=days, slices=slices)
     session.execute("SELECT setseed(%s)", [seed])
-    for statement in (SNAPSHOTS, CELLS, VALIDATIONS, COMPARISONS):
+    for statement in (SNAPSHOTS, COLLECTIONS, CELLS, VALIDATIONS, COMPARISONS):
         session.execute(statement, values)
     session.execute("SELECT shadow.ensure_partitions(day) FROM shadow.snapshot")
     for name, model in values["by_name"].items():
@@ -159,7 +165,6 @@ def fill(
         session.execute(EVIDENCE, {**values, "model": model, "effect": effect})
     for statement in PER_MODEL:
         session.execute(statement, values)
-    session.execute("UPDATE shadow.snapshot SET labelled = rows")
     session.commit()
     session.execute("ANALYZE")
     for name, model in values["by_name"].items() if judged else ():

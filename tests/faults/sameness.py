@@ -24,7 +24,7 @@ def assert_same(world: World, undisturbed: World) -> None:
     """The same rows but for the times of writing, the same verdicts of the last day, the same files, and no more."""
     assert world.content() == undisturbed.content()
     assert rows(world) == rows(undisturbed)
-    revisions = "SELECT day, label_revision FROM shadow.snapshot ORDER BY day"
+    revisions = "SELECT day, label_revision FROM shadow.labelled_snapshot ORDER BY day"
     assert world.query(revisions) == undisturbed.query(revisions)
     assert last_verdicts(world) == last_verdicts(undisturbed) != []
     assert files(world) == files(undisturbed) != []

@@ -16,6 +16,7 @@ from shadow_deployment.ledger import labels, snapshots
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
 from tests import production
+from tests.builders import WITHOUT_LABELS, asked, found_labels
 from tests.faults.sameness import OTHER, rows
 from tests.production import OWNER, SHADOW, World, day, moment
 
@@ -27,6 +28,7 @@ SMALL: dict[str, Any] = {
     "challengers": [OTHER],
     "policy": {"burn_in": 2, "minimum_coverage": 0.2, "rules": [{"metric": "brier_score", "is": "superior"}]},
 }
+AS_COLLECTED = {"label_arrival": 0, "label_collection": 0}  # as many rows as there were collections
 REQUESTS, _ = production.synthetic(days=DAYS, per_day=A_DAY, seed=1)
 REQUESTS = REQUESTS.dropna(subset=["champion_probability", "other_probability"])
 
@@ -84,7 +86,7 @@ def test_labels_that_trickle_in_day_by_day_and_labels_that_are_all_there_give_th
     order = random.Random(seed).sample(range(DAYS), DAYS)
     assert run_all(there, order) == []
     assert there.content() == trickled.content()
-    assert rows(there) == rows(trickled)
+    assert {**rows(there), **AS_COLLECTED} == {**rows(trickled), **AS_COLLECTED}
     for world in (there, trickled):
         assert steps.collect_labels(world.shadow(**SMALL), day(DAYS - 1)) == []  # no day is left to be compared again
     whole = trickled.evidence().query("metric == 'brier_score'").set_index("day")
@@ -128,22 +130,18 @@ def test_labels_entered_in_any_grouping_and_order_are_usable_alike(
     with psycopg.connect(sampled.postgres.uri(sampled.ledger, SHADOW)) as session:
         snapshot = snapshots.find(session, deployment, day(0))
         assert snapshot is not None
-        session.execute("TRUNCATE shadow.label_batch")
-        for number, group in enumerate(groups):
-            labels.add(session, snapshot, [entered(group)], moment(1) if number else None, moment(2))
+        session.execute(WITHOUT_LABELS)
+        session.commit()
+        requests = asked({ordinal: f"r{ordinal}" for ordinal in range(4)}, moment(0))
+        for group in groups:
+            before = labels.lock(session, snapshot)
+            labels.record(session, before, labels.add(session, before, [(requests, entered(group))]), moment(2))
         usable = dict(session.execute("SELECT ordinal, value FROM shadow.label WHERE conflict IS NULL").fetchall())
-        counted = session.execute("SELECT labelled, contradicted FROM shadow.snapshot").fetchone()
+        counted = session.execute("SELECT labelled, contradicted FROM shadow.labelled_snapshot").fetchone()
     said = {ordinal: {value for one, value, _ in arrived if one == ordinal} for ordinal, *_ in arrived}
     assert usable == {ordinal: values.pop() for ordinal, values in said.items() if len(values) == 1}
     assert counted == (len(usable), len(said) - len(usable))
 
 
 def entered(group: Sequence[tuple[int, float, int]]) -> pa.Table:
-    ordinals, values, hours = zip(*group, strict=True) if group else ((), (), ())
-    return pa.table(
-        {
-            "ordinal": pa.array(ordinals, pa.int32()),
-            "value": pa.array(values, pa.float64()),
-            "known_at": pa.array([moment(1 + hour / 24) for hour in hours], pa.timestamp("us", "UTC")),
-        }
-    )
+    return found_labels([(ordinal, value, moment(1 + hour / 24), None) for ordinal, value, hour in group])

@@ -81,7 +81,14 @@ class Labels(Section):
     )
     id: Column = Field(description="Column of the request id.")
     value: Column = Field(description="Column of the label.")
-    time: Column = Field(description="Column of the time at which the label became known.")
+    positive: Text | None = Field(None, description="Binary: the value, as text, that means 1.")
+    negative: Text | None = Field(
+        None,
+        description="Binary: the value, as text, that means 0, others being invalid; without it, any other means 0.",
+    )
+    time: Column = Field(
+        description="Column of the time at which the label became known; a date means the end of that day, in UTC."
+    )
     maturity_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         description="How long labels may arrive after a day has ended, in days."
     )
@@ -209,7 +216,9 @@ class Deployment(Section):
         None, description="Regression: largest difference at which two predictions agree, in the label's unit."
     )
     quantile: Probability = Field(0.5, description="Quantile that `pinball_loss` measures.")
-    classes: list[Column] = Field([], description="Multiclass: the labels, in the order of the probability columns.")
+    classes: list[Column] = Field(
+        [], description="Multiclass: the labels, in the order of the probability columns; any other label is invalid."
+    )
     metrics: list[str] = Field([], description="Metrics to compute besides the basic ones and those that rules name.")
     champion: ChampionSettings | None = Field(
         None, description="The champion's model file; without it, no replay check."

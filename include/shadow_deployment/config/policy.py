@@ -145,7 +145,14 @@ class Policy(Section):
     )
     tuned_for: Annotated[int, Field(ge=2, le=36500)] = Field(60, description="When intervals are tightest, in days.")
     minimum_coverage: Share = Field(
-        1.0, description="Share of a day's requests that need a label for the day to count before `maturity_days`."
+        0.8,
+        description="Share of the requests of counted days that must have a label for PASS; a day counts once all its "
+        "labels are known or `maturity_days` have passed.",
+    )
+    max_invalid_labels: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = Field(
+        0.001,
+        description="Share of the requests whose label may be invalid for PASS, and the same share for labels known "
+        "before their requests. Neither is ever used.",
     )
     replay: Literal["shown", "count"] = Field(
         "shown",

@@ -59,6 +59,7 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     yield from _sources(deployment)
     yield from _metrics(deployment)
     yield from _classes(deployment)
+    yield from _label_texts(deployment)
     yield from _models(deployment)
     yield from _promotion(deployment)
 
@@ -259,6 +260,18 @@ def _classes(deployment: "Deployment") -> Conflicts:
     for key, (location, names) in columns.items():
         if len(names) != max(count, 1):
             yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
+
+
+def _label_texts(deployment: "Deployment") -> Conflicts:
+    """Yield texts of labels where there can be none, or that say nothing."""
+    labels = deployment.labels
+    for key in ("positive", "negative"):
+        if getattr(labels, key) is not None and deployment.task != "binary":
+            yield ("labels", key), f"labels.{key} applies to a binary task only; remove it"
+    if labels.negative is not None and labels.positive is None:
+        yield ("labels", "negative"), "labels.negative needs labels.positive"
+    elif labels.negative is not None and labels.negative == labels.positive:
+        yield ("labels", "negative"), f"labels.negative == {shorten(labels.negative)}, must not be labels.positive"
 
 
 def _duplicates(key: str, names: list[str], part: str = "") -> Conflicts:

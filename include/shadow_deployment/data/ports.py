@@ -23,13 +23,21 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
 
+if TYPE_CHECKING:
     from shadow_deployment.config.window import Window
     from shadow_deployment.data.sampling import Draw
 
 UNVERSIONED = "unversioned"  # the champion's version where the log has none
+LABELS = pa.schema(
+    [
+        ("ordinal", pa.int32()),
+        ("value", pa.float64()),
+        ("known_at", pa.timestamp("us", "UTC")),
+        ("invalid", pa.string()),
+    ]
+)
 
 
 class Reading(Protocol):
@@ -94,10 +102,11 @@ class LabelSource(Protocol):
 
         Args:
             requests: Columns ordinal (int32) and request_id (string), best in the order of their ids.
-            since: None where nothing was collected before.
+            since: None where nothing was collected before, or what was is to be read again.
             until: At most `labels.maturity_days` after the end of the requests' window.
 
         Returns:
-            Columns ordinal (int32), value (float64) and known_at (timestamp[us, UTC]), without nulls.
+            Columns ordinal (int32), value (float64), known_at (timestamp[us, UTC]) and invalid (string). Where what
+            stands there is no label of the task, value is NaN and invalid how it begins, else invalid is null.
         """
         ...

@@ -7,7 +7,7 @@ which were not run, which were withdrawn) are named, and a PASS must hold with e
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
 
@@ -58,8 +58,8 @@ class LabelledSample(Protocol):
         """How many labels are known."""
 
     @property
-    def contradicted(self) -> int:
-        """How many requests have labels that contradict each other."""
+    def complete_at(self) -> dt.datetime | None:
+        """When the last request got its label; None where a request has none."""
 
 
 Day = TypeVar("Day", bound=LabelledSample)
@@ -211,64 +211,42 @@ def counts_of(calendar: Calendar, labels_count: Mapping[dt.date, bool], live_fro
     )
 
 
-def collected_later(days: Sequence[Day], now: dt.datetime, maturity: dt.timedelta) -> list[Day]:
-    """Return the days whose stored labels include some that may have become known after `now`."""
-    return [
-        sampled
-        for sampled in days
-        if sampled.window_end + maturity > now and sampled.labels_until and sampled.labels_until > now
-    ]
-
-
-def final_days(days: Sequence[LabelledSample], maturity: dt.timedelta) -> set[dt.date]:
-    """Return the days of which no label is expected any more: all were collected that arrived within `maturity`."""
-    return {sampled.day for sampled in days if _is_final(sampled, maturity)}
-
-
-def label_progress(
-    days: Sequence[LabelledSample],
-    known: Mapping[int, int],
-    *,
-    now: dt.datetime,
-    maturity: dt.timedelta,
-    minimum_coverage: float,
-) -> dict[dt.date, LabelProgress]:
-    """Return the labels of each day as known at `now`, and whether the day counts.
+def label_progress(days: Sequence[LabelledSample], maturity: dt.timedelta) -> dict[dt.date, LabelProgress]:
+    """Return the labels of each day, and whether the day counts: all have arrived, or none is expected any more.
 
     Args:
-        days: Sampled days.
-        known: Labels known at `now` by key, at least of the days of `collected_later`; others have what is stored. So
-            a label that became known later changes nothing when a past day is judged again.
-        now: The end of the judged day's window.
+        days: Sampled days, with their labels as known at one moment.
         maturity: How long after its window a request's label may still arrive.
-        minimum_coverage: Share of a day's requests whose labels must be known for it to count before it is final.
     """
-    labelled = {sampled.id: known.get(sampled.id, sampled.labelled) for sampled in days}
-    final = {sampled.id for sampled in days if _is_final(sampled, maturity) and sampled.window_end + maturity <= now}
-    complete = {day.id for day in days if day.id in final or labelled[day.id] + day.contradicted >= day.rows}
-    whole = [sampled for sampled in days if sampled.id in complete and sampled.rows]
-    share = sum(labelled[day.id] for day in whole) / sum(day.rows for day in whole) if whole else None
+    mature = {sampled.id for sampled in days if is_mature(sampled, maturity)}
+    whole = [sampled for sampled in days if sampled.id in mature and sampled.rows]
+    share = sum(sampled.labelled for sampled in whole) / sum(sampled.rows for sampled in whole) if whole else None
 
     def progress(sampled: LabelledSample) -> LabelProgress:
-        count = labelled[sampled.id]
-        covered = sampled.rows > 0 and count >= minimum_coverage * sampled.rows
+        count, counts = sampled.labelled, sampled.id in mature
         expected = None if share is None else max(count, round(share * sampled.rows))
-        return LabelProgress(
-            count, count if sampled.id in complete else expected, counts=covered or sampled.id in final
-        )
+        return LabelProgress(count, count if counts else expected, counts)
 
     return {sampled.day: progress(sampled) for sampled in days}
 
 
+def coverage(days: Iterable[LabelledSample]) -> float | None:
+    """Return the share of the days' sampled requests that have a label; None where there is no request."""
+    rows = labelled = 0
+    for sampled in days:
+        rows, labelled = rows + sampled.rows, labelled + sampled.labelled
+    return labelled / rows if rows else None
+
+
 def is_mature(sampled: LabelledSample, maturity: dt.timedelta) -> bool:
     """Return whether all labels of a day have been collected, or all that arrived within `maturity`."""
-    return _is_final(sampled, maturity) or sampled.labelled + sampled.contradicted >= sampled.rows
+    return sampled.complete_at is not None or _is_final(sampled, maturity)
 
 
 def newest_coverage(days: Sequence[LabelledSample], maturity: dt.timedelta) -> float | None:
     """Return the share of sampled requests with a label on the newest final day; None before there is one."""
     final = [sampled for sampled in days if sampled.rows and _is_final(sampled, maturity)]
-    return final[-1].labelled / final[-1].rows if final else None
+    return coverage(final[-1:])
 
 
 def _is_final(sampled: LabelledSample, maturity: dt.timedelta) -> bool:

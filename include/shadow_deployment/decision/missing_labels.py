@@ -4,8 +4,7 @@ Evidence is about labelled requests only. Where the predictions for requests who
 day, from those for labelled ones, the labels are not missing at random, and the verdict warns of it.
 """
 
-import datetime as dt
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +18,16 @@ from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 
-def dependence(policy: Policy, evidence: Evidence, final: Collection[dt.date] | None = None) -> Iterator[str]:
+def dependence(policy: Policy, evidence: Evidence) -> Iterator[str]:
     """Yield a warning for each model whose predictions differ between labelled and unlabelled requests.
 
     One observation a day, the weighted mean prediction for unlabelled requests minus that for labelled ones; a
-    two-sided confidence sequence at the policy's alpha, halved between the two models. Only `final` days count, of
-    which no label is expected any more; None for all days.
+    two-sided confidence sequence at the policy's alpha, halved between the two models.
     """
     labelled, missing = (evidence.get((metric, ALL)) for metric in (PREDICTION_LABELLED, PREDICTION_UNLABELLED))
     if labelled is None or missing is None:
         return
-    both = {*labelled.days} & {*missing.days}
-    days = sorted(both if final is None else both & {*final})
+    days = sorted({*labelled.days} & {*missing.days})
     if len(days) < policy.burn_in:
         return
     at_labelled, at_missing = (

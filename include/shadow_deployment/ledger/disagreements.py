@@ -1,5 +1,6 @@
 """The largest disagreements between champion and challenger, as recorded when each day was compared."""
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ MOST = 20  # of each day, and of all days together
 _SQL = Path(__file__).parent / "sql"
 
 
-def largest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot]) -> list[DisagreeingRequest]:
+def largest(
+    session: Session[Any], challenger: int, snapshots: Sequence[Snapshot], known_by: dt.datetime
+) -> list[DisagreeingRequest]:
     """Return the requests of these snapshots on which the two disagree most, largest difference first.
+
+    Labels are those that were known at a moment.
 
     Only the rows of these few are read, never a whole day.
     """
@@ -25,6 +30,7 @@ def largest(session: Session[Any], challenger: int, snapshots: Sequence[Snapshot
         "snapshots": [snapshot.id for snapshot in snapshots],
         "days": [snapshot.day for snapshot in snapshots],
         "most": MOST,
+        "known_by": known_by,
     }
     with session.cursor(row_factory=class_row(DisagreeingRequest)) as cursor:
         return cursor.execute(load_statement(_SQL / "disagreements.sql"), values).fetchall()

@@ -1,27 +1,41 @@
-"""Labels in the ledger: written once, with the time at which each became known."""
+"""Labels in the ledger: appended as they arrive, with the time at which each became known."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from shadow_deployment.base.sql_templates import load_statement
+from shadow_deployment.base.sql_templates import columns_of, load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.ledger.batches.labels import enter
-from shadow_deployment.ledger.batches.request_ids import request_ids
+from shadow_deployment.data.postgres_arrays import YEAR_2000
+from shadow_deployment.ledger.batches import labels as batches
+from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
+from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.snapshots import Snapshot
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
+MOST_EXAMPLES = 3
 _SQL = Path(__file__).parent / "sql"
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def due(snapshots: Sequence[Snapshot], maturity: dt.timedelta, cutoff: dt.datetime) -> list[Snapshot]:
-    """Return the snapshots of which labels known up to `cutoff` have not been collected yet."""
-    return [snap for snap in snapshots if snap.rows and _behind(snap.labels_until, until(snap, maturity, cutoff))]
+    """Return the snapshots with labels to collect: known up to `cutoff`, or doubtful, which production may correct."""
+    return [
+        snapshot
+        for snapshot in snapshots
+        if snapshot.rows
+        and (
+            snapshot.labels_until is None
+            or snapshot.labels_until < until(snapshot, maturity, cutoff)
+            or snapshot.contradicted + snapshot.invalid + snapshot.early > 0
+        )
+    ]
 
 
 def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt.datetime:
@@ -30,55 +44,81 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
 
 
 def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[pa.Table]:
-    """Yield ordinal and request_id of a snapshot's requests that have an id, IDS_AT_ONCE at a time, by their ids.
+    """Yield ordinal, request_id and requested_at of a snapshot's requests that have an id, IDS_AT_ONCE at a time.
 
-    In that order an index is looked into from one end to the other; the more there are, the fewer times in all.
+    They are in the order of their ids: so an index is looked into from one end to the other, and the more there are,
+    the fewer times in all.
     """
     for first in range(0, snapshot.rows, IDS_AT_ONCE):
         ids = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE)
         yield ids.filter(ids["request_id"].is_valid()).sort_by("request_id")
 
 
-def known_by(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> dict[int, int]:
-    """Return how many labels of these snapshots, by their keys, were known at a moment in the past."""
-    if not snapshots:
-        return {}
-    rows = session.execute(
-        "SELECT snapshot_id, count(*) FROM shadow.label WHERE day = ANY(%s) AND snapshot_id = ANY(%s) "
-        "AND conflict IS NULL AND known_at <= %s GROUP BY snapshot_id",
-        [[snapshot.day for snapshot in snapshots], [snapshot.id for snapshot in snapshots], moment],
-    )
-    counted = {int(key): int(count) for key, count in rows}
-    return {snapshot.id: counted.get(snapshot.id, 0) for snapshot in snapshots}
+def doubtful(session: Session[Any], snapshot: Snapshot) -> pa.Table:
+    """Return those requests, as `requests` does, of which a label was ever contradicted, invalid or early."""
+    values = {"day": snapshot.day, "snapshot": snapshot.id}
+    rows = session.execute(load_statement(_SQL / "doubtful_requests.sql"), values).fetchall()
+    return pa.table(columns_of(SCHEMA.names, rows), schema=SCHEMA)
 
 
-def lock(session: Session[Any], snapshot: Snapshot) -> dt.datetime | None:
-    """Let one collector at a time work on a snapshot; return up to when its labels have been collected."""
+def lock(session: Session[Any], snapshot: Snapshot) -> Snapshot:
+    """Let one collector at a time work on a snapshot, until the transaction ends; return it as it is now."""
+    name = f"shadow/labels/{snapshot.id}"
+    session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
     row = session.execute(
-        "SELECT labels_until FROM shadow.snapshot WHERE id = %s FOR NO KEY UPDATE", [snapshot.id]
+        "SELECT labels_until, label_revision FROM shadow.labelled_snapshot WHERE id = %s", [snapshot.id]
     ).fetchone()
-    return row[0] if row else None
+    assert row is not None  # noqa: S101 (snapshots are never deleted)
+    return replace(snapshot, labels_until=row[0], label_revision=row[1])
 
 
-def add(
-    session: Session[Any],
-    snapshot: Snapshot,
-    arrived: Iterable[pa.Table],
-    since: dt.datetime | None,
-    until: dt.datetime,
-) -> int:
-    """Enter the labels that became known in (since, until], and that they were; return how many requests changed.
+def add(session: Session[Any], snapshot: Snapshot, arrived: Iterable[tuple[pa.Table, pa.Table]]) -> Snapshot:
+    """Append labels that became known since the last collection; return the snapshot with its newest revision.
 
-    Tables have ordinal, value and known_at; each row of `shadow.label_batch` is about requests of one of them. Where
-    `since` is None there is none yet. Commits.
+    Each item is some requests, as `requests` yields them, and their labels as a `LabelSource` returns them.
     """
-    changed = sum(enter(session, snapshot, table, anew=since is None) for table in arrived)
-    session.execute(
-        load_statement(_SQL / "labels_collected.sql"),
-        {"day": snapshot.day, "snapshot": snapshot.id, "until": until, "changed": changed},
-    )
+    arrival = snapshot.label_revision + 1
+    changed = sum(batches.append(session, snapshot, arrival, asked, found) for asked, found in arrived)
+    return replace(snapshot, label_revision=arrival) if changed else snapshot
+
+
+def correct(session: Session[Any], snapshot: Snapshot, asked: pa.Table, found: pa.Table) -> Snapshot:
+    """Append all labels that production has of some requests where they differ; return the newest revision."""
+    arrival = snapshot.label_revision + 1
+    changed = batches.replace(session, snapshot, arrival, asked, found)
+    return replace(snapshot, label_revision=arrival) if changed else snapshot
+
+
+def record(session: Session[Any], before: Snapshot, after: Snapshot, until: dt.datetime) -> None:
+    """Record up to when a snapshot's labels have been collected, where that or the labels are new. Commits."""
+    if (before.labels_until, before.label_revision) != (until, after.label_revision):
+        whose = {"snapshot": after.id, "until": until, "arrival": after.label_revision}
+        counts = _counts(session, after, until)
+        session.execute(load_statement(_SQL / "add_collection.sql"), whose | counts)
     session.commit()
-    return changed
+
+
+def as_of(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> list[Snapshot]:
+    """Return snapshots with their labels as production knew them at a moment, whatever was collected since."""
+    return [
+        replace(snapshot, labels_until=moment, **_counts(session, snapshot, moment))
+        if snapshot.labels_until and snapshot.labels_until > moment
+        else snapshot
+        for snapshot in snapshots
+    ]
+
+
+def invalid_examples(
+    session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime
+) -> list[tuple[str, str]]:
+    """Return the first invalid values of some days that were known at a moment, each with its request."""
+    values = {
+        "days": [snapshot.day for snapshot in snapshots],
+        "snapshots": [snapshot.id for snapshot in snapshots],
+        "known_by": moment,
+        "most": MOST_EXAMPLES,
+    }
+    return session.execute(load_statement(_SQL / "invalid_labels.sql"), values).fetchall()
 
 
 def maturity_of(deployment: Deployment) -> dt.timedelta:
@@ -86,5 +126,19 @@ def maturity_of(deployment: Deployment) -> dt.timedelta:
     return dt.timedelta(days=deployment.labels.maturity_days)
 
 
-def _behind(collected: dt.datetime | None, wanted: dt.datetime) -> bool:
-    return collected is None or collected < wanted
+def _counts(session: Session[Any], snapshot: Snapshot, moment: dt.datetime) -> dict[str, Any]:
+    """Return the fields of a snapshot that count its labels as known at a moment."""
+    since_2000 = (moment - _EPOCH) // dt.timedelta(microseconds=1) - YEAR_2000
+    counts = LabelCounts()
+    for first in range(0, snapshot.rows, IDS_AT_ONCE):
+        states = batches.read(session, snapshot, first, min(first + IDS_AT_ONCE, snapshot.rows))
+        counts += LabelCounts.of(states, since_2000)
+    is_complete = counts.labelled + counts.contradicted == snapshot.rows and counts.newest > -NEVER
+    complete_at = _EPOCH + dt.timedelta(microseconds=counts.newest + YEAR_2000) if is_complete else None
+    return {
+        "labelled": counts.labelled,
+        "contradicted": counts.contradicted,
+        "invalid": counts.invalid,
+        "early": counts.early,
+        "complete_at": complete_at,
+    }

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,10 @@ _REQUEST_COLUMNS = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A registered snapshot: one day of one sampling design."""
+    """A registered snapshot: one day of one sampling design, with its labels as they were collected last.
+
+    `label_revision` is the newest arrival of labels, `complete_at` when the last request got its label.
+    """
 
     id: int
     day: dt.date
@@ -52,12 +55,12 @@ class Snapshot:
     label_revision: int
     labelled: int
     contradicted: int
+    invalid: int
+    early: int
+    complete_at: dt.datetime | None
 
 
-_FIELDS = (
-    "id, day, window_end, population, rows, digest, location, champion_versions, labels_until, label_revision, "
-    "labelled, contradicted"
-)
+_FIELDS = ", ".join(field.name for field in fields(Snapshot))
 
 
 def deployment_id(session: Session[Any], deployment: Deployment) -> int:
@@ -82,7 +85,7 @@ def snapshots(
     """Return the snapshots of the present sampling design from `first` to `last`, in order; None is no limit."""
     with session.cursor(row_factory=class_row(Snapshot)) as cursor:
         return cursor.execute(
-            f"SELECT {_FIELDS} FROM shadow.snapshot "  # noqa: S608 (a constant)
+            f"SELECT {_FIELDS} FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
             "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
             "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
             [deployment.name, digest(design(deployment)), first, last],

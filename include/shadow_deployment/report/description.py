@@ -22,7 +22,8 @@ def describe(deployment: Deployment) -> str:
         f"- **Sample:** {_sample(deployment)}",
         (
             f"- **Labels:** `{labels.column}`, expected for up to {labels.maturity_days} days. "
-            f"A day counts {_coverage(deployment)}."
+            "A day counts once all its labels are known, or none is expected any more; to pass, "
+            f"{policy.minimum_coverage:.4g} of the requests of such days must have one."
         ),
         (
             f"- **Error rate:** {policy.alpha:g} of promoting a challenger that is not better, although somebody "
@@ -88,12 +89,6 @@ def _sample(deployment: Deployment) -> str:
     by = f" in each {' and '.join(sample.strata)}" if sample.strata else ""
     least = f", at least {sample.minimum_per_stratum}" if sample.minimum_per_stratum else ""
     return f"{sample.rate:.4g} of the requests{by}{least}, at most {sample.max_rows:,} a day"
-
-
-def _coverage(deployment: Deployment) -> str:
-    share = deployment.policy.minimum_coverage
-    known = "all its labels are known" if share == 1 else f"{share:.0%} of its labels are known"
-    return f"once {known}, or none is expected any more"
 
 
 def _listed(names: list[str]) -> str:

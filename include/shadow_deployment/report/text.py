@@ -161,7 +161,7 @@ def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
 
 
 def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, Any]]:
-    """Return the labels of each day: sampled, labelled, expected, share, contradicted, and whether the day is mature.
+    """Return the labels of each day: how many there are, are expected and are set aside, and whether the day is mature.
 
     `expected` is how many will have come in the end if the day is like those whose labels are complete; None before
     there are any.
@@ -182,12 +182,12 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
 
 def maturity_table(rows: list[dict[str, Any]]) -> Table:
     """Return the labels of each day as a table."""
-    table = _table(("day",), ("sampled", "labelled", "expected", "share", "contradicted", "counts"))
+    table = _table(("day",), ("sampled", "labelled", "expected", "share", "contradicted", "invalid", "early", "counts"))
     for row in rows:
         share, expected = plain_percent(row["share"]), "-" if row["expected"] is None else str(row["expected"])
         counts = "yes" if row["mature"] else "not yet"
-        texts = (str(row["sampled"]), str(row["labelled"]), expected, share, str(row["contradicted"]), counts)
-        table.add_row(row["day"], *texts)
+        aside = (str(row[name]) for name in ("contradicted", "invalid", "early"))
+        table.add_row(row["day"], str(row["sampled"]), str(row["labelled"]), expected, share, *aside, counts)
     return table
 
 

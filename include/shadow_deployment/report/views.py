@@ -234,7 +234,8 @@ class QuadrantsView:
 class LabelDay:
     """The labels of one sampled day. `expected` is how many there will be in the end, None before that can be said.
 
-    `mature`: the day counts for metrics that need labels.
+    `contradicted`, `invalid` and `early` count requests: of several labels, of a value that is none, of a label known
+    before the request. `mature`: the day counts for metrics that need labels.
     """
 
     day: dt.date
@@ -242,6 +243,8 @@ class LabelDay:
     labelled: int
     expected: int | None
     contradicted: int
+    invalid: int
+    early: int
     collected_until: dt.datetime | None
     mature: bool
 

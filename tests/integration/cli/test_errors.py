@@ -13,7 +13,7 @@ import pytest
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
 from tests.conftest import PROJECT, Invoke, database, declare
-from tests.production import OWNER, READER, SHADOW, World, day, linear_model, moment
+from tests.production import OWNER, READER, SHADOW, World, day, linear_model
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 
@@ -292,26 +292,6 @@ def test_a_changed_manifest_is_refused(reading: World, invoke: Invoke) -> None:
     assert_message(reading.postgres, code, out, err)
     assert f"{manifest} is no manifest" in " ".join(err.split())
     assert reading.dump() == before
-
-
-def test_a_label_that_is_neither_0_nor_1_is_named_and_no_label_is_stored(world: World, invoke: Invoke) -> None:
-    world.change_production(
-        "UPDATE flights.outcome SET is_late = 2, known_at = %s WHERE request_id = 'f0003'", [moment(0.9)]
-    )
-    world.deploy(challengers=[OTHER])
-    code, out, err = invoke("run", "late", "--from", day(0))
-    assert_message(world.postgres, code, out, err)
-    assert (
-        "flights.outcome.is_late == 2.0 for request f0003, must be 0 or 1 (or false or true) where task is binary"
-        in " ".join(err.split())
-    )
-    after = world.dump()
-    empty = ("label_batch", "evidence_batch", "comparison", "verdict")
-    assert [after[table] for table in empty] == [[], [], [], []]
-    assert world.query("SELECT labels_until, label_revision FROM shadow.snapshot") == [(None, 0)]
-    world.change_production("UPDATE flights.outcome SET is_late = 1 WHERE request_id = 'f0003'")
-    assert invoke("run", "late", "--from", day(0))[0] == 0
-    assert world.query("SELECT labelled > 0 FROM shadow.snapshot") == [(True,)]
 
 
 def test_null_and_infinite_features_are_errors_of_their_rows_and_the_day_goes_on(world: World, invoke: Invoke) -> None:

@@ -1,5 +1,6 @@
 """Labels that are late, missing, doubled or wrong: what is kept of each, and what stops the day before any is kept."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,11 @@ from shadow_deployment.pipeline import steps as steps_of_day
 from tests.conftest import Invoke
 from tests.integration.corpus.cases import HERE
 from tests.integration.corpus.test_tables import DEPLOYMENT, kept, ours, prepared  # noqa: F401 (fixtures)
-from tests.production import OWNER, World, day
+from tests.production import OWNER, World, day, moment
 
 LABELS: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "labels.yaml").read_text(encoding="utf-8"))
 REFUSED: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "refused_labels.yaml").read_text(encoding="utf-8"))
+INVALID: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "invalid_labels.yaml").read_text(encoding="utf-8"))
 TABLES = """
 CREATE SCHEMA corpus;
 CREATE TABLE corpus.log (
@@ -57,7 +59,7 @@ def test_a_label_is_kept_once_with_what_contradicts_it(title: str, collected: di
 
 
 @pytest.mark.parametrize("title", REFUSED)
-def test_a_label_that_is_none_stops_the_day_before_any_is_kept(
+def test_a_table_that_holds_no_labels_stops_the_day_before_any_is_kept(
     title: str,
     prepared: Any,  # noqa: F811
     invoke: Invoke,
@@ -69,3 +71,36 @@ def test_a_label_that_is_none_stops_the_day_before_any_is_kept(
     assert "Traceback" not in out + err
     assert case["says"] in " ".join(err.split())
     assert not set(kept(world, name)) & {"label", "evidence", "verdict"}
+
+
+@pytest.mark.parametrize("title", INVALID)
+def test_a_label_that_is_none_is_set_aside_and_counted(
+    title: str,
+    prepared: Any,  # noqa: F811
+    invoke: Invoke,
+) -> None:
+    case, name = INVALID[title], f"invalid_{list(INVALID).index(title)}"
+    world = prepared(name, case)
+    code, _, err = invoke("run", name, "--from", day(0))
+    assert code == 0, err
+    assert kept(world, name)["label"] == 11
+    invalid = "SELECT invalid FROM shadow.quarantined_label AS l JOIN shadow.snapshot AS s ON s.id = l.snapshot_id "
+    invalid += "JOIN shadow.deployment AS d ON d.id = s.deployment_id WHERE d.name = %s"
+    assert world.query(invalid, [name]) == [(case["kept"],)]
+    _, out, _ = invoke("labels", name, "--json")
+    assert (json.loads(out)["invalid"], json.loads(out)["labelled"]) == (1, 11)
+
+
+def test_a_date_says_that_a_label_was_known_by_the_end_of_that_day(
+    prepared: Any,  # noqa: F811
+    invoke: Invoke,
+) -> None:
+    world = prepared("dated", {"sql": "ALTER TABLE corpus.outcome ALTER known_at TYPE date"})
+    code, _, err = invoke("run", "dated", "--from", day(0))
+    assert code == 0, err
+    _, out, _ = invoke("labels", "dated", "--json")
+    assert (json.loads(out)["labelled"], json.loads(out)["early"]) == (12, 0)
+    assert world.query(
+        "SELECT DISTINCT known_at FROM shadow.label AS l JOIN shadow.snapshot AS s ON s.id = snapshot_id "
+        "JOIN shadow.deployment AS d ON d.id = s.deployment_id WHERE d.name = 'dated'"
+    ) == [(moment(1),)]

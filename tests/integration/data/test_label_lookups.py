@@ -139,9 +139,10 @@ def test_no_row_is_compared_with_every_id_though_the_moment_has_an_index(ours: W
         pieces = {
             "table": sql.Identifier("flights", "moments"),
             "id": sql.Identifier("id"),
-            "time": sql.Identifier("known_at"),
+            "moment": sql.SQL("known_at::timestamptz"),
             "type": sql.SQL("text"),
-            "value": sql.SQL("label"),
+            "value": sql.SQL("label::float8"),
+            "label": sql.SQL("label"),
         }
         path = Path(postgres_labels.__file__).with_name("labels_by_index.sql")
         session.execute("SET enable_bitmapscan TO off")

@@ -158,9 +158,14 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_every_challenger_is_sent_with_what_it_did(world: World, shadow: DeploymentContext, receiver: Receiver) -> None:
-    world.query("UPDATE shadow.snapshot SET labelled = labelled - 5 WHERE day = %s RETURNING day", [day(0)])
+    world.query(
+        "INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, "
+        "invalid, early) SELECT id, 99, labels_until, label_revision, labelled - 5, contradicted, invalid, early "
+        "FROM shadow.labelled_snapshot WHERE day = %s RETURNING 1",
+        [day(0)],
+    )
     cloudwatch.publish(shadow, day(NEWEST), NAMES)
-    coverages = dict(world.query("SELECT day, labelled::float / rows FROM shadow.snapshot"))
+    coverages = dict(world.query("SELECT day, labelled::float / rows FROM shadow.labelled_snapshot"))
     coverage = coverages.pop(day(NEWEST - MATURITY))
     assert coverage not in coverages.values(), "the day could not be told from the others"
     answered = dict(

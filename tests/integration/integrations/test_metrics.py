@@ -149,7 +149,7 @@ def test_a_verdict_and_a_promotion_of_a_process_like_a_task_arrive(world: World,
     found = receiver.values()
     ((population, rows, labelled),) = world.query(
         "SELECT newest.population, newest.rows, first.labelled::float / first.rows "
-        "FROM shadow.snapshot AS newest, shadow.snapshot AS first WHERE newest.day = %s AND first.day = %s",
+        "FROM shadow.snapshot AS newest, shadow.labelled_snapshot AS first WHERE newest.day = %s AND first.day = %s",
         [day(3), day(0)],
     )
     assert found.pop("shadow.late.label_coverage") == found.pop("shadow.label_coverage") == pytest.approx(labelled)

@@ -17,7 +17,7 @@ from tests.production import SHADOW, World, day
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 ROWS = 60
 AT_ONCE = 8192
-NEVER = "-infinity"
+NEVER, KNOWN = "infinity", "2031-01-01"
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
         "request_batch",
         "prediction_batch",
         "scoring",
-        "label_batch",
+        "label_arrival",
+        "label_collection",
         "validation",
         "evidence_batch",
         "verdict",
@@ -101,23 +102,29 @@ def test_a_second_prediction_of_a_challenger_for_a_request_is_refused_whatever_i
 
 
 def label(session: "psycopg.Connection[Any]", first: int, value: list[Any], **changes: Any) -> None:
-    """Insert the labels of the requests from `first`, NaN where one has none."""
-    at = [NEVER if math.isnan(one or 0) else "2031-01-01" for one in value]
-    known = {"rows": len(value), "known_at": at, "collected_at": at, "conflict": None, **changes}
-    again(session, "label_batch", first_ordinal=first, value=value, **known)
+    """Insert an arrival of labels of the requests from `first`, NaN where one has none."""
+    optional = dict.fromkeys(("conflict", "conflict_at", "invalid", "invalid_at", "early_at"))
+    arrival = {
+        "arrival": 2,
+        "last_ordinal": first + len(value) - 1,
+        "rows": len(value),
+        "ordinal": [*range(first, first + len(value))],
+        "known_at": [NEVER if math.isnan(one or 0) else KNOWN for one in value],
+        **optional,
+        **changes,
+    }
+    again(session, "label_arrival", first_ordinal=first, value=value, **arrival)
 
 
-@pytest.mark.parametrize("first", [0, 1, ROWS, AT_ONCE - 1])
-def test_a_second_label_of_a_request_is_refused_whatever_it_says(
-    session: "psycopg.Connection[Any]", first: int
-) -> None:
-    with pytest.raises((errors.UniqueViolation, errors.CheckViolation)):
-        label(session, first, [0.25])
+def test_an_arrival_has_no_two_rows_from_one_request_on(session: "psycopg.Connection[Any]") -> None:
+    label(session, 1, [0.25])
+    with pytest.raises(errors.UniqueViolation):
+        label(session, 1, [0.5, 0.5])
 
 
-def test_labels_do_not_reach_into_the_next_batch(session: "psycopg.Connection[Any]") -> None:
+def test_a_row_of_labels_is_bounded(session: "psycopg.Connection[Any]") -> None:
     with pytest.raises(errors.CheckViolation, match="rows"):
-        label(session, AT_ONCE, [0.25] * (AT_ONCE + 1))
+        label(session, 0, [0.25] * (AT_ONCE + 1))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, None])
@@ -130,34 +137,51 @@ def test_a_label_that_is_no_number_is_refused(session: "psycopg.Connection[Any]"
     "changes",
     [
         {"rows": 3},
-        {"known_at": ["2031-01-01"]},
+        {"ordinal": [AT_ONCE]},
+        {"ordinal": [AT_ONCE, None]},
+        {"ordinal": [1, 2 * AT_ONCE + 1]},
+        {"last_ordinal": 9},
+        {"known_at": [KNOWN]},
         {"known_at": [NEVER, NEVER]},
-        {"known_at": ["2031-01-01", "2031-01-01"]},
-        {"known_at": ["2031-01-01", None]},
-        {"collected_at": [NEVER, "2031-01-01"]},
-        {"collected_at": ["2031-01-01", None]},
-        {"conflict": [1.0]},
-        {"conflict": [1.0, None]},
-        {"conflict": [math.nan, 1.0]},
+        {"known_at": [KNOWN, KNOWN]},
+        {"known_at": [KNOWN, None]},
+        {"conflict": [1.0, math.nan]},
+        {"conflict": [1.0], "conflict_at": [KNOWN]},
+        {"conflict": [1.0, None], "conflict_at": [KNOWN, NEVER]},
+        {"conflict": [1.0, math.nan], "conflict_at": [KNOWN, KNOWN]},
+        {"conflict": [math.nan, 1.0], "conflict_at": [NEVER, KNOWN]},
+        {"conflict_at": [KNOWN, NEVER]},
+        {"invalid": ["much", None]},
+        {"invalid": ["much", None], "invalid_at": [KNOWN, KNOWN]},
+        {"invalid": ["much"], "invalid_at": [KNOWN]},
+        {"early_at": [KNOWN]},
+        {"early_at": [KNOWN, None]},
     ],
 )
 def test_a_label_has_its_times_and_only_then_another_one_beside_it(
     session: "psycopg.Connection[Any]", changes: dict[str, Any]
 ) -> None:
-    label(session, AT_ONCE, [0.5, math.nan], conflict=[1.0, math.nan])
-    with pytest.raises(errors.CheckViolation, match="labels_are_valid"):
+    beside = {"conflict": [1.0, math.nan], "conflict_at": [KNOWN, NEVER], "invalid": [None, "much"]}
+    label(session, AT_ONCE, [0.5, math.nan], invalid_at=[NEVER, KNOWN], early_at=[KNOWN, NEVER], **beside)
+    with pytest.raises(errors.CheckViolation):
         label(session, 2 * AT_ONCE, [0.5, math.nan], **changes)
 
 
-def test_labels_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> None:
-    label(session, AT_ONCE, [0.5, math.nan, 1.0], conflict=[math.nan, math.nan, 0.0])
-    label(session, 2 * AT_ONCE, [math.nan, 0.25])
-    query = "SELECT ordinal, value, known_at, collected_at, conflict FROM shadow.label WHERE ordinal >= %s ORDER BY 1"
-    at = (dt.datetime(2031, 1, 1, tzinfo=dt.UTC),) * 2
+def test_the_newest_labels_are_shown_one_by_one(session: "psycopg.Connection[Any]") -> None:
+    beside = {"conflict": [math.nan, math.nan, 0.0], "conflict_at": [NEVER, NEVER, KNOWN]}
+    label(session, AT_ONCE, [0.5, math.nan, 1.0], early_at=[NEVER, KNOWN, NEVER], **beside)
+    label(session, AT_ONCE + 2, [0.25, 0.75], arrival=3, invalid=["much", None], invalid_at=[KNOWN, NEVER])
+    query = "SELECT ordinal, value, known_at, conflict FROM shadow.label WHERE ordinal >= %s ORDER BY 1"
+    at = dt.datetime(2031, 1, 1, tzinfo=dt.UTC)
     assert session.execute(query, [AT_ONCE]).fetchall() == [
-        (AT_ONCE, 0.5, *at, None),
-        (AT_ONCE + 2, 1.0, *at, 0.0),
-        (2 * AT_ONCE + 1, 0.25, *at, None),
+        (AT_ONCE, 0.5, at, None),
+        (AT_ONCE + 2, 0.25, at, None),
+        (AT_ONCE + 3, 0.75, at, None),
+    ]
+    query = "SELECT ordinal, invalid, invalid_at, early_at FROM shadow.quarantined_label WHERE ordinal >= %s ORDER BY 1"
+    assert session.execute(query, [AT_ONCE]).fetchall() == [
+        (AT_ONCE + 1, None, None, at),
+        (AT_ONCE + 2, "much", at, None),
     ]
 
 
@@ -290,7 +314,7 @@ def test_an_inclusion_probability_is_above_0_and_at_most_1(
 def test_a_snapshot_with_fewer_requests_than_its_rows_is_refused_at_commit(
     session: "psycopg.Connection[Any]", found: int, firsts: list[int]
 ) -> None:
-    snapshot = again(session, "snapshot", design="another", rows=2, labelled=0)
+    snapshot = again(session, "snapshot", design="another", rows=2)
     for first in firsts:
         ask(session, first, [0.5], snapshot_id=snapshot)
     with pytest.raises(errors.IntegrityConstraintViolation, match=f"has {found} requests, must have 2"):
@@ -298,7 +322,7 @@ def test_a_snapshot_with_fewer_requests_than_its_rows_is_refused_at_commit(
 
 
 def test_a_snapshot_with_all_its_requests_is_accepted(session: "psycopg.Connection[Any]") -> None:
-    snapshot = again(session, "snapshot", design="another", rows=2, labelled=0)
+    snapshot = again(session, "snapshot", design="another", rows=2)
     for ordinal in range(2):
         ask(session, ordinal, [0.5], snapshot_id=snapshot)
     check_as_at_commit(session)
@@ -334,8 +358,14 @@ def test_a_shard_has_rows_and_no_more_errors_than_rows(
         again(session, "scoring", shard=1, **changes)
 
 
-@pytest.mark.parametrize("changes", [{"rows": ROWS + 1}, {"rows": -1}, {"labelled": ROWS + 1}, {"contradicted": -1}])
-def test_a_snapshot_has_no_more_rows_than_there_were_requests_and_no_more_labels_than_rows(
+@pytest.mark.parametrize("name", ["labelled", "contradicted", "invalid", "early", "arrival"])
+def test_no_collection_counts_less_than_nothing(session: "psycopg.Connection[Any]", name: str) -> None:
+    with pytest.raises(errors.CheckViolation):
+        again(session, "label_collection", collection=2, **{name: -1})
+
+
+@pytest.mark.parametrize("changes", [{"rows": ROWS + 1}, {"rows": -1}])
+def test_a_snapshot_has_no_more_rows_than_there_were_requests(
     session: "psycopg.Connection[Any]", changes: dict[str, int]
 ) -> None:
     with pytest.raises(errors.CheckViolation):
@@ -409,7 +439,7 @@ def test_verdicts_are_history(session: "psycopg.Connection[Any]", statement: str
         session.execute(statement)
 
 
-@pytest.mark.parametrize("table", ["snapshot", "model_version", "deployment"])
+@pytest.mark.parametrize("table", ["model_version", "deployment"])
 def test_what_evidence_rests_on_cannot_be_taken_away(session: "psycopg.Connection[Any]", table: str) -> None:
     with pytest.raises(errors.ForeignKeyViolation):
         session.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("shadow", table)))
@@ -418,13 +448,13 @@ def test_what_evidence_rests_on_cannot_be_taken_away(session: "psycopg.Connectio
 def test_a_day_has_partitions_of_its_own_that_can_be_dropped(session: "psycopg.Connection[Any]") -> None:
     later = dt.date(2031, 1, 1)
     with pytest.raises(errors.CheckViolation, match="no partition of relation"), session.transaction():
-        again(session, "label_batch", day=later)
+        again(session, "label_arrival", day=later)
     for _ in range(2):
         session.execute("SELECT shadow.ensure_partitions(%s)", [later])
-    again(session, "label_batch", day=later)
+    again(session, "label_arrival", day=later)
     again(session, "prediction_batch", day=later)
     again(session, "request_batch", day=later)
-    for table in ("label_batch", "prediction_batch", "request_batch"):
+    for table in ("label_arrival", "prediction_batch", "request_batch"):
         session.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("shadow", f"{table}_20310101")))
         query = sql.SQL("SELECT count(*) FROM {} WHERE day = %s").format(sql.Identifier("shadow", table))
         assert session.execute(query, [later]).fetchone() == (0,)

@@ -1,4 +1,4 @@
-"""Labels that lie as arrays say what a row for each of them said: which is the first, and what contradicts it."""
+"""Labels that lie as arrays by arrival say what a row for each of them said, and nothing that arrived is changed."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +10,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import errors
 
 from shadow_deployment.ledger import labels, snapshots
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline import steps
+from tests.builders import WITHOUT_LABELS, asked, found_labels
 from tests.production import SHADOW, World, day, moment
 
 Label = tuple[int, float, int]  # ordinal, value, and the hour at which it became known
@@ -38,46 +40,40 @@ def session(sampled: World) -> Iterator["psycopg.Connection[Any]"]:
 
 def without_labels(session: "psycopg.Connection[Any]", world: World) -> Snapshot:
     """Return a snapshot of ROWS requests that has no label."""
-    session.execute("TRUNCATE shadow.label_batch")
-    session.execute("UPDATE shadow.snapshot SET label_revision = 0")
+    session.execute(WITHOUT_LABELS)
+    session.commit()
     found = snapshots.find(session, world.deploy(), day(0))
     assert found is not None
     return replace(found, rows=ROWS)
 
 
-def add(session: "psycopg.Connection[Any]", snapshot: Snapshot, group: Sequence[Label], *, first: bool) -> int:
-    ordinals, values, hours = zip(*group, strict=True) if group else ((), (), ())
-    table = pa.table(
-        {
-            "ordinal": pa.array(ordinals, pa.int32()),
-            "value": pa.array(values, pa.float64()),
-            "known_at": pa.array([known(hour) for hour in hours], pa.timestamp("us", "UTC")),
-        }
-    )
-    return labels.add(session, snapshot, [table], None if first else moment(1), moment(2))
+def add(session: "psycopg.Connection[Any]", snapshot: Snapshot, group: Sequence[Label]) -> Snapshot:
+    """Enter labels that arrived together."""
+    before = labels.lock(session, snapshot)
+    requests = asked({place: f"r{place}" for place in PLACES}, moment(0))
+    after = labels.add(session, before, [(requests, table(group))])
+    labels.record(session, before, after, before.labels_until + dt.timedelta(1) if before.labels_until else moment(2))
+    return after
+
+
+def table(group: Sequence[Label]) -> pa.Table:
+    return found_labels([(ordinal, value, known(hour), None) for ordinal, value, hour in group])
 
 
 def known(hour: int) -> dt.datetime:
     return moment(1) + dt.timedelta(hours=hour, microseconds=1)
 
 
-def one_by_one(groups: Sequence[Sequence[Label]]) -> tuple[dict[int, list[Any]], list[int]]:
-    """Return value, time and conflict of each request as rows were entered, and how many changed each time."""
+def expected(groups: Sequence[Sequence[Label]]) -> dict[int, list[Any]]:
+    """Return value and time of each request's first label, and the first that contradicts it."""
     kept: dict[int, list[Any]] = {}
-    changes = []
-    for group in groups:
-        changed = 0
-        for ordinal in {one for one, *_ in group}:
-            (hour, value), *_ = of_it = sorted((hour, value) for one, value, hour in group if one == ordinal)
-            conflict = max((other for _, other in of_it if other != value), default=None)
-            if ordinal not in kept:
-                kept[ordinal] = [value, known(hour), conflict]
-                changed += 1
-            elif kept[ordinal][2] is None and (against := value if value != kept[ordinal][0] else conflict) is not None:
-                kept[ordinal][2] = against
-                changed += 1
-        changes.append(changed)
-    return kept, changes
+    for ordinal, value, hour in sorted(
+        (label for group in groups for label in group), key=lambda one: (one[2], one[1])
+    ):
+        first = kept.setdefault(ordinal, [value, known(hour), None, None])
+        if first[2] is None and value != first[0]:
+            first[2:] = value, known(hour)
+    return kept
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -86,33 +82,63 @@ def test_the_first_label_stands_and_what_contradicts_it_is_kept_beside_it(
     sampled: World, session: "psycopg.Connection[Any]", groups: list[list[Label]]
 ) -> None:
     snapshot = without_labels(session, sampled)
-    kept, changes = one_by_one(groups)
-    assert [add(session, snapshot, group, first=not number) for number, group in enumerate(groups)] == changes
-    found = session.execute("SELECT ordinal, value, known_at, conflict FROM shadow.label").fetchall()
-    assert {ordinal: said for ordinal, *said in found} == kept
-    assert len(found) == len(kept)
-    counted = session.execute("SELECT labelled, contradicted, label_revision FROM shadow.snapshot").fetchone()
-    contradicted = sum(conflict is not None for *_, conflict in kept.values())
-    assert counted == (len(kept) - contradicted, contradicted, sum(changed > 0 for changed in changes))
+    revisions = [add(session, snapshot, group).label_revision for group in groups]
+    query = "SELECT ordinal, value, known_at, conflict, conflict_at FROM shadow.label"
+    kept = expected(groups)
+    assert {ordinal: said for ordinal, *said in session.execute(query).fetchall()} == kept
+    counted = session.execute(
+        "SELECT labelled, contradicted, label_revision, labels_until FROM shadow.labelled_snapshot"
+    ).fetchone()
+    contradicted = sum(conflict is not None for _, _, conflict, _ in kept.values())
+    assert counted == (len(kept) - contradicted, contradicted, revisions[-1], moment(1 + len(groups)))
+    assert sorted(revisions) == revisions
 
 
-def test_a_label_keeps_when_it_was_collected_and_a_batch_where_none_comes_is_not_written(
+def test_an_arrival_is_as_long_as_what_came_and_leaves_the_earlier_ones(
     sampled: World, session: "psycopg.Connection[Any]"
 ) -> None:
-    lying = "SELECT first_ordinal, rows, xmin::text FROM shadow.label_batch ORDER BY first_ordinal"
-    collected = "SELECT ordinal, collected_at FROM shadow.label ORDER BY ordinal"
+    lying = "SELECT arrival, first_ordinal, last_ordinal, rows, xmin::text FROM shadow.label_arrival ORDER BY 1, 2"
     snapshot = without_labels(session, sampled)
-    add(session, snapshot, [(0, 1.0, 0), (BATCH_ROWS, 1.0, 0), (ROWS - 1, 1.0, 0)], first=True)
-    before, at_first = session.execute(lying).fetchall(), dict(session.execute(collected).fetchall())
-    assert [one[:2] for one in before] == [(0, BATCH_ROWS), (BATCH_ROWS, BATCH_ROWS), (2 * BATCH_ROWS, 5)]
-    assert len(set(at_first.values())) == 1
-    session.commit()
+    add(session, snapshot, [(0, 1.0, 0), (BATCH_ROWS, 1.0, 0), (ROWS - 1, 1.0, 0)])
+    before = session.execute(lying).fetchall()
+    assert [one[:4] for one in before] == [(1, 0, ROWS - 1, 3)]
     again = [(0, 1.0, 1), (1, 1.0, 1), (BATCH_ROWS, 1.0, 1), (ROWS - 1, 0.0, 1)]
-    assert add(session, snapshot, again, first=False) == 2
-    after, in_the_end = session.execute(lying).fetchall(), dict(session.execute(collected).fetchall())
-    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, False]
-    assert at_first.items() < in_the_end.items()
-    assert in_the_end[1] > at_first[0]
-    session.commit()
-    assert add(session, snapshot, again, first=False) == 0
+    assert add(session, snapshot, again).label_revision == 2
+    after = session.execute(lying).fetchall()
+    assert after[:1] == before
+    assert [one[:4] for one in after[1:]] == [(2, 1, ROWS - 1, 2)]
+    assert add(session, snapshot, again).label_revision == 2
     assert session.execute(lying).fetchall() == after
+    assert session.execute("SELECT count(*) FROM shadow.label_collection").fetchone() == (3,)
+
+
+def test_a_correction_supersedes_and_what_it_takes_back_is_gone(
+    sampled: World, session: "psycopg.Connection[Any]"
+) -> None:
+    snapshot = without_labels(session, sampled)
+    add(session, snapshot, [(0, 1.0, 0), (0, 0.0, 1), (1, 1.0, 0), (1, 0.0, 1), (BATCH_ROWS, 1.0, 0)])
+    before = labels.lock(session, snapshot)
+    asked_again = asked({0: "r0", 1: "r1"}, moment(0))
+    after = labels.correct(session, before, asked_again, table([(0, 0.0, 1)]))
+    labels.record(session, before, after, moment(3))
+    rows = session.execute("SELECT ordinal, value, known_at, conflict FROM shadow.label ORDER BY 1").fetchall()
+    assert rows == [(0, 0.0, known(1), None), (BATCH_ROWS, 1.0, known(0), None)]
+    counted = "SELECT labelled, contradicted, label_revision FROM shadow.labelled_snapshot"
+    assert session.execute(counted).fetchone() == (2, 0, 2)
+    assert labels.correct(session, after, asked_again, table([(0, 0.0, 1)])) == after
+
+
+@pytest.mark.parametrize("table", ["label_arrival", "label_arrival_20240301", "label_collection", "snapshot"])
+@pytest.mark.parametrize("change", ["DELETE FROM shadow.{}", "UPDATE shadow.{} SET snapshot_id = 5"])
+def test_what_arrived_is_history(sampled: World, table: str, change: str) -> None:
+    with psycopg.connect(sampled.postgres.uri(sampled.ledger, SHADOW)) as session:
+        found = snapshots.find(session, sampled.deploy(), day(0))
+        assert found is not None
+        add(session, without_labels(session, sampled), [(0, 1.0, 0)])
+    statement = change.format(table).replace("snapshot_id", "id" if table == "snapshot" else "snapshot_id")
+    statement = statement.replace("SET id = 5", "SET rows = 5")
+    with (
+        psycopg.connect(sampled.postgres.uri(sampled.ledger, SHADOW)) as session,
+        pytest.raises(errors.RaiseException, match=rf"{table} is append-only: (UPDATE|DELETE) is refused"),
+    ):
+        session.execute(statement.encode())

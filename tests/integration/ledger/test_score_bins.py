@@ -228,7 +228,7 @@ def test_a_day_whose_requests_are_gone_keeps_its_bins(continued: World) -> None:
     shadow, taken, key = of(continued)
     before = {table: kept(continued, table) for table in ("score_bin", "quadrant", "disagreement")}
     with psycopg.connect(continued.postgres.uri(continued.ledger, SHADOW)) as session:
-        for parent in ("prediction_batch", "label_batch", "request_batch"):
+        for parent in ("prediction_batch", "label_arrival", "request_batch"):
             session.execute(f"DROP TABLE shadow.{parent}_{taken[0].day:%Y%m%d}")
     with shadow.ledger() as session:
         evidence.compare(session, shadow.deployment, taken[0], [key])

@@ -51,7 +51,7 @@ def test_down_with_a_backup_of_now_takes_the_ledger_and_restore_brings_it_back(
             "provisional_evidence has other rows",
         ),
         ("DELETE FROM shadow.quadrant", "quadrant has"),
-        ("SELECT shadow.ensure_partitions('2030-01-01')", "label_batch_20300101 is not in the backup"),
+        ("SELECT shadow.ensure_partitions('2030-01-01')", "label_arrival_20300101 is not in the backup"),
         ("UPDATE shadow.alembic_version SET version_num = '0003'", "alembic_version has other rows"),
         ("DROP TRIGGER verdict_is_append_only ON shadow.verdict", "it has other definitions"),
     ],

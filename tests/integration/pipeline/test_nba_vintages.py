@@ -110,7 +110,7 @@ def test_the_first_answer_counts_and_each_game_once(
     at = answers.game.map(known.snapshot_at)
     deadline = pd.to_datetime(answers.day, utc=True) + pd.Timedelta(days=3)
     labelled = answers[(at <= end) & (at <= deadline)].groupby("day").size()
-    coverage = dict(own.query("SELECT day, labelled FROM shadow.snapshot WHERE rows > 0 ORDER BY 1"))
+    coverage = dict(own.query("SELECT day, labelled FROM shadow.labelled_snapshot WHERE rows > 0 ORDER BY 1"))
     assert coverage == {day: int(labelled.get(day, 0)) for day in sorted(set(answers.day))}
 
     before = own.dump()

@@ -131,8 +131,9 @@ def test_days_run_with_the_former_champion_among_the_challengers(world: World) -
 
 def test_former_champion_is_judged_at_the_whole_alpha(world: World) -> None:
     rules = [{"metric": "brier_score", "is": "superior"}]
-    policy = {"alpha": 0.04, "burn_in": 2, "minimum_coverage": 0.2, "rules": rules}
-    shadow = world.shadow(**settings(world, promotion={"watch_days": 9}) | {"policy": policy})
+    policy = {"alpha": 0.04, "burn_in": 2, "rules": rules}
+    changes = {"policy": policy, "labels": {"maturity_days": 0}}
+    shadow = world.shadow(**settings(world, promotion={"watch_days": 9}) | changes)
     run_days(shadow, [day(2), day(3)], Console(file=io.StringIO()))
     with shadow.ledger() as session:
         stored = verdicts.latest(session, shadow.deployment)

@@ -442,7 +442,6 @@ def test_attempts_to_deliver_and_answers_change_the_fingerprint_by_themselves(wo
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        ("snapshot", "labels_until"),
         ("comparison", "compared_at"),
         ("validation", "validated_at"),
         ("scoring", "scored_at"),
@@ -455,6 +454,17 @@ def test_a_row_that_is_written_again_changes_the_fingerprint_to_the_microsecond(
     before = pages.fingerprint(shadow)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, table):
         assert session.execute(f"UPDATE shadow.{table} SET {column} = {column} - interval '1 microsecond'").rowcount
+    assert pages.fingerprint(shadow) != before
+
+
+def test_labels_that_were_collected_change_the_fingerprint(world: World) -> None:
+    shadow = world.shadow()
+    before = pages.fingerprint(shadow)
+    world.query(
+        "INSERT INTO shadow.label_collection "
+        "SELECT snapshot_id, collection + 1, labels_until + interval '1 microsecond', arrival, labelled, "
+        "contradicted, invalid, early FROM shadow.label_collection ORDER BY 2 DESC LIMIT 1 RETURNING 1"
+    )
     assert pages.fingerprint(shadow) != before
 
 

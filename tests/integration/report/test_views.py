@@ -25,6 +25,7 @@ from shadow_deployment.pipeline.challengers.basis import (
     comparable_days,
     evidence_of,
     evidence_rows,
+    labels_on,
     mature_labels,
 )
 from shadow_deployment.pipeline.run import run_days
@@ -187,7 +188,7 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
         assert [one.day for one in comparable] == [day(number) for number in (0, 1, 3, 4, 5, 6)]
         rows = evidence_rows(session, key, basis, comparable)
         expected = evidence_of(session, shadow.deployment.policy, rows, squares=squares)
-        mature = mature_labels(session, shadow.deployment, comparable, day(LAST))
+        mature = mature_labels(shadow.deployment, labels_on(session, shadow.deployment, comparable, day(LAST)))
         read = series.newest(session, key, comparable, mature, champion_version="7")
         assert read == rows
         found = gather(series.read(session, read, metrics={name for name, _ in expected}, squares=squares))

@@ -22,7 +22,7 @@ from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import mature_labels
+from shadow_deployment.pipeline.challengers.basis import labels_on, mature_labels
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
@@ -60,7 +60,7 @@ def evidence_on(
 ) -> dict[tuple[str, str], Series]:
     """Read what a verdict of a day would rest on, with the sums of squares."""
     metrics = QUIET | {rule.metric for rule in one.policy.rules}
-    rows = ledger_series.newest(session, key, taken, mature_labels(session, one, taken, day))
+    rows = ledger_series.newest(session, key, taken, mature_labels(one, labels_on(session, one, taken, day)))
     return gather(ledger_series.read(session, rows, metrics=metrics, squares=True))
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,7 @@ def shadow(tmp_path: Path) -> Callable[..., DeploymentContext]:
         requests = {"conn_id": None, "table": f"parquet:{tmp_path}/{log}", "features": ["dep_hour"], "latency": None}
         deployment = a_deployment(
             requests=requests | changes.pop("requests", {}),
-            labels={"conn_id": None, "table": f"parquet:{tmp_path}/{labels}"} | changes.pop("labels", {}),
+            labels={"conn_id": None, "table": f"parquet:{tmp_path}/{labels}"} | changes.pop("label_keys", {}),
             sample={"rate": 1.0, "strata": [], "minimum_per_stratum": 0} | changes.pop("sample", {}),
             slices=[],
             challengers=[{"name": "other", "model": "logged:other_probability"}],
@@ -311,6 +312,33 @@ def test_labels_are_those_that_became_known_since(place: str, put: Any, shadow: 
     assert found == [(3, 1.0, NOON + 12 * HOUR), (5, 0.0, NOON + 24 * HOUR), (7, 0.0, NOON)]
     assert labels_of(source.labels(asked(requests), NOON, NOON + 13 * HOUR)) == [(3, 1.0, NOON + 12 * HOUR)]
     assert labels_of(source.labels(asked({1: "r3"}), None, NOON + 24 * HOUR)) == []
+
+
+def test_a_date_says_that_a_label_was_known_by_the_end_of_that_day(put: Any, shadow: Any) -> None:
+    put("labels/2024-03-09.parquet", outcome([NOON]).set_column(2, "known_at", pa.array([NOON.date()])))
+    source = shadow().label_source
+    midnight = dt.datetime.combine(NOON.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
+    assert labels_of(source.labels(asked({0: "r0"}), None, midnight)) == [(0, 0.0, midnight)]
+    assert labels_of(source.labels(asked({0: "r0"}), None, midnight - dt.timedelta(microseconds=1))) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "numbers", "invalid"),
+    [
+        ([0, 1, 7], {}, [0.0, 1.0], ["7"]),
+        ([0.0, 1.0, math.nan], {}, [0.0, 1.0], ["nan"]),
+        (["no", "yes", "maybe"], {"label_keys": {"positive": "yes", "negative": "no"}}, [0.0, 1.0], ["maybe"]),
+        (["no", "yes", "maybe"], {"label_keys": {"positive": "yes"}}, [0.0, 1.0, 0.0], []),
+        (["no", "yes", "x" * 99], {"label_keys": {"positive": "yes", "negative": "no"}}, [0.0, 1.0], ["x" * 40]),
+    ],
+)
+def test_a_value_that_is_no_label_comes_with_its_text(
+    values: list[Any], settings: dict[str, Any], numbers: list[float], invalid: list[str], put: Any, shadow: Any
+) -> None:
+    put("labels/2024-03-09.parquet", outcome([NOON] * 3, is_late=values))
+    found = shadow(**settings).label_source.labels(asked({0: "r0", 1: "r1", 2: "r2"}), None, NOON).sort_by("ordinal")
+    assert [value for value in found["value"].to_pylist() if not math.isnan(value)] == numbers
+    assert [text for text in found["invalid"].to_pylist() if text is not None] == invalid
 
 
 def test_labels_of_whole_numbers_belong_to_requests_of_text(put: Any, shadow: Any) -> None:

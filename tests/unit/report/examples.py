@@ -248,7 +248,17 @@ def labels(number: int = 365) -> tuple[LabelDay, ...]:
         labelled = int(sampled * (0.97 if age > 3 else 0.3 * age))
         waiting = 0 if age > 3 else int(sampled * 0.97) - labelled
         found.append(
-            LabelDay(day, sampled, labelled, labelled + waiting, index % 90 // 89 * 3, moment(day, 23), mature=age > 3)
+            LabelDay(
+                day,
+                sampled,
+                labelled,
+                labelled + waiting,
+                contradicted=index % 90 // 89 * 3,
+                invalid=0,
+                early=0,
+                collected_until=moment(day, 23),
+                mature=age > 3,
+            )
         )
     return tuple(found)
 
@@ -372,6 +382,9 @@ def snapshots(number: int = 365) -> tuple[Snapshot, ...]:
             label_revision=0,
             labelled=0,
             contradicted=0,
+            invalid=0,
+            early=0,
+            complete_at=None,
         )
         for index, day in enumerate(days_from(number))
     )

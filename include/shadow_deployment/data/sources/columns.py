@@ -1,6 +1,7 @@
 """The columns of a sample, as SQL that Postgres and DuckDB both understand, and its rows as Arrow batches."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -39,12 +40,26 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
     }
 
 
-def label_value(table: Table, deployment: Deployment) -> sql.Composed:
-    """Return a label as a number: its own value, or its position among the classes."""
-    column = deployment.labels.value
+def label_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Composable]:
+    """Return the SQL of a label: "label" is its column, and "value" a number, NaN where it is no label of the task.
+
+    Raises SourceError where the column is missing or has a type that cannot be used.
+    """
+    labels = deployment.labels
+    column = sql.Identifier(labels.value)
     if deployment.classes:
-        return table.class_index(column, "labels.value", deployment.classes)
-    return table.number(column, "labels.value")
+        value = table.number_of_text(labels.value, "labels.value", dict(zip(deployment.classes, count(), strict=False)))
+    elif labels.positive is not None:
+        negative = {} if labels.negative is None else {labels.negative: 0}
+        otherwise = None if negative else 0
+        value = table.number_of_text(labels.value, "labels.value", {labels.positive: 1, **negative}, otherwise)
+    else:
+        number = table.number(labels.value, "labels.value")
+        is_label = "{0} IN (0, 1)" if deployment.task == "binary" else "{0} > '-Infinity' AND {0} < 'Infinity'"
+        value = sql.SQL("(CASE WHEN {1} AND " + is_label + " THEN {0} ELSE 'NaN'::float8 END)").format(
+            number, table.fits_double(labels.value, "labels.value")
+        )
+    return {"label": column, "value": value}
 
 
 def without_field_metadata(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:

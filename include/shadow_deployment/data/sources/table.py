@@ -1,6 +1,6 @@
 """A table of production: its columns, and each column as the SQL that Postgres and DuckDB both understand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -50,6 +50,13 @@ class Table:
         if column.category != "D" or not column.type.startswith(("timestamp", "date")):
             raise SourceError(f"{key} == {name!r} is of type {column.type}, must be timestamptz, timestamp or date")
 
+    def known_at(self, name: str, key: str) -> sql.Composed:
+        """Return a time with its zone by which something was known: of a date, the end of that day."""
+        self.require_time(name, key)
+        if self._columns[name].type == "date":
+            return sql.SQL("({} + 1)::timestamptz").format(sql.Identifier(name))
+        return cast(name, "timestamptz")
+
     def type_of(self, name: str, key: str) -> sql.SQL:
         """Return a column's type, to cast a parameter to."""
         return sql.SQL(self.require(name, key).cast)
@@ -72,13 +79,21 @@ class Table:
             "(SELECT (k - 1)::float8 FROM unnest({}) WITH ORDINALITY AS c (p, k) ORDER BY p DESC, k LIMIT 1)"
         ).format(array)
 
-    def class_index(self, name: str, key: str, classes: Sequence[str]) -> sql.Composed:
-        """Return the position of a column's value among the classes, counted from 0; -1 for any other value."""
+    def fits_double(self, name: str, key: str) -> sql.Composable:
+        """Return whether a column's value can be read as double precision."""
+        if not self.require(name, key).type.startswith("numeric"):
+            return sql.SQL("true")
+        return sql.SQL("abs({}) < 1.8e308").format(sql.Identifier(name))
+
+    def number_of_text(
+        self, name: str, key: str, numbers: Mapping[str, int], otherwise: int | None = None
+    ) -> sql.Composed:
+        """Return the number that a column's text stands for, and for any other value `otherwise`, NaN by default."""
         self.require(name, key)
-        cases = [sql.SQL("WHEN {} THEN {}").format(value, index) for index, value in enumerate(classes)]
-        return sql.SQL("(CASE WHEN {0} IS NOT NULL THEN CASE {0}::text {1} ELSE -1 END END)::float8").format(
-            sql.Identifier(name), sql.SQL(" ").join(cases)
-        )
+        cases = [sql.SQL("WHEN {} THEN {}").format(text, number) for text, number in numbers.items()]
+        other = sql.SQL("'NaN'::float8" if otherwise is None else str(otherwise))
+        statement = sql.SQL("(CASE {0}::text {1} ELSE {2} END)::float8")
+        return statement.format(sql.Identifier(name), sql.SQL(" ").join(cases), other)
 
     def feature(self, name: str, key: str) -> sql.Composed:
         """Return a column in a type that models accept: number, boolean, text, date or timestamp."""

@@ -1,104 +1,119 @@
-"""Labels as they lie in the ledger: arrays over BATCH_ROWS requests, of which one is written anew where a label comes.
+"""Labels as they lie in the ledger: each arrival as arrays over its requests, appended to those before."""
 
-A request's first label stands with the time at which it became known; one that contradicts it is kept beside it.
-"""
-
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.postgres_copy import copy
-from shadow_deployment.ledger.batching import BATCH_ROWS, cut, in_batches
+from shadow_deployment.ledger.batches.label_states import NEVER, LabelRows, LabelStates, resolve
+from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.snapshots import Snapshot
 
-_NEVER: Final = np.iinfo(np.int64).min  # what Postgres calls -infinity
-_NOTHING: Final = {"value": np.nan, "known_at": _NEVER, "collected_at": _NEVER, "conflict": np.nan}
-_DROP: Final = Path(__file__).parents[1] / "sql" / "drop_labels.sql"
+_READ: Final = """
+SELECT ordinal, value, known_at, conflict, conflict_at, invalid, invalid_at, early_at FROM shadow.label_arrival
+WHERE day = %s AND snapshot_id = %s AND first_ordinal < %s AND last_ordinal >= %s ORDER BY arrival
+"""
 
-Columns = dict[str, NDArray[Any]]  # times are microseconds since the year 2000
+
+def read(session: Session[Any], snapshot: Snapshot, first: int, end: int) -> LabelStates:
+    """Return what is known of the labels of the requests between two ordinals."""
+    states = LabelStates.nothing(end - first)
+    with reading_arrays(session) as cursor:
+        for ordinal, *columns in cursor.execute(_READ, [snapshot.day, snapshot.id, end, first]):
+            inside = (ordinal >= first) & (ordinal < end)
+            states.put(ordinal[inside] - first, _states(columns, len(ordinal)).at(inside))
+    return states
 
 
-def enter(session: Session[Any], snapshot: Snapshot, arrived: pa.Table, *, anew: bool) -> int:
-    """Enter labels, of which more than one may be of a request; return how many requests changed.
-
-    `anew` says that the ledger has none of the snapshot's.
-    """
-    if not arrived.num_rows:
+def append(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, found: pa.Table) -> int:
+    """Append what labels of some requests add to those that are there; return how many requests changed."""
+    if not found.num_rows:
         return 0
-    ordinal, value, known_at, conflict = _first_known(arrived)
-    first = int(ordinal[0]) // BATCH_ROWS * BATCH_ROWS
-    end = min((int(ordinal[-1]) // BATCH_ROWS + 1) * BATCH_ROWS, snapshot.rows)
-    labels = _labels(session, snapshot, first, end, anew=anew)
-    place = ordinal - first
-    there, contradicted = labels["value"][place], labels["conflict"][place]
-    new = np.isnan(there)
-    against = np.where(new | (value == there), conflict, value)
-    later = ~new & np.isnan(contradicted) & ~np.isnan(against)
-    for name, new_values in (("value", value), ("known_at", known_at), ("collected_at", _now(session))):
-        labels[name][place] = np.where(new, new_values, labels[name][place])
-    labels["conflict"][place] = np.where(new | later, against, contradicted)
-    changed = place[new | later]
-    _write(session, snapshot, first, labels, np.unique(changed // BATCH_ROWS), anew=anew)
-    return len(changed)
+    touched = np.unique(found["ordinal"].to_numpy()).astype(np.int64)
+    before = _at(session, snapshot, touched)
+    after = resolve(before.rows(touched) + _rows(requests, found), touched)
+    return _write(session, snapshot, arrival, touched, before, after)
 
 
-def _first_known(labels: pa.Table) -> tuple[NDArray[Any], ...]:
-    """Return ordinal, value, known_at and conflict of each request, in order.
-
-    The label is the one that was known first, and the conflict the largest that contradicts it, NaN where none does.
-    """
-    ordinal, value, known_at = (labels[name].to_numpy() for name in ("ordinal", "value", "known_at"))
-    order = np.lexsort((value, known_at, ordinal))
-    ordinal, value, known_at = ordinal[order], value[order], known_at[order]
-    starts = np.flatnonzero(np.diff(ordinal, prepend=-1))
-    first = np.repeat(value[starts], np.diff(starts, append=len(ordinal)))
-    against = np.where(value != first, value, np.nan)
-    since_2000 = known_at[starts].astype(np.int64) - YEAR_2000
-    return ordinal[starts], value[starts], since_2000, np.fmax.reduceat(against, starts)
+def replace(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, found: pa.Table) -> int:
+    """Append all that production has of some requests where it is not what is there; return how many changed."""
+    touched = np.sort(requests["ordinal"].to_numpy()).astype(np.int64)
+    after = resolve(_rows(requests, found), touched)
+    return _write(session, snapshot, arrival, touched, _at(session, snapshot, touched), after)
 
 
-def _labels(session: Session[Any], snapshot: Snapshot, first: int, end: int, *, anew: bool) -> Columns:
-    """Return the columns of `shadow.label_batch` between two ordinals."""
-    labels = {name: np.full(end - first, nothing) for name, nothing in _NOTHING.items()}
-    if not anew:
-        span = {"day": snapshot.day, "snapshot": snapshot.id, "first": first, "end": end}
-        with reading_arrays(session) as cursor:
-            for where, part in cut(cursor, "label_batch", list(labels), span):
-                for name, values in part.items():
-                    if values is not None:
-                        labels[name][where] = values
-    return labels
+def _at(session: Session[Any], snapshot: Snapshot, ordinals: NDArray[np.int64]) -> LabelStates:
+    first = int(ordinals[0])
+    return read(session, snapshot, first, int(ordinals[-1]) + 1).at(ordinals - first)
 
 
-def _now(session: Session[Any]) -> int:
-    """Return when the transaction began."""
-    row = session.execute("SELECT extract(epoch FROM now()) * 1000000").fetchone()
-    assert row is not None  # noqa: S101 (it has no FROM)
-    return int(row[0]) - YEAR_2000
+def _rows(requests: pa.Table, found: pa.Table) -> LabelRows:
+    """Return the rows of a source, which are early where they were known before their requests."""
+    order = np.argsort(requests["ordinal"].to_numpy())
+    asked, requested_at = (requests[name].to_numpy()[order] for name in ("ordinal", "requested_at"))
+    ordinal, known_at = found["ordinal"].to_numpy(), found["known_at"].to_numpy()
+    return LabelRows(
+        ordinal=ordinal.astype(np.int64),
+        value=found["value"].to_numpy(),
+        known_at=known_at.astype(np.int64) - YEAR_2000,
+        invalid=found["invalid"].to_numpy(zero_copy_only=False),
+        early=known_at < requested_at[np.searchsorted(asked, ordinal)],
+    )
 
 
 def _write(
-    session: Session[Any], snapshot: Snapshot, first: int, labels: Columns, batches: NDArray[np.int64], *, anew: bool
-) -> None:
-    """Write some batches, counted from `first`, in place of those that are there."""
-    keys = {"day": pa.scalar(snapshot.day), "snapshot_id": pa.scalar(snapshot.id, pa.int32())}
-    rows = []
-    for begin in (batches * BATCH_ROWS).tolist():
-        columns = {name: _column(values[begin : begin + BATCH_ROWS]) for name, values in labels.items()}
-        rows.append(in_batches(first + begin, keys, columns, optional=["conflict"]))
-    if rows and not anew:
-        firsts = (first + batches * BATCH_ROWS).tolist()
-        session.execute(load_statement(_DROP), {"day": snapshot.day, "snapshot": snapshot.id, "first_ordinals": firsts})
-    copy(session, "label_batch", rows)
+    session: Session[Any],
+    snapshot: Snapshot,
+    arrival: int,
+    ordinals: NDArray[np.int64],
+    before: LabelStates,
+    after: LabelStates,
+) -> int:
+    """Append the states that changed, BATCH_ROWS requests to a row."""
+    changed = np.flatnonzero(before.differ(after))
+    batches = (changed[begin : begin + BATCH_ROWS] for begin in range(0, len(changed), BATCH_ROWS))
+    keys = {"day": pa.array([snapshot.day]), "snapshot_id": _int(snapshot.id), "arrival": _int(arrival)}
+    copy(session, "label_arrival", (_row(keys, ordinals[places], after.at(places)) for places in batches))
+    return len(changed)
 
 
-def _column(values: NDArray[Any]) -> pa.Array:
-    if values.dtype == np.int64:
-        return pa.array(values + YEAR_2000, pa.timestamp("us", "UTC"))
-    return pa.array(values, from_pandas=True)
+def _row(keys: dict[str, pa.Array], ordinal: NDArray[np.int64], states: LabelStates) -> pa.Table:
+    """Return one row of `shadow.label_arrival`; what no request has is null."""
+    contradicted, invalid, early = (at.min() < NEVER for at in (states.conflict_at, states.invalid_at, states.early_at))
+    floats, texts, times = pa.list_(pa.float64()), pa.list_(pa.string()), pa.list_(pa.timestamp("us", "UTC"))
+    columns = {
+        "ordinal": _list(ordinal.astype(np.int32), pa.list_(pa.int32())),
+        "value": _list(states.value, floats),
+        "known_at": _list(states.known_at + YEAR_2000, times),
+        "conflict": _list(states.conflict if contradicted else None, floats),
+        "conflict_at": _list(states.conflict_at + YEAR_2000 if contradicted else None, times),
+        "invalid": _list(states.invalid if invalid else None, texts),
+        "invalid_at": _list(states.invalid_at + YEAR_2000 if invalid else None, times),
+        "early_at": _list(states.early_at + YEAR_2000 if early else None, times),
+    }
+    ends = {"first_ordinal": _int(ordinal[0]), "last_ordinal": _int(ordinal[-1]), "rows": _int(len(ordinal))}
+    return pa.table(keys | ends | columns)
+
+
+def _list(values: NDArray[Any] | None, type_: pa.ListType) -> pa.Array:
+    """Return an array of one list, or of one null."""
+    if values is None:
+        return pa.nulls(1, type_)
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values, type_.value_type))
+
+
+def _int(value: int) -> pa.Array:
+    return pa.array([int(value)], pa.int32())
+
+
+def _states(columns: list[Any], count: int) -> LabelStates:
+    """Return the states of one row, with nothing where a column is null."""
+    nothing = LabelStates.nothing(count)
+    names = ("value", "known_at", "conflict", "conflict_at", "invalid", "invalid_at", "early_at")
+    there = {name: column for name, column in zip(names, columns, strict=True) if column is not None}
+    whole = {name: np.array(there[name], object) if name == "invalid" else there[name] for name in there}
+    return LabelStates(**{**vars(nothing), **whole})

@@ -8,7 +8,9 @@ import numpy as np
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.data.postgres_arrays import reading_arrays
+from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
+from shadow_deployment.ledger.batches import labels
+from shadow_deployment.ledger.batches.label_states import NEVER
 from shadow_deployment.ledger.batching import BATCHES, cut
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.losses import Array, Batch
@@ -29,13 +31,14 @@ def batches(
     of_requests = ["cell", "champion_version", "inclusion_probability", "champion"]
     of_requests += [f"champion_{name}" for name in columns[1:]]
     key = {"day": snapshot.day, "snapshot": snapshot.id}
+    final_at = _complete_at(session, snapshot)
     with reading_arrays(session) as cursor:
         for first in range(0, snapshot.rows, BATCH_ROWS):
             span = key | {"first": first, "end": first + BATCH_ROWS}
             requests = list(cut(cursor, "request_batch", of_requests, span))
             if not requests:
                 continue
-            label = _placed(cut(cursor, "label_batch", ["value", "conflict"], span))
+            label = labels.read(session, snapshot, first, first + BATCH_ROWS).usable(final_at)
             drawn = _drawn(requests, label, first, len(deployment.classes))
             for challenger in challengers:
                 parts = cut(cursor, "prediction_batch", columns, span | {"challenger": challenger})
@@ -97,10 +100,9 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
     )
 
 
-def _placed(batches: Iterable[tuple[slice, Mapping[str, Any]]]) -> Array:
-    """Return labels by their place in the batch, NaN where there is none or another one contradicts it."""
-    placed = np.full(BATCH_ROWS, np.nan)
-    for where, part in batches:
-        conflict = part["conflict"]
-        placed[where] = part["value"] if conflict is None else np.where(np.isnan(conflict), part["value"], np.nan)
-    return placed
+def _complete_at(session: Session[Any], snapshot: Snapshot) -> int:
+    """Return when the last request got its label: what contradicts one later changes no evidence; NEVER before."""
+    row = session.execute(
+        "SELECT extract(epoch FROM complete_at) * 1000000 FROM shadow.labelled_snapshot WHERE id = %s", [snapshot.id]
+    ).fetchone()
+    return NEVER if row is None or row[0] is None else int(row[0]) - YEAR_2000

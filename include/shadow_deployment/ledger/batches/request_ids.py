@@ -1,4 +1,4 @@
-"""The ids of a day's requests from the ledger, as Arrow."""
+"""The ids of a day's requests from the ledger, as Arrow, with when they were made."""
 
 import datetime as dt
 from typing import Any, Final
@@ -7,18 +7,22 @@ import numpy as np
 import pyarrow as pa
 
 from shadow_deployment.data.db import Session
-from shadow_deployment.data.postgres_arrays import reading_arrays
+from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.ledger.batching import cut
 
-_SCHEMA: Final = pa.schema([("ordinal", pa.int32()), ("request_id", pa.string())])
+SCHEMA: Final = pa.schema(
+    [("ordinal", pa.int32()), ("request_id", pa.string()), ("requested_at", pa.timestamp("us", "UTC"))]
+)
 
 
 def request_ids(session: Session[Any], day: dt.date, snapshot: int, first: int, end: int) -> pa.Table:
-    """Return ordinal (int32) and request_id (string, null where there is none) of the requests between two ordinals."""
+    """Return the requests between two ordinals as SCHEMA; request_id is null where there is none."""
     span = {"day": day, "snapshot": snapshot, "first": first, "end": end}
-    parts = [_SCHEMA.empty_table()]
+    parts = [SCHEMA.empty_table()]
     with reading_arrays(session) as cursor:
-        for where, part in cut(cursor, "request_batch", ["request_id"], span):
+        for where, part in cut(cursor, "request_batch", ["request_id", "requested_at"], span):
             ordinals = np.arange(first + where.start, first + where.stop, dtype=np.int32)
-            parts.append(pa.table([ordinals, pa.array(part["request_id"], pa.string())], schema=_SCHEMA))
+            requested_at = pa.array(part["requested_at"] + YEAR_2000, SCHEMA.field("requested_at").type)
+            ids = pa.array(part["request_id"], pa.string())
+            parts.append(pa.table([ordinals, ids, requested_at], schema=SCHEMA))
     return pa.concat_tables(parts)

@@ -16,6 +16,5 @@ BEGIN
     EXECUTE format(
         'GRANT UPDATE, DELETE ON shadow.provisional_evidence, shadow.score_bin, shadow.quadrant, shadow.disagreement TO %I',
         writer);
-    EXECUTE format('GRANT UPDATE, DELETE ON shadow.snapshot, shadow.label_batch TO %I', writer);
     EXECUTE format('GRANT EXECUTE ON FUNCTION shadow.ensure_partitions, shadow.analyze_day TO %I', writer);
 END $$;

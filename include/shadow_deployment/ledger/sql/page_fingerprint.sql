@@ -15,7 +15,7 @@ SELECT ARRAY[
         sum((SELECT sum(extract(epoch FROM o.scored_at)) FROM shadow.scoring AS o WHERE o.snapshot_id = s.id)),
         sum((SELECT sum(extract(epoch FROM v.validated_at)) FROM shadow.validation AS v WHERE v.snapshot_id = s.id))
     ]::text
-    FROM shadow.snapshot AS s
+    FROM shadow.labelled_snapshot AS s
     WHERE s.deployment_id = d.id
 )
 FROM shadow.deployment AS d

@@ -10,7 +10,7 @@ from shadow_deployment.config.policy import Policy
 from shadow_deployment.config.window import day_of, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
-from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords, LabelProgress
+from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.usable import MISSING_PREDICTIONS
@@ -24,11 +24,10 @@ from shadow_deployment.pipeline.challengers.trials import FindTrial, trial_of
 
 @dataclass(frozen=True)
 class Basis:
-    """The days of a challenger's trial up to the judged day.
+    """The days of a challenger's trial up to the judged day, with their labels as known at its window's end.
 
     `taken` are the sampled days that were not withdrawn. `compared` count, `replayed` are shown beside them, and
-    `mature` says of both whether their
-    labels count. `trial` is None before the champion's first request.
+    `mature` says of both whether their labels count. `trial` is None before the champion's first request.
     """
 
     day: dt.date
@@ -77,7 +76,8 @@ def basis_of(
     )
     days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=day)
     compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
-    mature = mature_labels(session, deployment, [*replayed, *compared], day)
+    compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
+    mature = mature_labels(deployment, [*replayed, *compared])
     counts = calendar.counts_of(days, calendar.in_order(mature), live_from)
     return Basis(day, version, trial, taken, days, compared, replayed, mature, counts)
 
@@ -112,21 +112,15 @@ def comparable_days(
     return calendar.comparable(taken, champion_version, complete)
 
 
-def labels_on(
-    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
-) -> dict[dt.date, LabelProgress]:
-    """Return the labels of each day as known at the end of `day`'s window, and whether the day counts then."""
-    now, maturity = window_of(deployment, day).end, maturity_of(deployment)
-    known = labels.known_by(session, calendar.collected_later(taken, now, maturity), now)
-    coverage = deployment.policy.minimum_coverage
-    return calendar.label_progress(taken, known, now=now, maturity=maturity, minimum_coverage=coverage)
+def labels_on(session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date) -> list[Snapshot]:
+    """Return sampled days with their labels as known at the end of `day`'s window."""
+    return labels.as_of(session, taken, window_of(deployment, day).end)
 
 
-def mature_labels(
-    session: Session[Any], deployment: Deployment, taken: Sequence[Snapshot], day: dt.date
-) -> dict[dt.date, bool]:
-    """Return for each day whether its labels count on `day`."""
-    return {of: progress.counts for of, progress in labels_on(session, deployment, taken, day).items()}
+def mature_labels(deployment: Deployment, known: Sequence[Snapshot]) -> dict[dt.date, bool]:
+    """Return for each day, with its labels as known at one moment, whether they count then."""
+    progress = calendar.label_progress(known, maturity_of(deployment))
+    return {day: each.counts for day, each in progress.items()}
 
 
 def champion_of(taken: Sequence[Snapshot]) -> str:

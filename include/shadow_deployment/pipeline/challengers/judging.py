@@ -7,8 +7,8 @@ from typing import Any
 
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision import calendar
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.usable import MISSING_PREDICTIONS
@@ -17,11 +17,11 @@ from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger import disagreements
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
-from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
+from shadow_deployment.pipeline.challengers.label_checks import label_problems
 from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
 
 DAYS_OF_DISAGREEMENTS = 7
@@ -66,35 +66,22 @@ def judge_challenger(
     alone = evidence_of(session, policy, counted)
     evidence = evidence_of(session, policy, shown) if basis.replayed else alone
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
+    problems = label_problems(session, deployment, basis)
     blocked = [
         *_blocked(deployment, challenger, basis),
+        *problems.blocked,
         *_identical(challenger, evidence),
         *_replay_failures(session, deployment, basis.shown),
     ]
-    rests_on = VerdictBasis(
-        day=day,
-        alpha=alpha,
-        blocked=blocked,
-        left_out=basis.calendar.left_out,
-        counted=alone,
-        shown=evidence if basis.replayed else None,
-    )
-    verdict = conclude(policy, rests_on)
-    warnings = [
-        *_direction(challenger, basis.champion_version),
-        *_left_out(basis),
-        *_rests_on_training_date(challenger, basis),
-        *_failed_predictions(session, basis, key),
-        *dependence(policy, evidence, calendar.final_days(basis.shown, maturity_of(deployment))),
-        *_certainly_wrong(evidence),
-        *calibrations.warnings(session, deployment, key),
-    ]
+    left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
+    verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
+    warnings = [*_warnings(session, deployment, challenger, basis, key, evidence), *problems.warnings]
     explanation = explain(
         deployment,
         challenger,
         verdict,
         evidence,
-        disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:]),
+        disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:], window_of(deployment, day).end),
         champion_version=basis.champion_version,
         warnings=warnings,
     )
@@ -108,6 +95,19 @@ def judge_challenger(
         evidence=evidence,
     )
     return JudgedChallenger(verdict, basis, alpha, blocked, counted, shown, warnings, explanation, judged_on)
+
+
+def _warnings(
+    session: Session[Any], deployment: Deployment, challenger: Challenger, basis: Basis, key: int, evidence: Evidence
+) -> Iterator[str]:
+    """Yield what a verdict says beside its reasons; labels have warnings of their own."""
+    yield from _direction(challenger, basis.champion_version)
+    yield from _left_out(basis)
+    yield from _rests_on_training_date(challenger, basis)
+    yield from _failed_predictions(session, basis, key)
+    yield from dependence(deployment.policy, evidence)
+    yield from _certainly_wrong(evidence)
+    yield from calibrations.warnings(session, deployment, key)
 
 
 def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> list[str]:
@@ -125,12 +125,6 @@ def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> li
             f"{len(basis.calendar.left_out)} days are left out, at most {most} may be (policy.max_days_left_out == "
             f"{deployment.policy.max_days_left_out}): {_named(basis)}; shadow run {deployment.name} --missing runs "
             "those that were not run"
-        )
-    contradicted = sum(snapshot.contradicted for snapshot in basis.taken)
-    if contradicted:
-        reasons.append(
-            f"{contradicted} requests have contradictory labels in {deployment.labels.table}; they do not count until "
-            "that is fixed"
         )
     return reasons
 

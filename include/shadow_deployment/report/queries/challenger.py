@@ -7,6 +7,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import Evidence, gather
@@ -15,7 +16,7 @@ from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import comparable_days, mature_labels
+from shadow_deployment.pipeline.challengers.basis import comparable_days, labels_on, mature_labels
 from shadow_deployment.report.queries import days, predictions, rules
 from shadow_deployment.report.queries.predictions import ComparedPredictions
 from shadow_deployment.report.queries.summary import DeploymentSummary
@@ -34,7 +35,7 @@ def add_challenger(
     sampled = [snapshot for snapshot in summary.sampled if snapshot.day <= verdict.day]
     mature = {label.day: label.mature for label in view.labels}
     if verdict.day != summary.last_day:
-        mature = mature_labels(session, deployment, sampled, verdict.day)
+        mature = mature_labels(deployment, labels_on(session, deployment, sampled, verdict.day))
     policy = rules.policy_of(verdict, deployment.policy)
     reader = _EvidenceReader(session, sampled, verdict.champion_version, policy, mature)
     compared = reader.compared(verdict.challenger_id)
@@ -48,7 +49,7 @@ def add_challenger(
         explanation=page.explanation(session, verdict),
         scores=predictions.scores(session, deployment, compared),
         quadrants=predictions.quadrants(session, deployment, compared),
-        disagreements=predictions.disagreements(session, compared),
+        disagreements=predictions.disagreements(session, compared, window_of(deployment, verdict.day).end),
         classes=tuple(deployment.classes),
         validations=tuple(page.validations(session, summary.sampled, verdict.challenger_id)),
         history=tuple(each for each in history if each.day <= verdict.day),

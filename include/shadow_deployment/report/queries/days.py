@@ -12,8 +12,10 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import BOUNDING
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.calendar import label_progress
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger import page
+from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import labels_on
@@ -36,7 +38,8 @@ def labels(
     session: Session[Any], deployment: Deployment, sampled: Sequence[Snapshot], day: dt.date
 ) -> tuple[LabelDay, ...]:
     """Return the labels of each sampled day as they were known at the end of `day`'s window."""
-    now, progress = window_of(deployment, day).end, labels_on(session, deployment, sampled, day)
+    known = labels_on(session, deployment, sampled, day)
+    progress = label_progress(known, maturity_of(deployment))
     return tuple(
         LabelDay(
             day=snapshot.day,
@@ -44,10 +47,12 @@ def labels(
             labelled=progress[snapshot.day].labelled,
             expected=progress[snapshot.day].expected,
             contradicted=snapshot.contradicted,
-            collected_until=snapshot.labels_until and min(snapshot.labels_until, now),
+            invalid=snapshot.invalid,
+            early=snapshot.early,
+            collected_until=snapshot.labels_until,
             mature=progress[snapshot.day].counts,
         )
-        for snapshot in sampled
+        for snapshot in known
     )
 
 

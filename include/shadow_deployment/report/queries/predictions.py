@@ -102,7 +102,12 @@ def quadrants(session: Session[Any], deployment: Deployment, compared: ComparedP
     return QuadrantsView(deployment.threshold, tuple(ordered)) if rows else None
 
 
-def disagreements(session: Session[Any], compared: ComparedPredictions) -> tuple[DisagreeingRequest, ...]:
-    """Return the requests of the newest comparable days on which the two differ most, the largest difference first."""
+def disagreements(
+    session: Session[Any], compared: ComparedPredictions, known_by: dt.datetime
+) -> tuple[DisagreeingRequest, ...]:
+    """Return the requests of the newest comparable days on which the two differ most, the largest difference first.
+
+    Labels are those that were known at a moment.
+    """
     newest = compared.days[-DAYS_OF_DISAGREEMENTS:]
-    return tuple(ledger_disagreements.largest(session, compared.challenger, newest)) if newest else ()
+    return tuple(ledger_disagreements.largest(session, compared.challenger, newest, known_by)) if newest else ()

@@ -9,14 +9,14 @@ from psycopg import sql
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.columns import label_value
+from shadow_deployment.data.ports import LABELS
+from shadow_deployment.data.sources.columns import label_pieces
 from shadow_deployment.data.sources.parquet.files import ParquetFiles
 from shadow_deployment.data.sources.parquet.lake import Lake
 from shadow_deployment.data.sources.parquet.table import ParquetTable
 
 _HERE = Path(__file__).parent
 _LONGEST_WINDOW = dt.timedelta(hours=25)
-_SCHEMA = pa.schema([("ordinal", pa.int32()), ("value", pa.float64()), ("known_at", pa.timestamp("us", "UTC"))])
 
 
 class ParquetLabels:
@@ -44,18 +44,24 @@ class ParquetLabels:
         since = since or until - dt.timedelta(days=labels.maturity_days) - _LONGEST_WINDOW
         files = self._files.between(since, until, labels.time, "labels.time")
         if not files:
-            return _SCHEMA.empty_table()
+            return LABELS.empty_table()
         with self._files.table(files) as (session, table):
             statement = load_literal_statement(_HERE / "labels.sql", self._pieces(table), {}).as_string()
             session.register("requests", requests)
             rows: pa.Table = session.sql(statement, params={"start": since, "end": until}).to_arrow_table()
-        return rows.cast(_SCHEMA)
+        return rows.cast(LABELS)
 
     def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
         table.id_text(labels.id, "labels.id")
-        return table.time_pieces(labels.time, "labels.time") | {
-            "id": sql.Identifier(labels.id),
-            "type": table.type_of(labels.id, "labels.id"),
-            "value": label_value(table, self.deployment),
-        }
+        times = table.time_pieces(labels.time, "labels.time")
+        if table.require(labels.time, "labels.time").type == "date":
+            times |= dict.fromkeys(("moment", "time"), table.known_at(labels.time, "labels.time"))
+        return (
+            times
+            | label_pieces(table, self.deployment)
+            | {
+                "id": sql.Identifier(labels.id),
+                "type": table.type_of(labels.id, "labels.id"),
+            }
+        )

@@ -1,5 +1,8 @@
--- The labels of these requests that became known in (since, until].
-SELECT "request ordinal" AS ordinal, :value AS value, :moment AS known_at
-FROM (SELECT ordinal AS "request ordinal", request_id AS "request id" FROM requests)
-JOIN files ON files.:"id" = CAST("request id" AS :type)
-WHERE :time > :start AND :time <= :end AND :value IS NOT NULL
+-- The labels of these requests that became known in (since, until], with the beginning of each value that is no label.
+SELECT ordinal, value, known_at, CASE WHEN isnan(value) THEN left(label, 40) END AS invalid
+FROM (
+    SELECT "request ordinal" AS ordinal, :value AS value, :moment AS known_at, CAST(:label AS text) AS label
+    FROM (SELECT ordinal AS "request ordinal", request_id AS "request id" FROM requests)
+    JOIN files ON files.:"id" = CAST("request id" AS :type)
+    WHERE :time > :start AND :time <= :end AND :label IS NOT NULL
+)

@@ -99,10 +99,12 @@ class ParquetTable(Table):
             return cast(name, "text::float8")
         return super().number(name, key)
 
-    def class_index(self, name: str, key: str, classes: Sequence[str]) -> sql.Composed:
-        """Return the position of a column's value among the classes, counted from 0; -1 for any other value."""
+    def number_of_text(
+        self, name: str, key: str, numbers: Mapping[str, int], otherwise: int | None = None
+    ) -> sql.Composed:
+        """Return the number that a column's text stands for, and for any other value `otherwise`, NaN by default."""
         self.text(name, key)
-        return super().class_index(name, key, classes)
+        return super().number_of_text(name, key, numbers, otherwise)
 
     def feature(self, name: str, key: str) -> sql.Composed:
         """Return a column in a type that models accept, the one that Postgres would have for it."""

@@ -16,8 +16,9 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
+from shadow_deployment.data.ports import LABELS
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
-from shadow_deployment.data.sources.columns import label_value
+from shadow_deployment.data.sources.columns import label_pieces
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres.requests import SETTINGS
 from shadow_deployment.data.sources.postgres.throttle import (
@@ -51,7 +52,7 @@ class PostgresLabels:
 
         Ids are sent as one array, and each column comes back as one: no value is converted by itself.
         """
-        tables = [_NO_LABELS]
+        tables = [LABELS.empty_table()]
         with self._session() as session:
             pieces = self._pieces(session)
             with reading_arrays(session) as cursor, self._checked_ids():
@@ -102,27 +103,28 @@ class PostgresLabels:
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
         table = Catalogue(session, self._connection).table(labels.table, "labels.table")
-        table.require_time(labels.time, "labels.time")
         return {
             "table": table.identifier,
             "id": sql.Identifier(labels.id),
-            "time": sql.Identifier(labels.time),
+            "moment": table.known_at(labels.time, "labels.time"),
             "type": table.type_of(labels.id, "labels.id"),
-            "value": label_value(table, self.deployment),
+            **label_pieces(table, self.deployment),
         }
 
 
 def _table(
-    ordinals: NDArray[np.int32], place: NDArray[np.int64], value: NDArray[Any], known_at: NDArray[np.int64]
+    ordinals: NDArray[np.int32],
+    place: NDArray[np.int64],
+    value: NDArray[Any],
+    known_at: NDArray[np.int64],
+    invalid: list[str | None] | None,
 ) -> pa.Table:
-    """Return labels as a table; `place` counts among the ordinals from 1, `known_at` microseconds since 2000."""
-    return pa.table(
-        {
-            "ordinal": ordinals[place - 1],
-            "value": value.astype(np.float64),
-            "known_at": pa.array(known_at + YEAR_2000, pa.timestamp("us", "UTC")),
-        }
-    )
+    """Return labels as LABELS; `place` counts among the ordinals from 1, `known_at` microseconds since 2000.
 
-
-_NO_LABELS = _table(np.zeros(0, np.int32), *(np.zeros(0, np.int64),) * 3)
+    `invalid` has the texts of the values that are NaN, in their order.
+    """
+    texts = np.full(len(place), None, object)
+    texts[np.isnan(value)] = invalid or []
+    columns = [ordinals[place - 1], value, known_at + YEAR_2000, texts]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, LABELS, strict=True)]
+    return pa.table(arrays, schema=LABELS)

@@ -35,7 +35,7 @@ DECLARE
     parent text;
     child text;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['request_batch', 'prediction_batch', 'label_batch'] LOOP
+    FOREACH parent IN ARRAY ARRAY['request_batch', 'prediction_batch', 'label_arrival'] LOOP
         child := parent || '_' || to_char(the_day, 'YYYYMMDD');
         IF to_regclass('shadow.' || child) IS NULL THEN
             PERFORM pg_advisory_xact_lock(hashtextextended('shadow.partitions', 0));
@@ -57,7 +57,7 @@ BEGIN
         SELECT c.relname
         FROM pg_class AS c
         LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
-        WHERE c.relnamespace = 'shadow'::regnamespace AND c.relname ~ ('_batch_' || to_char(the_day, 'YYYYMMDD') || '$')
+        WHERE c.relnamespace = 'shadow'::regnamespace AND c.relname ~ ('_(batch|arrival)_' || to_char(the_day, 'YYYYMMDD') || '$')
           AND (c.reltuples < 0 OR s.n_mod_since_analyze > 0.1 * c.reltuples + 1000)
           AND c.relkind = 'r'
         ORDER BY c.relname

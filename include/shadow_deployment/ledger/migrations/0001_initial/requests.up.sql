@@ -14,20 +14,16 @@ CREATE TABLE shadow.snapshot (
     location           text NOT NULL,
     source             text NOT NULL,
     champion_versions  text[] NOT NULL,
-    labels_until       timestamptz,
-    label_revision     int NOT NULL DEFAULT 0,
-    labelled           int NOT NULL DEFAULT 0,
-    contradicted       int NOT NULL DEFAULT 0,
     created_at         timestamptz NOT NULL DEFAULT now(),
     UNIQUE (deployment_id, day, design),
     CHECK (window_start < window_end),
-    CHECK (population >= rows),
-    CHECK (labelled >= 0 AND contradicted >= 0 AND labelled + contradicted <= rows)
+    CHECK (population >= rows)
 );
 COMMENT ON TABLE shadow.snapshot IS 'one day of sampled inputs; the inputs themselves are Parquet files at location';
 COMMENT ON COLUMN shadow.snapshot.source IS 'requests.table, by which days of other deployments on the same requests are found';
-COMMENT ON COLUMN shadow.snapshot.labels_until IS 'labels known up to this time have been collected';
-COMMENT ON COLUMN shadow.snapshot.label_revision IS 'incremented whenever labels are added: earlier comparisons are then stale';
+
+CREATE TRIGGER snapshot_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.snapshot
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TABLE shadow.cell (
     snapshot_id  int NOT NULL REFERENCES shadow.snapshot,

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
@@ -22,6 +20,7 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.challengers import too_good
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
 from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
 
@@ -67,9 +66,10 @@ def judge_challenger(
     alone = evidence_of(session, policy, counted)
     evidence = evidence_of(session, policy, shown) if basis.replayed else alone
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
+    doubted, acknowledged = too_good.doubts(session, deployment, challenger, key, basis, shown or counted)
     blocked = [
         *_blocked(deployment, challenger, basis),
-        *_identical(challenger, evidence),
+        *doubted,
         *_replay_failures(session, deployment, basis.shown),
     ]
     rests_on = VerdictBasis(
@@ -83,6 +83,7 @@ def judge_challenger(
     verdict = conclude(policy, rests_on)
     warnings = [
         *_direction(challenger, basis.champion_version),
+        *acknowledged,
         *_left_out(basis),
         *_rests_on_training_date(challenger, basis),
         *_failed_predictions(session, basis, key),
@@ -175,17 +176,6 @@ def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterat
     if days:
         newest = ", ".join(days[-MOST_DAYS:])
         yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
-
-
-def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
-    if challenger.is_a_a_check:
-        return []
-    compared = [series for series in evidence.values() if series.slice == ALL and series.days]
-    same = [np.array_equal(series.identical, series.pairs) for series in compared if series.identical is not None]
-    if same and all(same):
-        most = max(series.total_requests for series in compared)
-        return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]
-    return []
 
 
 def _replay_failures(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from tests import production
 from tests.conftest import Invoke, declare
-from tests.production import OWNER, World, day, moment
+from tests.production import OWNER, World, day, linear_model, moment
 
 DAYS, PER_DAY = 14, 120
 MEMORIZED = 6
@@ -385,3 +385,22 @@ def test_thresholds_that_are_loosened_after_an_alarm_start_over(world: World, in
     found = verdict(invoke)
     assert found["trial"]["number"] == 2
     assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 1)
+
+
+def test_weights_that_are_exchanged_in_a_file_beside_the_model_start_over(world: World, invoke: Invoke) -> None:
+    produce(world, better)
+    path = linear_model(world.folder / "late.onnx", {"dep_hour": 0.1}, beside="late.weights")
+    model = {"name": "other", "model": f"onnx:{path}", "trained_until": TRAINED_UNTIL}
+    deploy(world, challenger=model)
+    run(invoke, 0, 2)
+    assert verdict(invoke)["trial"]["number"] == 1
+    content = path.read_bytes()
+    linear_model(path, {"dep_hour": -0.1}, beside="late.weights")
+    assert path.read_bytes() == content, "the model's own file is the same"
+    run(invoke, 3)
+    found = verdict(invoke)
+    assert found["trial"]["number"] == 2
+    assert found["trial"]["opened_because"].startswith("the model is another one than in trial 1: version 1, digest ")
+    assert found["days"]["counted"] == 1
+    values = world.query("SELECT DISTINCT round(value::numeric, 2)::float8 FROM shadow.prediction ORDER BY 1")
+    assert values == [(0.31,), (0.69,)], "each digest has the predictions of its own weights"

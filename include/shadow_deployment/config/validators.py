@@ -26,7 +26,7 @@ RESERVED = (
     "champion_probabilities",
 )
 _KINDS_WITH = {
-    "digest": ("onnx", "skops", "sklearn"),
+    "digest": ("onnx", "skops", "sklearn", "mlflow"),
     "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
     "runtime": FOREIGN,
     "limits": (*FOREIGN, *REMOTE, "onnx"),

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -49,8 +50,8 @@ def _no_file() -> bytes:
 class SandboxProgram:
     """What a sandbox runs: interpreter, environment, the request that loads the model, and the bytes of its file.
 
-    `read` returns the same bytes at each start, or raises ModelError. `missing` says, by module, what to do where the
-    interpreter lacks it.
+    `read` returns the same bytes at each start, or raises ModelError; `stage` puts a model's files into a folder of the
+    process, whose path the request then has. `missing` says, by module, what to do where the interpreter lacks it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class SandboxProgram:
     limits: Limits
     missing: Mapping[str, str]
     read: Callable[[], bytes] = _no_file
+    stage: Callable[[Path], None] | None = None
 
     @classmethod
     def of(
@@ -69,6 +71,7 @@ class SandboxProgram:
         *,
         variables: Mapping[str, str] = MappingProxyType({}),
         read: Callable[[], bytes] = _no_file,
+        stage: Callable[[Path], None] | None = None,
         **task: Any,
     ) -> Self:
         """Return the program of a model; `task` is what the worker needs to load this kind of model.
@@ -83,6 +86,7 @@ class SandboxProgram:
             limits=model.limits or Limits(),
             missing=missing_packages(model),
             read=read,
+            stage=stage,
         )
 
 
@@ -186,11 +190,15 @@ class SandboxedPredictor:
 
     def _start(self) -> SandboxProcess:
         program = self._program
-        content = program.read()
-        process = SandboxProcess(program.interpreter, program.environment, memory_mb=self._limits.memory_mb)
+        content, task = program.read(), {"do": "load", **program.task}
+        process = SandboxProcess(
+            program.interpreter, program.environment, memory_mb=self._limits.memory_mb, stage=program.stage
+        )
+        if process.folder is not None:
+            task["folder"] = str(process.folder)
         problem = f"challenger {program.name}: the model cannot be loaded"
         try:
-            reply, _ = process.call({"do": "load", **program.task}, content, seconds=LOAD_SECONDS, most_bytes=_OVERHEAD)
+            reply, _ = process.call(task, content, seconds=LOAD_SECONDS, most_bytes=_OVERHEAD)
         except ModelDiedError as error:
             raise ModelError(f"{problem}: {error}") from error
         if reply["is"] == "ready":

@@ -8,11 +8,13 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,20 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class SandboxProcess:
-    """One process; `memory_mb` bounds it together with the processes it starts."""
+    """One process; `memory_mb` bounds it together with the processes it starts.
 
-    def __init__(self, interpreter: str, variables: Mapping[str, str], *, memory_mb: int) -> None:
+    `stage` puts files into its `folder`, which is removed with it; there is none without.
+    """
+
+    def __init__(
+        self,
+        interpreter: str,
+        variables: Mapping[str, str],
+        *,
+        memory_mb: int,
+        stage: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.folder = None if stage is None else _staged(stage)
         self._limit = memory_mb
         self._number = 0
         self._printed = bytearray()
@@ -76,6 +89,7 @@ class SandboxProcess:
                 start_new_session=True,
             )
         except OSError as error:
+            _remove(self.folder)
             for pipe in (self._to, self._from, self._output):
                 os.close(pipe)
             raise ModelError(f"{interpreter} cannot be started: {error.strerror or error}") from error
@@ -85,7 +99,7 @@ class SandboxProcess:
         pipes = (self._to, self._from, self._output)
         for pipe in pipes:
             os.set_blocking(pipe, False)
-        self._end = weakref.finalize(self, _end, self._process, pipes, os.getpid())
+        self._end = weakref.finalize(self, _end, self._process, pipes, os.getpid(), self.folder)
 
     @property
     def is_alive(self) -> bool:
@@ -228,6 +242,23 @@ class SandboxProcess:
         return ModelDiedError(f"the model's process {reason}", self.output_tail)
 
 
+def _staged(stage: Callable[[Path], None]) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="shadow-model-"))
+    try:
+        stage(folder)
+    except BaseException as error:
+        _remove(folder)
+        if isinstance(error, OSError):
+            raise ModelError(f"a model's files cannot be copied to {folder}: {error.strerror or error}") from error
+        raise
+    return folder
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -262,8 +293,8 @@ def _bytes(process: psutil.Process, name: str) -> float:
     return 0.0
 
 
-def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int) -> None:
-    """End a process with its group and what it started elsewhere; a fork of this process leaves it alone."""
+def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int, folder: Path | None) -> None:
+    """End a process with its group, what it started elsewhere and its folder; a fork of this process leaves all."""
     if os.getpid() == owner:
         family = _family(process.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -272,5 +303,6 @@ def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int) -
             with contextlib.suppress(psutil.Error):
                 descendant.kill()
         process.wait()
+        _remove(folder)
     for pipe in pipes:
         os.close(pipe)

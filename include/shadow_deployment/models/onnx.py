@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shadow_deployment.base.redaction import without_secrets
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.tensors import Inputs, TensorSpec, read_predictions
@@ -64,7 +65,7 @@ class OnnxPredictor:
                 enable_fallback=0,  # it would try the same a second time, and print that
             )
         except Exception as error:
-            raise ModelError(f"{name} cannot be loaded as an ONNX model: {error}") from error
+            raise ModelError(f"{name} cannot be loaded as an ONNX model: {without_secrets(str(error))}") from error
         self._name = name
         self._classes = classes
         inputs = [

@@ -152,11 +152,11 @@ def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: s
     try:
         reply, _ = process.call(header, seconds=LOAD_SECONDS, most_bytes=_MOST_BYTES)
     except ModelDiedError as error:
-        raise purpose.refusal(str(error)) from error
+        raise purpose.refusal(error.reason) from None
     finally:
         process.kill()
     if reply["is"] != "version":
-        raise purpose.refusal(missing_package(sandbox, reply) or error_text(reply))
+        raise purpose.refusal(missing_package(sandbox, reply) or error_text(sandbox, reply))
     return str(reply["version"])
 
 

@@ -1,7 +1,7 @@
 """The sandbox process, which runs `worker.py`: how it is started, called, watched and ended.
 
-It shares no memory, environment or standard output with this process, has a process group of its own, and ends with
-this process, however that ends.
+It shares no memory, environment or standard output with this process, reads none of any other where this machine allows
+that (see `isolation.py`), has a process group of its own, and ends with this process, however that ends.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ import psutil
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.errors import ModelError
+from shadow_deployment.models.sandbox.isolation import WORKER, isolation_of, user_of
 from shadow_deployment.models.sandbox.worker import LENGTHS
 
-WORKER = Path(__file__).with_name("worker.py")
 MEBIBYTE = 1 << 20
 _POLL_SECONDS = 0.05  # between two measurements of memory
 _CHUNK = 1 << 20
@@ -70,7 +70,8 @@ class SandboxProcess:
         memory_mb: int,
         stage: Callable[[Path], None] | None = None,
     ) -> None:
-        self.folder = None if stage is None else _staged(stage)
+        how = isolation_of(interpreter)
+        self.folder = None if stage is None else _staged(stage, user_of(how))
         self._limit = memory_mb
         self._number = 0
         self._printed = bytearray()
@@ -79,7 +80,7 @@ class SandboxProcess:
         self._output, output = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 (the interpreter is declared, the program is ours)
-                [interpreter, "-I", "-B", "-u", str(WORKER), str(reading), str(writing), str(os.getpid())],
+                [interpreter, "-I", "-B", "-u", str(WORKER), *map(str, (reading, writing, os.getpid())), how],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -242,10 +243,14 @@ class SandboxProcess:
         return ModelDiedError(f"the model's process {reason}", self.output_tail)
 
 
-def _staged(stage: Callable[[Path], None]) -> Path:
+def _staged(stage: Callable[[Path], None], user: int | None) -> Path:
+    """Return a new folder with a model's files; where another user reads them, they are that user's."""
     folder = Path(tempfile.mkdtemp(prefix="shadow-model-"))
     try:
         stage(folder)
+        if user is not None:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, user, user, follow_symlinks=False)
     except BaseException as error:
         _remove(folder)
         if isinstance(error, OSError):

@@ -29,7 +29,8 @@ from typing import Any
 
 LENGTHS = struct.Struct("<IQ")
 LONGEST_ERROR = 2_000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+CLONE_NEWUSER, CAPABILITY_VERSION = 0x10000000, 0x20080522
 CHUNK = 1 << 20  # bytes that are read at once
 
 Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
@@ -308,14 +309,62 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
+def isolate(how: str) -> None:
+    """Give up reading other processes: as another user, or in a user namespace of its own without any capability.
+
+    Linux lets nobody read the environment or memory of a process of a user namespace outside, even as the same user.
+    Raises OSError where this machine does not allow it.
+    """
+    if how == "none":
+        return
+    if how.startswith("user "):
+        number = int(how[5:])
+        os.setgroups([])
+        os.setgid(number)
+        os.setuid(number)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_capability = struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)
+    if libc.unshare(CLONE_NEWUSER) or libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) or libc.capset(*no_capability):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def is_isolated(how: str, other: int) -> bool:
+    """Whether `isolate` keeps this process from another one's environment, and leaves it the files that it needs."""
+    specs = [importlib.util.find_spec(name) for name in ("ctypes", "pyarrow")]
+    needed = [__file__, *(spec.origin for spec in specs if spec is not None and spec.origin is not None)]
+    try:
+        isolate(how)
+        for path in needed:
+            pathlib.Path(path).read_bytes()
+    except (OSError, AttributeError):  # or libc has no such function
+        return False
+    try:
+        pathlib.Path(f"/proc/{other}/environ").read_bytes()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def main() -> None:
-    """Serve the two pipes that the arguments name, for the process that the third names."""
+    """Serve the two pipes that the arguments name, for the process that the third names, isolated as the fourth says.
+
+    With `--isolated HOW PID` only end with 0 where that isolates it from the process.
+    """
+    if sys.argv[1] == "--isolated":
+        sys.exit(0 if is_isolated(sys.argv[2], int(sys.argv[3])) else 1)
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
-    end_with_parent(parent)
+    how = sys.argv[4] if len(sys.argv) > 4 else "none"
     for pipe in (reading, writing):
         os.set_inheritable(pipe, False)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")  # where memory runs out, this process goes first, not the engine's
+    isolate(how)
+    end_with_parent(parent)  # which a change of user would undo
     sys.argv[1:] = []
     with open(reading, "rb") as requests, open(writing, "wb") as replies:  # noqa: PTH123
         serve(requests, replies)

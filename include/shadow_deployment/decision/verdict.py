@@ -15,11 +15,11 @@ from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.policy import WEEK, Policy, Rule
 from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, holds, size_of
-from shadow_deployment.decision.left_out import at_their_worst
 from shadow_deployment.decision.power import more_observations
+from shadow_deployment.decision.safeguards.left_out import at_their_worst
+from shadow_deployment.decision.safeguards.usable import too_many_missing
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
 from shadow_deployment.decision.series import Evidence, Series, slices_of
-from shadow_deployment.decision.usable import too_many_missing
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 

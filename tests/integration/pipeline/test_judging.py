@@ -41,7 +41,7 @@ from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.data.rows import TableRows
-from shadow_deployment.decision.missing_labels import dependence
+from shadow_deployment.decision.safeguards.missing_labels import dependence
 from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import predictions, snapshots

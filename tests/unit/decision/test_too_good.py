@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
 from shadow_deployment.config.policy import Policy, Rule
-from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.too_good import (
+from shadow_deployment.decision.safeguards.too_good import (
     FEWEST_DAYS,
     Acknowledgement,
     Alarm,
@@ -18,6 +17,7 @@ from shadow_deployment.decision.too_good import (
     area_under_curve,
     settle,
 )
+from shadow_deployment.decision.series import Series
 
 FIRST = dt.date(2024, 1, 1)
 LIVE = FIRST + dt.timedelta(days=40)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.safeguards.usable import MISSING_PREDICTIONS, too_many_missing
 from shadow_deployment.decision.series import Series
-from shadow_deployment.decision.usable import MISSING_PREDICTIONS, too_many_missing
 from shadow_deployment.metrics.catalog import BASIC, METRICS
 
 RULE = {"metric": "brier_score", "is": "superior"}

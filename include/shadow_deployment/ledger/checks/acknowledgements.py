@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.too_good import Acknowledgement, Kind
+from shadow_deployment.decision.safeguards.too_good import Acknowledgement, Kind
 
 
 def acknowledge(session: Session[Any], challenger: int, alarms: Sequence[Kind], *, by: str, reason: str) -> None:

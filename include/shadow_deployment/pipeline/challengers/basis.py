@@ -11,9 +11,9 @@ from shadow_deployment.config.window import day_of, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
+from shadow_deployment.decision.safeguards.usable import MISSING_PREDICTIONS
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
-from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.ledger import labels, series, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of

@@ -9,7 +9,7 @@ from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.missing_labels import dependence
+from shadow_deployment.decision.safeguards.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
@@ -76,11 +76,7 @@ def judge_challenger(
     ]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
     verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
-    warnings = [
-        *_warnings(session, deployment, challenger, basis, key, evidence),
-        *acknowledged,
-        *problems.warnings,
-    ]
+    warnings = [*_warnings(session, deployment, challenger, basis, key, evidence), *acknowledged, *problems.warnings]
     explanation = explain(
         deployment,
         challenger,

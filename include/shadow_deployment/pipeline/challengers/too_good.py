@@ -8,8 +8,8 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
+from shadow_deployment.decision.safeguards.too_good import EVIDENCE, Alarm, alarms, area_under_curve, settle
 from shadow_deployment.decision.series import gather
-from shadow_deployment.decision.too_good import EVIDENCE, Alarm, alarms, area_under_curve, settle
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.ledger import series, verdicts
 from shadow_deployment.ledger.batches.histograms import labelled_bins

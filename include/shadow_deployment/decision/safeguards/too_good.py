@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from shadow_deployment.base.numbers import quantity, significant
 from shadow_deployment.config.policy import Policy, TooGood
+from shadow_deployment.decision.safeguards.usable import MISSING_PREDICTIONS
 from shadow_deployment.decision.series import Evidence, Series
-from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence

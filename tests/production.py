@@ -161,7 +161,7 @@ class World:
         for key, value in changes.items():
             content[key] = {**content[key], **value} if isinstance(content.get(key), dict) else value
         content = {key: value for key, value in content.items() if value is not None}
-        _let_replayed_days_count(content)
+        _let_all_days_count(content)
         self.deployments.mkdir(parents=True, exist_ok=True)
         path = self.deployments / "late.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -225,9 +225,10 @@ class World:
         """Return the evidence by names, without keys and times, in a fixed order."""
         return self._frame(
             "SELECT e.day, m.name AS challenger, m.digest, e.champion_version, e.slice_column, e.slice_value, "
-            "e.metric, e.requests, e.labelled, e.pairs, e.identical, e.weight, e.weight_squares, e.champion_sum, "
-            "e.champion_squares, e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares, "
-            "e.difference_sum_weighted, e.difference_squares_weighted FROM shadow.evidence AS e "
+            "e.metric, e.requests, e.labelled, e.unanswered, e.champion_missing, e.pairs, e.identical, e.weight, "
+            "e.weight_squares, e.champion_sum, e.champion_squares, e.challenger_sum, e.challenger_squares, "
+            "e.difference_sum, e.difference_squares, e.difference_sum_weighted, e.difference_squares_weighted "
+            "FROM shadow.evidence AS e "
             "JOIN shadow.model_version AS m ON m.id = e.challenger_id WHERE e.metric <> ALL(%s) "
             "ORDER BY 1, 2, 3, 4, 5, 6, 7",
             [sorted(QUIET)],
@@ -318,12 +319,12 @@ class World:
         }
 
 
-def _let_replayed_days_count(content: dict[str, Any]) -> None:
-    """Declare when models were trained: production is in the past, so all of its days are replayed."""
+def _let_all_days_count(content: dict[str, Any]) -> None:
+    """Let all days of this production count: they are past, and some requests lack a prediction of either model."""
     policy, challengers = content.get("policy"), content.get("challengers")
     if not isinstance(policy, dict) or "replay" in policy or not isinstance(challengers, list):
         return
-    content["policy"] = {**policy, "replay": "count"}
+    content["policy"] = {"max_unanswered": 1.0, "max_champion_missing": 1.0, **policy, "replay": "count"}
     content["challengers"] = [
         {"trained_until": TRAINED_UNTIL, **each} if isinstance(each, dict) and each.get("model") != "champion" else each
         for each in challengers

@@ -53,10 +53,9 @@ FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.depl
 # A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
 EVIDENCE = """
 INSERT INTO shadow.evidence_batch (deployment_id, day, snapshot_id, challenger_id, champion_version, needs_labels,
-    revision, digest, slice_columns, slice_values, metrics, requests, labelled, pairs, identical, weight,
-    weight_squares, champion_sum, champion_squares,
-    challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-    difference_squares_weighted)
+    revision, digest, slice_columns, slice_values, metrics, requests, labelled, pairs, identical, unanswered,
+    champion_missing, weight, weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares,
+    difference_sum, difference_squares, difference_sum_weighted, difference_squares_weighted)
 WITH cell AS MATERIALIZED (
     SELECT s.deployment_id, s.day, s.id, e.slice_column, e.slice_value, m.metric, e.n, v.champion, v.difference
     FROM (
@@ -75,7 +74,7 @@ WITH cell AS MATERIALIZED (
 ),
 line AS (
     SELECT deployment_id, day, id, metric, array_agg(slice_column) AS columns, array_agg(slice_value) AS values,
-        array_agg(n) AS n, array_agg(0) AS identical, array_agg(10.0 * n) AS w, array_agg(100.0 * n) AS ww,
+        array_agg(n) AS n, array_agg(0) AS none, array_agg(10.0 * n) AS w, array_agg(100.0 * n) AS ww,
         array_agg(champion * 10 * n) AS c, array_agg(0.0) AS nothing, array_agg((champion - difference) * 10 * n) AS h,
         array_agg(difference * 10 * n) AS d, array_agg(difference ^ 2 * 10 * n + 0.1 * n) AS dd,
         array_agg(difference * 100 * n) AS wd, array_agg(difference ^ 2 * 100 * n + n) AS wdd
@@ -83,9 +82,9 @@ line AS (
     GROUP BY deployment_id, day, id, metric
 )
 SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values, array_agg(metric),
-    array_agg(n), array_agg(n),
-    array_agg(n), array_agg(identical), array_agg(w), array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h),
-    array_agg(nothing), array_agg(d), array_agg(dd), array_agg(wd), array_agg(wdd)
+    array_agg(n), array_agg(n), array_agg(n), array_agg(none), array_agg(none), array_agg(none), array_agg(w),
+    array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h), array_agg(nothing), array_agg(d), array_agg(dd),
+    array_agg(wd), array_agg(wdd)
 FROM (SELECT *, metric = ANY(%(labelled_metrics)s) AS needs_labels FROM line ORDER BY day, metric) AS line
 GROUP BY deployment_id, day, id, columns, values, needs_labels
 ORDER BY day

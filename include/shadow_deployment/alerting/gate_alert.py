@@ -85,8 +85,14 @@ def gate_failed_alert(
         str(window_of(deployment, day)),
         link,
         failure,
-        {"challengers": details, "problems": others},
+        {"challengers": details, "problems": others, "chain": _chain_head(verdicts)},
     )
+
+
+def _chain_head(verdicts: Mapping[str, StoredVerdict]) -> dict[str, Any] | None:
+    """Return the newest row of the hash chain among these verdicts, for who wants to compare it later."""
+    newest = max(verdicts.values(), key=lambda verdict: verdict.chain_number or 0, default=None)
+    return None if newest is None else {"number": newest.chain_number, "hash": newest.chain_hash}
 
 
 def _is_alarm(deployment: Deployment, day: dt.date, verdict: StoredVerdict) -> bool:

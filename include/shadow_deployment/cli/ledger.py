@@ -1,4 +1,4 @@
-"""The commands of the ledger: migrate, backup, restore, verify."""
+"""The commands of the ledger: migrate, backup, restore, verify, prune."""
 
 import datetime as dt
 import hashlib
@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.data.connections import environment
-from shadow_deployment.ledger import migrations
+from shadow_deployment.data.db import connect, translated
+from shadow_deployment.ledger import migrations, retention
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.backup import backup as ledger
 from shadow_deployment.ledger.backup.backup import Backup
@@ -95,6 +97,21 @@ def verify(
         console.show(f"{name}: [bold red]differs[/]: {escape(verification.difference)}")
     if verification.difference is not None:
         raise typer.Exit(1)
+
+
+def prune(
+    before: Annotated[
+        dt.date, typer.Option(parser=console.parse_day, metavar="YYYY-MM-DD", help="The first day that is kept whole.")
+    ],
+    conn_id: ConnId = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove requests, predictions and labels of old days; evidence, validations and verdicts are kept."""
+    (target,) = _conn_ids(conn_id, only_one=True)
+    console.confirm(f"Remove all requests, predictions and labels before {before} from {target}", yes=yes)
+    with translated(environment(target)), connect(environment(target)) as session:
+        days = retention.prune(session, before)
+    console.show(f"{target}: {quantity(len(days), 'day')} removed" + (f", {days[0]} to {days[-1]}" if days else ""))
 
 
 def backup(

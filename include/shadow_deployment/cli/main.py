@@ -36,7 +36,7 @@ for command in (
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
     *(trials.trials, trials.withdraw),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor),
-    *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore),
+    *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
 ):
     app.command()(command)
 

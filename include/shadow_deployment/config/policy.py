@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from shadow_deployment.config.fields import Days, Finite, Positive, Probability, Section, Share
+from shadow_deployment.config.fields import Days, Finite, Portion, Positive, Probability, Section, Share
 from shadow_deployment.metrics.catalog import METRICS, Metric
 
 Count = Annotated[int, Field(ge=0)]
@@ -163,6 +163,17 @@ class Policy(Section):
         0.05,
         description="Share of days that may be left out of the evidence, because their inputs failed, they were not "
         "run or were withdrawn; at least 2 days may.",
+    )
+    fallback: Literal["none", "champion"] = Field(
+        "none",
+        description="What production would serve where a promoted challenger gives no usable prediction: nothing, so "
+        "that the request is charged its worst loss, or the champion's prediction, so that it makes no difference.",
+    )
+    max_unanswered: Portion = Field(
+        0.001, description="Share of the requests of all days that a challenger may leave without a usable prediction."
+    )
+    max_champion_missing: Portion = Field(
+        0.001, description="Share of the requests of all days that may lack a usable prediction of the champion."
     )
     rules: Annotated[list[Rule], Field(min_length=1)] = Field(description="The rules.")
 

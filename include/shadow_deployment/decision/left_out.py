@@ -14,9 +14,9 @@ import numpy as np
 
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.decision.estimand import estimand_of
-from shadow_deployment.decision.series import Series
+from shadow_deployment.decision.series import MISSING, Series
 
-_OF_DAYS = ("pairs", "identical", "champion", "challenger", "difference", "weight", "squares")
+_OF_DAYS = ("pairs", "identical", "champion", "challenger", "difference", "weight", "squares", *MISSING)
 
 
 def at_their_worst(rule: Rule, series: Series, left_out: Sequence[dt.date]) -> Series | None:

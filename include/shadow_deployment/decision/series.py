@@ -16,6 +16,7 @@ from shadow_deployment.metrics.slices import ALL, slice_name
 
 WEEK = 7
 _EPOCH = dt.date(2000, 1, 1)
+MISSING = ("unanswered", "champion_missing")
 SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
 
 
@@ -27,7 +28,8 @@ class Series:
     losses, so it is positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
     weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
     weights w and differences d of the pairs; None for a metric that is not a sum, and where they were not requested.
-    `identical` counts the pairs of equal predictions; None except for all requests.
+    `identical` counts the pairs of equal predictions; None except for all requests. `unanswered` counts the requests
+    without a usable prediction of the challenger, `champion_missing` those without one of the champion; None for none.
     """
 
     metric: str
@@ -40,11 +42,23 @@ class Series:
     difference: NDArray[np.float64]
     weight: NDArray[np.float64] | None = None
     squares: NDArray[np.float64] | None = None
+    unanswered: NDArray[np.int64] | None = None
+    champion_missing: NDArray[np.int64] | None = None
 
     @property
     def total_requests(self) -> int:
         """How many pairs stand behind the series."""
         return int(self.pairs.sum())
+
+    @property
+    def total_unanswered(self) -> int:
+        """How many requests have no usable prediction of the challenger."""
+        return 0 if self.unanswered is None else int(self.unanswered.sum())
+
+    @property
+    def total_champion_missing(self) -> int:
+        """How many requests have no usable prediction of the champion."""
+        return 0 if self.champion_missing is None else int(self.champion_missing.sum())
 
     def by_week(self) -> "Series":
         """Return blocks of seven days, counted from the first; an unfinished block is left out.
@@ -75,6 +89,8 @@ class Series:
             challenger=mean(self.challenger),
             difference=mean(self.difference),
             weight=total,
+            unanswered=None if self.unanswered is None else count(self.unanswered),
+            champion_missing=None if self.champion_missing is None else count(self.champion_missing),
         )
 
 
@@ -97,7 +113,7 @@ def slices_of(rule: Rule, evidence: Evidence) -> list[str]:
 class LedgerSeries:
     """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
 
-    `counts` has days (since 2000-01-01), pairs and, of all requests, identical; `sums` has weight,
+    `counts` has days (since 2000-01-01), pairs, those of MISSING and, of all requests, identical; `sums` has weight,
     champion_sum, challenger_sum, difference_sum, and on request those of SQUARES.
     """
 
@@ -153,6 +169,8 @@ def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tupl
         difference=sums["difference_sum"] / weight,
         weight=weight,
         squares=np.column_stack([sums[key] for key in SQUARES]) if has_squares else None,
+        unanswered=counts.get("unanswered"),
+        champion_missing=counts.get("champion_missing"),
     )
 
 

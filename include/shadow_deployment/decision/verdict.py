@@ -19,6 +19,7 @@ from shadow_deployment.decision.left_out import at_their_worst
 from shadow_deployment.decision.power import more_observations
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
 from shadow_deployment.decision.series import Evidence, Series, slices_of
+from shadow_deployment.decision.usable import too_many_missing
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
 
@@ -71,12 +72,13 @@ class VerdictBasis:
 
 def conclude(policy: Policy, basis: VerdictBasis) -> Verdict:
     """Return the verdict on one challenger from all that it depends on."""
+    blocked = [*basis.blocked, *too_many_missing(policy, basis.counted)]
 
     def judged(evidence: Evidence) -> Verdict:
-        return judge(policy, evidence, alpha=basis.alpha, blocked=basis.blocked, day=basis.day, left_out=basis.left_out)
+        return judge(policy, evidence, alpha=basis.alpha, blocked=blocked, day=basis.day, left_out=basis.left_out)
 
     counted = judged(basis.counted)
-    return counted if basis.shown is None else with_replayed(counted, judged(basis.shown), basis.blocked)
+    return counted if basis.shown is None else with_replayed(counted, judged(basis.shown), blocked)
 
 
 def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str]) -> Verdict:
@@ -248,6 +250,7 @@ def _of_sequence(
 
 
 def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None) -> Finding:
+    unanswered, champion_missing = (series.total_unanswered, series.total_champion_missing) if series else (0, 0)
     return Finding(
         metric=rule.metric,
         slice=name,
@@ -255,9 +258,11 @@ def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Serie
         role=rule.role,
         outcome=outcome,
         bound=rule.bound,
-        reason=reason,
+        reason=reason + wording.missing_note(rule.definition, unanswered, champion_missing),
         observations=len(series.days) if series else 0,
         requests=series.total_requests if series else 0,
+        unanswered=unanswered,
+        champion_missing=champion_missing,
     )
 
 

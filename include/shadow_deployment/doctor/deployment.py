@@ -44,7 +44,7 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
     yield Probe(
         "evidence",
         partial(_evidence, context, day),
-        f"shadow verify {deployment.name} names the first that differs; restore it from a backup, or judge the day again",
+        f"shadow verify {deployment.name} names what differs: restore it from a backup, or judge the day again",
         ("ledger", "migrations", "snapshots"),
     )
     yield from _documents(context)

@@ -29,6 +29,7 @@ from shadow_deployment.metrics.histograms import LargestDisagreements
 from shadow_deployment.metrics.losses import Batch, MetricSettings
 from shadow_deployment.metrics.scores import SCORES
 from shadow_deployment.metrics.sums import COUNTS, FIELDS, Slices, Sums
+from shadow_deployment.metrics.validity import valid_only
 
 _SQL = Path(__file__).parent / "sql"
 # Raise it when a change to losses, scores, sums or histograms moves a number: every day is then compared again.
@@ -142,12 +143,13 @@ class _Day:
         daily = [name for name in metrics if not METRICS[name].is_sum]
         self._sums = Sums([name for name in metrics if METRICS[name].is_sum], settings, len(self._versions), slices)
         self._daily_values = DailyValues(daily, settings, len(self._versions), slices)
-        self._slices, self._threshold = slices, deployment.threshold
+        self._slices, self._task, self._threshold = slices, deployment.task, deployment.threshold
         self._bins = histograms.begin(session, self._keys, settings, len(self._versions))
         self._disagreements = LargestDisagreements(MOST)
 
     def add(self, batch: Batch) -> None:
-        """Add a batch to everything that is made of the day."""
+        """Add a batch to everything that is made of the day; invalid predictions count as missing."""
+        batch = valid_only(batch, self._task)
         self._requests += len(batch.ordinal)
         for accumulator in (self._sums, self._daily_values, self._bins, self._disagreements):
             if accumulator is not None:
@@ -233,7 +235,8 @@ def read(
 
 def _settings(deployment: Deployment) -> MetricSettings:
     tolerance = math.nan if deployment.tolerance is None else deployment.tolerance
-    return MetricSettings(deployment.task, deployment.threshold, tolerance, deployment.quantile)
+    falls_back = deployment.policy.fallback == "champion"
+    return MetricSettings(deployment.task, deployment.threshold, tolerance, deployment.quantile, falls_back)
 
 
 def _metrics(deployment: Deployment) -> list[str]:

@@ -41,6 +41,8 @@ class VerdictRow:
     code_version: str
     revision: int
     judged_at: dt.datetime
+    chain_number: int | None
+    chain_hash: str | None
     decided_on: dt.date | None
 
 

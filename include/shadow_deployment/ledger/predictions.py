@@ -83,4 +83,4 @@ def _in_batches(answers: pa.Table, snapshot: Snapshot, challenger: int) -> pa.Ta
     columns |= {
         name: answers[name].combine_chunks() for name in ("error", "probabilities") if name in answers.column_names
     }
-    return in_batches(answers["ordinal"][0].as_py(), keys, columns, optional=["error"])
+    return in_batches(answers["ordinal"][0].as_py(), keys, columns, optional=["error", "probabilities"])

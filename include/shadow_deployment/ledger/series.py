@@ -17,7 +17,7 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_many, stacked
 from shadow_deployment.decision.calendar import in_order
-from shadow_deployment.decision.series import SQUARES, LedgerSeries
+from shadow_deployment.decision.series import MISSING, SQUARES, LedgerSeries
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.metrics.slices import ALL
 
@@ -89,13 +89,15 @@ def read(
 class _Grid:
     """Days that have the same metrics and slices: numbers of shape (metrics and slices, days), by name.
 
-    `identical` has shape (metrics, days), and is of all requests, which are the first slice of each metric. `there`
-    says which days have a request in a metric's slice; None where all of them have one in each.
+    `missing` has the counts of MISSING. `identical` has shape (metrics, days), and is of all requests, which are the
+    first slice of each metric. `there` says which days have a request in a metric's slice; None where all of them have
+    one in each.
     """
 
     places: Mapping[Key, int]
     days: NDArray[np.int64]
     pairs: NDArray[np.int64]
+    missing: Mapping[str, NDArray[np.int64]]
     sums: Mapping[str, NDArray[np.float64]]
     identical: NDArray[np.int64]
     there: NDArray[np.bool_] | None
@@ -112,6 +114,7 @@ class _Grid:
             {key: place for place, key in enumerate(_keys(*names))},
             np.array([row["day"] for row in rows], np.int64),
             pairs,
+            {name: _counts([row[name] for row in rows], pairs.shape) for name in MISSING},
             {name: numbers(name, np.float64) for name in sums},
             numbers("identical", np.int64),
             _there([row["requests"] for row in rows], pairs.shape),
@@ -122,6 +125,7 @@ class _Grid:
         place = self.places[key]
         there = slice(None) if self.there is None else self.there[place]
         counts = {"days": self.days[there], "pairs": self.pairs[place][there]}
+        counts |= {name: column[place][there] for name, column in self.missing.items()}
         sums = {name: column[place][there] for name, column in self.sums.items()}
         if key[1] == ALL:
             slices = len(self.places) // len(self.identical)
@@ -129,14 +133,18 @@ class _Grid:
         return LedgerSeries(*key, counts, sums)
 
 
-def _there(requests: Sequence[bytes | None], shape: Sequence[int]) -> NDArray[np.bool_] | None:
+def _counts(arrays: Sequence[bytes | None], shape: tuple[int, ...], otherwise: int = 0) -> NDArray[np.int64]:
+    """Return the counts of days as an array of a shape; `otherwise` those of a day of which none are read."""
+    counts = np.full(shape, otherwise, np.int64)
+    some = [day for day, each in enumerate(arrays) if each is not None]
+    if some:
+        counts[:, some] = stacked([each for each in arrays if each is not None]).reshape(len(some), -1).T
+    return counts
+
+
+def _there(requests: Sequence[bytes | None], shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     """Return which days have a request in a metric's slice; a day of which none is read has one in each."""
-    some = [day for day, counts in enumerate(requests) if counts is not None]
-    if not some:
-        return None
-    there = np.ones(shape, np.bool_)
-    there[:, some] = stacked([counts for counts in requests if counts is not None]).reshape(len(some), -1).T > 0
-    return there
+    return None if all(each is None for each in requests) else _counts(requests, shape, otherwise=1) > 0
 
 
 @lru_cache(maxsize=64)

@@ -40,7 +40,8 @@ Row = TypeVar("Row", bound=_Row)
 class StoredVerdict:
     """A stored verdict with its trial; `decided_on` is the first day of the same outcome in it, None if open.
 
-    `trial` and what follows are None before the champion's first request.
+    `chain_number` and `chain_hash` are its place in the hash chain. `trial` and what follows are None before the
+    champion's first request.
     """
 
     name: str
@@ -54,6 +55,8 @@ class StoredVerdict:
     explanation: str
     decided_on: dt.date | None
     days: dict[str, Any] = field(default_factory=dict)
+    chain_number: int | None = None
+    chain_hash: str | None = None
     trial: int | None = None
     opened_at: dt.datetime | None = None
     alpha: float | None = None

@@ -40,12 +40,25 @@ class Metric:
         return self.name in _BOUNDED
 
     @property
+    def is_charged(self) -> bool:
+        """Whether requests without a usable prediction stay among its pairs, charged as `charges.py` says."""
+        return self.name in _CHARGED
+
+    @property
+    def counts_every_request(self) -> bool:
+        """Whether it is about missing predictions or labels, so that a request without them has a value."""
+        return self.name in _OF_EVERY_REQUEST
+
+    @property
     def sign(self) -> int:
         """+1 where lower is better, -1 where higher is better: turns a value into a loss."""
         return -1 if self.higher_is_better else 1
 
 
-_BOUNDED = frozenset({"brier_score", "accuracy", "certainly_wrong", "error_rate"})
+_BOUNDED = frozenset({"brier_score", "accuracy", "error_rate"})
+_LOSSES = frozenset({"log_loss", "squared_error", "absolute_error", "pinball_loss"})
+_CHARGED = frozenset({"brier_score", "accuracy", "agreement", "disagreement"}) | _LOSSES
+_OF_EVERY_REQUEST = frozenset({"error_rate", "pairing_loss", "label_coverage"})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _REGRESSION: frozenset[Task] = frozenset({"regression"})
 _CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
@@ -104,12 +117,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
-# Computed for every deployment, shown only where they matter.
+# Computed for every deployment for the warnings of a verdict. No rule names them: they leave out missing predictions.
 QUIET = frozenset({"certainly_wrong", PREDICTION_LABELLED, PREDICTION_UNLABELLED})
 BASIC = frozenset({"brier_score", "log_loss", "squared_error", "absolute_error", "error_rate", "agreement"})
 
 
 def metrics_of(task: Task) -> list[str]:
     """Return the names of a task's metrics, in the order in which they are shown."""
-    hidden = (PREDICTION_LABELLED, PREDICTION_UNLABELLED)
-    return [metric.name for metric in METRICS.values() if task in metric.tasks and metric.name not in hidden]
+    return [metric.name for metric in METRICS.values() if task in metric.tasks and metric.name not in QUIET]

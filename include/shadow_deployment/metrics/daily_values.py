@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.charges import Missing
 from shadow_deployment.metrics.losses import Batch, MetricSettings
 from shadow_deployment.metrics.scores import Pairs, compute_scores
 from shadow_deployment.metrics.sums import Slices
@@ -47,7 +48,10 @@ class DailyValues:
         identical = int((pairs.champion == pairs.challenger).sum())
         scores = compute_scores(pairs, self._metrics, threshold=self._settings.threshold)
         for name, (champion, challenger, count) in scores.items():
-            difference = METRICS[name].sign * (champion - challenger)
-            counts = [requests, labelled, count, min(identical, count)]
+            metric = METRICS[name]
+            missing = Missing.of(metric, pairs.champion, pairs.challenger, pairs.label)
+            difference = metric.sign * (champion - challenger)
+            left_out = [int(missing.unanswered.sum()), int(missing.champion.sum())]
+            counts = [requests, labelled, *left_out, count, min(identical, count)]
             moments = [moment for value in (champion, challenger, difference) for moment in (value, value**2)]
             yield name, [*counts, 1.0, 1.0, *moments, difference, difference**2]

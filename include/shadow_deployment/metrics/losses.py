@@ -28,7 +28,7 @@ class Batch:
         cell: the number of the combination of slice values.
         version: the number of the champion's version.
         weight: the inverse of the inclusion probability.
-        champion: the champion's prediction; with several classes, the number of the likeliest; NaN without one.
+        champion: the champion's prediction; with several classes, the number of the likeliest; NaN without a valid one.
         challenger: the challenger's, likewise.
         label: the label, or the number of its class; NaN if unknown.
         champion_latency_ms: in milliseconds, NaN if unknown.
@@ -51,10 +51,10 @@ class Batch:
 
     @property
     def identical(self) -> NDArray[np.bool_]:
-        """Whether both predictions are exactly the same, or both missing."""
-        same = _same(self.champion, self.challenger)
+        """Whether there are two predictions, and they are exactly the same."""
+        same = np.asarray(self.champion == self.challenger, np.bool_)
         if self.champion_probabilities is not None and self.challenger_probabilities is not None:
-            same &= _same(self.champion_probabilities, self.challenger_probabilities).all(axis=1)
+            same &= (self.champion_probabilities == self.challenger_probabilities).all(axis=1)
         return same
 
 
@@ -67,12 +67,14 @@ class MetricSettings:
         threshold: the probability from which a prediction counts as positive.
         tolerance: the largest difference at which two predictions agree; NaN if not declared.
         quantile: the quantile that the pinball loss measures.
+        falls_back: whether production would serve the champion's prediction where the challenger has none.
     """
 
     task: Task
     threshold: float
     tolerance: float
     quantile: float
+    falls_back: bool = False
 
 
 Loss = Callable[[Batch, MetricSettings], Both]
@@ -81,10 +83,6 @@ Loss = Callable[[Batch, MetricSettings], Both]
 def losses_of(task: Task) -> Mapping[str, Loss]:
     """Return a task's metrics that are means over requests, by name."""
     return _OF_TASK[task] | _OF_ANY_TASK
-
-
-def _same(left: Array, right: Array) -> NDArray[np.bool_]:
-    return np.asarray((left == right) | (np.isnan(left) & np.isnan(right)), np.bool_)
 
 
 def _indicator(value: NDArray[np.bool_], *inputs: Array) -> Array:
@@ -188,7 +186,7 @@ def _agreement(batch: Batch, settings: MetricSettings) -> Both:
 def _agreement_within_tolerance(batch: Batch, settings: MetricSettings) -> Both:
     tolerance = np.full(len(batch.champion), settings.tolerance)
     near = np.abs(batch.champion - batch.challenger) <= tolerance
-    return np.ones(len(near)), _indicator(near, batch.champion, batch.challenger, tolerance)
+    return _indicator(np.ones_like(near), tolerance), _indicator(near, batch.champion, batch.challenger, tolerance)
 
 
 def _disagreement(batch: Batch, _: MetricSettings) -> Both:

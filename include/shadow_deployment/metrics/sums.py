@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.errors import SourceError
-from shadow_deployment.metrics.catalog import METRICS
-from shadow_deployment.metrics.losses import Array, Batch, MetricSettings, losses_of
+from shadow_deployment.metrics.catalog import METRICS, Metric
+from shadow_deployment.metrics.charges import Missing, charge, fill, worst_of
+from shadow_deployment.metrics.losses import Array, Batch, Both, MetricSettings, losses_of
 from shadow_deployment.metrics.slices import ALL
 
 FIELDS: Final = (
     "requests",
     "labelled",
+    "unanswered",
+    "champion_missing",
     "pairs",
     "identical",
     "weight",
@@ -31,7 +34,7 @@ FIELDS: Final = (
     "difference_sum_weighted",
     "difference_squares_weighted",
 )
-COUNTS: Final = 4  # the first of FIELDS count requests, the others are sums of doubles
+COUNTS: Final = 6  # the first of FIELDS count requests, the others are sums of doubles
 
 
 @dataclass(frozen=True)
@@ -60,41 +63,139 @@ class Sums:
         self._settings, self._slices = settings, slices
         self._groups = versions * slices.cells
         self._sums = {name: np.zeros((len(FIELDS), self._groups)) for name in metrics}
+        unbounded = [
+            name for name in metrics if METRICS[name].is_charged and worst_of(METRICS[name], settings.task) is None
+        ]
+        self._charged = {name: _ChargedLargest(METRICS[name], self._groups) for name in unbounded}
 
     def add(self, batch: Batch) -> None:
         """Add a batch; raise SourceError where a value is too large to be summed."""
-        group = batch.version * self._slices.cells + batch.cell
-        requests = np.bincount(group, minlength=self._groups)
-        labelled = np.bincount(group[~np.isnan(batch.label)], minlength=self._groups)
-        identical, cache = batch.identical, dict[bytes, _Pairs]()
+        grouped = _GroupedBatch(batch, batch.version * self._slices.cells + batch.cell, self._groups)
         functions = losses_of(self._settings.task)
         for name, sums in self._sums.items():
+            metric = METRICS[name]
+            missing = grouped.missing(metric)
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-                champion, challenger = functions[name](batch, self._settings)
-                pair = ~(np.isnan(champion) | np.isnan(challenger))
-                pairs = cache.get(key := pair.tobytes())
-                if pairs is None:
-                    pairs = cache[key] = _Pairs(pair, group, identical, batch.weight, self._groups)
-                sums[:2] += requests, labelled
-                sums[2:] += pairs.sums(champion, challenger, METRICS[name].sign)
-            if not np.isfinite(sums).all():
-                raise SourceError(
-                    f"{name}: a prediction or a label is so large that its sum is not finite; an expectation on the "
-                    "predictions, such as expect_column_values_to_be_between, names the requests"
-                )
+                both = charge(metric, functions[name](batch, self._settings), missing, self._settings)
+                sums[:_OF_REQUESTS] += grouped.counts(metric)
+                sums[_OF_REQUESTS:] += grouped.sums(metric, *both)
+                if name in self._charged:
+                    self._charged[name].add(grouped, both, missing)
+            _require_finite(name, sums)
 
     def rows(self) -> Iterator[tuple[int, tuple[str, str], str, list[float]]]:
         """Yield the number of the champion's version, the slice, the metric and its sums, in the order of FIELDS.
 
-        A slice without a request of a version has no row.
+        A slice without a request of a version has no row. Raises SourceError as `add`.
         """
         cells = self._slices.cells
         for name, sums in self._sums.items():
+            whole = self._with_charges(name, sums)
             for version in range(self._groups // max(cells, 1)):
                 for key, inside in self._slices.members.items():
-                    row = sums[:, version * cells + inside].sum(axis=1)
+                    row = whole[:, version * cells + inside].sum(axis=1)
                     if row[0]:
                         yield version, key, name, [*row[:COUNTS].astype(int).tolist(), *row[COUNTS:].tolist()]
+
+    def _with_charges(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
+        if name not in self._charged:
+            return sums
+        whole = sums.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole[_OF_REQUESTS:] += self._charged[name].sums()
+        _require_finite(name, whole)
+        return whole
+
+
+_OF_REQUESTS: Final = FIELDS.index("pairs")  # the first of FIELDS count all requests, the others are of pairs
+_OF_PAIRS: Final = FIELDS[_OF_REQUESTS:]
+
+
+def _require_finite(name: str, sums: NDArray[Any]) -> None:
+    if not np.isfinite(sums).all():
+        raise SourceError(
+            f"{name}: a prediction or a label is so large that its sum is not finite; an expectation on the "
+            "predictions, such as expect_column_values_to_be_between, names the requests"
+        )
+
+
+class _GroupedBatch:
+    """A batch by champion version and cell; what several metrics share is computed once."""
+
+    def __init__(self, batch: Batch, group: NDArray[np.int64], groups: int) -> None:
+        self._batch, self._group, self._groups = batch, group, groups
+        self._identical = batch.identical
+        self._missing: dict[bool, Missing] = {}
+        self._counts: dict[bool, NDArray[Any]] = {}
+        self._pairs: dict[bytes, _Pairs] = {}
+
+    def missing(self, metric: Metric) -> Missing:
+        """Return which predictions a metric misses."""
+        batch = self._batch
+        if metric.needs_label not in self._missing:
+            self._missing[metric.needs_label] = Missing.of(metric, batch.champion, batch.challenger, batch.label)
+        return self._missing[metric.needs_label]
+
+    def counts(self, metric: Metric) -> NDArray[Any]:
+        """Return requests, labels and missing predictions of a metric, in the order of FIELDS."""
+        if metric.needs_label not in self._counts:
+            missing = self.missing(metric)
+            everything = np.ones(len(self._group), np.bool_)
+            flags = (everything, ~np.isnan(self._batch.label), missing.unanswered, missing.champion)
+            counted = [np.bincount(self._group[each], minlength=self._groups) for each in flags]
+            self._counts[metric.needs_label] = np.stack(counted)
+        return self._counts[metric.needs_label]
+
+    def sums(self, metric: Metric, champion: Array, challenger: Array) -> NDArray[Any]:
+        """Return the sums over the requests with both values, in the order of FIELDS from `pairs` on."""
+        pair = ~(np.isnan(champion) | np.isnan(challenger))
+        pairs = self._pairs.get(key := pair.tobytes())
+        if pairs is None:
+            pairs = _Pairs(pair, self._group, self._identical, self._batch.weight, self._groups)
+            self._pairs[key] = pairs
+        return np.stack(pairs.sums(champion, challenger, metric.sign))
+
+
+class _ChargedLargest:
+    """The requests that are charged the largest value of the day, which is known once the day is complete.
+
+    Their sums are kept as if the charge were 0, by whether the champion has a value of its own. All such metrics are
+    losses.
+    """
+
+    def __init__(self, metric: Metric, groups: int) -> None:
+        self._metric, self._largest = metric, -np.inf
+        self._unanswered: Array = np.zeros((len(_OF_PAIRS), groups))
+        self._neither: Array = np.zeros((len(_OF_PAIRS), groups))
+
+    def add(self, batch: _GroupedBatch, both: Both, missing: Missing) -> None:
+        """Add a batch with both models' values, NaN where they are to be charged."""
+        self._largest = max(self._largest, *(float(np.fmax.reduce(each, initial=-np.inf)) for each in both))
+        if not missing.any:
+            return
+        champion, challenger = fill(self._metric, both, missing, 0.0)
+        due = np.isnan(both[1])
+        alone, neither = (np.where(due & each, challenger, np.nan) for each in (missing.unanswered, missing.neither))
+        self._unanswered += batch.sums(self._metric, champion, alone)
+        self._neither += batch.sums(self._metric, champion, neither)
+
+    def sums(self) -> Array:
+        """Return the sums of the charged pairs as `_GroupedBatch.sums` does; zeros on a day without a loss."""
+        if self._largest == -np.inf:
+            return np.zeros_like(self._neither)
+        return _raised(self._unanswered, self._largest) + _raised(self._neither, self._largest, champion=True)
+
+
+def _raised(sums: Array, value: float, *, champion: bool = False) -> Array:
+    """Return sums of pairs in which the challenger's loss was 0 with `value` in its place, or in that of both."""
+    of: dict[str, Array] = dict(zip(_OF_PAIRS, sums, strict=True))
+    for model in ("challenger", *(["champion"] if champion else [])):
+        of |= {f"{model}_sum": value * of["weight"], f"{model}_squares": value**2 * of["weight"]}
+    for weight, suffix in (("weight", ""), ("weight_squares", "_weighted")) if not champion else ():
+        mean, squares = f"difference_sum{suffix}", f"difference_squares{suffix}"
+        moved = of[squares] - 2 * value * of[mean] + value**2 * of[weight]
+        of |= {mean: of[mean] - value * of[weight], squares: np.maximum(moved, 0.0)}  # negative by rounding alone
+    return np.stack(list(of.values()))
 
 
 class _Pairs:

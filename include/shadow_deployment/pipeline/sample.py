@@ -12,6 +12,7 @@ from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.retention import require_kept
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline.challengers import trials
 from shadow_deployment.pipeline.window_guard import require_runnable
@@ -33,7 +34,8 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
     """Draw and register the day's sample, or return the one that is registered.
 
     Raises:
-        DeploymentError, LedgerError, TransientError: the day cannot be run, see `require_runnable`.
+        DeploymentError, LedgerError, TransientError: the day cannot be run, see `require_runnable`, or its requests
+            were removed.
     """
     deployment = context.deployment
     window = window_of(deployment, day)
@@ -46,6 +48,7 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
             folder = snapshots_on_disk.folder_of(deployment, day)
             snapshots.register(session, deployment, manifest, context.store, folder)
         else:
+            require_kept(session, registered)
             manifest = read_manifest(context, registered)
         trials.register(context, session, registered or require_snapshot(session, deployment, day))
     if not manifest.rows:

@@ -9,6 +9,7 @@ from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.batches.prediction_rows import PredictionRows
 from shadow_deployment.ledger.checks import validations
+from shadow_deployment.ledger.retention import require_kept
 from shadow_deployment.pipeline.challengers.identities import challenger_key
 from shadow_deployment.pipeline.sample import require_snapshot
 from shadow_deployment.pipeline.validate_inputs import require_success
@@ -19,12 +20,13 @@ def validate_predictions(context: DeploymentContext, day: dt.date, challenger_na
 
     Raises:
         ValidationFailed: an expectation is not met.
-        LedgerError: a shard was not scored.
+        LedgerError: a shard was not scored, or the day's requests were removed.
     """
     deployment = context.deployment
     challenger = deployment.challenger(challenger_name)
     with context.ledger() as session:
         snapshot = require_snapshot(session, deployment, day)
+        require_kept(session, snapshot)
         key = challenger_key(context, session, challenger)
         scored = predictions.rows_scored(session, snapshot, key)
         if scored != snapshot.rows:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.decision.words.finding import Finding, findings_of
-from shadow_deployment.decision.words.wording import interval_of, rule_in_words
+from shadow_deployment.decision.words.wording import interval_of, missing_of, rule_in_words
 from shadow_deployment.promotion.approval import Proposal
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:@&$])")
@@ -68,7 +68,7 @@ def _row(finding: Finding) -> str:
         interval_of(finding, none="of the day"),
         significant(finding.bound),
         str(finding.observations),
-        str(finding.requests),
+        f"{finding.requests}{missing_of(finding)}",
     ]
     return f"| {' | '.join(cells)} |"
 

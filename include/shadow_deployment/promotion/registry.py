@@ -17,6 +17,8 @@ from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.documents import revise
 from shadow_deployment.errors import RegistryError, ShadowError
 from shadow_deployment.ledger import predictions
+from shadow_deployment.ledger.audit import chain
+from shadow_deployment.ledger.audit.chain import ChainHead
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, Kind, PromotionRecord
 from shadow_deployment.ledger.writing import locks
@@ -169,7 +171,8 @@ def publish(context: DeploymentContext) -> str | None:
         if current is None:
             return None
         try:
-            places = [*_write_manifest(context, current), *mlflow_alias.follow(context, current)]
+            link = chain.of_promotion(session, deployment, current.number)
+            places = [*_write_manifest(context, current, link), *mlflow_alias.follow(context, current)]
         except ShadowError as error:
             raise type(error)(
                 f"deployment {deployment.name}: the champion is {current}, but {error}; fix that and publish again: "
@@ -178,11 +181,11 @@ def publish(context: DeploymentContext) -> str | None:
     return " and ".join(places)
 
 
-def _write_manifest(context: DeploymentContext, current: CurrentChampion) -> list[str]:
+def _write_manifest(context: DeploymentContext, current: CurrentChampion, link: ChainHead | None) -> list[str]:
     uri, conn_id = context.deployment.promotion.manifest, context.deployment.promotion.conn_id
     if uri is None:
         return []
-    content = _manifest(context.deployment, current)
+    content = _manifest(context.deployment, current, link)
     try:
         document = context.cloud.document(uri, conn_id)
         revise(document, lambda _: content)
@@ -191,13 +194,14 @@ def _write_manifest(context: DeploymentContext, current: CurrentChampion) -> lis
     return [str(document)]
 
 
-def _manifest(deployment: Deployment, current: CurrentChampion) -> bytes:
+def _manifest(deployment: Deployment, current: CurrentChampion, link: ChainHead | None) -> bytes:
     content = {
         "deployment": deployment.name,
         "champion": {key: getattr(current, key) for key in ("name", "version", "digest", "uri")},
         "number": current.number,
         "since": current.since.isoformat() if current.since else None,
         "approved_by": current.approved_by,
+        "chain": vars(link) if link else None,
     }
     return (json.dumps(content, indent=2) + "\n").encode()
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from shadow_deployment.base.numbers import plain_percent, significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.series import MISSING
 from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.decision.words.wording import interval_of, rule_of
 from shadow_deployment.errors import ShadowError
@@ -58,6 +59,7 @@ def _verdict(challenger: Challenger, stored: ledger_verdicts.StoredVerdict | Non
         "champion_version": stored.champion_version,
         "trial": _trial(stored),
         "days": stored.days,
+        "chain": {"number": stored.chain_number, "hash": stored.chain_hash},
         "reasons": stored.reasons,
         "warnings": stored.warnings,
         "findings": [finding.to_json() for finding in findings_of(stored.findings)],
@@ -137,7 +139,7 @@ def _evidence(challenger: str, row: dict[str, Any]) -> dict[str, Any]:
         "day": str(row["day"]),
         "challenger": challenger,
         "slice": slice_name(row["slice_column"], row["slice_value"]),
-        **{key: row[key] for key in ("metric", "requests", "labelled", "pairs", "weight")},
+        **{key: row[key] for key in ("metric", "requests", "labelled", *MISSING, "pairs", "weight")},
         "champion": mean("champion_sum"),
         "challenger_value": mean("challenger_sum"),
         "difference": mean("difference_sum"),

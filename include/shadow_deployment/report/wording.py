@@ -14,7 +14,7 @@ _ACTING: Final = re.compile(
 )
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _SHARES: Final = frozenset(
-    {"error_rate", "agreement", "accuracy", "precision", "recall", "pairing_loss", "label_coverage", "certainly_wrong"}
+    {"error_rate", "agreement", "accuracy", "precision", "recall", "pairing_loss", "label_coverage"}
 )
 
 

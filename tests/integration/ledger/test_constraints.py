@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from shadow_deployment.decision.series import MISSING
 from shadow_deployment.metrics.sums import FIELDS
 from shadow_deployment.pipeline import steps
 from tests.production import SHADOW, World, day
@@ -373,6 +374,7 @@ def test_a_snapshot_has_no_more_rows_than_there_were_requests(
 
 def test_evidence_has_a_number_for_every_metric_in_every_slice(session: "psycopg.Connection[Any]") -> None:
     columns: dict[str, list[Any]] = {name: [[2, 1], [2, 0]] for name in FIELDS}
+    columns |= {name: [[1, 0], [1, 0]] for name in MISSING}
     whole = {"metrics": ["a", "b"], "slice_columns": ["all", "origin"], "slice_values": ["", "JFK"], **columns}
     again(session, "evidence_batch", champion_version="8", **whole)
     wrong = {
@@ -395,13 +397,17 @@ def test_evidence_has_a_number_for_every_metric_in_every_slice(session: "psycopg
         {"pairs": 5},
         {"identical": -1},
         {"identical": 4},
+        {"unanswered": -1},
+        {"unanswered": 3},
+        {"champion_missing": -1},
+        {"champion_missing": 4},
         {"requests": None},
     ],
 )
 def test_evidence_counts_no_more_requests_than_there_are(
     session: "psycopg.Connection[Any]", changes: dict[str, int | None]
 ) -> None:
-    counts = {"requests": 4, "labelled": 3, "pairs": 3, "identical": 3}
+    counts = {"requests": 4, "labelled": 3, "pairs": 3, "identical": 3, "unanswered": 1, "champion_missing": 2}
     one = {"metrics": ["a"], "slice_columns": ["all"], "slice_values": [""], **{name: [[0.5]] for name in FIELDS}}
 
     def add(**values: int | None) -> None:

@@ -49,7 +49,7 @@ SUMS = [
     "difference_sum_weighted",
     "difference_squares_weighted",
 ]
-COUNTS = ["requests", "labelled", "pairs", "identical"]
+COUNTS = ["requests", "labelled", "unanswered", "champion_missing", "pairs", "identical"]
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +155,13 @@ def paired(world: World, number: int, challenger: str) -> pd.DataFrame:
     return rows
 
 
-def scored(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Add the values of a metric and the difference of losses, positive where the challenger is better."""
+def scored(rows: pd.DataFrame, metric: str, largest: float) -> pd.DataFrame:
+    """Add the values of a metric, missing ones charged, and the difference of losses, positive where it is better.
+
+    `largest` is the largest log loss of either model on the day.
+    """
     p, q, y = rows.champion, rows.challenger, rows.label
-    tiny = np.finfo(float).eps
+    tiny, worst = np.finfo(float).eps, {"brier_score": 1.0, "log_loss": largest}
     if metric == "brier_score":
         champion, challenger = (p - y) ** 2, (q - y) ** 2
     elif metric == "log_loss":
@@ -170,9 +173,15 @@ def scored(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
         champion, challenger = p.isna().astype(float), q.isna().astype(float)
     else:
         agree = ((p >= 0.5) == (q >= 0.5)).astype(float)
-        champion, challenger = pd.Series(1.0, rows.index), agree.where(p.notna() & q.notna())
+        champion, challenger = pd.Series(1.0, rows.index), agree.where(p.notna()).where(q.notna() | p.isna(), 0.0)
     sign = -1 if metric == "agreement" else 1
+    known = y.notna() if metric in ("brier_score", "log_loss") else pd.Series(True, rows.index)
+    if metric in ("brier_score", "log_loss"):
+        champion, challenger = (pd.Series(values, rows.index) for values in (champion, challenger))
+        challenger = challenger.where(q.notna() | ~known, worst[metric])
+        champion = champion.where(p.notna() | ~known, challenger)
     rows = rows.assign(a=champion, b=challenger)
+    rows = rows.assign(unanswered=q.isna() & p.notna() & known, champion_missing=p.isna() & known)
     return rows.assign(d=sign * (rows.a - rows.b), pair=rows.a.notna() & rows.b.notna())
 
 
@@ -184,10 +193,10 @@ def summed(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "requests": len(rows),
         "labelled": int(rows.label.notna().sum()),
+        "unanswered": int(rows.unanswered.sum()),
+        "champion_missing": int(rows.champion_missing.sum()),
         "pairs": len(pairs),
-        "identical": int(
-            (pairs.champion.eq(pairs.challenger) | pairs[["champion", "challenger"]].isna().all(axis=1)).sum()
-        ),
+        "identical": int(pairs.champion.eq(pairs.challenger).sum()),
         **dict(zip(SUMS, (float(value.sum()) for value in values), strict=True)),
     }
 
@@ -200,14 +209,20 @@ def slices(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
             yield column, value, rows[values == value]
 
 
+def largest_log_loss(rows: pd.DataFrame) -> float:
+    known = scored(rows, "log_loss", np.nan)
+    return float(np.nanmax([known.a, known.b]))
+
+
 def expected_evidence(world: World, challenger: str) -> pd.DataFrame:
     rows = []
     for number in range(RUN):
         one = paired(world, number, challenger)
+        largest = largest_log_loss(one)
         for column, value, part in slices(one):
             rows += [
                 {"day": day(number), "slice_column": column, "slice_value": value, "metric": metric}
-                | summed(scored(part, metric))
+                | summed(scored(part, metric, largest))
                 for metric in ("agreement", "brier_score", "error_rate", "log_loss")
             ]
     return pd.DataFrame(rows).sort_values(["day", "slice_column", "slice_value", "metric"], ignore_index=True)
@@ -231,12 +246,16 @@ def test_weighted_means_are_those_of_scikit_learn(whole: World) -> None:
     found = whole.evidence().query("challenger == 'other'").set_index(["day", "slice_column", "slice_value", "metric"])
     compared = 0
     for number in range(RUN):
-        for column, value, part in slices(paired(whole, number, "other")):
-            answered = part[part.champion.notna() & part.challenger.notna()]
-            known = answered[answered.label.notna()]
-            if known.empty:
+        day_rows = paired(whole, number, "other")
+        least = math.exp(-largest_log_loss(day_rows))  # the probability of the label with the day's largest loss
+        for column, value, part in slices(day_rows):
+            if part.label.isna().all():
                 continue
-            for metric, function in (("brier_score", brier_score_loss), ("log_loss", log_loss)):
+            for metric, function, worst in (("brier_score", brier_score_loss, 0.0), ("log_loss", log_loss, least)):
+                known = part[part.label.notna()]
+                charged = known.label * worst + (1 - known.label) * (1 - worst)
+                known = known.assign(challenger=known.challenger.fillna(charged))
+                known = known.assign(champion=known.champion.fillna(known.challenger))
                 row = found.loc[(day(number), column, value, metric)]
                 champion, challenger = (
                     function(known.label, known[side], sample_weight=known.weight, labels=[0, 1])
@@ -246,9 +265,10 @@ def test_weighted_means_are_those_of_scikit_learn(whole: World) -> None:
                 assert_allclose(got, [champion, challenger, champion - challenger], atol=1e-9, rtol=0)
                 compared += 1
             row = found.loc[(day(number), column, value, "agreement")]
-            agreement = accuracy_score(
-                answered.champion >= 0.5, answered.challenger >= 0.5, sample_weight=answered.weight
-            )
+            served = part[part.champion.notna()]
+            positive = served.champion >= 0.5
+            same = (served.challenger >= 0.5).where(served.challenger.notna(), ~positive)
+            agreement = accuracy_score(positive, same, sample_weight=served.weight)
             assert row.challenger_sum / row.weight == pytest.approx(agreement, abs=1e-9)
             row = found.loc[(day(number), column, value, "error_rate")]
             rate = np.average(part.challenger.isna(), weights=part.weight)
@@ -590,8 +610,11 @@ def test_a_regression_is_scored_by_squared_and_absolute_error(world: World) -> N
     outcome = frame(world, "SELECT request_id, is_late::float8, known_at FROM flights.outcome").set_index("request_id")
     known = outcome[outcome.known_at <= moment(1)].is_late
     rows = log.assign(label=known).astype({"champion_probability": float, "other_probability": float})
-    answered = rows.dropna(subset=["champion_probability", "other_probability"])
-    full = answered.dropna(subset=["label"])
+    served = rows.dropna(subset=["champion_probability"])
+    full = rows.dropna(subset=["label"])
+    errors = full[["champion_probability", "other_probability"]].sub(full.label, axis=0).abs()
+    full = full.assign(other_probability=full.other_probability.fillna(full.label + errors.max(axis=None)))
+    full = full.assign(champion_probability=full.champion_probability.fillna(full.other_probability))
     assert sorted(found.index) == ["absolute_error", "agreement", "error_rate", "squared_error"]
     for metric, function in (("squared_error", mean_squared_error), ("absolute_error", mean_absolute_error)):
         row = found.loc[metric]
@@ -599,9 +622,9 @@ def test_a_regression_is_scored_by_squared_and_absolute_error(world: World) -> N
         got = [row.champion_sum / row.weight, row.challenger_sum / row.weight]
         assert_allclose(got, expected, rtol=1e-12)
         assert row.difference_sum / row.weight == pytest.approx(expected[0] - expected[1], abs=1e-9)
-    agree = (answered.champion_probability - answered.other_probability).abs() <= 60
+    agree = (served.champion_probability - served.other_probability).abs() <= 60
     assert found.loc["agreement"].challenger_sum == agree.sum() > 0
-    assert found.loc["agreement"].pairs == len(answered)
+    assert found.loc["agreement"].pairs == len(served)
 
 
 def test_two_deployments_in_one_ledger_do_not_mix(continued: World) -> None:

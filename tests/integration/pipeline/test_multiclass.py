@@ -82,10 +82,12 @@ def test_losses_of_several_classes_are_those_of_scikit_learn(football: World, ma
     ours = shadow(football)
     assert run_day(ours, day(0)) == []
     found = football.evidence().query("challenger == 'other' and slice_column == 'all'").set_index("metric")
-    paired = matches["known"] & (np.arange(ROWS) > 0)  # the first request has no answer of the challenger
+    paired = matches["known"]
+    assert paired[0], "the first request, which the challenger does not answer, has a label"
+    charged = np.vstack([[0, 1, 0], matches["challenger"][1:]])  # as wrong as can be; so was the champion there
     label = matches["label"][paired]
-    for model in ("champion", "challenger"):
-        answer = matches[model][paired]
+    for model, answers in (("champion", matches["champion"]), ("challenger", charged)):
+        answer = answers[paired]
         expected = {
             "log_loss": log_loss(label, answer, labels=[0, 1, 2]),
             "brier_score": brier_score_loss(np.eye(3)[label], answer, scale_by_half=False),
@@ -98,12 +100,24 @@ def test_losses_of_several_classes_are_those_of_scikit_learn(football: World, ma
     answered = np.arange(ROWS) > 0
     distance = np.abs(matches["champion"] - matches["challenger"])[answered].sum(axis=1) / 2
     same = matches["champion"].argmax(axis=1) == matches["challenger"].argmax(axis=1)
-    assert found.loc["disagreement"].challenger_sum == pytest.approx(distance.sum(), abs=1e-9)
+    assert found.loc["disagreement"].challenger_sum == pytest.approx(distance.sum() + 1, abs=1e-9)
     assert found.loc["agreement"].challenger_sum == same[answered].sum()
     assert found.loc["error_rate"].challenger_sum == 1
     assert found.loc["population_stability_index"].pairs == ROWS - 1
     control = football.evidence().query("challenger == 'a_a_check' and metric == 'log_loss'")
     assert control.identical.eq(control.pairs).all()
+
+
+def test_a_challenger_that_answers_nothing_is_charged_for_every_request(
+    football: World, matches: dict[str, Any]
+) -> None:
+    football.change_production("UPDATE football.log SET d = NULL")
+    run_day(shadow(football), day(0))
+    found = football.evidence().query("challenger == 'other' and slice_column == 'all'").set_index("metric")
+    known = matches["known"].sum()
+    assert (found.loc["brier_score"].challenger_sum, found.loc["brier_score"].unanswered) == (2 * known, known)
+    assert found.loc["agreement"].challenger_sum == 0
+    assert found.loc["log_loss"].challenger_sum == pytest.approx(-known * np.log(np.finfo(float).eps))
 
 
 def test_explanation_names_the_classes(football: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.metrics.catalog import METRICS
 
 DECIDED = Finding(
     metric="brier_score",
@@ -67,6 +68,10 @@ def test_a_measurement_ends_with_its_reason_where_it_has_no_interval() -> None:
         "Brier score in origin=JFK: 0.01886, interval 0.006308 to 0.0722, must be not inferior (bound -0.005), "
         "n = 61 days with 6100 requests"
     )
+    missing = replace(DECIDED, unanswered=12, champion_missing=1)
+    assert wording.measurement_of(missing, "Brier score", "days").endswith(
+        "n = 61 days with 6100 requests (12 unanswered, 1 without the champion's prediction)"
+    )
     assert wording.measurement_of(DAILY, "share of errors", "days") == (
         f"share of errors: 0.2, must be at most 0.001, n = 0 days with 0 requests: {DAILY.reason}"
     )
@@ -83,3 +88,21 @@ def test_a_measurement_ends_with_its_reason_where_it_has_no_interval() -> None:
 )
 def test_what_would_change_a_finding(changes: dict[str, Any], text: str) -> None:
     assert wording.change_needed(replace(DECIDED, **changes)).startswith(f"brier_score in origin=JFK {text}")
+
+
+@pytest.mark.parametrize(
+    ("metric", "note"),
+    [
+        (
+            "brier_score",
+            " (2 requests unanswered, counted; 1 request without the champion's prediction, counted as equal)",
+        ),
+        ("agreement", " (2 requests unanswered, counted; 1 request without the champion's prediction, left out)"),
+        ("roc_auc", " (2 requests unanswered, left out; 1 request without the champion's prediction, left out)"),
+        ("bias", " (2 requests unanswered, left out; 1 request without the champion's prediction, left out)"),
+        ("error_rate", ""),
+    ],
+)
+def test_a_reason_says_how_many_requests_lack_a_prediction_and_whether_they_count(metric: str, note: str) -> None:
+    assert wording.missing_note(METRICS[metric], 2, 1) == note
+    assert wording.missing_note(METRICS[metric], 0, 0) == ""

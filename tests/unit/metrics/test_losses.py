@@ -107,7 +107,7 @@ def test_what_is_missing_stays_missing(name: str, champion: list[float], challen
 def test_values_agree_within_the_tolerance_and_without_one_nothing_is_known() -> None:
     requests = batch([1.0, 1.0, 1.0], [1.5, 1.75, NAN], [1, 1, 1])
     assert_array_equal(of("agreement", requests, MetricSettings("regression", 0.5, 0.5, 0.5))[1], [1, 0, NAN])
-    assert_array_equal(of("agreement", requests, MetricSettings("regression", 0.5, NAN, 0.5))[1], [NAN, NAN, NAN])
+    assert_array_equal(of("agreement", requests, MetricSettings("regression", 0.5, NAN, 0.5)), [[NAN] * 3] * 2)
 
 
 def test_errors_of_values_keep_their_sign_where_that_is_asked() -> None:
@@ -142,8 +142,8 @@ def test_probabilities_of_the_same_likeliest_class_may_differ() -> None:
     assert classes([0], [[0.6, 0.4]], [[0.7, 0.3]]).identical.tolist() == [False]
 
 
-def test_answers_that_are_both_missing_are_alike() -> None:
-    assert batch([NAN, NAN, 1, 1], [NAN, 1, NAN, 1], [0] * 4).identical.tolist() == [True, False, False, True]
+def test_missing_predictions_are_never_identical() -> None:
+    assert batch([NAN, NAN, 1, 1], [NAN, 1, NAN, 1], [0] * 4).identical.tolist() == [False, False, False, True]
 
 
 def test_several_classes_need_probabilities() -> None:

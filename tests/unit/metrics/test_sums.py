@@ -60,27 +60,48 @@ def summed(batches: list[Batch]) -> dict[Any, dict[str, float]]:
     return {row[:3]: dict(zip(FIELDS, row[3], strict=True)) for row in sums.rows()}
 
 
+def with_charges(name: str, requests: Batch) -> tuple[list[float], list[float]]:
+    """Return the values of each request, missing predictions row by row as the definitions say."""
+    found = [each.tolist() for each in losses_of("binary")[name](requests, BINARY)]
+    worst = {"brier_score": 1.0, "accuracy": 0.0}.get(name)
+    for row, (champion, challenger, label) in enumerate(
+        zip(requests.champion, requests.challenger, requests.label, strict=True)
+    ):
+        if name == "agreement" and math.isnan(challenger) and not math.isnan(champion):
+            found[1][row] = 0.0
+        if worst is None or math.isnan(label):
+            continue
+        if math.isnan(challenger):
+            found[1][row] = worst
+        if math.isnan(champion):
+            found[0][row] = found[1][row]
+    return found[0], found[1]
+
+
 def test_sums_are_those_of_pandas_in_every_slice() -> None:
     requests = some(400)
     found = summed(cut(requests, 100, 101))
     frame = pd.DataFrame({name: getattr(requests, name) for name in ("cell", "version", "weight", "label")})
-    frame["identical"] = requests.identical
+    frame["identical"] = requests.champion == requests.challenger
+    frame["champion_missing"] = np.isnan(requests.champion)
+    frame["unanswered"] = np.isnan(requests.challenger) & ~frame.champion_missing
     slices = {("all", ""): {0, 1, 2}, ("plan", "a"): {0, 2}, ("plan", "b"): {1}, ("region", "x"): {0, 1}}
     slices[("region", "y")] = {2}
     assert set(found) == {(version, key, name) for version in (0, 1) for key in slices for name in METRIC_NAMES}
     for (version, key, name), row in found.items():
-        champion, challenger = losses_of("binary")[name](requests, BINARY)
+        champion, challenger = with_charges(name, requests)
         inside = frame.assign(champion=champion, challenger=challenger)
         inside = inside[(inside.version == version) & inside.cell.isin(slices[key])]
         pairs = inside.dropna(subset=["champion", "challenger"])
         difference = METRICS[name].sign * (pairs.champion - pairs.challenger)
-        counts = [len(inside), inside.label.notna().sum(), len(pairs), pairs.identical.sum()]
-        assert [row[field] for field in FIELDS[:4]] == counts
+        needed = inside if name in ("error_rate", "agreement") else inside[inside.label.notna()]
+        counts = [len(inside), inside.label.notna().sum(), needed.unanswered.sum(), needed.champion_missing.sum()]
+        assert [row[field] for field in FIELDS[:6]] == [*counts, len(pairs), pairs.identical.sum()]
         expected = [pairs.weight.sum(), (pairs.weight**2).sum()]
         for values in (pairs.champion, pairs.challenger, difference):
             expected += [(pairs.weight * values).sum(), (pairs.weight * values**2).sum()]
         expected += [(pairs.weight**2 * difference).sum(), (pairs.weight**2 * difference**2).sum()]
-        assert_allclose([row[field] for field in FIELDS[4:]], expected, rtol=1e-12, atol=1e-12)
+        assert_allclose([row[field] for field in FIELDS[6:]], expected, rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

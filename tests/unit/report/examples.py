@@ -358,6 +358,8 @@ def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
         input_digest="sha256:" + "b2" * 32,
         code_version="0.1.0",
         revision=2,
+        chain_number=618,
+        chain_hash="d4" * 32,
         judged_at=moment(dt.date(2014, 1, 1)),
         decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
     )
@@ -444,6 +446,8 @@ def promotions() -> tuple[PromotionRecord, ...]:
             approved_by="dana",
             approved_at=moment(day, 9),
             reason="better on every rule",
+            database_user="shadow_writer",
+            os_user="airflow",
             created_at=moment(day, 9),
         )
         return replace(usual, **changes)

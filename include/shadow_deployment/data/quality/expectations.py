@@ -12,6 +12,7 @@ from typing import Any
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.errors import DeploymentError
+from shadow_deployment.metrics.validity import LEAST_TOTAL, MOST_TOTAL
 
 MOST_REQUESTS = 20
 
@@ -72,7 +73,7 @@ def prediction_expectations(deployment: Deployment, rows: int) -> list[Expectati
     if deployment.classes:
         bounds: dict[str, dict[str, float]] = {
             "lowest": {"min_value": 0},
-            "total": {"min_value": 0.999, "max_value": 1.001},
+            "total": {"min_value": LEAST_TOTAL, "max_value": MOST_TOTAL},
         }
     else:
         bounds = {"value": {"min_value": 0, "max_value": 1} if deployment.task == "binary" else _FINITE}

@@ -17,7 +17,8 @@ class Finding:
     at_least, as shares of the champion's value where the rule is relative; None where nothing can be said yet.
     `alpha_pass` and `alpha_fail` are the error probabilities of the bounds toward passing and toward failing, None for
     a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound;
-    `more_days` is the forecast of how many days it takes to decide an effect like the one seen so far.
+    `more_days` is the forecast of how many days it takes to decide an effect like the one seen so far. `unanswered` and
+    `champion_missing` count the requests without a usable prediction of the challenger, and of the champion.
     """
 
     metric: str
@@ -32,6 +33,8 @@ class Finding:
     upper: float | None = None
     observations: int = 0
     requests: int = 0
+    unanswered: int = 0
+    champion_missing: int = 0
     alpha_pass: float | None = None
     alpha_fail: float | None = None
     decided_on: dt.date | None = None

@@ -10,6 +10,7 @@ from typing import Final
 from shadow_deployment.base.numbers import interval, quantity, significant
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.decision.words.finding import Finding, Outcome
+from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.slices import ALL
 
 NO_BLOCKING_RULE: Final = "no rule is blocking: a policy of advisory rules decides nothing"
@@ -96,6 +97,13 @@ def change_needed(finding: Finding) -> str:
     return f"{name} is not decided by waiting: {finding.reason}"
 
 
+def missing_of(finding: Finding) -> str:
+    """Return how many requests lack a usable prediction, as what follows their number; nothing for none."""
+    counts = {"unanswered": finding.unanswered, "without the champion's prediction": finding.champion_missing}
+    missing = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    return f" ({missing})" if missing else ""
+
+
 def interval_of(finding: Finding, *, none: str = "-") -> str:
     """Return the interval of a finding in the rule's unit; `none` where it has none."""
     return interval(finding.lower, finding.upper, none=none)
@@ -115,12 +123,27 @@ def measurement_of(finding: Finding, title: str, unit: str) -> str:
     text = f"{title}{in_slice(finding.slice)}: {estimate}"
     text += f", interval {interval_of(finding)}" if has_interval else ""
     text += f", must be {required}, n = {finding.observations} {unit} with {finding.requests} requests"
+    text += missing_of(finding) if has_interval else ""
     return text if has_interval else f"{text}: {finding.reason}"
 
 
 def not_a_number(day: dt.date) -> str:
     """Return the reason of a series with a value that is not finite."""
     return f"the value of {day} is not a number"
+
+
+def missing_note(metric: Metric, unanswered: int, champion_missing: int) -> str:
+    """Return how many requests lack a usable prediction, and whether a metric counts them; nothing for none."""
+    if metric.counts_every_request:
+        return ""
+    notes = []
+    if unanswered:
+        notes.append(f"{quantity(unanswered, 'request')} unanswered, {'counted' if metric.is_charged else 'left out'}")
+    if champion_missing:
+        is_equal = metric.is_charged and metric.compares
+        requests = f"{quantity(champion_missing, 'request')} without the champion's prediction"
+        notes.append(f"{requests}, {'counted as equal' if is_equal else 'left out'}")
+    return f" ({'; '.join(notes)})" if notes else ""
 
 
 def too_few_requests(requests: int, needed: int) -> str:

@@ -19,7 +19,7 @@ _SQL = Path(__file__).parents[1] / "sql"
 
 @dataclass(frozen=True)
 class ChainHead:
-    """The newest row of a chain."""
+    """A row of a chain, as a rule the newest."""
 
     number: int
     hash: str
@@ -35,6 +35,17 @@ def head(session: Session[Any], deployment: Deployment) -> ChainHead | None:
             "SELECT c.number, c.hash FROM shadow.chain AS c JOIN shadow.deployment AS d ON d.id = c.deployment_id "
             "WHERE d.name = %s ORDER BY c.number DESC LIMIT 1",
             [deployment.name],
+        ).fetchone()
+
+
+def of_promotion(session: Session[Any], deployment: Deployment, number: int) -> ChainHead | None:
+    """Return the row of a promotion of this number, None where it is in no chain."""
+    with session.cursor(row_factory=class_row(ChainHead)) as cursor:
+        return cursor.execute(
+            "SELECT c.number, c.hash FROM shadow.promotion AS p JOIN shadow.deployment AS d ON d.id = p.deployment_id "
+            "JOIN shadow.chain AS c ON (c.kind, c.subject_id) = ('promotion', p.id) "
+            "WHERE d.name = %s AND p.number = %s",
+            [deployment.name, number],
         ).fetchone()
 
 

@@ -70,7 +70,7 @@ def migrate(
             bind.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('shadow/migrate', 0))")
             _alembic(direction, bind=bind, kept=kept)
             if writer is not None and direction == "up":
-                bind.connection.driver_connection.execute(_grants(writer))
+                bind.exec_driver_sql(_grants(writer).replace("%", "%%"))
     return before, revision(connection)
 
 
@@ -104,8 +104,8 @@ def _meaning(error: Exception) -> Exception:
     return LedgerError(f"{message}: {MORE_LOCKS}") if isinstance(error, psycopg.errors.OutOfMemory) else error
 
 
-def _grants(writer: str) -> sql.Composed:
-    return sql.SQL(_sql("grant_writer.sql")).format(writer=sql.Literal(writer))  # type: ignore[arg-type]
+def _grants(writer: str) -> str:
+    return _sql("grant_writer.sql").replace("{writer}", sql.Literal(writer).as_string())
 
 
 def as_sql(direction: Direction = "up", *, writer: str | None = None) -> str:
@@ -115,7 +115,7 @@ def as_sql(direction: Direction = "up", *, writer: str | None = None) -> str:
     """
     output = io.StringIO()
     _alembic(direction, output=output)
-    granted = f"\n{_grants(writer).as_string()};\n" if writer is not None and direction == "up" else ""
+    granted = f"\n{_grants(writer)};\n" if writer is not None and direction == "up" else ""
     return output.getvalue() + granted
 
 

@@ -1,11 +1,11 @@
--- Each model's newest verdict of a day up to `as_of` (null: any) that was not withdrawn, in the columns that are wanted. decided_on is the first
--- day of the same outcome in the same trial.
+-- Each model's newest verdict of a day up to `as_of` (null: any) that was not withdrawn, in the columns that are wanted.
+-- decided_on is the first day of the same outcome in the same trial.
 SELECT :columns
 FROM (
     SELECT DISTINCT ON (m.name)
         m.name, m.version, m.uri, m.digest, m.digest AS model_digest, v.id, v.challenger_id, v.day, v.champion_version, v.design,
         v.outcome, v.reasons, v.warnings, v.findings, v.policy, v.explanation, v.input_digest, v.code_version, v.revision,
-        v.judged_at, v.days, t.number AS trial, t.opened_at, t.alpha, t.rules_digest, t.terms, t.opened_because,
+        v.judged_at, v.days, c.number AS chain_number, c.hash AS chain_hash, t.number AS trial, t.opened_at, t.alpha, t.rules_digest, t.terms, t.opened_because,
         n.trained_until,
         CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
             SELECT min(earlier.day)
@@ -22,6 +22,7 @@ FROM (
         ORDER BY day DESC, id DESC
         LIMIT 1
     ) AS v
+    LEFT JOIN shadow.chain AS c ON (c.kind, c.subject_id) = ('verdict', v.id)
     LEFT JOIN shadow.trial AS t ON t.id = v.trial_id
     LEFT JOIN shadow.trial_training AS n ON n.trial_id = t.id
     WHERE d.name = :'deployment'

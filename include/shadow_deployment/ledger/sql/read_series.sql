@@ -1,13 +1,15 @@
 -- Evidence by the keys of its rows, in no order. Of the arrays by metric and slice, `cut` takes the range from the
 -- first to the last metric that is wanted, in all slices or only the first, which is all requests. The server cuts element
 -- by element, which costs more than it saves where most elements are wanted: the arrays are then `whole`. The number of
--- identical predictions is read for all requests only, and the number of requests only where a metric has none in a slice.
+-- identical predictions is read for all requests only, the number of requests only where a metric has none in a slice, and missing predictions only where there are any.
 SELECT
     b.day - '2000-01-01'::date AS day,
     array_to_json(b.metrics[w.first:w.last])::text AS metrics,
     array_to_json(b.slice_columns[1:w.slices])::text AS slice_columns,
     array_to_json(b.slice_values[1:w.slices])::text AS slice_values,
     CASE WHEN 0 = ANY (b.requests) THEN (b.requests):cut END AS requests,
+    CASE WHEN 0 < ANY (b.unanswered) THEN (b.unanswered):cut END AS unanswered,
+    CASE WHEN 0 < ANY (b.champion_missing) THEN (b.champion_missing):cut END AS champion_missing,
     (b.pairs):cut AS pairs,
     (b.identical)[w.first:w.last][1:1] AS identical,
     (b.weight):cut AS weight,

@@ -13,6 +13,7 @@ from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.trial import Trial
+from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.ledger import labels, series, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
@@ -96,7 +97,7 @@ def evidence_of(
 
     `squares` says whether the sums of squares are needed where the policy's unit is not a request.
     """
-    metrics = QUIET | {rule.metric for rule in policy.rules}
+    metrics = QUIET | {MISSING_PREDICTIONS} | {rule.metric for rule in policy.rules}
     return gather(series.read(session, rows, metrics=metrics, squares=squares or policy.unit == "request"))
 
 

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
+from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
@@ -171,15 +170,13 @@ def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterat
         yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
 
 
-def _identical(challenger: Challenger, evidence: Evidence) -> list[str]:
-    if challenger.is_a_a_check:
-        return []
-    compared = [series for series in evidence.values() if series.slice == ALL and series.days]
-    same = [np.array_equal(series.identical, series.pairs) for series in compared if series.identical is not None]
-    if same and all(same):
-        most = max(series.total_requests for series in compared)
-        return [f"its predictions are identical to the champion's on all {most} requests: is it the same model?"]
-    return []
+def _identical(challenger: Challenger, evidence: Evidence) -> Iterator[str]:
+    series = evidence.get((MISSING_PREDICTIONS, ALL))
+    if challenger.is_a_a_check or series is None or series.identical is None:
+        return
+    both = series.total_requests - series.total_unanswered - series.total_champion_missing
+    if both and both == series.identical.sum():
+        yield f"its predictions are identical to the champion's on all {both} requests: is it the same model?"
 
 
 def _replay_failures(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:

@@ -205,6 +205,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
         ("Digest of the day's inputs", snapshot.digest if snapshot else NOTHING),
         ("Snapshot of the day's inputs", snapshot.location if snapshot else NOTHING),
         ("Digest of evidence and policy", verdict.input_digest),
+        ("Hash chain", f"row {verdict.chain_number}, {verdict.chain_hash}"),
         ("Digest of the sampling design", verdict.design),
         ("Code", verdict.code_version),
     ]

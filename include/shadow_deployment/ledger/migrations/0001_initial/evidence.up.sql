@@ -15,10 +15,10 @@ COMMENT ON COLUMN shadow.comparison.is_final IS 'whether the day was mature, so 
 CREATE INDEX comparison_by_day ON shadow.comparison (snapshot_id, challenger_id, id);
 
 CREATE FUNCTION shadow.evidence_is_valid(
-    metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], pairs int[], identical int[],
-    weight float8[], weight_squares float8[], champion_sum float8[], champion_squares float8[], challenger_sum float8[],
-    challenger_squares float8[], difference_sum float8[], difference_squares float8[], difference_sum_weighted float8[],
-    difference_squares_weighted float8[]
+    metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], unanswered int[],
+    champion_missing int[], pairs int[], identical int[], weight float8[], weight_squares float8[], champion_sum float8[],
+    champion_squares float8[], challenger_sum float8[], challenger_squares float8[], difference_sum float8[],
+    difference_squares float8[], difference_sum_weighted float8[], difference_squares_weighted float8[]
 )
 RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(
@@ -26,23 +26,25 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
             AND array_position(metrics, NULL) IS NULL AND array_position(slice_columns, NULL) IS NULL
             AND array_position(slice_values, NULL) IS NULL
             AND format('[1:%s][1:%s]', cardinality(metrics), cardinality(slice_columns)) = ALL (ARRAY[
-                array_dims(requests), array_dims(labelled), array_dims(pairs), array_dims(identical), array_dims(weight),
-                array_dims(weight_squares), array_dims(champion_sum), array_dims(champion_squares),
+                array_dims(requests), array_dims(labelled), array_dims(unanswered), array_dims(champion_missing),
+                array_dims(pairs), array_dims(identical), array_dims(weight), array_dims(weight_squares),
+                array_dims(champion_sum), array_dims(champion_squares),
                 array_dims(challenger_sum), array_dims(challenger_squares), array_dims(difference_sum),
                 array_dims(difference_squares), array_dims(difference_sum_weighted), array_dims(difference_squares_weighted)
             ]), false)
         AND NOT EXISTS (
             SELECT FROM unnest(
-                requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
-                challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-                difference_squares_weighted
-            ) AS e (n, labelled, pairs, identical, w, ww, c, cc, h, hh, d, dd, wd, wdd)
+                requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares, champion_sum,
+                champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
+                difference_sum_weighted, difference_squares_weighted
+            ) AS e (n, labelled, unanswered, champion_missing, pairs, identical, w, ww, c, cc, h, hh, d, dd, wd, wdd)
             WHERE NOT coalesce(
                     e.n >= 0 AND e.labelled BETWEEN 0 AND e.n AND e.pairs BETWEEN 0 AND e.n
-                    AND e.identical BETWEEN 0 AND e.pairs, false)
+                    AND e.identical BETWEEN 0 AND e.pairs AND e.unanswered >= 0 AND e.champion_missing >= 0
+                    AND e.unanswered + e.champion_missing <= e.n, false)
                 OR num_nulls(e.w, e.ww, e.c, e.cc, e.h, e.hh, e.d, e.dd, e.wd, e.wdd) > 0)
 $$;
-COMMENT ON FUNCTION shadow.evidence_is_valid IS 'each array has a number for every metric and slice, and no more requests are labelled, paired or identical than there are';
+COMMENT ON FUNCTION shadow.evidence_is_valid IS 'each array has a number for every metric and slice, and no more requests are labelled, missing, paired or identical than there are';
 
 CREATE TABLE shadow.provisional_evidence (
     deployment_id                int NOT NULL REFERENCES shadow.deployment,
@@ -55,6 +57,8 @@ CREATE TABLE shadow.provisional_evidence (
     slice_values                 text[] NOT NULL,
     requests                     int[] NOT NULL,
     labelled                     int[] NOT NULL,
+    unanswered                   int[] NOT NULL,
+    champion_missing             int[] NOT NULL,
     pairs                        int[] NOT NULL,
     identical                    int[] NOT NULL,
     weight                       float8[] NOT NULL,
@@ -70,12 +74,13 @@ CREATE TABLE shadow.provisional_evidence (
     computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (challenger_id, snapshot_id, champion_version),
     CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
-        metrics, slice_columns, slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum,
-        champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-        difference_squares_weighted))
+        metrics, slice_columns, slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight,
+        weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum,
+        difference_squares, difference_sum_weighted, difference_squares_weighted))
 );
 ALTER TABLE shadow.provisional_evidence
-    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
+    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER unanswered SET STORAGE EXTERNAL,
+    ALTER champion_missing SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
     ALTER identical SET STORAGE EXTERNAL, ALTER weight SET STORAGE EXTERNAL, ALTER weight_squares SET STORAGE EXTERNAL,
     ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
     ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
@@ -84,6 +89,8 @@ ALTER TABLE shadow.provisional_evidence
 COMMENT ON TABLE shadow.provisional_evidence IS 'metrics that need labels on days that still wait for some, replaced whenever labels arrive; no verdict reads it';
 COMMENT ON COLUMN shadow.provisional_evidence.slice_columns IS 'the slices, all requests first; each array below has one element per metric (first axis) and slice (second)';
 COMMENT ON COLUMN shadow.provisional_evidence.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
+COMMENT ON COLUMN shadow.provisional_evidence.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
+COMMENT ON COLUMN shadow.provisional_evidence.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';
 COMMENT ON COLUMN shadow.provisional_evidence.difference_sum_weighted IS 'sum of squared weight times difference, for the variance of the weighted mean';
 
 CREATE TABLE shadow.evidence_batch (
@@ -101,6 +108,8 @@ CREATE TABLE shadow.evidence_batch (
     slice_values                 text[] NOT NULL,
     requests                     int[] NOT NULL,
     labelled                     int[] NOT NULL,
+    unanswered                   int[] NOT NULL,
+    champion_missing             int[] NOT NULL,
     pairs                        int[] NOT NULL,
     identical                    int[] NOT NULL,
     weight                       float8[] NOT NULL,
@@ -116,12 +125,13 @@ CREATE TABLE shadow.evidence_batch (
     computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (challenger_id, snapshot_id, champion_version, needs_labels, revision),
     CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
-        metrics, slice_columns, slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum,
-        champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-        difference_squares_weighted))
+        metrics, slice_columns, slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight,
+        weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum,
+        difference_squares, difference_sum_weighted, difference_squares_weighted))
 );
 ALTER TABLE shadow.evidence_batch
-    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
+    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER unanswered SET STORAGE EXTERNAL,
+    ALTER champion_missing SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
     ALTER identical SET STORAGE EXTERNAL, ALTER weight SET STORAGE EXTERNAL, ALTER weight_squares SET STORAGE EXTERNAL,
     ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
     ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
@@ -130,6 +140,8 @@ ALTER TABLE shadow.evidence_batch
 COMMENT ON TABLE shadow.evidence_batch IS 'append-only: a day''s final evidence of one challenger against one champion; a correction is another revision';
 COMMENT ON COLUMN shadow.evidence_batch.needs_labels IS 'metrics that need labels have a row of their own, entered when the day is mature';
 COMMENT ON COLUMN shadow.evidence_batch.digest IS 'SHA-256 of the row''s figures, of which some twelve digits count';
+COMMENT ON COLUMN shadow.evidence_batch.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
+COMMENT ON COLUMN shadow.evidence_batch.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';
 
 CREATE VIEW shadow.newest_evidence AS
 SELECT b.*
@@ -148,33 +160,33 @@ SELECT
     b.slice_columns[(e.place - 1) % cardinality(b.slice_columns) + 1] AS slice_column,
     b.slice_values[(e.place - 1) % cardinality(b.slice_columns) + 1] AS slice_value,
     b.metrics[(e.place - 1) / cardinality(b.slice_columns) + 1] AS metric,
-    e.requests, e.labelled, e.pairs, e.identical, e.weight, e.weight_squares, e.champion_sum, e.champion_squares,
-    e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares, e.difference_sum_weighted,
-    e.difference_squares_weighted,
+    e.requests, e.labelled, e.unanswered, e.champion_missing, e.pairs, e.identical, e.weight, e.weight_squares,
+    e.champion_sum, e.champion_squares, e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares,
+    e.difference_sum_weighted, e.difference_squares_weighted,
     b.is_final, b.computed_at
 FROM (
     SELECT
         true AS is_final, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
-        slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
-        challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-        difference_squares_weighted, computed_at
+        slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
+        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
+        difference_sum_weighted, difference_squares_weighted, computed_at
     FROM shadow.newest_evidence
     UNION ALL
     SELECT
         false, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
-        slice_values, requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares,
-        challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-        difference_squares_weighted, computed_at
+        slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
+        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
+        difference_sum_weighted, difference_squares_weighted, computed_at
     FROM shadow.provisional_evidence
 ) AS b
 CROSS JOIN LATERAL unnest(
-    b.requests, b.labelled, b.pairs, b.identical, b.weight, b.weight_squares, b.champion_sum, b.champion_squares,
-    b.challenger_sum, b.challenger_squares, b.difference_sum, b.difference_squares, b.difference_sum_weighted,
-    b.difference_squares_weighted
+    b.requests, b.labelled, b.unanswered, b.champion_missing, b.pairs, b.identical, b.weight, b.weight_squares,
+    b.champion_sum, b.champion_squares, b.challenger_sum, b.challenger_squares, b.difference_sum, b.difference_squares,
+    b.difference_sum_weighted, b.difference_squares_weighted
 ) WITH ORDINALITY AS e (
-    requests, labelled, pairs, identical, weight, weight_squares, champion_sum, champion_squares, challenger_sum,
-    challenger_squares, difference_sum, difference_squares, difference_sum_weighted, difference_squares_weighted,
-    place
+    requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares, champion_sum,
+    champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
+    difference_squares_weighted, place
 )
 WHERE e.requests > 0;
 COMMENT ON VIEW shadow.evidence IS 'sums over the pairs of a day and slice, weighted by the inverse inclusion probability; rows of days and slices may be added up';

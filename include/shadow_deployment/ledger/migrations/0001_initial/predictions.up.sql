@@ -30,7 +30,7 @@ COMMENT ON TABLE shadow.prediction_batch IS 'one challenger''s predictions for c
 COMMENT ON COLUMN shadow.prediction_batch.value IS 'the predictions in the order of the draw, NaN where there is an error';
 COMMENT ON COLUMN shadow.prediction_batch.latency_ms IS 'NaN where unknown';
 COMMENT ON COLUMN shadow.prediction_batch.error IS 'null where the batch has no error';
-COMMENT ON COLUMN shadow.prediction_batch.probabilities IS 'multiclass: one row per request, one column per class; value is then the most likely class, from 0';
+COMMENT ON COLUMN shadow.prediction_batch.probabilities IS 'multiclass: one row per request, one column per class, null where the batch has no prediction; value is the most likely class, from 0';
 
 CREATE TABLE shadow.scoring (
     snapshot_id    int NOT NULL REFERENCES shadow.snapshot,

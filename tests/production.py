@@ -96,9 +96,12 @@ def write(session: "psycopg.Connection[Any]", log: pd.DataFrame, outcome: pd.Dat
                 stream.write_row(row)
 
 
-def linear_model(path: Path, weights: Mapping[str, float]) -> Path:
-    """Write an ONNX model with one float input of shape (n, 1) for each name: the logistic of their weighted sum."""
-    from onnx import TensorProto, checker, helper, save
+def linear_model(path: Path, weights: Mapping[str, float], *, beside: str | None = None) -> Path:
+    """Write an ONNX model with one float input of shape (n, 1) for each name: the logistic of their weighted sum.
+
+    `beside` names the file that is to hold the weights instead.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper, save
 
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = [None, 1]
@@ -112,11 +115,15 @@ def linear_model(path: Path, weights: Mapping[str, float]) -> Path:
         "linear",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in weights],
         [helper.make_tensor_value_info("probability", TensorProto.FLOAT, shape)],
-        [helper.make_tensor(f"weight_{name}", TensorProto.FLOAT, [1], [weight]) for name, weight in weights.items()],
+        [numpy_helper.from_array(np.array([each], np.float32), f"weight_{name}") for name, each in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     checker.check_model(model)
-    save(model, path)
+    if beside is None:
+        save(model, path)
+    else:
+        path.with_name(beside).unlink(missing_ok=True)
+        save(model, path, save_as_external_data=True, location=beside, size_threshold=0)
     return path
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests import production
 from tests.conftest import Invoke, declare
-from tests.production import OWNER, World, day, moment
+from tests.production import OWNER, World, day, linear_model, moment
 
 DAYS, PER_DAY = 14, 120
 MEMORIZED = 6
@@ -598,3 +598,93 @@ def test_labels_may_be_texts_and_another_text_is_invalid(world: World, invoke: I
     assert found["outcome"] == "PASS", found["reasons"]
     said = "'maybe' of request f00000; flights.outcome.is_late must be 'yes' or 'no'"
     assert any(said in one for one in found["warnings"])
+
+
+def test_predictions_equal_to_the_label_pass_only_once_a_person_has_acknowledged_them(
+    world: World, invoke: Invoke
+) -> None:
+    produce(world, lambda log, _: np.asarray(log.label, float))
+    deploy(world)
+    run(invoke, 0, DAYS - 1)
+    found = verdict(invoke)
+    assert found["outcome"] == "INCONCLUSIVE"
+    assert [finding["outcome"] for finding in found["findings"]] == ["PASS"]
+    loss, auc = found["reasons"]
+    assert "0.00% of the champion's" in loss
+    assert "look for a feature that is known only with the label" in loss
+    assert "then shadow acknowledge late --challenger other --reason WHY" in loss
+    assert "its area under the ROC curve is 1.0000" in auc
+    code, out, err = invoke(
+        "acknowledge", "late", "--challenger", "other", "--reason", "the label is decided by rule", "--by", "ada"
+    )
+    assert code == 0, err
+    assert f"shadow run late --from {day(DAYS - 1)}" in " ".join(out.split())
+    run(invoke, DAYS - 1)
+    found = verdict(invoke)
+    assert found["outcome"] == "PASS", found["reasons"]
+    assert sum("acknowledged by ada on" in one for one in found["warnings"]) == 2
+    assert any(one.endswith(": the label is decided by rule") for one in found["warnings"])
+    kept = world.query("SELECT alarm, acknowledged_by FROM shadow.acknowledgement ORDER BY alarm")
+    assert kept == [("auc", "ada"), ("loss", "ada")]
+    code, _, err = invoke("acknowledge", "late", "--challenger", "other", "--reason", "once more")
+    assert code == 1
+    assert "has no alarm to acknowledge" in err
+
+
+def test_an_acknowledgement_is_of_one_model_and_not_of_its_successor(world: World, invoke: Invoke) -> None:
+    produce(world, lambda log, _: np.asarray(log.label, float))
+    deploy(world)
+    run(invoke, 0, 1)
+    assert invoke("acknowledge", "late", "--challenger", "other", "--reason", "looked into")[0] == 0
+    run(invoke, 2)
+    assert not any("too good to be true" in one for one in verdict(invoke)["reasons"])
+    deploy(world, challenger={"version": "2"})
+    run(invoke, 3)
+    assert any("too good to be true" in one for one in verdict(invoke)["reasons"])
+
+
+def test_a_copy_of_the_champion_and_a_copy_of_a_challenger_do_not_pass(world: World, invoke: Invoke) -> None:
+    produce(world, lambda log, _: np.asarray(log.champion_probability + 4e-7))
+    deploy(world)
+    run(invoke, 0, 1)
+    (reason, *_) = verdict(invoke)["reasons"]
+    assert f"identical to the champion's on 100.00% of {2 * PER_DAY} requests" in reason
+    world.change_production(
+        "UPDATE flights.prediction_log SET other_probability = least(champion_probability + 0.05, 1)"
+    )
+    twins = [{**OTHER, "name": name, "version": "2", "trained_until": TRAINED_UNTIL} for name in ("one", "two")]
+    world.deploy(name="late", challengers=twins, policy={**POLICY, "replay": "count"}, slices=[])
+    run(invoke, 2, 3)
+    _, out, _ = invoke("verdict", "late", "--json")
+    for found, other in zip(json.loads(out)["challengers"], ("two", "one"), strict=True):
+        assert f"identical to those of challenger {other} on 100.00% of the newest requests" in found["reasons"][0]
+
+
+def test_thresholds_that_are_loosened_after_an_alarm_start_over(world: World, invoke: Invoke) -> None:
+    produce(world, lambda log, _: np.asarray(log.label, float))
+    deploy(world)
+    run(invoke, 0, DAYS - 2)
+    deploy(world, policy={"too_good": {"loss_ratio": 1e-300, "champion_auc": 0.51}})
+    run(invoke, DAYS - 1)
+    found = verdict(invoke)
+    assert found["trial"]["number"] == 2
+    assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 1)
+
+
+def test_weights_that_are_exchanged_in_a_file_beside_the_model_start_over(world: World, invoke: Invoke) -> None:
+    produce(world, better)
+    path = linear_model(world.folder / "late.onnx", {"dep_hour": 0.1}, beside="late.weights")
+    model = {"name": "other", "model": f"onnx:{path}", "trained_until": TRAINED_UNTIL}
+    deploy(world, challenger=model)
+    run(invoke, 0, 2)
+    assert verdict(invoke)["trial"]["number"] == 1
+    content = path.read_bytes()
+    linear_model(path, {"dep_hour": -0.1}, beside="late.weights")
+    assert path.read_bytes() == content, "the model's own file is the same"
+    run(invoke, 3)
+    found = verdict(invoke)
+    assert found["trial"]["number"] == 2
+    assert found["trial"]["opened_because"].startswith("the model is another one than in trial 1: version 1, digest ")
+    assert found["days"]["counted"] == 1
+    values = world.query("SELECT DISTINCT round(value::numeric, 2)::float8 FROM shadow.prediction ORDER BY 1")
+    assert values == [(0.31,), (0.69,)], "each digest has the predictions of its own weights"

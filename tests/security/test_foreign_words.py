@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from shadow_deployment.config.window import window_of
+from shadow_deployment.errors import ModelError
 from shadow_deployment.models.loading import load
+from shadow_deployment.models.sandbox import python
 from tests.conftest import Invoke, declare
-from tests.integration.models.beside import batch, surrounded
+from tests.integration.models.beside import batch, scored, surrounded
 from tests.integration.models.inference_server import serving
 from tests.production import World, day, linear_model
 from tests.receivers import HOST
@@ -27,6 +29,41 @@ def test_the_last_words_of_a_model_that_is_given_up_are_not_logged(caplog: pytes
     assert "no more calls are made" in answers.errors[0]
     assert "gets no more calls: it fails on each single request too" in caplog.text
     assert not [value for value in VALUES if value in caplog.text]
+
+
+@pytest.fixture
+def leaking(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[..., str]:
+    """Load and call a model that repeats its environment; return all that is said of it, logs included."""
+    caplog.set_level(logging.DEBUG)
+    real = python.SandboxProgram.of
+
+    def say(function: str, **variables: str) -> str:
+        held = {"MODEL_TOKEN": TOKEN, **variables}
+        monkeypatch.setattr(python.SandboxProgram, "of", lambda *args, **fields: real(*args, **fields, variables=held))
+        shadow, challenger = surrounded({"model": f"python:tests.security.leaking_models:{function}"})
+        try:
+            predictor = load(shadow, challenger, window_of(shadow.deployment, day(0)))
+            answers = scored(predictor, [5.0])
+        except ModelError as error:
+            return f"{error} {caplog.text}"
+        return f"{answers} {caplog.text}"
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("function", "leaks"), [("raises", ""), ("leaves", ""), ("raises", "raises"), ("raises", "leaves")]
+)
+def test_a_model_that_repeats_its_environment_is_not_repeated(
+    function: str, leaks: str, leaking: Callable[..., str]
+) -> None:
+    said = leaking(function, MODEL_LEAKS=leaks)
+    assert "token … of postgresql://...@host/ledger, row" in said
+    assert TOKEN not in said
+    assert "shadow:pass" not in said
+    if leaks != "raises":  # its text where it is loaded is shown with its numbers: no request was there yet
+        assert not [value for value in VALUES if value in said]
+    assert "\nand more" not in said
 
 
 def test_a_server_that_repeats_its_token_is_not_repeated(

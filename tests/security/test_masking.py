@@ -55,6 +55,7 @@ class FakeProcess:
     """A sandbox process whose model says something of each request, and dies where it says so as its last output."""
 
     reply: dict[str, Any] | ModelDiedError
+    folder = None
 
     def __init__(self, *_: object, **__: object) -> None:
         self.is_alive = True

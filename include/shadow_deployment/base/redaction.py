@@ -4,7 +4,7 @@ Each function states what it removes. None of them knows where a text goes: call
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 MARK: Final = "…"
@@ -12,6 +12,7 @@ LONGEST_EXCERPT: Final = 200
 _SEARCHED: Final = 20_000  # characters; a longer text is cut before it is searched
 _LOGIN = re.compile(r"//[^/\s]*@")
 _SECRET = re.compile(r"(?i)(['\"]\w*(?:passw|secret|token)\w*['\"]: )('[^']*'|\"[^\"]*\"|[^,}\s]+)")
+_SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|(?:^|_)key(?:_|$)")
 _VALUE = re.compile(  # quoted, a short number that ends a name as in float32, any other number
     r"""(?P<quoted>'[^']*'|"[^"]*")|(?P<of_name>(?<=[A-Za-z_])\d{1,3}(?!\d|[.,]\d))|"""
     r"""[-+]?\d(?:[\d.,_]*\d)?(?:[eE][-+]?\d+)?"""
@@ -26,6 +27,18 @@ _NOT_EVALUATED = re.compile(r"(could not be evaluated): .*")
 def without_credentials(text: str) -> str:
     """Remove logins from addresses (`//user:password@`) and the values of keys named password, secret or token."""
     return _SECRET.sub(r"\1...", _LOGIN.sub("//...@", text))
+
+
+def without_secrets(text: str, hidden: Iterable[str] = ()) -> str:
+    """Remove given secrets wherever they stand, and what `without_credentials` removes; return it in one line."""
+    if expression := _any_of(hidden):
+        text = re.sub(expression, MARK, text)
+    return one_line(without_credentials(text))
+
+
+def secrets_in(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of variables whose names say that they are a password, secret, token or key."""
+    return [value for name, value in environment.items() if value and _SECRET_NAME.search(name)]
 
 
 def without_values(

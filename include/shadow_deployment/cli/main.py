@@ -34,7 +34,7 @@ for command in (
     *(days.run, days.verdict, days.evidence, days.explain, days.labels, page.report),
     *(analysis.plan, analysis.calibrate),
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
-    *(trials.trials, trials.withdraw),
+    *(trials.trials, trials.withdraw, trials.acknowledge),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor),
     *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
 ):

@@ -1,4 +1,4 @@
-"""The commands `trials` and `withdraw`: what was ever tried, and a day that is taken back."""
+"""The commands `trials`, `withdraw` and `acknowledge`: what was tried, a day taken back, what was looked into."""
 
 import datetime as dt
 import getpass
@@ -16,6 +16,7 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger import trials as ledger_trials
 from shadow_deployment.ledger.trials import TrialRecord
+from shadow_deployment.pipeline.challengers import too_good
 
 
 def trials(name: Name, as_json: AsJsonLines = False) -> None:
@@ -48,6 +49,21 @@ def withdraw(
             session, context.deployment, day, by=by or getpass.getuser(), reason=reason.strip()
         )
     console.show(f"{day} {'is' if is_new else 'was already'} withdrawn")
+
+
+def acknowledge(
+    name: Name,
+    challenger: Annotated[str, typer.Option(help="Whose model is too good to be true.")],
+    reason: Annotated[str, typer.Option(help="Why it is right all the same; every later verdict says so.")],
+    by: Annotated[str | None, typer.Option(help="Who; by default the user of this terminal.")] = None,
+) -> None:
+    """Acknowledge what is too good to be true of a challenger's model, once you have looked into it; it is kept."""
+    if not reason.strip():
+        raise typer.BadParameter("it is empty, must say why the model is right", param_hint="--reason")
+    day, alarms = too_good.acknowledge(context_of(name), challenger, by=by or getpass.getuser(), reason=reason.strip())
+    for alarm in alarms:
+        console.show(f"acknowledged: {escape(alarm.text)}")
+    console.show(f"the next verdict counts it; shadow run {name} --from {day} judges {day} again")
 
 
 def _table(records: list[TrialRecord]) -> Table:

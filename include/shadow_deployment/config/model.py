@@ -146,7 +146,11 @@ class ModelSettings(Section):
     """A model, wherever it lies."""
 
     model: Address = Field(description="What produces the predictions: see Models.")
-    digest: Digest | None = Field(None, description="SHA-256 that the model's file must have; required on S3.")
+    digest: Digest | None = Field(
+        None,
+        description="SHA-256 that the model's file must have, or that of all files of an MLflow model or of ONNX with "
+        "external data, as the error of another one shows it; required on S3.",
+    )
     conn_id: Text | None = Field(
         None, description="Airflow connection with the credentials for S3, an endpoint, SageMaker or MLflow."
     )

@@ -123,6 +123,26 @@ class Rule(Section):
         return f"{of}{self.definition.title}: {words}{often}{where}"
 
 
+class TooGood(Section):
+    """What is too good to be true: PASS is refused until a person acknowledges it with `shadow acknowledge`."""
+
+    loss_ratio: Probability = Field(
+        0.05, description="A loss below this share of the champion's is too good: a feature may hold the label."
+    )
+    auc: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.995, description="Area under the ROC curve above which a challenger is too good, binary tasks only."
+    )
+    champion_auc: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.98, description="`auc` applies where the champion's is below this; must be below `auc`."
+    )
+    identical: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        0.999, description="Share of predictions within 1e-6 of another model's above which it is the same model."
+    )
+    replayed_alpha: Probability = Field(
+        0.01, description="Error rate, over all days, of the test whether replayed and live days differ in their mean."
+    )
+
+
 class Policy(Section):
     """What must hold for a promotion, at which error rate, and from which day on verdicts are given."""
 
@@ -175,6 +195,7 @@ class Policy(Section):
     max_champion_missing: Portion = Field(
         0.001, description="Share of the requests of all days that may lack a usable prediction of the champion."
     )
+    too_good: TooGood = Field(TooGood(), description="When a challenger is too good to be true.")
     rules: Annotated[list[Rule], Field(min_length=1)] = Field(description="The rules.")
 
     @property

@@ -29,7 +29,8 @@ with its line; Airflow shows the same text as an import error of that deployment
 _MODELS: Final = """
 `python`, `mlflow`, `skops` and `sklearn`, and `onnx` with `limits`, run in a process of their own without Airflow's
 connections in its environment. A call that hangs, crashes, exceeds its limits or returns invalid predictions is an
-error of the rows that caused it; other rows and challengers go on. Endpoints receive at most 256 rows a call; busy
+error of the rows that caused it; other rows and challengers go on. `shadow doctor` says whether such a process is kept
+from the environments of other processes. Endpoints receive at most 256 rows a call; busy
 ones are retried as their `Retry-After` says. Credentials from `conn_id` go only to the host that the connection names.
 """
 _METRICS: Final = """

@@ -26,7 +26,7 @@ RESERVED = (
     "champion_probabilities",
 )
 _KINDS_WITH = {
-    "digest": ("onnx", "skops", "sklearn"),
+    "digest": ("onnx", "skops", "sklearn", "mlflow"),
     "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
     "runtime": FOREIGN,
     "limits": (*FOREIGN, *REMOTE, "onnx"),
@@ -46,22 +46,32 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
         yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
     if deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
-    for position, rule in enumerate(deployment.policy.rules):
-        for key, message in rule_problems(rule, deployment):
-            yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
-    for position, message in rule_conflicts(deployment.policy.rules):
-        yield ("policy", "rules", position), f"policy.rules[{position}] {message}"
-    if deployment.policy.replay == "count":
-        for position, challenger in enumerate(deployment.challengers):
-            if challenger.trained_until is None and not challenger.is_a_a_check:
-                text = "is missing: policy.replay == 'count' needs the last day of its training data"
-                yield ("challengers", position), f"challengers[{position}].trained_until {text}"
+    yield from _policy(deployment)
     yield from _sources(deployment)
     yield from _metrics(deployment)
     yield from _classes(deployment)
     yield from _label_texts(deployment)
     yield from _models(deployment)
     yield from _promotion(deployment)
+
+
+def _policy(deployment: "Deployment") -> Conflicts:
+    """Yield wrong rules, thresholds out of order, and training dates that are missing."""
+    for position, rule in enumerate(deployment.policy.rules):
+        for key, message in rule_problems(rule, deployment):
+            yield ("policy", "rules", position, key), f"policy.rules[{position}].{key} {message}"
+    for position, message in rule_conflicts(deployment.policy.rules):
+        yield ("policy", "rules", position), f"policy.rules[{position}] {message}"
+    too_good = deployment.policy.too_good
+    if too_good.champion_auc >= too_good.auc:
+        text = f"must be below policy.too_good.auc == {too_good.auc}"
+        where = "policy.too_good.champion_auc"
+        yield ("policy", "too_good", "champion_auc"), f"{where} == {too_good.champion_auc}, {text}"
+    if deployment.policy.replay == "count":
+        for position, challenger in enumerate(deployment.challengers):
+            if challenger.trained_until is None and not challenger.is_a_a_check:
+                text = "is missing: policy.replay == 'count' needs the last day of its training data"
+                yield ("challengers", position), f"challengers[{position}].trained_until {text}"
 
 
 def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:

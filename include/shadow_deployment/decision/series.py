@@ -28,8 +28,9 @@ class Series:
     losses, so it is positive where the challenger is better. All arrays have shape (days,). `weight` is the sum of the
     weights of the pairs, the same for all days where it is None. `squares` has the columns Σw², Σw²·d and Σw²·d² over
     weights w and differences d of the pairs; None for a metric that is not a sum, and where they were not requested.
-    `identical` counts the pairs of equal predictions; None except for all requests. `unanswered` counts the requests
-    without a usable prediction of the challenger, `champion_missing` those without one of the champion; None for none.
+    `identical` counts the pairs whose predictions are the same within 1e-6; None except for all requests. `unanswered`
+    counts the requests without a usable prediction of the challenger, `champion_missing` those without one of the
+    champion; None for none.
     """
 
     metric: str

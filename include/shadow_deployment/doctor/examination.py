@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import files_by_name, find_deployment
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.doctor import airflow, deployment, packages
+from shadow_deployment.doctor import airflow, deployment, isolation, packages
 from shadow_deployment.doctor.checks import INSTALLATION, Check, Probe, examine
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.models.aliases import resolve_aliases
@@ -14,7 +14,7 @@ from shadow_deployment.models.aliases import resolve_aliases
 
 def installation() -> list[Check]:
     """Examine the interpreter, its packages, and Airflow."""
-    return examine(INSTALLATION, [*packages.probes(), *airflow.installation_probes()])
+    return examine(INSTALLATION, [*packages.probes(), *isolation.probes(), *airflow.installation_probes()])
 
 
 def of_deployment(

@@ -6,7 +6,7 @@ import numpy as np
 
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.charges import Missing
-from shadow_deployment.metrics.losses import Batch, MetricSettings
+from shadow_deployment.metrics.losses import Batch, MetricSettings, same_prediction
 from shadow_deployment.metrics.scores import Pairs, compute_scores
 from shadow_deployment.metrics.sums import Slices
 
@@ -45,7 +45,7 @@ class DailyValues:
 
     def _values(self, pairs: Pairs) -> Iterator[tuple[str, list[float]]]:
         requests, labelled = len(pairs.weight), int(np.isfinite(pairs.label).sum())
-        identical = int((pairs.champion == pairs.challenger).sum())
+        identical = int(same_prediction(pairs.champion, pairs.challenger).sum())
         scores = compute_scores(pairs, self._metrics, threshold=self._settings.threshold)
         for name, (champion, challenger, count) in scores.items():
             metric = METRICS[name]

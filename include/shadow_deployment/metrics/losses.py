@@ -16,6 +16,7 @@ from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UN
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
 
+SAME: Final = 1e-6  # what two predictions of the same model may differ by, as in another precision
 _LEAST: Final = float(np.finfo(np.float64).eps)  # probabilities are clipped to it before a logarithm
 
 
@@ -51,10 +52,10 @@ class Batch:
 
     @property
     def identical(self) -> NDArray[np.bool_]:
-        """Whether there are two predictions, and they are exactly the same."""
-        same = np.asarray(self.champion == self.challenger, np.bool_)
+        """Whether there are two predictions, and they are the same, as `same_prediction` says."""
+        same = same_prediction(self.champion, self.challenger)
         if self.champion_probabilities is not None and self.challenger_probabilities is not None:
-            same &= (self.champion_probabilities == self.challenger_probabilities).all(axis=1)
+            same &= same_prediction(self.champion_probabilities, self.challenger_probabilities).all(axis=1)
         return same
 
 
@@ -83,6 +84,12 @@ Loss = Callable[[Batch, MetricSettings], Both]
 def losses_of(task: Task) -> Mapping[str, Loss]:
     """Return a task's metrics that are means over requests, by name."""
     return _OF_TASK[task] | _OF_ANY_TASK
+
+
+def same_prediction(left: Array, right: Array) -> NDArray[np.bool_]:
+    """Return where there are two predictions within 1e-6, of their size where that is above 1."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.abs(left - right) <= SAME * np.maximum(1.0, np.abs(left)), np.bool_)
 
 
 def _indicator(value: NDArray[np.bool_], *inputs: Array) -> Array:

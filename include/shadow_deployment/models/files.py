@@ -1,62 +1,122 @@
-"""Model files: on this machine, or on S3 with a declared digest."""
+"""Model files: on this machine, or on S3 with a declared digest. A model is its bytes, those that it refers to as well.
+
+They are read once: the bytes whose digest is checked are the ones that are loaded.
+"""
 
 import hashlib
-from pathlib import Path
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import ModelError, SnapshotError
+from shadow_deployment.models.onnx_references import external_files
+
+
+@dataclass(frozen=True)
+class ModelBytes:
+    """The bytes of a model: of its file, and by name of those that it refers to."""
+
+    content: bytes = field(repr=False)
+    external: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file; with others, of the list of all names and their SHA-256, the file's own first."""
+        own = hashlib.sha256(self.content).hexdigest()
+        if not self.external:
+            return own
+        others = [[name, hashlib.sha256(content).hexdigest()] for name, content in sorted(self.external.items())]
+        return hashlib.sha256(json.dumps([["", own], *others]).encode()).hexdigest()
 
 
 def digest(model: Challenger) -> str:
-    """Return the SHA-256 of a model's file; on S3 the declared one, which is checked when the file is fetched.
+    """Return what `ModelBytes.digest` is of a model; on S3 the declared one, which is checked when it is fetched.
 
     Raises:
-        ModelError: The file is missing, or its digest is not the declared one.
+        ModelError: A file is missing, or the digest is not the declared one.
     """
     if model.address.startswith("s3://"):
         if model.digest is None:
             raise ModelError(f"challenger {model.name}: digest is missing; declare it for a model on S3")
         return model.digest
-    return _verified_digest(model, _local_path(model))
+    return _read_local(model).digest
 
 
-def fetch(context: DeploymentContext, model: Challenger) -> Path:
-    """Return a local path of a model's file, downloaded from S3 where it lies there.
+def read(context: DeploymentContext, model: Challenger) -> ModelBytes:
+    """Return the bytes of a model, downloaded from S3 where it lies there.
 
     Raises:
-        ModelError: The file is missing, or its digest is not the declared one.
+        ModelError: A file is missing or lies elsewhere than beside the model, or the digest is not the declared one.
         TransientError, CredentialsError: The store cannot be read.
     """
     if not model.address.startswith("s3://"):
-        path = _local_path(model)
-    else:
-        folder, _, name = model.address.rpartition("/")
+        return _read_local(model)
+    folder, _, file = model.address.rpartition("/")
+    store = context.cloud.store(folder, model.conn_id)
+
+    def fetched(name: str) -> Path:
         try:
-            path = context.cloud.store(folder, model.conn_id).path(name)
+            return store.path(name or file)
         except SnapshotError as error:
             raise ModelError(f"challenger {model.name}: model == {model.model!r}: {error}") from error
-    _verified_digest(model, path)
-    return path
+
+    return _read(model, fetched)
 
 
-def _local_path(model: Challenger) -> Path:
+def pinned(model: Challenger, files: ModelBytes) -> Challenger:
+    """Return the model with the digest of these bytes as the declared one: no others are read from then on."""
+    return model.model_copy(update={"digest": files.digest})
+
+
+def _read_local(model: Challenger) -> ModelBytes:
     path = PROJECT / model.address.removeprefix("file://")
     if not path.is_file():
         raise ModelError(
             f"challenger {model.name}: model == {model.model!r}, but {path} does not exist: put the model there, or "
             "correct challengers[].model; `make demo` trains the models of the demo"
         )
-    return path
+
+    def beside(name: str) -> Path:
+        found = path.parent / name if name else path
+        if name and not found.resolve().is_relative_to(path.parent.resolve()):
+            raise _refers_outside(model, name)
+        return found
+
+    return _read(model, beside)
 
 
-def _verified_digest(model: Challenger, path: Path) -> str:
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if model.digest not in (None, actual):
+def _read(model: Challenger, locate: Callable[[str], Path]) -> ModelBytes:
+    """Return the bytes of a model; `locate` returns the path of a file that it refers to, and of its own for ""."""
+    content = _bytes(model, locate(""))
+    names = external_files(content) if model.kind == "onnx" else []
+    for name in names:
+        parts = PurePosixPath(name)
+        if not name or "\\" in name or parts.is_absolute() or ".." in parts.parts:
+            raise _refers_outside(model, name)
+    read = ModelBytes(content, {name: _bytes(model, locate(name)) for name in names})
+    if model.digest not in (None, read.digest):
+        with_others = f" with {', '.join(names)}" if names else ""
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r} has SHA-256 {actual}, must have {model.digest}, its "
-            "digest: restore the declared file, or declare the new one under a new version"
+            f"challenger {model.name}: model == {model.model!r}{with_others} has SHA-256 {read.digest}, must have "
+            f"{model.digest}, its digest: restore the declared file, or declare the new one under a new version"
         )
-    return actual
+    return read
+
+
+def _bytes(model: Challenger, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"challenger {model.name}: model == {model.model!r}: {path} cannot be read: {error.strerror or error}"
+        ) from error
+
+
+def _refers_outside(model: Challenger, name: str) -> ModelError:
+    return ModelError(
+        f"challenger {model.name}: model == {model.model!r} refers to the file {name!r}, must be one in its own folder"
+    )

@@ -1,11 +1,11 @@
 """What models and servers write about requests, without the values of those requests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shadow_deployment.base.redaction import without_values
+from shadow_deployment.base.redaction import without_secrets, without_values
 
 
 def text_values(batch: pa.RecordBatch) -> set[str]:
@@ -14,7 +14,7 @@ def text_values(batch: pa.RecordBatch) -> set[str]:
     return {text for column in columns for text in pc.unique(column).to_pylist() if text}
 
 
-def without_requests(text: str, batch: pa.RecordBatch, features: Sequence[str]) -> str:
-    """Return a model's words without numbers, quotes and the batch's text values; names of features stay."""
+def without_requests(text: str, batch: pa.RecordBatch, features: Sequence[str], hidden: Iterable[str] = ()) -> str:
+    """Return a model's words without numbers, quotes, the batch's text values and secrets; names of features stay."""
     present = batch.select([name for name in features if name in batch.schema.names])
-    return without_values(text, text_values(present), names=features)
+    return without_values(without_secrets(text, hidden), text_values(present), names=features)

@@ -34,7 +34,7 @@ def score(context: DeploymentContext, day: dt.date, challenger_name: str, shard:
         if scored is not None:
             return scored
         part = read_manifest(context, snapshot).parts[shard]
-        predictor = load(context, challenger, window_of(deployment, day))
+        predictor = load(context, challenger, window_of(deployment, day), digest)
         file = snapshots_on_disk.read_part(context.store, snapshot.location, part)
         features, classes = deployment.requests.features, len(deployment.classes)
         tables = scoring.score(predictor, file, part.first_ordinal, features, classes=classes)

@@ -68,8 +68,9 @@ def _check_replay(context: DeploymentContext, session: Session[Any], snapshot: S
     if champion is None:
         return
     model = champion.as_challenger
-    predictor = load(context, model, window_of(context.deployment, snapshot.day))
+    digest = digest_of(context, model)
+    predictor = load(context, model, window_of(context.deployment, snapshot.day), digest)
     result = replay_check.check(champion, predictor, rows)
     if result.mismatched:
         logger.warning("%d of %d requests differ when scored again", result.mismatched, result.checked)
-    replay_checks.record(session, snapshot, champion, digest_of(context, model), result)
+    replay_checks.record(session, snapshot, champion, digest, result)

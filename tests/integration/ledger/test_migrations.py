@@ -19,6 +19,7 @@ from tests.conftest import Invoke, connection_to, database, declare
 from tests.production import READER, SHADOW, World, day
 
 TABLES = {
+    "acknowledgement",
     "alembic_version",
     "alert",
     "approval_decision",

@@ -92,7 +92,7 @@ def test_answers_are_those_of_the_file_to_the_last_bit(
     server.is_described = is_described
     sent = flights(300)
     answers = predictor(server, limits={"rows": rows}).predict(sent)
-    assert_array_equal(answers.values, OnnxPredictor(path, FEATURES).predict(sent).values)
+    assert_array_equal(answers.values, OnnxPredictor(path.read_bytes(), FEATURES).predict(sent).values)
     assert not answers.errors
     size = rows or 256
     assert server.sizes == [size] * (300 // size) + [300 % size] * (300 % size > 0)

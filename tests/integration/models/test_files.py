@@ -18,6 +18,7 @@ from shadow_deployment.errors import CredentialsError, ModelError, ShadowError, 
 from shadow_deployment.integrations import aws as edge
 from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.models import files
+from shadow_deployment.models.files import ModelBytes
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import run
 from tests import receivers
@@ -74,9 +75,14 @@ def on_s3(digest: str, **changes: Any) -> dict[str, Any]:
     return {"name": "late", "model": address, "digest": digest, "conn_id": "models_aws", **changes}
 
 
-def fetched(worlds: Callable[..., World], **model: Any) -> Path:
+def fetched(worlds: Callable[..., World], **model: Any) -> ModelBytes:
     shadow = DeploymentContext(worlds().deploy(), pytest.fail, AwsCloud())
-    return files.fetch(shadow, Challenger(**model))
+    return files.read(shadow, Challenger(**model))
+
+
+def local(shadow: DeploymentContext) -> Path:
+    """Return where the model was downloaded to."""
+    return shadow.cloud.store("s3://models-of-late/models", "models_aws").path("late.onnx")
 
 
 def refusal(call: Callable[[], object], kind: type[ShadowError] = ModelError) -> str:
@@ -112,16 +118,32 @@ def test_a_file_that_was_changed_after_it_was_fetched_is_refused(
 ) -> None:
     shadow = DeploymentContext(worlds().deploy(), pytest.fail, AwsCloud())
     model = Challenger(**on_s3(digest))
-    found = files.fetch(shadow, model)
-    assert hashlib.sha256(found.read_bytes()).hexdigest() == digest
-    assert files.fetch(shadow, model) == found
-    found.write_bytes(found.read_bytes() + b"\0")
-    assert f"must have {digest}, its digest" in refusal(lambda: files.fetch(shadow, model))
+    read = files.read(shadow, model)
+    assert hashlib.sha256(read.content).hexdigest() == digest
+    assert files.read(shadow, model) == read
+    local(shadow).write_bytes(read.content + b"\0")
+    assert f"must have {digest}, its digest" in refusal(lambda: files.read(shadow, model))
+
+
+def test_files_that_a_model_refers_to_are_fetched_and_covered_by_its_digest(
+    declared: Any, tmp_path: Path, worlds: Callable[..., World]
+) -> None:
+    path = linear_model(tmp_path / "large.onnx", {"dep_hour": 0.05, "distance": -0.0004}, beside="large.weights")
+    for name in ("large.onnx", "large.weights"):
+        declared.upload_file(str(tmp_path / name), "models-of-late", f"models/{name}")
+    whole = model_digest(Challenger(name="late", model=f"onnx:{path}"))
+    model = on_s3(whole, model="onnx:s3://models-of-late/models/large.onnx")
+    assert fetched(worlds, **model).external == {"large.weights": (tmp_path / "large.weights").read_bytes()}
+    declared.put_object(Bucket="models-of-late", Key="models/large.weights", Body=b"another model")
+    assert "large.onnx' with large.weights has SHA-256 " in refusal(lambda: fetched(worlds, **model))
+    declared.delete_object(Bucket="models-of-late", Key="models/large.weights")
+    assert "models/large.weights is missing" in refusal(lambda: fetched(worlds, **model))
 
 
 def test_what_was_fetched_goes_with_what_fetched_it(declared: Any, digest: str, worlds: Callable[..., World]) -> None:
     shadow = DeploymentContext(worlds().deploy(), pytest.fail, AwsCloud())
-    found = files.fetch(shadow, Challenger(**on_s3(digest)))
+    files.read(shadow, Challenger(**on_s3(digest)))
+    found = local(shadow)
     assert found.is_file()
     del shadow
     gc.collect()  # what a test before has raised may still hold it
@@ -184,9 +206,7 @@ def test_without_credentials_or_a_connection_no_call_is_made(
 
 def test_a_program_that_opens_files_alone_says_so(digest: str, worlds: Callable[..., World]) -> None:
     shadow = DeploymentContext(worlds().deploy(), pytest.fail, LOCAL_FILES)
-    assert "s3://models-of-late/models" in refusal(
-        lambda: files.fetch(shadow, Challenger(**on_s3(digest))), ShadowError
-    )
+    assert "s3://models-of-late/models" in refusal(lambda: files.read(shadow, Challenger(**on_s3(digest))), ShadowError)
 
 
 def test_a_refused_model_leaves_nothing_in_the_ledger(declared: Any, digest: str, worlds: Callable[..., World]) -> None:

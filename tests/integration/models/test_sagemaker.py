@@ -104,7 +104,7 @@ def refusal(call: Callable[[], object], kind: type[ShadowError] = ModelError) ->
 def test_answers_of_an_endpoint_are_those_of_the_file(aws: Aws, tmp_path: Path) -> None:
     sent = flights(100)
     answers = predictor(rows=40).predict(sent)
-    expected = OnnxPredictor(linear_model(tmp_path / "late.onnx", WEIGHTS), FEATURES).predict(sent)
+    expected = OnnxPredictor(linear_model(tmp_path / "late.onnx", WEIGHTS).read_bytes(), FEATURES).predict(sent)
     assert_allclose(answers.values, expected.values, rtol=0, atol=1e-6)
     assert not answers.errors
     assert [body.count("\n") for body in aws.bodies] == [40, 40, 20]
@@ -410,7 +410,7 @@ def known() -> dict[str, Any]:
 def test_a_shard_is_answered_by_one_job(jobs: Jobs, tmp_path: Path) -> None:
     sent = flights(300)
     answers = transforming(jobs).predict(sent)
-    expected = OnnxPredictor(linear_model(tmp_path / "late.onnx", WEIGHTS), FEATURES).predict(sent)
+    expected = OnnxPredictor(linear_model(tmp_path / "late.onnx", WEIGHTS).read_bytes(), FEATURES).predict(sent)
     assert_allclose(answers.values, expected.values, rtol=0, atol=1e-6)
     assert not answers.errors
     (asked,) = jobs.started

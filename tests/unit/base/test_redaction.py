@@ -7,11 +7,13 @@ from shadow_deployment.base.redaction import (
     excerpt,
     first_line,
     one_line,
+    secrets_in,
     without_credentials,
     without_failed_values,
     without_observations,
     without_quoted,
     without_quoted_end,
+    without_secrets,
     without_values,
 )
 
@@ -98,3 +100,21 @@ def test_the_values_that_an_expectation_failed_on_go() -> None:
 def test_observed_values_and_reasons_of_broken_expectations_go() -> None:
     assert without_observations("max on distance: observed 7345129.25; see it") == "max on distance; see it"
     assert without_observations("max could not be evaluated: bad 'Rare'") == "max could not be evaluated"
+
+
+def test_secrets_and_logins_go_and_the_rest_stays_in_one_line() -> None:
+    said = "token s3cr3tx of\nhttps://me:pw@host/a at 12.5"
+    assert without_secrets(said, ["s3cr3t"]) == "token …x of https://...@host/a at 12.5"
+
+
+def test_secrets_are_found_by_the_names_of_their_variables() -> None:
+    environment = {
+        "MLFLOW_TRACKING_TOKEN": "a",
+        "DB_PASSWORD": "b",
+        "AWS_SECRET_ACCESS_KEY": "c",
+        "API_KEY": "d",
+        "EMPTY_TOKEN": "",
+        "PATH": "/bin",
+        "KEYBOARD": "us",
+    }
+    assert secrets_in(environment) == ["a", "b", "c", "d"]

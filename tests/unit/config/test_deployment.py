@@ -326,6 +326,11 @@ def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
             "end: 2013-02-28\nstart: 2013-03-01",
             "end == 2013-02-28, must not be before start == 2013-03-01",
         ),
+        (
+            "alpha: 0.05",
+            "too_good: {auc: 0.97}",
+            "policy.too_good.champion_auc == 0.98, must be below policy.too_good.auc == 0.97",
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused(old: str, new: str, problem: str) -> None:

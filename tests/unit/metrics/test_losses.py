@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import brier_score_loss, log_loss, mean_pinball_loss
 
 from shadow_deployment.metrics.catalog import METRICS, QUIET, metrics_of
-from shadow_deployment.metrics.losses import Batch, MetricSettings, losses_of
+from shadow_deployment.metrics.losses import Batch, MetricSettings, losses_of, same_prediction
 
 NAN = math.nan
 BINARY = MetricSettings("binary", 0.5, NAN, NAN)
@@ -144,6 +144,12 @@ def test_probabilities_of_the_same_likeliest_class_may_differ() -> None:
 
 def test_missing_predictions_are_never_identical() -> None:
     assert batch([NAN, NAN, 1, 1], [NAN, 1, NAN, 1], [0] * 4).identical.tolist() == [False, False, False, True]
+
+
+def test_predictions_within_a_millionth_are_alike_as_in_another_precision() -> None:
+    champion = np.array([0.3, 0.3, 2e5, 2e5, 1e308, np.inf])
+    challenger = np.array([0.3 + 9e-7, 0.3 - 2e-6, 2e5 + 0.1, 2e5 + 0.5, -1e308, np.inf])
+    assert same_prediction(champion, challenger).tolist() == [True, False, True, False, False, True]
 
 
 def test_several_classes_need_probabilities() -> None:

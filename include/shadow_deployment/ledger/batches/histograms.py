@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.writing.upserts import upsert
 from shadow_deployment.metrics.histograms import (
     BIN_FIELDS,
+    MODELS,
     PROBABILITY_GRID,
     QUADRANT_FIELDS,
     Grid,
@@ -59,6 +63,18 @@ def add_bins(
     present = {name: [row[name] for row in histogram] for name in _BIN[2:]}
     deleted = session.execute(load_statement(_SQL / "delete_score_bins.sql"), keys | present).rowcount
     return deleted + upsert(session, "score_bin", _BIN, histogram) + upsert(session, "quadrant", _QUADRANT, quadrants)
+
+
+def labelled_bins(
+    session: Session[Any], challenger: int, snapshots: Sequence[int], champion_version: str
+) -> dict[str, NDArray[np.float64]]:
+    """Return by model the weights of labelled and of positive requests, shape (bins, 2), in order of the prediction."""
+    values = {"challenger": challenger, "snapshots": list(snapshots), "champion_version": champion_version}
+    rows = session.execute(load_statement(_SQL / "labelled_bins.sql"), values).fetchall()
+    return {
+        model: np.array([sums for name, _, *sums in rows if name == model], np.float64).reshape(-1, 2)
+        for model in MODELS
+    }
 
 
 def add_disagreements(session: Session[Any], keys: dict[str, Any], largest: LargestDisagreements) -> int:

@@ -6,8 +6,9 @@ else MLFLOW_TRACKING_URI, which may also be a file store or a database of this m
 """
 
 import hashlib
-import json
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 
 from shadow_deployment.base.paths import PROJECT
@@ -25,6 +26,7 @@ from shadow_deployment.models.sandbox.predictor import (
     missing_package,
 )
 from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess
+from shadow_deployment.models.sandbox.worker import ModelOutputError, folder_digest
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 REGISTERED = "models:/"
@@ -46,21 +48,27 @@ def program(context: DeploymentContext, model: Challenger) -> SandboxProgram:
         CredentialsError: `conn_id` is not declared.
         TransientError: The model is an alias that has not been resolved.
     """
-    digest(model)
-    is_registered = model.address.startswith(REGISTERED)
+    identity, is_registered = digest(model), model.address.startswith(REGISTERED)
+    is_known = not is_registered or identity != _address_digest(model)
     return SandboxProgram.of(
         model,
         context.deployment,
         variables=_NO_TELEMETRY | (_registry_variables(context, model) if is_registered else {}),
-        uri=model.address if is_registered else str(_folder(model)),
+        stage=_nothing if is_registered else partial(_copy, _folder(model)),
+        uri=model.address if is_registered else None,
+        source=None if is_registered else str(_folder(model)),
+        sha256=identity if is_known else None,
     )
 
 
 def digest(model: Challenger) -> str:
-    """Return the SHA-256 of a folder's files and their names, or of the address of a registered version.
+    """Return the SHA-256 of a folder's files and their names; of a registered version the declared one.
+
+    The files of a registered version are known once they are fetched, and checked then; without a declared digest, it
+    is that of the address.
 
     Raises:
-        ModelError: There is no such folder.
+        ModelError: There is no such folder, a link leaves it, or the digest is not the declared one.
         TransientError: The model is an alias that has not been resolved: an alias may move.
     """
     if has_alias(model):
@@ -69,12 +77,18 @@ def digest(model: Challenger) -> str:
             "this step for MLflow's reason, then try again, or declare a version"
         )
     if model.address.startswith(REGISTERED):
-        return hashlib.sha256(model.model.encode()).hexdigest()
-    folder, digests = _folder(model), []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        with path.open("rb") as file:
-            digests.append([path.relative_to(folder).as_posix(), hashlib.file_digest(file, "sha256").hexdigest()])
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+        return model.digest or _address_digest(model)
+    folder = _folder(model)
+    try:
+        actual = folder_digest(str(folder))
+    except ModelOutputError as error:
+        raise ModelError(f"challenger {model.name}: model == {model.model!r}: {error}") from error
+    if model.digest not in (None, actual):
+        raise ModelError(
+            f"challenger {model.name}: model == {model.model!r}: its files have SHA-256 {actual}, must have "
+            f"{model.digest}, its digest: restore the declared files, or declare the new ones under a new version"
+        )
+    return actual
 
 
 def has_alias(model: Challenger) -> bool:
@@ -103,6 +117,20 @@ def current_version(context: DeploymentContext, model: Challenger) -> str:
     return version
 
 
+def _address_digest(model: Challenger) -> str:
+    return hashlib.sha256(model.model.encode()).hexdigest()
+
+
+def _nothing(_: Path) -> None:
+    """Stage nothing: the sandbox fetches the files itself."""
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a model's files to where nobody changes them, without Python's compiled files, which no digest covers."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(source, target, symlinks=True, ignore=ignored, copy_function=shutil.copyfile, dirs_exist_ok=True)
+
+
 def _folder(model: Challenger) -> Path:
     folder = PROJECT / model.address.removeprefix("file://")
     if not (folder / "MLmodel").is_file():
@@ -124,11 +152,11 @@ def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: s
     try:
         reply, _ = process.call(header, seconds=LOAD_SECONDS, most_bytes=_MOST_BYTES)
     except ModelDiedError as error:
-        raise purpose.refusal(str(error)) from error
+        raise purpose.refusal(error.reason) from None
     finally:
         process.kill()
     if reply["is"] != "version":
-        raise purpose.refusal(missing_package(sandbox, reply) or error_text(reply))
+        raise purpose.refusal(missing_package(sandbox, reply) or error_text(sandbox, reply))
     return str(reply["version"])
 
 

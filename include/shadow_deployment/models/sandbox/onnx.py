@@ -7,25 +7,35 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models import files
+from shadow_deployment.models.files import ModelBytes
 from shadow_deployment.models.onnx import OnnxPredictor
 from shadow_deployment.models.sandbox.predictor import SandboxedPredictor, SandboxProgram
 from shadow_deployment.models.sandbox.runtimes import missing_packages
 
 
 def load(context: DeploymentContext, model: Challenger, _: Window) -> Predictor:
-    """Return an ONNX model; raise ModelError where its file or onnxruntime is missing."""
-    deployment = context.deployment
-    path, features = files.fetch(context, model), deployment.requests.features
+    """Return an ONNX model; raise ModelError where a file or onnxruntime is missing."""
+    deployment, read = context.deployment, files.read(context, model)
+    features = deployment.requests.features
     if model.limits is None:
         try:
-            return OnnxPredictor(path, features, classes=len(deployment.classes))
+            return OnnxPredictor(
+                read.content, features, name=model.address, external=read.external, classes=len(deployment.classes)
+            )
         except ModuleNotFoundError as error:
             raise ModelError(f"challenger {model.name} {missing_packages(model)['onnxruntime']}") from error
+    same = files.pinned(model, read)
     program = SandboxProgram.of(
         model,
         deployment,
         path=[str(SOURCE_ROOT)],
-        file=str(path),
+        file=model.address,
+        sizes=[["", len(read.content)], *([name, len(content)] for name, content in read.external.items())],
         features=features,
+        read=lambda: _joined(files.read(context, same)),
     )
     return SandboxedPredictor(program, deployment)
+
+
+def _joined(read: ModelBytes) -> bytes:
+    return b"".join([read.content, *read.external.values()])

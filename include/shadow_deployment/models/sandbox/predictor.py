@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shadow_deployment.base.redaction import secrets_in, without_secrets, without_values
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import Limits
 from shadow_deployment.data.predictor import Predictions
@@ -49,8 +51,8 @@ def _no_file() -> bytes:
 class SandboxProgram:
     """What a sandbox runs: interpreter, environment, the request that loads the model, and the bytes of its file.
 
-    `read` returns the same bytes at each start, or raises ModelError. `missing` says, by module, what to do where the
-    interpreter lacks it.
+    `read` returns the same bytes at each start, or raises ModelError; `stage` puts a model's files into a folder of the
+    process, whose path the request then has. `missing` says, by module, what to do where the interpreter lacks it.
     """
 
     name: str
@@ -60,6 +62,12 @@ class SandboxProgram:
     limits: Limits
     missing: Mapping[str, str]
     read: Callable[[], bytes] = _no_file
+    stage: Callable[[Path], None] | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may read in what the model writes."""
+        return secrets_in(self.environment)
 
     @classmethod
     def of(
@@ -69,6 +77,7 @@ class SandboxProgram:
         *,
         variables: Mapping[str, str] = MappingProxyType({}),
         read: Callable[[], bytes] = _no_file,
+        stage: Callable[[Path], None] | None = None,
         **task: Any,
     ) -> Self:
         """Return the program of a model; `task` is what the worker needs to load this kind of model.
@@ -83,6 +92,7 @@ class SandboxProgram:
             limits=model.limits or Limits(),
             missing=missing_packages(model),
             read=read,
+            stage=stage,
         )
 
 
@@ -150,9 +160,10 @@ class SandboxedPredictor:
                 {"do": "predict"}, _stream(batch), seconds=self._limits.seconds, most_bytes=most_bytes
             )
         except ModelDiedError as error:
-            raise ModelDiedError(error.reason, without_requests(error.output, batch, self._features)) from None
+            raise ModelDiedError(error.reason, self._without_requests(error.output, batch)) from None
         if reply["is"] == "error" and reply["kind"] == MisalignedOutputError.__name__:
-            text = f"{ModelCallError.__name__}: {reply['text']}"  # of fewer rows it would say the same, or guess right
+            said = without_secrets(str(reply["text"]), self._program.secrets)
+            text = f"{ModelCallError.__name__}: {said}"  # of fewer rows it would say the same, or guess right
             return Predictions(np.full(shape, np.nan), dict.fromkeys(range(batch.num_rows), text))
         if reply["is"] == "error":
             self._raise(reply, batch)
@@ -160,16 +171,22 @@ class SandboxedPredictor:
             self._process.kill()
             raise ModelDiedError("the model's process sent something other than predictions and was killed")
         values: NDArray[np.float64] = np.frombuffer(body, np.float64)
-        return Predictions(values.reshape(shape), {int(row): str(text) for row, text in reply["errors"].items()})
+        errors = {int(row): str(text) for row, text in reply["errors"].items()}
+        if self._program.task["kind"] != "onnx":  # where no foreign code could write them
+            errors = {row: self._without_requests(text, batch) for row, text in errors.items()}
+        return Predictions(values.reshape(shape), errors)
 
     def _raise(self, reply: Mapping[str, Any], batch: pa.RecordBatch) -> None:
-        text, kind = str(reply["text"]), str(reply["kind"])
+        text, kind = without_secrets(str(reply["text"]), self._program.secrets), str(reply["kind"])
         if not reply["is_foreign"]:
             raise ModelCallError(text)
         if kind == ModelError.__name__ and self._program.task["kind"] == "onnx":  # our own code, about all rows
             raise ModelError(text)
-        shown = text if _EXIT_CODE.fullmatch(f"{kind}: {text}") else without_requests(text, batch, self._features)
-        raise ModelCallError(f"{kind}: {shown}")
+        words = f"{kind}: {text}"
+        raise ModelCallError(words if _EXIT_CODE.fullmatch(words) else self._without_requests(words, batch))
+
+    def _without_requests(self, text: str, batch: pa.RecordBatch) -> str:
+        return without_requests(text, batch, self._features, self._program.secrets)
 
     def _ensure_process(self) -> None:
         """Replace a process that has ended, or has grown beyond its limit since its last call."""
@@ -186,18 +203,23 @@ class SandboxedPredictor:
 
     def _start(self) -> SandboxProcess:
         program = self._program
-        content = program.read()
-        process = SandboxProcess(program.interpreter, program.environment, memory_mb=self._limits.memory_mb)
+        content, task = program.read(), {"do": "load", **program.task}
+        process = SandboxProcess(
+            program.interpreter, program.environment, memory_mb=self._limits.memory_mb, stage=program.stage
+        )
+        if process.folder is not None:
+            task["folder"] = str(process.folder)
         problem = f"challenger {program.name}: the model cannot be loaded"
         try:
-            reply, _ = process.call({"do": "load", **program.task}, content, seconds=LOAD_SECONDS, most_bytes=_OVERHEAD)
+            reply, _ = process.call(task, content, seconds=LOAD_SECONDS, most_bytes=_OVERHEAD)
         except ModelDiedError as error:
-            raise ModelError(f"{problem}: {error}") from error
+            raise ModelError(f"{problem}: {error.reason}{_printed(program, error.output)}") from None
         if reply["is"] == "ready":
             return process
         output = process.output_tail
         process.kill()
-        raise ModelError(missing_package(program, reply) or f"{problem}: {error_text(reply)}{_printed(output)}")
+        words = f"{error_text(program, reply)}{_printed(program, output)}"
+        raise ModelError(missing_package(program, reply) or f"{problem}: {words}")
 
     def _reason_to_give_up(self, batch: pa.RecordBatch) -> str | None:
         """Return why a model gets no more calls: it has cost too much, or fails on each single request too."""
@@ -228,13 +250,15 @@ def missing_package(program: SandboxProgram, reply: Mapping[str, Any]) -> str | 
     return f"challenger {program.name} {hint}" if hint else None
 
 
-def error_text(reply: Mapping[str, Any]) -> str:
-    """Return the text of an error reply, with the kind of a foreign exception."""
-    return f"{reply['kind']}: {reply['text']}" if reply["is_foreign"] else str(reply["text"])
+def error_text(program: SandboxProgram, reply: Mapping[str, Any]) -> str:
+    """Return the text of an error reply without secrets, with the kind of a foreign exception."""
+    text = f"{reply['kind']}: {reply['text']}" if reply["is_foreign"] else str(reply["text"])
+    return without_secrets(text, program.secrets)
 
 
-def _printed(output: str) -> str:
-    return f"; it had printed: {output}" if output else ""
+def _printed(program: SandboxProgram, output: str) -> str:
+    """Return what a model has printed without values, which may be those of its training data."""
+    return f"; it had printed: {without_values(without_secrets(output, program.secrets))}" if output else ""
 
 
 def _stream(batch: pa.RecordBatch) -> bytes:

@@ -1,18 +1,20 @@
 """The sandbox process, which runs `worker.py`: how it is started, called, watched and ended.
 
-It shares no memory, environment or standard output with this process, has a process group of its own, and ends with
-this process, however that ends.
+It shares no memory, environment or standard output with this process, reads none of any other where this machine allows
+that (see `isolation.py`), has a process group of its own, and ends with this process, however that ends.
 """
 
 import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,9 @@ import psutil
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.errors import ModelError
+from shadow_deployment.models.sandbox.isolation import WORKER, isolation_of, user_of
 from shadow_deployment.models.sandbox.worker import LENGTHS
 
-WORKER = Path(__file__).with_name("worker.py")
 MEBIBYTE = 1 << 20
 _POLL_SECONDS = 0.05  # between two measurements of memory
 _CHUNK = 1 << 20
@@ -55,9 +57,21 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class SandboxProcess:
-    """One process; `memory_mb` bounds it together with the processes it starts."""
+    """One process; `memory_mb` bounds it together with the processes it starts.
 
-    def __init__(self, interpreter: str, variables: Mapping[str, str], *, memory_mb: int) -> None:
+    `stage` puts files into its `folder`, which is removed with it; there is none without.
+    """
+
+    def __init__(
+        self,
+        interpreter: str,
+        variables: Mapping[str, str],
+        *,
+        memory_mb: int,
+        stage: Callable[[Path], None] | None = None,
+    ) -> None:
+        how = isolation_of(interpreter)
+        self.folder = None if stage is None else _staged(stage, user_of(how))
         self._limit = memory_mb
         self._number = 0
         self._printed = bytearray()
@@ -66,7 +80,7 @@ class SandboxProcess:
         self._output, output = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 (the interpreter is declared, the program is ours)
-                [interpreter, "-I", "-B", "-u", str(WORKER), str(reading), str(writing), str(os.getpid())],
+                [interpreter, "-I", "-B", "-u", str(WORKER), *map(str, (reading, writing, os.getpid())), how],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -76,6 +90,7 @@ class SandboxProcess:
                 start_new_session=True,
             )
         except OSError as error:
+            _remove(self.folder)
             for pipe in (self._to, self._from, self._output):
                 os.close(pipe)
             raise ModelError(f"{interpreter} cannot be started: {error.strerror or error}") from error
@@ -85,7 +100,7 @@ class SandboxProcess:
         pipes = (self._to, self._from, self._output)
         for pipe in pipes:
             os.set_blocking(pipe, False)
-        self._end = weakref.finalize(self, _end, self._process, pipes, os.getpid())
+        self._end = weakref.finalize(self, _end, self._process, pipes, os.getpid(), self.folder)
 
     @property
     def is_alive(self) -> bool:
@@ -228,6 +243,27 @@ class SandboxProcess:
         return ModelDiedError(f"the model's process {reason}", self.output_tail)
 
 
+def _staged(stage: Callable[[Path], None], user: int | None) -> Path:
+    """Return a new folder with a model's files; where another user reads them, they are that user's."""
+    folder = Path(tempfile.mkdtemp(prefix="shadow-model-"))
+    try:
+        stage(folder)
+        if user is not None:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, user, user, follow_symlinks=False)
+    except BaseException as error:
+        _remove(folder)
+        if isinstance(error, OSError):
+            raise ModelError(f"a model's files cannot be copied to {folder}: {error.strerror or error}") from error
+        raise
+    return folder
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -262,8 +298,8 @@ def _bytes(process: psutil.Process, name: str) -> float:
     return 0.0
 
 
-def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int) -> None:
-    """End a process with its group and what it started elsewhere; a fork of this process leaves it alone."""
+def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int, folder: Path | None) -> None:
+    """End a process with its group, what it started elsewhere and its folder; a fork of this process leaves all."""
     if os.getpid() == owner:
         family = _family(process.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -272,5 +308,6 @@ def _end(process: "subprocess.Popen[bytes]", pipes: Sequence[int], owner: int) -
             with contextlib.suppress(psutil.Error):
                 descendant.kill()
         process.wait()
+        _remove(folder)
     for pipe in pipes:
         os.close(pipe)

@@ -27,12 +27,20 @@ from shadow_deployment.models.sandbox.runtimes import runtime_key
 def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedPredictor:
     """Return a function in a sandbox; raise ModelError where it cannot be loaded or its interpreter not be built."""
     module, function = model.address.split(":")
+    source = _source(model, module)
+    actual = _digest(model, source)
+    if model.digest not in (None, actual):
+        raise ModelError(
+            f"challenger {model.name}: model == {model.model!r} has digest {actual}, had {model.digest} a moment ago: "
+            "its source was changed; run the step once more"
+        )
     program = SandboxProgram.of(
         model,
         context.deployment,
         path=_module_path(model),
         module=module,
         function=function,
+        sha256=None if source is None else hashlib.sha256(source).hexdigest(),
     )
     return SandboxedPredictor(program, context.deployment)
 
@@ -43,8 +51,11 @@ def digest(model: Challenger) -> str:
     A module that only the model's own interpreter has is identified by its address. Raises ModelError where this
     interpreter should have it and does not.
     """
+    return _digest(model, _source(model, model.address.split(":")[0]))
+
+
+def _digest(model: Challenger, source: bytes | None) -> str:
     module, function = model.address.split(":")
-    source = _source(model, module)
     parts = [function, runtime_key(model), module if source is None else hashlib.sha256(source).hexdigest()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

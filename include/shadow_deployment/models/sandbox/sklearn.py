@@ -1,11 +1,8 @@
 """Scikit-learn estimators as files: `skops:PATH`, and `sklearn:PATH` for a trusted file of joblib or pickle.
 
 They predict probabilities where the task has classes and they have `predict_proba`, else whatever `predict` returns.
-The file is read once: the bytes whose digest was checked go to the sandbox, which opens no file.
+The bytes whose digest was checked go to the sandbox, which opens no file.
 """
-
-import hashlib
-from pathlib import Path
 
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import Window
@@ -27,25 +24,11 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
             f"challenger {model.name}: model == {model.model!r} needs digest and unpickle: true: reading such a file "
             "runs whatever code is in it"
         )
-    path, digest = files.fetch(context, model), files.digest(model)
+    same = files.pinned(model, files.read(context, model))
     program = SandboxProgram.of(
         model,
         context.deployment,
-        read=lambda: _read(model, path, digest),
+        read=lambda: files.read(context, same).content,
         trusted=model.trusted,
     )
     return SandboxedPredictor(program, context.deployment)
-
-
-def _read(model: Challenger, path: Path, digest: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"challenger {model.name}: {path} cannot be read: {error.strerror or error}") from error
-    actual = hashlib.sha256(content).hexdigest()
-    if actual != digest:
-        raise ModelError(
-            f"challenger {model.name}: {path} has SHA-256 {actual}, had {digest} a moment ago: it was changed while it "
-            "was read; run the step once more"
-        )
-    return content

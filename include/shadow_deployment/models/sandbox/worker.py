@@ -13,10 +13,14 @@ reply is `{"is": "ready"}`, `{"is": "predictions"}` with one float64 for each ro
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
+import importlib.machinery
+import importlib.util
 import io
 import json
 import os
+import pathlib
 import signal
 import struct
 import sys
@@ -25,7 +29,9 @@ from typing import Any
 
 LENGTHS = struct.Struct("<IQ")
 LONGEST_ERROR = 2_000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+CLONE_NEWUSER, CAPABILITY_VERSION = 0x10000000, 0x20080522
+CHUNK = 1 << 20  # bytes that are read at once
 
 Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
 
@@ -43,7 +49,7 @@ def load(task: dict[str, Any], body: bytes) -> Predict:
     importlib.import_module("pyarrow")
     sys.path[:0] = task.get("path", [])
     if task["kind"] == "onnx":
-        return _onnx(task)
+        return _onnx(task, body)
     importlib.import_module("pandas")
     model = {"python": _python, "sklearn": _sklearn, "skops": _skops, "mlflow": _mlflow}[task["kind"]](task, body)
 
@@ -109,12 +115,66 @@ def _number(value: Any) -> float:
 
 
 def _python(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
-    function: Any = importlib.import_module(task["module"])
+    function: Any = _module(task["module"], task.get("sha256"))
     for name in task["function"].split("."):
         function = getattr(function, name)
     if isinstance(function, type) or not callable(function):
         raise ModelOutputError(f"{task['function']} of {task['module']} is not a function that takes a DataFrame")
     return function  # type: ignore[no-any-return]
+
+
+def _module(name: str, sha256: str | None) -> Any:
+    """Import a module from source with this digest, not from its compiled form; any source where it is None."""
+    spec = importlib.util.find_spec(name)
+    if sha256 is None or spec is None or spec.origin is None:
+        return importlib.import_module(name)
+    spec.loader = _CheckedLoader(name, spec.origin, sha256)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class _CheckedLoader(importlib.machinery.SourceFileLoader):
+    """Runs the bytes whose digest it has checked."""
+
+    def __init__(self, name: str, path: str, sha256: str) -> None:
+        super().__init__(name, path)
+        self._sha256 = sha256
+
+    def get_code(self, fullname: str) -> Any:  # noqa: ARG002 (the name of the method that is replaced)
+        source = self.get_data(self.path)
+        _require_digest(self.path, hashlib.sha256(source).hexdigest(), self._sha256)
+        return self.source_to_code(source, self.path)
+
+
+def _require_digest(what: str, actual: str, wanted: str) -> None:
+    if actual != wanted:
+        raise ModelOutputError(
+            f"{what} has SHA-256 {actual}, must have {wanted}: it was changed, so restore it, or give the model a new "
+            "version"
+        )
+
+
+def folder_digest(folder: str) -> str:
+    """Return the SHA-256 of a folder's files and links with their names, without Python's compiled files.
+
+    Raises ModelOutputError where a link leaves the folder.
+    """
+    root, digests = pathlib.Path(folder), []
+    for path in sorted(path for path in root.rglob("*") if "__pycache__" not in path.parts):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            if root.resolve() not in path.resolve().parents:
+                raise ModelOutputError(f"{path} is a link to {path.resolve()}, must stay within {root}")
+            digests.append([name, f"-> {path.readlink()}"])
+        elif path.is_file():
+            total = hashlib.sha256()
+            with path.open("rb") as file:
+                for chunk in iter(lambda: file.read(CHUNK), b""):
+                    total.update(chunk)
+            digests.append([name, total.hexdigest()])
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def _sklearn(task: dict[str, Any], body: bytes) -> Callable[[Any], Any]:
@@ -150,16 +210,28 @@ def _estimator(model: Any, task: dict[str, Any]) -> Callable[[Any], Any]:
 
 
 def _mlflow(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
+    """Load a model from the folder of this process, to which a registered one with a digest is downloaded first."""
     pyfunc: Any = importlib.import_module("mlflow.pyfunc")
-    return pyfunc.load_model(task["uri"]).predict  # type: ignore[no-any-return]
+    uri, sha256 = task.get("uri"), task.get("sha256")
+    if sha256 is None:
+        return pyfunc.load_model(uri).predict  # type: ignore[no-any-return]
+    folder = task["folder"]
+    if uri is not None:
+        artifacts: Any = importlib.import_module("mlflow.artifacts")
+        folder = artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+    _require_digest(uri or task["source"], folder_digest(folder), sha256)
+    return pyfunc.load_model(folder).predict  # type: ignore[no-any-return]
 
 
-def _onnx(task: dict[str, Any]) -> Predict:
-    from pathlib import Path
-
+def _onnx(task: dict[str, Any], body: bytes) -> Predict:
     from shadow_deployment.models.onnx import OnnxPredictor
 
-    model = OnnxPredictor(Path(task["file"]), task["features"], classes=len(task["classes"]))
+    files, start = {}, 0
+    for name, size in task["sizes"]:
+        files[name] = body[start : start + size]
+        start += size
+    content, classes = files.pop(""), len(task["classes"])
+    model = OnnxPredictor(content, task["features"], name=task["file"], external=files, classes=classes)
 
     def predict(batch: Any) -> tuple[Any, dict[int, str]]:
         predictions = model.predict(batch)
@@ -237,14 +309,62 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
+def isolate(how: str) -> None:
+    """Give up reading other processes: as another user, or in a user namespace of its own without any capability.
+
+    Linux lets nobody read the environment or memory of a process of a user namespace outside, even as the same user.
+    Raises OSError where this machine does not allow it.
+    """
+    if how == "none":
+        return
+    if how.startswith("user "):
+        number = int(how[5:])
+        os.setgroups([])
+        os.setgid(number)
+        os.setuid(number)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_capability = struct.pack("=Ii", CAPABILITY_VERSION, 0), bytes(24)
+    if libc.unshare(CLONE_NEWUSER) or libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) or libc.capset(*no_capability):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def is_isolated(how: str, other: int) -> bool:
+    """Whether `isolate` keeps this process from another one's environment, and leaves it the files that it needs."""
+    specs = [importlib.util.find_spec(name) for name in ("ctypes", "pyarrow")]
+    needed = [__file__, *(spec.origin for spec in specs if spec is not None and spec.origin is not None)]
+    try:
+        isolate(how)
+        for path in needed:
+            pathlib.Path(path).read_bytes()
+    except (OSError, AttributeError):  # or libc has no such function
+        return False
+    try:
+        pathlib.Path(f"/proc/{other}/environ").read_bytes()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def main() -> None:
-    """Serve the two pipes that the arguments name, for the process that the third names."""
+    """Serve the two pipes that the arguments name, for the process that the third names, isolated as the fourth says.
+
+    With `--isolated HOW PID` only end with 0 where that isolates it from the process.
+    """
+    if sys.argv[1] == "--isolated":
+        sys.exit(0 if is_isolated(sys.argv[2], int(sys.argv[3])) else 1)
     reading, writing, parent = (int(argument) for argument in sys.argv[1:4])
-    end_with_parent(parent)
+    how = sys.argv[4] if len(sys.argv) > 4 else "none"
     for pipe in (reading, writing):
         os.set_inheritable(pipe, False)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")  # where memory runs out, this process goes first, not the engine's
+    isolate(how)
+    end_with_parent(parent)  # which a change of user would undo
     sys.argv[1:] = []
     with open(reading, "rb") as requests, open(writing, "wb") as replies:  # noqa: PTH123
         serve(requests, replies)

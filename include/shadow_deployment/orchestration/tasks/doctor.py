@@ -40,7 +40,7 @@ def deployment(name: str) -> list[dict[str, Any]]:
 def _require(checks: "Sequence[Check]") -> list[dict[str, Any]]:
     """Return the checks as plain data; fail, after all of them were logged, where one failed."""
     for check in checks:
-        log = logger.error if check.state == "failed" else logger.info
+        log = {"failed": logger.error, "warning": logger.warning}.get(check.state, logger.info)
         log(
             "%s: %s %s: %s%s",
             check.about,

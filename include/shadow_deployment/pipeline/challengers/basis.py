@@ -27,7 +27,8 @@ class Basis:
     """The days of a challenger's trial up to the judged day, with their labels as known at its window's end.
 
     `taken` are the sampled days that were not withdrawn. `compared` count, `replayed` are shown beside them, and
-    `mature` says of both whether their labels count. `trial` is None before the champion's first request.
+    `mature` says of both whether their labels count. Days from `live_from` on are live. `trial` is None before the
+    champion's first request.
     """
 
     day: dt.date
@@ -39,6 +40,7 @@ class Basis:
     replayed: Sequence[Snapshot]
     mature: dict[dt.date, bool]
     counts: DayCounts
+    live_from: dt.date
 
     @property
     def shown(self) -> list[Snapshot]:
@@ -66,7 +68,7 @@ def basis_of(
     has_champion = any(snapshot.champion_versions for snapshot in taken)
     trial = trial_for(session, deployment, challenger, key, version) if has_champion else None
     if trial is None:
-        return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}))
+        return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}), day)
     first, shown_from, live_from = _first_days(deployment, trial, taken)
     records = DayRecords(
         failed=validations.inputs_failed(session, taken),
@@ -79,7 +81,7 @@ def basis_of(
     compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
     mature = mature_labels(deployment, [*replayed, *compared])
     counts = calendar.counts_of(days, calendar.in_order(mature), live_from)
-    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts)
+    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from)
 
 
 _WITH_EVIDENCE = ("compared", "replayed")

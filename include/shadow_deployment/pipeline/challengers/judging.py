@@ -11,7 +11,6 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
-from shadow_deployment.decision.usable import MISSING_PREDICTIONS
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
@@ -20,6 +19,7 @@ from shadow_deployment.ledger.checks import calibrations, replay_checks, validat
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.challengers import too_good
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
 from shadow_deployment.pipeline.challengers.label_checks import label_problems
 from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
@@ -67,15 +67,20 @@ def judge_challenger(
     evidence = evidence_of(session, policy, shown) if basis.replayed else alone
     alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
     problems = label_problems(session, deployment, basis)
+    doubted, acknowledged = too_good.doubts(session, deployment, challenger, key, basis, shown or counted)
     blocked = [
         *_blocked(deployment, challenger, basis),
         *problems.blocked,
-        *_identical(challenger, evidence),
+        *doubted,
         *_replay_failures(session, deployment, basis.shown),
     ]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
     verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
-    warnings = [*_warnings(session, deployment, challenger, basis, key, evidence), *problems.warnings]
+    warnings = [
+        *_warnings(session, deployment, challenger, basis, key, evidence),
+        *acknowledged,
+        *problems.warnings,
+    ]
     explanation = explain(
         deployment,
         challenger,
@@ -168,15 +173,6 @@ def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterat
     if days:
         newest = ", ".join(days[-MOST_DAYS:])
         yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
-
-
-def _identical(challenger: Challenger, evidence: Evidence) -> Iterator[str]:
-    series = evidence.get((MISSING_PREDICTIONS, ALL))
-    if challenger.is_a_a_check or series is None or series.identical is None:
-        return
-    both = series.total_requests - series.total_unanswered - series.total_champion_missing
-    if both and both == series.identical.sum():
-        yield f"its predictions are identical to the champion's on all {both} requests: is it the same model?"
 
 
 def _replay_failures(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:

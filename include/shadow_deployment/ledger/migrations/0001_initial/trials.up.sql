@@ -40,6 +40,19 @@ CREATE TABLE shadow.withdrawal (
 );
 COMMENT ON TABLE shadow.withdrawal IS 'days taken back by hand; each is left out of the evidence, and named by every verdict';
 
+CREATE TABLE shadow.acknowledgement (
+    deployment_id    int NOT NULL REFERENCES shadow.deployment,
+    digest           text NOT NULL,
+    version          text NOT NULL,
+    alarm            text NOT NULL CHECK (alarm IN ('loss', 'auc', 'same_as_champion', 'same_as_challenger', 'replayed')),
+    reason           text NOT NULL CHECK (reason ~ '\S'),
+    acknowledged_by  text NOT NULL CHECK (acknowledged_by ~ '\S'),
+    acknowledged_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (deployment_id, digest, version, alarm)
+);
+COMMENT ON TABLE shadow.acknowledgement IS 'a model that is too good to be true, as a person has looked into it: PASS is refused without';
+COMMENT ON COLUMN shadow.acknowledgement.version IS 'a server''s model is identified by its address and this';
+
 CREATE TRIGGER trial_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.trial
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
@@ -47,4 +60,7 @@ CREATE TRIGGER trial_training_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER withdrawal_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.withdrawal
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER acknowledgement_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.acknowledgement
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();

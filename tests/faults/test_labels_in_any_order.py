@@ -28,7 +28,10 @@ SMALL: dict[str, Any] = {
     "challengers": [OTHER],
     "policy": {"burn_in": 2, "minimum_coverage": 0.2, "rules": [{"metric": "brier_score", "is": "superior"}]},
 }
-AS_COLLECTED = {"label_arrival": 0, "label_collection": 0}  # as many rows as there were collections
+AS_COLLECTED = dict.fromkeys(  # as many rows as there were collections and comparisons
+    ("label_arrival", "label_collection", "comparison", "evidence_batch"), 0
+)
+FINAL = "SELECT day, revision FROM shadow.evidence_batch WHERE needs_labels ORDER BY 1, 2"
 REQUESTS, _ = production.synthetic(days=DAYS, per_day=A_DAY, seed=1)
 REQUESTS = REQUESTS.dropna(subset=["champion_probability", "other_probability"])
 
@@ -87,6 +90,8 @@ def test_labels_that_trickle_in_day_by_day_and_labels_that_are_all_there_give_th
     assert run_all(there, order) == []
     assert there.content() == trickled.content()
     assert {**rows(there), **AS_COLLECTED} == {**rows(trickled), **AS_COLLECTED}
+    assert there.query(FINAL) == trickled.query(FINAL)
+    assert {revision for _, revision in trickled.query(FINAL)} == {1}, "evidence is final once"
     for world in (there, trickled):
         assert steps.collect_labels(world.shadow(**SMALL), day(DAYS - 1)) == []  # no day is left to be compared again
     whole = trickled.evidence().query("metric == 'brier_score'").set_index("day")

@@ -23,7 +23,7 @@ from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
 from tests.faults.moments import has_written
 from tests.faults.sameness import SMALL, assert_same
-from tests.production import World, day, moment
+from tests.production import WRITER, World, day, moment
 
 PATIENCE = 20  # seconds
 LATE_REQUEST = (
@@ -50,10 +50,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def waiting(world: World) -> int:
     """Return how many sessions of the ledger wait for a lock that another one has."""
-    ((found,),) = world.query(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'", [world.ledger]
-    )
-    return int(found)
+    with psycopg.connect(world.postgres.uri(world.ledger, WRITER)) as session:  # another role does not see it
+        found = session.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'", [world.ledger]
+        ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def test_a_second_run_that_comes_while_the_first_writes_its_files_waits_and_leaves_them_alone(

@@ -172,7 +172,10 @@ class _Day:
                 rows.setdefault((version, METRICS[metric].needs_label), {})[metric, key] = values
         for (version, needs_labels), cells in rows.items():
             whose = {"champion_version": self._versions[version], "needs_labels": needs_labels}
-            yield self._keys | whose | _arrays(cells, self._slices)
+            arrays = _arrays(cells, self._slices)
+            if not needs_labels:  # labels that arrive change nothing of it
+                arrays["labelled"] = np.zeros_like(arrays["labelled"]).tolist()
+            yield self._keys | whose | arrays
 
     def _enter(self, row: dict[str, Any], *, final: bool) -> int:
         provisional = {name: value for name, value in row.items() if name != "needs_labels"}

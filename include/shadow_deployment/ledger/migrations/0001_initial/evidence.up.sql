@@ -139,6 +139,7 @@ ALTER TABLE shadow.evidence_batch
     ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL;
 COMMENT ON TABLE shadow.evidence_batch IS 'append-only: a day''s final evidence of one challenger against one champion; a correction is another revision';
 COMMENT ON COLUMN shadow.evidence_batch.needs_labels IS 'metrics that need labels have a row of their own, entered when the day is mature';
+COMMENT ON COLUMN shadow.evidence_batch.labelled IS 'requests with a label; 0 for metrics that need none';
 COMMENT ON COLUMN shadow.evidence_batch.digest IS 'SHA-256 of the row''s figures, of which some twelve digits count';
 COMMENT ON COLUMN shadow.evidence_batch.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
 COMMENT ON COLUMN shadow.evidence_batch.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';

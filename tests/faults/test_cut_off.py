@@ -50,7 +50,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPos
             production.write(session, *production.synthetic())
         server.ensure_reader("production", READER, "flights")
         server.ensure_database("ledger", SHADOW)
-        migrations.migrate(connection_to(server, "ledger", SHADOW))
+        migrations.migrate(connection_to(server, "ledger", SHADOW), writer=WRITER)
         yield server
 
 

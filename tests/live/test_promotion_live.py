@@ -17,11 +17,13 @@ from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config import discovery
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.run import run_day
 from shadow_deployment.promotion import approval, registry
 from tests.integration.promotion.test_registry import CALM, POLICY, judge
 from tests.integration.report.test_browser import CHROMIUM, QUIET
 from tests.live.live import home_in
-from tests.production import World, day
+from tests.production import SHADOW, World, day, unguarded
 from tests.receivers import Posts, web_server
 
 SECONDS = 180
@@ -147,7 +149,12 @@ def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts
 
 
 def a_pass(live: Live, name: str) -> str:
-    judge(live.shadow(name), 0, "PASS", "other")
+    """Run a day that passes, of a trial that was there before the model was seen in another deployment."""
+    shadow = live.shadow(name)
+    steps.sample(shadow, day(0))
+    with psycopg.connect(live.world.postgres.uri(live.world.ledger, SHADOW)) as session, unguarded(session, "trial"):
+        session.execute("UPDATE shadow.trial SET opened_at = '2000-01-01'")
+    assert run_day(shadow, day(0)) == []
     live.passes(name)
     return live.question(name)
 

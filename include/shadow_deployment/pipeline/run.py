@@ -1,7 +1,7 @@
 """Consecutive days on one machine, in the order of the scheduler."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,14 +26,20 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     """
     check(context, days)
     problems: list[PermanentError] = []
+    for day in with_progress(days, context.deployment.name, console):
+        problems += run_day(with_former_champion(context, day), day)
+    return problems
+
+
+def with_progress(days: Sequence[dt.date], title: str, console: Console) -> Iterator[dt.date]:
+    """Yield days, with a progress bar on `console`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(context.deployment.name, total=len(days))
+        task = progress.add_task(title, total=len(days))
         for day in days:
-            progress.update(task, description=f"{context.deployment.name} {day}")
-            problems += run_day(with_former_champion(context, day), day)
+            progress.update(task, description=f"{title} {day}")
+            yield day
             progress.advance(task)
-    return problems
 
 
 def run_missing(context: DeploymentContext, console: Console) -> tuple[list[dt.date], list[PermanentError]]:
@@ -80,18 +86,23 @@ def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
     Problems of the ledger, tables, columns, suites or models, and days that are not over or not the deployment's.
     """
     deployment = context.deployment
-    applied, head = migrations.revision(context.ledger_connection), migrations.head()
-    if applied != head:
-        raise LedgerError(
-            f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
-            f"{head}; run shadow migrate"
-        )
+    require_migrated(context)
     with context.ledger() as session:
         require_runnable(session, deployment, days)
     context.check_sources()
     steps.check_suites(deployment)
     for challenger in deployment.challengers:
         load(context, challenger, window_of(deployment, days[0]))
+
+
+def require_migrated(context: DeploymentContext) -> None:
+    """Raise LedgerError where the ledger is not at this package's revision."""
+    applied, head = migrations.revision(context.ledger_connection), migrations.head()
+    if applied != head:
+        raise LedgerError(
+            f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
+            f"{head}; run shadow migrate"
+        )
 
 
 def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:

@@ -143,5 +143,5 @@ def _first_days(deployment: Deployment, trial: Trial, taken: Sequence[Snapshot])
         served_from = min(each.day for each in taken if trial.champion_version in each.champion_versions)
         return served_from, served_from, live_from
     shown_from = trial.first_trained_day(maturity_of(deployment))
-    counts_replayed = deployment.policy.replay == "count"
+    counts_replayed = deployment.policy.replay == "count" and trial.trained_until is not None
     return (shown_from if counts_replayed else max(shown_from, live_from)), shown_from, live_from

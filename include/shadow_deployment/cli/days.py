@@ -16,8 +16,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import LedgerError, PermanentError
 from shadow_deployment.ledger import verdicts
-from shadow_deployment.pipeline.history.replay import replay as replay_challenger
-from shadow_deployment.pipeline.run import run_days, run_missing
+from shadow_deployment.pipeline.run import replay_days, run_days, run_missing
 from shadow_deployment.report import text as report
 
 
@@ -61,7 +60,7 @@ def replay(
     where its trained_until is declared and policy.replay is count.
     """
     context = context_of(name)
-    day, problems = replay_challenger(context, challenger, console.errors, days)
+    day, problems = replay_days(context, challenger, console.errors, days)
     _conclude(context, day, problems)
 
 

@@ -15,6 +15,7 @@ from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
+from shadow_deployment.pipeline.history import replay
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 
@@ -54,6 +55,30 @@ def run_missing(context: DeploymentContext, console: Console) -> tuple[list[dt.d
     for challenger in judged.deployment.challengers:
         steps.judge(judged, newest, challenger.name)
     return [*days, newest], problems
+
+
+def replay_days(
+    context: DeploymentContext, challenger_name: str, console: Console, most: int | None = None
+) -> tuple[dt.date, list[ValidationFailed]]:
+    """Let a challenger answer the days of `days_to_replay` and judge it, with a progress bar on `console`.
+
+    Returns:
+        The judged day, which is the newest sampled one; and the failed validations of predictions, whose days count.
+
+    Raises:
+        DeploymentError, LedgerError: As `days_to_replay` does; or the ledger is not migrated.
+        ModelError: The model cannot be loaded; nothing is written then.
+    """
+    challenger = replay.replayable(context.deployment, challenger_name)
+    require_migrated(context)
+    steps.check_suites(context.deployment)
+    load(context, challenger, window_of(context.deployment, context.deployment.start))
+    problems: list[ValidationFailed] = []
+    days = replay.days_to_replay(context, challenger_name, most)
+    for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
+        problem = replay.replay_day(context, day, challenger_name)
+        problems += [problem] if problem else []
+    return replay.judge_newest(context, challenger_name).basis.day, problems
 
 
 def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:

@@ -6,11 +6,8 @@ Its trial is opened before anything is scored. Snapshots and the ledger are all 
 import datetime as dt
 from typing import Any
 
-from rich.console import Console
-
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.trial import Trial
@@ -19,38 +16,23 @@ from shadow_deployment.ledger import evidence, predictions, retention, snapshots
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
 from shadow_deployment.pipeline.challengers.judging import JudgedChallenger
 from shadow_deployment.pipeline.challengers.trials import known_trial, trial_of
-from shadow_deployment.pipeline.run import require_migrated, with_progress
 from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
 
 
-def replay(
-    context: DeploymentContext, challenger_name: str, console: Console, most: int | None = None
-) -> tuple[dt.date, list[ValidationFailed]]:
-    """Let a challenger answer the days of `days_to_replay` and judge it, with a progress bar on `console`.
-
-    Returns:
-        The judged day, which is the newest sampled one; and the failed validations of predictions, whose days count.
-
-    Raises:
-        DeploymentError, LedgerError: As `days_to_replay` does; or the ledger is not migrated.
-        ModelError: The model cannot be loaded; nothing is written then.
-    """
-    challenger = _replayable(context.deployment, challenger_name)
-    require_migrated(context)
-    steps.check_suites(context.deployment)
-    load(context, challenger, window_of(context.deployment, context.deployment.start))
-    problems: list[ValidationFailed] = []
-    days = days_to_replay(context, challenger_name, most)
-    for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
-        problem = replay_day(context, day, challenger_name)
-        problems += [problem] if problem else []
-    return judge_newest(context, challenger_name).basis.day, problems
+def replayable(deployment: Deployment, name: str) -> Challenger:
+    """Return a challenger that has a registration to replay days before; raise DeploymentError for any other."""
+    subject = f"deployment {deployment.name}: challenger == {name!r}"
+    if name == FORMER_CHAMPION:
+        raise DeploymentError(f"{subject}, must be a challenger: a former champion is judged from its promotion on")
+    challenger = deployment.challenger(name)
+    if challenger.is_a_a_check:
+        raise DeploymentError(f"{subject}, must be no A/A check: it begins with the champion's first sampled day")
+    return challenger
 
 
 def days_to_replay(context: DeploymentContext, challenger_name: str, most: int | None = None) -> list[dt.date]:
@@ -66,7 +48,7 @@ def days_to_replay(context: DeploymentContext, challenger_name: str, most: int |
         LedgerError: The deployment has no day yet.
     """
     deployment = context.deployment
-    challenger, limit = _replayable(deployment, challenger_name), _limit(deployment, most)
+    challenger, limit = replayable(deployment, challenger_name), _limit(deployment, most)
     with context.ledger() as session:
         key, taken = challenger_key(context, session, challenger), _taken(session, deployment)
         session.commit()
@@ -119,17 +101,6 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
             if trial and _unanswered(session, deployment, trial, key, taken, deployment.policy.replay_days):
                 found.append(challenger.name)
     return found
-
-
-def _replayable(deployment: Deployment, name: str) -> Challenger:
-    """Return a challenger that has a registration to replay days before; raise DeploymentError for any other."""
-    subject = f"deployment {deployment.name}: challenger == {name!r}"
-    if name == FORMER_CHAMPION:
-        raise DeploymentError(f"{subject}, must be a challenger: a former champion is judged from its promotion on")
-    challenger = deployment.challenger(name)
-    if challenger.is_a_a_check:
-        raise DeploymentError(f"{subject}, must be no A/A check: it begins with the champion's first sampled day")
-    return challenger
 
 
 def _limit(deployment: Deployment, most: int | None) -> int:

@@ -69,7 +69,7 @@ def _policy(deployment: "Deployment") -> Conflicts:
         yield ("policy", "too_good", "champion_auc"), f"{where} == {too_good.champion_auc}, {text}"
     if deployment.policy.replay == "count":
         for position, challenger in enumerate(deployment.challengers):
-            if challenger.trained_until is None and not challenger.is_a_a_check:
+            if challenger.trained_until is None and not challenger.is_a_a_check and not challenger.is_alias:
                 text = "is missing: policy.replay == 'count' needs the last day of its training data"
                 yield ("challengers", position), f"challengers[{position}].trained_until {text}"
 

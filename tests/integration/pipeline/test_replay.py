@@ -3,11 +3,15 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
+from shadow_deployment.config.deployment import load_deployment
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.pipeline.history import replay as steps_of_replay
 from tests.conftest import Invoke, declare
 from tests.integration.test_wrong_passes import POLICY, better, produce
 from tests.production import World, day, linear_model
@@ -232,3 +236,17 @@ def test_predictions_that_fail_their_expectations_are_reported_and_count(world: 
     assert err.count("expectations are not met by the predictions of fresh") == 12
     assert verdict(invoke)["days"]["replayed"] == 12
     assert any("predictions do not meet their expectations on 12 days" in one for one in verdict(invoke)["warnings"])
+
+
+def test_without_a_training_date_no_replayed_day_counts_whatever_the_policy_says(world: World) -> None:
+    """As of an MLflow alias whose version has no tag `trained_until`: the file need not declare a date for it."""
+    deploy(world, policy={"replay": "count"}, trained_until=str(day(-4)))
+    declared = DeploymentContext(load_deployment(world.deployments / "late.yaml"), world.connection)
+    fresh, a_a_check = declared.deployment.challengers
+    challengers = [fresh.model_copy(update={"trained_until": None}), a_a_check]
+    context = replace(declared, deployment=declared.deployment.model_copy(update={"challengers": challengers}))
+    for each in steps_of_replay.days_to_replay(context, "fresh"):
+        steps_of_replay.replay_day(context, each, "fresh")
+    judged = steps_of_replay.judge_newest(context, "fresh")
+    assert (judged.verdict.outcome, judged.basis.counts.counted) == ("INCONCLUSIVE", 0)
+    assert judged.verdict.reasons[0].startswith("with its replayed days it would PASS since ")

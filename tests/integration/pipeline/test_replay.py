@@ -12,6 +12,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.pipeline.history import replay as steps_of_replay
+from shadow_deployment.report.queries import pages
 from tests.conftest import Invoke, declare
 from tests.integration.test_wrong_passes import POLICY, better, produce
 from tests.production import World, day, linear_model
@@ -100,6 +101,8 @@ def test_a_new_challenger_has_a_verdict_of_all_days_of_this_champion_without_pro
         "ON m.id = challenger_id WHERE m.name = 'fresh')"
     )
     assert before, "its trial is opened before anything is scored"
+    page = pages.deployment_page(DeploymentContext(load_deployment(world.deployments / "late.yaml"), world.connection))
+    assert [(len(one.days), one.replayed) for one in page.sequences] == [(12, 12)]
 
 
 def test_a_second_replay_does_nothing_but_judge(world: World, invoke: Invoke) -> None:

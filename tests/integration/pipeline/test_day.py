@@ -23,6 +23,7 @@ from shadow_deployment.data.db import connect
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.errors import GateFailed, LedgerError
 from shadow_deployment.ledger import predictions
+from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
@@ -225,7 +226,9 @@ def expected_evidence(world: World, challenger: str) -> pd.DataFrame:
                 | summed(scored(part, metric, largest))
                 for metric in ("agreement", "brier_score", "error_rate", "log_loss")
             ]
-    return pd.DataFrame(rows).sort_values(["day", "slice_column", "slice_value", "metric"], ignore_index=True)
+    frame = pd.DataFrame(rows).sort_values(["day", "slice_column", "slice_value", "metric"], ignore_index=True)
+    frame.loc[[not METRICS[name].needs_label for name in frame.metric], "labelled"] = 0
+    return frame
 
 
 @pytest.mark.parametrize(("challenger", "tolerance"), [("other", 1e-9), ("same", 1e-9), ("linear", 1e-3)])
@@ -463,7 +466,7 @@ def test_two_labels_at_once_that_contradict_each_other_count_for_nothing(world: 
     )
     assert labels == [(rows[0], 0.0, 1.0), (rows[1], 1.0, None)]
     assert world.query("SELECT labelled, contradicted FROM shadow.labelled_snapshot") == [(1, 1)]
-    assert set(world.evidence().query("slice_column == 'all'").labelled) == {1}
+    assert set(world.evidence().query("slice_column == 'all' and metric == 'brier_score'").labelled) == {1}
 
 
 def test_days_in_any_order_end_with_the_same_evidence_labels_and_verdict(

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="shadow-airflow-"))
@@ -32,8 +33,12 @@ import pytest  # noqa: E402
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres  # noqa: E402
 from shadow_deployment.cli.main import main  # noqa: E402
+from shadow_deployment.config.deployment import Challenger, Deployment  # noqa: E402
 from shadow_deployment.data.connections import Connection  # noqa: E402
+from shadow_deployment.data.db import Session  # noqa: E402
 from shadow_deployment.ledger import migrations  # noqa: E402
+from shadow_deployment.ledger.registry import promotions  # noqa: E402
+from shadow_deployment.promotion import request as promotion_request  # noqa: E402
 from tests import production  # noqa: E402
 from tests.production import OWNER, READER, SHADOW, WRITER, World  # noqa: E402
 
@@ -160,6 +165,19 @@ def in_memory() -> str | None:
     if not os.access(memory, os.W_OK) or os.statvfs(memory).f_flag & os.ST_NOEXEC:
         return None
     return memory if shutil.disk_usage(memory).free > 4 << 30 else None
+
+
+@pytest.fixture(scope="module")
+def stored_verdicts_stand() -> Iterator[None]:
+    """Let promotions believe the outcome of a verdict that a test has stored without evidence for it."""
+
+    def stored(session: Session[Any], deployment: Deployment, challenger: Challenger, _: str) -> str | None:
+        newest = promotions.judgement(session, deployment, challenger.name, None)
+        return newest.outcome if newest else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(promotion_request, "outcome_now", stored)
+        yield
 
 
 def declare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:

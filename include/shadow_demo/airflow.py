@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from shadow_demo.account import command_line
-from shadow_demo.home import METADATA, OWNERS, Home
+from shadow_demo.home import METADATA, OWNER_CONNECTION, OWNERS, Home
 from shadow_deployment.base.paths import PROJECT
 
 USER = "admin"
@@ -78,7 +78,7 @@ class LocalAirflow:
         self.stop()
         port = _free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
-        variables = {name: value for name, value in os.environ.items() if name not in self.home.owner_connection()}
+        variables = {name: value for name, value in os.environ.items() if name != OWNER_CONNECTION}
         settings = variables | self.settings(port)
         _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
         self._run(settings, "db", "migrate")

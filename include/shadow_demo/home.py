@@ -18,6 +18,7 @@ DEPLOYMENT = "flight_delay"
 METADATA, PRODUCTION, LEDGER = "airflow", "production", "shadow"
 OWNERS = {METADATA: "airflow", PRODUCTION: "production", LEDGER: "shadow"}
 READER, WRITER = "shadow_reader", "shadow_writer"
+OWNER_CONNECTION = "AIRFLOW_CONN_SHADOW_OWNER"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Home:
 
     def owner_connection(self) -> dict[str, str]:
         """Return the connection of the ledger's owner, which no task needs."""
-        return {"AIRFLOW_CONN_SHADOW_OWNER": self.postgres.uri(LEDGER, OWNERS[LEDGER])}
+        return {OWNER_CONNECTION: self.postgres.uri(LEDGER, OWNERS[LEDGER])}
 
     def secret(self, name: str) -> str:
         """Return a secret of this folder, made at first and readable by its owner only."""

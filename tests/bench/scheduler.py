@@ -18,7 +18,7 @@ from tests import production
 from tests.bench.apart import PROJECT
 from tests.bench.table import Row
 from tests.live.live import home_in
-from tests.production import OWNER, READER, SHADOW, World, day
+from tests.production import OWNER, READER, SHADOW, WRITER, World, day
 
 TITLE = "a day under the scheduler"
 SIZES = {"full": 3, "quick": 1}
@@ -129,7 +129,7 @@ def _seconds(start: str, end: str) -> float:
 
 
 def _world(server: EmbeddedPostgres, folder: Path) -> World:
-    for role in (OWNER, READER, SHADOW):
+    for role in (OWNER, READER, SHADOW, WRITER):
         server.ensure_role(role)
     server.ensure_database("production", OWNER)
     with psycopg.connect(server.uri("production", OWNER)) as session:
@@ -138,5 +138,6 @@ def _world(server: EmbeddedPostgres, folder: Path) -> World:
     server.ensure_reader("production", READER, "flights")
     server.ensure_database("ledger", SHADOW)
     found = server.conninfo("ledger", SHADOW)
-    migrations.migrate(Connection("shadow_db", found.host, found.port, found.user, found.password, found.dbname))
+    owner = Connection("shadow_owner", found.host, found.port, found.user, found.password, found.dbname)
+    migrations.migrate(owner, writer=WRITER)
     return World(postgres=server, production="production", ledger="ledger", folder=folder, owns_production=True)

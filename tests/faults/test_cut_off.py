@@ -21,7 +21,7 @@ from tests import production
 from tests.conftest import Invoke, connection_to, database, declare
 from tests.faults.moments import STEPS, Diary, Happening, Moments
 from tests.faults.sameness import SMALL, assert_same, deployed, files
-from tests.production import OWNER, READER, SHADOW, World, day
+from tests.production import OWNER, READER, SHADOW, WRITER, World, day
 
 LOST = "is lost or not there"
 PATIENCE = dt.timedelta(seconds=10)
@@ -42,7 +42,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPos
         if part.stat().st_uid == 0 and part.is_relative_to(tmp_path_factory.getbasetemp()):
             part.chmod(0o711)
     with EmbeddedPostgres(folder / "pg") as server:
-        for role in (OWNER, READER, SHADOW):
+        for role in (OWNER, READER, SHADOW, WRITER):
             server.ensure_role(role)
         server.ensure_database("production", OWNER)
         with psycopg.connect(server.uri("production", OWNER)) as session:
@@ -50,7 +50,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPos
             production.write(session, *production.synthetic())
         server.ensure_reader("production", READER, "flights")
         server.ensure_database("ledger", SHADOW)
-        migrations.migrate(connection_to(server, "ledger", SHADOW))
+        migrations.migrate(connection_to(server, "ledger", SHADOW), writer=WRITER)
         yield server
 
 

@@ -66,7 +66,7 @@ def migrate(
     for target in _conn_ids(conn_id, only_one=backup is not None):
         connection = environment(target)
         kept = ledger.require_kept(connection, backup, pg_bin) if backup else None
-        role = writer or _writer_of(target)
+        role = writer or (None if conn_id else _writer_of(target))
         before, after = migrations.migrate(connection, direction.value, kept=kept, writer=role)
         change = " already" if before == after else f", was at {before or 'none'}"
         console.show(f"{target}: ledger at revision {after or 'none'}{change}")
@@ -136,7 +136,8 @@ def restore(
     restored = ledger.restore(environment(target), file, pg_bin)
     is_newest = restored.revision == migrations.head()
     if is_newest:
-        migrations.migrate(environment(target), writer=_writer_of(target))  # a backup holds no rights
+        writer = None if conn_id else _writer_of(target)
+        migrations.migrate(environment(target), writer=writer)  # a backup holds no rights
     _show(target, restored, as_json=as_json)
     if not is_newest and not as_json:
         console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()}")

@@ -66,7 +66,7 @@ class ObservedState:
     """What is known before the deployment is locked.
 
     `digest` is of the challenger's model file, `log_version` the version in production's log. `outcome` is that of its
-    newest verdict, computed again from the ledger's facts; None where it has none, or its trial is closed.
+    newest verdict, computed again from the ledger's facts; None where it has none.
     """
 
     digest: str
@@ -84,18 +84,18 @@ def observe(context: DeploymentContext, session: Session[Any], challenger_name: 
     """
     challenger = context.deployment.challenger(challenger_name)
     digest_now = model_digest(challenger)
-    outcome = _outcome_now(session, context.deployment, challenger, digest_now)
+    outcome = outcome_now(session, context.deployment, challenger, digest_now)
     return ObservedState(digest_now, _log_version(context, session), outcome)
 
 
-def _outcome_now(session: Session[Any], deployment: Deployment, challenger: Challenger, digest_now: str) -> str | None:
+def outcome_now(session: Session[Any], deployment: Deployment, challenger: Challenger, digest_now: str) -> str | None:
     """Return the outcome that a challenger's newest verdict has by the facts of now; None where it has none."""
     newest = promotions.judgement(session, deployment, challenger.name, None)
     key = predictions.find_challenger(session, deployment, challenger, digest_now)
     if newest is None or key is None:
         return None
     judged = judge_challenger(session, deployment, challenger, key, newest.day, trial_for=known_trial)
-    return judged.verdict.outcome if judged.basis.trial else None
+    return judged.verdict.outcome
 
 
 def assemble(
@@ -186,9 +186,10 @@ def _outdated(
             f"its PASS of {verdict.day} was given on {verdict.judged_at:%Y-%m-%d}, more than {days} days ago "
             "(promotion.valid_days): judge it again"
         )
-    if observed.outcome not in (None, "PASS"):
+    if observed.outcome != "PASS":
+        now = observed.outcome or "none"
         yield (
-            f"its verdict of {verdict.day} says PASS, and the ledger's evidence gives {observed.outcome} now: "
+            f"its verdict of {verdict.day} says PASS, and the ledger's evidence gives {now} now: "
             f"shadow verify {deployment.name} says what differs; judge it again"
         )
 

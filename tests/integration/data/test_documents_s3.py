@@ -22,6 +22,8 @@ from tests.conftest import Invoke, declare
 from tests.integration.promotion.test_registry import by, judge, settings
 from tests.production import World
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 OLD, NEW = b'{"old": 1}\n', b'{"new": 2}\n'
 SECRET = "neverToBeSeenInAnyText"
 

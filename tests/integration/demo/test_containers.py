@@ -22,7 +22,8 @@ def variables(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> di
     tag, place = secrets.token_hex(4), f"127.0.0.1:{postgres.port}"
     found = {"SHADOW_SERVER": postgres.uri("postgres", SUPERUSER)}
     for name, role, database in (
-        ("AIRFLOW_CONN_SHADOW_DB", "keeper", "kept"),
+        ("AIRFLOW_CONN_SHADOW_OWNER", "keeper", "kept"),
+        ("AIRFLOW_CONN_SHADOW_DB", "writer", "kept"),
         ("DEMO_OWNER", "owner", "demo"),
         ("DEMO_READER", "reader", "demo"),
     ):
@@ -46,13 +47,18 @@ def few_flights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "ensure_models", lambda _: None)
 
 
-def test_the_ledger_gets_a_role_of_its_own_that_may_migrate_and_is_no_superuser(variables: dict[str, str]) -> None:
+def test_the_ledger_gets_an_owner_and_a_writer_and_neither_is_a_superuser(variables: dict[str, str]) -> None:
     for _ in range(2):
         containers.databases(variables)
-    migrations.migrate(environment("shadow_db"))
+    writer = urlsplit(variables["AIRFLOW_CONN_SHADOW_DB"]).username
+    migrations.migrate(environment("shadow_owner"), writer=writer)
+    with psycopg.connect(variables["AIRFLOW_CONN_SHADOW_OWNER"]) as session:
+        assert session.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)
     with psycopg.connect(variables["AIRFLOW_CONN_SHADOW_DB"]) as session:
         assert session.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)
         assert session.execute("SELECT count(*) FROM shadow.promotion").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("UPDATE shadow.evidence_batch SET day = day")
 
 
 def test_a_changed_password_is_taken_over(variables: dict[str, str]) -> None:

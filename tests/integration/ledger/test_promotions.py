@@ -17,6 +17,8 @@ from tests.integration.ledger.test_constraints import again
 from tests.integration.promotion.test_registry import by, judge, settings
 from tests.production import READER, SHADOW, World, day
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 FIRST, SECOND = "number = 1", "number = 2"
 
 REPLACING = (

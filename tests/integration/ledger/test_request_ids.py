@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from shadow_deployment.data.postgres_arrays import array_of, reading_arrays
-from shadow_deployment.ledger.batches.request_ids import request_ids
+from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
 from tests.integration.ledger.batches import lies_in_batches
 from tests.production import SHADOW, World, day
 
@@ -38,13 +38,16 @@ def test_every_id_is_there_as_it_was(session: "psycopg.Connection[Any]") -> None
     for place, text in enumerate(STRANGE):
         ordinal = 2 * place + 1
         session.execute(change, [ordinal, text, day(1), snapshot, ordinal, ordinal])
-    select = "SELECT ordinal, request_id FROM shadow.request WHERE day = %s AND snapshot_id = %s ORDER BY ordinal"
+    select = (
+        "SELECT ordinal, request_id, requested_at FROM shadow.request WHERE day = %s AND snapshot_id = %s "
+        "ORDER BY ordinal"
+    )
     expected = session.execute(select, [day(1), snapshot]).fetchall()
-    assert [text for _, text in expected[1 : 2 * len(STRANGE) : 2]] == STRANGE
+    assert [text for _, text, _ in expected[1 : 2 * len(STRANGE) : 2]] == STRANGE
     assert len(expected) == rows > 2 * len(STRANGE)
     found = request_ids(session, day(1), snapshot, 0, rows + 5)
     found.validate(full=True)
-    assert found.schema == pa.schema([("ordinal", pa.int32()), ("request_id", pa.string())])
+    assert found.schema == SCHEMA
     assert list(zip(*found.to_pydict().values(), strict=True)) == expected
     some = request_ids(session, day(1), snapshot, 3, 9)
     assert list(zip(*some.to_pydict().values(), strict=True)) == expected[3:9]

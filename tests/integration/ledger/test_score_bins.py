@@ -153,7 +153,7 @@ def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) ->
 def test_the_requests_that_differ_most_are_those_that_the_explanation_names(whole: World) -> None:
     shadow, taken, key = of(whole)
     with shadow.ledger() as session:
-        found = largest(session, key, taken)
+        found = largest(session, key, taken, taken[-1].window_end)
         judged = judge_challenger(session, shadow.deployment, shadow.deployment.challengers[0], key, taken[-1].day)
     expected = frame(
         whole,
@@ -232,7 +232,7 @@ def test_a_day_whose_requests_are_gone_keeps_its_bins(continued: World) -> None:
             session.execute(f"DROP TABLE shadow.{parent}_{taken[0].day:%Y%m%d}")
     with shadow.ledger() as session:
         evidence.compare(session, shadow.deployment, taken[0], [key])
-        assert largest(session, key, taken[:1]) == []
+        assert largest(session, key, taken[:1], taken[0].window_end) == []
     assert {table: kept(continued, table) for table in before} == before
 
 

@@ -16,6 +16,8 @@ from tests.conftest import declare
 from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
 from tests.production import World, day
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 
 class Events(dict[Any, Any]):
     """Stands for Airflow's outlet events: what was added to the deployment's alias."""

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.errors import DeploymentError, SourceError, ValidationFailed
+from shadow_deployment.errors import DeploymentError, ValidationFailed
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
 from tests.conftest import database
@@ -137,12 +137,13 @@ def test_probabilities_that_do_not_add_up_stop_the_challenger(football: World) -
     assert "on total" in str(problem)
 
 
-def test_label_that_is_no_class_is_an_error_that_names_them(football: World) -> None:
+def test_label_that_is_no_class_is_set_aside_and_the_verdict_names_the_classes(football: World) -> None:
     football.change_production("UPDATE football.result SET winner = 'nobody'")
     ours = shadow(football)
-    steps.sample(ours, day(0))
-    with pytest.raises(SourceError, match="is not one of the classes, must be one of home, draw, away"):
-        steps.collect_labels(ours, day(0))
+    run_day(ours, day(0))
+    judged = steps.judge(ours, day(0), ours.deployment.challengers[0].name)
+    said = [reason for reason in judged.verdict.reasons if "had an invalid label: 'nobody' of request" in reason]
+    assert ["must be one of home, draw, away" in reason for reason in said] == [True]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from shadow_deployment.promotion import approval, approval_text, registry
 from tests.integration.promotion.test_registry import CHANGED, by, judge, refusal, settings
 from tests.production import SHADOW, World, day, linear_model, moment
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 
 @pytest.fixture(scope="module")
 def empty(worlds: Callable[..., World]) -> World:

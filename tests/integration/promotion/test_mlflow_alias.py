@@ -24,6 +24,8 @@ from tests.conftest import Invoke, declare
 from tests.integration.promotion.test_registry import ALWAYS, by, judge, settings
 from tests.production import World, moment
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 SECRET = "neverToBeSeenInAnyText"
 ALIAS = {"conn_id": "registry_mlflow", "model": "flight delay", "alias": "serving"}
 PATH = "/api/2.0/mlflow/registered-models/alias"

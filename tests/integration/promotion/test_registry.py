@@ -36,10 +36,13 @@ from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.trials import trial_of
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
+from shadow_deployment.promotion import request as promotion_request
 from tests.builders import a_verdict
 from tests.conftest import declare
 from tests.faults.moments import dying
 from tests.production import World, day, linear_model, moment
+
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
 
 POLICY = {"minimum_coverage": 0.2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]}
 CALM = {"metric": "brier_score", "is": "superior", "role": "advisory"}
@@ -136,12 +139,18 @@ def as_published(world: World) -> dict[str, Any] | None:
     if not rows:
         return None
     ((name, version, digest, uri, since, approved_by, number),) = rows
+    ((place, link),) = world.query(
+        "SELECT c.number, c.hash FROM shadow.chain AS c JOIN shadow.promotion AS p ON p.id = c.subject_id "
+        "WHERE c.kind = 'promotion' AND p.number = %s",
+        [number],
+    )
     return {
         "deployment": "late",
         "champion": {"name": name, "version": version, "digest": digest, "uri": uri},
         "number": number,
         "since": since.isoformat(),
         "approved_by": approved_by,
+        "chain": {"number": place, "hash": link},
     }
 
 
@@ -624,6 +633,7 @@ def program(variables: dict[str, str], digest: str, fault: tuple[Any, str, str, 
     """Promote in a process of its own, which dies where the fault says."""
     os.environ.update(variables)
     shadow = DeploymentContext(discovery.find_deployment("late"), environment)
+    promotion_request.outcome_now = lambda *_: "PASS"  # type: ignore[assignment]
     if fault is not None:
         dying(*fault)
     registry.promote(shadow, "other", **by("ada"), expected=digest)

@@ -29,6 +29,8 @@ from tests.faults.moments import dying
 from tests.integration.promotion.test_registry import ALWAYS, by, judge, settings
 from tests.production import World, day
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 
 @pytest.fixture
 def world(worlds: Callable[..., World]) -> World:

@@ -20,6 +20,8 @@ from shadow_deployment.promotion.watch import regression
 from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
 from tests.production import World, day, linear_model
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 
 @pytest.fixture(scope="module")
 def promoted(worlds: Callable[..., World]) -> World:

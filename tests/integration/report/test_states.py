@@ -28,6 +28,8 @@ from shadow_deployment.report.views import DeploymentView
 from tests.builders import a_verdict
 from tests.production import SHADOW, World, day, unguarded
 
+pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
+
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 SECOND = {"name": "second", "model": "logged:flights.prediction_log.dep_hour"}
 CONTROL = {"name": "a_a_check", "model": "champion"}
@@ -362,7 +364,7 @@ def again(world: World) -> DeploymentContext:
 def validated(world: World) -> DeploymentContext:
     """Record another outcome of a validation."""
     shadow = world.shadow()
-    with shadow.ledger() as session, unguarded(session, "validation"):
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "validation"):
         session.execute("UPDATE shadow.validation SET success = false, validated_at = now()")
     return shadow
 

@@ -688,3 +688,53 @@ def test_weights_that_are_exchanged_in_a_file_beside_the_model_start_over(world:
     assert found["days"]["counted"] == 1
     values = world.query("SELECT DISTINCT round(value::numeric, 2)::float8 FROM shadow.prediction ORDER BY 1")
     assert values == [(0.31,), (0.69,)], "each digest has the predictions of its own weights"
+
+
+def test_a_replay_of_the_good_days_alone_does_not_pass_and_one_of_all_days_says_what_it_rests_on(
+    world: World, invoke: Invoke
+) -> None:
+    def good_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        return np.where(
+            log.number < DAYS - 7, np.clip(log.late + random.normal(0, 0.05, len(log)), 0.01, 0.99), log.late
+        )
+
+    produce(world, good_at_last)
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 0, DAYS - 1)
+    deploy(world)
+    assert invoke("replay", "late", "--challenger", "other", "--days", 7)[0] == 0
+    found = verdict(invoke)
+    assert found["outcome"] == "INCONCLUSIVE"
+    assert [finding["outcome"] for finding in found["findings"]] != ["FAIL"]
+    assert found["days"]["left_out"] == [{"day": str(day(number)), "why": "not run"} for number in range(DAYS - 7)]
+    assert "7 days are left out, at most 2 may be" in found["reasons"][0]
+    assert invoke("replay", "late", "--challenger", "other")[0] == 0
+    found = verdict(invoke)
+    assert found["outcome"] == "PASS", found["reasons"]
+    assert found["days"] == {"counted": DAYS, "waiting": 0, "left_out": [], "replayed": DAYS, "live": 0}
+    assert any(f"rests on the declared training date {TRAINED_UNTIL}" in one for one in found["warnings"])
+
+
+def test_replayed_days_of_a_model_that_memorized_them_do_not_pass(world: World, invoke: Invoke) -> None:
+    produce(world, lambda log, random: np.clip(log.label + random.normal(0, 0.1, len(log)), 0.01, 0.99))
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 0, DAYS - 1)
+    deploy(world, challenger={"trained_until": str(day(DAYS - 4))})
+    invoke("replay", "late", "--challenger", "other")
+    found = verdict(invoke)
+    assert found["outcome"] == "INCONCLUSIVE"
+    assert found["days"]["counted"] == 1, "from the training date and the time labels take to mature"
+
+
+def test_replayed_days_are_seen_days_of_the_trial_that_follows(world: World, invoke: Invoke) -> None:
+    produce(world, worse)
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 0, DAYS - 1)
+    deploy(world)
+    invoke("replay", "late", "--challenger", "other")
+    assert verdict(invoke)["outcome"] == "FAIL"
+    deploy(world, policy={"rules": [{"metric": "brier_score", "is": "non_inferior", "margin": 5}]})
+    invoke("replay", "late", "--challenger", "other")
+    found = verdict(invoke)
+    assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 0)
+    assert found["trial"]["opened_because"].startswith("the blocking rules changed since trial")

@@ -1,7 +1,7 @@
-"""The commands of a day: run it, and show its verdicts, evidence and labels."""
+"""The commands of days: run them, replay them, and show their verdicts, evidence and labels."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +12,11 @@ from shadow_deployment.cli.console import AsJson, AsJsonLines, AsOf, Name
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import days_between
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.errors import LedgerError
+from shadow_deployment.errors import LedgerError, PermanentError
 from shadow_deployment.ledger import verdicts
-from shadow_deployment.pipeline.run import run_days, run_missing
+from shadow_deployment.pipeline.run import replay_days, run_days, run_missing
 from shadow_deployment.report import text as report
 
 
@@ -43,12 +44,24 @@ def run(
         if not days:
             raise typer.BadParameter(f"{last}, must not be before --from == {first}", param_hint="--to")
         problems = run_days(context, days, console=console.errors)
-    with context.ledger() as session:
-        console.show(report.text(report.verdicts(session, context.deployment, days[-1])))
-    for problem in problems:
-        console.error(problem)
-    if problems:
-        raise typer.Exit(1)
+    _conclude(context, days[-1], problems)
+
+
+def replay(
+    name: Name,
+    challenger: Annotated[str, typer.Option(help="Who answers the days that are kept.")],
+    days: Annotated[
+        int | None, typer.Option(help="Only so many of the newest days; policy.replay_days by default.")
+    ] = None,
+) -> None:
+    """Let a new challenger answer the days that are kept, and judge it: a first verdict in minutes.
+
+    Its trial is opened before that, so these days are replayed: they inform and may FAIL it, and count toward PASS only
+    where its trained_until is declared and policy.replay is count.
+    """
+    context = context_of(name)
+    day, problems = replay_days(context, challenger, console.errors, days)
+    _conclude(context, day, problems)
 
 
 def verdict(name: Name, as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -81,6 +94,16 @@ def evidence(name: Name, as_json: AsJsonLines = False) -> None:
 def labels(name: Name, as_json: AsJsonLines = False) -> None:
     """Show how many labels each day has, how many are expected, and whether the day counts."""
     _rows(name, report.maturity, report.maturity_table, as_json=as_json)
+
+
+def _conclude(context: DeploymentContext, day: dt.date, problems: Sequence[PermanentError]) -> None:
+    """Show the verdicts of a day, and the failed validations; exit with 1 where there are some."""
+    with context.ledger() as session:
+        console.show(report.text(report.verdicts(session, context.deployment, day)))
+    for problem in problems:
+        console.error(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
 def _rows(

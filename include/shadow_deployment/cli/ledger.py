@@ -21,7 +21,7 @@ from shadow_deployment.ledger import migrations, retention
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.backup import backup as ledger
 from shadow_deployment.ledger.backup.backup import Backup
-from shadow_deployment.pipeline.verify import verify as verify_ledger
+from shadow_deployment.pipeline.history.verify import verify as verify_ledger
 
 ConnId = Annotated[str | None, typer.Option(help="Whose database; by default the one of all deployments.")]
 PgBin = Annotated[

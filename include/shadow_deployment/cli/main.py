@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 for command in (
-    *(days.run, days.verdict, days.evidence, days.explain, days.labels, page.report),
+    *(days.run, days.replay, days.verdict, days.evidence, days.explain, days.labels, page.report),
     *(analysis.plan, analysis.calibrate),
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
     *(trials.trials, trials.withdraw, trials.acknowledge),

@@ -167,7 +167,8 @@ class Challenger(ModelSettings):
     trained_until: Day | None = Field(
         None,
         description="Last day of its training data; days whose labels it may have learned from never count. Required "
-        "where `policy.replay` is `count`.",
+        "where `policy.replay` is `count`. An MLflow alias takes it from the tag `trained_until` of its version, as "
+        "YYYY-MM-DD; a date here then holds for the version first seen with it.",
     )
 
     @property

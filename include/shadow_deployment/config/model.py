@@ -175,6 +175,11 @@ class ModelSettings(Section):
         return self.model.partition(":")[2]
 
     @property
+    def is_alias(self) -> bool:
+        """Whether it is an alias in MLflow, which may point at another version tomorrow."""
+        return self.kind == "mlflow" and self.address.startswith("models:") and "@" in self.address
+
+    @property
     def is_transform(self) -> bool:
         """Whether SageMaker runs it as a batch transform, a whole shard at a time."""
         return self.kind == "sagemaker" and self.address.startswith("transform/")

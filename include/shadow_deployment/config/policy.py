@@ -179,6 +179,9 @@ class Policy(Section):
         description="Days whose window began before a challenger was registered: `shown`, so that they inform and may "
         "FAIL, while PASS rests on live days; or `count`, from `trained_until` on.",
     )
+    replay_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        90, description="Most days that a new challenger's replay answers, the newest ones, in days."
+    )
     max_days_left_out: Share = Field(
         0.05,
         description="Share of days that may be left out of the evidence, because their inputs failed, they were not "

@@ -38,8 +38,8 @@ _KINDS_WITH = {
 
 def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     """Yield each contradiction: its location in the file, and a message that names the key."""
-    if deployment.name == "doctor" or deployment.name.endswith(("_promotion", "_rollback")):
-        text = "must not be doctor nor end in _promotion or _rollback: other DAGs have these names"
+    if deployment.name == "doctor" or deployment.name.endswith(("_promotion", "_replay", "_rollback")):
+        text = "must not be doctor nor end in _promotion, _replay or _rollback: other DAGs have these names"
         yield ("name",), f"name == {shorten(deployment.name)}, {text}"
     yield from _columns(deployment)
     if deployment.sample.rates and not deployment.sample.strata:
@@ -69,7 +69,7 @@ def _policy(deployment: "Deployment") -> Conflicts:
         yield ("policy", "too_good", "champion_auc"), f"{where} == {too_good.champion_auc}, {text}"
     if deployment.policy.replay == "count":
         for position, challenger in enumerate(deployment.challengers):
-            if challenger.trained_until is None and not challenger.is_a_a_check:
+            if challenger.trained_until is None and not challenger.is_a_a_check and not challenger.is_alias:
                 text = "is missing: policy.replay == 'count' needs the last day of its training data"
                 yield ("challengers", position), f"challengers[{position}].trained_until {text}"
 

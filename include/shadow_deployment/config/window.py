@@ -45,6 +45,12 @@ def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
     return day if start >= _tick(deployment, day) else day - dt.timedelta(days=1)
 
 
+def first_day_from(deployment: Deployment, moment: dt.datetime) -> dt.date:
+    """Return the first day whose window begins at or after a moment."""
+    day = day_of(deployment, moment)
+    return day if _tick(deployment, day) >= moment else day + dt.timedelta(days=1)
+
+
 def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
     """Yield every day from `first` to `last`, inclusive."""
     for offset in range((last - first).days + 1):

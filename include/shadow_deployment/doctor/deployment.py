@@ -15,7 +15,7 @@ from shadow_deployment.errors import LedgerError, SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.verify import verify
+from shadow_deployment.pipeline.history.verify import verify
 
 _SECONDS = 10
 _VERIFY_SECONDS = 30

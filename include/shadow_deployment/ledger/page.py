@@ -21,7 +21,10 @@ _SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored."""
+    """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored.
+
+    `opened_at` is when its trial was; None before the champion's first request.
+    """
 
     name: str
     version: str
@@ -44,6 +47,7 @@ class VerdictRow:
     chain_number: int | None
     chain_hash: str | None
     decided_on: dt.date | None
+    opened_at: dt.datetime | None
 
 
 @dataclass(frozen=True)

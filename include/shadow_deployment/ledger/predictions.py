@@ -55,6 +55,12 @@ def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> i
     return int(row[0]) if row else 0
 
 
+def has_answered(session: Session[Any], challenger: int) -> bool:
+    """Return whether a challenger's answers to any shard are stored."""
+    row = session.execute("SELECT EXISTS (SELECT FROM shadow.scoring WHERE challenger_id = %s)", [challenger])
+    return bool(row.fetchall()[0][0])
+
+
 def store(
     session: Session[Any], snapshot: Snapshot, challenger: int, shard: int, answers: Iterable[pa.Table]
 ) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Retention: requests, predictions and labels of old days are removed, and the sums that verdicts rest on are kept."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from psycopg import sql
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.snapshots import Snapshot, keys
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -32,13 +33,19 @@ def prune(session: Session[Any], before: dt.date) -> list[dt.date]:
     return sorted({day for _, day in partitions})
 
 
+def kept(session: Session[Any], snapshots: Sequence[Snapshot]) -> set[int]:
+    """Return the keys of those snapshots whose requests are still in the ledger."""
+    rows = session.execute(
+        "SELECT s.id FROM unnest(%s::int[], %s::date[]) AS s (id, day) "
+        "WHERE EXISTS (SELECT FROM shadow.request_batch AS r WHERE r.day = s.day AND r.snapshot_id = s.id)",
+        [keys(snapshots), [snapshot.day for snapshot in snapshots]],
+    )
+    return {int(key) for (key,) in rows}
+
+
 def require_kept(session: Session[Any], snapshot: Snapshot) -> None:
     """Raise LedgerError where the requests of a day were removed: nothing of it can be computed again."""
-    there = session.execute(
-        "SELECT EXISTS (SELECT FROM shadow.request_batch WHERE day = %s AND snapshot_id = %s)",
-        [snapshot.day, snapshot.id],
-    ).fetchone()
-    if snapshot.rows and there is not None and not there[0]:
+    if snapshot.rows and snapshot.id not in kept(session, [snapshot]):
         raise LedgerError(
             f"the requests of {snapshot.day} are not in the ledger any more: the day cannot be run again, and its "
             "evidence stays as it is"

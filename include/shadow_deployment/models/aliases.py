@@ -3,34 +3,49 @@
 MLflow is called only for a deployment that declares an alias.
 """
 
+import datetime as dt
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from shadow_deployment.base.redaction import one_line
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.errors import ShadowError
-from shadow_deployment.models.sandbox.mlflow import REGISTERED, current_version, has_alias
+from shadow_deployment.errors import ModelError, ShadowError
+from shadow_deployment.models.mlflow_server import TRAINED_UNTIL, RegisteredVersion
+from shadow_deployment.models.sandbox.mlflow import REGISTERED, current_version, digest
 
 logger = logging.getLogger(__name__)
+_LONGEST_TAG = 60
 
 
 def resolve_aliases(context: DeploymentContext) -> DeploymentContext:
     """Return the deployment with each alias replaced by the version that it points at in MLflow now.
 
-    An alias that cannot be looked up stays, with a line in the log. It then is an error where that challenger is scored
-    or judged, and nowhere else.
+    Its training date is that of the file, for the version first seen with it, else that of the version's tag.
+
+    An alias that cannot be looked up, or whose tag is no date, stays, with a line in the log. It then is an error where
+    that challenger is scored or judged, and nowhere else.
     """
-    return _with_versions(context, lambda model: current_version(context, model))
+
+    def resolved(model: Challenger) -> Challenger:
+        version = current_version(context, model)
+        found = _at(model, version.version)
+        if model.trained_until is not None and _holds(context, found, model.trained_until):
+            return found
+        return found.model_copy(update={"trained_until": _tagged(model, version)})
+
+    return _with_versions(context, resolved)
 
 
 def last_versions(context: DeploymentContext) -> DeploymentContext:
     """Return the deployment with each alias replaced by the newest version in the ledger; MLflow is not called.
 
-    An alias that was never resolved stays, as does any where the ledger cannot be read.
+    Its training date is the one that the ledger has, so none is given. An alias that was never resolved stays, as does
+    any where the ledger cannot be read.
     """
 
-    def newest(model: Challenger) -> str | None:
+    def newest(model: Challenger) -> Challenger:
         prefix = f"mlflow:{REGISTERED}{_name(model)}/"
         with context.ledger() as session:
             row = session.execute(
@@ -39,36 +54,68 @@ def last_versions(context: DeploymentContext) -> DeploymentContext:
                 "ORDER BY m.id DESC LIMIT 1",
                 [context.deployment.name, model.name, model.version, prefix],
             ).fetchone()
-        return str(row[0]).removeprefix(prefix) if row else None
+        return model if row is None else model.model_copy(update={"model": str(row[0]), "trained_until": None})
 
     return _with_versions(context, newest)
 
 
-def _with_versions(context: DeploymentContext, version_of: Callable[[Challenger], str | None]) -> DeploymentContext:
+def _with_versions(context: DeploymentContext, resolve: Callable[[Challenger], Challenger]) -> DeploymentContext:
     declared = context.deployment
     champion = declared.champion
     models = [*declared.challengers, *([champion.as_challenger] if champion else [])]
-    addresses = {model.name: _address(model, version_of) for model in models if has_alias(model)}
-    if not addresses:
+    versions = {model.name: _resolved(model, resolve) for model in models if model.is_alias}
+    if not versions:
         return context
     changes: dict[str, object] = {
-        "challengers": [
-            model.model_copy(update={"model": addresses.get(model.name, model.model)}) for model in declared.challengers
-        ]
+        "challengers": [versions.get(model.name, model) for model in declared.challengers],
     }
-    if champion is not None:
-        changes["champion"] = champion.model_copy(update={"model": addresses.get("champion", champion.model)})
+    if champion is not None and "champion" in versions:
+        changes["champion"] = champion.model_copy(update={"model": versions["champion"].model})
     return replace(context, deployment=declared.model_copy(update=changes))
 
 
-def _address(model: Challenger, version_of: Callable[[Challenger], str | None]) -> str:
-    """Return the address with the alias's version; unchanged where that is not known."""
+def _resolved(model: Challenger, resolve: Callable[[Challenger], Challenger]) -> Challenger:
+    """Return the model of an alias; the alias where that is not known."""
     try:
-        version = version_of(model)
+        return resolve(model)
     except ShadowError as error:
         logger.warning("%s", error)
-        return model.model
-    return model.model if version is None else f"mlflow:{REGISTERED}{_name(model)}/{version}"
+        return model
+
+
+def _at(model: Challenger, version: str) -> Challenger:
+    return model.model_copy(update={"model": f"mlflow:{REGISTERED}{_name(model)}/{version}"})
+
+
+def _holds(context: DeploymentContext, model: Challenger, trained_until: dt.date) -> bool:
+    """Return whether the file's training date is of this version: it was entered for it first, or for none yet."""
+    with context.ledger() as session:
+        row = session.execute(
+            "SELECT m.digest FROM shadow.trial_training AS n JOIN shadow.trial AS t ON t.id = n.trial_id "
+            "JOIN shadow.model_version AS m ON m.id = t.challenger_id "
+            "JOIN shadow.deployment AS d ON d.id = m.deployment_id "
+            "WHERE d.name = %s AND m.name = %s AND m.version = %s AND n.trained_until = %s "
+            "ORDER BY n.declared_at LIMIT 1",
+            [context.deployment.name, model.name, model.version, trained_until],
+        ).fetchone()
+    return row is None or row[0] == digest(model)
+
+
+def _tagged(model: Challenger, version: RegisteredVersion) -> dt.date | None:
+    """Return the training date of a version's tag, None where it has none; raise ModelError where it is no date."""
+    text = version.trained_until
+    if text is None:
+        return None
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise ModelError(
+            f"challenger {model.name}: model == {model.model!r}: tag {TRAINED_UNTIL} of version {version.version} == "
+            f"{one_line(text, _LONGEST_TAG)!r}, must be a date as YYYY-MM-DD"
+        )
+    return day
 
 
 def _name(model: Challenger) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
+TRAINED_UNTIL = "trained_until"
 SCHEMES = ("http", "https")
 _LONGEST_MESSAGE = 300
 
@@ -40,6 +41,14 @@ class Purpose:
     def refusal(self, text: str, kind: type[ShadowError] | None = None) -> ShadowError:
         """Return the error to raise."""
         return (kind or self.error)(f"{self.problem}: {text}")
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of a registered model, with the text of its tag `trained_until`; None where it has no such tag."""
+
+    version: str
+    trained_until: str | None
 
 
 @contextmanager
@@ -81,11 +90,20 @@ def server_options(purpose: Purpose, connection: Connection) -> dict[str, Any]:
 
 def version_of_alias(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> str | None:
     """Return the version that an alias of a registered model points at; None where there is no such alias."""
+    found = registered_version(purpose, client, name, alias)
+    return None if found is None else found.version
+
+
+def registered_version(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> RegisteredVersion | None:
+    """Return the version of a registered model that an alias points at; None where there is no such alias."""
     response = client.get(ALIAS, params={"name": name, "alias": alias})
     if response.status_code == 400 and (_json_object(response) or {}).get("error_code") == "INVALID_PARAMETER_VALUE":
         return None  # MLflow's way of saying that a model has no such alias
     version = response_content(purpose, response).get("model_version")
-    return str(version["version"]) if isinstance(version, dict) and "version" in version else None
+    if not isinstance(version, dict) or "version" not in version:
+        return None
+    tags = {str(tag.get("key")): str(tag.get("value", "")) for tag in version.get("tags") or []}
+    return RegisteredVersion(str(version["version"]), tags.get(TRAINED_UNTIL))
 
 
 def response_content(purpose: Purpose, response: "httpx.Response") -> dict[str, Any]:

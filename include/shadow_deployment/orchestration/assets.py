@@ -27,6 +27,11 @@ def regression(name: str) -> Asset:
     return Asset(f"shadow_{name}_regression", uri=f"shadow://{name}/regression")
 
 
+def replay(name: str) -> Asset:
+    """Return the asset of a new challenger that has days to replay; events say challenger."""
+    return Asset(f"shadow_{name}_replay", uri=f"shadow://{name}/replay")
+
+
 def champion(name: str) -> Asset:
     """Return the asset of the champion; events say number, kind, name, version, digest, approved_by."""
     return Asset(f"shadow_{name}_champion", uri=f"shadow://{name}/champion")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shadow_deployment.ledger import verdicts as verdicts
     from shadow_deployment.orchestration import run_context as run_context
     from shadow_deployment.pipeline import steps as steps
+    from shadow_deployment.pipeline.history import replay as replay
     from shadow_deployment.promotion import approval as approval
     from shadow_deployment.promotion import approval_text as approval_text
     from shadow_deployment.promotion import registry as registry
@@ -35,6 +36,7 @@ _MODULES = {
     "ledger": ("verdicts",),
     "orchestration": ("run_context",),
     "pipeline": ("steps",),
+    "pipeline.history": ("replay",),
     "promotion": ("approval", "approval_text", "registry", "status", "watch"),
     "report": ("publishing",),
 }

@@ -1,7 +1,7 @@
 """Consecutive days on one machine, in the order of the scheduler."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,6 +15,7 @@ from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
+from shadow_deployment.pipeline.history import replay
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 
@@ -26,14 +27,20 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     """
     check(context, days)
     problems: list[PermanentError] = []
+    for day in with_progress(days, context.deployment.name, console):
+        problems += run_day(with_former_champion(context, day), day)
+    return problems
+
+
+def with_progress(days: Sequence[dt.date], title: str, console: Console) -> Iterator[dt.date]:
+    """Yield days, with a progress bar on `console`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(context.deployment.name, total=len(days))
+        task = progress.add_task(title, total=len(days))
         for day in days:
-            progress.update(task, description=f"{context.deployment.name} {day}")
-            problems += run_day(with_former_champion(context, day), day)
+            progress.update(task, description=f"{title} {day}")
+            yield day
             progress.advance(task)
-    return problems
 
 
 def run_missing(context: DeploymentContext, console: Console) -> tuple[list[dt.date], list[PermanentError]]:
@@ -48,6 +55,30 @@ def run_missing(context: DeploymentContext, console: Console) -> tuple[list[dt.d
     for challenger in judged.deployment.challengers:
         steps.judge(judged, newest, challenger.name)
     return [*days, newest], problems
+
+
+def replay_days(
+    context: DeploymentContext, challenger_name: str, console: Console, most: int | None = None
+) -> tuple[dt.date, list[ValidationFailed]]:
+    """Let a challenger answer the days of `days_to_replay` and judge it, with a progress bar on `console`.
+
+    Returns:
+        The judged day, which is the newest sampled one; and the failed validations of predictions, whose days count.
+
+    Raises:
+        DeploymentError, LedgerError: As `days_to_replay` does; or the ledger is not migrated.
+        ModelError: The model cannot be loaded; nothing is written then.
+    """
+    challenger = replay.replayable(context.deployment, challenger_name)
+    require_migrated(context)
+    steps.check_suites(context.deployment)
+    load(context, challenger, window_of(context.deployment, context.deployment.start))
+    problems: list[ValidationFailed] = []
+    days = replay.days_to_replay(context, challenger_name, most)
+    for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
+        problem = replay.replay_day(context, day, challenger_name)
+        problems += [problem] if problem else []
+    return replay.judge_newest(context, challenger_name).basis.day, problems
 
 
 def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
@@ -80,18 +111,23 @@ def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
     Problems of the ledger, tables, columns, suites or models, and days that are not over or not the deployment's.
     """
     deployment = context.deployment
-    applied, head = migrations.revision(context.ledger_connection), migrations.head()
-    if applied != head:
-        raise LedgerError(
-            f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
-            f"{head}; run shadow migrate"
-        )
+    require_migrated(context)
     with context.ledger() as session:
         require_runnable(session, deployment, days)
     context.check_sources()
     steps.check_suites(deployment)
     for challenger in deployment.challengers:
         load(context, challenger, window_of(deployment, days[0]))
+
+
+def require_migrated(context: DeploymentContext) -> None:
+    """Raise LedgerError where the ledger is not at this package's revision."""
+    applied, head = migrations.revision(context.ledger_connection), migrations.head()
+    if applied != head:
+        raise LedgerError(
+            f"connection {context.ledger_connection}: the ledger is at revision {applied or 'none'}, must be at "
+            f"{head}; run shadow migrate"
+        )
 
 
 def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:

@@ -80,6 +80,27 @@ def describe_rollback(deployment: Deployment) -> str:
     )
 
 
+def describe_replay(deployment: Deployment) -> str:
+    """Return how a new challenger answers past days, for the replay DAG's page."""
+    counts = (
+        "count toward PASS from its declared `trained_until` on"
+        if deployment.policy.replay == "count"
+        else "inform and may FAIL it, and do not count toward PASS"
+    )
+    return "\n".join(
+        [
+            f"### Replay in `{deployment.name}`",
+            "",
+            (
+                f"A new challenger answers the newest snapshots that are kept, at most {deployment.policy.replay_days} "
+                "days, and is judged: by itself where it declares `trained_until`, and by hand. Production is not read."
+            ),
+            "",
+            f"- **Evidence:** its trial is opened before that, so these days are replayed: they {counts}.",
+        ]
+    )
+
+
 def _rule(rule: Rule) -> str:
     return f"{rule} *({rule.role}{'' if rule.role == 'blocking' else ', shown only'})*"
 

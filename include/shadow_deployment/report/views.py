@@ -107,8 +107,9 @@ class SequenceView:
 
     `days` are days, or the last days of weeks where `per` is "week". `observed` is what each day alone says (the naive
     estimate), `mean` the running mean, `lower` and `upper` the interval that holds at all looks, None where none is
-    given (before observation number `burn_in`, or while all days are alike). All in the rule's unit. `agrees`: whether
-    the last point is the stored finding; False where evidence has changed since the verdict.
+    given (before observation number `burn_in`, or while all days are alike). All in the rule's unit. The first
+    `replayed` of them lie before the challenger's registration. `agrees`: whether the last point is the stored finding;
+    False where evidence has changed since the verdict.
     """
 
     rule: RuleView
@@ -119,6 +120,7 @@ class SequenceView:
     lower: Values
     upper: Values
     burn_in: int
+    replayed: int
     agrees: bool
 
     @property

@@ -1,5 +1,6 @@
 """The same model, whatever it is kept as: the evidence is the same to 1e-6."""
 
+import datetime as dt
 import hashlib
 import io
 import os
@@ -40,6 +41,7 @@ mlflow.set_tracking_uri(store)
 with mlflow.start_run():
     mlflow.pyfunc.log_model(name="m", python_model=Linear(), pip_requirements=[], registered_model_name="late")
 mlflow.MlflowClient().set_registered_model_alias("late", "serving", "1")
+mlflow.MlflowClient().set_model_version_tag("late", "1", "trained_until", "2024-01-31")
 """
 
 
@@ -125,9 +127,10 @@ def test_mlflow_gives_the_evidence_of_the_onnx_model_from_a_folder_and_by_its_al
     world = worlds()
     runtime = {"runtime": {"requirements": REQUIREMENTS}}
     alias = {"name": "alias", "model": "mlflow:models:/late@serving", **runtime}
-    shadow = resolve_aliases(world.shadow(challengers=[alias]))
+    declared = {"policy": {"replay": "shown", "rules": [{"metric": "brier_score", "is": "superior"}]}}
+    shadow = resolve_aliases(world.shadow(challengers=[alias], **declared))
     [found] = shadow.deployment.challengers
-    assert found.model == "mlflow:models:/late/1"
+    assert (found.model, found.trained_until) == ("mlflow:models:/late/1", dt.date(2024, 1, 31))
     before = model_digest(found)
     agree(
         world,

@@ -297,7 +297,7 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     class MlflowClient:
         def get_model_version_by_alias(self, name: str, alias: str) -> Any:
             asked.append((name, alias))
-            return types.SimpleNamespace(version=12)
+            return types.SimpleNamespace(version=12, tags={"trained_until": "2024-02-10"})
 
     def load_model(uri: str) -> Any:
         asked.append(uri)
@@ -315,7 +315,7 @@ def test_a_model_of_mlflow_is_loaded_by_its_address_and_an_alias_is_read_as_a_ve
     of_alias = frame({"do": "version", "name": "delay", "alias": "champion", "number": 2})
     ready, version, answer = served(load, of_alias, frame({"do": "predict", "number": 3}, stream(FRAME)))
     assert ready[0]["is"] == "ready"
-    assert version[0] == {"is": "version", "version": "12", "number": 2}
+    assert version[0] == {"is": "version", "version": "12", "trained_until": "2024-02-10", "number": 2}
     assert np.frombuffer(answer[1], np.float64).tolist() == [10.0, 20.0, 30.0]
     assert mlflow == ["models:/delay/12", ("delay", "champion")]
 

@@ -12,7 +12,7 @@ from tests.builders import EXAMPLE
 pytestmark = pytest.mark.usefixtures("airflow_database", "deployed")
 DagBag = Callable[[], Any]
 NAMES = ("early", "late")
-KINDS = ("", "_promotion", "_rollback")
+KINDS = ("", "_promotion", "_replay", "_rollback")
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def test_what_a_run_may_be_given_is_the_dags_and_not_copied_to_each_task(dag_bag
     assert {kind: set(found[f"shadow_late{kind}"].params) for kind in KINDS} == {
         "": {"day", "challengers"},
         "_promotion": {"challenger", "reason"},
+        "_replay": {"challenger", "days"},
         "_rollback": {"reason", "undoes"},
     }
     assert found["shadow_late"].params["challengers"] == ["gradient_boosting", "logged_elsewhere", "a_a_check"]

@@ -13,6 +13,7 @@ from tests.production import World, day
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 DagBag = Callable[[], Any]
+DAGS = {"shadow_doctor", *(f"shadow_late{kind}" for kind in ("", "_promotion", "_replay", "_rollback"))}
 
 
 def run(dag: Any, number: int, **configuration: Any) -> dict[tuple[str, str], str]:
@@ -62,7 +63,7 @@ def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: Wo
     broken = reading.deployments / "broken.yaml"
     broken.write_text((reading.deployments / "late.yaml").read_text().replace("name: late", "name: broken\nschedul: x"))
     found = dag_bag()
-    assert set(found.dags) == {"shadow_doctor", "shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
+    assert set(found.dags) == DAGS
     [(file, text)] = found.import_errors.items()
     assert file.endswith("broken_deployments.py")  # Airflow stops every DAG of a file with an error: this has none
     assert f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)" in text
@@ -84,7 +85,7 @@ def test_whatever_files_hold_each_is_named_and_the_others_have_their_dags(dag_ba
     for name, content in broken.items():
         (reading.deployments / f"{name}.yaml").write_bytes(content)
     found = dag_bag()
-    assert set(found.dags) == {"shadow_doctor", "shadow_late", "shadow_late_promotion", "shadow_late_rollback"}
+    assert set(found.dags) == DAGS
     [(file, text)] = found.import_errors.items()
     assert file.endswith("broken_deployments.py")
     assert [name for name in broken if f"{reading.deployments / name}.yaml" not in text] == []

@@ -158,7 +158,7 @@ def test_deployment_page_is_the_newest_day_and_any_other(client: Any) -> None:
 
 
 def test_tab_of_a_dag_is_its_deployment_and_of_its_promotion_too(client: Any) -> None:
-    for dag in ("shadow_late", "shadow_late_promotion", "shadow_late_rollback"):
+    for dag in ("shadow_late", "shadow_late_promotion", "shadow_late_replay", "shadow_late_rollback"):
         assert client.get(f"/dags/{dag}").text == client.get("/deployments/late").text
 
 

@@ -1,5 +1,6 @@
 """Aliases of MLflow: replaced by versions where a day begins, by what the ledger knows on pages, and by nobody else."""
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,12 +11,13 @@ from shadow_deployment.config.deployment import Challenger, ChampionSettings, De
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
-from shadow_deployment.errors import CredentialsError, ModelError, TransientError
+from shadow_deployment.errors import CredentialsError, DeploymentError, ModelError, TransientError
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models import aliases
 from shadow_deployment.models.aliases import last_versions, resolve_aliases
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.models.sandbox import mlflow
+from shadow_deployment.pipeline.challengers.trials import trial_of
 from tests.builders import a_deployment
 from tests.conftest import declare
 from tests.integration.promotion.test_mlflow_alias import PATH, SECRET, FakeMlflow, connected
@@ -106,6 +108,60 @@ def test_the_registry_is_that_of_the_connection_or_of_the_environment(
         CredentialsError, match="challenger linear: conn_id == 'registry_mlflow': connection registry_mlfl"
     ):
         mlflow.current_version(DeploymentContext(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
+
+
+def dates(shadow: DeploymentContext) -> list[tuple[str, dt.date | None]]:
+    return [(one.model, one.trained_until) for one in resolve_aliases(shadow).deployment.challengers[:1]]
+
+
+def test_the_training_date_is_that_of_the_versions_tag(server: FakeMlflow) -> None:
+    server.tags = {("flight", "2"): {"owner": "ada", "trained_until": "2024-02-10"}}
+    shadow = DeploymentContext(deployed(ALIAS), connected(server))
+    assert dates(shadow) == [("mlflow:models:/flight/2", dt.date(2024, 2, 10))]
+    server.aliases["flight", "serving"] = "1"
+    assert dates(shadow) == [("mlflow:models:/flight/1", None)]
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2024-02-30", "20240210", "2024-02-10T00:00", "2024-W06-6"])
+def test_a_tag_that_is_no_date_stops_its_challenger_and_is_named(
+    text: str, server: FakeMlflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.tags = {("flight", "2"): {"trained_until": text}}
+    assert dates(DeploymentContext(deployed(ALIAS), connected(server))) == [(ALIAS["model"], None)]
+    assert (
+        "challenger linear: model == 'mlflow:models:/flight@serving': tag trained_until of version 2 == "
+        f"{text!r}, must be a date as YYYY-MM-DD"
+    ) in caplog.text
+
+
+def test_a_date_in_the_file_holds_for_the_version_first_seen_with_it(
+    worlds: Callable[..., World], server: FakeMlflow
+) -> None:
+    declared, tagged = dt.date(2024, 2, 1), dt.date(2024, 2, 10)
+    server.tags = {("flight", "1"): {"trained_until": "no date"}, ("flight", "2"): {"trained_until": str(tagged)}}
+    server.aliases["flight", "serving"] = "1"
+    world = worlds()
+    deployment = world.deploy(challengers=[{**ALIAS, "trained_until": str(declared)}, OTHER])
+    at = {"registry_mlflow": connected(server)}
+    shadow = DeploymentContext(deployment, lambda conn_id: at.get(conn_id, world.connection)(conn_id))
+    assert dates(shadow) == [("mlflow:models:/flight/1", declared)], "the tag is not looked at"
+    model = resolve_aliases(shadow).deployment.challengers[0]
+    with shadow.ledger() as session:
+        key = predictions.challenger_id(session, deployment, model, model_digest(model))
+        assert trial_of(session, deployment, model, key, "7").trained_until == declared
+    assert dates(shadow) == [("mlflow:models:/flight/1", declared)]
+    server.aliases["flight", "serving"] = "2"
+    assert dates(shadow) == [("mlflow:models:/flight/2", tagged)], "the date was declared of another version"
+    server.tags = {}
+    assert dates(shadow) == [("mlflow:models:/flight/2", None)]
+
+
+def test_an_alias_without_a_training_date_may_be_declared_where_replayed_days_count(server: FakeMlflow) -> None:
+    policy = {"replay": "count", "rules": [{"metric": "brier_score", "is": "superior"}]}
+    found = a_deployment(challengers=[ALIAS], policy=policy)
+    assert found.challengers[0].trained_until is None
+    with pytest.raises(DeploymentError, match=r"challengers\[0\].trained_until is missing"):
+        a_deployment(challengers=[FIXED], policy=policy)
 
 
 def test_the_child_gets_the_credentials_of_its_registry_and_none_where_it_needs_none(

@@ -37,6 +37,7 @@ class FakeMlflow:
 
     versions: dict[str, set[str]] = field(default_factory=lambda: {"flight delay": {"1", "2", "7"}})
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    tags: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     answer: tuple[int, str] | None = None
     port: int = 0
@@ -56,7 +57,9 @@ class FakeMlflow:
     def get(self, name: str, alias: str) -> tuple[int, str]:
         if (name, alias) not in self.aliases:
             return refused(400, "INVALID_PARAMETER_VALUE", f"Registered model alias {alias} not found.")
-        found = {"name": name, "version": self.aliases[name, alias], "aliases": [alias]}
+        version = self.aliases[name, alias]
+        tags = [{"key": key, "value": value} for key, value in self.tags.get((name, version), {}).items()]
+        found = {"name": name, "version": version, "aliases": [alias], **({"tags": tags} if tags else {})}
         return 200, json.dumps({"model_version": found})
 
     def set(self, name: str, alias: str, version: str) -> tuple[int, str]:

@@ -69,6 +69,7 @@ def a_sequence(
         lower=finite(found.lower),
         upper=finite(above.upper),
         burn_in=burn_in,
+        replayed=0,
         agrees=True,
     )
     return changed(usual, **changes)
@@ -362,6 +363,7 @@ def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
         chain_hash="d4" * 32,
         judged_at=moment(dt.date(2014, 1, 1)),
         decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
+        opened_at=None,
     )
     return replace(usual, **changes)
 

@@ -106,6 +106,23 @@ def test_a_sequence_in_its_burn_in_shows_days_and_no_interval() -> None:
     assert drawing.the("burn_in").box[0] == pytest.approx(abs(bound.end[0] - bound.x), abs=1)
 
 
+def test_replayed_days_are_hollow_and_named_in_legend_note_and_table(passing: SequenceView) -> None:
+    chart = sequence(replace(passing, replayed=40), 1)
+    drawing = drawn(chart)
+    inner, outer = drawing.the("replayed"), drawing.the("daily")
+    assert inner.points == outer.points[:40]
+    assert inner.colour == "ground"
+    widths = [float(mark.element.get("stroke-width") or 0) for mark in (inner, outer)]
+    assert 2 < widths[0] < widths[1], "a ring is left of each dot"
+    assert "replayed day" in drawing.legend
+    assert chart.note.endswith("40\xa0days before the registration, drawn hollow, were replayed.")
+    assert chart.table is not None
+    assert [row[-1] for row in chart.table.rows] == ["live"] * 24 + ["replayed"] * 40
+    live = sequence(passing, 1)
+    assert drawn(live).layer("replayed") == []
+    assert "replayed day" not in drawn(live).legend
+
+
 def test_one_day_is_a_chart_too() -> None:
     drawing = drawn(sequence(examples.a_sequence(1), 1))
     assert len(drawing.the("daily").points) == 1

@@ -57,6 +57,11 @@ def inputs_failed(session: Session[Any], snapshots: Collection[Snapshot]) -> set
     return _keys(session, snapshots, "challenger_id IS NULL AND NOT success")
 
 
+def inputs_met(session: Session[Any], snapshots: Collection[Snapshot]) -> set[int]:
+    """Return the keys of those snapshots whose inputs meet their expectations."""
+    return _keys(session, snapshots, "challenger_id IS NULL AND success")
+
+
 def scored(session: Session[Any], snapshots: Collection[Snapshot], challenger: int) -> set[int]:
     """Return the keys of those snapshots whose inputs and this challenger's predictions were validated.
 

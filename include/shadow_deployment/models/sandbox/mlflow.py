@@ -17,7 +17,13 @@ from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
-from shadow_deployment.models.mlflow_server import Purpose, open_client, server_options, version_of_alias
+from shadow_deployment.models.mlflow_server import (
+    Purpose,
+    RegisteredVersion,
+    open_client,
+    registered_version,
+    server_options,
+)
 from shadow_deployment.models.sandbox.predictor import (
     LOAD_SECONDS,
     SandboxedPredictor,
@@ -71,7 +77,7 @@ def digest(model: Challenger) -> str:
         ModelError: There is no such folder, a link leaves it, or the digest is not the declared one.
         TransientError: The model is an alias that has not been resolved: an alias may move.
     """
-    if has_alias(model):
+    if model.is_alias:
         raise TransientError(
             f"challenger {model.name}: model == {model.model!r} could not be resolved to a version; see the log of "
             "this step for MLflow's reason, then try again, or declare a version"
@@ -91,12 +97,7 @@ def digest(model: Challenger) -> str:
     return actual
 
 
-def has_alias(model: Challenger) -> bool:
-    """Whether the address is an alias, which may point at another version tomorrow."""
-    return model.kind == "mlflow" and model.address.startswith(REGISTERED) and "@" in model.address
-
-
-def current_version(context: DeploymentContext, model: Challenger) -> str:
+def current_version(context: DeploymentContext, model: Challenger) -> RegisteredVersion:
     """Return the version that a model's alias points at now.
 
     Asks the server's REST API, or the model's own interpreter where the registry is a file store or a database.
@@ -111,7 +112,7 @@ def current_version(context: DeploymentContext, model: Challenger) -> str:
     if connection is None:
         return _version_from_sandbox(context, model, name, alias)
     with open_client(purpose, connection, seconds=SECONDS) as client:
-        version = version_of_alias(purpose, client, name, alias)
+        version = registered_version(purpose, client, name, alias)
     if version is None:
         raise purpose.refusal(f"model {name} has no alias {alias}; set it in MLflow, or correct {purpose.alias_key}")
     return version
@@ -141,7 +142,7 @@ def _folder(model: Challenger) -> Path:
     return folder
 
 
-def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: str, alias: str) -> str:
+def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: str, alias: str) -> RegisteredVersion:
     sandbox = SandboxProgram.of(
         model,
         context.deployment,
@@ -157,7 +158,7 @@ def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: s
         process.kill()
     if reply["is"] != "version":
         raise purpose.refusal(missing_package(sandbox, reply) or error_text(sandbox, reply))
-    return str(reply["version"])
+    return RegisteredVersion(str(reply["version"]), reply["trained_until"])
 
 
 def _registry_variables(context: DeploymentContext, model: Challenger) -> dict[str, str]:

@@ -240,10 +240,11 @@ def _onnx(task: dict[str, Any], body: bytes) -> Predict:
     return predict
 
 
-def version(task: dict[str, Any]) -> str:
-    """Return the version that an alias of a registered model points at, as MLflow's own library finds it."""
+def version(task: dict[str, Any]) -> dict[str, Any]:
+    """Return the version that an alias of a registered model points at, and its tag `trained_until`, by MLflow."""
     mlflow: Any = importlib.import_module("mlflow")
-    return str(mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"]).version)
+    found = mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"])
+    return {"version": str(found.version), "trained_until": found.tags.get("trained_until")}
 
 
 def serve(requests: io.BufferedReader, replies: io.BufferedWriter) -> None:
@@ -262,7 +263,7 @@ def serve(requests: io.BufferedReader, replies: io.BufferedWriter) -> None:
                 predict = load(task, body)
                 reply: dict[str, Any] = {"is": "ready"}
             elif task["do"] == "version":
-                reply = {"is": "version", "version": version(task)}
+                reply = {"is": "version", **version(task)}
             else:
                 values, errors = predict(_batch(body))  # type: ignore[misc]
                 reply, content = {"is": "predictions", "errors": errors}, values.tobytes()

@@ -74,7 +74,7 @@ def _params(challengers: list[str]) -> dict[str, Param]:
 def _tasks(name: str) -> None:
     """Wire the day: steps that report a failure run whatever came before; only the gate fails and alerts for it."""
     challengers = task(tasks.select_challengers)(name)
-    sampled = task(tasks.sample)(name)
+    sampled = task(outlets=[assets.alias(name)])(tasks.sample)(name)
     validated_inputs = task(tasks.validate_inputs)(name, sampled)
     plan = task(tasks.plan_scoring)(name, sampled, challengers)
     scored = (

@@ -10,8 +10,9 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.orchestration.dags.daily import daily_dag
 from shadow_deployment.orchestration.dags.doctor import DOCTOR, doctor_dag
 from shadow_deployment.orchestration.dags.promotion import promotion_dag, rollback_dag
+from shadow_deployment.orchestration.dags.replay import replay_dag
 
-_BUILDERS = {"": daily_dag, "_promotion": promotion_dag, "_rollback": rollback_dag}
+_BUILDERS = {"": daily_dag, "_promotion": promotion_dag, "_replay": replay_dag, "_rollback": rollback_dag}
 
 
 def shadow_dags() -> dict[str, DAG]:

@@ -11,6 +11,7 @@ from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shadow_deployment.orchestration import assets, engine
+from shadow_deployment.orchestration.run_type import run_type
 
 if TYPE_CHECKING:
     from shadow_deployment.ledger.verdicts import StoredVerdict
@@ -25,10 +26,13 @@ def select_challengers(name: str) -> list[str]:
 
 
 def sample(name: str) -> dict[str, Any]:
-    """Draw the day's requests; return the snapshot in short."""
-    sampled = engine.steps.sample(
-        engine.run_context.context_of(name), engine.run_context.day_of_run(get_current_context(), name)
-    )
+    """Draw the day's requests; return the snapshot in short. A challenger that is new has its replay started."""
+    run = get_current_context()
+    context, day = engine.run_context.context_of(name), engine.run_context.day_of_run(run, name)
+    sampled = engine.steps.sample(context, day)
+    if run_type(run) != "backfill":  # which scores the past days itself
+        for challenger in engine.replay.new_challengers(context, day):
+            run["outlet_events"][assets.alias(name)].add(assets.replay(name), extra={"challenger": challenger})
     return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
 
 

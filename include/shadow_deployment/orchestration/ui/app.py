@@ -33,7 +33,7 @@ from shadow_deployment.report.queries import pages
 
 LINKS = Links(f"{base_path()}{PREFIX}", base_path())
 DAG_PREFIX = "shadow_"
-_SUFFIXES = ("_promotion", "_rollback")
+_SUFFIXES = ("_promotion", "_replay", "_rollback")
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",

@@ -7,7 +7,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.config.window import day_of, window_of
+from shadow_deployment.config.window import first_day_from, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
@@ -136,12 +136,10 @@ def _first_days(deployment: Deployment, trial: Trial, taken: Sequence[Snapshot])
 
     An A/A check and a former champion have nothing to choose from: they begin with the champion's first sampled day.
     """
-    opened_in = day_of(deployment, trial.opened_at)
-    is_live = window_of(deployment, opened_in).start >= trial.opened_at
-    live_from = opened_in if is_live else opened_in + dt.timedelta(days=1)
+    live_from = first_day_from(deployment, trial.opened_at)
     if not trial.is_of_a_challenger:
         served_from = min(each.day for each in taken if trial.champion_version in each.champion_versions)
         return served_from, served_from, live_from
     shown_from = trial.first_trained_day(maturity_of(deployment))
-    counts_replayed = deployment.policy.replay == "count"
+    counts_replayed = deployment.policy.replay == "count" and trial.trained_until is not None
     return (shown_from if counts_replayed else max(shown_from, live_from)), shown_from, live_from

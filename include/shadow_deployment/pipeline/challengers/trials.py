@@ -16,6 +16,7 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import NewTrial
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
+_NOT_TERMS = {"replay", "replay_days"}  # of the policy: which days before the registration are shown, and count
 _NOT_JUDGED_ON = {"conn_id", "features"}  # where the log lies and what challengers receive may change
 
 
@@ -67,7 +68,7 @@ def alpha_of(deployment: Deployment, challenger: Challenger) -> float:
 
 def terms_of(deployment: Deployment) -> dict[str, Any]:
     """Return all that a trial is judged by; what else a deployment file says may change during a trial."""
-    policy = json.loads(deployment.policy.model_dump_json(by_alias=True, exclude={"replay"}))
+    policy = json.loads(deployment.policy.model_dump_json(by_alias=True, exclude=_NOT_TERMS))
     blocking = [rule for rule in policy["rules"] if rule["role"] == "blocking"]
     return {
         "sampling": digest(design(deployment)),

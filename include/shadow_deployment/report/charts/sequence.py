@@ -17,6 +17,7 @@ _COLOURS: Final = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 _RELATIONS: Final = {"PASS": "clears", "FAIL": "misses", "INCONCLUSIVE": "contains"}
 _HALF: Final = parts.DAY / 2
 _HEIGHTS: Final = {WIDE: 370, NARROW: 410}
+_RING: Final = 2.2  # pixels by which a dot is wider than what makes it hollow
 _FEW: Final = 20  # observations, up to which there is no interval to flatten
 _MANY: Final = 120  # observations, from which on the interval is narrow beside them
 
@@ -25,8 +26,11 @@ def sequence(view: SequenceView, number: int) -> Chart:
     """Return the chart of one sequence, the `number`th of its page; it must have a day."""
     say, places = view.rule.measure.say, _places(view)
     columns = zip(view.days, view.observed, view.mean, view.lower, view.upper, strict=True)
-    numbers = [(str(day), *(say(value, places) for value in values)) for day, *values in columns]
-    table = ChartTable((view.per, "alone", "mean so far", "interval from", "to"), numbers[::-1])
+    numbers = [
+        (str(day), *(say(value, places) for value in values), "replayed" if number < view.replayed else "live")
+        for number, (day, *values) in enumerate(columns)
+    ]
+    table = ChartTable((view.per, "alone", "mean so far", "interval from", "to", "evidence"), numbers[::-1], tail=1)
     title = f"{capitalised(view.rule.text)}{in_slice(view.rule.finding.slice)}"
     name, widths, note = f"sequence-{number}", (WIDE, NARROW), _note(view)
     return Chart(name, title, _in_words(view), lambda width: _plot(view, width), widths, table, note)
@@ -54,6 +58,8 @@ def _note(view: SequenceView) -> str:
     low, high = _reach(view)
     outside = sum(not low <= value <= high for value in view.observed)
     notes = [f"{count(outside)} of {plural(len(view.days), view.per)} lie outside the chart."] if outside else []
+    if view.replayed:
+        notes.append(f"{plural(view.replayed, view.per)} before the registration, drawn hollow, were replayed.")
     if not view.agrees:
         notes.append("Evidence has changed since this verdict: the last day is not the one judged.")
     return " ".join(notes)
@@ -75,6 +81,7 @@ def _plot(view: SequenceView, width: int) -> dict[str, Any]:
         parts.layer("burn_in", shade, burn_in, x=x("start"), x2=alt.X2("end")),
         parts.layer("interval", band, _interval(view, days), x=x("day"), y=y("lower"), y2=alt.Y2("upper")),
         parts.dots("daily", dot, "champion", daily, x=x("day"), y=y("value"), gap="value"),
+        *_hollow(view, dot, x, y),
         parts.layer("mean", line, mean, x=x("day"), y=y("value")),
         parts.layer("bound", parts.rule(), bound, y=y("value")),
         *_decision(view, x),
@@ -83,6 +90,13 @@ def _plot(view: SequenceView, width: int) -> dict[str, Any]:
         end, words = parts.small(color=blue, dx=6), _end(view, reach, signed=is_signed)
         layers.append(parts.layer("end", end, words, x=parts.at("width"), y=y("y"), text=parts.TEXT))
     return parts.framed(width, _HEIGHTS[width], layers, legend=_legend(view), caption=view.rule.unit_words)
+
+
+def _hollow(view: SequenceView, dot: float, x: parts.Channel, y: parts.Channel) -> list[parts.Layer]:
+    """Return what makes the dots of replayed days hollow, where there are any."""
+    days = [parts.milliseconds(day) for day in view.days[: view.replayed]]
+    inner = parts.rows(day=days, value=view.observed[: view.replayed])
+    return [parts.dots("replayed", dot - _RING, "ground", inner, x=x("day"), y=y("value"), gap="value")] if days else []
 
 
 def _interval(view: SequenceView, days: Sequence[int]) -> Rows:
@@ -126,8 +140,10 @@ def _end(view: SequenceView, reach: parts.Reach, *, signed: bool) -> Rows:
 def _legend(view: SequenceView) -> list[parts.Entry]:
     bound = view.rule.measure.exact(view.rule.finding.bound)
     holds = f"bound {bound}: the rule holds {'above' if view.rule.holds_above else 'below'}"
+    replayed = [parts.Entry("circle", "champion", f"replayed {view.per}", hollow=True)] if view.replayed else []
     return [
         parts.Entry("dots", "champion", f"one {view.per} alone (naive estimate)"),
+        *replayed,
         parts.Entry("line", "challenger", "mean so far"),
         parts.Entry("box", "band", "interval valid on all days at once"),
         parts.Entry("line", "ink", holds, dash=parts.DASH),

@@ -7,7 +7,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.config.window import window_of
+from shadow_deployment.config.window import first_day_from, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.decision.series import Evidence, gather
@@ -97,13 +97,14 @@ def _with_evidence(
     findings = list(rules.with_rules(findings_of(verdict.findings), policy))
     promotable = 1 if line.role == "watched" else len(deployment.promotable)
     terms = JudgingTerms(policy, rules.alphas_of(policy, findings, promotable))
+    live_from = first_day_from(deployment, verdict.opened_at) if verdict.opened_at else None
     metric = rules.compared_metric(policy, deployment.tracked)
     metrics = {rule.metric for rule in policy.rules} | {*days.LATENCIES.values(), *days.DRIFTS}
     evidence = {**reader.read(compared, metrics - {metric}), **reader.read(compared, {metric}, every_slice=True)}
     return replace(
         view,
         rules=tuple(rules.rule_view(rule, finding) for rule, finding in findings),
-        sequences=tuple(rules.sequences(findings, terms, evidence)),
+        sequences=tuple(rules.sequences(findings, terms, evidence, live_from)),
         slices=rules.slices(metric, terms, evidence),
         latency=days.latency(evidence),
         drift=days.drift(deployment, evidence),

@@ -1,5 +1,6 @@
 """A verdict's findings with their rules in words, the confidence sequences behind them, and the compared slices."""
 
+import datetime as dt
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,8 +71,13 @@ def alphas_of(policy: Policy, findings: Findings, promotable: int) -> AlphaSplit
     return stored or split_alpha(policy, promotable=promotable, alarms=alarms)
 
 
-def sequences(findings: Findings, terms: JudgingTerms, evidence: Evidence) -> Iterator[SequenceView]:
-    """Yield the sequences of the blocking rules on all requests, where there is evidence."""
+def sequences(
+    findings: Findings, terms: JudgingTerms, evidence: Evidence, live_from: dt.date | None
+) -> Iterator[SequenceView]:
+    """Yield the sequences of the blocking rules on all requests, where there is evidence.
+
+    Days before `live_from` are replayed; None where no day is.
+    """
     of_sequences = [
         (rule, finding)
         for rule, finding in findings
@@ -79,12 +85,14 @@ def sequences(findings: Findings, terms: JudgingTerms, evidence: Evidence) -> It
     ]
     for rule, finding in of_sequences[:MOST_SEQUENCES]:
         series = evidence.get((finding.metric, ALL))
-        sequence = None if series is None else _sequence(rule, finding, series, terms)
+        sequence = None if series is None else _sequence(rule, finding, series, terms, live_from)
         if sequence is not None:
             yield sequence
 
 
-def _sequence(rule: Rule, finding: Finding, series: Series, terms: JudgingTerms) -> SequenceView | None:
+def _sequence(
+    rule: Rule, finding: Finding, series: Series, terms: JudgingTerms, live_from: dt.date | None
+) -> SequenceView | None:
     """Return the sequence in the policy's unit; None where there is nothing to look at."""
     series = _in_unit(series, terms.policy)
     if not _is_finite(series):
@@ -104,6 +112,7 @@ def _sequence(rule: Rule, finding: Finding, series: Series, terms: JudgingTerms)
         lower=lower,
         upper=upper,
         burn_in=terms.policy.observations_before_bound,
+        replayed=sum(day < live_from for day in series.days) if live_from else 0,
         agrees=finding.observations == len(series.days) and all(map(_same, last, stored)),
     )
 

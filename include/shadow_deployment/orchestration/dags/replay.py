@@ -1,0 +1,65 @@
+"""The DAG of a replay: shadow_<name>_replay lets a new challenger answer the days that are kept, and judges it.
+
+The daily DAG starts it by its asset when it meets a new challenger that declares `trained_until`, or somebody does by
+hand; it is a DAG of its own because many past days would hold up the next one.
+"""
+
+import datetime as dt
+
+from airflow.sdk import DAG, Param, TriggerRule, task
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.orchestration import assets
+from shadow_deployment.orchestration.dags.doctor import SCORING_POOL
+from shadow_deployment.orchestration.dags.retry import RETRY
+from shadow_deployment.orchestration.tasks import replay as tasks
+from shadow_deployment.report.description import describe_replay
+
+
+def replay_dag(deployment: Deployment) -> DAG:
+    """Return the DAG that lets a new challenger answer the days that are kept."""
+    name = deployment.name
+    with DAG(
+        dag_id=f"shadow_{name}_replay",
+        description=f"Replay of {name}: a new challenger answers the days that are kept",
+        doc_md=describe_replay(deployment),
+        schedule=[assets.replay(name)],
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=dt.timedelta(hours=24),
+        default_args={
+            "owner": "shadow",
+            "retries": 3,
+            "retry_policy": RETRY,
+            "execution_timeout": dt.timedelta(minutes=deployment.timeout_minutes),
+        },
+        tags=["shadow", "replay"],
+    ) as dag:
+        replayed = (
+            task(pool=SCORING_POOL, map_index_template="{{ challenger }} {{ day }}")(tasks.replay_day)
+            .partial(name=name)
+            .expand_kwargs(task(tasks.days)(name))
+        )
+        replayed >> task(trigger_rule=TriggerRule.NONE_FAILED)(tasks.judge)(name)
+    dag.params.update(_params(deployment))  # after the tasks: each of them would copy them
+    return dag
+
+
+def _params(deployment: Deployment) -> dict[str, Param]:
+    return {
+        "challenger": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *(challenger.name for challenger in deployment.promotable)],
+            title="Challenger",
+            description="Who answers. Left empty in a run that the daily DAG has started.",
+        ),
+        "days": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=deployment.policy.replay_days,
+            title="Days",
+            description=f"Only so many of the newest days. Left empty: {deployment.policy.replay_days}.",
+        ),
+    }

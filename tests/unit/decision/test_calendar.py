@@ -33,6 +33,10 @@ class Day:
     champion_versions: list[str] = field(default_factory=lambda: ["7"])
 
     @property
+    def champions(self) -> list[str]:
+        return self.champion_versions
+
+    @property
     def day(self) -> dt.date:
         return dt.date(2024, 1, self.id)
 
@@ -111,14 +115,16 @@ def test_days_count_in_order_up_to_the_first_that_waits_for_labels() -> None:
 
 
 def test_the_days_of_a_verdict_in_short() -> None:
-    calendar = states(Day(1), Day(2), Day(3), Day(4), first=2, last=5)
+    taken = [Day(1, champion_versions=["6"]), Day(2), Day(3), Day(4)]
+    calendar = states(*taken, first=2, last=5)
     labels = {dt.date(2024, 1, day): day < 4 for day in range(1, 5)}
-    assert counts_of(calendar, labels, dt.date(2024, 1, 3)).to_json() == {
+    assert counts_of(calendar, taken, labels, dt.date(2024, 1, 3)).to_json() == {
         "counted": 2,
         "waiting": 1,
         "left_out": [{"day": "2024-01-05", "why": "not run"}],
-        "replayed": 2,
+        "replayed": 1,
         "live": 1,
+        "champion_versions": [{"version": "7", "days": 2}],
     }
 
 

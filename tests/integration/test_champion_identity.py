@@ -183,3 +183,16 @@ def test_a_former_champion_is_judged_against_the_service_from_the_day_after_its_
     assert against == "service"
     assert days["counted"] == DAYS - RETRAINED - 2, "not the days that it served itself"
     assert days["champion_versions"] == [{"version": "1", "days": DAYS - RETRAINED - 2}]
+
+
+def test_a_promotion_request_says_how_many_trials_its_champion_has_seen(world: World, invoke: Invoke) -> None:
+    world.change_production("UPDATE flights.prediction_log SET model_version = '7'")
+    for number, value in enumerate((0.998, 0.999)):
+        deploy(world, policy={"rules": [{"metric": "agreement", "is": "at_least", "value": value}]})
+        run(invoke, number)
+        assert verdict(invoke)["outcome"] == "FAIL"
+    deploy(world, policy=LENIENT)
+    run(invoke, 2)
+    code, shown = promote(invoke, "--force")
+    assert "trial 3 of 3 against champion 7 (1 model; trials: 1 PASS, 2 FAIL, 0 open); see shadow trials late" in shown
+    assert code == 1, "forcing is not allowed, so this only shows"

@@ -77,12 +77,13 @@ def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as `shadow trials` lists it: `outcome` and `day` are of its newest verdict, None before the first."""
+    """A trial as `shadow trials` lists it: `digest` is the model's, `outcome` and `day` are of its newest verdict."""
 
     number: int
     kind: str
     name: str
     version: str
+    digest: str
     champion_version: str
     opened_at: dt.datetime
     opened_because: str

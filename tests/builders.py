@@ -84,7 +84,7 @@ def a_verdict(day: dt.date, challenger: int, verdict: Verdict, **changes: Any) -
     given: dict[str, Any] = {
         "champion_version": "7",
         "trial": None,
-        "days": DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}),
+        "days": DayCounts(counted=1, waiting=0, replayed=1, live=0, left_out={}, champion_versions={"7": 1}),
         "alpha": 0.05,
         "blocked": [],
         "counted": [],

@@ -151,8 +151,8 @@ def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str
 
 
 def _challenger_lines(verdict: StoredVerdict, counted: str) -> Iterator[str]:
-    name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion_version))
-    yield f"{name} {version} FAILS against champion {champion}"
+    name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion))
+    yield f"{name} {version} FAILS against {champion}"
     findings = _failing(verdict)
     for finding in findings[:MOST_FINDINGS]:
         yield plain(f"- {measurement_of(finding, _title(finding), counted)}")

@@ -97,9 +97,11 @@ def case_text(request: PromotionRequest) -> str:
     lines = [f"[bold]{escape(request.deployment)}[/]: {would} {escape(str(request.champion))}"]
     if verdict:
         lines.append(
-            f"[{_COLOURS[verdict.outcome]}]{verdict.outcome}[/] of {verdict.day} against champion version "
-            f"{escape(verdict.champion_version)}, on evidence {short(verdict.input_digest)}"
+            f"[{_COLOURS[verdict.outcome]}]{verdict.outcome}[/] of {verdict.day} against "
+            f"{escape(verdict.champion)}, on evidence {short(verdict.input_digest)}"
         )
+        if request.tried:
+            lines.append(f"{escape(str(request.tried))}; see shadow trials {request.deployment}")
         lines += [f"  {escape(summary_of(finding))}" for finding in findings_of(verdict.findings)]
     lines += [f"[bold red]in the way[/] {escape(problem)}" for problem in (*request.barred, *request.problems)]
     return "\n".join([*lines, f"case {short(request.digest)}"])

@@ -58,6 +58,11 @@ class Requests(Section):
         description="Column of the champion's prediction; with several classes, one column of probabilities per class."
     )
     version: Column | None = Field(None, description="Column of the champion's version.")
+    champion_identity: Literal["version", "service"] = Field(
+        "version",
+        description="What a challenger is compared with: one `version`, so that a new one starts new evidence, or the "
+        "`service`: whatever production serves, versions being shown only.",
+    )
     latency: Column | None = Field(None, description="Column of the champion's latency, in milliseconds.")
     duplicates: Literal["refuse", "first"] = Field(
         "refuse",

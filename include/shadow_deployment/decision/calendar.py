@@ -1,12 +1,14 @@
 """Which days a verdict rests on: every day from a trial's first one is accounted for.
 
-A day counts where one champion served it and its inputs met their expectations. A metric that needs labels counts days
-in order, up to the first whose labels may still change: labels tend to arrive in an order that depends on what they
-say, so a day that is half labelled misleads. Days that somebody could have chosen to leave out (whose inputs failed,
-which were not run, which were withdrawn) are named, and a PASS must hold with each of them at its worst.
+A day counts where one champion served it (a version, or whatever production serves) and its inputs met their
+expectations. A metric that needs labels counts days in order, up to the first whose labels may still change: labels
+tend to arrive in an order that depends on what they say, so a day that is half labelled misleads. Days that somebody
+could have chosen to leave out (whose inputs failed, which were not run, which were withdrawn) are named, and a PASS
+must hold with each of them at its worst.
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -47,7 +49,11 @@ class LabelledSample(Protocol):
 
     @property
     def champion_versions(self) -> list[str]:
-        """The champion versions that served it, in order."""
+        """The versions that served it, in order."""
+
+    @property
+    def champions(self) -> list[str]:
+        """The champions that its evidence is against: these versions, or the service as one."""
 
     @property
     def labels_until(self) -> dt.datetime | None:
@@ -147,7 +153,7 @@ def calendar_of(
 
 def comparable(days: Sequence[Day], champion_version: str, complete: Collection[int]) -> list[Day]:
     """Return the days that this champion version served and whose keys are `complete`, in their order."""
-    return [day for day in days if day.champion_versions == [champion_version] and day.id in complete]
+    return [day for day in days if day.champions == [champion_version] and day.id in complete]
 
 
 def _state(day: dt.date, sampled: LabelledSample | None, records: DayRecords, champion_version: str) -> State:
@@ -157,8 +163,8 @@ def _state(day: dt.date, sampled: LabelledSample | None, records: DayRecords, ch
         return "withdrawn"
     if sampled is None:
         return "not run"
-    if sampled.champion_versions != [champion_version]:
-        served_by = len(sampled.champion_versions)
+    if sampled.champions != [champion_version]:
+        served_by = len(sampled.champions)
         return "no requests" if not served_by else "another champion" if served_by == 1 else "several champions"
     if sampled.id in records.failed:
         return "inputs failed"
@@ -176,13 +182,17 @@ def in_order(mature: Mapping[dt.date, bool]) -> dict[dt.date, bool]:
 
 @dataclass(frozen=True)
 class DayCounts:
-    """The days of a verdict in short; `left_out` has the state of each day that was left out."""
+    """The days of a verdict in short; `left_out` has the state of each day that was left out.
+
+    `champion_versions` says which versions served the days that count, in the order in which they came, and how many.
+    """
 
     counted: int
     waiting: int
     replayed: int
     live: int
     left_out: Mapping[dt.date, State]
+    champion_versions: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""
@@ -193,21 +203,29 @@ class DayCounts:
             "left_out": left_out,
             "replayed": self.replayed,
             "live": self.live,
+            "champion_versions": [
+                {"version": version, "days": days} for version, days in self.champion_versions.items()
+            ],
         }
 
 
-def counts_of(calendar: Calendar, labels_count: Mapping[dt.date, bool], live_from: dt.date) -> DayCounts:
+def counts_of(
+    calendar: Calendar, taken: Sequence[LabelledSample], labels_count: Mapping[dt.date, bool], live_from: dt.date
+) -> DayCounts:
     """Return a verdict's days in short; `live_from` is the first day whose window began after the registration."""
     compared = calendar.days("compared")
     counted = [day for day in compared if labels_count.get(day)]
     shown = [day for day in calendar.days("replayed") if labels_count.get(day)]
     live = sum(day >= live_from for day in counted)
+    counting = set(counted)
+    versions = Counter(version for day in taken if day.day in counting for version in day.champion_versions)
     return DayCounts(
         counted=len(counted),
         waiting=len(compared) - len(counted),
         replayed=len(counted) - live + len(shown),
         live=live,
         left_out={day: calendar.states[day] for day in calendar.left_out},
+        champion_versions=dict(versions),
     )
 
 

@@ -2,7 +2,8 @@
 
 One challenger version against one champion version on fixed terms: sampling design, requests, labels, input suite and
 blocking rules. Its registration time, alpha and terms are fixed before any of its evidence is computed, so that nothing
-of them can be chosen to suit what was seen.
+of them can be chosen to suit what was seen. With `requests.champion_identity: service` the champion is whatever
+production serves, under any version.
 """
 
 import datetime as dt
@@ -10,10 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from shadow_deployment.base.numbers import quantity
+
 Kind = Literal["challenger", "a_a_check", "former_champion"]
 
+SERVICE: Final = "service"  # the champion version of trials, evidence and verdicts that are against the service
+MOST_VERSIONS: Final = 5  # of the service, the newest: one that is trained each day has many
 PARTS: Final = {  # of a trial's terms, as a verdict names what has changed
     "sampling": "the sampling design",
+    "champion": "the champion's identity",
     "requests": "what is logged of a request",
     "labels": "the label definition",
     "inputs": "the suite of inputs",
@@ -51,6 +57,20 @@ class Trial:
         if self.trained_until is None:
             return self.start
         return max(self.start, self.trained_until + max(maturity, dt.timedelta(days=1)))
+
+
+def champion_in_words(version: str, served: Mapping[str, int] | None = None) -> str:
+    """Return the champion of a trial; `served` are the versions that production served, in order, with their days."""
+    if version != SERVICE:
+        return f"champion {version}"
+    return f"whatever production serves{f' ({_versions(served)})' if served else ''}"
+
+
+def _versions(served: Mapping[str, int]) -> str:
+    newest = [f"{version} on {quantity(days, 'day')}" for version, days in served.items()][-MOST_VERSIONS:]
+    earlier = len(served) - len(newest)
+    before = f"{quantity(earlier, 'earlier version')}, then " if earlier else ""
+    return f"{before}version{'' if len(newest) == 1 else 's'} {', '.join(newest)}"
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

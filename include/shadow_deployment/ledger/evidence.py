@@ -42,7 +42,7 @@ _Cells = dict[tuple[str, tuple[str, str]], list[float]]  # by metric and slice, 
 
 def statement_digest(deployment: Deployment) -> str:
     """Return a digest of how a day's evidence is computed: EVIDENCE_VERSION and what the deployment sets."""
-    how = (EVIDENCE_VERSION, _settings(deployment), _metrics(deployment))
+    how = (EVIDENCE_VERSION, _settings(deployment), _metrics(deployment), deployment.requests.champion_identity)
     return hashlib.sha256(repr(how).encode()).hexdigest()
 
 
@@ -133,7 +133,7 @@ class _Day:
         self, session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int, slices: Slices
     ) -> None:
         settings, metrics = _settings(deployment), _metrics(deployment)
-        self._session, self._versions, self._requests = session, snapshot.champion_versions, 0
+        self._session, self._versions, self._requests = session, snapshot.champions, 0
         self._keys: dict[str, Any] = {
             "deployment_id": deployment_id(session, deployment),
             "day": snapshot.day,

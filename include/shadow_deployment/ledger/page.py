@@ -14,13 +14,13 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.snapshots import Snapshot, keys
-from shadow_deployment.ledger.verdicts import newest
+from shadow_deployment.ledger.verdicts import ComparedVerdict, newest
 
 _SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
-class VerdictRow:
+class VerdictRow(ComparedVerdict):
     """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored.
 
     `opened_at` is when its trial was; None before the champion's first request.
@@ -34,6 +34,7 @@ class VerdictRow:
     challenger_id: int
     day: dt.date
     champion_version: str
+    days: dict[str, Any]
     design: str
     outcome: Outcome
     reasons: list[str]

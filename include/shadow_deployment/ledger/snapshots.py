@@ -20,6 +20,7 @@ from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.data.snapshots import Manifest, read_part
 from shadow_deployment.data.storage import Store
+from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger.batching import in_batches
 from shadow_deployment.ledger.writing.locks import share
@@ -40,7 +41,8 @@ _REQUEST_COLUMNS = (
 class Snapshot:
     """A registered snapshot: one day of one sampling design, with its labels as they were collected last.
 
-    `label_revision` is the newest arrival of labels, `complete_at` when the last request got its label.
+    `label_revision` is the newest arrival of labels, `complete_at` when the last request got its label. `by_service`
+    says whether the deployment compares with the service and not with a version.
     """
 
     id: int
@@ -58,9 +60,15 @@ class Snapshot:
     invalid: int
     early: int
     complete_at: dt.datetime | None
+    by_service: bool = False
+
+    @property
+    def champions(self) -> list[str]:
+        """The champions that the day's evidence is against: the versions that served it, or the service as one."""
+        return [SERVICE] if self.by_service and self.champion_versions else self.champion_versions
 
 
-_FIELDS = ", ".join(field.name for field in fields(Snapshot))
+_FIELDS = ", ".join(field.name for field in fields(Snapshot) if field.name != "by_service")
 
 
 def deployment_id(session: Session[Any], deployment: Deployment) -> int:
@@ -85,10 +93,16 @@ def snapshots(
     """Return the snapshots of the present sampling design from `first` to `last`, in order; None is no limit."""
     with session.cursor(row_factory=class_row(Snapshot)) as cursor:
         return cursor.execute(
-            f"SELECT {_FIELDS} FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
+            f"SELECT {_FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
             "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
             "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
-            [deployment.name, digest(design(deployment)), first, last],
+            [
+                deployment.requests.champion_identity == "service",
+                deployment.name,
+                digest(design(deployment)),
+                first,
+                last,
+            ],
         ).fetchall()
 
 

@@ -13,7 +13,7 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.decision.trial import Kind, Trial, difference
+from shadow_deployment.decision.trial import Kind, Trial, champion_in_words, difference
 from shadow_deployment.ledger.snapshots import deployment_id
 
 _SQL = Path(__file__).parent / "sql"
@@ -77,12 +77,13 @@ def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as `shadow trials` lists it: `outcome` and `day` are of its newest verdict, None before the first."""
+    """A trial as `shadow trials` lists it: `digest` is the model's, `outcome` and `day` are of its newest verdict."""
 
     number: int
     kind: str
     name: str
     version: str
+    digest: str
     champion_version: str
     opened_at: dt.datetime
     opened_because: str
@@ -142,7 +143,8 @@ def _cause(session: Session[Any], wanted: NewTrial) -> str:
     if challenger != wanted.challenger:
         return f"the model is another one than in trial {number}: version {version}, digest {digest_before[:12]}"
     if champion_version != wanted.champion_version:
-        return f"the champion is now {wanted.champion_version}, in trial {number} it was {champion_version}"
+        now, before = (champion_in_words(each) for each in (wanted.champion_version, champion_version))
+        return f"it is now against {now}, in trial {number} it was against {before}"
     changed = difference(terms, wanted.terms)
     return (
         f"{changed} changed since trial {number}" if changed else f"trained_until was {trained_until} in trial {number}"

@@ -15,7 +15,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.calendar import DayCounts
-from shadow_deployment.decision.trial import Trial
+from shadow_deployment.decision.trial import SERVICE, Trial, champion_in_words
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share
@@ -36,8 +36,30 @@ class _Row(Protocol):
 Row = TypeVar("Row", bound=_Row)
 
 
+class ComparedVerdict:
+    """What a verdict's challenger was compared with; `days` is as in DayCounts."""
+
+    champion_version: str
+    days: dict[str, Any]
+
+    @property
+    def champion(self) -> str:
+        """The champion in words."""
+        return champion_in_words(self.champion_version, self.served)
+
+    @property
+    def served(self) -> dict[str, int]:
+        """The versions that served the days that count, in order, with their days."""
+        return {each["version"]: each["days"] for each in self.days.get("champion_versions", [])}
+
+    @property
+    def compared_with(self) -> set[str]:
+        """What production's log calls the champion: one version, or all that the service had."""
+        return set(self.served) if self.champion_version == SERVICE else {self.champion_version}
+
+
 @dataclass(frozen=True)
-class StoredVerdict:
+class StoredVerdict(ComparedVerdict):
     """A stored verdict with its trial; `decided_on` is the first day of the same outcome in it, None if open.
 
     `chain_number` and `chain_hash` are its place in the hash chain. `trial` and what follows are None before the

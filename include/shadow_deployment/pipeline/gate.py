@@ -50,7 +50,7 @@ def _alarm(deployment: Deployment, challenger: Challenger, verdict: verdicts.Sto
     """Yield why a verdict closes the gate: a challenger fails, or a former champion passes."""
     if challenger.is_watched and verdict.outcome == "PASS":
         yield (
-            f"{challenger.name} {verdict.version} is better than its successor {verdict.champion_version} by every "
+            f"{challenger.name} {verdict.version} is better than its successor, {verdict.champion}, by every "
             f"rule: roll back with the DAG shadow_{deployment.name}_rollback or shadow rollback {deployment.name}"
         )
     elif not challenger.is_watched and verdict.outcome == "FAIL":

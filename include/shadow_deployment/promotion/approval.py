@@ -10,6 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.decision.words.finding import findings_of
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger import predictions, verdicts
@@ -74,9 +75,16 @@ def build_proposal(context: DeploymentContext, challenger_name: str, day: dt.dat
         streak = approval_requests.streak(session, _key(context, session, request), day)
         session.commit()
     since = streak.since or day
-    parts = [request.parts[part] for part in ("challenger", "champion", "policy")]
+    parts = [request.parts[part] for part in _lasting(request)]
     terms = digest([*parts, request.verdict.terms if request.verdict else None, str(since)])
     return Proposal(request, terms, since, streak.days)
+
+
+def _lasting(request: PromotionRequest) -> Iterator[str]:
+    """Yield the parts that are the same from day to day; the versions of a service come and go."""
+    yield from ("challenger", "policy")
+    if request.champion.number or request.verdict is None or request.verdict.champion_version != SERVICE:
+        yield "champion"
 
 
 def request_approval(

@@ -39,6 +39,9 @@ def _lines(deployment: Deployment, proposal: Proposal) -> Iterator[str]:
     yield ""
     yield f"- current champion: {plain(str(request.champion))}"
     yield f"- model: `{_code(model.uri)}`, digest `{_code(model.digest)}`"
+    yield f"- compared with: {plain(verdict.champion)}"
+    if request.tried:
+        yield f"- {plain(str(request.tried))}; `shadow trials {_code(request.deployment)}` lists them"
     yield f"- evidence: `{verdict.input_digest}`"
     yield f"- promotion request: `{request.digest}`"
     if proposal.rivals:

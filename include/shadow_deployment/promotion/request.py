@@ -13,15 +13,16 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.decision.trial import difference
+from shadow_deployment.decision.trial import SERVICE, difference
 from shadow_deployment.errors import ModelError
-from shadow_deployment.ledger import predictions, snapshots
+from shadow_deployment.ledger import predictions, snapshots, trials
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, JudgedVerdict, ModelVersion
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.basis import champion_of
+from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.pipeline.challengers.trials import known_trial, terms_of
+from shadow_deployment.promotion.trial_tally import TrialTally, tally
 
 BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
 
@@ -31,7 +32,8 @@ class PromotionRequest:
     """What a promotion would rest on.
 
     `champion` is the registry's, or before the first promotion the logged one; `log_version` is the version in the log
-    now. `barred` always prevents the promotion, `problems` prevent it unless it is forced.
+    now. `tried` says how often the champion was challenged, None where nothing was judged in a trial. `barred` always
+    prevents the promotion, `problems` prevent it unless it is forced.
     """
 
     deployment: str
@@ -39,6 +41,7 @@ class PromotionRequest:
     champion: CurrentChampion
     log_version: str
     verdict: JudgedVerdict | None
+    tried: TrialTally | None
     policy: dict[str, Any]
     barred: tuple[str, ...]
     problems: tuple[str, ...]
@@ -51,6 +54,7 @@ class PromotionRequest:
             "champion": asdict(self.champion),
             "version in the log": self.log_version,
             "verdict": asdict(self.verdict) if self.verdict else None,
+            "trials": asdict(self.tried) if self.tried else None,
             "policy": self.policy,
         }
         return {name: digest([self.deployment, part]) for name, part in named.items()}
@@ -124,10 +128,17 @@ def assemble(
         champion=champion,
         log_version=observed.log_version,
         verdict=verdict,
+        tried=_tried(session, deployment, verdict),
         policy=_policy(deployment),
         barred=tuple(_barred(declared, challenger, champion)),
         problems=tuple(problems),
     )
+
+
+def _tried(session: Session[Any], deployment: Deployment, verdict: JudgedVerdict | None) -> TrialTally | None:
+    if verdict is None or verdict.trial is None:
+        return None
+    return tally(trials.trials(session, deployment), verdict.trial)
 
 
 def _barred(declared: Challenger, challenger: ModelVersion, champion: CurrentChampion) -> Iterator[str]:
@@ -204,16 +215,15 @@ def _champion_problems(
         )
     if verdict is None:
         return
-    compared = verdict.champion_version
-    against = f"{verdict.day} was judged against champion version {compared}"
-    if champion.number and compared == UNVERSIONED:
+    against = f"{verdict.day} was judged against {verdict.champion}"
+    if champion.number and UNVERSIONED in verdict.compared_with:
         yield f"{against}: declare requests.version, so that the log names the champion"
-    elif compared not in champion.logged_as and champion.number:
+    elif champion.number and not verdict.compared_with & set(champion.logged_as):
         yield (
             f"{against}, but the champion is {champion}: collect evidence against it, logged as version "
             f"{' or '.join(champion.logged_as)}"
         )
-    elif compared != log_version:
+    elif verdict.champion_version not in (SERVICE, log_version):
         yield f"{against}, but the log now has version {log_version}: collect evidence against that"
 
 
@@ -234,7 +244,7 @@ def _log_version(context: DeploymentContext, session: Session[Any]) -> str:
     deployment = context.deployment
     taken = snapshots.snapshots(session, deployment, None, None)
     since = window_of(deployment, taken[-1].day).start if taken else None
-    return context.request_source.newest_version(since) or champion_of(taken)
+    return context.request_source.newest_version(since) or logged_version(taken)
 
 
 def _policy(deployment: Deployment) -> dict[str, Any]:

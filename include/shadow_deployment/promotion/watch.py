@@ -31,8 +31,8 @@ def regression(context: DeploymentContext, day: dt.date) -> Regression | None:
         verdict = verdicts.latest(session, deployment).get(FORMER_CHAMPION)
     if promotion is None or verdict is None or (verdict.day, verdict.outcome) != (day, "PASS"):
         return None
-    same_sides = verdict.champion_version in promotion.champion.logged_as and verdict.version == promotion.from_version
-    if not same_sides:
+    is_against = bool(verdict.compared_with & set(promotion.champion.logged_as))
+    if not (is_against and verdict.version == promotion.from_version):
         return None
     reason = (
         f"{promotion.from_name} {promotion.from_version}, champion before promotion {promotion.number}, is better than "

@@ -291,9 +291,35 @@ def test_the_request_shows_its_terms_and_what_each_answer_does(world: World) -> 
     assert found.request.verdict is not None
     assert found.request.verdict.input_digest in text
     assert "on 2 consecutive judged days since" in text
+    assert "- compared with: champion 7" in text
+    assert (
+        "trial 1 of 1 against champion 7 \\(1 model; trials\\: 1 PASS, 0 FAIL, 0 open\\); `shadow trials late`" in text
+    )
     assert "| error\\_rate at most | all | PASS |" in text
     assert "within 5 hours" in text
     assert "9 days" in text
+
+
+def test_a_trial_opened_meanwhile_changes_the_promotion_request(world: World, shadow: DeploymentContext) -> None:
+    judged(shadow, "P")
+    question, _ = approval.request_approval(shadow, "other", "run 1", by_hand=False)
+    judged(shadow, "F", "linear")
+    message = refusal(lambda: approval.approve(shadow, question, approved_by="ada", reason="yes", at=moment(1)))
+    assert "the promotion request has changed since it was approved" in message
+    assert registry.history(shadow) == []
+
+
+def test_a_rejection_against_the_service_stands_when_its_version_changes(world: World) -> None:
+    shadow = world.shadow(**settings(world, requests={"champion_identity": "service"}))
+    for number, version in enumerate(("8", "9")):
+        world.change_production(CHANGED, [version])
+        judge(shadow, number, "PASS", against="service")
+        found = approval.build_proposal(shadow, "other")
+        assert found.request.champion.version == version
+        assert found.request.problems == ()
+        if number == 0:
+            settle(shadow, "run 1", "rejected")
+    assert asked(shadow, 1) is None
 
 
 def test_names_of_production_are_text_in_the_request() -> None:

@@ -236,7 +236,7 @@ REFUSALS: list[tuple[str, Callable[[World, DeploymentContext], None], dict[str, 
     ("failed", judged(1, "FAIL"), {}, f"newest verdict, of {day(1)}, is FAIL, must be PASS: as the test says"),
     ("failed the same day", judged(0, "FAIL"), {}, f"newest verdict, of {day(0)}, is FAIL, must be PASS"),
     ("another file", other_file, {}, "its model is now version 2 with digest"),
-    ("another champion", promoted, {}, f"{day(0)} was judged against champion version 7, but the champion is other 1"),
+    ("another champion", promoted, {}, f"{day(0)} was judged against champion 7, but the champion is other 1"),
     (
         "another policy",
         nothing,
@@ -254,7 +254,7 @@ REFUSALS: list[tuple[str, Callable[[World, DeploymentContext], None], dict[str, 
         "against another",
         judged(1, "PASS", against="6"),
         {},
-        "against champion version 6, but the log now has version 7",
+        "against champion 6, but the log now has version 7",
     ),
     ("the log's own version", nothing, VERSIONED, "its version 7 is also that of the current champion in the log"),
 ]
@@ -323,7 +323,7 @@ def test_a_log_whose_version_changed_since_stops_a_promotion(worlds: Callable[..
     newest = "(SELECT max(predicted_at) FROM flights.prediction_log)"
     world.change_production(f"{CHANGED} WHERE predicted_at = {newest}", ["8"])
     message = refusal(lambda: registry.promote(shadow, "other", **by("ada")))
-    assert f"{day(0)} was judged against champion version 7, but the log now has version 8" in message
+    assert f"{day(0)} was judged against champion 7, but the log now has version 8" in message
 
 
 def test_after_a_promotion_only_evidence_against_the_new_champion_counts(
@@ -738,7 +738,7 @@ def test_promote_shows_the_case_and_asks(world: World, command: Callable[..., Re
         ended = command("promote", "late", "--challenger", "other", *WORDS, answer=answer)
         assert ended.exit_code == 1
         assert "would follow champion 7, as the log says" in ended.output
-        assert f"PASS of {day(0)} against champion version 7" in ended.output
+        assert f"PASS of {day(0)} against champion 7" in ended.output
         assert "Promote other?" in ended.output
         assert view(world) == []
     ended = command("promote", "late", "--challenger", "other", *WORDS, answer="y\n")

@@ -122,7 +122,7 @@ def test_days_run_with_the_former_champion_among_the_challengers(world: World) -
         stored = verdicts.latest(session, shadow.deployment)
     former = stored[FORMER_CHAMPION]
     assert (former.day, former.version, former.champion_version) == (day(3), "1", "linear@2")
-    assert "PASS means that it is better than its successor linear@2" in former.warnings[0]
+    assert "PASS means that it is better than its successor, champion linear@2" in former.warnings[0]
     scored = world.query(
         "SELECT DISTINCT p.day FROM shadow.prediction AS p JOIN shadow.model_version AS m ON m.id = p.challenger_id "
         "WHERE m.name = %s ORDER BY 1",
@@ -160,7 +160,7 @@ def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back
     with pytest.raises(GateFailed) as closed:
         steps.gate(run, day(2))
     message = str(closed.value)
-    assert "previous_champion 1 is better than its successor linear@2" in message
+    assert "previous_champion 1 is better than its successor, champion linear@2" in message
     assert "shadow rollback late" in message
 
 

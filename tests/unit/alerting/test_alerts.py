@@ -142,7 +142,7 @@ def test_a_problem_names_the_task_to_look_at(problem: str, task: str) -> None:
 
 
 def test_a_problem_that_is_not_understood_is_shown_as_it_is() -> None:
-    line = f"{FORMER_CHAMPION} 3 is better than its successor 4 by every rule: roll back"
+    line = f"{FORMER_CHAMPION} 3 is better than its successor, champion 4, by every rule: roll back"
     alert = closed(line, verdicts=[verdict()])
     assert alert.lines[-1] == line
     assert alert.title.endswith("gradient_boosting FAILS and 1 problem")

@@ -17,6 +17,7 @@ from shadow_deployment.decision.calendar import (
     label_progress,
     newest_coverage,
 )
+from shadow_deployment.decision.trial import champion_in_words
 
 MATURITY = dt.timedelta(days=7)
 
@@ -31,6 +32,11 @@ class Day:
     complete_at: dt.datetime | None = None
     collected_after: int | None = 0
     champion_versions: list[str] = field(default_factory=lambda: ["7"])
+    by_service: bool = False
+
+    @property
+    def champions(self) -> list[str]:
+        return ["service"] if self.by_service else self.champion_versions
 
     @property
     def day(self) -> dt.date:
@@ -90,6 +96,30 @@ def test_every_day_is_accounted_for(versions: list[str] | None, records: dict[st
     assert calendar.left_out == ([dt.date(2024, 1, 2)] if chosen else [])
 
 
+def test_against_the_service_days_of_every_version_count_and_the_versions_are_named() -> None:
+    served = (["6"], ["6", "7"], ["7"])
+    taken = [Day(number, champion_versions=each, by_service=True) for number, each in enumerate(served, 1)]
+    first, last = taken[0].day, taken[-1].day
+    records = DayRecords(scored={1, 2, 3})
+    calendar = calendar_of(taken, records, champion_version="service", shown_from=first, first=first, last=last)
+    assert list(calendar.states.values()) == ["compared"] * 3
+    counts = counts_of(calendar, taken, dict.fromkeys(calendar.states, True), first)
+    assert counts.champion_versions == {"6": 2, "7": 2}
+    assert champion_in_words("service", counts.champion_versions) == (
+        "whatever production serves (versions 6 on 2 days, 7 on 2 days)"
+    )
+
+
+def test_of_many_versions_of_the_service_the_newest_are_named() -> None:
+    served = {str(version): 1 for version in range(1, 8)}
+    assert champion_in_words("service", served) == (
+        "whatever production serves (2 earlier versions, then versions 3 on 1 day, 4 on 1 day, 5 on 1 day, 6 on 1 day, "
+        "7 on 1 day)"
+    )
+    assert champion_in_words("service") == "whatever production serves"
+    assert champion_in_words("7", {"7": 3}) == "champion 7"
+
+
 def test_days_before_the_first_are_replayed_where_they_can_be_compared_and_never_left_out() -> None:
     calendar = states(Day(1), Day(3), Day(4), first=3, last=5)
     assert list(calendar.states.values()) == ["replayed", "compared", "compared", "not run"]
@@ -111,14 +141,16 @@ def test_days_count_in_order_up_to_the_first_that_waits_for_labels() -> None:
 
 
 def test_the_days_of_a_verdict_in_short() -> None:
-    calendar = states(Day(1), Day(2), Day(3), Day(4), first=2, last=5)
+    taken = [Day(1, champion_versions=["6"]), Day(2), Day(3), Day(4)]
+    calendar = states(*taken, first=2, last=5)
     labels = {dt.date(2024, 1, day): day < 4 for day in range(1, 5)}
-    assert counts_of(calendar, labels, dt.date(2024, 1, 3)).to_json() == {
+    assert counts_of(calendar, taken, labels, dt.date(2024, 1, 3)).to_json() == {
         "counted": 2,
         "waiting": 1,
         "left_out": [{"day": "2024-01-05", "why": "not run"}],
-        "replayed": 2,
+        "replayed": 1,
         "live": 1,
+        "champion_versions": [{"version": "7", "days": 2}],
     }
 
 

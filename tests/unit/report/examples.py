@@ -348,6 +348,7 @@ def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
         challenger_id=1,
         day=dt.date(2013, 12, 31),
         champion_version="logistic-1",
+        days={},
         design="sha256:" + "c3" * 32,
         outcome=outcome,
         reasons=[] if outcome == "PASS" else ["log loss non_inferior: the interval holds -0.005"],

@@ -36,11 +36,14 @@ def explain(
     evidence: Evidence,
     disagreements: Sequence[DisagreeingRequest],
     *,
-    champion_version: str,
+    champion: str,
     warnings: Sequence[str],
 ) -> str:
-    """Return the explanation of a verdict, several lines that name requests but never their features."""
-    lines = [f"{challenger.name} {challenger.version} against champion {champion_version}: {verdict.outcome}", ""]
+    """Return the explanation of a verdict, several lines that name requests but never their features.
+
+    `champion` is what the challenger is compared with, in words.
+    """
+    lines = [f"{challenger.name} {challenger.version} against {champion}: {verdict.outcome}", ""]
     lines += ["What was compared", *_compared(deployment, evidence), ""]
     lines += ["Rules", *(f"- {explanation_of(finding)}" for finding in verdict.findings), ""]
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])

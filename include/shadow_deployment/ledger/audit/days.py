@@ -45,7 +45,7 @@ def changed_evidence(session: Session[Any], deployment: Deployment, snapshot: Sn
     """Return whose evidence of a day is not what it was, or not what predictions and labels give; None for nobody's.
 
     Only the newest revision can be computed again, and only where its requests are kept and it was computed as it would
-    be today.
+    be today, against the same champion.
     """
     with session.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
@@ -61,7 +61,8 @@ def changed_evidence(session: Session[Any], deployment: Deployment, snapshot: Sn
     for key in {row["challenger_id"] for row in rows} - stale:
         expected = evidence.recomputed(session, deployment, snapshot, key)
         for row in rows:
-            if not (row["challenger_id"] == key and row["is_newest"] and expected):
+            is_current = row["is_newest"] and row["champion_version"] in snapshot.champions
+            if not (row["challenger_id"] == key and is_current and expected):
                 continue
             if expected.get((row["champion_version"], row["needs_labels"])) != row["digest"]:
                 return (

@@ -40,6 +40,8 @@ def batches(
                 continue
             label = labels.read(session, snapshot, first, first + BATCH_ROWS).usable(final_at)
             drawn = _drawn(requests, label, first, len(deployment.classes))
+            if snapshot.by_service:
+                drawn = replace(drawn, version=np.zeros_like(drawn.version))
             for challenger in challengers:
                 parts = cut(cursor, "prediction_batch", columns, span | {"challenger": challenger})
                 yield challenger, _answered(drawn, parts, first)

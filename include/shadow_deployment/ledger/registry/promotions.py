@@ -15,7 +15,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.snapshots import deployment_id
-from shadow_deployment.ledger.verdicts import CODE_VERSION, newest
+from shadow_deployment.ledger.verdicts import CODE_VERSION, ComparedVerdict, newest
 
 Kind = Literal["promotion", "rollback", "forced"]
 _SQL = Path(__file__).parents[1] / "sql"
@@ -124,7 +124,7 @@ class PromotionRecord:
 
 
 @dataclass(frozen=True)
-class JudgedVerdict:
+class JudgedVerdict(ComparedVerdict):
     """A verdict that a promotion rests on, with the model that was judged."""
 
     id: int
@@ -135,7 +135,9 @@ class JudgedVerdict:
     findings: list[dict[str, Any]]
     policy: dict[str, Any]
     terms: dict[str, Any] | None
+    trial: int | None
     champion_version: str
+    days: dict[str, Any]
     input_digest: str
     judged_at: dt.datetime
     version: str

@@ -13,7 +13,7 @@ from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
 from shadow_deployment.decision.safeguards.usable import MISSING_PREDICTIONS
 from shadow_deployment.decision.series import Series, gather
-from shadow_deployment.decision.trial import Trial
+from shadow_deployment.decision.trial import SERVICE, Trial, champion_in_words
 from shadow_deployment.ledger import labels, series, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
@@ -47,6 +47,11 @@ class Basis:
         """All days with evidence that a verdict may show, in order."""
         return [*self.replayed, *self.compared]
 
+    @property
+    def champion(self) -> str:
+        """What the challenger is compared with, in words."""
+        return champion_in_words(self.champion_version, self.counts.champion_versions)
+
 
 def basis_of(
     session: Session[Any],
@@ -65,11 +70,11 @@ def basis_of(
     withdrawn = trials.withdrawn(session, deployment)
     taken = [each for each in snapshots.snapshots(session, deployment, None, day) if each.day not in withdrawn]
     version = champion_of(taken)
-    has_champion = any(snapshot.champion_versions for snapshot in taken)
+    has_champion = any(snapshot.champions for snapshot in taken)
     trial = trial_for(session, deployment, challenger, key, version) if has_champion else None
     if trial is None:
-        return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}), day)
-    first, shown_from, live_from = _first_days(deployment, trial, taken)
+        return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}, {}), day)
+    first, shown_from, live_from = _first_days(deployment, challenger, trial, taken)
     records = DayRecords(
         failed=validations.inputs_failed(session, taken),
         scored=validations.scored(session, taken, key),
@@ -80,7 +85,7 @@ def basis_of(
     compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
     compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
     mature = mature_labels(deployment, [*replayed, *compared])
-    counts = calendar.counts_of(days, calendar.in_order(mature), live_from)
+    counts = calendar.counts_of(days, taken, calendar.in_order(mature), live_from)
     return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from)
 
 
@@ -126,20 +131,39 @@ def mature_labels(deployment: Deployment, known: Sequence[Snapshot]) -> dict[dt.
 
 
 def champion_of(taken: Sequence[Snapshot]) -> str:
+    """Return the champion that the newest evidence is against; "none" where there was no request yet."""
+    return next((snapshot.champions[-1] for snapshot in reversed(taken) if snapshot.champions), "none")
+
+
+def logged_version(taken: Sequence[Snapshot]) -> str:
     """Return the version that served last; "none" where there was no request yet."""
-    versions = [version for snapshot in taken for version in snapshot.champion_versions[-1:]]
-    return versions[-1] if versions else "none"
+    return next((snapshot.champion_versions[-1] for snapshot in reversed(taken) if snapshot.champion_versions), "none")
 
 
-def _first_days(deployment: Deployment, trial: Trial, taken: Sequence[Snapshot]) -> tuple[dt.date, dt.date, dt.date]:
+def _first_days(
+    deployment: Deployment, challenger: Challenger, trial: Trial, taken: Sequence[Snapshot]
+) -> tuple[dt.date, dt.date, dt.date]:
     """Return the first day of a trial that counts, the first that is shown, and the first that is live.
 
     An A/A check and a former champion have nothing to choose from: they begin with the champion's first sampled day.
     """
     live_from = first_day_from(deployment, trial.opened_at)
     if not trial.is_of_a_challenger:
-        served_from = min(each.day for each in taken if trial.champion_version in each.champion_versions)
+        served_from = _served_from(challenger, trial, taken)
         return served_from, served_from, live_from
     shown_from = trial.first_trained_day(maturity_of(deployment))
     counts_replayed = deployment.policy.replay == "count" and trial.trained_until is not None
     return (shown_from if counts_replayed else max(shown_from, live_from)), shown_from, live_from
+
+
+def _served_from(challenger: Challenger, trial: Trial, taken: Sequence[Snapshot]) -> dt.date:
+    """Return the champion's first sampled day; where that is the service, a former champion's own days are before."""
+    days = [each for each in taken if trial.champion_version in each.champions]
+    if challenger.is_watched and trial.champion_version == SERVICE:
+        own = [each.day for each in days if _served(challenger.version, each)]
+        days = [each for each in days if not own or each.day > own[-1]] or days[-1:]
+    return days[0].day
+
+
+def _served(version: str, snapshot: Snapshot) -> bool:
+    return any(logged == version or logged.endswith(f"@{version}") for logged in snapshot.champion_versions)

@@ -11,6 +11,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
+from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
@@ -31,7 +32,7 @@ MOST_DAYS = 5
 
 @dataclass(frozen=True)
 class JudgedChallenger:
-    """A verdict against one champion version, with its explanation and everything that it depends on.
+    """A verdict against one champion, with its explanation and everything that it depends on.
 
     `counted` and `shown` are the keys of the rows of evidence; `shown` is empty where no day is replayed.
     """
@@ -83,7 +84,7 @@ def judge_challenger(
         verdict,
         evidence,
         disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:], window_of(deployment, day).end),
-        champion_version=basis.champion_version,
+        champion=basis.champion,
         warnings=warnings,
     )
     judged_on = input_of(
@@ -102,7 +103,7 @@ def _warnings(
     session: Session[Any], deployment: Deployment, challenger: Challenger, basis: Basis, key: int, evidence: Evidence
 ) -> Iterator[str]:
     """Yield what a verdict says beside its reasons; labels have warnings of their own."""
-    yield from _direction(challenger, basis.champion_version)
+    yield from _direction(challenger, basis)
     yield from _left_out(basis)
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)
@@ -116,7 +117,7 @@ def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> li
     if challenger.is_a_a_check:
         reasons.append("this is the A/A check, the champion against itself: it measures noise and is never promoted")
     newest = next((snapshot for snapshot in reversed(basis.taken) if snapshot.rows), None)
-    if newest is not None and len(newest.champion_versions) > 1:
+    if newest is not None and len(newest.champions) > 1:
         versions = ", ".join(newest.champion_versions)
         reasons.append(f"the champion changed during {newest.day} (versions {versions}); evidence starts over")
     reasons += _of_the_day(challenger, basis)
@@ -186,11 +187,13 @@ def _replay_failures(session: Session[Any], deployment: Deployment, comparable: 
         )
 
 
-def _direction(challenger: Challenger, champion_version: str) -> Iterator[str]:
+def _direction(challenger: Challenger, basis: Basis) -> Iterator[str]:
+    if basis.champion_version == SERVICE:
+        yield f"it is compared with {basis.champion}: requests.champion_identity == service"
     if challenger.is_watched:
         yield (
             f"this is the former champion, {challenger.version}, watched after a promotion: PASS means that it is "
-            f"better than its successor {champion_version}, and suggests a rollback"
+            f"better than its successor, {basis.champion}, and suggests a rollback"
         )
 
 

@@ -17,22 +17,23 @@ from shadow_deployment.ledger.trials import NewTrial
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 _NOT_TERMS = {"replay", "replay_days"}  # of the policy: which days before the registration are shown, and count
-_NOT_JUDGED_ON = {"conn_id", "features"}  # where the log lies and what challengers receive may change
+# Where the log lies and what challengers receive may change; the champion's identity is a term of its own.
+_NOT_JUDGED_ON = {"conn_id", "features", "champion_identity"}
 
 
 def register(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> None:
     """Open a trial for each challenger against the champion that served a sampled day, where there is none. Commits."""
-    if len(snapshot.champion_versions) != 1:
+    if len(snapshot.champions) != 1:
         return
     for name, key in challenger_keys(context, session).items():
         challenger = context.deployment.challenger(name)
-        trial_of(session, context.deployment, challenger, key, snapshot.champion_versions[0])
+        trial_of(session, context.deployment, challenger, key, snapshot.champions[0])
 
 
 def trial_of(
     session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, champion_version: str
 ) -> Trial:
-    """Return a challenger's trial against a champion version on the deployment's present terms, opening it at first.
+    """Return a challenger's trial against a champion on the deployment's present terms, opening it at first.
 
     `key` is the ledger's key of the challenger's model. Commits.
     """
@@ -72,6 +73,7 @@ def terms_of(deployment: Deployment) -> dict[str, Any]:
     blocking = [rule for rule in policy["rules"] if rule["role"] == "blocking"]
     return {
         "sampling": digest(design(deployment)),
+        "champion": deployment.requests.champion_identity,
         "requests": deployment.requests.model_dump(mode="json", exclude=_NOT_JUDGED_ON),
         "labels": deployment.labels.model_dump(mode="json", exclude={"conn_id"})
         | deployment.model_dump(mode="json", include={"task", "threshold", "tolerance", "quantile", "classes"}),

@@ -196,7 +196,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     window = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), 'day')}" if compared else NOTHING
     rate = f", {percent(sampled / population)}; rate {sampled / population:g}" if population else ""
     return [
-        ("Champion", verdict.champion_version),
+        ("Compared with", verdict.champion),
         ("Challenger", f"{verdict.name} {verdict.version}"),
         ("Model file", verdict.uri or NOTHING),
         ("Digest of the model", verdict.model_digest or NOTHING),

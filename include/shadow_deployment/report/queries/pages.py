@@ -17,7 +17,7 @@ from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.ledger import alerts, page
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
-from shadow_deployment.pipeline.challengers.basis import champion_of
+from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
 from shadow_deployment.report.queries.challenger import add_challenger
@@ -141,7 +141,7 @@ def _of_deployment(session: Session[Any], deployment: Deployment, known: Deploym
         name=deployment.name,
         state="ready" if known.sampled else "empty",
         next_step=None if known.sampled else _first_step(deployment, None),
-        champion=champion or CurrentChampion(LOGGED, champion_of(known.sampled), None, None),
+        champion=champion or CurrentChampion(LOGGED, logged_version(known.sampled), None, None),
         challengers=known.lines,
         last_day=known.last_day,
         last_run=last_run,

@@ -106,7 +106,7 @@ def first_to_look_at(lines: Sequence[ChallengerLine], *, closed: bool = False) -
 
 def _sentence(challenger: Challenger, judged: VerdictRow, blocking: Sequence[Finding]) -> str:
     """Return a verdict in one sentence, with its first reason where it is not PASS."""
-    name, against = f"{judged.name} {judged.version}", f"champion {judged.champion_version}"
+    name, against = f"{judged.name} {judged.version}", judged.champion
     if challenger.is_a_a_check:
         return f"{name} {A_A_CHECK}."
     if judged.outcome == "PASS":

@@ -32,7 +32,8 @@ class Trial:
     """A registered trial.
 
     `start` was the deployment's first day when it was opened, `alpha` is its error probability toward PASS over all
-    days, and `trained_until` the last day of the challenger's training data as first declared.
+    days, and `trained_until` the last day of the challenger's training data as first declared; `seen_undeclared` is on
+    how many days the challenger had evidence by then.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Trial:
     opened_because: str
     opened_at: dt.datetime
     trained_until: dt.date | None
+    seen_undeclared: int
 
     @property
     def is_of_a_challenger(self) -> bool:

@@ -158,9 +158,11 @@ def _left_out(basis: Basis) -> Iterator[str]:
 def _rests_on_training_date(challenger: Challenger, basis: Basis) -> Iterator[str]:
     trial = basis.trial
     if trial and trial.trained_until and basis.counts.replayed and not basis.replayed:
+        seen = quantity(trial.seen_undeclared, "day")
+        late = f", which was declared once {seen} had been seen" if trial.seen_undeclared else ""
         yield (
             f"{quantity(basis.counts.replayed, 'day')} of the evidence began before {challenger.name} was registered: "
-            f"the verdict rests on the declared training date {trial.trained_until}"
+            f"the verdict rests on the declared training date {trial.trained_until}{late}"
         )
 
 

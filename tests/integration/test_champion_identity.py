@@ -196,3 +196,13 @@ def test_a_promotion_request_says_how_many_trials_its_champion_has_seen(world: W
     code, shown = promote(invoke, "--force")
     assert "trial 3 of 3 against champion 7 (1 model; trials: 1 PASS, 2 FAIL, 0 open); see shadow trials late" in shown
     assert code == 1, "forcing is not allowed, so this only shows"
+
+
+def test_a_challenger_of_the_service_is_replayed_on_days_of_every_version(world: World, invoke: Invoke) -> None:
+    deploy(world, requests=SERVICE, challengers=[{"name": "a_a_check", "model": "champion"}])
+    run(invoke, 0, DAYS - 1)
+    deploy(world, requests=SERVICE)
+    code, out, err = invoke("replay", "late", "--challenger", "other")
+    assert code == 0, err
+    found = verdict(invoke)
+    assert (found["outcome"], found["days"]["counted"]) == ("PASS", DAYS), (out, found["reasons"])

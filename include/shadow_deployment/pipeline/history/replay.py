@@ -123,7 +123,7 @@ def _unanswered(
     """Return the days of a trial that may be replayed and are not answered, or answered and not compared."""
     first, seen = trial.first_trained_day(maturity_of(deployment)), trials.seen_days(session, trial)
     champion = [trial.champion_version]
-    served = [each for each in taken if each.day >= first and each.champion_versions == champion and each.rows]
+    served = [each for each in taken if each.day >= first and each.champions == champion and each.rows]
     possible = validations.inputs_met(session, served) & retention.kept(session, served)
     newest = [each for each in served if each.id in possible and each.day not in seen][-limit:]
     scored = validations.scored(session, newest, key)

@@ -45,6 +45,19 @@ from tests.production import OWNER, READER, SHADOW, WRITER, World  # noqa: E402
 Invoke = Callable[..., "tuple[int, str, str]"]
 
 _numbers = itertools.count(1)
+_made: list[tuple[EmbeddedPostgres, str]] = []
+KEPT: set[str] = set()  # databases that more than one module uses
+
+
+@pytest.fixture(scope="module", autouse=True)
+def databases_go_with_their_module() -> Iterator[None]:
+    """Drop what a module has made: the databases of all tests together would not fit into memory."""
+    before = len(_made)
+    yield
+    for server, name in _made[before:]:
+        if name not in KEPT and server.is_running():
+            with psycopg.connect(server.uri("postgres", SUPERUSER), autocommit=True) as session:
+                session.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")
@@ -189,7 +202,9 @@ def declare(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def database(postgres: EmbeddedPostgres, owner: str, template: str = "template0", name: str | None = None) -> str:
     """Make a database, empty or from a template that nobody is connected to; return its name."""
-    name = name or f"test_{next(_numbers)}"
+    if name is None:
+        name = f"test_{next(_numbers)}"
+        _made.append((postgres, name))
     with psycopg.connect(postgres.uri("postgres", SUPERUSER), autocommit=True) as session:
         session.execute(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}"')
     return name

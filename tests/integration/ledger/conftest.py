@@ -12,7 +12,7 @@ from shadow_deployment.errors import TransientError
 from shadow_deployment.ledger.backup import backup, pg_tools
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
-from tests.conftest import connection_to, database, declare
+from tests.conftest import KEPT, connection_to, database, declare
 from tests.integration.alerting.test_outbox import CHANNELS, Recorder, one
 from tests.integration.promotion.test_registry import by
 from tests.production import SHADOW, World, day
@@ -29,6 +29,7 @@ RAN = 4
 def ran(worlds: Callable[..., World]) -> World:
     """A ledger with everything in it: days, verdicts, an alert that was delivered and one that was not, a promotion."""
     world = worlds()
+    KEPT.add(world.ledger)
     shadow = world.shadow(**SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
         declare(world, patch)

@@ -748,3 +748,23 @@ def test_replayed_days_are_seen_days_of_the_trial_that_follows(world: World, inv
     found = verdict(invoke)
     assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 0)
     assert found["trial"]["opened_because"].startswith("the blocking rules changed since trial")
+
+
+def test_predictions_in_another_order_find_their_rows_and_one_number_for_all_is_an_error_of_each(
+    world: World, invoke: Invoke
+) -> None:
+    produce(world, better)
+    world.change_production("UPDATE flights.prediction_log SET distance = right(request_id, 3)::float8")
+    answers = "python:tests.integration.corpus.answers:"
+    names = {"sorted": "sorted_by_value", "one": "one_for_all"}
+    models = [{"name": name, "model": answers + function} for name, function in names.items()]
+    world.deploy(challengers=models, policy=POLICY, slices=[])
+    run(invoke, 0)
+    rows = world.query(
+        "SELECT m.name, r.request_id, p.value FROM shadow.prediction AS p "
+        "JOIN shadow.model_version AS m ON m.id = p.challenger_id JOIN shadow.request AS r USING (snapshot_id, ordinal)"
+    )
+    found = {name: {request: value for of, request, value in rows if of == name} for name in names}
+    assert found["sorted"] == {request: pytest.approx(int(request[-3:]) / 1000) for request in found["sorted"]}
+    assert len(found["sorted"]) == PER_DAY
+    assert set(found["one"].values()) == {None}

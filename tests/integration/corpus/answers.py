@@ -176,3 +176,8 @@ def hangs(frame: pd.DataFrame) -> Any:
 def takes_memory(frame: pd.DataFrame) -> Any:
     while True:
         _kept.append(bytearray(b"x" * (16 << 20)))
+
+
+def sorted_by_value(rows: pd.DataFrame) -> pd.Series:
+    """Return what each row says, in another order than the rows: only the index tells which is whose."""
+    return (rows["distance"] / 1000).sort_values()

@@ -94,5 +94,5 @@ def test_a_shortened_text_fits_and_keeps_its_beginning(text: str, most: int) -> 
     short = shorten(visible(text), most)
     assert len(short) <= most
     if short.endswith("…") and "…" not in text:
-        assert " ".join(visible(text).split(" ")).lstrip(" \t\r\n")[:1] == short[:1]
+        assert visible(text).lstrip()[:1] == short[:1]
     short.encode()

@@ -721,7 +721,8 @@ def test_a_replay_of_the_good_days_alone_does_not_pass_and_one_of_all_days_says_
     assert invoke("replay", "late", "--challenger", "other")[0] == 0
     found = verdict(invoke)
     assert found["outcome"] == "PASS", found["reasons"]
-    assert found["days"] == {"counted": DAYS, "waiting": 0, "left_out": [], "replayed": DAYS, "live": 0}
+    shown = {name: found["days"][name] for name in ("counted", "waiting", "left_out", "replayed", "live")}
+    assert shown == {"counted": DAYS, "waiting": 0, "left_out": [], "replayed": DAYS, "live": 0}
     assert any(f"rests on the declared training date {TRAINED_UNTIL}" in one for one in found["warnings"])
 
 

@@ -131,7 +131,10 @@ def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts
         "alerts": {"channels": [{"kind": "webhook", "conn_id": "hook"}]},
         "status": {"file": str(world.folder / "recommendations.json")},
     }
-    world.deploy(end=day(9), challengers=challengers, **rules, **told)  # unpausing must not run a day of today
+    labels = {"maturity_days": 0}  # so that one day has final evidence of every metric
+    world.deploy(
+        end=day(9), challengers=challengers, labels=labels, **rules, **told
+    )  # unpausing must not run a day of today
     text = (world.deployments / "late.yaml").read_text()
     for name in NAMES[1:]:
         (world.deployments / f"{name}.yaml").write_text(text.replace("name: late\n", f"name: {name}\n", 1))

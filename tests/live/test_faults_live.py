@@ -139,7 +139,7 @@ def test_each_fault_is_contained_and_said(airflow: LocalAirflow, world: World, r
     assert verdicts == {"good": "INCONCLUSIVE", **dict.fromkeys(REASONS, "FAIL")}
     pairs = dict(
         world.query(
-            "SELECT m.name, max(pairs - unanswered) FROM shadow.evidence "
+            "SELECT m.name, max(pairs - unanswered - champion_missing) FROM shadow.evidence "
             "JOIN shadow.model_version AS m ON m.id = challenger_id WHERE metric = 'brier_score' GROUP BY 1"
         )
     )

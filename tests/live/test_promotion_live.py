@@ -132,7 +132,8 @@ def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts
         "status": {"file": str(world.folder / "recommendations.json")},
     }
     labels = {"maturity_days": 0}  # so that one day has final evidence of every metric
-    world.deploy(
+    # Unpausing must not run a day of today.
+    world.deploy(end=day(9), challengers=challengers, labels=labels, **rules, **told)
         end=day(9), challengers=challengers, labels=labels, **rules, **told
     )  # unpausing must not run a day of today
     text = (world.deployments / "late.yaml").read_text()

@@ -134,8 +134,6 @@ def started(postgres: EmbeddedPostgres, world: World, folder: Path, posts: Posts
     labels = {"maturity_days": 0}  # so that one day has final evidence of every metric
     # Unpausing must not run a day of today.
     world.deploy(end=day(9), challengers=challengers, labels=labels, **rules, **told)
-        end=day(9), challengers=challengers, labels=labels, **rules, **told
-    )  # unpausing must not run a day of today
     text = (world.deployments / "late.yaml").read_text()
     for name in NAMES[1:]:
         (world.deployments / f"{name}.yaml").write_text(text.replace("name: late\n", f"name: {name}\n", 1))

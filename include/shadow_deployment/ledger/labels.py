@@ -17,6 +17,7 @@ from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
 from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.writing.locks import until_commit
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
 MOST_EXAMPLES = 3
@@ -63,8 +64,7 @@ def doubtful(session: Session[Any], snapshot: Snapshot) -> pa.Table:
 
 def lock(session: Session[Any], snapshot: Snapshot) -> Snapshot:
     """Let one collector at a time work on a snapshot, until the transaction ends; return it as it is now."""
-    name = f"shadow/labels/{snapshot.id}"
-    session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+    until_commit(session, f"labels/{snapshot.id}")
     row = session.execute(
         "SELECT labels_until, label_revision FROM shadow.labelled_snapshot WHERE id = %s", [snapshot.id]
     ).fetchone()

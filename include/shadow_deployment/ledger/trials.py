@@ -15,6 +15,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.trial import Kind, Trial, champion_in_words, difference
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.locks import until_commit
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -37,7 +38,7 @@ def open_trial(session: Session[Any], deployment: Deployment, wanted: NewTrial) 
     A training date that is declared for the first time is entered; another one than was declared opens a new trial.
     """
     key = deployment_id(session, deployment)
-    session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"shadow/trials/{key}"])
+    until_commit(session, f"trials/{key}")
     trial = find(session, wanted)
     if trial is None:
         values = {

@@ -194,10 +194,10 @@ class KeptVerdict:
     trial: int | None
 
 
-def kept(session: Session[Any], deployment: Deployment, day: dt.date | None = None) -> list[KeptVerdict]:
-    """Return the newest revision of each verdict of a day, None for every day, in order."""
+def kept(session: Session[Any], deployment: Deployment, days: Collection[dt.date] | None) -> list[KeptVerdict]:
+    """Return the newest revision of each verdict of some days, None for every day, in order."""
     with session.cursor(row_factory=class_row(KeptVerdict)) as cursor:
-        values = {"deployment": deployment.name, "day": day}
+        values = {"deployment": deployment.name, "days": None if days is None else list(days)}
         return cursor.execute(load_statement(_SQL / "stored_verdicts.sql"), values).fetchall()
 
 

@@ -1,7 +1,4 @@
-"""Locks of a deployment that need no right to change a row: promotions take all of it, what they rest on a share.
-
-They belong to the transaction, so they end with it, whatever happens to the process.
-"""
+"""Locks that need no right to change a row, and end with the transaction, whatever happens to the process."""
 
 from typing import Any
 
@@ -11,9 +8,18 @@ from shadow_deployment.data.db import Session
 _WAIT = "SET LOCAL lock_timeout = '60s'"
 
 
+def until_commit(session: Session[Any], name: str, *, shared: bool = False) -> None:
+    """Wait until nobody else holds the lock of this name, and hold it until the transaction ends.
+
+    Those who share it exclude only those who do not.
+    """
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    session.execute(f"SELECT {function}(hashtextextended(%s, 0))", [f"shadow/{name}"])
+
+
 def share(session: Session[Any], deployment: Deployment) -> None:
     """Let nobody promote this deployment until the transaction ends; for verdicts and snapshots."""
-    _lock(session, deployment, "pg_advisory_xact_lock_shared")
+    until_commit(session, f"deployment/{deployment.name}", shared=True)
 
 
 def whole(session: Session[Any], deployment: Deployment) -> None:
@@ -23,9 +29,4 @@ def whole(session: Session[Any], deployment: Deployment) -> None:
     waiting.
     """
     session.execute(_WAIT)
-    _lock(session, deployment, "pg_advisory_xact_lock")
-
-
-def _lock(session: Session[Any], deployment: Deployment, function: str) -> None:
-    name = f"shadow/deployment/{deployment.name}"
-    session.execute(f"SELECT {function}(hashtextextended(%s, 0))", [name])
+    until_commit(session, f"deployment/{deployment.name}")

@@ -79,11 +79,11 @@ def _parts(
     for snapshot in snapshots.snapshots(session, deployment, None, None):
         if wanted is None or snapshot.day in wanted:
             yield "days", partial(_of_day, context, session, snapshot)
-    for kept in verdicts.kept(session, deployment):
-        if wanted is None or kept.day in wanted:
-            yield "verdicts", partial(_of_verdict, session, kept)
+    for kept in verdicts.kept(session, deployment, wanted):
+        yield "verdicts", partial(_of_verdict, session, kept)
+    declared = {challenger.name for challenger in deployment.challengers}
     for name, verdict in verdicts.newest(session, deployment, None, verdicts.JudgedModel).items():
-        if name in {challenger.name for challenger in deployment.challengers}:
+        if name in declared:
             yield "newest verdicts", partial(_of_model, context, session, verdict)
 
 

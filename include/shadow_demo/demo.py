@@ -17,7 +17,7 @@ from rich.console import Console
 from shadow_demo.airflow import USER, LocalAirflow
 from shadow_demo.home import DEPLOYMENT, Home
 from shadow_deployment.config.discovery import find_deployment
-from shadow_deployment.config.window import days_between, window_of
+from shadow_deployment.config.window import days_between
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.ledger import verdicts
@@ -118,13 +118,7 @@ def _ensure_run(airflow: LocalAirflow, day: dt.date) -> str:
     run_id = f"demo__{day}"
     runs = airflow.call("GET", f"/dags/{DAG_ID}/dagRuns", params={"limit": 100})["dag_runs"]
     if run_id not in {run["dag_run_id"] for run in runs}:
-        window = window_of(find_deployment(DEPLOYMENT), day)
-        body = {
-            "dag_run_id": run_id,
-            "logical_date": window.end.isoformat(),
-            "data_interval_start": window.start.isoformat(),
-            "data_interval_end": window.end.isoformat(),
-        }
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"day": str(day)}}
         airflow.call("POST", f"/dags/{DAG_ID}/dagRuns", json=body)
     return run_id
 

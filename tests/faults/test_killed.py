@@ -40,7 +40,7 @@ HEAVY = (
     "alembic.script",
     "pandas",
 )
-BACKFILL = 60
+BACKFILL = 20
 POLICY = {"minimum_coverage": 0.2, "rules": [{"metric": "brier_score", "is": "superior"}]}
 
 
@@ -198,7 +198,7 @@ def backfill(variables: dict[str, str], numbers: Sequence[int]) -> None:
         run_day(context_of(deployment), day(number))
 
 
-def test_sixty_days_two_at_a_time_in_any_order_leave_the_evidence_of_one_after_the_other(
+def test_many_days_two_at_a_time_in_any_order_leave_the_evidence_of_one_after_the_other(
     worlds: Callable[..., World], processes: ForkServerContext, empty_production: str
 ) -> None:
     few = {"sample": {"rate": 1.0}, "slices": [], "labels": {"maturity_days": 2}, "policy": {"burn_in": 28, **POLICY}}

@@ -23,8 +23,6 @@ import yaml
 from shadow_demo.airflow import WORKERS, LocalAirflow
 from shadow_demo.home import METADATA
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
-from shadow_deployment.config.window import window_of
-from shadow_deployment.context import DeploymentContext
 from tests.conftest import PROJECT, Invoke
 from tests.live.live import home_in
 from tests.live.redis_server import NEEDED, redis
@@ -70,13 +68,13 @@ def live(
 ) -> Iterator[Live]:
     world, folder = worlds(own=True), tmp_path_factory.mktemp("celery")
     plant(world)
-    shadow = world.shadow(**DEPLOYED)
+    world.shadow(**DEPLOYED)
     with redis(folder) as broker, passwords_known(postgres):
         airflow = LocalAirflow(home_in(folder, postgres, world), broker=broker, port=0)
         try:
             airflow.start()
             airflow.wait_for_dag(DAG)
-            run_day(airflow, shadow)
+            run_day(airflow)
             yield Live(airflow, world, broker)
         finally:
             airflow.stop()
@@ -95,11 +93,9 @@ def passwords_known(postgres: EmbeddedPostgres) -> Iterator[None]:
             postgres.ensure_role(role, password)
 
 
-def run_day(airflow: LocalAirflow, shadow: DeploymentContext) -> None:
+def run_day(airflow: LocalAirflow) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", json={"is_paused": False})
-    window = window_of(shadow.deployment, day(0))
-    interval = {"data_interval_start": window.start.isoformat(), "data_interval_end": window.end.isoformat()}
-    body = {"dag_run_id": RUN, "logical_date": window.end.isoformat(), **interval}
+    body = {"dag_run_id": RUN, "logical_date": None, "conf": {"day": str(day(0))}}
     airflow.call("POST", f"/dags/{DAG}/dagRuns", json=body)
     end = time.monotonic() + SECONDS
     while airflow.call("GET", f"/dags/{DAG}/dagRuns/{RUN}")["state"] not in ("success", "failed"):

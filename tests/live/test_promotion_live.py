@@ -1,5 +1,6 @@
 """Promotion under a real scheduler: a question waits in Airflow, and its answer, silence and a changed case decide."""
 
+import datetime as dt
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,6 @@ from shadow_demo.airflow import AirflowError, LocalAirflow
 from shadow_demo.home import METADATA, OWNERS
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config import discovery
-from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
@@ -162,9 +162,7 @@ def a_pass(live: Live, name: str) -> str:
 
 
 def test_a_pass_of_the_daily_run_asks_and_only_who_may_can_answer(live: Live) -> None:
-    window = window_of(live.shadow("late").deployment, day(0))
-    interval = {"data_interval_start": window.start.isoformat(), "data_interval_end": window.end.isoformat()}
-    body = {"dag_run_id": "first", "logical_date": window.end.isoformat(), **interval}
+    body = {"dag_run_id": "first", "logical_date": None, "conf": {"day": str(day(0))}}
     live.airflow.call("POST", "/dags/shadow_late/dagRuns", json=body)
     assert live.ended("shadow_late", "first") == "success"
     [verdict] = [one for one in live.logged("judge") if one["event"] == "verdict" and one["challenger"] == "other"]
@@ -193,6 +191,15 @@ def test_a_pass_of_the_daily_run_asks_and_only_who_may_can_answer(live: Live) ->
     )
     assert live.told("late") == [("asked", "late: promote other 1?"), ("promoted", "late: the champion is other 1")]
     assert live.standing("late") == "promoted"
+
+
+def test_a_run_by_hand_as_the_form_sends_it_takes_the_next_day_and_is_not_empty(live: Live) -> None:
+    body = {"dag_run_id": "by_hand", "logical_date": dt.datetime.now(dt.UTC).isoformat(), "conf": {"day": None}}
+    live.airflow.call("POST", "/dags/shadow_late/dagRuns", json=body)
+    assert live.ended("shadow_late", "by_hand") in ("success", "failed")
+    assert live.states("shadow_late", "by_hand")["sample"] == "success"
+    path = "/dags/shadow_late/dagRuns/by_hand/taskInstances/sample/xcomEntries/return_value"
+    assert f"'day': '{day(1)}'" in str(live.airflow.call("GET", path)["value"])
 
 
 def test_an_operator_puts_the_former_champion_back_with_a_form(live: Live) -> None:

@@ -106,6 +106,16 @@ def snapshots(
         ).fetchall()
 
 
+def sampled_before(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> set[dt.date]:
+    """Return the days that were sampled by the present design before a moment of the ledger's clock."""
+    rows = session.execute(
+        "SELECT s.day FROM shadow.snapshot AS s JOIN shadow.deployment AS d ON d.id = s.deployment_id "
+        "WHERE d.name = %s AND s.design = %s AND s.created_at < %s",
+        [deployment.name, digest(design(deployment)), moment],
+    )
+    return {day for (day,) in rows}
+
+
 def keys(snapshots: Iterable[Snapshot]) -> str:
     """Return the keys of snapshots as Postgres reads an array from text, many times faster than from a list."""
     return "{" + ",".join(str(snapshot.id) for snapshot in snapshots) + "}"

@@ -14,6 +14,7 @@ from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import resolve_aliases
 from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
+from shadow_deployment.pipeline.window_guard import next_day
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +26,40 @@ def context_of(name: str, day: dt.date | None = None) -> DeploymentContext:
 
 
 def day_of_run(run: Mapping[str, Any], name: str) -> dt.date:
-    """Return the day that a run is about: the one that its form names, else that of its data interval."""
-    chosen_day = (run.get("params") or {}).get("day")
-    if chosen_day:
-        return dt.date.fromisoformat(str(chosen_day)[:10])
-    return day_of(find_deployment(name), run["data_interval_start"])
+    """Return the day that a run is about, as `run_day` finds it."""
+    return run_day(
+        deployment_context(find_deployment(name)),
+        kind=run_type(run),
+        named=(run.get("params") or {}).get("day"),
+        interval_start=run.get("data_interval_start"),
+        started_at=run["dag_run"].run_after,
+    )
+
+
+def run_day(
+    context: DeploymentContext,
+    *,
+    kind: str,
+    named: str | None,
+    interval_start: dt.datetime | None,
+    started_at: dt.datetime,
+) -> dt.date:
+    """Return the day that a run of the daily DAG is about; the same however often a task asks.
+
+    Args:
+        context: The deployment.
+        kind: The run's type.
+        named: The day that its form names, which goes before all else.
+        interval_start: The start of its data interval, whose day a scheduled run or a backfill is about.
+        started_at: When a run was started by hand: it takes the first day that was over then and not run, else the
+            newest.
+    """
+    if named:
+        return dt.date.fromisoformat(str(named)[:10])
+    if kind != "manual" and interval_start is not None:
+        return day_of(context.deployment, interval_start)
+    with context.ledger() as session:
+        return next_day(session, context.deployment, started_at)
 
 
 def is_newest_day(run: Mapping[str, Any], context: DeploymentContext, day: dt.date) -> bool:

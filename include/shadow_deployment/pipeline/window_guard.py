@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import window_of
+from shadow_deployment.config.window import day_of, days_between, window_of
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.errors import DeploymentError, LedgerError, TransientError
-from shadow_deployment.ledger import trials
+from shadow_deployment.ledger import snapshots, trials
 
 _CLOCKS_DIFFER = dt.timedelta(minutes=1)
 
@@ -37,6 +37,27 @@ def require_runnable(session: Session[Any], deployment: Deployment, days: Sequen
             raise (TransientError if window.end - now < _CLOCKS_DIFFER else DeploymentError)(text)
         if day in withdrawn:
             raise LedgerError(f"deployment {deployment.name}: {day} was withdrawn: {withdrawn[day]}")
+
+
+def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> dt.date:
+    """Return the first day that was over at a moment and had not been sampled by then, else the newest that was over.
+
+    Days that were withdrawn are passed over.
+
+    Raises:
+        DeploymentError: no day was over.
+    """
+    newest = day_of(deployment, moment) - dt.timedelta(days=1)
+    if deployment.end is not None:
+        newest = min(newest, deployment.end)
+    if newest < deployment.start:
+        ends = window_of(deployment, deployment.start).end
+        raise DeploymentError(
+            f"deployment {deployment.name}: no day is over yet: the first is {deployment.start} (start), and ends at "
+            f"{ends:%Y-%m-%d %H:%M} UTC"
+        )
+    done = snapshots.sampled_before(session, deployment, moment) | set(trials.withdrawn(session, deployment))
+    return next((day for day in days_between(deployment.start, newest) if day not in done), newest)
 
 
 def _require_declared(deployment: Deployment, day: dt.date) -> None:

@@ -83,9 +83,8 @@ def run(dag_bag: DagBag, number: int, *, whole: bool = False, **configuration: A
     """Run the gate of the day of this number, or the whole day; return the gate's state."""
     dag = dag_bag().dags["shadow_late"]
     dag.deadline = None
-    end = dt.datetime.combine(day(number + 1), dt.time(), dt.UTC)
     others = None if whole else "(?!gate$).*"
-    result = dag.test(logical_date=end, run_conf=configuration or None, mark_success_pattern=others)
+    result = dag.test(run_conf={"day": str(day(number)), **configuration}, mark_success_pattern=others)
     [state] = [one.state for one in result.get_task_instances() if one.task_id == "gate"]
     return str(state)
 
@@ -167,7 +166,7 @@ def a_context(number: int, run_type: Any = "scheduled", **changes: Any) -> dict[
     start = dt.datetime.combine(day(number), dt.time(), dt.UTC)
     return {
         "ti": SimpleNamespace(dag_id="shadow_late", run_id="r", task_id="gate"),
-        "dag_run": SimpleNamespace(run_type=run_type),
+        "dag_run": SimpleNamespace(run_type=run_type, run_after=start),
         "run_id": "r",
         "params": {},
         "data_interval_start": start,

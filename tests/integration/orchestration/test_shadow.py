@@ -4,10 +4,14 @@ import datetime as dt
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from shadow_deployment.errors import DeploymentError
+from shadow_deployment.orchestration.run_context import day_of_run
+from shadow_deployment.pipeline.window_guard import next_day
 from tests.conftest import PROJECT
 from tests.production import World, day
 
@@ -18,8 +22,7 @@ DAGS = {"shadow_doctor", *(f"shadow_late{kind}" for kind in ("", "_promotion", "
 
 def run(dag: Any, number: int, **configuration: Any) -> dict[tuple[str, str], str]:
     """Run the DAG for the day of this number; return states by task and the name of its map index."""
-    end = dt.datetime.combine(day(number + 1), dt.time(), dt.UTC)
-    result = dag.test(logical_date=end, run_conf=configuration or None)
+    result = dag.test(run_conf={"day": str(day(number)), **configuration})
     instances = result.get_task_instances()
     return {(one.task_id, one.rendered_map_index or ""): str(one.state) for one in instances}
 
@@ -66,7 +69,8 @@ def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: Wo
     assert set(found.dags) == DAGS
     [(file, text)] = found.import_errors.items()
     assert file.endswith("broken_deployments.py")  # Airflow stops every DAG of a file with an error: this has none
-    assert f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)" in text
+    message = f"deployment broken: schedul is unknown, did you mean schedule? ({broken}:2)"
+    assert text.splitlines()[0].endswith(message)  # before Airflow's traceback
 
 
 def test_whatever_files_hold_each_is_named_and_the_others_have_their_dags(dag_bag: DagBag, reading: World) -> None:
@@ -180,10 +184,69 @@ def test_chosen_challengers_alone_are_scored_and_judged(dag_bag: DagBag, reading
     assert states["gate", ""] == "success"
 
 
-def test_day_of_the_form_overrules_the_interval(dag_bag: DagBag, reading: World) -> None:
+def test_runs_by_hand_take_the_days_that_were_not_run_in_order_and_then_the_newest(
+    dag_bag: DagBag, reading: World
+) -> None:
+    reading.deploy(end=str(day(2)))
+    run(dag_bag().dags["shadow_late"], 1)
+    dag = dag_bag().dags["shadow_late"]  # the other one keeps the day of its form
+    days = []
+    for _ in range(3):
+        result = dag.test()
+        tasks = {task.task_id: task for task in result.get_task_instances()}
+        assert {tasks[name].state for name in ("sample", "judge", "gate")} == {"success"}
+        days.append(tasks["sample"].xcom_pull(task_ids="sample")["day"])
+    assert days == [str(day(0)), str(day(2)), str(day(2))]
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [("2024-02-29", "must be at least 2024-03-01 (start)"), ("2199-01-01", "must be over")],
+)
+def test_a_day_that_cannot_be_run_fails_in_the_first_task_with_the_reason(
+    named: str, reason: str, dag_bag: DagBag, reading: World, capfd: pytest.CaptureFixture[str]
+) -> None:
     reading.deploy()
-    run(dag_bag().dags["shadow_late"], 5, day=str(day(1)))
-    assert reading.query("SELECT day FROM shadow.snapshot") == [(day(1),)]
+    result = dag_bag().dags["shadow_late"].test(run_conf={"day": named})
+    states = {task.task_id: str(task.state) for task in result.get_task_instances()}
+    assert states["sample"] == states["gate"] == "failed"
+    assert reason in "".join(capfd.readouterr())
+    assert reading.query("SELECT * FROM shadow.snapshot") == []
+
+
+def test_a_run_by_hand_before_any_day_is_over_says_when_the_first_one_ends(dag_bag: DagBag, reading: World) -> None:
+    deployment = reading.deploy(start="2199-01-01")
+    with reading.shadow().ledger() as session, pytest.raises(DeploymentError, match="ends at 2199-01-02 00:00 UTC"):
+        next_day(session, deployment, dt.datetime.now(dt.UTC))
+
+
+def test_a_scheduled_run_and_a_backfill_are_about_their_interval(reading: World) -> None:
+    reading.deploy()
+    start = dt.datetime.combine(day(5), dt.time(), dt.UTC)
+    for kind in ("scheduled", "backfill"):
+        dag_run = SimpleNamespace(run_type=kind, run_after=start)
+        assert day_of_run({"dag_run": dag_run, "data_interval_start": start}, "late") == day(5)
+
+
+def test_the_end_ends_the_schedule_and_no_run_by_hand(dag_bag: DagBag, reading: World) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import DataInterval, TimeRestriction
+
+    reading.deploy(end=str(day(1)))
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(dag_bag().dags["shadow_late"]))
+    assert dag.end_date is None
+    assert all(task.end_date is None for task in dag.tasks)
+    starts, interval = [], None
+    while True:
+        info = dag.timetable.next_dagrun_info(
+            last_automated_data_interval=interval,
+            restriction=TimeRestriction(earliest=dag.start_date, latest=None, catchup=True),
+        )
+        if info is None:
+            break
+        interval = DataInterval(info.data_interval.start, info.data_interval.end)
+        starts.append(interval.start.date())
+    assert starts == [day(0), day(1)]
 
 
 def test_failed_inputs_stop_the_day_and_close_the_gate(dag_bag: DagBag, world: World) -> None:

@@ -97,7 +97,7 @@ def run() -> Iterator[str]:
             logical_date=start + dt.timedelta(seconds=7),  # another test's run may have the window's start
             data_interval=(start, start + dt.timedelta(days=1)),
             run_after=start,
-            run_type=DagRunType.MANUAL,
+            run_type=DagRunType.SCHEDULED,
             triggered_by=DagRunTriggeredByType.TEST,
         )
         session.add(found)

@@ -5,15 +5,18 @@ line calls too.
 """
 
 import datetime as dt
+from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
 
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import window_of
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.alerts.deadline import deadline_of
 from shadow_deployment.orchestration.alerts.gate import gate_callbacks
 from shadow_deployment.orchestration.dags.retry import RETRY
 from shadow_deployment.orchestration.tasks import daily as tasks
+from shadow_deployment.orchestration.timetable import LastWindowTimetable
 from shadow_deployment.orchestration.ui.links import VerdictLink
 from shadow_deployment.report.description import describe
 
@@ -24,15 +27,12 @@ def daily_dag(deployment: Deployment) -> DAG:
     """Return the daily DAG of one deployment."""
     name = deployment.name
     challengers = [challenger.name for challenger in deployment.challengers]
-    hour, minute = deployment.tick
-    midnight = dt.time(hour, minute, tzinfo=deployment.zone)
     with DAG(
         dag_id=f"shadow_{name}",
         description=f"Shadow deployment {name}: {', '.join(challengers)}",
         doc_md=describe(deployment),
-        schedule=CronDataIntervalTimetable(deployment.schedule, timezone=deployment.timezone),
-        start_date=dt.datetime.combine(deployment.start, midnight),
-        end_date=dt.datetime.combine(deployment.end, midnight) if deployment.end else None,
+        schedule=_schedule(deployment),
+        start_date=window_of(deployment, deployment.start).start,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=dt.timedelta(hours=12),
@@ -51,6 +51,13 @@ def daily_dag(deployment: Deployment) -> DAG:
     return dag
 
 
+def _schedule(deployment: Deployment) -> Any:
+    cron, timezone = deployment.schedule, deployment.timezone
+    if deployment.end is None:
+        return CronDataIntervalTimetable(cron, timezone=timezone)
+    return LastWindowTimetable(cron, timezone, window_of(deployment, deployment.end).start)
+
+
 def _params(challengers: list[str]) -> dict[str, Param]:
     return {
         "day": Param(
@@ -58,7 +65,7 @@ def _params(challengers: list[str]) -> dict[str, Param]:
             type=["null", "string"],
             format="date",
             title="Day",
-            description="Shadow this day. Left empty: the day of the run's data interval.",
+            description="Shadow this day. Left empty: the first day that is over and was not run, else the newest.",
         ),
         "challengers": Param(
             challengers,

@@ -35,6 +35,7 @@ def require_valid_deployments() -> None:
     """Raise DeploymentError with every mistake in the deployment files.
 
     Airflow keeps one import error a file and stops every DAG of that file, so this is called from a file without DAGs.
+    It shows a traceback: a cause without one of its own comes before it, so that the mistakes are read first.
     """
     problems: list[str] = []
     names: dict[str, str] = {}
@@ -48,7 +49,8 @@ def require_valid_deployments() -> None:
             problems.append(f"deployment {name}: name == {name!r}, must be unique ({names[name]} and {path})")
         names[name] = str(path)
     if problems:
-        raise DeploymentError("\n".join(problems))
+        text = "\n".join(problems)
+        raise DeploymentError(text) from DeploymentError(text)
 
 
 def _dags_of(deployment: Deployment, wanted: str | None) -> dict[str, DAG]:

@@ -21,11 +21,11 @@ from sqlalchemy import select
 
 from shadow_deployment.config.deployment import Deployment, load_deployment
 from shadow_deployment.config.discovery import deployment_files, files_by_name, find_deployment
-from shadow_deployment.config.window import day_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import last_versions
+from shadow_deployment.orchestration.run_context import run_day
 from shadow_deployment.orchestration.ui.links import PREFIX, base_path
 from shadow_deployment.report.html import rendering
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
@@ -118,13 +118,14 @@ def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challeng
         raise HTTPException(404, "no such run")
 
     def page(context: DeploymentContext) -> str:
-        chosen_day = (dag_run.conf or {}).get("day")
-        if not chosen_day and dag_run.data_interval_start is None:
+        if dag_id != f"{DAG_PREFIX}{name}":
             return rendering.deployment_page(pages.deployment_page(context, challenger), LINKS)
-        day = (
-            dt.date.fromisoformat(chosen_day[:10])
-            if chosen_day
-            else day_of(context.deployment, dag_run.data_interval_start)
+        day = run_day(
+            context,
+            kind=dag_run.run_type,
+            named=(dag_run.conf or {}).get("day"),
+            interval_start=dag_run.data_interval_start,
+            started_at=dag_run.run_after,
         )
         return rendering.deployment_page(pages.run_page(context, day, challenger), LINKS)
 

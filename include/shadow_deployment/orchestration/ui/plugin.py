@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from shadow_deployment.orchestration.timetable import LastWindowTimetable
 from shadow_deployment.orchestration.ui.links import PREFIX, VERDICT_ROUTE, VerdictLink, base_path
 
 PAGES = f"{base_path()}{PREFIX}"
@@ -18,7 +19,7 @@ async def pages(scope: MutableMapping[str, Any], receive: Callable[..., Any], se
 
 
 class ShadowPlugin(AirflowPlugin):
-    """Registers the pages, each behind the login and the right to read the DAG, and the gate's button."""
+    """Registers the pages, each behind the login and the right to read the DAG, the gate's button, and a timetable."""
 
     name = "shadow"
     fastapi_apps = [{"app": pages, "url_prefix": PREFIX, "name": "Shadow"}]
@@ -44,3 +45,4 @@ class ShadowPlugin(AirflowPlugin):
         },
     ]
     operator_extra_links = [VerdictLink()]
+    timetables = [LastWindowTimetable]

@@ -1,8 +1,8 @@
 """What follows from a verdict: promotion, alerts, the status file and CloudWatch metrics."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from shadow_deployment.config.fields import Clock, Days, Document, Section, Text, matching
 
@@ -141,11 +141,22 @@ class Alerts(Section):
     )
 
 
+STATUS_KEY: Final = "shadow"
+StatusName = Literal["in_shadow", "passed", "failed", "asked", "rejected", "promoted", "rolled_back"]
+
+
+def _free_key(name: str) -> str:
+    if name in ("id", STATUS_KEY):
+        raise ValueError(f"must not be id or {STATUS_KEY}, which are keys of their own")
+    return name
+
+
 class Status(Section):
     """A JSON file, possibly shared with other tools, that holds the state of each challenger.
 
     The file is an object whose `key` holds a list of objects with an `id` each, or such a list itself. Other entries
-    and other keys of an entry are preserved.
+    and other keys of an entry are preserved. An entry that is missing is added only to a list that nobody else writes
+    to.
     """
 
     file: Document = Field(description="The JSON file: a path, `file:///PATH` or `s3://BUCKET/KEY`.")
@@ -156,6 +167,10 @@ class Status(Section):
     ids: dict[str, Text] = Field(
         {}, description="Entry id of each challenger, by name; by default DEPLOYMENT/CHALLENGER."
     )
+    field: Annotated[Text, AfterValidator(_free_key)] | None = Field(
+        None, description="Key of an entry that holds the status as one word, such as `status`; without it, none does."
+    )
+    values: dict[StatusName, Text] = Field({}, description="The words of `field`, by status: `{promoted: deployed}`.")
 
 
 class CloudWatch(Section):

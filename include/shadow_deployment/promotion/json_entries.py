@@ -1,4 +1,4 @@
-"""One key of one entry in a JSON list that others write to as well.
+"""Some keys of one entry in a JSON list that others write to as well.
 
 The text is parsed and written anew with its own indentation and separators. Values, numbers as they are spelled and the
 order of keys are kept; escapes of characters and lines that are laid out by hand are not.
@@ -6,6 +6,7 @@ order of keys are kept; escapes of characters and lines that are laid out by han
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,10 @@ _COMPACT = re.compile(r'":\S')
 
 class EntriesError(ValueError):
     """A text is not JSON, or has no list of entries; the message says what it is instead."""
+
+
+class UnknownEntryError(EntriesError):
+    """A list in which somebody else keeps entries has none with this id; the message names those that it has."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +36,17 @@ def new(list_key: str) -> str:
     return json.dumps({list_key: []}, indent=2, ensure_ascii=False) + "\n"
 
 
-def set_key(text: str, list_key: str, identity: str, key: str, value: dict[str, Any]) -> str:
-    """Return the text with `value` under `key` of one entry.
+def set_keys(text: str, list_key: str, identity: str, values: Mapping[str, Any]) -> str:
+    """Return the text with some keys of one entry set.
 
     Args:
         text: JSON, an object with a list under `list_key` or a list.
         list_key: key of the list of entries.
-        identity: the entry's `id`; an entry that is missing is appended.
-        key: the key to set.
-        value: its value; where the entry has the same already, the text is returned unchanged.
+        identity: the entry's `id`; an entry that is missing is appended to a list that has no keys but these.
+        values: the keys to set; where the entry has the same already, the text is returned unchanged.
 
     Raises:
+        UnknownEntryError: there is no such entry in a list that has other keys.
         EntriesError: the text is not JSON, has a key twice in one object, or has another shape.
     """
     try:
@@ -50,11 +55,14 @@ def set_key(text: str, list_key: str, identity: str, key: str, value: dict[str, 
         matching = [entry for entry in entries if _identity(entry) == identity]
         if len(matching) > 1:
             raise EntriesError(f"has {len(matching)} entries with the id {identity!r}, must have one")
+        if not matching and any(set(entry) - {IDENTITY, *values} for entry in entries):
+            ids = [str(_identity(entry)) for entry in entries]
+            raise UnknownEntryError(f"has no entry with the id {identity!r}, its ids are {', '.join(map(repr, ids))}")
         entry = matching[0] if matching else {IDENTITY: identity}
-        parsed = _parse(json.dumps(value))
-        if entry.get(key) == parsed:
+        parsed = _parse(json.dumps(values))
+        if all(key in entry and entry[key] == value for key, value in parsed.items()):
             return text
-        entry[key] = parsed
+        entry |= parsed
         if not matching:
             entries.append(entry)
         return _write(document, text)

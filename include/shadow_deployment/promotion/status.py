@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shadow_deployment.config.actions import Status
+from shadow_deployment.config.actions import STATUS_KEY, Status, StatusName
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.documents import revise
@@ -16,13 +16,11 @@ from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.verdicts import VerdictOutcome
-from shadow_deployment.promotion.json_entries import EntriesError, new, set_key
+from shadow_deployment.promotion.json_entries import EntriesError, UnknownEntryError, new, set_keys
 
 logger = logging.getLogger(__name__)
 
-KEY = "shadow"  # the key of an entry that is written here
-STATUSES = ("in_shadow", "passed", "failed", "asked", "rejected", "promoted", "rolled_back")
-_OUTCOMES = {"PASS": "passed", "FAIL": "failed", "INCONCLUSIVE": "in_shadow"}
+_OUTCOMES: dict[str, StatusName] = {"PASS": "passed", "FAIL": "failed", "INCONCLUSIVE": "in_shadow"}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -43,7 +41,7 @@ class ChallengerStatus:
     deployment: str
     challenger: str
     version: str
-    status: str
+    status: StatusName
     since: dt.datetime | None
     day: dt.date | None
     outcome: str | None
@@ -90,9 +88,9 @@ def update(context: DeploymentContext) -> bool:
         raise _not_written(deployment, declared, error) from error
 
     def change(content: bytes | None) -> bytes:
-        entries = {ids[status.challenger]: status.content for status in statuses(context)}
+        entries = {ids[status.challenger]: _keys(declared, status) for status in statuses(context)}
         try:
-            return _with_entries(content, declared.key, entries)
+            return _with_entries(f"deployment {deployment.name}: {document}", content, declared.key, entries)
         except EntriesError as error:
             raise RegistryError(f"{document} {error}; it is unchanged") from error
 
@@ -132,14 +130,24 @@ def _ids(deployment: Deployment, declared: Status) -> dict[str, str]:
     return ids
 
 
-def _with_entries(content: bytes | None, list_key: str, entries: dict[str, dict[str, Any]]) -> bytes:
+def _keys(declared: Status, status: ChallengerStatus) -> dict[str, Any]:
+    """Return what an entry holds: the status, and its word under the declared key."""
+    word = {declared.field: declared.values.get(status.status, status.status)} if declared.field else {}
+    return {**word, STATUS_KEY: status.content}
+
+
+def _with_entries(file: str, content: bytes | None, list_key: str, entries: dict[str, dict[str, Any]]) -> bytes:
+    """Return the file's content with these keys of its entries; log those that it has not."""
     mark = _BOM if content is not None and content.startswith(_BOM) else b""
     try:
         text = new(list_key) if content is None else content.removeprefix(mark).decode()
     except UnicodeDecodeError as error:
         raise EntriesError(f"is not JSON: byte {error.start} is not UTF-8") from None
-    for identity, value in entries.items():
-        text = set_key(text, list_key, identity, KEY, value)
+    for identity, keys in entries.items():
+        try:
+            text = set_keys(text, list_key, identity, keys)
+        except UnknownEntryError as error:
+            logger.warning("%s %s; nothing is added: correct status.ids, or add the entry", file, error)
     return mark + text.encode()
 
 
@@ -148,7 +156,7 @@ class _Event:
     """Something that has happened to a challenger."""
 
     at: dt.datetime
-    status: str
+    status: StatusName
     reason: str | None
     by: str | None = None
 

@@ -8,13 +8,14 @@ import signal
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shadow_deployment.config import discovery
+from shadow_deployment.config.actions import StatusName
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.documents import FileDocument, revise
@@ -23,7 +24,7 @@ from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.registry import approval_requests
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.promotion import registry, status
-from shadow_deployment.promotion.json_entries import new, set_key
+from shadow_deployment.promotion.json_entries import UnknownEntryError, new, set_keys
 from tests.conftest import Invoke, declare
 from tests.faults.moments import dying
 from tests.integration.promotion.test_registry import ALWAYS, by, judge, settings
@@ -160,7 +161,7 @@ def test_the_status_is_what_happened_last(
     found = standing(shadow)
     assert {key: getattr(found, key) for key in expected} == expected
     assert (found.deployment, found.challenger, found.version) == ("late", "other", "1")
-    assert found.status in status.STATUSES
+    assert found.status in get_args(StatusName)
     assert [one.challenger for one in status.statuses(shadow)] == ["other", "linear"]  # the A/A check never
 
 
@@ -205,16 +206,55 @@ def test_a_file_that_is_not_there_is_made(shadow: DeploymentContext) -> None:
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-def test_the_key_and_the_entries_are_those_of_the_deployment_file(world: World) -> None:
+def test_the_key_and_the_entries_are_those_of_the_deployment_file_and_none_is_added_to_those_of_others(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     shadow = deployed(world, status={"key": "models", "ids": {"other": "17"}})
     path = file_of(shadow)
     path.parent.mkdir()
     path.write_text('{"recommendations": [], "models": [{"id": 17, "score": 0.50}]}')
     status.update(shadow)
     written = json.loads(path.read_text())
-    assert [(one["id"], "shadow" in one) for one in written["models"]] == [(17, True), ("late/linear", True)]
+    assert [(one["id"], "shadow" in one) for one in written["models"]] == [(17, True)]
+    assert f"deployment late: {path} has no entry with the id 'late/linear', its ids are '17'" in caplog.text
     assert written["recommendations"] == []
     assert '"score": 0.50' in path.read_text()
+
+
+def test_the_entrys_own_status_is_in_the_words_of_its_owner(world: World) -> None:
+    words = {"field": "status", "values": {"in_shadow": "IN PROGRESS", "promoted": "DEPLOYED"}}
+    shadow = deployed(world, status={"ids": {"other": "rec_17"}, **words})
+    path = file_of(shadow)
+    path.parent.mkdir()
+    path.write_text('[{"id": "rec_17", "title": "Shadow deployment", "status": "PLANNED"}]')
+
+    def entry() -> dict[str, Any]:
+        status.update(shadow)
+        return dict(json.loads(path.read_text())[0])
+
+    assert (entry()["status"], entry()["title"]) == ("IN PROGRESS", "Shadow deployment")
+    judge(shadow, 0, "PASS")
+    assert (entry()["status"], entry()["shadow"]["status"]) == (
+        "passed",
+        "passed",
+    )  # a status without a word of its own
+    registry.promote(shadow, "other", **by("ada"), force=True)
+    assert (entry()["status"], entry()["shadow"]["status"]) == ("DEPLOYED", "promoted")
+    before = path.read_bytes()
+    assert status.update(shadow) is False
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"field": "id"}, r"status\.field == 'id', must not be id or shadow"),
+        ({"field": "status", "values": {"passd": "x"}}, r"status\.values.*passd"),
+    ],
+)
+def test_words_that_cannot_be_written_are_refused(world: World, words: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeploymentError, match=message):
+        deployed(world, status=words)
 
 
 def test_two_challengers_in_one_entry_are_refused(world: World) -> None:
@@ -314,18 +354,18 @@ LAYOUTS: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("before", "after"), [one[1:] for one in LAYOUTS], ids=[one[0] for one in LAYOUTS])
 def test_an_entry_is_written_as_the_file_is_laid_out(before: str, after: str) -> None:
-    assert set_key(before, "list", "a", "shadow", OURS) == after
-    assert set_key(after, "list", "a", "shadow", OURS) == after
+    assert set_keys(before, "list", "a", {"shadow": OURS}) == after
+    assert set_keys(after, "list", "a", {"shadow": OURS}) == after
 
 
 def test_what_says_the_same_in_another_layout_stays_in_it() -> None:
     text = '[{"id": "a", "shadow":{"n":null,  "status" : "passed", "reason": "w\\u00f6rd \\"x\\"\\n"}}]'
     assert json.loads(text)[0]["shadow"] == OURS
-    assert set_key(text, "list", "a", "shadow", OURS) == text
+    assert set_keys(text, "list", "a", {"shadow": OURS}) == text
 
 
 def test_an_empty_list_in_lines_gets_its_entry_in_lines() -> None:
-    written = set_key(new("list"), "list", "a", "shadow", OURS)
+    written = set_keys(new("list"), "list", "a", {"shadow": OURS})
     assert written == json.dumps({"list": [{"id": "a", "shadow": OURS}]}, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -335,19 +375,20 @@ NUMBERS = ("1.10", "1e400", "-0.0", "1E+2", "123456789012345678901234567890", "9
 def test_numbers_stay_as_they_are_written(shadow: DeploymentContext) -> None:
     path = file_of(shadow)
     path.parent.mkdir()
-    theirs = '\ufeff{"recommendations": [{"id": "x", "n": [' + ", ".join(NUMBERS) + '], "e": "é"}], "z": 1.0}\n'
+    numbers = '"n": [' + ", ".join(NUMBERS) + '], "e": "é"'
+    theirs = '\ufeff{"recommendations": [{"id": "late/other", ' + numbers + '}], "z": 1.0}\n'
     path.write_bytes(theirs.encode())
     status.update(shadow)
     written = path.read_bytes().decode()
     assert written.startswith(theirs.partition("}]")[0])
     assert written.endswith('], "z": 1.0}\n')
-    ours = re.sub(r', \{"id": "late/.*?\}\}', "", written)
+    ours = re.sub(r', "shadow": \{.*?\}', "", written)
     assert ours == theirs
 
 
 @pytest.mark.parametrize("text", ['[{"id": "b", "e": "é\\u00e9\\/\\ud800"}]', '[{"id": "b", "e": "\\ud800"}]'])
 def test_text_that_is_escaped_keeps_its_meaning(text: str) -> None:
-    written = set_key(text, "list", "b", "shadow", OURS)
+    written = set_keys(text, "list", "b", {"shadow": OURS})
     written.encode()
     assert json.loads(written)[0]["e"] == json.loads(text)[0]["e"]
 
@@ -379,7 +420,11 @@ def test_whatever_is_in_the_file_only_our_key_changes(
     found = [{**one, "id": name, **({"shadow": {"old": name}} if ours else {})} for name, one, ours in listed]
     whole: Any = found if is_list else {**around, "list": found, "z": 1}
     text = json.dumps(whole, **layout).replace("\n", newline)
-    written = set_key(text, "list", "a", "shadow", OURS)
+    if "a" not in {one["id"] for one in found} and any(set(one) - {"id", "shadow"} for one in found):
+        with pytest.raises(UnknownEntryError, match="has no entry with the id 'a'"):
+            set_keys(text, "list", "a", {"shadow": OURS})
+        return
+    written = set_keys(text, "list", "a", {"shadow": OURS})
     expected = json.loads(text)
     ours = expected if is_list else expected["list"]
     entry = next((one for one in ours if one["id"] == "a"), None)
@@ -387,7 +432,7 @@ def test_whatever_is_in_the_file_only_our_key_changes(
         ours.append({"id": "a"})
     (entry or ours[-1])["shadow"] = OURS
     assert json.dumps(json.loads(written)) == json.dumps(expected)  # the order of keys too
-    assert set_key(written, "list", "a", "shadow", OURS) == written
+    assert set_keys(written, "list", "a", {"shadow": OURS}) == written
 
 
 def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others(
@@ -405,7 +450,9 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
             status.update(shadow)
             revise(
                 FileDocument(file_of(shadow)),
-                lambda content: set_key((content or b"").decode(), "recommendations", "theirs", "x", {"y": 1}).encode(),
+                lambda content: (content or b"").replace(
+                    b'"recommendations": [', b'"recommendations": [{"id": "theirs", "x": 1},'
+                ),
             )
         return found
 
@@ -413,7 +460,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
     assert status.update(shadow) is False
     assert calls == ["passed", "promoted", "promoted"]
     written = {one["id"]: one for one in json.loads(file_of(shadow).read_text())["recommendations"]}
-    assert (written["late/other"]["shadow"]["status"], written["theirs"]["x"]) == ("promoted", {"y": 1})
+    assert (written["late/other"]["shadow"]["status"], written["theirs"]["x"]) == ("promoted", 1)
 
 
 def program(variables: dict[str, str], fault: tuple[str, str] | None) -> None:

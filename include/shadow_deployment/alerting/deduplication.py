@@ -46,6 +46,9 @@ def recovery_alert(session: Session[Any], deployment: Deployment, day: dt.date, 
     previous = alerts.newest(session, deployment, ["failed", "late", "recovered"])
     if previous is None or previous.kind == "recovered":
         return None
+    if previous.kind == "failed" and not previous.details.get("problems"):
+        logger.info("the alert of %s was about challengers that fail, which is decided: no recovery", previous.day)
+        return None
     stored = verdicts.latest(session, deployment, day)
     return recovered(deployment, day, previous=previous, verdicts=stored, link=link)
 
@@ -87,4 +90,4 @@ def is_newest_day(session: Session[Any], deployment: Deployment, day: dt.date) -
 def _has_failure_alert(deployment: Deployment, day: dt.date, previous: Alert | None) -> bool:
     if previous is None or previous.kind != "failed":
         return False
-    return previous.day == day or deployment.alerts.repeat == "change"
+    return previous.day == day or (deployment.alerts.repeat == "change" and bool(previous.details.get("problems")))

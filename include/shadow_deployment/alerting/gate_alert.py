@@ -96,9 +96,9 @@ def _chain_head(verdicts: Mapping[str, StoredVerdict]) -> dict[str, Any] | None:
 
 
 def _is_alarm(deployment: Deployment, day: dt.date, verdict: StoredVerdict) -> bool:
-    """Whether a verdict of the day is a failure; a former champion is expected to fail."""
+    """Whether a verdict of the day is a trial's first failure; a former champion is expected to fail."""
     declared = {challenger.name for challenger in deployment.challengers if not challenger.is_watched}
-    return verdict.day == day and verdict.outcome == "FAIL" and verdict.name in declared
+    return verdict.day == day and verdict.is_first_failure and verdict.name in declared
 
 
 def _failing(verdict: StoredVerdict) -> list[Finding]:

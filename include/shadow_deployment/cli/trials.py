@@ -53,11 +53,14 @@ def withdraw(
 
 def acknowledge(
     name: Name,
-    challenger: Annotated[str, typer.Option(help="Whose model is too good to be true.")],
+    challenger: Annotated[
+        str,
+        typer.Option(help="Whose alarm it is: a challenger, or previous_champion."),
+    ],
     reason: Annotated[str, typer.Option(help="Why it is right all the same; every later verdict says so.")],
     by: Annotated[str | None, typer.Option(help="Who; by default the user of this terminal.")] = None,
 ) -> None:
-    """Acknowledge what is too good to be true of a challenger's model, once you have looked into it; it is kept."""
+    """Acknowledge that you have looked into an alarm of a model, which is too good to be true or a regression."""
     if not reason.strip():
         raise typer.BadParameter("it is empty, must say why the model is right", param_hint="--reason")
     day, alarms = too_good.acknowledge(context_of(name), challenger, by=by or getpass.getuser(), reason=reason.strip())

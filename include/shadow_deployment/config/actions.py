@@ -133,8 +133,9 @@ class Alerts(Section):
 
     channels: list[AnyChannel] = Field([], description="Where alerts go; empty: nowhere.")
     repeat: Literal["daily", "change"] = Field(
-        "daily",
-        description="`daily`: alert on every failed gate; `change`: only if it fails differently from the day before.",
+        "change",
+        description="`change`: alert on a failed gate only if it fails differently from the day before; `daily`: on "
+        "every one.",
     )
     deadline: Clock | None = Field(
         None, description='Local time, `"HH:MM"`, by which the run that starts at the window\'s end must be done.'

@@ -85,6 +85,11 @@ class StoredVerdict(ComparedVerdict):
     rules_digest: str | None = None
     opened_because: str | None = None
 
+    @property
+    def is_first_failure(self) -> bool:
+        """Whether its trial fails on this day for the first time; later days repeat what was decided then."""
+        return self.outcome == "FAIL" and self.decided_on in (None, self.day)
+
 
 @dataclass(frozen=True)
 class NewVerdict:

@@ -1,4 +1,9 @@
-"""The step `gate`: the one task that fails where a challenger fails or the day cannot be compared."""
+"""The step `gate`: the one task that fails where somebody has to look.
+
+It fails where the day cannot be compared, on the first day on which a trial fails, on the first of consecutive days
+whose predictions do not meet their expectations, and while a former champion is better than its successor, until that
+is rolled back or acknowledged. All this is read from the ledger, so a day that is run again ends as before.
+"""
 
 import datetime as dt
 import logging
@@ -11,7 +16,10 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.checks import validations
-from shadow_deployment.pipeline.challengers.identities import challenger_keys
+from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
+from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.pipeline.challengers.former_champion import watched_promotion
+from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +33,14 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
         only: names of the challengers that the run is about; None means all.
 
     Raises:
-        GateFailed: a challenger fails, or the day's evidence cannot be compared.
+        GateFailed: somebody has to look.
     """
     deployment = context.deployment
     challengers = [challenger for challenger in deployment.challengers if only is None or challenger.name in only]
     with context.ledger() as session:
         stored = verdicts.latest(session, deployment, day)
         problems = list(_incomparable(context, session, day, [challenger.name for challenger in challengers]))
+        acknowledged = _acknowledged(context, session, day)
     outcomes: dict[str, str] = {}
     for challenger in challengers:
         verdict = stored.get(challenger.name)
@@ -40,21 +49,41 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
             continue
         outcomes[challenger.name] = verdict.outcome
         logger.info("%s: %s. %s", challenger.name, verdict.outcome, "; ".join(verdict.reasons))
-        problems += _alarm(deployment, challenger, verdict)
+        problems += _alarm(deployment, challenger, verdict, acknowledged=acknowledged)
     if problems:
         raise GateFailed("\n".join([f"{deployment.name} on {day}: the gate is closed", *problems]))
     return outcomes
 
 
-def _alarm(deployment: Deployment, challenger: Challenger, verdict: verdicts.StoredVerdict) -> Iterator[str]:
-    """Yield why a verdict closes the gate: a challenger fails, or a former champion passes."""
+def _alarm(
+    deployment: Deployment, challenger: Challenger, verdict: verdicts.StoredVerdict, *, acknowledged: bool
+) -> Iterator[str]:
+    """Yield why a verdict closes the gate: a trial fails for the first time, or a former champion passes."""
     if challenger.is_watched and verdict.outcome == "PASS":
-        yield (
-            f"{challenger.name} {verdict.version} is better than its successor, {verdict.champion}, by every "
-            f"rule: roll back with the DAG shadow_{deployment.name}_rollback or shadow rollback {deployment.name}"
-        )
+        better = f"{challenger.name} {verdict.version} is better than its successor, {verdict.champion}, by every rule"
+        if acknowledged:
+            logger.info("%s, which is acknowledged", better)
+        else:
+            yield (
+                f"{better}: roll back with the DAG shadow_{deployment.name}_rollback or shadow rollback "
+                f"{deployment.name}, or leave it with shadow acknowledge {deployment.name} --challenger "
+                f"{challenger.name} --reason WHY"
+            )
     elif not challenger.is_watched and verdict.outcome == "FAIL":
-        yield f"{challenger.name} FAILS: {verdict.reasons[0]}"
+        if verdict.is_first_failure:
+            yield f"{challenger.name} FAILS: {verdict.reasons[0]}"
+        else:
+            logger.info("%s fails since %s, which its gate has said", challenger.name, verdict.decided_on)
+
+
+def _acknowledged(context: DeploymentContext, session: Session[Any], day: dt.date) -> bool:
+    """Whether somebody has looked into the former champion's being better since the promotion that replaced it."""
+    watched = next((challenger for challenger in context.deployment.challengers if challenger.is_watched), None)
+    promotion = watched_promotion(context.deployment, promotions.history(session, context.deployment), day)
+    if watched is None or promotion is None:
+        return False
+    known = acknowledgements(session, challenger_key(context, session, watched)).get(REGRESSION)
+    return known is not None and known.at >= promotion.created_at
 
 
 def _incomparable(
@@ -75,5 +104,11 @@ def _incomparable(
         validation = recorded.get(key)
         if validation is None:
             yield f"{subject} were not validated: see the tasks before the gate"
-        elif not validation.success:
+        elif not validation.success and (key is None or not _failed_before(session, context.deployment, day, key)):
             yield f"{subject} do not meet their expectations: {validation.summary}"
+
+
+def _failed_before(session: Session[Any], deployment: Deployment, day: dt.date, challenger: int) -> bool:
+    """Whether the predictions of the sampled day before did not meet their expectations either."""
+    earlier = [each for each in snapshots.snapshots(session, deployment, None, day) if each.rows and each.day < day]
+    return bool(earlier) and bool(validations.predictions_failed(session, earlier[-1:], challenger))

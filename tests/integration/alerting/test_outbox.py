@@ -87,9 +87,12 @@ def judged(shadow: DeploymentContext, number: int, outcome: Outcome = "FAIL") ->
         judge(shadow, number, what, name)  # type: ignore[arg-type]
 
 
+FAILS = "other FAILS: as the test says"
+
+
 def failed(shadow: DeploymentContext, number: int, send: Recorder, *message: str) -> list[outbox.Delivery]:
     """Tell that the gate of a day failed, as the callback does."""
-    message = message or ("other FAILS: as the test says",)
+    message = message or ("inputs do not meet their expectations: 3 of 60",)
     compose = functools.partial(
         deduplication.failure_alert, deployment=shadow.deployment, day=day(number), problems=message, link=None
     )
@@ -247,12 +250,15 @@ def test_two_at_once_send_one(shadow: DeploymentContext, send: Recorder) -> None
 
 def test_a_failed_gate_is_alerted_with_what_the_ledger_says(shadow: DeploymentContext, send: Recorder) -> None:
     judged(shadow, 3)
-    failed(shadow, 3, send)
+    failed(shadow, 3, send, FAILS)
     assert set(send.titles) == {"late: gate closed for 2024-03-04: other FAILS"}
     [alert] = {alert.signature: alert for _, alert in send.taken}.values()
     assert alert.details["challengers"][0]["findings"][0]["metric"] == "error_rate"
-    failed(shadow, 3, send)
+    failed(shadow, 3, send, FAILS)
     assert len(send.taken) == len(NAMES)
+    judged(shadow, 4, "INCONCLUSIVE")
+    opened(shadow, 4, send)
+    assert len(send.taken) == len(NAMES)  # a challenger that failed has not recovered
 
 
 def test_the_gate_of_a_past_day_is_no_news(
@@ -287,11 +293,9 @@ def test_the_same_failure_is_alerted_each_day_or_when_it_changes(world: World, s
     for repeat in ("daily", "change"):
         shadow = world.shadow(name=f"late_{repeat}", alerts={"channels": CHANNELS, "repeat": repeat})
         for number in (1, 2):
-            judged(shadow, number)
             failed(shadow, number, send)
         judged(shadow, 3)
-        failed(shadow, 3, send, "other FAILS: as the test says", "inputs do not meet it: 3 of 60")
-        judged(shadow, 4)
+        failed(shadow, 3, send, FAILS, "inputs do not meet their expectations: 3 of 60")
         failed(shadow, 4, send)
         query = "SELECT kind, day FROM shadow.alert JOIN shadow.deployment d ON d.id = deployment_id WHERE d.name = %s"
         told[repeat] = world.query(query + " ORDER BY alert.id", [shadow.deployment.name])
@@ -366,8 +370,11 @@ def test_a_run_that_has_ended_is_late_only_where_its_end_is_unknown(
     late(shadow, 2, send, "failed")
     judged(shadow, 3, "PASS")
     late(shadow, 3, send, "failed")
+    kept = kinds(world)
+    opened(shadow, 3, send)
     late(shadow, 4, send, "success")
-    assert kinds(world) == [("late", day(1)), ("failed", day(2))]
+    assert kept == [("late", day(1)), ("failed", day(2))]
+    assert kinds(world) == [*kept, ("recovered", day(3))]
     late(shadow, 4, send, "failed")
     assert kinds(world)[-1] == ("late", day(4))
 

@@ -292,7 +292,7 @@ def announced(world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch)
     def call(number: int = NEWEST, run_type: str = "manual", **params: Any) -> list[str]:
         context = {
             "params": {"day": str(day(number)), **params},
-            "dag_run": SimpleNamespace(run_type=run_type),
+            "dag_run": SimpleNamespace(run_type=run_type, run_after=None),
             "outlet_events": Events(),
         }
         monkeypatch.setattr(tasks, "get_current_context", lambda: context)

@@ -114,8 +114,8 @@ def test_one_alert_a_failed_gate_over_retries_and_past_days_and_one_recovery(
     assert run(dag_bag, 0) == "failed"
     assert ends.taken() == each()
     judged(world, STRICT, told, 2)
-    called(a_context(2), failed=True)
-    assert ends.taken() == each(f"late: gate closed for 2024-03-03: {failing}")
+    called(a_context(2, exception=GateFailed("late: the gate is closed\ninputs are late")), failed=True)
+    assert ends.taken() == each("late: gate closed for 2024-03-03: inputs are late")  # the challengers failed before
     called(a_context(2, "manual", params={"day": str(day(0))}), failed=True)
     assert ends.taken() == each()
     judged(world, CALM, told, 3)

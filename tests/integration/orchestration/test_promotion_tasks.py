@@ -53,7 +53,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {
         "run_id": "run 1",
         "params": {},
-        "dag_run": SimpleNamespace(run_type="manual", triggering_user_name="ada"),
+        "dag_run": SimpleNamespace(run_type="scheduled", run_after=None, triggering_user_name="ada"),
         "ti": SimpleNamespace(
             dag_id="shadow_late_promotion",
             run_id="run 1",
@@ -178,7 +178,7 @@ def test_the_day_announces_a_former_champion_that_is_better(world: World, contex
     assert "shadow://late/case" not in added
 
 
-@pytest.mark.parametrize(("run_type", "number"), [("backfill", 2), ("manual", 0)])
+@pytest.mark.parametrize(("run_type", "number"), [("backfill", 2), ("scheduled", 0)])
 def test_backfills_and_past_days_announce_nothing(
     world: World, context: dict[str, Any], run_type: str, number: int
 ) -> None:

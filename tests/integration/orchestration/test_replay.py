@@ -35,7 +35,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     found: dict[str, Any] = {
         "params": {"day": str(day(LAST))},
-        "dag_run": SimpleNamespace(run_type="scheduled"),
+        "dag_run": SimpleNamespace(run_type="scheduled", run_after=None),
         "outlet_events": Events(),
         "triggering_asset_events": {},
     }

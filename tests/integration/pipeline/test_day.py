@@ -8,6 +8,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
-from shadow_deployment.pipeline.run import run_days
+from shadow_deployment.pipeline.run import run_day, run_days
 from tests import production
 from tests.conftest import Invoke
 from tests.production import MATURITY, World, day, linear_model, moment
@@ -677,6 +678,39 @@ def test_the_gate_lets_inconclusive_through_and_stops_a_fail(continued: World) -
         steps.judge(shadow, day(2), name)
     with pytest.raises(GateFailed, match=r"other FAILS: error_rate at_most: 0\.\d+ on 2024-03-03 is not at most 0"):
         steps.gate(shadow, day(2))
+
+
+def test_the_gate_is_closed_on_the_first_day_of_a_fail_alone_however_often_and_in_which_order_days_are_run(
+    continued: World,
+) -> None:
+    strict = {"burn_in": 2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.0}]}
+    shadow = continued.shadow(**settings(continued, policy=strict))
+    continued.register_before_the_first_day(shadow.deployment)
+    colours = {}
+    for number in (2, 1, 0, 1, 2, 0):
+        for name in ("other", "linear", "same", "a_a_check"):
+            steps.judge(shadow, day(number), name)
+        try:
+            steps.gate(shadow, day(number), ["other"])
+            colours[number] = "green"
+        except GateFailed:
+            colours[number] = "red"
+    assert colours == {0: "green", 1: "red", 2: "green"}  # nothing is unanswered on the first day
+
+
+def test_the_gate_is_closed_on_the_first_of_the_days_whose_predictions_fail_their_expectations(
+    worlds: Callable[..., World], tmp_path: Path
+) -> None:
+    suite = tmp_path / "impossible.json"
+    above_all = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "probability", "min_value": 2}}
+    suite.write_text(json.dumps({"name": "predictions", "expectations": [above_all]}))
+    world = worlds()
+    shadow = world.shadow(expectations={"predictions": str(suite)})
+    for number in (0, 1):
+        assert run_day(shadow, day(number))
+    with pytest.raises(GateFailed, match="predictions of other do not meet their expectations"):
+        steps.gate(shadow, day(0))
+    assert set(steps.gate(shadow, day(1)).values()) == {"INCONCLUSIVE"}
 
 
 def test_the_gate_is_closed_for_a_day_that_was_not_sampled_or_not_judged(continued: World) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from rich.console import Console
 
@@ -13,12 +14,13 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers import too_good
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.watch import regression
 from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
-from tests.production import World, day, linear_model
+from tests.production import SHADOW, World, day, linear_model, unguarded
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
 
@@ -162,6 +164,22 @@ def test_gate_closes_on_a_former_champion_that_is_better_and_says_how_to_go_back
     message = str(closed.value)
     assert "previous_champion 1 is better than its successor, champion linear@2" in message
     assert "shadow rollback late" in message
+
+
+def test_the_gate_stays_closed_until_the_regression_of_this_promotion_is_acknowledged(
+    run: DeploymentContext, world: World
+) -> None:
+    judge(run, 2, "PASS", FORMER_CHAMPION, against="linear@2")
+    for _ in range(2):
+        with pytest.raises(GateFailed, match="acknowledge late --challenger previous_champion"):
+            steps.gate(run, day(2))
+    _, alarms = too_good.acknowledge(run, FORMER_CHAMPION, by="ada", reason="a holiday")
+    assert alarms[-1].kind == "regression"
+    assert steps.gate(run, day(2))[FORMER_CHAMPION] == "PASS"
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "acknowledgement"):
+        session.execute("UPDATE shadow.acknowledgement SET acknowledged_at = '2000-01-01'")  # of an earlier promotion
+    with pytest.raises(GateFailed, match="is better than its successor"):
+        steps.gate(run, day(2))
 
 
 def test_gate_stays_open_on_a_former_champion_that_is_worse(run: DeploymentContext) -> None:

@@ -21,7 +21,7 @@ from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
-Kind = Literal["loss", "auc", "same_as_champion", "same_as_challenger", "replayed"]
+Kind = Literal["loss", "auc", "same_as_champion", "same_as_challenger", "replayed", "regression"]
 LOSSES: Final = ("brier_score", "log_loss", "squared_error", "absolute_error")  # evidence of any task has two of them
 EVIDENCE: Final = frozenset({*LOSSES, "roc_auc", MISSING_PREDICTIONS})
 FEWEST_DAYS: Final = 14  # replayed, and live, before their means are compared

@@ -1,32 +1,33 @@
-"""Acknowledgements: a person has looked into what is too good to be true of a model, and says why it is right."""
+"""Acknowledgements: a person has looked into an alarm of a model, and says why it is right."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from psycopg.rows import class_row
 
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.too_good import Acknowledgement, Kind
 
+REGRESSION: Final[Kind] = "regression"  # a former champion is better than its successor
+
 
 def acknowledge(session: Session[Any], challenger: int, alarms: Sequence[Kind], *, by: str, reason: str) -> None:
-    """Keep an acknowledgement of a model's alarms, for good; one that is there stays as it is. Commits."""
+    """Keep an acknowledgement of a model's alarms, for good. Commits."""
     session.execute(
         "INSERT INTO shadow.acknowledgement (deployment_id, digest, version, alarm, reason, acknowledged_by) "
-        "SELECT deployment_id, digest, version, unnest(%s::text[]), %s, %s FROM shadow.model_version WHERE id = %s "
-        "ON CONFLICT DO NOTHING",
+        "SELECT deployment_id, digest, version, unnest(%s::text[]), %s, %s FROM shadow.model_version WHERE id = %s",
         [list(alarms), reason, by, challenger],
     )
     session.commit()
 
 
 def acknowledgements(session: Session[Any], challenger: int) -> dict[Kind, Acknowledgement]:
-    """Return the acknowledgements of a model, by kind of alarm; `challenger` is its key in the ledger."""
+    """Return the newest acknowledgement of each kind of alarm; `challenger` is the model's key in the ledger."""
     with session.cursor(row_factory=class_row(Acknowledgement)) as cursor:
         rows = cursor.execute(
             "SELECT a.alarm AS kind, a.acknowledged_by AS by, a.reason, a.acknowledged_at AS at "
             "FROM shadow.acknowledgement AS a JOIN shadow.model_version AS m USING (deployment_id, digest, version) "
-            "WHERE m.id = %s",
+            "WHERE m.id = %s ORDER BY a.acknowledged_at",
             [challenger],
         )
         return {row.kind: row for row in rows}

@@ -1,5 +1,5 @@
 -- Each model's newest verdict of a day up to `as_of` (null: any) that was not withdrawn, in the columns that are wanted.
--- decided_on is the first day of the same outcome in the same trial.
+-- decided_on is the first day of the same outcome in the same trial, by the newest revision of each day.
 SELECT :columns
 FROM (
     SELECT DISTINCT ON (m.name)
@@ -10,7 +10,10 @@ FROM (
         CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
             SELECT min(earlier.day)
             FROM shadow.verdict AS earlier
-            WHERE (earlier.trial_id, earlier.outcome) = (v.trial_id, v.outcome)
+            WHERE (earlier.trial_id, earlier.outcome) = (v.trial_id, v.outcome) AND NOT EXISTS (
+                SELECT FROM shadow.verdict AS later
+                WHERE (later.challenger_id, later.day) = (earlier.challenger_id, earlier.day) AND later.id > earlier.id
+            )
         ) END AS decided_on
     FROM shadow.deployment AS d
     JOIN shadow.model_version AS m ON m.deployment_id = d.id

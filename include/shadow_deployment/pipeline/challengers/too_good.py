@@ -14,8 +14,8 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.ledger import series, verdicts
 from shadow_deployment.ledger.batches.histograms import labelled_bins
 from shadow_deployment.ledger.batches.same_predictions import shares
+from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
 from shadow_deployment.ledger.checks.acknowledgements import acknowledge as store
-from shadow_deployment.ledger.checks.acknowledgements import acknowledgements
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_rows
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_key
@@ -78,6 +78,8 @@ def acknowledge(context: DeploymentContext, name: str, *, by: str, reason: str) 
         rows = evidence_rows(session, key, basis, basis.shown)
         found = raised(session, deployment, challenger, key, basis, rows)
         open_alarms = [alarm for alarm in found if alarm.kind not in known]
+        if challenger.is_watched and judged.outcome == "PASS":
+            open_alarms.append(Alarm(REGRESSION, f"{name} is better than its successor, {judged.champion}"))
         if not open_alarms:
             raise DeploymentError(
                 f"deployment {deployment.name}: challenger == {name!r}, has no alarm to acknowledge on {judged.day}"

@@ -44,13 +44,13 @@ CREATE TABLE shadow.acknowledgement (
     deployment_id    int NOT NULL REFERENCES shadow.deployment,
     digest           text NOT NULL,
     version          text NOT NULL,
-    alarm            text NOT NULL CHECK (alarm IN ('loss', 'auc', 'same_as_champion', 'same_as_challenger', 'replayed')),
+    alarm            text NOT NULL CHECK (alarm IN ('loss', 'auc', 'same_as_champion', 'same_as_challenger', 'replayed', 'regression')),
     reason           text NOT NULL CHECK (reason ~ '\S'),
     acknowledged_by  text NOT NULL CHECK (acknowledged_by ~ '\S'),
     acknowledged_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (deployment_id, digest, version, alarm)
+    PRIMARY KEY (deployment_id, digest, version, alarm, acknowledged_at)
 );
-COMMENT ON TABLE shadow.acknowledgement IS 'a model that is too good to be true, as a person has looked into it: PASS is refused without';
+COMMENT ON TABLE shadow.acknowledgement IS 'a model that is too good to be true (PASS is refused without), or better than its successor, as a person has looked into it';
 COMMENT ON COLUMN shadow.acknowledgement.version IS 'a server''s model is identified by its address and this';
 
 CREATE TRIGGER trial_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.trial

@@ -13,11 +13,15 @@ Minimum = Annotated[
     Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
 ]
 
-COMPARING = ("superior", "non_inferior", "guardrail")
+COMPARING = ("superior", "non_inferior", "equivalent", "guardrail")
+PROVING = ("superior", "non_inferior", "equivalent")  # by comparison; a guardrail proves nothing
+WITH_MARGIN = ("non_inferior", "equivalent")
 BOUNDING = ("at_most", "at_least")
 RULES: Final = {
     "superior": "The challenger's loss is smaller than the champion's.",
     "non_inferior": "The challenger's loss is at most `margin` larger, or `relative_margin` times the champion's loss.",
+    "equivalent": "The two losses differ by less than `margin`, or `relative_margin` times the champion's loss: enough "
+    "data, and no difference that matters.",
     "guardrail": "The challenger's loss is not shown to be larger; for slices too small to show more.",
     "at_most": "The challenger's value (or the change that `of` names) is at most `value`.",
     "at_least": "The challenger's value (or the change that `of` names) is at least `value`.",
@@ -42,7 +46,7 @@ class Rule(Section):
     """One condition of a promotion, on one metric."""
 
     metric: str = Field(description="Name of the metric: see Metrics.")
-    is_: Literal["superior", "non_inferior", "guardrail", "at_most", "at_least"] = Field(
+    is_: Literal["superior", "non_inferior", "equivalent", "guardrail", "at_most", "at_least"] = Field(
         alias="is", description="What must hold: see Rules."
     )
     of: Literal["value", "change", "relative_change"] = Field(
@@ -51,10 +55,18 @@ class Rule(Section):
         "that change as a share of the champion's value.",
     )
     margin: Positive | None = Field(
-        None, description="How much worse `non_inferior` tolerates, in the metric's unit; or give `relative_margin`."
+        None,
+        description="How much worse `non_inferior` tolerates, and how much difference `equivalent` does, in the "
+        "metric's unit; or give `relative_margin`.",
     )
     relative_margin: Positive | None = Field(
-        None, description="How much worse `non_inferior` tolerates, as a share of the champion's value."
+        None,
+        description="How much `non_inferior` and `equivalent` tolerate, as a share of the champion's value.",
+    )
+    worst_day: Positive | None = Field(
+        None,
+        description="For PASS of a rule that compares, the interval must clear its bound had one more day lost this "
+        "much, in the metric's unit: a day of average traffic, worse than any seen.",
     )
     value: Finite | None = Field(
         None,
@@ -87,8 +99,8 @@ class Rule(Section):
 
     @property
     def bound(self) -> float:
-        """What the interval is compared with: 0, minus the margin, or the value."""
-        if self.is_ == "non_inferior":
+        """What the interval is compared with: 0, minus the margin, or the value; equivalent allows plus it as well."""
+        if self.is_ in WITH_MARGIN:
             return -(self.margin or self.relative_margin or 0.0)
         return float(self.value or 0.0) if self.is_ in BOUNDING else 0.0
 
@@ -113,6 +125,7 @@ class Rule(Section):
         words = {
             "superior": "superior to the champion",
             "non_inferior": f"not worse than the champion by {share} or more",
+            "equivalent": f"different from the champion by less than {share}",
             "guardrail": "not shown to be worse than the champion",
             "at_most": f"at most {self.value}",
             "at_least": f"at least {self.value}",
@@ -155,6 +168,11 @@ class Policy(Section):
         description="What one observation is: a day; a block of seven days, where days depend on each other for longer "
         "than a few; or a request, where requests are independent.",
     )
+    weighting: Literal["request", "day"] = Field(
+        "request",
+        description="What counts the same: a `request`, so that units day, week and request answer one question, about "
+        "the mean over production's requests; or a `day`, so that one of few requests counts as much as one of many.",
+    )
     method: Literal["robust", "plain", "betting"] = Field(
         "robust",
         description="Confidence sequence: widened for dependent and skewed days (`robust`), asymptotic (`plain`), or "
@@ -164,6 +182,16 @@ class Policy(Section):
         28, description="Days without a verdict at the start, in days."
     )
     tuned_for: Annotated[int, Field(ge=2, le=36500)] = Field(60, description="When intervals are tightest, in days.")
+    recent_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        56,
+        description="PASS of a rule that compares also needs the mean of the newest calendar days to be on the "
+        "challenger's side of the bound: of how many, in days; 0 switches it off.",
+    )
+    horizon: Days = Field(
+        365,
+        description="Days within which a decision is wanted: an undecided rule says where even the best that its "
+        "interval allows would not pass by then.",
+    )
     minimum_coverage: Share = Field(
         0.8,
         description="Share of the requests of counted days that must have a label for PASS; a day counts once all its "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
-from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
+from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.catalog import metrics_of
 
@@ -105,11 +105,13 @@ def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, s
 
 def _rule_parameters(rule: Rule) -> Iterator[tuple[str, str]]:
     margins = [key for key in ("margin", "relative_margin") if getattr(rule, key) is not None]
-    if rule.is_ == "non_inferior" and len(margins) != 1:
+    if rule.is_ in WITH_MARGIN and len(margins) != 1:
         yield "margin", f"== {rule.margin}, excludes relative_margin; remove one of them" if margins else "is missing"
-    if rule.is_ != "non_inferior":
+    if rule.is_ not in WITH_MARGIN:
         for key in margins:
-            yield key, f"== {getattr(rule, key)}, belongs to non_inferior only"
+            yield key, f"== {getattr(rule, key)}, belongs to {' and '.join(WITH_MARGIN)} only"
+    if rule.worst_day is not None and rule.is_ not in PROVING:
+        yield "worst_day", f"== {rule.worst_day}, belongs to {', '.join(PROVING)} only"
     only_bounds = "belongs to at_most and at_least only"
     if (rule.value is None) == (rule.is_ in BOUNDING):
         yield "value", "is missing" if rule.value is None else f"== {rule.value}, {only_bounds}"
@@ -191,8 +193,14 @@ def _metrics(deployment: "Deployment") -> Conflicts:
         if name not in names:
             text = f"must be one of {', '.join(names)}{suggestion(name, names)}"
             yield ("metrics", position), f"metrics[{position}] == {shorten(name)}, {text}"
-    if deployment.policy.unit == "request" and deployment.policy.method == "betting":
+    policy = deployment.policy
+    if policy.unit == "request" and policy.method == "betting":
         yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
+    elif policy.weighting == "request" and policy.method == "betting":
+        text = "must be day where policy.method is betting: it needs bounds, and a day's number of requests has none"
+        yield ("policy", "weighting"), f"policy.weighting == 'request', {text}"
+    if policy.unit == "request" and policy.weighting == "day":
+        yield ("policy", "weighting"), "policy.weighting == 'day', must be request where policy.unit is request"
 
 
 def _models(deployment: "Deployment") -> Conflicts:

@@ -23,8 +23,8 @@ from shadow_deployment.decision.series import Evidence, Series, slices_of
 from shadow_deployment.decision.words.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 from shadow_deployment.statistics.resampling import block_length, resampled_days
+from shadow_deployment.statistics.weighted_mean import weighted_mean_sequence
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -34,7 +34,6 @@ POLICIES: Final = ("this policy", "running mean", "daily t-test")
 FEWEST_DAYS: Final = 28
 _YEAR: Final = 365
 _CELLS: Final = 100_000  # resampled days of one gate in memory at once
-_SOME_WEEKS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class _Judged(NamedTuple):
 class _Gate:
     """A gate on the days of the history: arrays of shape (history,), 0 on days without a pair of its own.
 
-    `gains` have mean 0 after `seen` was subtracted; `drift` is their mean weighted by week. `shift` is the effect.
+    `gains` have the weighted mean 0 after `seen` was subtracted; `shift` is the effect.
     """
 
     judged: _Judged
@@ -120,7 +119,6 @@ class _Gate:
     gains: Array
     weight: Array
     pairs: Array
-    drift: float
     seen: float
     shift: float
 
@@ -148,6 +146,7 @@ def calibrate(
     them. Two naive policies start on the same day: one promotes when the running means of all gates are beyond their
     bounds, the other when a one-sided t-test of each is significant at the same alpha.
 
+    Policies are resampled without what they ask of the newest days (`recent_days`), which only ever refuses a PASS.
     Trends, weekdays and a memory longer than blocks are not reproduced; what the history lacks never happens, and what
     it shows by chance is taken as real.
 
@@ -171,10 +170,8 @@ def calibrate(
     terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=to_pass))
     calendar = sorted({day for gate in judged for day in gate.series.days})
     history, total = len(calendar), days or max(_YEAR, len(calendar))
-    length = max(block_length(gate.estimand.gains) for gate in judged if gate.name == ALL or gate is judged[0])
-    some_weeks = _SOME_WEEKS if policy.unit == "week" else 0
-    weeks = resampled_days(np.random.default_rng((seed, WEEK)), some_weeks, WEEK, history, length)
-    gates = [_gate(gate, judged, calendar, effect, weeks) for gate in judged]
+    length = max(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])
+    gates = [_gate(gate, judged, calendar, effect) for gate in judged]
     first, wrong, missed = _simulated(gates, terms, runs, seed, (total, history, length))
     rows = tuple(_row(name, days, total) for name, days in zip(POLICIES, first, strict=True))
     gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
@@ -188,11 +185,14 @@ def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[_Judged], li
     for rule in policy.rules:
         for name in slices_of(rule, evidence):
             series = evidence.get((rule.metric, name))
+            series = series and series.weighed(policy)
             estimand: Estimand | str = "advisory, it decides nothing"
             if rule.role == "blocking":
                 estimand = estimand_or_reason(rule, series, FEWEST_DAYS)
             if isinstance(estimand, Estimand) and series is not None:
                 judged.append(_Judged(rule, name, series, estimand))
+                if rule.is_ == "equivalent":
+                    left_out.append(f"{rule_in_slice(rule, name)}: that it is not better by more than its margin")
             else:
                 left_out.append(f"{rule_in_slice(rule, name)}: {estimand}")
     if not judged:
@@ -200,22 +200,15 @@ def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[_Judged], li
     return judged, left_out
 
 
-def _gate(
-    judged: _Judged, everything: Sequence[_Judged], days: Sequence[dt.date], effect: float | None, weeks: Indices
-) -> _Gate:
-    """Put a gate on the days of the history. `weeks` are resampled, shape (many, 7), none where days are judged."""
-    gains, series = judged.estimand.gains, judged.series
-    mean, weight = float(gains.mean()), np.ones(len(gains)) if series.weight is None else series.weight
+def _gate(judged: _Judged, everything: Sequence[_Judged], days: Sequence[dt.date], effect: float | None) -> _Gate:
+    """Put a gate on the days of the history."""
+    estimand, series, mean = judged.estimand, judged.series, judged.estimand.mean
     at = np.searchsorted(_ordinals(days), _ordinals(series.days))
     arrays = np.zeros((4, len(days)))
-    arrays[:, at] = np.ones(len(gains)), gains - mean, weight, series.pairs
-    drift = 0.0
-    if len(weeks):  # a mean of ratios has no formula
-        drawn, present = _weeks(arrays[1], arrays[2], weeks)
-        drift = float(drawn[present].mean())
-    overall = next(other.estimand.gains for other in everything if other.rule is judged.rule)  # all requests come first
-    shift = mean + drift if effect is None else effect * float(overall.std(ddof=1))
-    return _Gate(judged, arrays[0] > 0, arrays[1], arrays[2], arrays[3], drift, mean + drift, shift)
+    arrays[:, at] = np.ones(len(at)), estimand.gains - mean, estimand.weight, series.pairs
+    overall = next(other.estimand for other in everything if other.rule is judged.rule)  # all requests come first
+    shift = mean if effect is None else effect * float(overall.linearised.std(ddof=1))
+    return _Gate(judged, arrays[0] > 0, arrays[1], arrays[2], arrays[3], mean, shift)
 
 
 def _ordinals(days: Sequence[dt.date]) -> Indices:
@@ -261,15 +254,17 @@ def _sequence(gate: _Gate, terms: JudgingTerms, index: Indices) -> Array:
     """
     policy, weekly = terms.policy, terms.policy.unit == "week"
     low, high = gate.judged.estimand.range
-    present, gains = gate.present[index], gate.gains[index]
+    present, gains, weight = gate.present[index], gate.gains[index], gate.weight[index]
     if weekly:
-        gains, present = _weeks(gate.gains, gate.weight, index)
+        gains, weight = _weeks(gate.gains, gate.weight, index)
+        present = weight > 0
     order = np.argsort(~present, axis=1, kind="stable")  # what is missing goes to the end: no bound depends on it
-    low, high = min(low, gate.gains.min() - gate.drift), max(high, gate.gains.max() - gate.drift)
-    gains = np.clip(np.take_along_axis(gains - gate.drift, order, axis=1), low, high)  # rounding may leave the range
+    gains, weight = (np.take_along_axis(each, order, axis=1) for each in (gains, np.where(present, weight, 1.0)))
+    low, high = min(low, gate.gains.min()), max(high, gate.gains.max())
     harm = gate.judged.rule.is_ == "guardrail"
-    bounds = confidence_sequence(
-        gains,
+    bounds = weighted_mean_sequence(
+        np.clip(gains, low, high),  # rounding may leave the range
+        weight,
         alpha=terms.alpha.to_fail if harm else terms.alpha.to_pass,
         burn_in=policy.observations_before_bound,
         tuned_for=terms.tuned_for,
@@ -285,11 +280,11 @@ def _sequence(gate: _Gate, terms: JudgingTerms, index: Indices) -> Array:
     return np.where((count > 0) & enough, bound, -np.inf)
 
 
-def _weeks(gains: Array, weight: Array, index: Indices) -> tuple[Array, Flags]:
-    """Return the means of blocks of seven resampled days as Series.by_week weights them, and which have any day."""
+def _weeks(gains: Array, weight: Array, index: Indices) -> tuple[Array, Array]:
+    """Return means and weights of blocks of seven resampled days as Series.by_week makes them, weight 0 for none."""
     weeks = index[:, : index.shape[1] // WEEK * WEEK].reshape(len(index), -1, WEEK)
     total = weight[weeks].sum(axis=2)
-    return (weight * gains)[weeks].sum(axis=2) / np.where(total > 0, total, 1.0), total > 0
+    return (weight * gains)[weeks].sum(axis=2) / np.where(total > 0, total, 1.0), total
 
 
 def _naive(gate: _Gate, terms: JudgingTerms, index: Indices) -> tuple[Array, Array]:
@@ -298,7 +293,8 @@ def _naive(gate: _Gate, terms: JudgingTerms, index: Indices) -> tuple[Array, Arr
 
     first = terms.policy.observations_before_bound
     harm, days = gate.judged.rule.is_ == "guardrail", np.arange(1, index.shape[1] + 1)
-    gains, count = gate.gains[index], np.cumsum(gate.present[index], axis=1)
+    count = np.cumsum(gate.present[index], axis=1)
+    gains = (gate.weight * gate.gains / gate.weight[gate.present].mean())[index]  # linearised
     n = np.maximum(count, 2)
     mean = np.cumsum(gains, axis=1) / n
     error = np.sqrt(np.maximum(np.cumsum(gains**2, axis=1) / n - mean**2, 0) / (n - 1))

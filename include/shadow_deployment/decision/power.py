@@ -66,8 +66,8 @@ def power_analysis(
     come vary as those seen do and independently, so that the plain margin of `observations_needed` holds; most
     histories decide earlier by chance, and later where days depend on each other or the method is betting. Requests
     of a day are drawn independently, so that their part of the variance, on average the linearised
-    Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw², is divided by the rate and the rest
-    stays; days with n = 1 are left out of it.
+    Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw² and the square of the day's weight, is
+    divided by the rate and the rest stays; days with n = 1 are left out of it.
 
     Args:
         series: The rule's evidence in one slice.
@@ -84,10 +84,10 @@ def power_analysis(
     if not all(0 < rate < math.inf for rate in rates):
         raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
     weekly = policy.unit == "week"
-    estimand = _planned(rule, series, weekly=weekly)
+    estimand = _planned(rule, series, policy)
     terms = JudgingTerms(policy, split_alpha(policy, promotable=promotable))
-    total = float(estimand.gains.var(ddof=1)) * estimand.scale**2
-    within = _within(rule, series, weekly=weekly)
+    total = float(estimand.linearised.var(ddof=1)) * estimand.scale**2
+    within = _within(rule, series.weighed(policy), weekly=weekly)
     within = None if within is None else min(within, total)
     between = total - (within or 0.0)
     now = _days_needed(effect, between + (within or 0.0), terms)
@@ -127,21 +127,21 @@ def _days_needed(effect: float, variance: float, terms: JudgingTerms) -> int | N
     return None if needed is None else needed * (WEEK if terms.policy.unit == "week" else 1)
 
 
-def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
+def _planned(rule: Rule, series: Series, policy: Policy) -> Estimand:
     title = rule_in_slice(rule, series.slice)
     if rule.is_ == "guardrail":
         raise LedgerError(f"{title}: passes unless harm is shown, so no number of days is needed")
-    estimand = estimand_or_reason(rule, series, 2 * WEEK if weekly else 2)
-    if isinstance(estimand, str):
-        raise LedgerError(f"{title}: {estimand}")
-    return estimand_of(rule, series.by_week()) if weekly else estimand
+    reason = estimand_or_reason(rule, series, 2 * WEEK if policy.unit == "week" else 2)
+    if isinstance(reason, str):
+        raise LedgerError(f"{title}: {reason}")
+    return estimand_of(rule, series.observed(policy))
 
 
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
     """Return the variance of an observation that is due to the sample of requests, None where it is not known."""
     if series.squares is None or rule.is_ not in COMPARING or rule.relative_margin is not None:
         return None
-    weight, mean = np.ones(len(series.days)) if series.weight is None else series.weight, series.difference
+    weight, mean = series.weights, series.difference
     weight2, weight2_difference, weight2_difference2 = series.squares.T
     effective = weight**2 / weight2
     spread = weight2_difference2 - 2 * mean * weight2_difference + mean**2 * weight2
@@ -150,7 +150,7 @@ def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
     if not known.any():
         return None
     share = weight[known] / weight[known].sum()
-    return float(share**2 @ variance) * known.sum() / WEEK if weekly else float(variance.mean())
+    return float(share**2 @ variance) * int(known.sum()) / (WEEK if weekly else 1)
 
 
 def more_observations(results: Sequence[SequentialResult], terms: JudgingTerms) -> list[int | None]:
@@ -179,7 +179,7 @@ class _Effect:
 
 
 def _effect_of(result: SequentialResult, terms: JudgingTerms) -> _Effect:
-    gains = result.estimand.gains
+    gains = result.estimand.linearised
     if len(gains) < 2:
         return _Effect(len(gains))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -155,6 +155,49 @@ def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(wor
     assert any("predictions do not meet their expectations on 5 days" in one for one in found["warnings"])
 
 
+@pytest.mark.parametrize(("recent_days", "outcome"), [(0, "PASS"), (5, "INCONCLUSIVE")])
+def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(
+    recent_days: int, outcome: str, world: World, invoke: Invoke
+) -> None:
+    def worse_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        return np.where(
+            log.number < DAYS - 5, log.late, np.clip(log.late + random.normal(0, 0.3, len(log)), 0.01, 0.99)
+        )
+
+    produce(world, worse_at_last)
+    deploy(world, policy={"recent_days": recent_days})
+    run(invoke, 0, DAYS - 1)
+    found = verdict(invoke)
+    assert found["outcome"] == outcome, found["reasons"]
+    (finding,) = found["findings"]
+    assert finding["lower"] > 0, "the mean over all days is shown to be better"
+    if outcome == "INCONCLUSIVE":
+        assert f"but no longer lately: since {day(0)} " in finding["reason"]
+        assert f" better, in the last {recent_days} days " in finding["reason"]
+        assert finding["reason"].endswith(" worse")
+
+
+@pytest.mark.parametrize(("unit", "of_days"), [("request", True), ("request", False), ("day", True)])
+def test_requests_of_days_that_go_up_and_down_together_do_not_pass_as_so_many_requests(
+    unit: str, of_days: bool, world: World, invoke: Invoke
+) -> None:
+    def equal_but_for_the_day(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        is_good = log.number % 7 < 4 if of_days else random.random(len(log)) < 4 / 7
+        blurred = np.clip(log.late + random.normal(0, 0.28, len(log)), 0.01, 0.99)
+        return np.where(is_good, log.late, blurred)
+
+    produce(world, equal_but_for_the_day)
+    deploy(world, policy={"unit": unit})
+    run(invoke, 0, DAYS - 1)
+    found = verdict(invoke)
+    if unit == "request" and not of_days:
+        assert found["outcome"] == "PASS", found["reasons"]
+        return
+    assert found["outcome"] == "INCONCLUSIVE"
+    is_refused = "days differ by more than their requests explain (design effect " in found["findings"][0]["reason"]
+    assert is_refused == (unit == "request")
+
+
 def unanswered_where_wrong(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
     predictions = worse(log, random)
     return np.where(np.abs(predictions - log.label) > 0.4, np.nan, predictions)

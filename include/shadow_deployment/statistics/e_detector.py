@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 TEN_YEARS: Final = 520.0  # in weeks
-_BETS: Final = np.array([0.25, 0.5, 1.0, 2.0])  # falls that are bet on, in standard deviations
+_BETS: Final = np.array([0.25, 0.5, 1.0])  # falls that are bet on, in standard deviations
+_LARGEST: Final = 3.0  # fall that counts in full: one bad week of many is no change
 _FIRST: Final = 8  # differences that the standard deviation needs
 
 
@@ -33,7 +34,7 @@ class Change:
 def fallen(observations: ArrayLike, *, threshold: float = TEN_YEARS) -> Change | None:
     """Return the change where the mean of the newest observations has fallen below 0, None where there is no alarm.
 
-    With z the observation in standard deviations so far and i their number, each bet l on a fall by l multiplies
+    With z the observation in standard deviations so far, at least -3, and i their number, each bet l on a fall by l has
     M ← (1 + M) exp(-l z - l²/2 (1 + 1/i)) (e-detector; the 1/i pays for the estimated standard deviation, von Neumann).
     The alarm is on while the mean of M over bets is above `threshold`; it goes out by itself where the mean recovers.
 
@@ -46,7 +47,7 @@ def fallen(observations: ArrayLike, *, threshold: float = TEN_YEARS) -> Change |
     squares = np.concatenate([[0.0], np.cumsum(np.diff(x) ** 2)])[: len(x)]
     known = (number > _FIRST) & (squares > 0)
     scale = np.sqrt(squares[known] / (2 * (number[known] - 1)))
-    z, late = x[known] / scale, 1 + 1 / number[known]
+    z, late = np.maximum(x[known] / scale, -_LARGEST), 1 + 1 / number[known]
     logs = -_BETS[:, None] * z - _BETS[:, None] ** 2 / 2 * late
     if not z.size or np.logaddexp.reduce(_evidence(logs)) - np.log(len(_BETS)) <= np.log(threshold):
         return None

@@ -354,10 +354,10 @@ def test_a_feature_cannot_have_a_name_that_snapshots_use(name: str) -> None:
 def test_margin_and_value_that_change_places_are_both_named() -> None:
     lines = problems_of(changed(("value: 0.001", "margin: 0.001")))
     on = line_of("metric: error_rate")
+    where = "deployment flight_delay: policy.rules[2]."
     assert lines == [
-        "deployment flight_delay: policy.rules[2].margin == 0.001, "
-        f"belongs to non_inferior and equivalent only ({FILE}:{on})",
-        f"deployment flight_delay: policy.rules[2].value is missing ({FILE}:{on})",
+        f"{where}margin == 0.001, belongs to non_inferior and equivalent only ({FILE}:{on})",
+        f"{where}value is missing ({FILE}:{on})",
     ]
 
 

@@ -21,7 +21,7 @@ _UNDECIDABLE: Final = "no number of days would decide an effect as small as the 
 _REQUIREMENTS: Final = {
     "superior": "superior (bound {})",
     "non_inferior": "not inferior (bound {})",
-    "equivalent": "equivalent (bounds {} and its opposite)",
+    "equivalent": "equivalent (bounds {} and {})",
     "guardrail": "guardrail (bound {})",
     "at_most": "at most {}",
     "at_least": "at least {}",
@@ -125,7 +125,7 @@ def measurement_of(finding: Finding, title: str, unit: str) -> str:
     """
     has_interval = finding.lower is not None or finding.upper is not None
     estimate = significant(finding.estimate, none="no value")
-    required = _REQUIREMENTS[finding.is_].format(significant(finding.bound))
+    required = _REQUIREMENTS[finding.is_].format(*map(significant, finding.bounds))
     text = f"{title}{in_slice(finding.slice)}: {estimate}"
     text += f", interval {interval_of(finding)}" if has_interval else ""
     text += f", must be {required}, n = {finding.observations} {unit} with {finding.requests} requests"

@@ -16,7 +16,8 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import NewTrial
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
-_NOT_TERMS = {"replay", "replay_days"}  # of the policy: which days before the registration are shown, and count
+# Of the policy: which days before the registration are shown, and count; and within which time a decision is wanted.
+_NOT_TERMS = {"replay", "replay_days", "horizon"}
 # Where the log lies and what challengers receive may change; the champion's identity is a term of its own.
 _NOT_JUDGED_ON = {"conn_id", "features", "champion_identity"}
 

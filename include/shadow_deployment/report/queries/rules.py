@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_used, split_alpha
 from shadow_deployment.decision.estimand import NoEstimandError
+from shadow_deployment.decision.safeguards.dependent import dependence_of_requests
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Finding
@@ -94,8 +95,8 @@ def _sequence(
     rule: Rule, finding: Finding, series: Series, terms: JudgingTerms, live_from: dt.date | None
 ) -> SequenceView | None:
     """Return the sequence in the policy's unit; None where there is nothing to look at."""
-    series = _in_unit(series, terms.policy)
-    if not _is_finite(series):
+    series = series.observed(terms.policy)
+    if not _is_finite(series) or dependence_of_requests(terms.policy, series) is not None:
         return None
     try:
         looks = judge_sequence(rule, series, terms)
@@ -129,18 +130,18 @@ def compared_metric(policy: Policy, task_metrics: Sequence[str]) -> str:
 
 
 def slices(metric: str, terms: JudgingTerms, evidence: Evidence) -> SlicesView | None:
-    """Return all slices of a metric, the one with the worst mean daily difference first; None without evidence."""
+    """Return all slices of a metric, the one with the worst mean difference first; None without evidence."""
     rule = Rule.model_validate({"metric": metric, "is": "superior"})
-    in_unit = {name: _in_unit(series, terms.policy) for (of, name), series in evidence.items() if of == metric}
+    in_unit = {name: series.observed(terms.policy) for (of, name), series in evidence.items() if of == metric}
     known = {name: series for name, series in in_unit.items() if _is_finite(series)}
     if not known:
         return None
-    ranked = sorted((name for name in known if name != ALL), key=lambda name: float(known[name].difference.mean()))
+    ranked = sorted((name for name in known if name != ALL), key=lambda name: known[name].mean_difference)
     names = [*([ALL] if ALL in known else []), *ranked[:MOST_SLICES]]
     views = []
     for name, bounds in zip(names, newest(rule, [known[name] for name in names], terms), strict=True):
-        estimate, (lower, upper) = float(bounds[0]), _finite(bounds[1:])
-        series = known[name]
+        series, is_refused = known[name], dependence_of_requests(terms.policy, known[name]) is not None
+        estimate, (lower, upper) = float(bounds[0]), (None, None) if is_refused else _finite(bounds[1:])
         views.append(SliceView(name, estimate, lower, upper, len(series.days), series.total_requests))
     return SlicesView(
         metric=metric,
@@ -150,10 +151,6 @@ def slices(metric: str, terms: JudgingTerms, evidence: Evidence) -> SlicesView |
         left_out=max(len(ranked) - MOST_SLICES, 0),
         alpha=terms.alpha,
     )
-
-
-def _in_unit(series: Series, policy: Policy) -> Series:
-    return series.by_week() if policy.unit == "week" else series
 
 
 def _is_finite(series: Series) -> bool:

@@ -1,7 +1,7 @@
 """What an observation weighs, and what one is: errors of units and weights, and of what a PASS asks of the newest days.
 
 Run it with `python -m tests.units [runs]`; the last table trains the demo's models. Challengers are equal to the
-champion, unless it says how much better they are; a method says in which share of the years it would have promoted them.
+champion, unless it says how much better they are; a method says in which share of years it would have promoted them.
 """
 
 import sys

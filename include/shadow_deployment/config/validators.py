@@ -199,7 +199,7 @@ def _metrics(deployment: "Deployment") -> Conflicts:
     elif policy.weighting == "request" and policy.method == "betting":
         text = "must be day where policy.method is betting: it needs bounds, and a day's number of requests has none"
         yield ("policy", "weighting"), f"policy.weighting == 'request', {text}"
-    if policy.unit == "request" and policy.weighting == "day":
+    elif policy.unit == "request" and policy.weighting == "day":
         yield ("policy", "weighting"), "policy.weighting == 'day', must be request where policy.unit is request"
 
 

@@ -6,16 +6,20 @@ and no alarm that its weekly means have fallen below the bound (statistics/e_det
 """
 
 import datetime as dt
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shadow_deployment.config.policy import COMPARING, PROVING, WEEK, Policy, Rule
 from shadow_deployment.decision.estimand import estimands_of
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.e_detector import fallen
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,16 @@ def lately(rule: Rule, series: Series, policy: Policy) -> Lately | None:
     if rule.is_ not in PROVING or not policy.recent_days or (newest - first).days < policy.recent_days:
         return None
     weighed = series.weighed(policy)
-    is_new = np.array([(newest - day).days < policy.recent_days for day in series.days])
-    sides = estimands_of(rule, weighed)
-
-    def mean(chosen: np.ndarray, values: np.ndarray) -> float:
-        return float(np.average(values[chosen], weights=weighed.weights[chosen]))
-
-    every, scale = np.full_like(is_new, fill_value=True), sides[0].scale
+    weight, sides = weighed.weights, estimands_of(rule, weighed)
+    new = bisect_right(series.days, newest - dt.timedelta(days=policy.recent_days))
+    every, recent = weight / weight.sum(), np.append(np.zeros(new), weight[new:] / weight[new:].sum())
     return Lately(
         first=first,
         days=policy.recent_days,
-        since_first=scale * mean(every, weighed.difference),
-        newest=scale * mean(is_new, weighed.difference),
-        held=all(mean(every, side.gains) > 0 for side in sides),
-        holds=all(mean(is_new, side.gains) > 0 for side in sides),
+        since_first=float(every @ series.difference) * sides[0].scale,
+        newest=float(recent @ series.difference) * sides[0].scale,
+        held=all(every @ side.gains > 0 for side in sides),
+        holds=all(recent @ side.gains > 0 for side in sides),
     )
 
 
@@ -66,11 +66,9 @@ def turned(rule: Rule, series: Series, policy: Policy) -> dt.date | None:
     """
     if rule.is_ not in PROVING or not policy.recent_days:
         return None
-    weeks = series.weighed(policy).by_week()
-    if not weeks.days:
-        return None
-    changes = [change.since for side in estimands_of(rule, weeks) if (change := fallen(side.gains))]
-    return _begins(weeks, min(changes)) if changes else None
+    sides = estimands_of(rule, series.weighed(policy))
+    changes = [day for side in sides if (day := _change(series, side.gains, side.weight))]
+    return min(changes, default=None)
 
 
 def successor_got_worse(policy: Policy, evidence: Evidence) -> Iterator[tuple[str, dt.date]]:
@@ -78,14 +76,18 @@ def successor_got_worse(policy: Policy, evidence: Evidence) -> Iterator[tuple[st
     metrics = {rule.metric: None for rule in policy.rules if rule.is_ in COMPARING and rule.role == "blocking"}
     for metric in metrics:
         series = evidence.get((metric, ALL))
-        weeks = None if series is None else series.weighed(policy).by_week()
-        if weeks is None or not weeks.days or not np.isfinite(weeks.difference).all():
+        if series is None or not series.days or not np.isfinite(series.difference).all():
             continue
-        change = fallen(-weeks.difference)
-        if change is not None:
-            yield metric, _begins(weeks, change.since)
+        since = _change(series, -series.difference, series.weighed(policy).weights)
+        if since is not None:
+            yield metric, since
 
 
-def _begins(weeks: Series, number: int) -> dt.date:
-    """Return the first day of a week; a series of weeks has their last days."""
-    return weeks.days[number] - dt.timedelta(days=WEEK - 1)
+def _change(series: Series, gains: Floats, weight: Floats) -> dt.date | None:
+    """Return the first day of the week, as `Series.by_week` has them, since which weekly means have fallen below 0."""
+    first, last = series.days[0].toordinal(), series.days[-1].toordinal()
+    week = (np.fromiter((day.toordinal() for day in series.days), np.int64, len(series.days)) - first) // WEEK
+    total, sums = np.bincount(week, weight), np.bincount(week, weight * gains)
+    over = np.flatnonzero(total[: (last - first + 1) // WEEK])
+    change = fallen(sums[over] / total[over])
+    return None if change is None else series.days[0] + dt.timedelta(days=int(over[change.since]) * WEEK)

@@ -155,17 +155,17 @@ def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(wor
     assert any("predictions do not meet their expectations on 5 days" in one for one in found["warnings"])
 
 
-@pytest.mark.parametrize(("recent_days", "outcome"), [(0, "PASS"), (5, "INCONCLUSIVE")])
+@pytest.mark.parametrize(("recent_days", "outcome"), [(0, "PASS"), (4, "INCONCLUSIVE")])
 def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(
     recent_days: int, outcome: str, world: World, invoke: Invoke
 ) -> None:
     def worse_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
-        return np.where(
-            log.number < DAYS - 5, log.late, np.clip(log.late + random.normal(0, 0.3, len(log)), 0.01, 0.99)
-        )
+        sharper = log.late + 0.15 * (log.label - log.late)
+        blurred = np.clip(log.late + random.normal(0, 0.25, len(log)), 0.01, 0.99)
+        return np.where(log.number < DAYS - 4, sharper, blurred)
 
     produce(world, worse_at_last)
-    deploy(world, policy={"recent_days": recent_days})
+    deploy(world, policy={"recent_days": recent_days, "method": "plain"})
     run(invoke, 0, DAYS - 1)
     found = verdict(invoke)
     assert found["outcome"] == outcome, found["reasons"]
@@ -183,7 +183,7 @@ def test_requests_of_days_that_go_up_and_down_together_do_not_pass_as_so_many_re
 ) -> None:
     def equal_but_for_the_day(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
         is_good = log.number % 7 < 4 if of_days else random.random(len(log)) < 4 / 7
-        blurred = np.clip(log.late + random.normal(0, 0.28, len(log)), 0.01, 0.99)
+        blurred = np.clip(log.late + random.normal(0, 0.22, len(log)), 0.01, 0.99)
         return np.where(is_good, log.late, blurred)
 
     produce(world, equal_but_for_the_day)

@@ -108,7 +108,7 @@ POLICIES: list[dict[str, Any]] = [
     {"unit": "week"},
     {"unit": "request"},
     {"method": "plain", "burn_in": 40},
-    {"method": "betting", "rules": [RULES[0], RULES[2]]},
+    {"method": "betting", "weighting": "day", "rules": [RULES[0], RULES[2]]},
     {"rules": [{"metric": "brier_score", "is": "guardrail"}, *RULES[1:]]},
     {
         "rules": [

@@ -50,23 +50,24 @@ def estimand_of(rule: Rule, series: Series) -> Estimand:
     level = _level(rule, series) if rule.is_relative else 1.0
     if level == 0:
         raise NoEstimandError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
+    low, high = rule.definition.bounds or (0.0, 1.0)  # without bounds nobody asks for the range
+    width, largest = high - low, max(abs(low), abs(high))
     if rule.is_ in COMPARING:
         if rule.relative_margin is not None:
             shift = rule.relative_margin * np.abs(series.champion)
-            low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
-            offset = -float(shift.mean()) / level
-            return Estimand(series.difference + shift, 1 / level, offset, (float(low), float(high)))
+            span = -width, width + rule.relative_margin * largest
+            return Estimand(series.difference + shift, 1 / level, -float(shift.mean()) / level, span)
         margin = rule.margin or 0.0
-        return Estimand(series.difference + margin, 1 / level, -margin / level, (-1 + margin, 1 + margin))
+        return Estimand(series.difference + margin, 1 / level, -margin / level, (-width + margin, width + margin))
     value = float(rule.value or 0.0)
     if rule.of == "value":
-        gains, offset, span = series.challenger - value, value, (-value, 1 - value)
+        gains, offset, span = series.challenger - value, value, (low - value, high - value)
     else:
         change = series.challenger - series.champion
         allowed = value * np.abs(series.champion) if rule.of == "relative_change" else value
-        span = (-1 - value, 1 - value)
+        span = (-width - value, width - value)
         if rule.of == "relative_change":
-            span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
+            span = (-width - max(value, 0.0) * largest, width - min(value, 0.0) * largest)
         gains, offset = change - allowed, value
     if rule.is_ == "at_most":
         return Estimand(-gains, -1 / level, offset, (-span[1], -span[0]))

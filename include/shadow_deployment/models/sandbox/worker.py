@@ -1,4 +1,4 @@
-"""The program of the sandbox process: it holds a foreign model, perhaps in an interpreter of its own.
+"""The program of the sandbox process: it holds a foreign model, perhaps in an interpreter of its own, or a metric.
 
 It imports nothing of this package, except to run an ONNX model, and runs on Python 3.9 and newer with pyarrow, and with
 pandas where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways: the
@@ -17,6 +17,7 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import io
 import json
 import os
@@ -32,6 +33,7 @@ LONGEST_ERROR = 2_000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 CLONE_NEWUSER, CAPABILITY_VERSION = 0x10000000, 0x20080522
 CHUNK = 1 << 20  # bytes that are read at once
+CHECKED_ROWS = 16  # of a call of a metric, which are given to it once more
 
 Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
 
@@ -51,6 +53,8 @@ def load(task: dict[str, Any], body: bytes) -> Predict:
     if task["kind"] == "onnx":
         return _onnx(task, body)
     importlib.import_module("pandas")
+    if task["kind"] == "metric":
+        return _metric(task)
     model = {"python": _python, "sklearn": _sklearn, "skops": _skops, "mlflow": _mlflow}[task["kind"]](task, body)
 
     def predict(batch: Any) -> tuple[Any, dict[int, str]]:
@@ -67,17 +71,18 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
     """
     import numpy as np
 
-    classes, output = task["classes"], _in_order_of_rows(output, rows)
+    what = "the function" if task["kind"] == "metric" else "the model"
+    classes, output = task["classes"], _in_order_of_rows(output, rows, what)
     if classes and sorted(map(str, getattr(output, "columns", ()))) == sorted(classes):
         output = output[sorted(output.columns, key=lambda name: classes.index(str(name)))]
     if isinstance(output, np.ma.MaskedArray):
         output = np.ma.filled(output.astype(np.float64), np.nan)
     array = np.asarray(output)
     if array.dtype.kind == "O" and array.ndim:
-        array = np.array([_number(item) for item in array.ravel()], np.float64).reshape(array.shape)
+        array = np.array([_number(item, what) for item in array.ravel()], np.float64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
         kind = "text" if array.dtype.kind in "US" else type(output).__name__ if not array.ndim else array.dtype
-        raise ModelOutputError(f"the model returned {kind}, must be numbers")
+        raise ModelOutputError(f"{what} returned {kind}, must be numbers")
     shape = array.shape
     if not classes and shape == (rows, 1):
         array = array[:, 0]
@@ -85,12 +90,13 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
         array = array[:, 1]
     expected = (rows, len(classes)) if classes else (rows,)
     if array.shape != expected:
-        problem = f"predictions of shape {shape} for {rows} requests, must be {expected}"
-        raise MisalignedOutputError(f"the model returned {problem}")
+        noun = "values" if task["kind"] == "metric" else "predictions"
+        problem = f"{noun} of shape {shape} for {rows} requests, must be {expected}"
+        raise MisalignedOutputError(f"{what} returned {problem}")
     return np.ascontiguousarray(array, np.float64)
 
 
-def _in_order_of_rows(output: Any, rows: int) -> Any:
+def _in_order_of_rows(output: Any, rows: int, what: str) -> Any:
     """Return a Series or DataFrame in the order of the frame, whose index is 0 to rows - 1; other output as it is."""
     index = getattr(output, "index", None)
     if index is None or callable(index) or len(index) != rows:
@@ -100,17 +106,17 @@ def _in_order_of_rows(output: Any, rows: int) -> Any:
         return output
     if set(labels) != set(range(rows)):
         raise MisalignedOutputError(
-            f"the model returned {type(output).__name__} with an index that is not that of its {rows} requests: keep "
+            f"{what} returned {type(output).__name__} with an index that is not that of its {rows} requests: keep "
             "the index of the DataFrame, or return an array in its order"
         )
     return output.sort_index()
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, what: str) -> float:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return float("nan")
     if isinstance(value, (str, bytes)):
-        raise ModelOutputError("the model returned text, must be numbers")
+        raise ModelOutputError(f"{what} returned text, must be numbers")
     return float(value)
 
 
@@ -119,8 +125,57 @@ def _python(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
     for name in task["function"].split("."):
         function = getattr(function, name)
     if isinstance(function, type) or not callable(function):
-        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function that takes a DataFrame")
+        takes = "that takes a DataFrame" if task["kind"] == "python" else f"of {', '.join(_arguments(task))}"
+        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function {takes}")
     return function  # type: ignore[no-any-return]
+
+
+def _arguments(task: dict[str, Any]) -> list[str]:
+    return ["prediction", *(["label"] if task["needs_label"] else []), "request"]
+
+
+def _metric(task: dict[str, Any]) -> Predict:
+    """Return a metric's function of a batch whose first columns are the prediction, then the label, then features."""
+    import numpy as np
+
+    function, arguments = _python(task, b""), _arguments(task)
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*arguments)
+    except TypeError:
+        raise ModelOutputError(f"{task['function']} takes {signature}, must take ({', '.join(arguments)})") from None
+    except ValueError:
+        pass  # a compiled function without a signature
+
+    def values(batch: Any) -> Any:
+        return to_float64(function(*_inputs(batch, task)), batch.num_rows, {**task, "classes": []})
+
+    def evaluate(batch: Any) -> tuple[Any, dict[int, str]]:
+        found = values(batch)
+        some = np.linspace(batch.num_rows - 1, 0, min(batch.num_rows, CHECKED_ROWS)).astype(int)
+        again = values(batch.take(importlib.import_module("pyarrow").array(some)))
+        if not np.allclose(again, found[some], rtol=1e-9, atol=1e-12, equal_nan=True):
+            raise MisalignedOutputError(
+                "the function returned another value for the same request among others, must depend on nothing but "
+                "its own prediction, label and features"
+            )
+        return found, {}
+
+    return evaluate
+
+
+def _inputs(batch: Any, task: dict[str, Any]) -> list[Any]:
+    """Return a metric's arguments: arrays of shape (n,), or with classes a DataFrame and their names, and features."""
+    import numpy as np
+
+    classes, frame = task["classes"], batch.to_pandas()
+    width = len(classes) or 1
+    prediction, rest = frame.iloc[:, :width], frame.iloc[:, width:]
+    inputs = [prediction.set_axis(classes, axis=1) if classes else prediction.iloc[:, 0].to_numpy(np.float64)]
+    if task["needs_label"]:
+        label, rest = rest.iloc[:, 0].to_numpy(np.float64), rest.iloc[:, 1:]
+        inputs.append(np.array(classes, object)[label.astype(int)] if classes else label)
+    return [*inputs, rest]
 
 
 def _module(name: str, sha256: str | None) -> Any:

@@ -278,7 +278,7 @@ class Deployment(Section):
     @property
     def metric_names(self) -> list[str]:
         """The metrics that rules may name, in the order in which they are shown."""
-        return [*metrics_of(self.task), *self.custom_metrics]
+        return list(dict.fromkeys([*metrics_of(self.task), *self.custom_metrics]))
 
     @property
     def tick(self) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from shadow_deployment.config.fields import (
     Days,
@@ -146,7 +145,7 @@ class Rule(Section):
     @classmethod
     def _not_from_file(cls, value: object, info: ValidationInfo) -> object:
         if info.context is FROM_FILE:
-            raise PydanticCustomError("extra_forbidden", "must be declared in metrics")
+            raise ValueError("must be absent: declare the metric in metrics, and name it in metric")
         return value
 
     @property

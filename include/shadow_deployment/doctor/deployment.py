@@ -68,7 +68,7 @@ def _suites(context: DeploymentContext) -> str:
 
 
 def _metrics(context: DeploymentContext) -> str:
-    check_custom_metrics(context.deployment)
+    check_custom_metrics(context)
     return f"functions of {', '.join(context.deployment.custom_metrics)} take what they are given"
 
 

@@ -23,5 +23,5 @@ def compare(context: DeploymentContext, day: dt.date) -> int:
             if not stale:
                 return 0
             evidence.analyze(session, snapshot)
-            with custom_values(context, snapshot) as custom:
-                return evidence.compare(session, deployment, snapshot, [key for _, key in stale], custom)
+            custom = custom_values(context, snapshot)
+            return evidence.compare(session, deployment, snapshot, [key for _, key in stale], custom)

@@ -1,7 +1,6 @@
 """Custom metrics of a day: their functions in sandboxes, and the snapshot's columns that they are shown."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
 import numpy as np
@@ -9,48 +8,54 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.context import DeploymentContext
+from shadow_deployment.context import DeploymentContext, RequestFunction
 from shadow_deployment.data.rows import SnapshotRows
 from shadow_deployment.ledger.batches.predictions_of_day import BATCH_ROWS
 from shadow_deployment.ledger.evidence import CustomValues
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.losses import Array, Batch, Both
-from shadow_deployment.models.sandbox.metric import SandboxedMetric
+from shadow_deployment.models.sandbox.metric import SandboxedMetric, identity_of
 from shadow_deployment.pipeline.sample import read_manifest
 
 _NOT_A_COLUMN: Final = "\0"  # begins the names of what is shown beside features, which no column of Postgres has
 
 
-def check_custom_metrics(deployment: Deployment) -> None:
-    """Load the function of each custom metric; raise MetricError where one cannot be used."""
-    for metric in deployment.custom_metrics.values():
-        with closing(SandboxedMetric(deployment, metric)):
-            pass
+def check_custom_metrics(context: DeploymentContext) -> None:
+    """Load the functions of custom metrics; raise MetricError where one cannot be used."""
+    _loaded(context)
 
 
-@contextmanager
-def custom_values(context: DeploymentContext, snapshot: Snapshot) -> Iterator[CustomValues | None]:
-    """Compute custom metrics of a day inside the block, batch by batch; None where the deployment has none.
+def custom_values(context: DeploymentContext, snapshot: Snapshot) -> CustomValues | None:
+    """Return what computes the custom metrics of a day, batch by batch; None where the deployment has none.
 
-    Raises MetricError where a function cannot be used, and SnapshotError where a file is missing or was changed.
+    Computing raises MetricError where a function fails or returns what is no value, and SnapshotError where a file of
+    the snapshot is missing or was changed.
+
+    Raises:
+        MetricError: A function cannot be used.
+        SnapshotError: The snapshot is not the registered one.
     """
-    deployment = context.deployment
-    if not deployment.custom_metrics or not snapshot.rows:
-        yield None
-        return
-    with ExitStack() as stack:
-        functions = {
-            name: stack.enter_context(closing(SandboxedMetric(deployment, metric)))
-            for name, metric in deployment.custom_metrics.items()
-        }
-        rows = SnapshotRows(context.store, snapshot.location, read_manifest(context, snapshot).parts)
-        yield _Values(deployment, functions, _Features(rows, deployment.requests.features))
+    if not context.deployment.custom_metrics or not snapshot.rows:
+        return None
+    functions = _loaded(context)
+    rows = SnapshotRows(context.store, snapshot.location, read_manifest(context, snapshot).parts)
+    return _Values(context.deployment, functions, _Features(rows, context.deployment.requests.features))
+
+
+def _loaded(context: DeploymentContext) -> dict[str, RequestFunction]:
+    """Return the functions by name; those of the context are loaded again where their source was changed."""
+    deployment, known = context.deployment, context.functions
+    for name, metric in deployment.custom_metrics.items():
+        identity = identity_of(deployment, metric)
+        if name not in known or not known[name].is_loaded(identity):
+            known[name] = SandboxedMetric(deployment, metric, identity)
+    return {name: known[name] for name in deployment.custom_metrics}
 
 
 class _Values:
     """Calls each function twice: with the champion's usable predictions, and with the challenger's."""
 
-    def __init__(self, deployment: Deployment, functions: Mapping[str, SandboxedMetric], features: "_Features") -> None:
+    def __init__(self, deployment: Deployment, functions: Mapping[str, RequestFunction], features: "_Features") -> None:
         self._metrics, self._functions, self._features = deployment.custom_metrics, functions, features
 
     def __call__(self, batch: Batch) -> dict[str, Both]:

@@ -73,7 +73,7 @@ def replay_days(
     challenger = replay.replayable(context.deployment, challenger_name)
     require_migrated(context)
     steps.check_suites(context.deployment)
-    check_custom_metrics(context.deployment)
+    check_custom_metrics(context)
     load(context, challenger, window_of(context.deployment, context.deployment.start))
     problems: list[ValidationFailed] = []
     days = replay.days_to_replay(context, challenger_name, most)
@@ -119,7 +119,7 @@ def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
         require_runnable(session, deployment, days)
     context.check_sources()
     steps.check_suites(deployment)
-    check_custom_metrics(deployment)
+    check_custom_metrics(context)
     for challenger in deployment.challengers:
         load(context, challenger, window_of(deployment, days[0]))
 

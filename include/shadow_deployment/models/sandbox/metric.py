@@ -18,7 +18,7 @@ from shadow_deployment.base.redaction import secrets_in, without_secrets, withou
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.model import Limits
 from shadow_deployment.config.policy import CustomMetric
-from shadow_deployment.data.custom_metrics import source
+from shadow_deployment.data.custom_metrics import digest_of, source
 from shadow_deployment.errors import MetricError
 from shadow_deployment.metrics.losses import Array
 from shadow_deployment.models.model_words import without_requests
@@ -28,11 +28,20 @@ from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProc
 _OVERHEAD: Final = 1 << 16  # bytes of a reply beside its numbers
 
 
-class SandboxedMetric:
-    """A loaded function; `close` ends its process."""
+def identity_of(deployment: Deployment, metric: CustomMetric) -> str:
+    """Return what tells a function from another one, or from itself under other limits. Raises MetricError."""
+    return f"{digest_of(deployment, metric)}/{metric.model_dump_json()}/{deployment.name}/{deployment.classes}"
 
-    def __init__(self, deployment: Deployment, metric: CustomMetric) -> None:
-        """Load it; raise MetricError where its module, function or signature is not what it must be."""
+
+class SandboxedMetric:
+    """A loaded function, in a process that ends with it or at its first error."""
+
+    def __init__(self, deployment: Deployment, metric: CustomMetric, identity: str) -> None:
+        """Load it; raise MetricError where its module, function or signature is not what it must be.
+
+        `identity` is that of `identity_of`.
+        """
+        self._identity = identity
         self._metric, self._limits = metric, metric.limits or Limits()
         self._subject = f"deployment {deployment.name}: metric {metric.name}: {metric.function}"
         variables = environment()
@@ -53,9 +62,10 @@ class SandboxedMetric:
         with self._ended_on_error():
             self._call(task, b"", LOAD_SECONDS, 0, None)
 
-    def close(self) -> None:
-        """End its process."""
-        self._process.kill()
+    def is_loaded(self, identity: str) -> bool:
+        """Return whether it can be called, and is the function of this identity."""
+        is_alive = identity == self._identity and self._process.is_alive
+        return is_alive and self._process.memory() <= self._limits.memory_mb
 
     def values(self, inputs: pa.RecordBatch) -> Array:
         """Return the value of each request: shape (n,), finite and within the metric's bounds.
@@ -80,7 +90,7 @@ class SandboxedMetric:
         if self._metric.bounds:
             low, high = self._metric.bounds
             self._require_within(
-                values, (values >= low) & (values <= high), f"must be from {low:g} to {high:g}, bounds"
+                values, (values >= low) & (values <= high), f"must be from {low:g} to {high:g} (bounds)"
             )
         return values
 
@@ -119,5 +129,5 @@ class SandboxedMetric:
         try:
             yield
         except BaseException:
-            self.close()
+            self._process.kill()
             raise

@@ -33,7 +33,7 @@ LONGEST_ERROR = 2_000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 CLONE_NEWUSER, CAPABILITY_VERSION = 0x10000000, 0x20080522
 CHUNK = 1 << 20  # bytes that are read at once
-CHECKED_ROWS = 16  # of a call of a metric, which are given to it once more
+CHECKED_ROWS = 16  # of a call of a metric, at most half of them, which are given to it once more, the last one first
 
 Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
 
@@ -140,19 +140,17 @@ def _metric(task: dict[str, Any]) -> Predict:
 
     function, arguments = _python(task, b""), _arguments(task)
     try:
-        signature = inspect.signature(function)
-        signature.bind(*arguments)
-    except TypeError:
-        raise ModelOutputError(f"{task['function']} takes {signature}, must take ({', '.join(arguments)})") from None
-    except ValueError:
-        pass  # a compiled function without a signature
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError) as error:
+        raise ModelOutputError(f"{task['function']} must take ({', '.join(arguments)}): {error}") from None
 
     def values(batch: Any) -> Any:
         return to_float64(function(*_inputs(batch, task)), batch.num_rows, {**task, "classes": []})
 
     def evaluate(batch: Any) -> tuple[Any, dict[int, str]]:
         found = values(batch)
-        some = np.linspace(batch.num_rows - 1, 0, min(batch.num_rows, CHECKED_ROWS)).astype(int)
+        count = min(CHECKED_ROWS, max(batch.num_rows // 2, 1))
+        some = np.linspace(batch.num_rows - 1, 0, count).astype(int)
         again = values(batch.take(importlib.import_module("pyarrow").array(some)))
         if not np.allclose(again, found[some], rtol=1e-9, atol=1e-12, equal_nan=True):
             raise MisalignedOutputError(
@@ -170,12 +168,13 @@ def _inputs(batch: Any, task: dict[str, Any]) -> list[Any]:
 
     classes, frame = task["classes"], batch.to_pandas()
     width = len(classes) or 1
-    prediction, rest = frame.iloc[:, :width], frame.iloc[:, width:]
-    inputs = [prediction.set_axis(classes, axis=1) if classes else prediction.iloc[:, 0].to_numpy(np.float64)]
-    if task["needs_label"]:
-        label, rest = rest.iloc[:, 0].to_numpy(np.float64), rest.iloc[:, 1:]
-        inputs.append(np.array(classes, object)[label.astype(int)] if classes else label)
-    return [*inputs, rest]
+    count = width + len(_arguments(task)) - 2  # of columns that are no features
+    arrays = [frame.iloc[:, place].to_numpy(np.float64, copy=True) for place in range(count)]
+    prediction = frame.iloc[:, :width].set_axis(classes, axis=1) if classes else arrays[0]
+    labels = arrays[width:]
+    if classes:
+        labels = [np.array(classes, object)[label.astype(int)] for label in labels]
+    return [prediction, *labels, frame.iloc[:, count:]]
 
 
 def _module(name: str, sha256: str | None) -> Any:

@@ -97,8 +97,7 @@ def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapsho
         return str(error)
     if changed is not None:
         return f"{changed} is not in the ledger as its snapshot has it"
-    with custom_values(context, snapshot) as custom:
-        changed = days.changed_evidence(session, context.deployment, snapshot, custom)
+    changed = days.changed_evidence(session, context.deployment, snapshot, custom_values(context, snapshot))
     return None if changed is None else f"the ledger has {changed}"
 
 

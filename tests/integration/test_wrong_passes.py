@@ -166,18 +166,22 @@ def invalid_where_wrong(log: pd.DataFrame, random: np.random.Generator) -> "np.n
     return np.where(np.abs(predictions - log.label) > 0.4, np.where(log.label == 1, 1.01, -0.01), predictions)
 
 
-CLOSENESS = {"function": "python:tests.integration.models.custom_functions:closeness", "better": "higher"}
-CUSTOM = [{**CLOSENESS, "name": "closeness", "bounds": [0, 1]}, {**CLOSENESS, "name": "closeness_of_the_day"}]
+CLOSENESS = {
+    "name": "closeness",
+    "function": "python:tests.integration.models.custom_functions:closeness",
+    "better": "higher",
+    "bounds": [0, 1],
+}
 
 
-@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy", "closeness", "closeness_of_the_day"])
+@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy", "closeness"])
 @pytest.mark.parametrize("challenger", [unanswered_where_wrong, invalid_where_wrong])
 def test_no_usable_prediction_where_it_would_be_wrong_is_charged(
     challenger: Any, metric: str, world: World, invoke: Invoke
 ) -> None:
     produce(world, challenger)
     policy = {"max_unanswered": 1.0, "rules": [{"metric": metric, "is": "superior"}]}
-    deploy(world, policy=policy, metrics=CUSTOM if "closeness" in metric else [])
+    deploy(world, policy=policy, metrics=[CLOSENESS] if metric == "closeness" else [])
     run(invoke, 0, DAYS - 1)
     found = verdict(invoke)
     assert found["outcome"] == "FAIL", found["reasons"]

@@ -55,6 +55,8 @@ class CustomMetric(Section):
     and returns n finite numbers; with several classes, `prediction` is a DataFrame of probabilities by class and
     `label` has the names of classes. It is called for each model by itself, only with usable predictions and known
     labels, in a process of its own as models are. A request's value must depend on nothing but that request.
+
+    What is too good to be true, and what labels that never came could change, is looked for in built-in losses only.
     """
 
     name: Identifier = Field(description="Name by which rules refer to it; not that of a built-in metric.")

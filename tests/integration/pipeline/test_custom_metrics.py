@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 
 from shadow_deployment.cli import analysis
+from shadow_deployment.doctor.checks import examine
+from shadow_deployment.doctor.deployment import probes
 from shadow_deployment.models.sandbox.metric import SandboxedMetric
 from shadow_deployment.pipeline.run import run_days
 from tests.conftest import Invoke, declare
@@ -225,3 +227,13 @@ def test_a_faulty_function_is_an_error_that_loses_nothing(
     assert invoke("run", "late", "--from", day(0), "--to", day(0))[0] == 0
     ((names,),) = reading.query("SELECT array_agg(DISTINCT metric) FROM shadow.evidence")
     assert {"profit", "gain", "price"} <= set(names)
+
+
+def test_the_doctor_loads_its_function(world: World) -> None:
+    right, wrong = ({**PROFIT, "function": f"{FUNCTIONS}{name}"} for name in ("profit", "nothing"))
+    found = []
+    for metric in (right, wrong):
+        shadow = world.shadow(**DECLARED | {"metrics": [metric, UNBOUNDED, PRICE]})
+        found += examine("late", [probe for probe in probes(shadow, day(0)) if probe.what == "metrics"])
+    assert [check.state for check in found] == ["ok", "failed"]
+    assert "metric profit" in found[1].found

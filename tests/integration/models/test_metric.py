@@ -34,8 +34,8 @@ REFUSED: dict[str, str] = {
 }
 UNUSABLE = {
     f"{FUNCTIONS}nothing": "AttributeError: module … has no attribute …",
-    f"{FUNCTIONS}NUMBER": "NUMBER of tests.integration.models.custom_functions is not a function of prediction, label, "
-    "request",
+    f"{FUNCTIONS}NUMBER": "NUMBER of tests.integration.models.custom_functions is not a function that takes "
+    "prediction, label, request",
     f"{FUNCTIONS}price": "price must take (prediction, label, request): too many positional arguments",
     f"{FUNCTIONS}four_arguments": "four_arguments must take (prediction, label, request): missing a required argument",
     f"{FUNCTIONS}biggest": "biggest must take (prediction, label, request): no signature found",

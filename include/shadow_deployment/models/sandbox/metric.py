@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from shadow_deployment.base.modules import folders
+from shadow_deployment.base.paths import SOURCE_ROOT
 from shadow_deployment.base.redaction import secrets_in, without_secrets, without_values
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.model import Limits
@@ -52,8 +53,8 @@ class SandboxedMetric:
             "kind": "metric",
             "task": "regression",  # one number for each request, whatever is predicted
             "classes": deployment.classes,
-            "needs_label": metric.needs_label,
-            "path": folders(),
+            "arguments": ["prediction", *(["label"] if metric.needs_label else []), "request"],
+            "path": [*folders(), str(SOURCE_ROOT)],
             "module": module,
             "function": function,
             "sha256": hashlib.sha256(source(deployment, metric)).hexdigest(),

@@ -1,8 +1,8 @@
 """The program of the sandbox process: it holds a foreign model, perhaps in an interpreter of its own, or a metric.
 
-It imports nothing of this package, except to run an ONNX model, and runs on Python 3.9 and newer with pyarrow, and with
-pandas where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways: the
-lengths of a JSON header and a body, the header, the body. Whatever the model prints goes elsewhere.
+It imports nothing of this package, except for an ONNX model or a metric, and runs on Python 3.9 and newer with pyarrow,
+and with pandas where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways:
+the lengths of a JSON header and a body, the header, the body. Whatever the model prints goes elsewhere.
 
 A request is `{"do": "load", "kind": ...}`, with the bytes of a model's file as its body where there is one,
 `{"do": "predict"}` with a batch as an Arrow stream, or `{"do": "version"}`; the reply carries the request's number. A
@@ -17,7 +17,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import inspect
 import io
 import json
 import os
@@ -33,7 +32,6 @@ LONGEST_ERROR = 2_000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 CLONE_NEWUSER, CAPABILITY_VERSION = 0x10000000, 0x20080522
 CHUNK = 1 << 20  # bytes that are read at once
-CHECKED_ROWS = 16  # of a call of a metric, at most half of them, which are given to it once more, the last one first
 
 Predict = Callable[[Any], "tuple[Any, dict[int, str]]"]
 
@@ -71,7 +69,7 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
     """
     import numpy as np
 
-    what = "the function" if task["kind"] == "metric" else "the model"
+    what, of_them = ("the function", "values") if "arguments" in task else ("the model", "predictions")
     classes, output = task["classes"], _in_order_of_rows(output, rows, what)
     if classes and sorted(map(str, getattr(output, "columns", ()))) == sorted(classes):
         output = output[sorted(output.columns, key=lambda name: classes.index(str(name)))]
@@ -90,8 +88,7 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
         array = array[:, 1]
     expected = (rows, len(classes)) if classes else (rows,)
     if array.shape != expected:
-        noun = "values" if task["kind"] == "metric" else "predictions"
-        problem = f"{noun} of shape {shape} for {rows} requests, must be {expected}"
+        problem = f"{of_them} of shape {shape} for {rows} requests, must be {expected}"
         raise MisalignedOutputError(f"{what} returned {problem}")
     return np.ascontiguousarray(array, np.float64)
 
@@ -125,56 +122,15 @@ def _python(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
     for name in task["function"].split("."):
         function = getattr(function, name)
     if isinstance(function, type) or not callable(function):
-        takes = "that takes a DataFrame" if task["kind"] == "python" else f"of {', '.join(_arguments(task))}"
-        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function {takes}")
+        takes = ", ".join(task.get("arguments", ["a DataFrame"]))
+        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function that takes {takes}")
     return function  # type: ignore[no-any-return]
 
 
-def _arguments(task: dict[str, Any]) -> list[str]:
-    return ["prediction", *(["label"] if task["needs_label"] else []), "request"]
-
-
 def _metric(task: dict[str, Any]) -> Predict:
-    """Return a metric's function of a batch whose first columns are the prediction, then the label, then features."""
-    import numpy as np
+    from shadow_deployment.models.sandbox.metric_calls import checked
 
-    function, arguments = _python(task, b""), _arguments(task)
-    try:
-        inspect.signature(function).bind(*arguments)
-    except (TypeError, ValueError) as error:
-        raise ModelOutputError(f"{task['function']} must take ({', '.join(arguments)}): {error}") from None
-
-    def values(batch: Any) -> Any:
-        return to_float64(function(*_inputs(batch, task)), batch.num_rows, {**task, "classes": []})
-
-    def evaluate(batch: Any) -> tuple[Any, dict[int, str]]:
-        found = values(batch)
-        count = min(CHECKED_ROWS, max(batch.num_rows // 2, 1))
-        some = np.linspace(batch.num_rows - 1, 0, count).astype(int)
-        again = values(batch.take(importlib.import_module("pyarrow").array(some)))
-        if not np.allclose(again, found[some], rtol=1e-9, atol=1e-12, equal_nan=True):
-            raise MisalignedOutputError(
-                "the function returned another value for the same request among others, must depend on nothing but "
-                "its own prediction, label and features"
-            )
-        return found, {}
-
-    return evaluate
-
-
-def _inputs(batch: Any, task: dict[str, Any]) -> list[Any]:
-    """Return a metric's arguments: arrays of shape (n,), or with classes a DataFrame and their names, and features."""
-    import numpy as np
-
-    classes, frame = task["classes"], batch.to_pandas()
-    width = len(classes) or 1
-    count = width + len(_arguments(task)) - 2  # of columns that are no features
-    arrays = [frame.iloc[:, place].to_numpy(np.float64, copy=True) for place in range(count)]
-    prediction = frame.iloc[:, :width].set_axis(classes, axis=1) if classes else arrays[0]
-    labels = arrays[width:]
-    if classes:
-        labels = [np.array(classes, object)[label.astype(int)] for label in labels]
-    return [prediction, *labels, frame.iloc[:, count:]]
+    return checked(_python(task, b""), task, to_float64, ModelOutputError)
 
 
 def _module(name: str, sha256: str | None) -> Any:

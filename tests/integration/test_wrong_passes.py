@@ -6,6 +6,7 @@ Each test goes through the command line alone, on a production of fourteen days 
 import datetime as dt
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,19 +209,46 @@ def invalid_where_wrong(log: pd.DataFrame, random: np.random.Generator) -> "np.n
     return np.where(np.abs(predictions - log.label) > 0.4, np.where(log.label == 1, 1.01, -0.01), predictions)
 
 
-@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy"])
+CLOSENESS = {
+    "name": "closeness",
+    "function": "python:tests.integration.models.custom_functions:closeness",
+    "better": "higher",
+    "bounds": [0, 1],
+}
+
+
+@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy", "closeness"])
 @pytest.mark.parametrize("challenger", [unanswered_where_wrong, invalid_where_wrong])
 def test_no_usable_prediction_where_it_would_be_wrong_is_charged(
     challenger: Any, metric: str, world: World, invoke: Invoke
 ) -> None:
     produce(world, challenger)
-    deploy(world, policy={"max_unanswered": 1.0, "rules": [{"metric": metric, "is": "superior"}]})
+    policy = {"max_unanswered": 1.0, "rules": [{"metric": metric, "is": "superior"}]}
+    deploy(world, policy=policy, metrics=[CLOSENESS] if metric == "closeness" else [])
     run(invoke, 0, DAYS - 1)
     found = verdict(invoke)
     assert found["outcome"] == "FAIL", found["reasons"]
     (finding,) = found["findings"]
     assert finding["requests"] == DAYS * PER_DAY, "every request is in the pairs"
     assert f"{finding['unanswered']} requests unanswered, counted" in finding["reason"]
+
+
+def test_another_function_of_a_custom_metric_starts_anew(
+    world: World, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    produce(world, worse)
+    rules = [{"metric": "money", "is": "superior"}]
+    money = {"name": "money", "function": "python:money:earned", "better": "higher", "bounds": [-1, 1]}
+    outcomes = []
+    for source in ("-abs(prediction - label)", "abs(prediction - label)"):
+        (tmp_path / "money.py").write_text(f"def earned(prediction, label, request):\n    return {source}\n")
+        deploy(world, metrics=[money], policy={"rules": rules})
+        assert run(invoke, 0 if not outcomes else DAYS - 1, DAYS - 1)[0] == 0
+        found = verdict(invoke)
+        outcomes.append((found["outcome"], found["trial"]["number"], found["days"]["counted"]))
+    assert outcomes[0] == ("FAIL", 1, DAYS)
+    assert outcomes[1] == ("INCONCLUSIVE", 2, 0), "the days were seen before its trial was opened"
 
 
 def test_an_invalid_prediction_is_charged_and_not_what_its_number_would_cost(world: World, invoke: Invoke) -> None:

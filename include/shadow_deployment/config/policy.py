@@ -1,11 +1,24 @@
 """A promotion policy: rules on metrics, blocking or advisory, and the error rate at which they are judged."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from shadow_deployment.config.fields import Days, Finite, Portion, Positive, Probability, Section, Share
-from shadow_deployment.metrics.catalog import METRICS, Metric
+from shadow_deployment.config.fields import (
+    Days,
+    Finite,
+    Identifier,
+    Portion,
+    Positive,
+    Probability,
+    Section,
+    Share,
+    Text,
+)
+from shadow_deployment.config.model import FunctionAddress, Limits
+from shadow_deployment.metrics.catalog import METRICS, Metric, custom_metric
 
 Count = Annotated[int, Field(ge=0)]
 Minimum = Annotated[
@@ -28,6 +41,58 @@ RULES: Final = {
 }
 WEEK = 7
 FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
+
+
+FROM_FILE: Final = {"source": "file"}  # context of a validation: a deployment file, not a policy that was stored
+
+
+def _bounds(value: list[float]) -> list[float]:
+    if len(value) != 2 or value[0] >= value[1]:
+        raise ValueError("must be [SMALLEST, LARGEST], as in [-5, 5]")
+    return value
+
+
+class CustomMetric(Section):
+    """A metric of your own: a function that gives each request one value, for the champion and for the challenger.
+
+    `def profit(prediction, label, request)` takes arrays of shape (n,) and a pandas DataFrame of `requests.features`,
+    and returns n finite numbers; with several classes, `prediction` is a DataFrame of probabilities by class and
+    `label` has the names of classes. It is called for each model by itself, only with usable predictions and known
+    labels, in a process of its own as models are. A request's value must depend on nothing but that request.
+
+    What is too good to be true, and what labels that never came could change, is looked for in built-in losses only.
+    """
+
+    name: Identifier = Field(description="Name by which rules refer to it; not that of a built-in metric.")
+    function: FunctionAddress = Field(
+        description="`python:MODULE:FUNCTION`. A change of the module starts new evidence; one of what it imports does "
+        "not."
+    )
+    better: Literal["higher", "lower"] = Field(description="Which values are better.")
+    bounds: Annotated[list[Finite], AfterValidator(_bounds)] | None = Field(
+        None,
+        description="Smallest and largest possible value; any other is an error. A request without a usable prediction "
+        "is charged the worse of them, or without them the worst value of its day.",
+    )
+    needs_label: bool = Field(
+        True,
+        description="Whether it needs the label; if not, as for a price per call, `def price(prediction, request)`.",
+    )
+    title: Text | None = Field(None, description="What people read instead of the name.")
+    unit: Text | None = Field(None, description="Unit that follows the title, as EUR.")
+    limits: Limits | None = Field(None, description="What one call may take, as for a model.")
+
+    @property
+    def definition(self) -> Metric:
+        """What everything but its computation needs to know of it."""
+        title = self.title or self.name.replace("_", " ")
+        return custom_metric(
+            self.name,
+            f"{title}, {self.unit}" if self.unit else title,
+            higher_is_better=self.better == "higher",
+            needs_label=self.needs_label,
+            bounds=(self.bounds[0], self.bounds[1]) if self.bounds else None,
+        )
 
 
 class Last(Section):
@@ -86,11 +151,21 @@ class Rule(Section):
         "blocking",
         description="`blocking` (or `gate`): must hold for a promotion; `advisory` (or `monitor`): shown only.",
     )
+    custom: SkipJsonSchema[CustomMetric | None] = Field(
+        None, description="The declaration of a custom metric, entered when the file is read."
+    )
+
+    @field_validator("custom", mode="before")
+    @classmethod
+    def _not_from_file(cls, value: object, info: ValidationInfo) -> object:
+        if info.context is FROM_FILE:
+            raise ValueError("must be absent: declare the metric in metrics, and name it in metric")
+        return value
 
     @property
     def definition(self) -> Metric:
         """The metric that this rule is about."""
-        return METRICS[self.metric]
+        return self.custom.definition if self.custom else METRICS[self.metric]
 
     @property
     def is_daily(self) -> bool:
@@ -228,6 +303,11 @@ class Policy(Section):
     )
     too_good: TooGood = Field(TooGood(), description="When a challenger is too good to be true.")
     rules: Annotated[list[Rule], Field(min_length=1)] = Field(description="The rules.")
+
+    def with_custom(self, metrics: Mapping[str, CustomMetric]) -> Self:
+        """Return the policy whose rules carry the declarations of the custom metrics that they name."""
+        rules = [rule.model_copy(update={"custom": metrics.get(rule.metric)}) for rule in self.rules]
+        return self.model_copy(update={"rules": rules})
 
     @property
     def observations_before_bound(self) -> int:

@@ -8,7 +8,7 @@ from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
-from shadow_deployment.metrics.catalog import metrics_of
+from shadow_deployment.metrics.catalog import METRICS
 
 if TYPE_CHECKING:
     from shadow_deployment.config.deployment import Deployment
@@ -76,7 +76,7 @@ def _policy(deployment: "Deployment") -> Conflicts:
 
 def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a rule, by itself or in this deployment: the key, and the rest of the message."""
-    names = metrics_of(deployment.task)
+    names = deployment.metric_names
     if rule.metric not in names:
         near = suggestion(rule.metric, names)
         yield "metric", f"== {shorten(rule.metric)}, must be one of {', '.join(names)}{near}"
@@ -156,7 +156,7 @@ def _columns(deployment: "Deployment") -> Conflicts:
     yield from _duplicates("requests.features", requests.features)
     yield from _duplicates("requests.prediction", requests.columns)
     yield from _duplicates("sample.strata", deployment.sample.strata)
-    yield from _duplicates("metrics", deployment.metrics)
+    yield from _duplicates("metrics", [entry if isinstance(entry, str) else entry.name for entry in deployment.metrics])
     columns = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
     for section, key, identity in columns:
         if getattr(getattr(deployment, section), key) == identity:
@@ -188,11 +188,21 @@ def _sources(deployment: "Deployment") -> Conflicts:
 
 
 def _metrics(deployment: "Deployment") -> Conflicts:
-    names = metrics_of(deployment.task)
-    for position, name in enumerate(deployment.metrics):
-        if name not in names:
-            text = f"must be one of {', '.join(names)}{suggestion(name, names)}"
-            yield ("metrics", position), f"metrics[{position}] == {shorten(name)}, {text}"
+    names = deployment.metric_names
+    for position, entry in enumerate(deployment.metrics):
+        key = f"metrics[{position}]"
+        if isinstance(entry, str):
+            if entry not in names:
+                text = f"must be one of {', '.join(names)}{suggestion(entry, names)}"
+                yield ("metrics", position), f"{key} == {shorten(entry)}, {text}"
+            continue
+        if entry.name in METRICS:
+            text = "is the name of a built-in metric; choose another"
+            yield ("metrics", position, "name"), f"{key}.name == {shorten(entry.name)}, {text}"
+        if entry.limits and entry.limits.calls_per_second:
+            name = "limits.calls_per_second"
+            location: Location = ("metrics", position, *name.split("."))
+            yield location, f"{key}.{name} does not apply to a metric, only to endpoints; remove it"
     policy = deployment.policy
     if policy.unit == "request" and policy.method == "betting":
         yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"

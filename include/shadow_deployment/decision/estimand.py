@@ -67,15 +67,17 @@ def estimand_of(rule: Rule, series: Series) -> Estimand:
     level = _level(rule, series)
     if rule.is_ in COMPARING:
         return _compared(rule, series, series.difference, level)
+    low, high = rule.definition.bounds or (0.0, 1.0)  # without bounds nobody asks for the range
+    width, largest = high - low, max(abs(low), abs(high))
     value = float(rule.value or 0.0)
     if rule.of == "value":
-        gains, offset, span = series.challenger - value, value, (-value, 1 - value)
+        gains, offset, span = series.challenger - value, value, (low - value, high - value)
     else:
         change = series.challenger - series.champion
         allowed = value * np.abs(series.champion) if rule.of == "relative_change" else value
-        span = (-1 - value, 1 - value)
+        span = (-width - value, width - value)
         if rule.of == "relative_change":
-            span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
+            span = (-width - max(value, 0.0) * largest, width - min(value, 0.0) * largest)
         gains, offset = change - allowed, value
     if rule.is_ == "at_most":
         return Estimand(-gains, series.weights, -1 / level, offset, (-span[1], -span[0]))
@@ -97,12 +99,14 @@ def estimands_of(rule: Rule, series: Series) -> list[Estimand]:
 
 def _compared(rule: Rule, series: Series, difference: NDArray[np.float64], level: float) -> Estimand:
     """Return the estimand of a difference to which the margin is added."""
+    low, high = rule.definition.bounds or (0.0, 1.0)
+    width, margin, weight = high - low, rule.margin or 0.0, series.weights
     if rule.relative_margin is None:
-        margin = rule.margin or 0.0
-        return Estimand(difference + margin, series.weights, 1 / level, -margin / level, (-1 + margin, 1 + margin))
-    shift, reach = rule.relative_margin * np.abs(series.champion), (-1.0, 1 + rule.relative_margin)
-    offset = -float(np.average(shift, weights=series.weights)) / level
-    return Estimand(difference + shift, series.weights, 1 / level, offset, reach)
+        span = (-width + margin, width + margin)
+        return Estimand(difference + margin, weight, 1 / level, -margin / level, span)
+    shift = rule.relative_margin * np.abs(series.champion)
+    span = (-width, width + rule.relative_margin * max(abs(low), abs(high)))
+    return Estimand(difference + shift, weight, 1 / level, -float(np.average(shift, weights=weight)) / level, span)
 
 
 def _level(rule: Rule, series: Series) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.base.digests import rounded
 from shadow_deployment.config.policy import Policy, Rule
-from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.catalog import DAILY
 from shadow_deployment.metrics.slices import ALL, slice_name
 
 WEEK = 7
@@ -182,7 +182,7 @@ class _Days:
 def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
     counts = {key: column[places] for key, column in row.counts.items()}
     sums = {key: column[places] for key, column in row.sums.items()}
-    weight, has_squares = sums["weight"], METRICS[row.metric].is_sum and SQUARES[0] in sums
+    weight, has_squares = sums["weight"], row.metric not in DAILY and SQUARES[0] in sums
     return Series(
         metric=row.metric,
         slice=name,

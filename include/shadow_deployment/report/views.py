@@ -182,6 +182,7 @@ class SlicesView:
     """
 
     metric: str
+    title: str
     unit_words: str
     overall: SliceView | None
     slices: tuple[SliceView, ...]
@@ -308,6 +309,7 @@ class NoiseView:
     """The A/A check's daily differences (the noise of the pipeline) beside the challengers', on the same metric."""
 
     metric: str
+    title: str
     a_a_check: NoiseSeries | None
     others: tuple[NoiseSeries, ...]
 

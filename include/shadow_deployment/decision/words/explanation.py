@@ -14,7 +14,6 @@ from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note
-from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 
 MOST_SLICES: Final = 10
@@ -72,7 +71,7 @@ def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
     yield (
         f"- {longest.total_requests} requests from {deployment.requests.table} on {len(longest.days)} days, "
         f"{longest.days[0]} to {longest.days[-1]}"
-        f"{missing_note(METRICS[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
+        f"{missing_note(deployment.catalog[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
     )
     yield f"- labels from {deployment.labels.table}, waited for up to {deployment.labels.maturity_days} days"
     yield "- a difference is the champion's loss minus the challenger's: positive favours the challenger"

@@ -46,6 +46,8 @@ def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> s
         problem: an entry of `ValidationError.errors()`.
     """
     location = _file_location(problem["loc"])
+    is_key = location[-1:] == ("[key]",)  # a key is wrong, not its value
+    location = location[:-1] if is_key else location
     key = source.key(location)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "missing":
@@ -56,7 +58,8 @@ def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> s
     elif kind == "literal_error":
         expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
         near = suggestion(str(problem["input"]), expected.split(", "))
-        text = f"{key} == {shorten(problem['input'])}, must be one of {expected}{near}"
+        got = "is a key that" if is_key else f"== {shorten(problem['input'])},"
+        text = f"{key} {got} must be one of {expected}{near}"
     else:
         text = f"{key} == {shorten(problem['input'])}, {_allowed_value(kind, problem)}{_hint(kind, problem['input'])}"
     return f"{text} ({source.where(location)})"

@@ -797,3 +797,50 @@ def test_predictions_in_another_order_find_their_rows_and_one_number_for_all_is_
     assert found["sorted"] == {request: pytest.approx(int(request[-3:]) / 1000) for request in found["sorted"]}
     assert len(found["sorted"]) == PER_DAY
     assert set(found["one"].values()) == {None}
+
+
+def withhold(world: World, where: str) -> None:
+    """Take away the labels of the requests of which something holds."""
+    world.change_production(
+        "DELETE FROM flights.outcome AS o USING flights.prediction_log AS r "
+        f"WHERE o.request_id = r.request_id AND {where}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("r.request_id LIKE '%7' AND r.request_id < 'f00300'", "holds whatever the missing labels are (1.8%"),
+        # labels that never come where the challenger is wrong: the rest says that it is far better
+        (
+            "abs(r.other_probability - o.is_late) > abs(r.champion_probability - o.is_late)",
+            "unless requests without a label",
+        ),
+    ],
+)
+def test_labels_that_never_come_are_entered_at_their_worst(where: str, said: str, world: World, invoke: Invoke) -> None:
+    produce(world, better)
+    withhold(world, where)
+    deploy(world, policy={"minimum_coverage": 0.01}, labels={"maturity_days": 1})
+    assert run(invoke, 0, DAYS - 1)[0] == 0
+    found = verdict(invoke)
+    assert found["outcome"] == "PASS", "what labels might have been is no evidence against it"
+    (finding,) = found["findings"]
+    assert said in finding["reason"]
+    holds = finding["missing_labels"]["holds"]
+    assert holds is said.startswith("holds")
+    assert any("brier_score superior passes and holds" in one for one in found["warnings"]) is not holds
+    ((share, least),) = world.query(
+        "SELECT sum(unlabelled_weight) / sum(unlabelled_weight + weight), sum(unlabelled_least) / sum(unlabelled_weight) "
+        "FROM shadow.evidence WHERE metric = 'brier_score' AND slice_column = 'all' AND is_final"
+    )
+    ((expected, worst),) = world.query(
+        "SELECT avg((l.value IS NULL)::int), avg(CASE WHEN l.value IS NULL THEN "
+        "least(r.champion ^ 2 - p.value ^ 2, (1 - r.champion) ^ 2 - (1 - p.value) ^ 2) END) FROM shadow.request AS r "
+        "JOIN shadow.prediction AS p USING (snapshot_id, ordinal) LEFT JOIN shadow.label AS l USING (snapshot_id, ordinal) "
+        "WHERE r.day <= %s",
+        [day(DAYS - 2)],
+    )
+    assert (share, least) == (pytest.approx(expected), pytest.approx(worst))
+    assert finding["missing_labels"]["share"] == pytest.approx(expected)
+    assert finding["missing_labels"]["at_most"] == pytest.approx(-worst)

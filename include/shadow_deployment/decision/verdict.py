@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shadow_deployment.base.numbers import quantity
-from shadow_deployment.config.policy import WEEK, Policy, Rule
+from shadow_deployment.config.policy import COMPARING, WEEK, Policy, Rule
 from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, holds, size_of
 from shadow_deployment.decision.power import more_observations
 from shadow_deployment.decision.safeguards.left_out import at_their_worst
+from shadow_deployment.decision.safeguards.missing_labels import effects_of
 from shadow_deployment.decision.safeguards.usable import too_many_missing
-from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequences
 from shadow_deployment.decision.series import Evidence, Series, slices_of
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
@@ -204,8 +205,33 @@ def _of_sequences(
         name: _of_sequence(rule, name, series, results[name], more.get(name), terms)
         for name, (series, _) in judged.items()
     }
-    passing = [name for name, finding in findings.items() if finding.outcome == "PASS"]
-    return findings | _charged(rule, {name: (findings[name], daily[name]) for name in passing}, terms)
+    for check in (_charged, _with_missing_labels):
+        passing = {name: (each, daily[name]) for name, each in findings.items() if each.outcome == "PASS"}
+        findings |= check(rule, passing, terms)
+    return findings
+
+
+def _with_missing_labels(
+    rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: JudgingTerms
+) -> dict[str, Finding]:
+    """Return the findings that rest on requests without a label too, with what those can do to them."""
+    if rule.is_ not in COMPARING:
+        return {}
+    some = {name: pair for name, pair in passing.items() if pair[0].has_interval and pair[1].unlabelled is not None}
+    effects = effects_of([series for _, series in some.values()], lambda many: _pass(rule, many, terms))
+    noted: dict[str, Finding] = {}
+    for (name, (finding, _)), effect in zip(some.items(), effects, strict=True):
+        reason = f"{finding.reason}; {wording.missing_labels_note(effect)}"
+        noted[name] = replace(finding, reason=reason, missing_labels=effect)
+    return noted
+
+
+def _pass(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> list[bool]:
+    """Return of each series of days whether the rule passes, with the left-out days at their worst."""
+    charged = [at_their_worst(rule, series, terms.left_out) or series for series in many]
+    judged = [series.by_week() for series in charged] if terms.policy.unit == "week" else charged
+    results = judge_sequences(rule, [(series, estimand_of(rule, series)) for series in judged], terms)
+    return [bool(result.passes[-1]) for result in results]
 
 
 def _charged(rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: JudgingTerms) -> dict[str, Finding]:
@@ -215,8 +241,7 @@ def _charged(rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: J
         charged = at_their_worst(rule, series, terms.left_out)
         if charged is None:
             continue
-        result = judge_sequence(rule, charged.by_week() if terms.policy.unit == "week" else charged, terms)
-        if not result.passes[-1]:
+        if not _pass(rule, [charged], replace(terms, left_out=()))[0]:
             reason = wording.left_out_reason(finding.reason, len(charged.days) - len(series.days))
             undone[name] = replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None)
     return undone

@@ -5,13 +5,13 @@ request with both values is a pair. Values point the way the metric does: see `c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.metrics.catalog import METRICS, PREDICTION_LABELLED, PREDICTION_UNLABELLED, Metric, Task
+from shadow_deployment.metrics.catalog import METRICS, Metric, Task
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
@@ -51,6 +51,12 @@ class Batch:
     champion_probabilities: Array | None = None
     challenger_probabilities: Array | None = None
     custom: Mapping[str, Both] | None = None
+
+    def at(self, rows: NDArray[np.bool_]) -> "Batch":
+        """Return some of the requests."""
+        columns = {name: column[rows] for name, column in vars(self).items() if isinstance(column, np.ndarray)}
+        custom = {name: (left[rows], right[rows]) for name, (left, right) in (self.custom or {}).items()}
+        return replace(self, **columns, custom=custom)
 
     @property
     def identical(self) -> NDArray[np.bool_]:
@@ -229,14 +235,6 @@ def _label_coverage(batch: Batch, _: MetricSettings) -> Both:
     return labelled, labelled
 
 
-def _prediction(where: Callable[[Array], NDArray[np.bool_]]) -> Loss:
-    def both(batch: Batch, _: MetricSettings) -> Both:
-        selected = where(np.isnan(batch.label))
-        return np.where(selected, batch.champion, np.nan), np.where(selected, batch.challenger, np.nan)
-
-    return both
-
-
 _OF_TASK: Final[dict[Task, dict[str, Loss]]] = {
     "binary": {
         "brier_score": _of_each(_squared_error),
@@ -266,6 +264,4 @@ _OF_ANY_TASK: Final[dict[str, Loss]] = {
     "error_rate": _error_rate,
     "pairing_loss": _pairing_loss,
     "label_coverage": _label_coverage,
-    PREDICTION_LABELLED: _prediction(np.logical_not),
-    PREDICTION_UNLABELLED: _prediction(np.asarray),
 }

@@ -38,4 +38,4 @@ def at_their_worst(rule: Rule, series: Series, left_out: Sequence[dt.date]) -> S
         for name, column in columns.items()
     }
     kept = {field.name: getattr(series, field.name) for field in fields(series)}
-    return Series(**kept | entered | {"days": tuple(sorted([*series.days, *missing]))})
+    return Series(**kept | entered | {"unlabelled": None, "days": tuple(sorted([*series.days, *missing]))})

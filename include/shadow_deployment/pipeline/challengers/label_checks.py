@@ -11,6 +11,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.ledger import labels
+from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline.challengers.basis import Basis
 
 
@@ -69,11 +70,22 @@ def _allowed(deployment: Deployment) -> str:
 
 def _coverage(deployment: Deployment, basis: Basis) -> Iterator[str]:
     """Yield that too few requests of the days that count have a label."""
-    counts = calendar.in_order(basis.mature)
-    counted = [snapshot for snapshot in basis.compared if counts[snapshot.day]]
+    counted = _counted(basis)
     share, least = calendar.coverage(counted), deployment.policy.minimum_coverage
     if share is not None and share < least:
         yield (
             f"{plain_percent(share)} of the requests of {quantity(len(counted), 'counted day')} have a label, at least "
             f"{plain_percent(least)} must (policy.minimum_coverage == {least:g})"
         )
+
+
+def never_labelled(basis: Basis) -> tuple[int, int]:
+    """Return how many requests of the days that count have no usable label, and how many requests there are."""
+    counted = _counted(basis)
+    return sum(each.rows - each.labelled for each in counted), sum(each.rows for each in counted)
+
+
+def _counted(basis: Basis) -> list[Snapshot]:
+    """Return the days whose labels count."""
+    counts = calendar.in_order(basis.mature)
+    return [snapshot for snapshot in basis.compared if counts[snapshot.day]]

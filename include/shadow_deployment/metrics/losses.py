@@ -37,6 +37,8 @@ class Batch:
         champion_probabilities: shape (n, classes), with several classes only.
         challenger_probabilities: likewise.
         custom: both models' values of each custom metric by its name, as the functions below return them.
+        repeated: whether another request has the same label and counts in its place, so that it has none; None where
+            all requests have labels of their own.
     """
 
     ordinal: NDArray[np.int64]
@@ -51,6 +53,13 @@ class Batch:
     champion_probabilities: Array | None = None
     challenger_probabilities: Array | None = None
     custom: Mapping[str, Both] | None = None
+    repeated: NDArray[np.bool_] | None = None
+
+    @property
+    def unlabelled(self) -> NDArray[np.bool_]:
+        """Whether a request of which a label is expected has none."""
+        missing = np.isnan(self.label)
+        return missing if self.repeated is None else missing & ~self.repeated
 
     def at(self, rows: NDArray[np.bool_]) -> "Batch":
         """Return some of the requests."""
@@ -231,7 +240,7 @@ def _pairing_loss(batch: Batch, _: MetricSettings) -> Both:
 
 
 def _label_coverage(batch: Batch, _: MetricSettings) -> Both:
-    labelled = (~np.isnan(batch.label)).astype(np.float64)
+    labelled = np.where(batch.unlabelled, 0.0, np.where(np.isnan(batch.label), np.nan, 1.0))
     return labelled, labelled
 
 

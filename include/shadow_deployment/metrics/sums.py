@@ -77,7 +77,7 @@ class Sums:
     def add(self, batch: Batch) -> None:
         """Add a batch; raise SourceError where a value is too large to be summed."""
         grouped = _GroupedBatch(batch, batch.version * self._slices.cells + batch.cell, self._groups)
-        unlabelled = np.isnan(batch.label)
+        unlabelled = batch.unlabelled
         without_label, group = batch.at(unlabelled), grouped.group[unlabelled]
         for possible in self._possible.values():
             possible.add(without_label, group)

@@ -7,9 +7,13 @@ CREATE TABLE shadow.comparison (
     label_revision  int NOT NULL,
     is_final        boolean NOT NULL,
     method_digest   text NOT NULL,
+    earlier_days    int NOT NULL DEFAULT 0 CHECK (earlier_days >= 0),
+    repeated        int NOT NULL DEFAULT 0 CHECK (repeated >= 0),
     compared_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE shadow.comparison IS 'append-only: what a day''s evidence was computed from; another label revision or method makes the newest row stale';
+COMMENT ON COLUMN shadow.comparison.earlier_days IS 'how many days before were looked at for requests that share labels with this day''s';
+COMMENT ON COLUMN shadow.comparison.repeated IS 'requests that are not the first of their label, so that they are no facts of their own';
 COMMENT ON COLUMN shadow.comparison.is_final IS 'whether the day was mature, so that no label is expected any more';
 
 CREATE INDEX comparison_by_day ON shadow.comparison (snapshot_id, challenger_id, id);

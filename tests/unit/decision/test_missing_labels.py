@@ -110,8 +110,13 @@ def test_what_does_not_pass_even_if_the_unlabelled_gain_as_much_has_no_tipping_p
     """Labels that come on some days only make days differ more, whatever they say."""
     tips = effect(series(gains(mean=0.012, seed=7), unlabelled(-0.9, 400.0, 30, first=30)))
     assert (tips.holds, tips.tipping_point) == (False, None)
-    said = "does not hold if requests without a label (66.7%) lose 0.9 each on average, which they can"
-    assert missing_labels_note(tips) == said
+    assert missing_labels_note(tips) == "does not hold for every label that requests without a label (66.7%) may have"
+
+
+def test_labels_that_only_make_days_differ_more_are_tried_too() -> None:
+    missing = Unlabelled(days(30, 30), np.full(30, 100.0), np.full(30, 0.0), np.full(30, 0.9))
+    tips = effect(series(gains(mean=0.02, seed=7), missing))
+    assert (tips.holds, tips.tipping_point) == (False, None)
 
 
 def test_a_slice_says_whether_it_holds() -> None:

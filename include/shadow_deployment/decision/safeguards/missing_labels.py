@@ -1,8 +1,8 @@
 """Labels that never arrive, at their worst: whether a PASS holds whatever they are, and if not, up to which loss.
 
 Evidence is about labelled requests only, and labels may be missing where the challenger is wrong. Of a request without
-a label both predictions are known, so its gain has a least value (`metrics/possible_gains.py`). A PASS that holds with
-each of them at its least holds whatever the labels are (Manski, "Nonparametric bounds on treatment effects", American
+a label both predictions are known, so its gain has a least and a most value (`metrics/possible_gains.py`). A PASS that
+holds with each of them at its least, and at its most, holds whatever the labels are (Manski, "Nonparametric bounds on treatment effects", American
 Economic Review 80(2), 1990). Of any other PASS the tipping point is given: the loss on average from which it would no
 longer hold (Yan, Lee and Li, "Missing data handling methods in medical device clinical trials", Journal of
 Biopharmaceutical Statistics 19(6), 2009).
@@ -43,15 +43,17 @@ def effects_of(passing: Sequence[Series], passes: Passes) -> list[MissingLabels]
     requests: in slices they would take longer than everything else that a verdict needs.
     """
     some = [_Filled(series, series.unlabelled) for series in passing if series.unlabelled is not None]
-    holds = passes([each.at_least for each in some]) if some else []
+    at_least, at_most = (
+        (passes([each.at_least for each in some]), passes([each.at_most for each in some])) if some else ([], [])
+    )
     return [
         MissingLabels(
             share=each.share,
             at_most=-each.least,
-            holds=holding,
-            tipping_point=None if holding or each.series.slice != ALL else _tipping_point(each, passes),
+            holds=worst and best,
+            tipping_point=None if worst or each.series.slice != ALL else _tipping_point(each, passes),
         )
-        for each, holding in zip(some, holds, strict=True)
+        for each, worst, best in zip(some, at_least, at_most, strict=True)
     ]
 
 
@@ -136,6 +138,11 @@ class _Filled:
     def at_least(self) -> Series:
         """The series with each request without a label at its least gain."""
         return self._with(self.unlabelled.least)
+
+    @property
+    def at_most(self) -> Series:
+        """The series with each at its most gain: days that differ more from each other prove less."""
+        return self._with(self.unlabelled.most)
 
     def losing(self, loss: float) -> Series:
         """Return the series where each request without a label loses so much, as far as it can."""

@@ -17,7 +17,7 @@ class MissingLabels:
         at_most: what each of them loses at most, on average, in the metric's unit.
         holds: whether the finding passes whatever their labels are.
         tipping_point: the average loss of each up to which it passes; negative where each must gain that much; None
-            where it `holds`, in slices, and where it does not pass even if they gain as much as labelled requests.
+            where it `holds`, in slices, and where no loss is what tips it: days that differ more prove less.
     """
 
     share: float

@@ -152,7 +152,7 @@ def missing_labels_note(missing: MissingLabels) -> str:
         return f"holds whatever the missing labels are ({share} of the requests)"
     requests = f"requests without a label ({share})"
     if point is None:
-        return f"does not hold if {requests} lose {significant(missing.at_most, 3)} each on average, which they can"
+        return f"does not hold for every label that {requests} may have"
     if point < 0:
         return f"holds only if {requests} gain at least {significant(-point, 3)} each on average"
     lose = f"lose more than {significant(point, 3)} each on average"

@@ -2,10 +2,10 @@
 
 Evidence is about labelled requests only, and labels may be missing where the challenger is wrong. Of a request without
 a label both predictions are known, so its gain has a least and a most value (`metrics/possible_gains.py`). A PASS that
-holds with each of them at its least, and at its most, holds whatever the labels are (Manski, "Nonparametric bounds on treatment effects", American
-Economic Review 80(2), 1990). Of any other PASS the tipping point is given: the loss on average from which it would no
-longer hold (Yan, Lee and Li, "Missing data handling methods in medical device clinical trials", Journal of
-Biopharmaceutical Statistics 19(6), 2009).
+holds with each of them at its least, and at its most, holds whatever the labels are (Manski, "Nonparametric bounds on
+treatment effects", American Economic Review 80(2), 1990). Of any other PASS the tipping point is given: the loss on
+average from which it would no longer hold (Yan, Lee and Li, "Missing data handling methods in medical device clinical
+trials", Journal of Biopharmaceutical Statistics 19(6), 2009).
 
 It is a warning and no reason against a PASS: that every missing label speaks against the challenger is what nobody has
 seen, and with many missing no challenger would ever pass. How many may be missing is `policy.minimum_coverage`.

@@ -20,7 +20,14 @@ POSSIBLE: Final = ("unlabelled_weight", "unlabelled_least", "unlabelled_most")
 
 def has_range(metric: Metric, task: Task) -> bool:
     """Return whether the gain of a request without a label has a least and a most, which custom metrics do not tell."""
-    return task != "regression" and not metric.is_custom and metric.is_sum and metric.needs_label and metric.compares and metric.is_charged
+    return (
+        task != "regression"
+        and not metric.is_custom
+        and metric.is_sum
+        and metric.needs_label
+        and metric.compares
+        and metric.is_charged
+    )
 
 
 def _possible_labels(batch: Batch) -> int:

@@ -16,6 +16,7 @@ from shadow_deployment.decision.series import Evidence, LedgerSeries, Series, Un
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding, MissingLabels
 from shadow_deployment.decision.words.wording import missing_labels_note
+from shadow_deployment.metrics.catalog import METRICS
 
 START = dt.date(2026, 1, 1)
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
@@ -269,17 +270,17 @@ NEVER = MissingLabels(0.03, 0.5, holds=False)
     ],
 )
 def test_the_finding_that_tips_first_is_a_warning(findings: list[Finding], said: list[str]) -> None:
-    warnings = list(missing_label_warnings(findings, "binary", 3, 100))
+    warnings = list(missing_label_warnings(findings, METRICS, "binary", 3, 100))
     assert len(warnings) == len(said)
     assert all(warning.startswith(text) for warning, text in zip(warnings, said, strict=True))
 
 
 def test_others_that_tip_are_counted_and_a_regression_has_no_bounds() -> None:
-    (warning,) = missing_label_warnings([finding(TIPS), finding(TIPS, slice="a=b")], "binary", 3, 100)
+    (warning,) = missing_label_warnings([finding(TIPS), finding(TIPS, slice="a=b")], METRICS, "binary", 3, 100)
     assert warning.endswith(", and 1 more finding likewise")
     squared = finding(None, metric="squared_error")
-    assert "squared_error" in next(iter(missing_label_warnings([squared], "regression", 3, 100)))
-    assert not list(missing_label_warnings([squared], "regression", 0, 100))
+    assert "squared_error" in next(iter(missing_label_warnings([squared], METRICS, "regression", 3, 100)))
+    assert not list(missing_label_warnings([squared], METRICS, "regression", 0, 100))
 
 
 def test_a_stored_finding_is_read_back_whole() -> None:

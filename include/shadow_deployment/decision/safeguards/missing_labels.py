@@ -13,7 +13,7 @@ seen, and with many missing no challenger would ever pass. How many may be missi
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -25,7 +25,7 @@ from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Series, Unlabelled
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, MissingLabels
-from shadow_deployment.metrics.catalog import METRICS, Task
+from shadow_deployment.metrics.catalog import Metric, Task
 from shadow_deployment.metrics.possible_gains import has_range
 from shadow_deployment.metrics.slices import ALL
 
@@ -57,10 +57,12 @@ def effects_of(passing: Sequence[Series], passes: Passes) -> list[MissingLabels]
     ]
 
 
-def missing_label_warnings(findings: Sequence[Finding], task: Task, never: int, requests: int) -> Iterator[str]:
+def missing_label_warnings(
+    findings: Sequence[Finding], catalog: Mapping[str, Metric], task: Task, never: int, requests: int
+) -> Iterator[str]:
     """Yield what missing labels can do to blocking findings that pass: the one that tips first, and what has no bounds.
 
-    `never` of the `requests` on the days that count never got a label.
+    `catalog` has the definitions of their metrics. `never` of the `requests` on the days that count never got a label.
     """
     passing = [each for each in findings if each.is_blocking and each.outcome == "PASS" and each.is_ in COMPARING]
     tipping = [each for each in passing if each.missing_labels and not each.missing_labels.holds]
@@ -69,7 +71,9 @@ def missing_label_warnings(findings: Sequence[Finding], task: Task, never: int, 
         assert first.missing_labels is not None  # noqa: S101 (it is among those that tip)
         others = f", and {quantity(len(tipping) - 1, 'more finding')} likewise" if tipping[1:] else ""
         yield f"{wording.name_of(first)} passes and {wording.missing_labels_note(first.missing_labels)}{others}"
-    unknown = sorted({each.metric for each in passing if each.has_interval and _has_no_range(each, task)})
+    unknown = sorted(
+        {each.metric for each in passing if each.has_interval and _has_no_range(catalog[each.metric], task)}
+    )
     if never and unknown:
         names = ", ".join(unknown)
         yield (
@@ -78,8 +82,7 @@ def missing_label_warnings(findings: Sequence[Finding], task: Task, never: int, 
         )
 
 
-def _has_no_range(finding: Finding, task: Task) -> bool:
-    metric = METRICS[finding.metric]
+def _has_no_range(metric: Metric, task: Task) -> bool:
     return metric.needs_label and not has_range(metric, task)
 
 

@@ -113,7 +113,7 @@ def _warnings(
 
 
 def _missing_labels(deployment: Deployment, verdict: Verdict, basis: Basis) -> Iterator[str]:
-    return missing_label_warnings(verdict.findings, deployment.task, *never_labelled(basis))
+    return missing_label_warnings(verdict.findings, deployment.catalog, deployment.task, *never_labelled(basis))
 
 
 def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> list[str]:

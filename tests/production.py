@@ -234,7 +234,8 @@ class World:
             "SELECT e.day, m.name AS challenger, m.digest, e.champion_version, e.slice_column, e.slice_value, "
             "e.metric, e.requests, e.labelled, e.unanswered, e.champion_missing, e.pairs, e.identical, e.weight, "
             "e.weight_squares, e.champion_sum, e.champion_squares, e.challenger_sum, e.challenger_squares, "
-            "e.difference_sum, e.difference_squares, e.difference_sum_weighted, e.difference_squares_weighted "
+            "e.difference_sum, e.difference_squares, e.difference_sum_weighted, e.difference_squares_weighted, "
+            "e.unlabelled_weight, e.unlabelled_least, e.unlabelled_most "
             "FROM shadow.evidence AS e "
             "JOIN shadow.model_version AS m ON m.id = e.challenger_id WHERE e.metric <> ALL(%s) "
             "ORDER BY 1, 2, 3, 4, 5, 6, 7",

@@ -14,6 +14,7 @@ from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import series, snapshots
 from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.possible_gains import has_range
 from shadow_deployment.models.loading import model_digest
 
 EFFECTS = {"better": 0.004, "worse": -0.004, "equal": 0.0}
@@ -55,7 +56,8 @@ EVIDENCE = """
 INSERT INTO shadow.evidence_batch (deployment_id, day, snapshot_id, challenger_id, champion_version, needs_labels,
     revision, digest, slice_columns, slice_values, metrics, requests, labelled, pairs, identical, unanswered,
     champion_missing, weight, weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares,
-    difference_sum, difference_squares, difference_sum_weighted, difference_squares_weighted)
+    difference_sum, difference_squares, difference_sum_weighted, difference_squares_weighted, unlabelled_weight,
+    unlabelled_least, unlabelled_most)
 WITH cell AS MATERIALIZED (
     SELECT s.deployment_id, s.day, s.id, e.slice_column, e.slice_value, m.metric, e.n, v.champion, v.difference
     FROM (
@@ -77,15 +79,20 @@ line AS (
         array_agg(n) AS n, array_agg(0) AS none, array_agg(10.0 * n) AS w, array_agg(100.0 * n) AS ww,
         array_agg(champion * 10 * n) AS c, array_agg(0.0) AS nothing, array_agg((champion - difference) * 10 * n) AS h,
         array_agg(difference * 10 * n) AS d, array_agg(difference ^ 2 * 10 * n + 0.1 * n) AS dd,
-        array_agg(difference * 100 * n) AS wd, array_agg(difference ^ 2 * 100 * n + n) AS wdd
+        array_agg(difference * 100 * n) AS wd, array_agg(difference ^ 2 * 100 * n + n) AS wdd,
+        array_agg(CASE WHEN metric = ANY(%(ranged_metrics)s) THEN %(unlabelled)s * 10 * n ELSE 0 END) AS u
     FROM (SELECT * FROM cell ORDER BY day, metric, slice_column <> 'all', slice_value COLLATE "C") AS cell
     GROUP BY deployment_id, day, id, metric
 )
 SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values, array_agg(metric),
     array_agg(n), array_agg(n), array_agg(n), array_agg(none), array_agg(none), array_agg(none), array_agg(w),
     array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h), array_agg(nothing), array_agg(d), array_agg(dd),
-    array_agg(wd), array_agg(wdd)
-FROM (SELECT *, metric = ANY(%(labelled_metrics)s) AS needs_labels FROM line ORDER BY day, metric) AS line
+    array_agg(wd), array_agg(wdd), array_agg(u), array_agg(least), array_agg(most)
+FROM (
+    SELECT *, metric = ANY(%(labelled_metrics)s) AS needs_labels, ARRAY(SELECT -0.2 * x FROM unnest(u) AS x) AS least,
+        ARRAY(SELECT 0.2 * x FROM unnest(u) AS x) AS most
+    FROM line ORDER BY day, metric
+) AS line
 GROUP BY deployment_id, day, id, columns, values, needs_labels
 ORDER BY day
 """
@@ -149,13 +156,15 @@ def fill(
     slices: int,
     seed: float = 0.5,
     judged: bool = True,
+    unlabelled: float = 0.0,
 ) -> None:
     """Write a year of a deployment that declares one slice column, and its verdicts of every day. Commits.
 
     A challenger's effect is that of the first word of its name in EFFECTS; the A/A check's is 0. Where it is not to be
-    `judged`, there are no verdicts.
+    `judged`, there are no verdicts. For each labelled request there are so many `unlabelled` ones, which gain or lose
+    at most 0.2 each.
     """
-    values = _enter(session, deployment, days=days, slices=slices)
+    values = _enter(session, deployment, days=days, slices=slices) | {"unlabelled": unlabelled}
     session.execute("SELECT setseed(%s)", [seed])
     for statement in (SNAPSHOTS, COLLECTIONS, CELLS, VALIDATIONS, COMPARISONS):
         session.execute(statement, values)
@@ -192,6 +201,7 @@ def _enter(session: "psycopg.Connection[Any]", deployment: Deployment, *, days: 
         "rows": PER_DAY,
         "design": digest(design(deployment)),
         "metrics": deployment.tracked,
+        "ranged_metrics": [name for name in METRICS if has_range(METRICS[name], deployment.task)],
         "labelled_metrics": [name for name in deployment.tracked if METRICS[name].needs_label],
         "method_digest": ledger_evidence.statement_digest(deployment),
         "models": list(by_name.values()),

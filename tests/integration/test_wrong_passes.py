@@ -840,3 +840,53 @@ def test_predictions_in_another_order_find_their_rows_and_one_number_for_all_is_
     assert found["sorted"] == {request: pytest.approx(int(request[-3:]) / 1000) for request in found["sorted"]}
     assert len(found["sorted"]) == PER_DAY
     assert set(found["one"].values()) == {None}
+
+
+def withhold(world: World, where: str) -> None:
+    """Take away the labels of the requests of which something holds."""
+    world.change_production(
+        "DELETE FROM flights.outcome AS o USING flights.prediction_log AS r "
+        f"WHERE o.request_id = r.request_id AND {where}"
+    )
+
+
+WRONG = "abs(r.other_probability - o.is_late) > abs(r.champion_probability - o.is_late)"
+
+
+@pytest.mark.parametrize(
+    ("challenger", "where", "said"),
+    [
+        (better, "right(r.request_id, 2) = '07'", "holds whatever the missing labels are"),
+        (better, WRONG, "holds whatever the missing labels are"),
+        (worse, WRONG, "holds unless requests"),
+    ],
+)
+def test_labels_that_never_come_are_entered_at_their_worst(
+    challenger: Any, where: str, said: str, world: World, invoke: Invoke
+) -> None:
+    """By chance; where a better challenger is wrong; where a worse one is, so that the labels that come flatter it."""
+    produce(world, challenger)
+    withhold(world, where)
+    deploy(world, policy={"minimum_coverage": 0.01}, labels={"maturity_days": 1})
+    assert run(invoke, 0, DAYS - 1)[0] == 0
+    found = verdict(invoke)
+    assert found["outcome"] == "PASS", "what labels might have been is no evidence against it"
+    (finding,) = found["findings"]
+    assert f"; {said}" in finding["reason"]
+    assert any("brier_score superior passes and holds unless" in one for one in found["warnings"]) is ("unless" in said)
+    ((share, least),) = world.query(
+        "SELECT sum(unlabelled_weight) / sum(unlabelled_weight + weight), "
+        "sum(unlabelled_least) / sum(unlabelled_weight) FROM shadow.evidence "
+        "WHERE metric = 'brier_score' AND slice_column = 'all' AND is_final"
+    )
+    ((expected, worst),) = world.query(
+        "SELECT avg((l.value IS NULL)::int), avg(CASE WHEN l.value IS NULL THEN "
+        "least(r.champion ^ 2 - p.value ^ 2, (1 - r.champion) ^ 2 - (1 - p.value) ^ 2) END) FROM shadow.request AS r "
+        "JOIN shadow.prediction AS p USING (snapshot_id, ordinal) "
+        "LEFT JOIN shadow.label AS l USING (snapshot_id, ordinal) WHERE r.day <= %s",
+        [day(DAYS - 2)],
+    )
+    assert (share, least) == (pytest.approx(float(expected)), pytest.approx(worst))
+    missing = finding["missing_labels"]
+    assert (missing["share"], missing["at_most"]) == (pytest.approx(float(expected)), pytest.approx(-worst))
+    assert missing["holds"] is (said != "holds unless requests")

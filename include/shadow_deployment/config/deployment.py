@@ -89,7 +89,17 @@ class Labels(Section):
         description="As for `requests`; Parquet files are partitioned by the day on which labels became known, or not "
         "at all."
     )
-    id: Column = Field(description="Column of the request id.")
+    id: Column = Field(description="Column of the request id, or of what `key` is matched with.")
+    key: Column | None = Field(
+        None,
+        description="Column of the requests that `id` is matched with, where several share a label, such as a game "
+        "that is predicted on seven days; by default `requests.id`. Requests of one key are drawn together.",
+    )
+    shared: Literal["first", "all"] = Field(
+        "first",
+        description="Which requests of a `key` have their label: the `first` prediction alone, so that each label "
+        "counts once, or `all`, so that days depend on each other.",
+    )
     value: Column = Field(description="Column of the label.")
     positive: Text | None = Field(None, description="Binary: the value, as text, that means 1.")
     negative: Text | None = Field(

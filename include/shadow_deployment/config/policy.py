@@ -270,7 +270,7 @@ class Policy(Section):
     minimum_coverage: Share = Field(
         0.8,
         description="Share of the requests of counted days that must have a label for PASS; a day counts once all its "
-        "labels are known or `maturity_days` have passed.",
+        "labels are known or `maturity_days` have passed. A PASS says whether it holds whatever the others are.",
     )
     max_invalid_labels: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = Field(
         0.001,

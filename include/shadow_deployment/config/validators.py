@@ -24,6 +24,7 @@ RESERVED = (
     "champion_version",
     "champion_latency_ms",
     "champion_probabilities",
+    "label_key",
 )
 _KINDS_WITH = {
     "digest": ("onnx", "skops", "sklearn", "mlflow"),
@@ -51,6 +52,7 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     yield from _metrics(deployment)
     yield from _classes(deployment)
     yield from _label_texts(deployment)
+    yield from _shared_labels(deployment)
     yield from _models(deployment)
     yield from _promotion(deployment)
 
@@ -300,6 +302,18 @@ def _label_texts(deployment: "Deployment") -> Conflicts:
         yield ("labels", "negative"), "labels.negative needs labels.positive"
     elif labels.negative is not None and labels.negative == labels.positive:
         yield ("labels", "negative"), f"labels.negative == {shorten(labels.negative)}, must not be labels.positive"
+
+
+def _shared_labels(deployment: "Deployment") -> Conflicts:
+    """Yield a key that shares nothing, and single requests that depend on each other through their labels."""
+    labels = deployment.labels
+    if labels.key == deployment.requests.id:
+        yield ("labels", "key"), f"labels.key == {shorten(labels.key)}, is requests.id, the default; remove it"
+    if labels.shared == "all" and labels.key is None:
+        yield ("labels", "shared"), "labels.shared == 'all' needs labels.key"
+    elif labels.shared == "all" and deployment.policy.unit == "request":
+        text = "must be first where policy.unit is request: requests that share a label depend on each other"
+        yield ("labels", "shared"), f"labels.shared == 'all', {text}"
 
 
 def _duplicates(key: str, names: list[str], part: str = "") -> Conflicts:

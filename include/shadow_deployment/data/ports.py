@@ -8,7 +8,8 @@ A new source is one folder in `sources`, which implements `RequestSource`, `Read
 `DeploymentContext`. The same rows must give the same sample in every source:
 
 - A stratum is the text of its columns, null as "(null)", joined by "/"; without strata it is "all".
-- The keyed hash is the first 52 bits of SHA-256 of "salt:id" in UTF-8, and -1 where the id is null.
+- The keyed hash is the first 52 bits of SHA-256 of "salt:id" in UTF-8, and -1 where the id is null. Where labels.key is
+  declared, it is of "salt:key", of the id where the key is null: so requests that share a label are drawn together.
 - In a stratum, the requests with the smallest hashes are drawn; equal ones are ordered by id, then by time.
 - A window includes its start and excludes its end. Where requests.duplicates is "first", only the earliest row of each
   id is counted and drawn.
@@ -56,7 +57,8 @@ class Reading(Protocol):
 
         Returns:
             Columns request_id, requested_at, stratum, champion, champion_probabilities where there are classes,
-            champion_version, champion_latency_ms, then features, slices and strata under their own names.
+            champion_version, champion_latency_ms, label_key where labels.key is declared, then features, slices and
+            strata under their own names.
         """
         ...
 
@@ -101,7 +103,8 @@ class LabelSource(Protocol):
         """Return the labels of requests that became known in (since, until], in any order.
 
         Args:
-            requests: Columns ordinal (int32) and request_id (string), best in the order of their ids.
+            requests: Columns ordinal (int32) and request_id (string), best in the order of their ids; where labels.key
+                is declared, request_id is the key.
             since: None where nothing was collected before, or what was is to be read again.
             until: At most `labels.maturity_days` after the end of the requests' window.
 

@@ -91,6 +91,7 @@ def design(deployment: Deployment) -> dict[str, Any]:
         "schedule": deployment.schedule,
         "timezone": deployment.timezone,
         "salt": deployment.salt,
+        **({} if deployment.labels.key is None else {"label_key": deployment.labels.key}),
         **sample.model_dump(include={"rate", "rates", "strata", "minimum_per_stratum", "max_rows"}),
     }
 

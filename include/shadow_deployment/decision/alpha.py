@@ -7,12 +7,9 @@ the sequences of the blocking rules, slice by slice.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.series import Evidence, slices_of
-
-_MODELS: Final = 2  # champion and challenger
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,6 @@ def alpha_of_evidence(policy: Policy, evidence: Evidence, *, to_pass: float) -> 
     blocking = (rule for rule in policy.rules if rule.role == "blocking" and not rule.is_daily)
     alarms = sum(len(slices_of(rule, evidence)) for rule in blocking)
     return AlphaSplit(to_pass, split_alpha(policy, promotable=1, alarms=alarms).to_fail)
-
-
-def alpha_of_models(policy: Policy) -> float:
-    """Return alpha of a test that is made of each of the two models."""
-    return policy.alpha / _MODELS
 
 
 def alpha_used(splits: Iterable[tuple[float | None, float | None]]) -> AlphaSplit | None:

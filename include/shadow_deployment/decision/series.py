@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,27 @@ from numpy.typing import NDArray
 from shadow_deployment.base.digests import rounded
 from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.metrics.catalog import DAILY
+from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.slices import ALL, slice_name
 
 WEEK = 7
 _EPOCH = dt.date(2000, 1, 1)
 MISSING = ("unanswered", "champion_missing")
 SQUARES = ("weight_squares", "difference_sum_weighted", "difference_squares_weighted")
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """The requests of a metric in one slice whose label never arrived, one entry a day that has any, in order.
+
+    `weight` is the sum of their weights, `least` and `most` bound their weighted mean difference whatever their labels
+    are. All arrays have shape (days,).
+    """
+
+    days: tuple[dt.date, ...]
+    weight: NDArray[np.float64]
+    least: NDArray[np.float64]
+    most: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +46,8 @@ class Series:
     weights w and differences d of the pairs; None for a metric that is not a sum, and where they were not requested.
     `identical` counts the pairs whose predictions are the same within 1e-6; None except for all requests. `unanswered`
     counts the requests without a usable prediction of the challenger, `champion_missing` those without one of the
-    champion; None for none.
+    champion; None for none. `unlabelled` has the requests without a label, on days without a pair too; None where there
+    are none, or nothing bounds what they gain.
     """
 
     metric: str
@@ -45,6 +62,7 @@ class Series:
     squares: NDArray[np.float64] | None = None
     unanswered: NDArray[np.int64] | None = None
     champion_missing: NDArray[np.int64] | None = None
+    unlabelled: Unlabelled | None = None
 
     @property
     def total_requests(self) -> int:
@@ -139,7 +157,7 @@ class LedgerSeries:
     """One metric in one slice as the ledger keeps it: arrays of shape (days,), in any order of days.
 
     `counts` has days (since 2000-01-01), pairs, those of MISSING and, of all requests, identical; `sums` has weight,
-    champion_sum, challenger_sum, difference_sum, and on request those of SQUARES.
+    champion_sum, challenger_sum, difference_sum, on request those of SQUARES, and those of POSSIBLE.
     """
 
     metric: str
@@ -154,9 +172,9 @@ def gather(rows: Iterable[LedgerSeries]) -> dict[tuple[str, str], Series]:
     ordered = _Days()
     gathered: dict[tuple[str, str], Series] = {}
     for row in rows:
-        places, dates = ordered.with_pairs(row.counts["days"], row.counts["pairs"])
+        places, dates = ordered.with_some(row.counts["days"], row.counts["pairs"])
         name = slice_name(row.slice_column, row.slice_value)
-        gathered[row.metric, name] = _series(row, name, places, dates)
+        gathered[row.metric, name] = _series(row, name, places, dates, _unlabelled(row, ordered))
     return gathered
 
 
@@ -166,11 +184,9 @@ class _Days:
     def __init__(self) -> None:
         self._cache: dict[tuple[bytes, bytes], tuple[NDArray[np.int64], tuple[dt.date, ...]]] = {}
 
-    def with_pairs(
-        self, numbers: NDArray[np.int64], pairs: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], tuple[dt.date, ...]]:
-        """Return the places of these days that have a pair, in order, and their dates."""
-        there = pairs > 0
+    def with_some(self, numbers: NDArray[np.int64], of: NDArray[Any]) -> tuple[NDArray[np.int64], tuple[dt.date, ...]]:
+        """Return the places of these days that have some of a number, in order, and their dates."""
+        there = of > 0
         key = numbers.tobytes(), there.tobytes()
         if key not in self._cache:
             places = np.flatnonzero(there)
@@ -179,7 +195,21 @@ class _Days:
         return self._cache[key]
 
 
-def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
+def _unlabelled(row: LedgerSeries, ordered: _Days) -> Unlabelled | None:
+    if POSSIBLE[0] not in row.sums or not row.sums[POSSIBLE[0]].any():
+        return None
+    places, dates = ordered.with_some(row.counts["days"], row.sums[POSSIBLE[0]])
+    weight, least, most = (row.sums[name][places] for name in POSSIBLE)
+    return Unlabelled(dates, weight, least / weight, most / weight)
+
+
+def _series(
+    row: LedgerSeries,
+    name: str,
+    places: NDArray[np.int64],
+    dates: tuple[dt.date, ...],
+    unlabelled: Unlabelled | None,
+) -> Series:
     counts = {key: column[places] for key, column in row.counts.items()}
     sums = {key: column[places] for key, column in row.sums.items()}
     weight, has_squares = sums["weight"], row.metric not in DAILY and SQUARES[0] in sums
@@ -196,6 +226,7 @@ def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tupl
         squares=np.column_stack([sums[key] for key in SQUARES]) if has_squares else None,
         unanswered=counts.get("unanswered"),
         champion_missing=counts.get("champion_missing"),
+        unlabelled=unlabelled,
     )
 
 
@@ -204,14 +235,24 @@ def digest_of(evidence: Evidence) -> str:
     total = hashlib.sha256()
     day_bytes: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
     all_series = sorted(evidence.items())
-    columns = [column for _, s in all_series for column in (s.champion, s.challenger, s.difference)]
-    fractions, exponents = rounded(np.concatenate([np.zeros(0), *columns]))
+    columns = [_columns(series) for _, series in all_series]
+    fractions, exponents = rounded(np.concatenate([np.zeros(0), *(each for some in columns for each in some)]))
     first = 0
-    for key, series in all_series:
-        if series.days not in day_bytes:
-            day_bytes[series.days] = np.array(series.days, "datetime64[D]").astype("<i8").tobytes()
-        own = slice(first, first := first + 3 * len(series.days))
+    for (key, series), own in zip(all_series, columns, strict=True):
         metric, name = map(json.dumps, key)  # a list of them at once takes four times as long
-        total.update(f"[{metric}, {name}, {len(series.days)}]".encode() + day_bytes[series.days])
-        total.update(series.pairs.astype("<i8").tobytes() + fractions[own].tobytes() + exponents[own].tobytes())
+        for days in (series.days, series.unlabelled.days if series.unlabelled else ()):
+            if days not in day_bytes:
+                day_bytes[days] = np.array(days, "datetime64[D]").astype("<i8").tobytes()
+            total.update(f"[{metric}, {name}, {len(days)}]".encode() + day_bytes[days])
+        end = first + sum(map(len, own))
+        total.update(series.pairs.astype("<i8").tobytes() + fractions[first:end].tobytes())
+        total.update(exponents[first:end].tobytes())
+        first = end
     return total.hexdigest()
+
+
+def _columns(series: Series) -> list[NDArray[np.float64]]:
+    """Return the means that identify a series."""
+    unlabelled = series.unlabelled
+    of_unlabelled = [unlabelled.weight, unlabelled.least, unlabelled.most] if unlabelled else []
+    return [series.champion, series.challenger, series.difference, *of_unlabelled]

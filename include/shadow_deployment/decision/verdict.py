@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shadow_deployment.base.numbers import quantity
-from shadow_deployment.config.policy import WEEK, Policy, Rule
+from shadow_deployment.config.policy import COMPARING, WEEK, Policy, Rule
 from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, estimands_of, holds, size_of
 from shadow_deployment.decision.futility import are_futile
@@ -20,8 +20,9 @@ from shadow_deployment.decision.power import more_observations
 from shadow_deployment.decision.safeguards.dependent import dependence_of_requests
 from shadow_deployment.decision.safeguards.lately import lately, turned
 from shadow_deployment.decision.safeguards.left_out import at_their_worst
+from shadow_deployment.decision.safeguards.missing_labels import effects_of
 from shadow_deployment.decision.safeguards.usable import too_many_missing
-from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequences
 from shadow_deployment.decision.series import Evidence, Series, slices_of
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
@@ -215,22 +216,58 @@ def _of_sequences(
         for name, finding in findings.items()
         if futile.get(name)
     }
-    passing = [name for name, finding in findings.items() if finding.outcome == "PASS"]
-    findings |= _charged(rule, {name: (findings[name], daily[name]) for name in passing}, terms)
-    return {name: _lately(rule, finding, daily[name], terms.policy) for name, finding in findings.items()}
+    findings |= _charged(rule, _passing(findings, daily), terms)
+    findings = {name: _lately(rule, finding, daily[name], terms.policy) for name, finding in findings.items()}
+    return findings | _with_missing_labels(rule, _passing(findings, daily), terms)
+
+
+def _passing(findings: Mapping[str, Finding], daily: Mapping[str, Series]) -> dict[str, tuple[Finding, Series]]:
+    return {name: (finding, daily[name]) for name, finding in findings.items() if finding.outcome == "PASS"}
+
+
+def _with_missing_labels(
+    rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: JudgingTerms
+) -> dict[str, Finding]:
+    """Return the findings that rest on requests without a label too, with what those can do to them."""
+    if rule.is_ not in COMPARING:
+        return {}
+    some = {name: pair for name, pair in passing.items() if pair[0].has_interval and pair[1].unlabelled is not None}
+    effects = effects_of([series for _, series in some.values()], lambda many: _pass(rule, many, terms))
+    noted: dict[str, Finding] = {}
+    for (name, (finding, _)), effect in zip(some.items(), effects, strict=True):
+        reason = f"{finding.reason}; {wording.missing_labels_note(effect)}"
+        noted[name] = replace(finding, reason=reason, missing_labels=effect)
+    return noted
+
+
+def _pass(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> list[bool]:
+    """Return of each series of days whether the rule passes, with the left-out days at their worst for each side."""
+    cases = [(place, case) for place, series in enumerate(many) for case in _worst_cases(rule, series, terms)]
+    observed = [case.observed(terms.policy) for _, case in cases]
+    results = judge_sequences(rule, [(series, estimand_of(rule, series)) for series in observed], terms)
+    held = [True] * len(many)
+    for (place, _), result in zip(cases, results, strict=True):
+        held[place] &= bool(result.passes[-1])
+    return held
+
+
+def _worst_cases(rule: Rule, series: Series, terms: JudgingTerms) -> list[Series]:
+    """Return a series of days with the left-out ones at their worst for each side; alone where there are none."""
+    days = series.weighed(terms.policy)
+    charged = [at_their_worst(side, days, terms.left_out) for side in estimands_of(rule, days)]
+    return [each for each in charged if each is not None] or [days]
 
 
 def _charged(rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: JudgingTerms) -> dict[str, Finding]:
     """Return the findings that pass on the days that count, but not with the left-out days at their worst."""
-    undone: dict[str, Finding] = {}
-    for name, (finding, series) in passing.items():
-        days = series.weighed(terms.policy)
-        for side in estimands_of(rule, days):
-            charged = at_their_worst(side, days, terms.left_out)
-            if charged is not None and not judge_sequence(rule, charged.observed(terms.policy), terms).passes[-1]:
-                reason = wording.left_out_reason(finding.reason, len(charged.days) - len(series.days))
-                undone[name] = _undecided(finding, reason)
-    return undone
+    missing = {name: sum(day < series.days[-1] for day in terms.left_out) for name, (_, series) in passing.items()}
+    some = {name: pair for name, pair in passing.items() if missing[name]}
+    held = _pass(rule, [series for _, series in some.values()], terms)
+    return {
+        name: _undecided(finding, wording.left_out_reason(finding.reason, missing[name]))
+        for (name, (finding, _)), holds_still in zip(some.items(), held, strict=True)
+        if not holds_still
+    }
 
 
 def _lately(rule: Rule, finding: Finding, series: Series, policy: Policy) -> Finding:

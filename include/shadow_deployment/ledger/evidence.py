@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from shadow_deployment.base.digests import rounded
@@ -19,7 +20,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.custom_metrics import custom_terms
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
-from shadow_deployment.ledger.batches import histograms, predictions_of_day
+from shadow_deployment.ledger.batches import histograms, predictions_of_day, shared_labels
 from shadow_deployment.ledger.disagreements import MOST
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find
@@ -54,6 +55,7 @@ def statement_digest(deployment: Deployment) -> str:
         _metrics(deployment),
         custom_terms(deployment, deployment.custom_metrics),
         deployment.requests.champion_identity,
+        (deployment.labels.key, deployment.labels.shared),
     )
     return hashlib.sha256(repr(how).encode()).hexdigest()
 
@@ -66,9 +68,13 @@ def stale(
     Only those count whose inputs met their expectations and whose requests were all answered.
     """
     method, by_key = statement_digest(deployment), {snapshot.id: snapshot for snapshot in snapshots}
-    values = {"snapshots": list(by_key), "challengers": list(challengers)}
+    values = {
+        "snapshots": list(by_key),
+        "challengers": list(challengers),
+        "lookback": shared_labels.days_before(deployment),
+    }
     rows = session.execute(load_statement(_SQL / "stale.sql"), values).fetchall()
-    wanted = {key: (each.label_revision, is_final(deployment, each), method) for key, each in by_key.items()}
+    wanted = {key: (each.label_revision, is_final(deployment, each), method, True) for key, each in by_key.items()}
     return [(by_key[key].day, challenger) for key, challenger, *done in rows if tuple(done) != wanted[key]]
 
 
@@ -102,13 +108,20 @@ def compare(
     session.commit()  # the isolation level is that of a whole transaction
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     snapshot = find(session, deployment, snapshot.day) or snapshot  # with the labels of this transaction
-    final = is_final(deployment, snapshot)
-    computed = _computed(session, deployment, snapshot, challengers, custom)
+    final, repeated = is_final(deployment, snapshot), shared_labels.repeated(session, deployment, snapshot)
+    computed = _computed(session, deployment, snapshot, challengers, repeated, custom)
     changed = sum(day.store(final=final) for days in computed for day in days)
     session.execute(
-        "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, is_final, method_digest) "
-        "SELECT %s, unnest(%s::int[]), %s, %s, %s",
-        [snapshot.id, list(challengers), snapshot.label_revision, final, statement_digest(deployment)],
+        load_statement(_SQL / "add_comparisons.sql"),
+        {
+            "snapshot": snapshot.id,
+            "challengers": list(challengers),
+            "label_revision": snapshot.label_revision,
+            "is_final": final,
+            "method": statement_digest(deployment),
+            "lookback": shared_labels.days_before(deployment),
+            "repeated": 0 if repeated is None else len(repeated),
+        },
     )
     session.commit()
     return changed
@@ -125,7 +138,9 @@ def recomputed(
 
     Nothing is stored. Empty where the day's requests are gone.
     """
-    days = [day for together in _computed(session, deployment, snapshot, [challenger], custom) for day in together]
+    repeated = shared_labels.repeated(session, deployment, snapshot)
+    computed = _computed(session, deployment, snapshot, [challenger], repeated, custom)
+    days = [day for together in computed for day in together]
     rows = [row for day in days for row in day.evidence()]
     return {(row["champion_version"], row["needs_labels"]): digest_of_row(row) for row in rows}
 
@@ -135,9 +150,15 @@ def _computed(
     deployment: Deployment,
     snapshot: Snapshot,
     challengers: Sequence[int],
+    repeated: NDArray[np.int64] | None,
     custom: CustomValues | None,
 ) -> Iterator[list["_Day"]]:
-    """Yield a day as compared for each challenger, as many together as may be in memory."""
+    """Yield a day as compared for each challenger, as many together as may be in memory.
+
+    `repeated` are the requests that are not the first of their label; where that is not known, nothing is computed.
+    """
+    if repeated is None:
+        return
     rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
     slices = Slices.of(dict(rows))
     daily = not DAILY.isdisjoint(deployment.tracked)
@@ -145,7 +166,7 @@ def _computed(
     for together in [[key] for key in challengers] if daily else [list(challengers)]:  # daily values need the whole day
         days = {key: _Day(session, deployment, snapshot, key, slices, custom) for key in together}
         for key, batch in prefetch(
-            predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
+            predictions_of_day.batches(session, deployment, snapshot, together, repeated, latencies=timed)
         ):
             days[key].add(batch)
         yield list(days.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from psycopg import sql
 
 from shadow_deployment.base.sql_templates import columns_of, load_statement
 from shadow_deployment.config.deployment import Deployment
@@ -14,7 +15,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000
 from shadow_deployment.ledger.batches import labels as batches
 from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
-from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
+from shadow_deployment.ledger.batches.request_ids import SCHEMA, IdColumn, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.locks import until_commit
@@ -44,21 +45,27 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
     return min(cutoff, snapshot.window_end + maturity)
 
 
-def requests(session: Session[Any], snapshot: Snapshot) -> Iterator[pa.Table]:
+def requests(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> Iterator[pa.Table]:
     """Yield ordinal, request_id and requested_at of a snapshot's requests that have an id, IDS_AT_ONCE at a time.
 
+    Where requests share labels, request_id is the key that labels are looked up by.
     They are in the order of their ids: so an index is looked into from one end to the other, and the more there are,
     the fewer times in all.
     """
     for first in range(0, snapshot.rows, IDS_AT_ONCE):
-        ids = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE)
+        ids = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE, _looked_up_by(deployment))
         yield ids.filter(ids["request_id"].is_valid()).sort_by("request_id")
 
 
-def doubtful(session: Session[Any], snapshot: Snapshot) -> pa.Table:
+def _looked_up_by(deployment: Deployment) -> IdColumn:
+    return "request_id" if deployment.labels.key is None else "label_key"
+
+
+def doubtful(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> pa.Table:
     """Return those requests, as `requests` does, of which a label was ever contradicted, invalid or early."""
     values = {"day": snapshot.day, "snapshot": snapshot.id}
-    rows = session.execute(load_statement(_SQL / "doubtful_requests.sql"), values).fetchall()
+    pieces = {"column": sql.Identifier(_looked_up_by(deployment))}
+    rows = session.execute(load_statement(_SQL / "doubtful_requests.sql", pieces), values).fetchall()
     return pa.table(columns_of(SCHEMA.names, rows), schema=SCHEMA)
 
 

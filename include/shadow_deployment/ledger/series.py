@@ -19,6 +19,7 @@ from shadow_deployment.data.postgres_arrays import reading_many, stacked
 from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.series import MISSING, SQUARES, LedgerSeries
 from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.slices import ALL
 
 _SQL = Path(__file__).parent / "sql"
@@ -114,8 +115,9 @@ class _Grid:
             {key: place for place, key in enumerate(_keys(*names))},
             np.array([row["day"] for row in rows], np.int64),
             pairs,
-            {name: _counts([row[name] for row in rows], pairs.shape) for name in MISSING},
-            {name: numbers(name, np.float64) for name in sums},
+            {name: _filled([row[name] for row in rows], pairs.shape, 0) for name in MISSING},
+            {name: numbers(name, np.float64) for name in sums}
+            | {name: _filled([row[name] for row in rows], pairs.shape, 0.0) for name in POSSIBLE},
             numbers("identical", np.int64),
             _there([row["requests"] for row in rows], pairs.shape),
         )
@@ -133,18 +135,18 @@ class _Grid:
         return LedgerSeries(*key, counts, sums)
 
 
-def _counts(arrays: Sequence[bytes | None], shape: tuple[int, ...], otherwise: int = 0) -> NDArray[np.int64]:
-    """Return the counts of days as an array of a shape; `otherwise` those of a day of which none are read."""
-    counts = np.full(shape, otherwise, np.int64)
+def _filled(arrays: Sequence[bytes | None], shape: tuple[int, ...], otherwise: float) -> NDArray[Any]:
+    """Return numbers of days as an array of a shape; `otherwise` those of a day of which none are read."""
+    numbers = np.full(shape, otherwise)
     some = [day for day, each in enumerate(arrays) if each is not None]
     if some:
-        counts[:, some] = stacked([each for each in arrays if each is not None]).reshape(len(some), -1).T
-    return counts
+        numbers[:, some] = stacked([each for each in arrays if each is not None]).reshape(len(some), -1).T
+    return numbers
 
 
 def _there(requests: Sequence[bytes | None], shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     """Return which days have a request in a metric's slice; a day of which none is read has one in each."""
-    return None if all(each is None for each in requests) else _counts(requests, shape, otherwise=1) > 0
+    return None if all(each is None for each in requests) else _filled(requests, shape, 1) > 0
 
 
 @lru_cache(maxsize=64)

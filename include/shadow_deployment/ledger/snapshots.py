@@ -34,7 +34,9 @@ _REQUEST_COLUMNS = (
     "champion_version",
     "champion_latency_ms",
     "champion_probabilities",
+    "label_key",
 )
+_OPTIONAL = _REQUEST_COLUMNS[-2:]
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def register(session: Session[Any], deployment: Deployment, manifest: Manifest, 
     snapshot_id, cells = int(row[0]), Cells(deployment.slices)
     whose = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
     with closing(prefetch(_requests(manifest, store, folder, cells))) as parts:
-        batches = (in_batches(first, whose, requests, optional=["champion_probabilities"]) for first, requests in parts)
+        batches = (in_batches(first, whose, requests, optional=_OPTIONAL) for first, requests in parts)
         copy(session, "request_batch", batches)
     cells.enter(session, snapshot_id)
     session.commit()

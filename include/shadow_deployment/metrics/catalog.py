@@ -66,7 +66,6 @@ _OF_EVERY_REQUEST = frozenset({"error_rate", "pairing_loss", "label_coverage"})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _REGRESSION: frozenset[Task] = frozenset({"regression"})
 _CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
-_NUMBER: frozenset[Task] = frozenset({"binary", "regression"})
 _ALL: frozenset[Task] = _BINARY | _REGRESSION | _CLASSES
 
 
@@ -90,8 +89,6 @@ def custom_metric(
     """Return a metric of a deployment's own: a mean over requests that takes part in everything that losses do."""
     return Metric(name, title, _ALL, needs_label, higher_is_better, is_custom=True, bounds=bounds)
 
-
-PREDICTION_LABELLED, PREDICTION_UNLABELLED = "prediction_labelled", "prediction_unlabelled"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -124,8 +121,6 @@ METRICS: dict[str, Metric] = {
         _of_the_day("latency_ratio_p99", "99 % latency, times the champion's"),
         _of_the_day("pairing_loss", "share of requests that lack a prediction of one of the models", is_sum=True),
         Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
-        Metric(PREDICTION_LABELLED, "mean prediction where the label is known", _NUMBER, compares=False),
-        Metric(PREDICTION_UNLABELLED, "mean prediction where the label never arrived", _NUMBER, compares=False),
     )
 }
 
@@ -133,8 +128,8 @@ DAILY = frozenset(
     metric.name for metric in METRICS.values() if not metric.is_sum
 )  # the others, custom ones too, add up
 
-# Computed for every deployment for the warnings of a verdict. No rule names them: they leave out missing predictions.
-QUIET = frozenset({"certainly_wrong", PREDICTION_LABELLED, PREDICTION_UNLABELLED})
+# Computed for every deployment for a warning of its verdicts. No rule names it: it leaves out missing predictions.
+QUIET = frozenset({"certainly_wrong"})
 BASIC = frozenset({"brier_score", "log_loss", "squared_error", "absolute_error", "error_rate", "agreement"})
 
 

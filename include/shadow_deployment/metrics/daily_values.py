@@ -7,9 +7,11 @@ import numpy as np
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.charges import Missing
 from shadow_deployment.metrics.losses import Batch, MetricSettings, same_prediction
+from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.scores import Pairs, compute_scores
 from shadow_deployment.metrics.sums import Slices
 
+_NO_RANGE = [0.0] * len(POSSIBLE)
 _COLUMNS = ("weight", "champion", "challenger", "label", "champion_latency_ms", "latency_ms")
 
 
@@ -54,4 +56,4 @@ class DailyValues:
             left_out = [int(missing.unanswered.sum()), int(missing.champion.sum())]
             counts = [requests, labelled, *left_out, count, min(identical, count)]
             moments = [moment for value in (champion, challenger, difference) for moment in (value, value**2)]
-            yield name, [*counts, 1.0, 1.0, *moments, difference, difference**2]
+            yield name, [*counts, 1.0, 1.0, *moments, difference, difference**2, *_NO_RANGE]

@@ -5,13 +5,13 @@ request with both values is a pair. Values point the way the metric does: see `c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.metrics.catalog import METRICS, PREDICTION_LABELLED, PREDICTION_UNLABELLED, Metric, Task
+from shadow_deployment.metrics.catalog import METRICS, Metric, Task
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
@@ -37,6 +37,8 @@ class Batch:
         champion_probabilities: shape (n, classes), with several classes only.
         challenger_probabilities: likewise.
         custom: both models' values of each custom metric by its name, as the functions below return them.
+        repeated: whether another request has the same label and counts in its place, so that it has none; None where
+            all requests have labels of their own.
     """
 
     ordinal: NDArray[np.int64]
@@ -51,6 +53,19 @@ class Batch:
     champion_probabilities: Array | None = None
     challenger_probabilities: Array | None = None
     custom: Mapping[str, Both] | None = None
+    repeated: NDArray[np.bool_] | None = None
+
+    @property
+    def unlabelled(self) -> NDArray[np.bool_]:
+        """Whether a request of which a label is expected has none."""
+        missing = np.isnan(self.label)
+        return missing if self.repeated is None else missing & ~self.repeated
+
+    def at(self, rows: NDArray[np.bool_]) -> "Batch":
+        """Return some of the requests."""
+        columns = {name: column[rows] for name, column in vars(self).items() if isinstance(column, np.ndarray)}
+        custom = {name: (left[rows], right[rows]) for name, (left, right) in (self.custom or {}).items()}
+        return replace(self, **columns, custom=custom)
 
     @property
     def identical(self) -> NDArray[np.bool_]:
@@ -225,16 +240,8 @@ def _pairing_loss(batch: Batch, _: MetricSettings) -> Both:
 
 
 def _label_coverage(batch: Batch, _: MetricSettings) -> Both:
-    labelled = (~np.isnan(batch.label)).astype(np.float64)
+    labelled = np.where(batch.unlabelled, 0.0, np.where(np.isnan(batch.label), np.nan, 1.0))
     return labelled, labelled
-
-
-def _prediction(where: Callable[[Array], NDArray[np.bool_]]) -> Loss:
-    def both(batch: Batch, _: MetricSettings) -> Both:
-        selected = where(np.isnan(batch.label))
-        return np.where(selected, batch.champion, np.nan), np.where(selected, batch.challenger, np.nan)
-
-    return both
 
 
 _OF_TASK: Final[dict[Task, dict[str, Loss]]] = {
@@ -266,6 +273,4 @@ _OF_ANY_TASK: Final[dict[str, Loss]] = {
     "error_rate": _error_rate,
     "pairing_loss": _pairing_loss,
     "label_coverage": _label_coverage,
-    PREDICTION_LABELLED: _prediction(np.logical_not),
-    PREDICTION_UNLABELLED: _prediction(np.asarray),
 }

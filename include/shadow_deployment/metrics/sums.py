@@ -14,6 +14,7 @@ from shadow_deployment.errors import SourceError
 from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.charges import Missing, charge, fill, worst_of
 from shadow_deployment.metrics.losses import Array, Batch, Both, MetricSettings, values_of
+from shadow_deployment.metrics.possible_gains import POSSIBLE, PossibleGains, has_range
 from shadow_deployment.metrics.slices import ALL
 
 FIELDS: Final = (
@@ -33,8 +34,12 @@ FIELDS: Final = (
     "difference_squares",
     "difference_sum_weighted",
     "difference_squares_weighted",
+    *POSSIBLE,
 )
 COUNTS: Final = 6  # the first of FIELDS count requests, the others are sums of doubles
+_OF_REQUESTS: Final = FIELDS.index("pairs")  # the first of FIELDS count all requests, these are of pairs:
+_OF_PAIRS: Final = FIELDS[_OF_REQUESTS : -len(POSSIBLE)]
+_BY_BATCH: Final = FIELDS[: -len(POSSIBLE)]
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,20 @@ class Sums:
         """Start at zero; `metrics` are sums, and exist for the task."""
         self._settings, self._slices = settings, slices
         self._groups = versions * slices.cells
-        self._sums = {name: np.zeros((len(FIELDS), self._groups)) for name in metrics}
+        self._sums = {name: np.zeros((len(_BY_BATCH), self._groups)) for name in metrics}
         charged = [metric for metric in map(settings.metric, metrics) if metric.is_charged]
         unbounded = [metric for metric in charged if worst_of(metric, settings.task) is None]
         self._charged = {metric.name: _ChargedWorst(metric, self._groups) for metric in unbounded}
+        ranged = [metric for metric in map(settings.metric, metrics) if has_range(metric, settings.task)]
+        self._possible = {metric.name: PossibleGains(metric, settings, self._groups) for metric in ranged}
 
     def add(self, batch: Batch) -> None:
         """Add a batch; raise SourceError where a value is too large to be summed."""
         grouped = _GroupedBatch(batch, batch.version * self._slices.cells + batch.cell, self._groups)
+        unlabelled = batch.unlabelled
+        without_label, group = batch.at(unlabelled), grouped.group[unlabelled]
+        for possible in self._possible.values():
+            possible.add(without_label, group)
         for name, sums in self._sums.items():
             metric = self._settings.metric(name)
             missing = grouped.missing(metric)
@@ -88,7 +99,8 @@ class Sums:
         """
         cells = self._slices.cells
         for name, sums in self._sums.items():
-            whole = self._with_charges(name, sums)
+            whole = np.vstack([self._with_charges(name, sums), self._of_possible(name)])
+            _require_finite(name, whole)
             for version in range(self._groups // max(cells, 1)):
                 for key, inside in self._slices.members.items():
                     row = whole[:, version * cells + inside].sum(axis=1)
@@ -101,12 +113,13 @@ class Sums:
         whole = sums.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             whole[_OF_REQUESTS:] += self._charged[name].sums()
-        _require_finite(name, whole)
         return whole
 
-
-_OF_REQUESTS: Final = FIELDS.index("pairs")  # the first of FIELDS count all requests, the others are of pairs
-_OF_PAIRS: Final = FIELDS[_OF_REQUESTS:]
+    def _of_possible(self, name: str) -> Array:
+        if name not in self._possible:
+            return np.zeros((len(POSSIBLE), self._groups))
+        charged = self._charged.get(name)
+        return self._possible[name].sums(*((charged.largest, charged.due) if charged else (-np.inf, 0.0)))
 
 
 def _require_finite(name: str, sums: NDArray[Any]) -> None:
@@ -121,7 +134,7 @@ class _GroupedBatch:
     """A batch by champion version and cell; what several metrics share is computed once."""
 
     def __init__(self, batch: Batch, group: NDArray[np.int64], groups: int) -> None:
-        self._batch, self._group, self._groups = batch, group, groups
+        self._batch, self.group, self._groups = batch, group, groups
         self._identical = batch.identical
         self._missing: dict[bool, Missing] = {}
         self._counts: dict[bool, NDArray[Any]] = {}
@@ -138,9 +151,9 @@ class _GroupedBatch:
         """Return requests, labels and missing predictions of a metric, in the order of FIELDS."""
         if metric.needs_label not in self._counts:
             missing = self.missing(metric)
-            everything = np.ones(len(self._group), np.bool_)
+            everything = np.ones(len(self.group), np.bool_)
             flags = (everything, ~np.isnan(self._batch.label), missing.unanswered, missing.champion)
-            counted = [np.bincount(self._group[each], minlength=self._groups) for each in flags]
+            counted = [np.bincount(self.group[each], minlength=self._groups) for each in flags]
             self._counts[metric.needs_label] = np.stack(counted)
         return self._counts[metric.needs_label]
 
@@ -149,7 +162,7 @@ class _GroupedBatch:
         pair = ~(np.isnan(champion) | np.isnan(challenger))
         pairs = self._pairs.get(key := pair.tobytes())
         if pairs is None:
-            pairs = _Pairs(pair, self._group, self._identical, self._batch.weight, self._groups)
+            pairs = _Pairs(pair, self.group, self._identical, self._batch.weight, self._groups)
             self._pairs[key] = pairs
         return np.stack(pairs.sums(champion, challenger, metric.sign))
 
@@ -161,16 +174,19 @@ class _ChargedWorst:
     """
 
     def __init__(self, metric: Metric, groups: int) -> None:
-        self._metric, self._largest_loss = metric, -np.inf
+        self._metric, self.largest = metric, -np.inf
         self._unanswered: Array = np.zeros((len(_OF_PAIRS), groups))
         self._neither: Array = np.zeros((len(_OF_PAIRS), groups))
+
+    @property
+    def due(self) -> Array:
+        """The weights of the requests that the challenger alone is charged for, by group."""
+        return np.asarray(self._unanswered[_OF_PAIRS.index("weight")])
 
     def add(self, batch: _GroupedBatch, both: Both, missing: Missing) -> None:
         """Add a batch with both models' values, NaN where they are to be charged."""
         sign = self._metric.sign
-        self._largest_loss = max(
-            self._largest_loss, *(float(np.fmax.reduce(sign * each, initial=-np.inf)) for each in both)
-        )
+        self.largest = max(self.largest, *(float(np.fmax.reduce(sign * each, initial=-np.inf)) for each in both))
         if not missing.any:
             return
         champion, challenger = fill(self._metric, both, missing, 0.0)
@@ -181,9 +197,9 @@ class _ChargedWorst:
 
     def sums(self) -> Array:
         """Return the sums of the charged pairs as `_GroupedBatch.sums` does; zeros on a day without a value."""
-        if self._largest_loss == -np.inf:
+        if self.largest == -np.inf:
             return np.zeros_like(self._neither)
-        loss, sign = self._largest_loss, self._metric.sign
+        loss, sign = self.largest, self._metric.sign
         return _raised(self._unanswered, loss, sign) + _raised(self._neither, loss, sign, champion=True)
 
 

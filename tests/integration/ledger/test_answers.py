@@ -11,6 +11,7 @@ from tests.integration.ledger.batches import lies_in_batches
 from tests.integration.ledger.test_prediction_rows import CHANGED, LYING, rewrite, rows_of
 from tests.production import SHADOW, World, day
 
+NONE = np.zeros(0, np.int64)
 ONE_BY_ONE = f"""
 SELECT ordinal, coalesce(p.value, 'NaN'), coalesce(p.latency_ms, 'NaN'), coalesce(r.champion, 'NaN'), r.cell,
     1 / r.inclusion_probability, coalesce(r.champion_latency_ms, 'NaN')
@@ -36,7 +37,8 @@ def test_what_is_read_together_does_not_depend_on_what_lies_together(
         snapshot = snapshots.find(session, deployment, day(1))
         assert snapshot is not None
         found: list[Any] = [
-            batch for _, batch in predictions_of_day.batches(session, deployment, snapshot, [key[2]], latencies=True)
+            batch
+            for _, batch in predictions_of_day.batches(session, deployment, snapshot, [key[2]], NONE, latencies=True)
         ]
         session.rollback()
     assert len(expected) == snapshot.rows - 6

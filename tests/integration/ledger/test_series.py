@@ -14,6 +14,7 @@ from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import series, snapshots
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.metrics.sums import FIELDS
 from tests.bench import year
@@ -23,7 +24,7 @@ from tests.production import SHADOW, World, unguarded
 DAYS, SLICES, MODEL = 9, 3, 1
 METRICS = ("brier_score", "log_loss")
 PLACE = "array_position(metrics, 'log_loss')"
-COLUMNS = ("weight", "champion_sum", "challenger_sum", "difference_sum", *SQUARES)
+COLUMNS = ("weight", "champion_sum", "challenger_sum", "difference_sum", *SQUARES, *POSSIBLE)
 
 
 def deployment() -> Deployment:
@@ -41,7 +42,7 @@ def deployment() -> Deployment:
 def filled(worlds: Callable[..., World]) -> World:
     world = worlds()
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
-        year.fill(session, deployment(), days=DAYS, slices=SLICES, judged=False)
+        year.fill(session, deployment(), days=DAYS, slices=SLICES, judged=False, unlabelled=0.03)
         with unguarded(session, "evidence_batch"):
             session.execute(
                 f"UPDATE shadow.evidence_batch SET identical[1][1] = 3, identical[{PLACE}][1] = 5 WHERE needs_labels"

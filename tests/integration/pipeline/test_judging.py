@@ -37,17 +37,13 @@ from sklearn.metrics import (
 
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Challenger, ChampionSettings
-from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.data.rows import TableRows
-from shadow_deployment.decision.safeguards.missing_labels import dependence
-from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger.checks import calibrations, replay_checks
 from shadow_deployment.ledger.checks.replay_checks import ReplayCheck
-from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
@@ -431,117 +427,6 @@ def test_a_past_day_is_judged_as_it_was_although_labels_came_since(late: World) 
         outcome, reasons, findings = stored[day(number)]
         assert (again.outcome, list(again.reasons)) == (outcome, reasons)
         assert [one.estimate for one in again.findings] == [one["estimate"] for one in findings]
-
-
-DRIFT = 6
-
-
-@pytest.fixture(scope="module")
-def unlabelled(produce: Produce) -> World:
-    """Days with labels at once or never: in `outcome` by chance, in `blocked` only where the champion said little."""
-    log, _ = production.synthetic(days=DRIFT, per_day=50, seed=8)
-    random = np.random.default_rng(6)
-    everything = pd.DataFrame(
-        {
-            "request_id": log.request_id,
-            "is_late": (random.random(len(log)) < log.champion_probability.fillna(0.5)).astype(int),
-            "known_at": [at + dt.timedelta(seconds=1) for at in log.predicted_at],
-        }
-    )
-    by_chance = everything[random.random(len(log)) < 0.7]
-    answered = (log.champion_probability + random.normal(0, 0.1, len(log))).fillna(0.5)
-    blocked = everything[answered < 0.7]
-    world = produce(log, by_chance, "CREATE TABLE flights.blocked (LIKE flights.outcome)")
-    with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
-        with session.cursor() as cursor, cursor.copy("COPY flights.blocked FROM STDIN") as stream:
-            for row in blocked.astype(object).itertuples(index=False):
-                stream.write_row(row)
-        session.execute(f"GRANT SELECT ON flights.blocked TO {production.READER}")
-    return world
-
-
-@pytest.mark.parametrize(("table", "depends"), [("outcome", False), ("blocked", True)])
-def test_labels_missing_by_the_champions_prediction_are_a_warning(
-    table: str,
-    depends: bool,
-    unlabelled: World,
-    worlds: Callable[..., World],
-    monkeypatch: pytest.MonkeyPatch,
-    invoke: Invoke,
-) -> None:
-    world = declare(worlds(production=unlabelled.production), monkeypatch)
-    changes = {
-        "name": table,
-        "labels": {"table": f"flights.{table}", "maturity_days": 0},
-        "policy": {"burn_in": 4, "minimum_coverage": 0.3, "rules": [LENIENT]},
-        "challengers": [OTHER],
-    }
-    run(world, range(DRIFT), **changes)
-    world.deploy(**changes)
-    _, out, _ = invoke("verdict", table, "--json")
-    (challenger,) = json.loads(out)["challengers"]
-    warnings = [one for one in challenger["warnings"] if one.startswith("labels are not missing at random")]
-    assert bool(warnings) is depends
-    assert challenger["outcome"] == "PASS", "a warning is no reason"
-    if depends:
-        ((never,),) = world.query(
-            "SELECT sum(pairs) FROM shadow.evidence AS e JOIN shadow.deployment AS d ON d.id = e.deployment_id "
-            "WHERE d.name = %s AND metric = 'prediction_unlabelled' AND slice_column = 'all'",
-            [table],
-        )
-        assert f"{never} requests never got one, and the champion's predictions for them are 0." in warnings[0]
-        assert "higher than for labelled ones" in warnings[0]
-        assert f"over {DRIFT} days" in warnings[0]
-        _, out, _ = invoke("verdict", table)
-        assert "warning labels are not missing at random" in " ".join(out.split())
-
-
-def answers(metric: str, champion: np.ndarray, challenger: np.ndarray, first: int = 0) -> Series:
-    """Mean answers to one kind of requests on consecutive days."""
-    counts = np.full(len(champion), 10)
-    days = tuple(day(first + number) for number in range(len(champion)))
-    return Series(metric, "all", days, counts, counts, champion, challenger, champion - challenger)
-
-
-def warnings_of(gap: tuple[float, float], days: int = 20, shift: int = 0, trend: float = 0.0) -> list[str]:
-    """What is said where champion and challenger answer unlabelled requests so much higher than labelled ones."""
-    noise = 0.02 * np.random.default_rng(1).standard_normal((4, days))
-    level = 0.3 + trend * np.arange(days)
-    known = answers(PREDICTION_LABELLED, level + noise[0], level + noise[1])
-    level = level + trend * shift
-    missing = answers(PREDICTION_UNLABELLED, level + gap[0] + noise[2], level + gap[1] + noise[3], shift)
-    policy = Policy.model_validate(PASSING | {"burn_in": 10})
-    return list(dependence(policy, {(one.metric, "all"): one for one in (known, missing)}))
-
-
-@pytest.mark.parametrize(
-    ("gap", "models", "word"),
-    [
-        ((0.0, 0.0), [], ""),
-        ((0.2, 0.0), ["champion"], "higher"),
-        ((-0.2, 0.0), ["champion"], "lower"),
-        ((0.0, 0.2), ["challenger"], "higher"),
-        ((-0.2, -0.2), ["champion", "challenger"], "lower"),
-    ],
-)
-def test_missing_labels_are_held_against_what_each_model_answered(
-    gap: tuple[float, float], models: list[str], word: str
-) -> None:
-    warnings = warnings_of(gap)
-    assert [re.findall("the (champion|challenger)'s predictions", one) for one in warnings] == [
-        [model] for model in models
-    ]
-    assert all(f" {word} than for labelled ones" in one for one in warnings)
-
-
-def test_missing_labels_are_judged_on_days_that_have_both_kinds_and_not_before_the_burn_in() -> None:
-    assert warnings_of((0.2, 0.2), days=9) == []
-    assert len(warnings_of((0.2, 0.2), days=10)) == 2
-    assert warnings_of((0.2, 0.2), days=20, shift=11) == []
-    (first, _) = warnings_of((0.2, 0.2), days=20, shift=9)
-    assert "over 11 days" in first
-    assert warnings_of((0.0, 0.0), shift=9, trend=0.02) == []
-    assert list(dependence(Policy.model_validate(PASSING), {})) == []
 
 
 def test_answers_that_were_certain_and_wrong_are_counted_and_shown(

@@ -3,7 +3,7 @@
 import pytest
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence, alpha_of_models, alpha_used, split_alpha
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence, alpha_used, split_alpha
 from tests.unit.decision.test_calibration import GUARDRAIL, SUPERIOR, evidence, series
 
 FEW_ERRORS = {"metric": "error_rate", "is": "at_most", "value": 0.01}
@@ -14,7 +14,6 @@ def test_alpha_is_divided_and_never_by_zero(promotable: int, alarms: int) -> Non
     policy = Policy.model_validate({"alpha": 0.1, "rules": [SUPERIOR]})
     split = split_alpha(policy, promotable=promotable, alarms=alarms)
     assert split == AlphaSplit(0.1 / max(promotable, 1), 0.1 / max(alarms, 1))
-    assert alpha_of_models(policy) == 0.05
 
 
 def test_alarms_are_the_slices_of_blocking_rules_that_have_a_sequence() -> None:

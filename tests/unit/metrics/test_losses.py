@@ -93,8 +93,6 @@ def test_an_answer_at_the_threshold_is_a_yes() -> None:
         ("error_rate", [0, 1, 0, 0, 1], [0, 0, 1, 0, 0]),
         ("pairing_loss", [0, 0, 0, 0, 0], [0, 1, 1, 0, 1]),
         ("label_coverage", [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]),
-        ("prediction_labelled", [0.5, NAN, 0.5, NAN, NAN], [1, 1, NAN, NAN, NAN]),
-        ("prediction_unlabelled", [NAN, NAN, NAN, 0.5, NAN], [NAN, NAN, NAN, 1, 1]),
     ],
 )
 def test_what_is_missing_stays_missing(name: str, champion: list[float], challenger: list[float]) -> None:

@@ -17,6 +17,7 @@ from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import Grid, Histograms, LargestDisagreements
 from shadow_deployment.metrics.losses import Batch, MetricSettings, losses_of
+from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.sums import FIELDS, Slices, Sums
 
 BINARY = MetricSettings("binary", 0.5, math.nan, math.nan)
@@ -101,7 +102,10 @@ def test_sums_are_those_of_pandas_in_every_slice() -> None:
         for values in (pairs.champion, pairs.challenger, difference):
             expected += [(pairs.weight * values).sum(), (pairs.weight * values**2).sum()]
         expected += [(pairs.weight**2 * difference).sum(), (pairs.weight**2 * difference**2).sum()]
-        assert_allclose([row[field] for field in FIELDS[6:]], expected, rtol=1e-12, atol=1e-12)
+        assert_allclose([row[field] for field in FIELDS[6 : -len(POSSIBLE)]], expected, rtol=1e-12, atol=1e-12)
+        without_label = inside[inside.label.isna()]
+        expected_weight = without_label.weight.sum() if name in ("brier_score", "accuracy") else 0
+        assert row["unlabelled_weight"] == expected_weight
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

@@ -15,7 +15,10 @@ from shadow_deployment.data.sources.table import Table
 
 
 def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Composable]:
-    """Return the SQL that statements over the log contain: "id", "stratum", "columns", and their "names".
+    """Return the SQL that statements over the log contain: "id", "hashed", "stratum", "columns", and their "names".
+
+    Where requests share labels, those of one key are hashed alike, so that they are drawn together.
+
 
     Raises SourceError where a column is missing or has a type that cannot be used.
     """
@@ -28,10 +31,16 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
     columns["champion_latency_ms"] = (
         sql.SQL("NULL::float8") if log.latency is None else table.number(log.latency, "requests.latency")
     )
+    hashed = table.text(log.id, "requests.id")
+    if deployment.labels.key is not None:
+        columns["label_key"] = table.text(deployment.labels.key, "labels.key")
+        by_key = "CASE WHEN {0} IS NOT NULL THEN coalesce({1}, {0}) END"
+        hashed = sql.SQL(by_key).format(hashed, columns["label_key"])
     for name, key in _input_columns(deployment).items():
         columns[name] = table.feature(name, key)
     return {
         "id": sql.Identifier(log.id),
+        "hashed": hashed,
         "stratum": _stratum(table, deployment.sample.strata),
         "columns": sql.SQL(", ").join(
             sql.SQL("{} AS {}").format(column, sql.Identifier(name)) for name, column in columns.items()

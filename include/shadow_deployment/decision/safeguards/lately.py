@@ -8,7 +8,6 @@ and no alarm that its weekly means have fallen below the bound (statistics/e_det
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +15,11 @@ from numpy.typing import NDArray
 from shadow_deployment.config.policy import COMPARING, PROVING, WEEK, Policy, Rule
 from shadow_deployment.decision.estimand import estimands_of
 from shadow_deployment.decision.series import Evidence, Series
+from shadow_deployment.decision.words.finding import Lately
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.e_detector import fallen
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Lately:
-    """The mean differences since the `first` day and over the newest `days`, in the rule's unit.
-
-    `held` and `holds` say on which side of the rule's bound they lie.
-    """
-
-    first: dt.date
-    days: int
-    since_first: float
-    newest: float
-    held: bool
-    holds: bool
 
 
 def lately(rule: Rule, series: Series, policy: Policy) -> Lately | None:

@@ -35,4 +35,4 @@ def at_their_worst(estimand: Estimand, series: Series, left_out: Sequence[dt.dat
         for name, column in columns.items()
     }
     kept = {field.name: getattr(series, field.name) for field in fields(series)}
-    return Series(**kept | entered | {"days": tuple(sorted([*series.days, *missing]))})
+    return Series(**kept | entered | {"unlabelled": None, "days": tuple(sorted([*series.days, *missing]))})

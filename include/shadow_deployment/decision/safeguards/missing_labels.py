@@ -1,54 +1,181 @@
-"""Labels that never arrive, and whether that depends on what the models predicted.
+"""Labels that never arrive, at their worst: whether a PASS holds whatever they are, and if not, up to which loss.
 
-Evidence is about labelled requests only. Where the predictions for requests whose label never arrived differ, day after
-day, from those for labelled ones, the labels are not missing at random, and the verdict warns of it.
+Evidence is about labelled requests only, and labels may be missing where the challenger is wrong. Of a request without
+a label both predictions are known, so its gain has a least and a most value (`metrics/possible_gains.py`). A PASS that
+holds with each of them at its least, and at its most, holds whatever the labels are (Manski, "Nonparametric bounds on
+treatment effects", American Economic Review 80(2), 1990). Of any other PASS the tipping point is given: the loss on
+average from which it would no longer hold (Yan, Lee and Li, "Missing data handling methods in medical device clinical
+trials", Journal of Biopharmaceutical Statistics 19(6), 2009).
+
+It is a warning and no reason against a PASS: that every missing label speaks against the challenger is what nobody has
+seen, and with many missing no challenger would ever pass. How many may be missing is `policy.minimum_coverage`.
 """
 
-from collections.abc import Iterator
+import datetime as dt
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.base.numbers import significant
-from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.alpha import alpha_of_models
-from shadow_deployment.decision.series import Evidence, Series
-from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED
+from shadow_deployment.base.numbers import plain_percent, quantity
+from shadow_deployment.config.policy import COMPARING
+from shadow_deployment.decision.series import Series, Unlabelled
+from shadow_deployment.decision.words import wording
+from shadow_deployment.decision.words.finding import Finding, MissingLabels
+from shadow_deployment.metrics.catalog import Metric, Task
+from shadow_deployment.metrics.possible_gains import has_range
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.statistics.confidence_sequence import confidence_sequence
+
+_STEPS: Final = 14  # of the bisection: 1/16384 of the range
+
+Days = tuple[dt.date, ...]
+Floats = NDArray[np.float64]
+Passes = Callable[[Sequence[Series]], Sequence[bool]]
 
 
-def dependence(policy: Policy, evidence: Evidence) -> Iterator[str]:
-    """Yield a warning for each model whose predictions differ between labelled and unlabelled requests.
+def effects_of(passing: Sequence[Series], passes: Passes) -> list[MissingLabels]:
+    """Return what missing labels can do to rules that pass on series of days, each with requests without a label.
 
-    One observation a day, the weighted mean prediction for unlabelled requests minus that for labelled ones; a
-    two-sided confidence sequence at the policy's alpha, halved between the two models.
+    `passes` says of such series, each with other gains, whether the same rules pass. Tipping points are those of all
+    requests: in slices they would take longer than everything else that a verdict needs.
     """
-    labelled, missing = (evidence.get((metric, ALL)) for metric in (PREDICTION_LABELLED, PREDICTION_UNLABELLED))
-    if labelled is None or missing is None:
-        return
-    days = sorted({*labelled.days} & {*missing.days})
-    if len(days) < policy.burn_in:
-        return
-    at_labelled, at_missing = (
-        np.isin(np.array(series.days, "datetime64[D]"), np.array(days, "datetime64[D]"))
-        for series in (labelled, missing)
+    some = [_Filled(series, series.unlabelled) for series in passing if series.unlabelled is not None]
+    at_least, at_most = (
+        (passes([each.at_least for each in some]), passes([each.at_most for each in some])) if some else ([], [])
     )
-    total = int(missing.pairs[at_missing].sum())
-    for model in ("champion", "challenger"):
-        gap = _predictions(missing, model)[at_missing] - _predictions(labelled, model)[at_labelled]
-        sequence = confidence_sequence(
-            gap, alpha=alpha_of_models(policy), burn_in=policy.burn_in, tuned_for=policy.tuned_for
+    return [
+        MissingLabels(
+            share=each.share,
+            at_most=-each.least,
+            holds=worst and best,
+            tipping_point=None if worst or each.series.slice != ALL else _tipping_point(each, passes),
         )
-        lower, upper = float(sequence.lower[-1]), float(sequence.upper[-1])
-        if lower > 0 or upper < 0:
-            yield (
-                f"labels are not missing at random: {total} requests never got one, and the {model}'s predictions for "
-                f"them are {significant(abs(float(gap.mean())), 3)} {'higher' if lower > 0 else 'lower'} than for "
-                f"labelled ones (interval {significant(lower, 3)} to {significant(upper, 3)} over {len(days)} days); "
-                "the verdict is about labelled requests"
-            )
+        for each, worst, best in zip(some, at_least, at_most, strict=True)
+    ]
 
 
-def _predictions(series: Series, model: str) -> NDArray[np.float64]:
-    return series.champion if model == "champion" else series.challenger
+def missing_label_warnings(
+    findings: Sequence[Finding], catalog: Mapping[str, Metric], task: Task, never: int, requests: int
+) -> Iterator[str]:
+    """Yield what missing labels can do to blocking findings that pass: the one that tips first, and what has no bounds.
+
+    `catalog` has the definitions of their metrics. `never` of the `requests` on the days that count never got a label.
+    """
+    passing = [each for each in findings if each.is_blocking and each.outcome == "PASS" and each.is_ in COMPARING]
+    tipping = [each for each in passing if each.missing_labels and not each.missing_labels.holds]
+    if tipping:
+        first = min(tipping, key=_tips_at)
+        assert first.missing_labels is not None  # noqa: S101 (it is among those that tip)
+        others = f", and {quantity(len(tipping) - 1, 'more finding')} likewise" if tipping[1:] else ""
+        yield f"{wording.name_of(first)} passes and {wording.missing_labels_note(first.missing_labels)}{others}"
+    unknown = sorted(
+        {each.metric for each in passing if each.has_interval and _has_no_range(catalog[each.metric], task)}
+    )
+    if never and unknown:
+        names = ", ".join(unknown)
+        yield (
+            f"{quantity(never, 'request')} ({plain_percent(never / requests)}) never got a label, and nothing bounds "
+            f"what they would change of {names}: the verdict is about labelled requests"
+        )
+
+
+def _has_no_range(metric: Metric, task: Task) -> bool:
+    return metric.needs_label and not has_range(metric, task)
+
+
+def _tips_at(finding: Finding) -> float:
+    point = finding.missing_labels.tipping_point if finding.missing_labels else None
+    return math.inf if point is None else point
+
+
+def _tipping_point(filled: "_Filled", passes: Passes) -> float | None:
+    """Return by bisection the largest loss of every request without a label at which a rule passes; None for none."""
+    low, high = filled.losses
+    if not passes([filled.losing(low)])[0]:
+        return None
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if passes([filled.losing(middle)])[0] else (low, middle)
+    return low
+
+
+@lru_cache(maxsize=64)
+def _together(left: Days, right: Days) -> tuple[Days, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the days of both in order, and the places of each in them; most series have the same days."""
+    days = tuple(sorted({*left, *right}))
+    place = {day: number for number, day in enumerate(days)}
+    at_left, at_right = (np.array([place[day] for day in each], np.int64) for each in (left, right))
+    return days, at_left, at_right
+
+
+class _Filled:
+    """A series with its requests without a label among the pairs, on days without a pair too."""
+
+    def __init__(self, series: Series, unlabelled: Unlabelled) -> None:
+        self.series, self.unlabelled = series, unlabelled
+        self._days, self._labelled_at, self._unlabelled_at = _together(series.days, unlabelled.days)
+        self._weight = np.ones(len(series.days)) if series.weight is None else series.weight
+        self._total = self._spread(self._weight, self._labelled_at)
+        self._total += self._spread(unlabelled.weight, self._unlabelled_at)
+
+    @property
+    def share(self) -> float:
+        """The share of the requests that have no label."""
+        return float(self.unlabelled.weight.sum() / self._total.sum())
+
+    @property
+    def least(self) -> float:
+        """The least mean gain of the requests without a label."""
+        return float(np.average(self.unlabelled.least, weights=self.unlabelled.weight))
+
+    @property
+    def losses(self) -> tuple[float, float]:
+        """From a gain as large as that of labelled requests to the most that each can lose on any day."""
+        labelled = float(np.average(self.series.difference, weights=self._weight))
+        return -labelled, max(-labelled, -float(self.unlabelled.least.min()))
+
+    @property
+    def at_least(self) -> Series:
+        """The series with each request without a label at its least gain."""
+        return self._with(self.unlabelled.least)
+
+    @property
+    def at_most(self) -> Series:
+        """The series with each at its most gain: days that differ more from each other prove less."""
+        return self._with(self.unlabelled.most)
+
+    def losing(self, loss: float) -> Series:
+        """Return the series where each request without a label loses so much, as far as it can."""
+        return self._with(np.clip(-loss, self.unlabelled.least, self.unlabelled.most))
+
+    def _with(self, gains: Floats) -> Series:
+        """Return the series with a mean gain for each day's requests without a label.
+
+        What the champion's loss would be is unknown too. It counts as 0, so that a margin that is a share of it is no
+        larger than it would be.
+        """
+        sums = self._spread(self._weight * self.series.difference, self._labelled_at)
+        sums += self._spread(self.unlabelled.weight * gains, self._unlabelled_at)
+        champion, challenger = (
+            self._spread(self._weight * values, self._labelled_at) / self._total
+            for values in (self.series.champion, self.series.challenger)
+        )
+        pairs = np.zeros(len(self._days), np.int64)
+        pairs[self._labelled_at] = self.series.pairs
+        return Series(
+            metric=self.series.metric,
+            slice=self.series.slice,
+            days=self._days,
+            pairs=pairs,
+            identical=None,
+            champion=champion,
+            challenger=challenger,
+            difference=sums / self._total,
+            weight=self._total,
+        )
+
+    def _spread(self, values: Floats, at: NDArray[np.int64]) -> Floats:
+        return np.bincount(at, values, len(self._days)).astype(np.float64)

@@ -9,6 +9,39 @@ Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
 @dataclass(frozen=True)
+class Lately:
+    """The mean differences since the `first` day and over the newest `days`, in the rule's unit.
+
+    `held` and `holds` say on which side of the rule's bound they lie.
+    """
+
+    first: dt.date
+    days: int
+    since_first: float
+    newest: float
+    held: bool
+    holds: bool
+
+
+@dataclass(frozen=True)
+class MissingLabels:
+    """What requests without a label can do to a finding that passes.
+
+    Attributes:
+        share: of the requests, weighted by the inverse of their inclusion probability.
+        at_most: what each of them loses at most, on average, in the metric's unit.
+        holds: whether the finding passes whatever their labels are.
+        tipping_point: the average loss of each up to which it passes; negative where each must gain that much; None
+            where it `holds`, in slices, and where no loss is what tips it: days that differ more prove less.
+    """
+
+    share: float
+    at_most: float
+    holds: bool
+    tipping_point: float | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """The result of one rule on one slice.
 
@@ -19,6 +52,7 @@ class Finding:
     a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound;
     `more_days` is the forecast of how many days it takes to decide an effect like the one seen so far. `unanswered` and
     `champion_missing` count the requests without a usable prediction of the challenger, and of the champion.
+    `missing_labels` is None where every request has a label, and where nothing bounds what one without can change.
     """
 
     metric: str
@@ -39,6 +73,7 @@ class Finding:
     alpha_fail: float | None = None
     decided_on: dt.date | None = None
     more_days: int | None = None
+    missing_labels: MissingLabels | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""
@@ -50,8 +85,14 @@ class Finding:
         """Return the finding that `to_json` made; keys of another version are ignored."""
         keys = {field.name: field.name.removesuffix("_") for field in fields(cls)}
         known = {name: stored[key] for name, key in keys.items() if key in stored}
-        day = known.get("decided_on")
-        return cls(**known | {"decided_on": dt.date.fromisoformat(day) if day else None})
+        day, missing = known.get("decided_on"), known.get("missing_labels")
+        read = {"decided_on": dt.date.fromisoformat(day) if day else None}
+        return cls(**known | read | {"missing_labels": MissingLabels(**missing) if missing else None})
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether it rests on a sequence that is past its burn-in."""
+        return self.lower is not None or self.upper is not None
 
     @property
     def bounds(self) -> tuple[float, ...]:

@@ -7,10 +7,9 @@ import datetime as dt
 import math
 from typing import Final
 
-from shadow_deployment.base.numbers import interval, quantity, significant
+from shadow_deployment.base.numbers import interval, plain_percent, quantity, significant
 from shadow_deployment.config.policy import WITH_MARGIN, Rule
-from shadow_deployment.decision.safeguards.lately import Lately
-from shadow_deployment.decision.words.finding import Finding, Outcome
+from shadow_deployment.decision.words.finding import Finding, Lately, MissingLabels, Outcome
 from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.slices import ALL
 
@@ -123,14 +122,13 @@ def measurement_of(finding: Finding, title: str, unit: str) -> str:
         title: The metric's title.
         unit: What an observation is, in the plural.
     """
-    has_interval = finding.lower is not None or finding.upper is not None
     estimate = significant(finding.estimate, none="no value")
     required = _REQUIREMENTS[finding.is_].format(*map(significant, finding.bounds))
     text = f"{title}{in_slice(finding.slice)}: {estimate}"
-    text += f", interval {interval_of(finding)}" if has_interval else ""
+    text += f", interval {interval_of(finding)}" if finding.has_interval else ""
     text += f", must be {required}, n = {finding.observations} {unit} with {finding.requests} requests"
-    text += missing_of(finding) if has_interval else ""
-    return text if has_interval else f"{text}: {finding.reason}"
+    text += missing_of(finding) if finding.has_interval else ""
+    return text if finding.has_interval else f"{text}: {finding.reason}"
 
 
 def not_a_number(day: dt.date) -> str:
@@ -150,6 +148,20 @@ def missing_note(metric: Metric, unanswered: int, champion_missing: int) -> str:
         requests = f"{quantity(champion_missing, 'request')} without the champion's prediction"
         notes.append(f"{requests}, {'counted as equal' if is_equal else 'left out'}")
     return f" ({'; '.join(notes)})" if notes else ""
+
+
+def missing_labels_note(missing: MissingLabels) -> str:
+    """Return whether a finding that passes holds whatever the missing labels are, as the end of a sentence."""
+    share, point = plain_percent(missing.share), missing.tipping_point
+    if missing.holds:
+        return f"holds whatever the missing labels are ({share} of the requests)"
+    requests = f"requests without a label ({share})"
+    if point is None:
+        return f"does not hold for every label that {requests} may have"
+    if point < 0:
+        return f"holds only if {requests} gain at least {significant(-point, 3)} each on average"
+    lose = f"lose more than {significant(point, 3)} each on average"
+    return f"holds unless {requests} {lose}; at worst they lose {significant(missing.at_most, 3)}"
 
 
 def too_few_requests(requests: int, needed: int) -> str:

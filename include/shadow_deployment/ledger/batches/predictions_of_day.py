@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
@@ -20,12 +21,19 @@ STATEMENTS: Final = (BATCHES,)
 
 
 def batches(
-    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int], *, latencies: bool
+    session: Session[Any],
+    deployment: Deployment,
+    snapshot: Snapshot,
+    challengers: Sequence[int],
+    repeated: NDArray[np.int64],
+    *,
+    latencies: bool,
 ) -> Iterator[tuple[int, Batch]]:
     """Yield the day's requests that each challenger has a row for, batch by batch, with the challenger's key.
 
-    Requests and labels are read once for all of them. Without `latencies` they are NaN. Whoever wants one state of the
-    ledger throughout says so of the transaction.
+    `repeated` are the ordinals of requests that are not the first of their label: they have none, unless
+    `labels.shared` is "all". Requests and labels are read once for all of them. Without `latencies` they are NaN.
+    Whoever wants one state of the ledger throughout says so of the transaction.
     """
     columns = ["value", *(["latency_ms"] if latencies else []), *(["probabilities"] if deployment.classes else [])]
     of_requests = ["cell", "champion_version", "inclusion_probability", "champion"]
@@ -40,6 +48,8 @@ def batches(
                 continue
             label = labels.read(session, snapshot, first, first + BATCH_ROWS).usable(final_at)
             drawn = _drawn(requests, label, first, len(deployment.classes))
+            if deployment.labels.key is not None and deployment.labels.shared == "first":
+                drawn = _of_first_only(drawn, repeated)
             if snapshot.by_service:
                 drawn = replace(drawn, version=np.zeros_like(drawn.version))
             for challenger in challengers:
@@ -73,6 +83,12 @@ def _drawn(requests: Sequence[tuple[slice, Mapping[str, Any]]], label: Array, fi
         latency_ms=unknown,
         champion_probabilities=probabilities(),
     )
+
+
+def _of_first_only(drawn: Batch, repeated: NDArray[np.int64]) -> Batch:
+    """Return requests where those that are not the first of their label have none."""
+    is_repeated = np.isin(drawn.ordinal, repeated)
+    return replace(drawn, label=np.where(is_repeated, np.nan, drawn.label), repeated=is_repeated)
 
 
 def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], first: int) -> Batch:

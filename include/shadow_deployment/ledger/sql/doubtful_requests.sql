@@ -9,7 +9,7 @@ WITH doubtful AS MATERIALIZED (
 )
 SELECT d.ordinal, q.request_id, q.requested_at
 FROM shadow.request_batch AS b
-CROSS JOIN LATERAL unnest(b.request_id, b.requested_at) WITH ORDINALITY AS q (request_id, requested_at, place)
+CROSS JOIN LATERAL unnest(b.:"column", b.requested_at) WITH ORDINALITY AS q (request_id, requested_at, place)
 JOIN doubtful AS d ON d.ordinal = b.first_ordinal + q.place - 1
 WHERE b.day = :'day' AND b.snapshot_id = :'snapshot'
   AND EXISTS (SELECT FROM doubtful AS e WHERE e.ordinal BETWEEN b.first_ordinal AND b.first_ordinal + b.rows - 1)

@@ -1,7 +1,8 @@
 -- Evidence by the keys of its rows, in no order. Of the arrays by metric and slice, `cut` takes the range from the
 -- first to the last metric that is wanted, in all slices or only the first, which is all requests. The server cuts element
 -- by element, which costs more than it saves where most elements are wanted: the arrays are then `whole`. The number of
--- identical predictions is read for all requests only, the number of requests only where a metric has none in a slice, and missing predictions only where there are any.
+-- identical predictions is read for all requests only, the number of requests only where a metric has none in a slice, and missing
+-- predictions and labels only where there are any.
 SELECT
     b.day - '2000-01-01'::date AS day,
     array_to_json(b.metrics[w.first:w.last])::text AS metrics,
@@ -16,6 +17,9 @@ SELECT
     (b.champion_sum):cut AS champion_sum,
     (b.challenger_sum):cut AS challenger_sum,
     (b.difference_sum):cut AS difference_sum,
+    CASE WHEN 0 < ANY (b.unlabelled_weight) THEN (b.unlabelled_weight):cut END AS unlabelled_weight,
+    CASE WHEN 0 < ANY (b.unlabelled_weight) THEN (b.unlabelled_least):cut END AS unlabelled_least,
+    CASE WHEN 0 < ANY (b.unlabelled_weight) THEN (b.unlabelled_most):cut END AS unlabelled_most,
     CASE WHEN :'squares' THEN (b.weight_squares):cut END AS weight_squares,
     CASE WHEN :'squares' THEN (b.difference_sum_weighted):cut END AS difference_sum_weighted,
     CASE WHEN :'squares' THEN (b.difference_squares_weighted):cut END AS difference_squares_weighted

@@ -10,7 +10,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.lately import successor_got_worse
-from shadow_deployment.decision.safeguards.missing_labels import dependence
+from shadow_deployment.decision.safeguards.missing_labels import missing_label_warnings
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
@@ -24,7 +24,7 @@ from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers import too_good
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
-from shadow_deployment.pipeline.challengers.label_checks import label_problems
+from shadow_deployment.pipeline.challengers.label_checks import label_problems, never_labelled
 from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
 
 DAYS_OF_DISAGREEMENTS = 7
@@ -79,7 +79,8 @@ def judge_challenger(
     ]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
     verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
-    warnings = [*_warnings(session, deployment, challenger, basis, key, evidence), *acknowledged, *problems.warnings]
+    said = _warnings(session, deployment, challenger, basis, key, evidence)
+    warnings = [*said, *acknowledged, *problems.warnings, *_missing_labels(deployment, verdict, basis)]
     explanation = explain(
         deployment,
         challenger,
@@ -112,9 +113,12 @@ def _warnings(
     yield from _left_out(basis)
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)
-    yield from dependence(deployment.policy, evidence)
     yield from _certainly_wrong(evidence)
     yield from calibrations.warnings(session, deployment, key)
+
+
+def _missing_labels(deployment: Deployment, verdict: Verdict, basis: Basis) -> Iterator[str]:
+    return missing_label_warnings(verdict.findings, deployment.catalog, deployment.task, *never_labelled(basis))
 
 
 def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> list[str]:

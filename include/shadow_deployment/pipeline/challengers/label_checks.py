@@ -11,6 +11,8 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.ledger import labels
+from shadow_deployment.ledger.batches import shared_labels
+from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline.challengers.basis import Basis
 
 
@@ -40,6 +42,7 @@ def label_problems(session: Session[Any], deployment: Deployment, basis: Basis) 
         when = f"{deployment.labels.time} of {table} is before {deployment.requests.time} of the request"
         _limited(problems, deployment, basis, early, f"a label known before the request: {when}")
     problems.blocked += _coverage(deployment, basis)
+    problems.warnings += _shared(session, deployment, basis)
     return problems
 
 
@@ -69,11 +72,41 @@ def _allowed(deployment: Deployment) -> str:
 
 def _coverage(deployment: Deployment, basis: Basis) -> Iterator[str]:
     """Yield that too few requests of the days that count have a label."""
-    counts = calendar.in_order(basis.mature)
-    counted = [snapshot for snapshot in basis.compared if counts[snapshot.day]]
+    counted = _counted(basis)
     share, least = calendar.coverage(counted), deployment.policy.minimum_coverage
     if share is not None and share < least:
         yield (
             f"{plain_percent(share)} of the requests of {quantity(len(counted), 'counted day')} have a label, at least "
             f"{plain_percent(least)} must (policy.minimum_coverage == {least:g})"
         )
+
+
+def _shared(session: Session[Any], deployment: Deployment, basis: Basis) -> Iterator[str]:
+    """Yield how many facts the requests of the days that count are about, where they share labels."""
+    counted = _counted(basis)
+    requests, repeated = sum(each.rows for each in counted), shared_labels.count(session, counted)
+    if repeated:
+        key = deployment.labels.key
+        said = (
+            f"{quantity(requests, 'request')} are about {quantity(requests - repeated, 'label')}, shared by {key}: "
+            f"{plain_percent(repeated / requests)} repeat an earlier prediction of theirs"
+        )
+        if deployment.labels.shared == "first":
+            yield f"{said} and are left out of what needs labels (labels.shared == first)"
+        else:
+            yield (
+                f"{said}, so that days depend on each other (labels.shared == all): policy.unit == week, or first "
+                "predictions alone, allow for that"
+            )
+
+
+def never_labelled(basis: Basis) -> tuple[int, int]:
+    """Return how many requests of the days that count have no usable label, and how many requests there are."""
+    counted = _counted(basis)
+    return sum(each.rows - each.labelled for each in counted), sum(each.rows for each in counted)
+
+
+def _counted(basis: Basis) -> list[Snapshot]:
+    """Return the days whose labels count."""
+    counts = calendar.in_order(basis.mature)
+    return [snapshot for snapshot in basis.compared if counts[snapshot.day]]

@@ -4,7 +4,7 @@ WITH design AS (
     SELECT unnest($strata) AS stratum, unnest($candidates) AS "candidate hashes"
 ),
 hashed AS (
-    SELECT *, coalesce(('0x' || substr(sha256($salt || ':' || :id), 1, 13))::BIGINT, -1) AS "keyed hash"
+    SELECT *, coalesce(('0x' || substr(sha256($salt || ':' || :hashed), 1, 13))::BIGINT, -1) AS "keyed hash"
     FROM files
     WHERE :time >= :start AND :time < :end
 ),

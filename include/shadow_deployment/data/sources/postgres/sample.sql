@@ -10,7 +10,7 @@ keyed AS (
         :"time"::timestamptz AS requested_at,
         :stratum AS stratum,
         coalesce(
-            ('x' || encode(substr(sha256(convert_to(:'salt' || ':' || :"id"::text, 'UTF8')), 1, 7), 'hex'))::bit(52)::bigint,
+            ('x' || encode(substr(sha256(convert_to(:'salt' || ':' || :hashed, 'UTF8')), 1, 7), 'hex'))::bit(52)::bigint,
             -1
         ) AS "keyed hash",
         :columns

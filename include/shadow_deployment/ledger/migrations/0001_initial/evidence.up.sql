@@ -7,9 +7,13 @@ CREATE TABLE shadow.comparison (
     label_revision  int NOT NULL,
     is_final        boolean NOT NULL,
     method_digest   text NOT NULL,
+    earlier_days    int NOT NULL DEFAULT 0 CHECK (earlier_days >= 0),
+    repeated        int NOT NULL DEFAULT 0 CHECK (repeated >= 0),
     compared_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE shadow.comparison IS 'append-only: what a day''s evidence was computed from; another label revision or method makes the newest row stale';
+COMMENT ON COLUMN shadow.comparison.earlier_days IS 'how many days before were looked at for requests that share labels with this day''s';
+COMMENT ON COLUMN shadow.comparison.repeated IS 'requests that are not the first of their label, so that they are no facts of their own';
 COMMENT ON COLUMN shadow.comparison.is_final IS 'whether the day was mature, so that no label is expected any more';
 
 CREATE INDEX comparison_by_day ON shadow.comparison (snapshot_id, challenger_id, id);
@@ -18,7 +22,8 @@ CREATE FUNCTION shadow.evidence_is_valid(
     metrics text[], slice_columns text[], slice_values text[], requests int[], labelled int[], unanswered int[],
     champion_missing int[], pairs int[], identical int[], weight float8[], weight_squares float8[], champion_sum float8[],
     champion_squares float8[], challenger_sum float8[], challenger_squares float8[], difference_sum float8[],
-    difference_squares float8[], difference_sum_weighted float8[], difference_squares_weighted float8[]
+    difference_squares float8[], difference_sum_weighted float8[], difference_squares_weighted float8[],
+    unlabelled_weight float8[], unlabelled_least float8[], unlabelled_most float8[]
 )
 RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(
@@ -30,19 +35,22 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
                 array_dims(pairs), array_dims(identical), array_dims(weight), array_dims(weight_squares),
                 array_dims(champion_sum), array_dims(champion_squares),
                 array_dims(challenger_sum), array_dims(challenger_squares), array_dims(difference_sum),
-                array_dims(difference_squares), array_dims(difference_sum_weighted), array_dims(difference_squares_weighted)
+                array_dims(difference_squares), array_dims(difference_sum_weighted), array_dims(difference_squares_weighted),
+                array_dims(unlabelled_weight), array_dims(unlabelled_least), array_dims(unlabelled_most)
             ]), false)
         AND NOT EXISTS (
             SELECT FROM unnest(
                 requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares, champion_sum,
                 champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
-                difference_sum_weighted, difference_squares_weighted
-            ) AS e (n, labelled, unanswered, champion_missing, pairs, identical, w, ww, c, cc, h, hh, d, dd, wd, wdd)
+                difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least, unlabelled_most
+            ) AS e (
+                n, labelled, unanswered, champion_missing, pairs, identical, w, ww, c, cc, h, hh, d, dd, wd, wdd, u, least, most
+            )
             WHERE NOT coalesce(
                     e.n >= 0 AND e.labelled BETWEEN 0 AND e.n AND e.pairs BETWEEN 0 AND e.n
                     AND e.identical BETWEEN 0 AND e.pairs AND e.unanswered >= 0 AND e.champion_missing >= 0
-                    AND e.unanswered + e.champion_missing <= e.n, false)
-                OR num_nulls(e.w, e.ww, e.c, e.cc, e.h, e.hh, e.d, e.dd, e.wd, e.wdd) > 0)
+                    AND e.unanswered + e.champion_missing <= e.n AND e.u >= 0 AND e.least <= e.most, false)
+                OR num_nulls(e.w, e.ww, e.c, e.cc, e.h, e.hh, e.d, e.dd, e.wd, e.wdd, e.u, e.least, e.most) > 0)
 $$;
 COMMENT ON FUNCTION shadow.evidence_is_valid IS 'each array has a number for every metric and slice, and no more requests are labelled, missing, paired or identical than there are';
 
@@ -71,12 +79,16 @@ CREATE TABLE shadow.provisional_evidence (
     difference_squares           float8[] NOT NULL,
     difference_sum_weighted      float8[] NOT NULL,
     difference_squares_weighted  float8[] NOT NULL,
+    unlabelled_weight            float8[] NOT NULL,
+    unlabelled_least             float8[] NOT NULL,
+    unlabelled_most              float8[] NOT NULL,
     computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (challenger_id, snapshot_id, champion_version),
     CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
         metrics, slice_columns, slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight,
         weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum,
-        difference_squares, difference_sum_weighted, difference_squares_weighted))
+        difference_squares, difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least,
+        unlabelled_most))
 );
 ALTER TABLE shadow.provisional_evidence
     ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER unanswered SET STORAGE EXTERNAL,
@@ -85,7 +97,9 @@ ALTER TABLE shadow.provisional_evidence
     ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
     ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
     ALTER difference_sum SET STORAGE EXTERNAL, ALTER difference_squares SET STORAGE EXTERNAL,
-    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL;
+    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL,
+    ALTER unlabelled_weight SET STORAGE EXTERNAL, ALTER unlabelled_least SET STORAGE EXTERNAL,
+    ALTER unlabelled_most SET STORAGE EXTERNAL;
 COMMENT ON TABLE shadow.provisional_evidence IS 'metrics that need labels on days that still wait for some, replaced whenever labels arrive; no verdict reads it';
 COMMENT ON COLUMN shadow.provisional_evidence.slice_columns IS 'the slices, all requests first; each array below has one element per metric (first axis) and slice (second)';
 COMMENT ON COLUMN shadow.provisional_evidence.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
@@ -122,12 +136,16 @@ CREATE TABLE shadow.evidence_batch (
     difference_squares           float8[] NOT NULL,
     difference_sum_weighted      float8[] NOT NULL,
     difference_squares_weighted  float8[] NOT NULL,
+    unlabelled_weight            float8[] NOT NULL,
+    unlabelled_least             float8[] NOT NULL,
+    unlabelled_most              float8[] NOT NULL,
     computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (challenger_id, snapshot_id, champion_version, needs_labels, revision),
     CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
         metrics, slice_columns, slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight,
         weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum,
-        difference_squares, difference_sum_weighted, difference_squares_weighted))
+        difference_squares, difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least,
+        unlabelled_most))
 );
 ALTER TABLE shadow.evidence_batch
     ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER unanswered SET STORAGE EXTERNAL,
@@ -136,10 +154,15 @@ ALTER TABLE shadow.evidence_batch
     ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
     ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
     ALTER difference_sum SET STORAGE EXTERNAL, ALTER difference_squares SET STORAGE EXTERNAL,
-    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL;
+    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL,
+    ALTER unlabelled_weight SET STORAGE EXTERNAL, ALTER unlabelled_least SET STORAGE EXTERNAL,
+    ALTER unlabelled_most SET STORAGE EXTERNAL;
 COMMENT ON TABLE shadow.evidence_batch IS 'append-only: a day''s final evidence of one challenger against one champion; a correction is another revision';
 COMMENT ON COLUMN shadow.evidence_batch.needs_labels IS 'metrics that need labels have a row of their own, entered when the day is mature';
 COMMENT ON COLUMN shadow.evidence_batch.labelled IS 'requests with a label; 0 for metrics that need none';
+COMMENT ON COLUMN shadow.evidence_batch.unlabelled_weight IS 'sum of the weights of requests whose label never arrived, of a metric that bounds what they gain';
+COMMENT ON COLUMN shadow.evidence_batch.unlabelled_least IS 'sum of weight times the least gain of such a request over the labels that it may have: the champion''s loss minus the challenger''s';
+COMMENT ON COLUMN shadow.evidence_batch.unlabelled_most IS 'sum of weight times the most';
 COMMENT ON COLUMN shadow.evidence_batch.digest IS 'SHA-256 of the row''s figures, of which some twelve digits count';
 COMMENT ON COLUMN shadow.evidence_batch.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
 COMMENT ON COLUMN shadow.evidence_batch.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';
@@ -163,31 +186,33 @@ SELECT
     b.metrics[(e.place - 1) / cardinality(b.slice_columns) + 1] AS metric,
     e.requests, e.labelled, e.unanswered, e.champion_missing, e.pairs, e.identical, e.weight, e.weight_squares,
     e.champion_sum, e.champion_squares, e.challenger_sum, e.challenger_squares, e.difference_sum, e.difference_squares,
-    e.difference_sum_weighted, e.difference_squares_weighted,
+    e.difference_sum_weighted, e.difference_squares_weighted, e.unlabelled_weight, e.unlabelled_least, e.unlabelled_most,
     b.is_final, b.computed_at
 FROM (
     SELECT
         true AS is_final, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
         slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
         champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
-        difference_sum_weighted, difference_squares_weighted, computed_at
+        difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least, unlabelled_most,
+        computed_at
     FROM shadow.newest_evidence
     UNION ALL
     SELECT
         false, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
         slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
         champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
-        difference_sum_weighted, difference_squares_weighted, computed_at
+        difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least, unlabelled_most,
+        computed_at
     FROM shadow.provisional_evidence
 ) AS b
 CROSS JOIN LATERAL unnest(
     b.requests, b.labelled, b.unanswered, b.champion_missing, b.pairs, b.identical, b.weight, b.weight_squares,
     b.champion_sum, b.champion_squares, b.challenger_sum, b.challenger_squares, b.difference_sum, b.difference_squares,
-    b.difference_sum_weighted, b.difference_squares_weighted
+    b.difference_sum_weighted, b.difference_squares_weighted, b.unlabelled_weight, b.unlabelled_least, b.unlabelled_most
 ) WITH ORDINALITY AS e (
     requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares, champion_sum,
     champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares, difference_sum_weighted,
-    difference_squares_weighted, place
+    difference_squares_weighted, unlabelled_weight, unlabelled_least, unlabelled_most, place
 )
 WHERE e.requests > 0;
 COMMENT ON VIEW shadow.evidence IS 'sums over the pairs of a day and slice, weighted by the inverse inclusion probability; rows of days and slices may be added up';

@@ -65,6 +65,7 @@ CREATE TABLE shadow.request_batch (
     champion_version        int[] NOT NULL,
     champion_latency_ms     float8[] NOT NULL,
     champion_probabilities  float8[],
+    label_key               text[] CHECK (cardinality(label_key) = rows),
     PRIMARY KEY (day, snapshot_id, first_ordinal),
     CONSTRAINT requests_are_valid CHECK (shadow.requests_are_valid(
         rows, request_id, requested_at, inclusion_probability, cell, champion, champion_version, champion_latency_ms,
@@ -74,9 +75,11 @@ ALTER TABLE shadow.request_batch
     ALTER request_id SET STORAGE EXTERNAL, ALTER requested_at SET STORAGE EXTERNAL,
     ALTER inclusion_probability SET STORAGE EXTERNAL, ALTER cell SET STORAGE EXTERNAL, ALTER champion SET STORAGE EXTERNAL,
     ALTER champion_version SET STORAGE EXTERNAL, ALTER champion_latency_ms SET STORAGE EXTERNAL,
-    ALTER champion_probabilities SET STORAGE EXTERNAL;
+    ALTER champion_probabilities SET STORAGE EXTERNAL,
+    ALTER label_key SET STORAGE EXTERNAL;
 COMMENT ON TABLE shadow.request_batch IS 'consecutive requests of a snapshot, in the order of the draw; shadow.request shows one row per request';
 COMMENT ON COLUMN shadow.request_batch.champion IS 'the champion''s prediction, NaN where it gave none';
+COMMENT ON COLUMN shadow.request_batch.label_key IS 'by what a request''s label is looked up in place of its id; requests of one key share a label';
 COMMENT ON COLUMN shadow.request_batch.champion_version IS 'index into the snapshot''s champion_versions, from 1';
 COMMENT ON COLUMN shadow.request_batch.champion_latency_ms IS 'NaN where unknown';
 

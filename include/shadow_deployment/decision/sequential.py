@@ -42,6 +42,10 @@ class JudgingTerms:
         """What one observation is, in words."""
         return "week" if self.policy.unit == "week" else "day"
 
+    def alphas_in(self, slice_name: str) -> tuple[float, float]:
+        """Return the error probabilities of the bounds toward passing and toward failing in one slice."""
+        return self.alpha.to_pass, self.alpha.to_fail_in(slice_name)
+
     @property
     def tuned_for(self) -> float:
         """The number of observations, in the policy's unit, at which bounds are tightest."""
@@ -52,12 +56,13 @@ class JudgingTerms:
 class SequentialResult:
     """A rule's sequence at every look: arrays of shape (observations,).
 
-    `lower` and `upper` bound the mean gain toward passing and toward failing, -inf and +inf where nothing may be
-    concluded; `estimate` is the running mean. `passes` and `fails` are what each look decides, `blind` whether the
-    gains up to it differ by no more than rounding.
+    `alpha` are the error probabilities of `lower` and `upper`, which bound the mean gain toward passing and toward
+    failing, -inf and +inf where nothing may be concluded; `estimate` is the running mean. `passes` and `fails` are what
+    each look decides, `blind` whether the gains up to it differ by no more than rounding.
     """
 
     estimand: Estimand
+    alpha: tuple[float, float]
     estimate: Floats
     lower: Floats
     upper: Floats
@@ -96,8 +101,10 @@ def judge_sequences(
         blind = only_rounding(np.stack([judged[place][1].gains for place in places]), size)
         passes, fails = _decisions(rule, bounds, size, blind)
         for row, place in enumerate(places):
+            series, estimand = judged[place]
             interval = bounds.estimate[row], bounds.lower[row], bounds.upper[row]
-            results[place] = SequentialResult(judged[place][1], *interval, passes[row], fails[row], blind[row])
+            decided = passes[row], fails[row], blind[row]
+            results[place] = SequentialResult(estimand, terms.alphas_in(series.slice), *interval, *decided)
     return [results[place] for place in range(len(judged))]
 
 
@@ -147,17 +154,17 @@ def _sequences(
 ) -> Iterator[tuple[list[int], ConfidenceSequence]]:
     """Yield the places of some series with their sequences, of shape (series, observations).
 
-    Those of one length and range are computed at once, those of requests one by one.
+    Those of one length, range and alpha are computed at once, those of requests one by one.
     """
-    groups: dict[tuple[int, tuple[float, float]], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, tuple[float, float], tuple[float, float]], list[int]] = defaultdict(list)
     for place, (series, estimand) in enumerate(judged):
         if terms.policy.unit == "request" and series.squares is not None and series.weight is not None:
             bounds = _of_requests(rule, series, series.weight, series.squares, estimand, terms)
             yield [place], ConfidenceSequence(bounds.lower[None], bounds.upper[None], bounds.estimate[None])
         else:
-            groups[len(estimand.gains), estimand.range].append(place)
-    for (_, span), places in groups.items():
-        yield places, _of_days(np.stack([judged[place][1].gains for place in places]), span, terms)
+            groups[len(estimand.gains), estimand.range, terms.alphas_in(series.slice)].append(place)
+    for (_, span, alpha), places in groups.items():
+        yield places, _of_days(np.stack([judged[place][1].gains for place in places]), span, alpha, terms)
 
 
 def _of_requests(
@@ -173,16 +180,18 @@ def _of_requests(
         weight2=weight2,
         weight2_difference=weight2_difference + margin * weight2,
         weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
-        alpha=(terms.alpha.to_pass, terms.alpha.to_fail),
+        alpha=terms.alphas_in(series.slice),
         burn_in=terms.policy.burn_in,
         tuned_for=terms.policy.tuned_for * per_day,
     )
 
 
-def _of_days(gains: Floats, bounds: tuple[float, float], terms: JudgingTerms) -> ConfidenceSequence:
+def _of_days(
+    gains: Floats, bounds: tuple[float, float], alpha: tuple[float, float], terms: JudgingTerms
+) -> ConfidenceSequence:
     return confidence_sequence(
         gains,
-        alpha=(terms.alpha.to_pass, terms.alpha.to_fail),
+        alpha=alpha,
         burn_in=terms.policy.observations_before_bound,
         tuned_for=terms.tuned_for,
         method=terms.policy.method,

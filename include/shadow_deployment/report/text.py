@@ -21,6 +21,7 @@ from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
+from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.report.queries import days
@@ -44,6 +45,7 @@ def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | Non
     return {
         "deployment": deployment.name,
         "as_of": str(as_of or newest or ""),
+        "next_alpha": alpha_of_next(session, deployment),
         "challengers": [_verdict(each, stored.get(each.name)) for each in deployment.challengers],
     }
 
@@ -73,6 +75,8 @@ def _trial(stored: ledger_verdicts.StoredVerdict) -> dict[str, Any] | None:
         "number": stored.trial,
         "opened": stored.opened_at.isoformat(),
         "opened_because": stored.opened_because,
+        "batch": stored.batch,
+        "place": stored.place,
         "alpha": stored.alpha,
         "rules": stored.rules_digest,
     }

@@ -201,13 +201,13 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
     with DeploymentContext(one, filled.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
         evidence = evidence_on(session, one, 1, taken, taken[-1].day)
-    for promotable in (1, 3):
-        given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha / promotable)
-        verdict = judge(one.policy, evidence, alpha=one.policy.alpha / promotable)
+    for alpha in (one.policy.alpha, 0.01):
+        given = alpha_of_evidence(one.policy, evidence, to_pass=alpha)
+        verdict = judge(one.policy, evidence, alpha=alpha)
         findings = list(with_rules(verdict.findings, one.policy))
-        assert alphas_of(one.policy, findings, 99) == given
+        assert alphas_of(one.policy, findings, 0.99) == given
         unknown = [(rule, replace(found, alpha_pass=None, alpha_fail=None)) for rule, found in findings]
-        assert alphas_of(one.policy, unknown, promotable) == given
+        assert alphas_of(one.policy, unknown, alpha) == given
 
 
 def test_a_challenger_that_was_judged_by_an_older_policy_is_shown_with_its_rules(filled: World) -> None:

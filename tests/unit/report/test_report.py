@@ -60,6 +60,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, *found: StoredVerdict, as_of: dt.d
         return {one.name: one for one in found}
 
     monkeypatch.setattr(report.ledger_verdicts, "latest", latest)
+    monkeypatch.setattr(report, "alpha_of_next", lambda *_: 0.0076)
     return report.verdicts(cast(Session[Any], None), a_deployment(), as_of)
 
 
@@ -82,6 +83,7 @@ def test_verdicts_are_plain_data_in_the_order_of_the_file(monkeypatch: pytest.Mo
     assert [one["outcome"] for one in found["challengers"]] == ["PASS", "INCONCLUSIVE", "INCONCLUSIVE"]
     assert [one["decided_on"] for one in found["challengers"]] == ["2013-04-02", None, None]
     assert found["challengers"][0]["findings"][0].keys() >= KEYS
+    assert found["next_alpha"] == 0.0076
     assert json.loads(json.dumps(found)) == found
 
 

@@ -9,6 +9,7 @@ from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Evidence
+from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note
 from shadow_deployment.metrics.slices import ALL
@@ -36,6 +37,7 @@ def explain(
     disagreements: Sequence[DisagreeingRequest],
     *,
     champion: str,
+    trial: Trial | None,
     warnings: Sequence[str],
 ) -> str:
     """Return the explanation of a verdict, several lines that name requests but never their features.
@@ -43,7 +45,7 @@ def explain(
     `champion` is what the challenger is compared with, in words.
     """
     lines = [f"{challenger.name} {challenger.version} against {champion}: {verdict.outcome}", ""]
-    lines += ["What was compared", *_compared(deployment, evidence), ""]
+    lines += ["What was compared", *_compared(deployment, evidence), *([f"- {trial}"] if trial else []), ""]
     lines += ["Rules", *(f"- {explanation_of(finding)}" for finding in verdict.findings), ""]
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])
     lines += _section("Warnings", [f"- {warning}" for warning in warnings])

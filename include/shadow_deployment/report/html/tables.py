@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from shadow_deployment.base.numbers import NOTHING, count, percent, plural
+from shadow_deployment.base.numbers import NOTHING, count, percent, plural, significant
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.wording import role_note
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import ValidationRow
+from shadow_deployment.ledger.page import ValidationRow, VerdictRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.report.charts.chart import ChartTable
@@ -198,6 +198,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     return [
         ("Compared with", verdict.champion),
         ("Challenger", f"{verdict.name} {verdict.version}"),
+        ("Trial", _trial(verdict, view.next_alpha)),
         ("Model file", verdict.uri or NOTHING),
         ("Digest of the model", verdict.model_digest or NOTHING),
         ("Window of evidence", window),
@@ -209,3 +210,12 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
         ("Digest of the sampling design", verdict.design),
         ("Code", verdict.code_version),
     ]
+
+
+def _trial(verdict: VerdictRow, next_alpha: float | None) -> str:
+    if verdict.trial is None or verdict.opened_at is None:
+        return NOTHING
+    spent = f"in batch {verdict.batch}, alpha {significant(verdict.alpha, 3)} toward PASS"
+    following = f"; one that is opened next has {significant(next_alpha, 3)}"
+    alpha = "spends no alpha" if verdict.batch is None else spent + following
+    return f"{verdict.trial}, opened on {verdict.opened_at.date()}, {alpha}"

@@ -5,6 +5,7 @@ Each test goes through the command line alone, on a production of fourteen days 
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -420,8 +421,8 @@ def test_alpha_does_not_grow_when_other_challengers_leave(world: World, invoke: 
     deploy(world)
     run(invoke, 7)
     found = verdict(invoke)
-    assert found["trial"]["alpha"] == pytest.approx(0.05 / 4)
-    assert [finding["alpha"] for finding in found["findings"]] == [pytest.approx(0.05 / 4)]
+    assert found["trial"]["alpha"] == pytest.approx(0.05 * 6 / math.pi**2 / 4)
+    assert [finding["alpha"] for finding in found["findings"]] == [found["trial"]["alpha"]]
 
 
 def test_another_label_starts_over(world: World, invoke: Invoke) -> None:

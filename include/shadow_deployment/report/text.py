@@ -16,7 +16,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import MISSING
 from shadow_deployment.decision.words.finding import Finding, findings_of
-from shadow_deployment.decision.words.wording import interval_of, rule_of
+from shadow_deployment.decision.words.wording import interval_of, rule_of, value_of
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import predictions, snapshots
@@ -158,7 +158,8 @@ def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
         ("requests", "labelled", "pairs", "champion", "challenger", "difference"),
     )
     for row in rows:
-        numbers = (significant(row["champion"]), significant(row["challenger_value"]), significant(row["difference"]))
+        values = (value_of(row["metric"], row[name]) for name in ("champion", "challenger_value"))
+        numbers = (*values, significant(row["difference"]))
         texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
         table.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
     return table

@@ -5,13 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
-from shadow_deployment.decision.series import Evidence
+from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.words.finding import Verdict
-from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note
+from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note, value_of
+from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 
 MOST_SLICES: Final = 10
@@ -72,7 +75,16 @@ def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
         f"{missing_note(deployment.catalog[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
     )
     yield f"- labels from {deployment.labels.table}, waited for up to {deployment.labels.maturity_days} days"
+    yield from (f"- mean {_both(series)}" for series in overall if series.metric == "squared_error" and series.days)
     yield "- a difference is the champion's loss minus the challenger's: positive favours the challenger"
+
+
+def _both(series: Series) -> str:
+    """Return both models' mean values over all requests."""
+    weight = np.ones(len(series.days)) if series.weight is None else series.weight
+    means = (float(weight @ values / weight.sum()) for values in (series.champion, series.challenger))
+    champion, challenger = (value_of(series.metric, mean) for mean in means)
+    return f"{METRICS[series.metric].title}: champion {champion}, challenger {challenger}"
 
 
 def _comparing(deployment: Deployment) -> list[str]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.decision.alpha import alpha_of_trial, spends_alpha
+from shadow_deployment.decision.alpha import alpha_of_trial
 from shadow_deployment.ledger import trials
 from shadow_deployment.ledger.trials import TrialRecord
 
@@ -29,17 +28,17 @@ def _changed(session: Session[Any], deployment: Deployment, records: Sequence[Tr
     for record in records:
         if (digest(record.terms), digest(record.terms["rules"])) != (record.terms_digest, record.rules_digest):
             yield f"trial {record.number} has other terms than it was opened on"
-        policy = Policy.model_validate(record.terms["rules"])
-        spends = record.kind == "challenger" and spends_alpha(policy)
+        alpha, blocking = record.terms["rules"]["alpha"], record.terms["rules"]["rules"]
+        spends = record.kind == "challenger" and bool(blocking)
         if spends != (record.batch is not None):
             yield f"trial {record.number} is in {_batch(record)}, must be {'in a' if spends else 'in no'} batch"
-        elif not spends and record.alpha != policy.alpha:
-            yield f"trial {record.number} has alpha {record.alpha:g}, must be {policy.alpha:g}"
+        elif not spends and record.alpha != alpha:
+            yield f"trial {record.number} has alpha {record.alpha:g}, must be {alpha:g}"
         elif record.batch is not None:
-            yield from _changed_batch(session, deployment, record, policy)
+            yield from _changed_batch(session, deployment, record, alpha)
 
 
-def _changed_batch(session: Session[Any], deployment: Deployment, record: TrialRecord, policy: Policy) -> Iterator[str]:
+def _changed_batch(session: Session[Any], deployment: Deployment, record: TrialRecord, whole: float) -> Iterator[str]:
     expected = trials.next_batch(session, deployment, record.opened_at)
     if (record.batch, record.place) != expected:
         yield (
@@ -47,7 +46,7 @@ def _changed_batch(session: Session[Any], deployment: Deployment, record: TrialR
             "when it was opened"
         )
         return
-    alpha = alpha_of_trial(policy.alpha, place=expected[1], size=record.batch_size or 1)
+    alpha = alpha_of_trial(whole, place=expected[1], size=record.batch_size or 1)
     if not math.isclose(record.alpha, alpha, rel_tol=_ROUNDING):
         yield f"trial {record.number} has alpha {record.alpha:g}, must be {alpha:g} in {_batch(record)}"
 

@@ -1,5 +1,6 @@
 """The tables of a page: rules, disagreements, validations, promotions and alerts, as headings and rows of texts."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ def _finding(rule: RuleView) -> tuple[str, ...]:
     interval = measure.interval(finding.lower, finding.upper, of_upper)
     return (
         badge(finding.outcome),
-        missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places),
+        missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places) + _root(rule),
         missing(reason) if interval == NOTHING else interval,
         measure.exact(finding.bound),
         str(finding.decided_on or NOTHING),
@@ -65,6 +66,13 @@ def _finding(rule: RuleView) -> tuple[str, ...]:
         count(finding.requests),
         finding.reason,
     )
+
+
+def _root(rule: RuleView) -> str:
+    """Return the root of a mean squared error, which has the label's unit; nothing for anything else."""
+    mean = rule.finding.estimate
+    is_value = rule.finding.metric == "squared_error" and rule.unit == "value" and mean is not None and mean >= 0
+    return f" (RMSE {significant(math.sqrt(mean))})" if is_value and mean is not None else ""
 
 
 def disagreements(requests: Sequence[DisagreeingRequest], classes: Sequence[str]) -> ChartTable:

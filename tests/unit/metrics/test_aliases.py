@@ -13,8 +13,8 @@ from tests.builders import a_deployment
     [
         ("mae", "absolute_error"), ("RMSE", "squared_error"), ("mean-squared-error", "squared_error"),
         ("AUC", "roc_auc"), ("logloss", "log_loss"), ("cross entropy", "log_loss"), ("brier", "brier_score"),
-        ("acc", "accuracy"), ("ece", "calibration_error"), ("pr_auc", "average_precision"), ("psi", "population_stability_index"),
-        ("r2_score", "r2"), ("mape", None), ("brier_score", None),
+        ("acc", "accuracy"), ("ece", "calibration_error"), ("pr_auc", "average_precision"),
+        ("psi", "population_stability_index"), ("r2_score", "r2"), ("mape", None), ("brier_score", None),
     ],
 )  # fmt: skip
 def test_an_alias_is_known_however_it_is_written(alias: str, name: str | None) -> None:
@@ -31,7 +31,7 @@ def test_every_alias_names_a_metric_and_is_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"policy": {"rules": [{"metric": "auc", "is": "superior"}]}}, "policy.rules[0].metric == 'auc', must be one of"),
+        ({"policy": {"rules": [{"metric": "auc", "is": "superior"}]}}, "policy.rules[0].metric == 'auc', must be"),
         ({"metrics": ["auc"]}, "metrics[0] == 'auc', must be one of"),
     ],
 )  # fmt: skip

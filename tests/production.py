@@ -194,12 +194,13 @@ class World:
                 for each in deployment.challengers
             }
             for (version,) in versions:
-                opened = {each.id for each in open_trials(session, deployment, keys, version).values()}
+                ((before,),) = session.execute("SELECT coalesce(max(id), 0) FROM shadow.trial").fetchall()
+                open_trials(session, deployment, keys, version)
                 with unguarded(session, "trial"):  # more than a year apart: no batch takes another one's place
                     session.execute(
                         "UPDATE shadow.trial SET opened_at = %s::timestamptz + interval '400 days' * coalesce(batch, 0)"
-                        " WHERE id = ANY(%s) AND opened_at > %s",
-                        [dt.datetime(1980, 1, 1, tzinfo=dt.UTC), list(opened), dt.datetime(2020, 1, 1, tzinfo=dt.UTC)],
+                        " WHERE id > %s",
+                        [dt.datetime(1980, 1, 1, tzinfo=dt.UTC), before],
                     )
 
     def connection(self, conn_id: str) -> Connection:

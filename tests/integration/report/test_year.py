@@ -13,7 +13,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence, alpha_of_trial
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.verdict import judge
@@ -22,8 +22,9 @@ from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import labels_on, mature_labels
+from shadow_deployment.pipeline.challengers.basis import champion_of, labels_on, mature_labels
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
+from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
 from shadow_deployment.report.views import DeploymentView
@@ -88,6 +89,7 @@ def shown(world: World, **policy: Any) -> tuple[DeploymentView, list[dict[str, A
 
 def _judge(session: Session[Any], one: Deployment) -> None:
     newest_day = snapshots.snapshots(session, one, None, None)[-1].day
+    open_trials(session, one, {"better": 1}, champion_of(snapshots.snapshots(session, one, None, None)))
     judged = judge_challenger(session, one, one.challenger("better"), 1, newest_day)
     new = a_verdict(
         newest_day,
@@ -166,7 +168,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     means = sorted(float(series.difference.mean()) for name, series in of.items() if name != ALL)
     if one.policy.unit == "day":
         assert estimates == pytest.approx(means[:MOST_SLICES])
-    given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha)
+    given = alpha_of_evidence(one.policy, evidence, to_pass=alpha_of_trial(one.policy.alpha, place=1, size=1))
     assert found.slices.alpha == given
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
     for each in (found.slices.overall, *found.slices.slices):

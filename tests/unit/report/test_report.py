@@ -174,7 +174,7 @@ def test_evidence_is_a_line_for_each_row_and_what_is_missing_is_a_dash() -> None
         "0.5 of the requests in each origin, at least 100, at most 100,000 a day",
         "`flights.outcome.is_late`, expected for up to 3 days",
         "0.05 of promoting a challenger that is not better",
-        "divided among `gradient_boosting`, `logged_elsewhere`.",
+        "whichever of `gradient_boosting`, `logged_elsewhere` it is, and however many are tried in a year.",
         "no verdict before 28 of them",
         "1. Brier score: superior to the champion *(blocking)*",
         "2. log loss: not worse than the champion by 0.005 or more, overall and in every origin *(blocking)*",

@@ -94,7 +94,7 @@ def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(world: Wor
     found = verdict(invoke)
     assert found["outcome"] == "PASS", found["reasons"]
     assert any(one.endswith(f"rests on the declared training date {TRAINED_UNTIL}") for one in found["warnings"])
-    assert (found["trial"]["number"], found["trial"]["alpha"]) == (1, 0.05)
+    assert (found["trial"]["number"], found["trial"]["alpha"]) == (1, pytest.approx(0.05 * 6 / math.pi**2))
     assert found["days"] == {
         "counted": DAYS,
         "waiting": 0,

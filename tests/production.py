@@ -24,7 +24,7 @@ from shadow_deployment.data.db import Session, connect
 from shadow_deployment.ledger import predictions
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import open_trials
 
 OWNER, READER, SHADOW, WRITER = "production_owner", "production_reader", "shadow_owner", "shadow_writer"
 FIRST = dt.date(2024, 3, 1)
@@ -188,15 +188,20 @@ class World:
             "CROSS JOIN unnest(s.champion_versions) AS version WHERE d.name = %s",
             [deployment.name],
         )
-        ((before,),) = self.query("SELECT coalesce(max(id), 0) FROM shadow.trial")
         with connect(self.connection("shadow_owner")) as session:
-            for challenger in deployment.challengers:
-                key = predictions.challenger_id(session, deployment, challenger, model_digest(challenger))
-                for (version,) in versions:
-                    trial_of(session, deployment, challenger, key, version)
-            moment = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-            with unguarded(session, "trial"):
-                session.execute("UPDATE shadow.trial SET opened_at = %s WHERE id > %s", [moment, before])
+            keys = {
+                each.name: predictions.challenger_id(session, deployment, each, model_digest(each))
+                for each in deployment.challengers
+            }
+            for (version,) in versions:
+                ((before,),) = session.execute("SELECT coalesce(max(id), 0) FROM shadow.trial").fetchall()
+                open_trials(session, deployment, keys, version)
+                with unguarded(session, "trial"):  # more than a year apart: no batch takes another one's place
+                    session.execute(
+                        "UPDATE shadow.trial SET opened_at = %s::timestamptz + interval '400 days' * coalesce(batch, 0)"
+                        " WHERE id > %s",
+                        [dt.datetime(1980, 1, 1, tzinfo=dt.UTC), before],
+                    )
 
     def connection(self, conn_id: str) -> Connection:
         """Return the engine's own description of one of this world's two connections."""

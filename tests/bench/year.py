@@ -8,7 +8,7 @@ import psycopg
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.decision.alpha import split_alpha
+from shadow_deployment.decision.alpha import alpha_of_trial
 from shadow_deployment.decision.series import gather
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.ledger import evidence as ledger_evidence
@@ -215,9 +215,8 @@ def _judge(
     taken = snapshots.snapshots(session, deployment, None, None)
     rows = series.newest(session, model, taken, {one.day: True for one in taken})
     found = gather(series.read(session, rows, metrics=deployment.tracked, squares=True))
-    verdict = judge(
-        deployment.policy, found, alpha=split_alpha(deployment.policy, promotable=len(deployment.promotable)).to_pass
-    )
+    alpha = alpha_of_trial(deployment.policy.alpha, place=1, size=len(deployment.promotable))
+    verdict = judge(deployment.policy, found, alpha=alpha)
     findings = [{("is" if k == "is_" else k): v for k, v in asdict(one).items()} for one in verdict.findings]
     session.execute(
         VERDICTS,

@@ -63,7 +63,10 @@ def verified(invoke: Invoke, *options: Any) -> tuple[int, str]:
 
 def test_an_honest_ledger_is_as_it_was_and_is_promoted_and_is_still(world: World, invoke: Invoke) -> None:
     code, found = verified(invoke)
-    assert (code, "as it was written: 1 chain, 14 days, 14 verdicts, 1 newest verdicts" in found) == (0, True), found
+    assert (code, "as it was written: 1 chain, 1 trials, 14 days, 14 verdicts, 1 newest verdicts" in found) == (
+        0,
+        True,
+    ), found
     assert promote(invoke)[0] == 0
     assert verified(invoke)[0] == 0
     assert verified(invoke, "--day", day(3))[0] == 0

@@ -5,6 +5,7 @@ Each test goes through the command line alone, on a production of fourteen days 
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(world: Wor
     found = verdict(invoke)
     assert found["outcome"] == "PASS", found["reasons"]
     assert any(one.endswith(f"rests on the declared training date {TRAINED_UNTIL}") for one in found["warnings"])
-    assert (found["trial"]["number"], found["trial"]["alpha"]) == (1, 0.05)
+    assert (found["trial"]["number"], found["trial"]["alpha"]) == (1, pytest.approx(0.05 * 6 / math.pi**2))
     assert found["days"] == {
         "counted": DAYS,
         "waiting": 0,
@@ -463,8 +464,8 @@ def test_alpha_does_not_grow_when_other_challengers_leave(world: World, invoke: 
     deploy(world)
     run(invoke, 7)
     found = verdict(invoke)
-    assert found["trial"]["alpha"] == pytest.approx(0.05 / 4)
-    assert [finding["alpha"] for finding in found["findings"]] == [pytest.approx(0.05 / 4)]
+    assert found["trial"]["alpha"] == pytest.approx(0.05 * 6 / math.pi**2 / 4)
+    assert [finding["alpha"] for finding in found["findings"]] == [found["trial"]["alpha"]]
 
 
 def test_another_label_starts_over(world: World, invoke: Invoke) -> None:

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from shadow_deployment.base.extras import requires_extra
+from shadow_deployment.base.numbers import significant
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
@@ -23,7 +24,7 @@ from shadow_deployment.decision.calibration import Calibration
 from shadow_deployment.decision.power import PowerAnalysis, power_analysis
 from shadow_deployment.decision.series import Evidence
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import predictions, snapshots
+from shadow_deployment.ledger import predictions, snapshots, trials
 from shadow_deployment.ledger.checks import calibrations
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
@@ -42,21 +43,24 @@ def plan(
     _require_positive(effect)
     context = context_of(name)
     policy, rate = context.deployment.policy, context.deployment.sample.rate
-    promotable = len(context.deployment.promotable)
     plans: dict[str, list[PowerAnalysis]] = {}
     with context.ledger() as session:
-        for who, _, evidence in _histories(session, context.deployment, challenger):
+        next_alpha = trials.alpha_of_next(session, context.deployment)
+        for who, _, alpha, evidence in _histories(session, context.deployment, challenger):
             plans[who] = [
-                power_analysis(evidence[rule.metric, ALL], rule, policy, promotable=promotable, effect=effect)
+                power_analysis(evidence[rule.metric, ALL], rule, policy, alpha=alpha, effect=effect)
                 for rule in policy.rules
                 if rule.is_ in PROVING and (rule.metric, ALL) in evidence
             ]
     if as_json:
-        console.print_json({who: [rule.to_json() for rule in rules] for who, rules in plans.items()})
+        shown = {"next_alpha": next_alpha}
+        console.print_json({who: [rule.to_json() | shown for rule in rules] for who, rules in plans.items()})
         return
     for who, rules in plans.items():
         console.show(f"[bold]{who}[/], an effect of {effect:g} at a rate of {rate:g}")
         console.show(_plan_table(rules, rate))
+        console.show(f"  alpha toward PASS {significant(rules[0].alpha if rules else None, 3)}")
+    console.show(f"the next trial, of one challenger alone, would have alpha {significant(next_alpha, 3)}")
 
 
 def calibrate(
@@ -75,11 +79,11 @@ def calibrate(
     """
     _require_positive(effect)
     context = context_of(name)
-    policy, promotable = context.deployment.policy, len(context.deployment.promotable)
+    policy = context.deployment.policy
     results: dict[str, Calibration] = {}
     with context.ledger() as session:
-        for who, key, evidence in _histories(session, context.deployment, challenger):
-            result = calibration.calibrate(policy, evidence, promotable=promotable, effect=effect, runs=runs)
+        for who, key, alpha, evidence in _histories(session, context.deployment, challenger):
+            result = calibration.calibrate(policy, evidence, alpha=alpha, effect=effect, runs=runs)
             calibrations.store(session, context.deployment, key, result.warning, result.to_json())
             results[who] = result
     if plot is not None:
@@ -104,8 +108,8 @@ def _require_positive(effect: float | None) -> None:
 
 def _histories(
     session: Session[Any], deployment: Deployment, challenger: str | None
-) -> Iterator[tuple[str, int, Evidence]]:
-    """Yield each challenger's name, key, and all the evidence that a verdict of today would rest on."""
+) -> Iterator[tuple[str, int, float, Evidence]]:
+    """Yield each challenger's name, key, alpha toward PASS, and the evidence that a verdict of today would rest on."""
     taken = snapshots.snapshots(session, deployment, None, None)
     for model in [deployment.challenger(challenger)] if challenger else deployment.promotable:
         if not taken:
@@ -113,7 +117,8 @@ def _histories(
         key = predictions.challenger_id(session, deployment, model, model_digest(model))
         basis = basis_of(session, deployment, model, key, taken[-1].day)
         rows = evidence_rows(session, key, basis, basis.shown)
-        yield model.name, key, evidence_of(session, deployment.policy, rows, squares=True)
+        alpha = basis.trial.alpha if basis.trial else deployment.policy.alpha
+        yield model.name, key, alpha, evidence_of(session, deployment.policy, rows, squares=True)
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:

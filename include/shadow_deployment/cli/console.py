@@ -47,6 +47,11 @@ def error(problem: Exception) -> None:
     errors.print(f"[bold red]error[/] {escape(str(problem))}")
 
 
+def warning(text: str) -> None:
+    """Print what is doubtful on standard error."""
+    errors.print(f"[bold yellow]warning[/] {escape(text)}")
+
+
 def print_json(content: Any) -> None:
     """Print one JSON document; times are written in ISO 8601."""
     sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_iso) + "\n")

@@ -16,6 +16,7 @@ from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.doctor.checks import Check
+from shadow_deployment.doctor.policy import policy_warnings
 
 _STATES = {
     "ok": "[green]ok[/]",
@@ -26,14 +27,22 @@ _STATES = {
 _WIDTH = 160
 
 
-def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", show_default=False)]) -> None:
-    """Check a deployment file without touching anything; every mistake is named with its line."""
+def validate(
+    file: Annotated[Path, typer.Argument(help="A deployment file.", show_default=False)],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 where the policy is doubtful.")] = False,
+) -> None:
+    """Check a deployment file without touching anything; every mistake and doubtful rule is named with its line."""
     deployment = load_deployment(file)
     challengers = ", ".join(challenger.name for challenger in deployment.challengers)
     console.show(
         f"{escape(str(file))} is a valid deployment: {deployment.name}, challengers {challengers}\n"
         f"metrics of a {deployment.task} task: {', '.join(deployment.metric_names)}"
     )
+    doubts = policy_warnings(deployment, file)
+    for doubt in doubts:
+        console.warning(f"deployment {deployment.name}: {doubt}")
+    if strict and doubts:
+        raise typer.Exit(1)
 
 
 def doctor(

@@ -20,7 +20,7 @@ from shadow_deployment.pipeline.challengers import too_good
 
 
 def trials(name: Name, as_json: AsJsonLines = False) -> None:
-    """Show every trial that was ever opened: of which model, why, at which alpha, and its newest verdict."""
+    """Show every trial that was ever opened: of which model, why, batch and alpha, and its newest verdict."""
     context = context_of(name)
     with context.ledger() as session:
         records = ledger_trials.trials(session, context.deployment)
@@ -76,6 +76,7 @@ def _table(records: list[TrialRecord]) -> Table:
         "champion",
         "opened (UTC)",
         "because",
+        "batch",
         "alpha",
         "trained until",
         "days",
@@ -90,7 +91,8 @@ def _table(records: list[TrialRecord]) -> Table:
             escape(record.champion_version),
             f"{record.opened_at:%Y-%m-%d %H:%M}",
             escape(record.opened_because),
-            significant(record.alpha, 3),
+            "-" if record.batch is None else f"{record.batch}, of {record.batch_size}",
+            "-" if record.batch is None else significant(record.alpha, 3),
             str(record.trained_until or "-"),
             str(record.judged),
             f"{record.outcome} of {record.day}" if record.outcome else "-",

@@ -236,7 +236,8 @@ class Policy(Section):
 
     alpha: Probability = Field(
         0.05,
-        description="Error rate over all days: the chance that any challenger passes wrongly, or fails wrongly.",
+        description="Error rate over all days: the chance that any challenger of a year passes wrongly, or that one "
+        "fails wrongly.",
     )
     unit: Literal["day", "week", "request"] = Field(
         "day",

@@ -8,6 +8,7 @@ from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
+from shadow_deployment.metrics.aliases import metric_instead, metric_meant
 from shadow_deployment.metrics.catalog import METRICS
 
 if TYPE_CHECKING:
@@ -80,8 +81,10 @@ def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, s
     """Yield what is wrong with a rule, by itself or in this deployment: the key, and the rest of the message."""
     names = deployment.metric_names
     if rule.metric not in names:
-        near = suggestion(rule.metric, names)
-        yield "metric", f"== {shorten(rule.metric)}, must be one of {', '.join(names)}{near}"
+        yield (
+            "metric",
+            f"== {shorten(rule.metric)}, must be one of {', '.join(names)}{_metric_meant(rule.metric, names)}",
+        )
         return
     if rule.is_ in COMPARING and not rule.definition.compares:
         yield "is", f"== {rule.is_!r}, must be at_most or at_least: the champion has no {rule.metric} of its own"
@@ -103,6 +106,14 @@ def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, s
         if separator and column not in rule.slices:
             allowed = ["all", "VALUE", *(f"{column}=VALUE" for column in rule.slices if column != "all")]
             yield "minimum_requests", f"names {shorten(name)}, must be one of {', '.join(allowed)}"
+
+
+def _metric_meant(name: str, names: Sequence[str]) -> str:
+    """Return ', did you mean X?' by what metrics are called elsewhere, else for the most similar name."""
+    meant, instead = metric_meant(name), metric_instead(name)
+    if meant in names:
+        return f", did you mean {meant}?"
+    return f"; use {instead} in its place" if instead in names else suggestion(name, names)
 
 
 def _rule_parameters(rule: Rule) -> Iterator[tuple[str, str]]:
@@ -195,7 +206,7 @@ def _metrics(deployment: "Deployment") -> Conflicts:
         key = f"metrics[{position}]"
         if isinstance(entry, str):
             if entry not in names:
-                text = f"must be one of {', '.join(names)}{suggestion(entry, names)}"
+                text = f"must be one of {', '.join(names)}{_metric_meant(entry, names)}"
                 yield ("metrics", position), f"{key} == {shorten(entry)}, {text}"
             continue
         if entry.name in METRICS:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.base.numbers import plain_percent
 from shadow_deployment.config.policy import BOUNDING, WEEK, Policy, Rule
-from shadow_deployment.decision.alpha import alpha_of_evidence, split_alpha
+from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, estimand_or_reason
 from shadow_deployment.decision.power import require_planned
 from shadow_deployment.decision.sequential import JudgingTerms
@@ -132,7 +132,7 @@ def calibrate(
     policy: Policy,
     evidence: Evidence,
     *,
-    promotable: int,
+    alpha: float | None = None,
     effect: float | None = None,
     runs: int = 2000,
     days: int | None = None,
@@ -152,7 +152,7 @@ def calibrate(
 
     Args:
         policy, evidence: The policy, in units of days or weeks, and the challenger's series by metric and slice.
-        promotable: Number of challengers that alpha is divided among.
+        alpha: The trial's alpha toward PASS; None is all of the policy's.
         effect: Distance of the truth from the bound, in standard deviations of a day over all requests; a slice has
             the same in the rule's unit. None is where the truth was seen.
         runs, seed: Number of histories, and seed of the random numbers.
@@ -166,8 +166,7 @@ def calibrate(
         raise ValueError(f"runs == {runs} and days == {days}, must be >= 1 and >= {FEWEST_DAYS}")
     require_planned(policy, effect)
     judged, left_out = _resampleable(policy, evidence)
-    to_pass = split_alpha(policy, promotable=promotable).to_pass
-    terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=to_pass))
+    terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=alpha or policy.alpha))
     calendar = sorted({day for gate in judged for day in gate.series.days})
     history, total = len(calendar), days or max(_YEAR, len(calendar))
     length = max(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from shadow_deployment.config.policy import COMPARING, WEEK, Policy, Rule
-from shadow_deployment.decision.alpha import split_alpha
+from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.estimand import Estimand, estimand_of, estimand_or_reason
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, plain_margins
 from shadow_deployment.decision.series import Series
@@ -20,6 +20,7 @@ from shadow_deployment.decision.words.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.statistics.confidence_sequence import observations_needed
 
+Rates = Sequence[float]
 RATES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _ROUNDING: Final = 1e-12
 _SLOWER: Final = 1.1  # how much longer a smaller sample may take
@@ -58,7 +59,7 @@ class PowerAnalysis:
 
 
 def power_analysis(
-    series: Series, rule: Rule, policy: Policy, *, promotable: int, effect: float, rates: Sequence[float] = RATES
+    series: Series, rule: Rule, policy: Policy, *, effect: float, alpha: float | None = None, rates: Rates = RATES
 ) -> PowerAnalysis:
     """Return in how many days `rule` would pass if its mean lay `effect`, in its unit, beyond its bound.
 
@@ -72,7 +73,7 @@ def power_analysis(
     Args:
         series: The rule's evidence in one slice.
         rule: A rule with a sequence toward passing.
-        policy, promotable: Its policy, in units of days or weeks, and how many challengers share its alpha.
+        policy, alpha: Its policy, in units of days or weeks, and the trial's alpha toward PASS, None for all of its.
         effect: Distance from the bound, in the rule's unit.
         rates: Multiples of the present sampling rate.
 
@@ -85,7 +86,7 @@ def power_analysis(
         raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
     weekly = policy.unit == "week"
     estimand = _planned(rule, series, policy)
-    terms = JudgingTerms(policy, split_alpha(policy, promotable=promotable))
+    terms = JudgingTerms(policy, AlphaSplit(alpha or policy.alpha, policy.alpha))
     total = float(estimand.linearised.var(ddof=1)) * estimand.scale**2
     within = _within(rule, series.weighed(policy), weekly=weekly)
     within = None if within is None else min(within, total)
@@ -160,7 +161,7 @@ def more_observations(results: Sequence[SequentialResult], terms: JudgingTerms) 
     assumed to stay.
     """
     first = terms.policy.observations_before_bound
-    effects = [_effect_of(result, terms) for result in results]
+    effects = [_effect_of(result) for result in results]
     wide = [place for place, effect in enumerate(effects) if effect.count >= first and math.isfinite(effect.width)]
     plain = plain_margins([results[place].estimand for place in wide], [effects[place].alpha for place in wide], terms)
     wider = {place: max(1.0, effects[place].width / width) for place, width in zip(wide, plain, strict=True)}
@@ -178,7 +179,7 @@ class _Effect:
     width: float = math.nan
 
 
-def _effect_of(result: SequentialResult, terms: JudgingTerms) -> _Effect:
+def _effect_of(result: SequentialResult) -> _Effect:
     gains = result.estimand.linearised
     if len(gains) < 2:
         return _Effect(len(gains))
@@ -187,8 +188,8 @@ def _effect_of(result: SequentialResult, terms: JudgingTerms) -> _Effect:
     if not (math.isfinite(mean) and math.isfinite(spread)):
         return _Effect(len(gains))
     if mean > 0:
-        return _Effect(len(gains), mean, spread, terms.alpha.to_pass, float((result.estimate - result.lower)[-1]))
-    return _Effect(len(gains), mean, spread, terms.alpha.to_fail, float((result.upper - result.estimate)[-1]))
+        return _Effect(len(gains), mean, spread, result.alpha[0], float((result.estimate - result.lower)[-1]))
+    return _Effect(len(gains), mean, spread, result.alpha[1], float((result.upper - result.estimate)[-1]))
 
 
 def _more(effect: _Effect, wider: float, terms: JudgingTerms) -> int | None:

@@ -50,6 +50,10 @@ class JudgingTerms:
         """What one observation is, in words."""
         return "week" if self.policy.unit == "week" else "day"
 
+    def alphas_in(self, slice_name: str) -> tuple[float, float]:
+        """Return the error probabilities of the bounds toward passing and toward failing in one slice."""
+        return self.alpha.to_pass, self.alpha.to_fail_in(slice_name)
+
     @property
     def tuned_for(self) -> float:
         """The number of observations, in the policy's unit, at which bounds are tightest."""
@@ -60,13 +64,14 @@ class JudgingTerms:
 class SequentialResult:
     """A rule's sequence at every look: arrays of shape (observations,).
 
-    `lower` and `upper` bound the mean gain toward passing and toward failing, -inf and +inf where nothing may be
-    concluded; `estimate` is the running weighted mean. `passes` and `fails` are what each look decides, `blind` whether
-    the gains up to it differ by no more than rounding. `sides` are the two one-sided results of `equivalent`, which
-    needs both; none for other rules.
+    `alpha` are the error probabilities of `lower` and `upper`, which bound the mean gain toward passing and toward
+    failing, -inf and +inf where nothing may be concluded; `estimate` is the running weighted mean. `passes` and `fails`
+    are what each look decides, `blind` whether the gains up to it differ by no more than rounding. `sides` are the two
+    one-sided results of `equivalent`, which needs both; none for other rules.
     """
 
     estimand: Estimand
+    alpha: tuple[float, float]
     estimate: Floats
     lower: Floats
     upper: Floats
@@ -107,7 +112,7 @@ def judge_sequences(
     """Return what `judge_sequence` does for many series, each with the rule's estimand on it."""
     if rule.is_ != "equivalent":
         return _one_sided(rule, judged, terms)
-    halved = replace(terms, alpha=AlphaSplit(terms.alpha.to_pass, terms.alpha.to_fail / 2))
+    halved = replace(terms, alpha=terms.alpha.with_halved_fail)
     other = [(series, estimands_of(rule, series)[1]) for series, _ in judged]
     sides = zip(_one_sided(rule, judged, halved), _one_sided(rule, other, halved), strict=True)
     return [_both_sides(worse, better) for worse, better in sides]
@@ -121,6 +126,7 @@ def _both_sides(worse: SequentialResult, better: SequentialResult) -> Sequential
     margins = worse.estimate + better.estimate  # twice the margin, in whose distance the one gain mirrors the other
     return SequentialResult(
         estimand=worse.estimand,
+        alpha=worse.alpha,
         estimate=worse.estimate,
         lower=np.where(better.fails, margins - better.upper, worse.lower),
         upper=np.where(worse.fails, worse.upper, margins - better.lower),
@@ -140,8 +146,10 @@ def _one_sided(rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: Jud
         upper = np.where(blind, np.inf, bounds.upper)
         passes, fails = _decisions(rule, ConfidenceSequence(lower, upper, bounds.estimate), size, blind)
         for row, place in enumerate(places):
+            series, estimand = judged[place]
             interval = bounds.estimate[row], lower[row], upper[row]
-            results[place] = SequentialResult(judged[place][1], *interval, passes[row], fails[row], blind[row])
+            decided = passes[row], fails[row], blind[row]
+            results[place] = SequentialResult(estimand, terms.alphas_in(series.slice), *interval, *decided)
     return [results[place] for place in range(len(judged))]
 
 
@@ -197,17 +205,17 @@ def _sequences(
 ) -> Iterator[tuple[list[int], ConfidenceSequence]]:
     """Yield the places of some series with their sequences, of shape (series, observations).
 
-    Those of one length and range are computed at once, those of requests one by one.
+    Those of one length, range and alpha are computed at once, those of requests one by one.
     """
-    groups: dict[tuple[int, tuple[float, float]], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, tuple[float, float], tuple[float, float]], list[int]] = defaultdict(list)
     for place, (series, estimand) in enumerate(judged):
         if terms.policy.unit == "request" and series.squares is not None:
             bounds = _of_requests(rule, series, series.squares, estimand, terms)
             yield [place], ConfidenceSequence(bounds.lower[None], bounds.upper[None], bounds.estimate[None])
         else:
-            groups[len(estimand.gains), estimand.range].append(place)
-    for places in groups.values():
-        yield places, _of_observations([judged[place][1] for place in places], terms)
+            groups[len(estimand.gains), estimand.range, terms.alphas_in(series.slice)].append(place)
+    for (_, _, alpha), places in groups.items():
+        yield places, _of_observations([judged[place][1] for place in places], alpha, terms)
 
 
 def _of_requests(
@@ -223,17 +231,19 @@ def _of_requests(
         weight2=weight2,
         weight2_difference=sign * weight2_difference + margin * weight2,
         weight2_difference2=weight2_difference2 + 2 * margin * sign * weight2_difference + margin**2 * weight2,
-        alpha=(terms.alpha.to_pass, terms.alpha.to_fail),
+        alpha=terms.alphas_in(series.slice),
         burn_in=policy.burn_in,
         tuned_for=policy.tuned_for * max(float(series.pairs[: policy.burn_in].mean()), 1.0),
     )
 
 
-def _of_observations(estimands: Sequence[Estimand], terms: JudgingTerms) -> ConfidenceSequence:
+def _of_observations(
+    estimands: Sequence[Estimand], alpha: tuple[float, float], terms: JudgingTerms
+) -> ConfidenceSequence:
     return weighted_mean_sequence(
         np.stack([each.gains for each in estimands]),
         np.stack([each.weight for each in estimands]),
-        alpha=(terms.alpha.to_pass, terms.alpha.to_fail),
+        alpha=alpha,
         burn_in=terms.policy.observations_before_bound,
         tuned_for=terms.tuned_for,
         method=terms.policy.method,

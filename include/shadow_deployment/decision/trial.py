@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from shadow_deployment.base.numbers import quantity
+from shadow_deployment.base.numbers import quantity, significant
 
 Kind = Literal["challenger", "a_a_check", "former_champion"]
 
@@ -32,9 +32,10 @@ PARTS: Final = {  # of a trial's terms, as a verdict names what has changed
 class Trial:
     """A registered trial.
 
-    `start` was the deployment's first day when it was opened, `alpha` is its error probability toward PASS over all
-    days, and `trained_until` the last day of the challenger's training data as first declared; `seen_undeclared` is on
-    how many days the challenger had evidence by then.
+    `start` was the deployment's first day when it was opened. `batch` is what it was opened in, and `place` its place
+    among those of the year before; None where it spends no alpha. `alpha` is its error probability toward PASS over all
+    days. `trained_until` is the last day of the challenger's training data as first declared, `seen_undeclared` on how
+    many days the challenger had evidence by then.
     """
 
     id: int
@@ -44,11 +45,18 @@ class Trial:
     terms: Mapping[str, Any]
     rules_digest: str
     start: dt.date
+    batch: int | None
+    place: int | None
     alpha: float
     opened_because: str
     opened_at: dt.datetime
     trained_until: dt.date | None
     seen_undeclared: int
+
+    def __str__(self) -> str:
+        if self.batch is None:
+            return f"trial {self.number}, which spends no alpha"
+        return f"trial {self.number}, in batch {self.batch}, with alpha {significant(self.alpha, 3)} toward PASS"
 
     @property
     def is_of_a_challenger(self) -> bool:

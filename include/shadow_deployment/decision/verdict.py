@@ -310,8 +310,8 @@ def _of_sequence(
         estimate=_finite(result.estimand.natural(float(result.estimate[-1]))),
         lower=_finite(bounds[0]),
         upper=_finite(bounds[1]),
-        alpha_pass=terms.alpha.to_pass,
-        alpha_fail=terms.alpha.to_fail,
+        alpha_pass=result.alpha[0],
+        alpha_fail=result.alpha[1],
         decided_on=None if decided is None else series.days[int(np.argmax(decided))],
         more_days=None if more is None else more * (WEEK if terms.policy.unit == "week" else 1),
     )

@@ -11,6 +11,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
+from shadow_deployment.doctor.horizon import decides_within_a_year
 from shadow_deployment.errors import LedgerError, SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.models.loading import load, model_digest
@@ -51,6 +52,12 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
         partial(_evidence, context, day),
         f"shadow verify {deployment.name} names what differs: restore it from a backup, or judge the day again",
         ("ledger", "migrations", "snapshots"),
+    )
+    yield Probe(
+        "time to decide",
+        partial(decides_within_a_year, context),
+        "change the margin or the sample, or leave it where it is meant so",
+        ("ledger", "migrations"),
     )
     yield from _documents(context)
     for dependency in deployment.dependencies:

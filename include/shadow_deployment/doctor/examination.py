@@ -2,12 +2,14 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.discovery import files_by_name, find_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor import airflow, deployment, isolation, packages
-from shadow_deployment.doctor.checks import INSTALLATION, Check, Probe, examine
+from shadow_deployment.doctor.checks import INSTALLATION, Check, ConcernError, Probe, examine
+from shadow_deployment.doctor.policy import policy_warnings
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.models.aliases import resolve_aliases
 
@@ -32,7 +34,16 @@ def of_deployment(
         ]
     context = resolve_aliases(connect(declared))
     today = dt.datetime.now(declared.zone).date()
-    return [Check(name, "deployment file", "ok", "valid"), *examine(name, _all(context, today, send_test=send_test))]
+    policy = Probe("policy", partial(_policy, declared), "change the file, or leave it where it is meant so")
+    probes = [policy, *_all(context, today, send_test=send_test)]
+    return [Check(name, "deployment file", "ok", "valid"), *examine(name, probes)]
+
+
+def _policy(declared: Deployment) -> str:
+    doubts = policy_warnings(declared, files_by_name()[declared.name])
+    if doubts:
+        raise ConcernError("\n".join(doubts))
+    return "nothing in it is doubtful"
 
 
 def _all(context: DeploymentContext, day: dt.date, *, send_test: bool) -> Iterator[Probe]:

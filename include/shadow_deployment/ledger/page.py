@@ -23,7 +23,8 @@ _SQL = Path(__file__).parent / "sql"
 class VerdictRow(ComparedVerdict):
     """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored.
 
-    `opened_at` is when its trial was; None before the champion's first request.
+    `trial` is the number of its trial, `opened_at`, `batch`, `place` and `alpha` are the trial's; None before the
+    champion's first request.
     """
 
     name: str
@@ -48,7 +49,11 @@ class VerdictRow(ComparedVerdict):
     chain_number: int | None
     chain_hash: str | None
     decided_on: dt.date | None
+    trial: int | None
     opened_at: dt.datetime | None
+    batch: int | None
+    place: int | None
+    alpha: float | None
 
 
 @dataclass(frozen=True)

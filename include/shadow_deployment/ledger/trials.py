@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from psycopg.rows import class_row
 
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.data.db import Session
+from shadow_deployment.data.db import Session, clock
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.decision.alpha import alpha_of_batch, alpha_of_trial, spends_alpha
 from shadow_deployment.decision.trial import Kind, Trial, champion_in_words, difference
 from shadow_deployment.ledger.snapshots import deployment_id
-from shadow_deployment.ledger.writing.locks import until_commit
+from shadow_deployment.ledger.writing.locks import share, until_commit
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -28,33 +29,53 @@ class NewTrial:
     challenger: int
     champion_version: str
     terms: Mapping[str, Any]
-    alpha: float
     trained_until: dt.date | None
 
 
-def open_trial(session: Session[Any], deployment: Deployment, wanted: NewTrial) -> Trial:
-    """Return the trial on these terms, opening it where there is none. Commits.
+def open_trials(session: Session[Any], deployment: Deployment, wanted: Sequence[NewTrial]) -> list[Trial]:
+    """Return the trial on each of these terms, opening those that are not there as one batch. Commits.
 
     A training date that is declared for the first time is entered; another one than was declared opens a new trial.
+    Nobody promotes meanwhile, since a promotion changes the place of a batch.
     """
     key = deployment_id(session, deployment)
+    share(session, deployment)
     until_commit(session, f"trials/{key}")
-    trial = find(session, wanted)
-    if trial is None:
+    missing = [each for each in wanted if find(session, each) is None]
+    if missing:
+        _open(session, deployment, key, missing)
+    trials = [_declared(session, each) for each in wanted]
+    session.commit()
+    return trials
+
+
+def _open(session: Session[Any], deployment: Deployment, key: int, wanted: Sequence[NewTrial]) -> None:
+    """Enter trials at one moment: those that may end in a PASS share the alpha of their batch."""
+    policy, at = deployment.policy, clock(session)
+    sharing = [each for each in wanted if each.kind == "challenger" and spends_alpha(policy)]
+    batch, place = next_batch(session, deployment, at)
+    alpha = alpha_of_trial(policy.alpha, place=place, size=max(len(sharing), 1))
+    for each in wanted:
+        spent = (batch, place, alpha) if each in sharing else (None, None, policy.alpha)
         values = {
             "deployment": key,
-            "kind": wanted.kind,
-            "challenger": wanted.challenger,
-            "champion_version": wanted.champion_version,
-            "terms": json.dumps(wanted.terms),
-            "terms_digest": digest(wanted.terms),
-            "rules_digest": digest(wanted.terms["rules"]),
+            "kind": each.kind,
+            "challenger": each.challenger,
+            "champion_version": each.champion_version,
+            "terms": json.dumps(each.terms),
+            "terms_digest": digest(each.terms),
+            "rules_digest": digest(each.terms["rules"]),
             "start": deployment.start,
-            "alpha": wanted.alpha,
-            "opened_because": _cause(session, wanted),
+            **dict(zip(("batch", "place", "alpha"), spent, strict=True)),
+            "opened_because": _cause(session, each),
+            "opened_at": at,
         }
         session.execute(load_statement(_SQL / "open_trial.sql"), values)
-        trial = find(session, wanted, newest=True)
+
+
+def _declared(session: Session[Any], wanted: NewTrial) -> Trial:
+    """Return a trial that was opened, with its training date entered where it was not declared before."""
+    trial = find(session, wanted) or find(session, wanted, newest=True)
     assert trial is not None  # noqa: S101 (it was there or was inserted)
     if trial.trained_until is None and wanted.trained_until is not None:
         session.execute(
@@ -62,8 +83,20 @@ def open_trial(session: Session[Any], deployment: Deployment, wanted: NewTrial) 
             [trial.id, wanted.trained_until],
         )
         trial = find(session, wanted) or trial
-    session.commit()
     return trial
+
+
+def next_batch(session: Session[Any], deployment: Deployment, at: dt.datetime | None = None) -> tuple[int, int]:
+    """Return number and place of the batch that trials opened at a moment make; None is now."""
+    values = {"deployment": deployment.name, "at": at or clock(session)}
+    batch, place = session.execute(load_statement(_SQL / "next_batch.sql"), values).fetchone() or (1, 1)
+    return batch, place
+
+
+def alpha_of_next(session: Session[Any], deployment: Deployment) -> float:
+    """Return alpha toward PASS of a trial that was opened now, alone."""
+    _, place = next_batch(session, deployment)
+    return alpha_of_batch(deployment.policy.alpha, place)
 
 
 def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
@@ -78,7 +111,10 @@ def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as `shadow trials` lists it: `digest` is the model's, `outcome` and `day` are of its newest verdict."""
+    """A trial as `shadow trials` lists it: `digest` is the model's, `outcome` and `day` are of its newest verdict.
+
+    `batch_size` trials share the alpha of the batch; `batch` is None where a trial spends none.
+    """
 
     number: int
     kind: str
@@ -88,7 +124,12 @@ class TrialRecord:
     champion_version: str
     opened_at: dt.datetime
     opened_because: str
+    batch: int | None
+    place: int | None
+    batch_size: int | None
     alpha: float
+    terms_digest: str
+    rules_digest: str
     trained_until: dt.date | None
     terms: dict[str, Any]
     day: dt.date | None

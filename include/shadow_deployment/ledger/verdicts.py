@@ -81,6 +81,8 @@ class StoredVerdict(ComparedVerdict):
     chain_hash: str | None = None
     trial: int | None = None
     opened_at: dt.datetime | None = None
+    batch: int | None = None
+    place: int | None = None
     alpha: float | None = None
     rules_digest: str | None = None
     opened_because: str | None = None

@@ -16,12 +16,13 @@ def compare(context: DeploymentContext, day: dt.date) -> int:
     deployment = context.deployment
     with context.ledger() as session:
         snapshot = require_snapshot(session, deployment, day)
-        keys = list(challenger_keys(context, session).values())
-        trials.register(context, session, snapshot)
+        keys = challenger_keys(context, session)
         with exclusively(session, f"compare/{snapshot.id}"):
-            stale = evidence.stale(session, deployment, [snapshot], keys)
+            stale = evidence.stale(session, deployment, [snapshot], list(keys.values()))
             if not stale:
                 return 0
+            answered = {name: key for name, key in keys.items() if key in {key for _, key in stale}}
+            trials.register(session, deployment, snapshot, answered)
             evidence.analyze(session, snapshot)
             custom = custom_values(context, snapshot)
             return evidence.compare(session, deployment, snapshot, [key for _, key in stale], custom)

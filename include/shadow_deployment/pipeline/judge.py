@@ -6,6 +6,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import verdicts
 from shadow_deployment.pipeline.challengers.identities import challenger_key
 from shadow_deployment.pipeline.challengers.judging import JudgedChallenger, judge_challenger
+from shadow_deployment.pipeline.challengers.trials import opening
 
 
 def judge(context: DeploymentContext, day: dt.date, challenger_name: str) -> JudgedChallenger:
@@ -14,7 +15,7 @@ def judge(context: DeploymentContext, day: dt.date, challenger_name: str) -> Jud
     challenger = deployment.challenger(challenger_name)
     with context.ledger() as session:
         key = challenger_key(context, session, challenger)
-        judged = judge_challenger(session, deployment, challenger, key, day)
+        judged = judge_challenger(session, deployment, challenger, key, day, trial_for=opening(context))
         verdicts.store(
             session,
             deployment,

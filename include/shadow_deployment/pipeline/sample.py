@@ -15,6 +15,7 @@ from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.retention import require_kept
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline.challengers import trials
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
         else:
             require_kept(session, registered)
             manifest = read_manifest(context, registered)
-        trials.register(context, session, registered or require_snapshot(session, deployment, day))
+        snapshot = registered or require_snapshot(session, deployment, day)
+        trials.register(session, deployment, snapshot, challenger_keys(context, session))
     if not manifest.rows:
         logger.warning(
             "%s: no requests in %s from %s, so the day adds no evidence; check that the prediction log is loaded",

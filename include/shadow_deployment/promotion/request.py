@@ -21,7 +21,7 @@ from shadow_deployment.ledger.registry.promotions import CurrentChampion, Judged
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
-from shadow_deployment.pipeline.challengers.trials import known_trial, terms_of
+from shadow_deployment.pipeline.challengers.trials import terms_of
 from shadow_deployment.promotion.trial_tally import TrialTally, tally
 
 BEFORE_THE_FIRST = "champion"  # name of the champion before the first promotion
@@ -98,7 +98,7 @@ def outcome_now(session: Session[Any], deployment: Deployment, challenger: Chall
     key = predictions.find_challenger(session, deployment, challenger, digest_now)
     if newest is None or key is None:
         return None
-    judged = judge_challenger(session, deployment, challenger, key, newest.day, trial_for=known_trial)
+    judged = judge_challenger(session, deployment, challenger, key, newest.day)
     return judged.verdict.outcome
 
 

@@ -9,7 +9,6 @@ def describe(deployment: Deployment) -> str:
     requests, labels, policy = deployment.requests, deployment.labels, deployment.policy
     promotable = _listed([challenger.name for challenger in deployment.promotable])
     challengers = _listed([challenger.name for challenger in deployment.challengers])
-    divided = f", divided among {promotable}" if len(deployment.promotable) > 1 else ""
     lines = [
         f"### Shadow deployment `{deployment.name}`",
         "",
@@ -27,7 +26,7 @@ def describe(deployment: Deployment) -> str:
         ),
         (
             f"- **Error rate:** {policy.alpha:g} of promoting a challenger that is not better, although somebody "
-            f"looks every day{divided}."
+            f"looks every day, whichever of {promotable} it is, and however many are tried in a year."
         ),
         f"- **Unit:** one observation a {policy.unit}; no verdict before {policy.burn_in} of them.",
         "",

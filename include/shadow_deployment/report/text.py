@@ -16,11 +16,12 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import MISSING
 from shadow_deployment.decision.words.finding import Finding, findings_of
-from shadow_deployment.decision.words.wording import interval_of, rule_of
+from shadow_deployment.decision.words.wording import interval_of, rule_of, value_of
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
+from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.report.queries import days
@@ -44,6 +45,7 @@ def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | Non
     return {
         "deployment": deployment.name,
         "as_of": str(as_of or newest or ""),
+        "next_alpha": alpha_of_next(session, deployment),
         "challengers": [_verdict(each, stored.get(each.name)) for each in deployment.challengers],
     }
 
@@ -73,6 +75,8 @@ def _trial(stored: ledger_verdicts.StoredVerdict) -> dict[str, Any] | None:
         "number": stored.trial,
         "opened": stored.opened_at.isoformat(),
         "opened_because": stored.opened_because,
+        "batch": stored.batch,
+        "place": stored.place,
         "alpha": stored.alpha,
         "rules": stored.rules_digest,
     }
@@ -154,7 +158,8 @@ def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
         ("requests", "labelled", "pairs", "champion", "challenger", "difference"),
     )
     for row in rows:
-        numbers = (significant(row["champion"]), significant(row["challenger_value"]), significant(row["difference"]))
+        values = (value_of(row["metric"], row[name]) for name in ("champion", "challenger_value"))
+        numbers = (*values, significant(row["difference"]))
         texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
         table.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
     return table

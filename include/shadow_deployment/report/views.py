@@ -336,13 +336,13 @@ class DeploymentView:
     """One deployment, one challenger of it, as of one day; in the overview without challenger and sections.
 
     `state`: "ready", where `next_step` says what happens next; "empty", where it says what to do and sections are
-    empty; "broken", where `error` says what broke. `challengers` is every one, for switching, as of `day`;
-    `challenger` is the one shown. `days` are all days with a verdict of the challenger shown, for going back and forth;
-    `day` is the one shown, `last_day` the newest sampled one up to the day that was requested, `last_run` when a
-    verdict or, where there is none, a sample was last written. `compared` are the days of evidence, `snapshot` is that
-    of `day`, `run` what its run did where that was requested. `missing` maps the name of a field that is empty to why
-    it is, and "a_a_check" to why there is none. `policy_words` is Markdown. What is by day ascends; what was done
-    descends.
+    empty; "broken", where `error` says what broke. `challengers` is every one, for switching, as of `day`; `challenger`
+    is the one shown. `days` are all days with a verdict of the challenger shown, for going back and forth; `day` is the
+    one shown, `last_day` the newest sampled one up to the day that was requested, `last_run` when a verdict or, where
+    there is none, a sample was last written. `next_alpha` is alpha toward PASS of a trial that is opened next.
+    `compared` are the days of evidence, `snapshot` is that of `day`, `run` what its run did where that was requested.
+    `missing` maps the name of a field that is empty to why it is, and "a_a_check" to why there is none. `policy_words`
+    is Markdown. What is by day ascends; what was done descends.
     """
 
     name: str
@@ -357,6 +357,7 @@ class DeploymentView:
     last_day: dt.date | None = None
     last_run: dt.datetime | None = None
     verdict: VerdictRow | None = None
+    next_alpha: float | None = None
     explanation: str = ""
     rules: tuple[RuleView, ...] = ()
     sequences: tuple[SequenceView, ...] = ()

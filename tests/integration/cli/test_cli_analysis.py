@@ -14,6 +14,7 @@ from rich.console import Console
 
 from shadow_deployment.cli import analysis
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.alpha import alpha_of_trial
 from shadow_deployment.decision.calibration import calibrate
 from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
@@ -96,7 +97,8 @@ def test_a_plan_is_that_of_the_evidence_for_each_rule_that_compares(world: World
         means = of_metric.difference_sum / of_metric.weight
         assert one["seen"] == len(of_metric) >= 2
         assert one["between"] + one["within"] == pytest.approx(means.var(ddof=1))
-        assert (one["effect"], one["alpha"]) == (0.05, 0.05 / 2)
+        assert (one["effect"], one["alpha"]) == (0.05, alpha_of_trial(0.05, place=1, size=2))
+        assert one["next_alpha"] == alpha_of_trial(0.05, place=2, size=1)
 
 
 def test_a_plan_is_shown_as_a_table_for_everybody_who_can_be_promoted(world: World, invoke: Invoke) -> None:
@@ -114,7 +116,7 @@ def test_a_plan_is_shown_as_a_table_for_everybody_who_can_be_promoted(world: Wor
 )
 def test_a_rate_that_is_proposed_is_no_more_than_everything(effect: float, proposed: Any, shown: str) -> None:
     policy = Policy.model_validate({"rules": [BRIER]})
-    found = power_analysis(a_series("brier_score"), policy.rules[0], policy, promotable=1, effect=effect)
+    found = power_analysis(a_series("brier_score"), policy.rules[0], policy, effect=effect)
     table = analysis._plan_table([replace(found, proposed=proposed)], 1.0 if proposed != 4.0 else 0.5)
     file = io.StringIO()
     Console(file=file, width=140).print(table)
@@ -129,7 +131,9 @@ def test_a_calibration_is_printed_stored_and_warned_of_from_then_on(
     shadow = world.shadow(challengers=CHALLENGERS, policy=POLICY)
     code, out, err = invoke("calibrate", "late", "--challenger", "other", "--runs", "100", "--effect", "0.3", "--json")
     assert (code, err) == (0, "")
-    expected = calibrate(shadow.deployment.policy, long, promotable=2, effect=0.3, runs=100)
+    expected = calibrate(
+        shadow.deployment.policy, long, alpha=alpha_of_trial(0.05, place=1, size=2), effect=0.3, runs=100
+    )
     found = json.loads(out)
     assert found == {"other": json.loads(json.dumps(expected.to_json()))}
     kept = world.query(

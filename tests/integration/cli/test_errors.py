@@ -425,3 +425,18 @@ def test_no_password_is_in_what_a_day_logs(reading: World, invoke: Invoke, caplo
     assert code == 0
     for password in passwords(reading.postgres):
         assert password not in out + err + caplog.text
+
+
+def test_a_doubtful_policy_is_warned_of_and_refused_only_where_that_is_asked_for(
+    untouched: World, invoke: Invoke
+) -> None:
+    untouched.deploy(policy={"alpha": 0.2})
+    file = untouched.deployments / "late.yaml"
+    code, out, err = invoke("validate", file)
+    assert code == 0
+    assert "is a valid deployment" in " ".join(out.split())
+    assert "warning deployment late: policy.alpha == 0.2, above 0.1" in " ".join(err.split())
+    assert "late.yaml:" in err
+    assert invoke("validate", file, "--strict")[0] == 1
+    untouched.deploy(policy={"alpha": 0.05, "burn_in": 28})
+    assert invoke("validate", file, "--strict")[0] == 0

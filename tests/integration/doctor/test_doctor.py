@@ -44,7 +44,8 @@ def failed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., Any]) -> None:
-    deployment = reading.deploy()
+    rule = {"metric": "brier_score", "is": "superior"}
+    deployment = reading.deploy(policy={"burn_in": 28, "rules": [rule]})
     found = examined()
     assert {name for name, one in found.items() if one["state"] != "ok"} <= ELSEWHERE
     wanted = {"ledger", "migrations", "ledger rights", "production", "production is read only", "tables and columns"}

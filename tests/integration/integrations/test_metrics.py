@@ -17,7 +17,7 @@ from shadow_deployment.integrations import metrics
 from shadow_deployment.ledger import predictions, verdicts
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.promotion import registry
 from tests.builders import a_verdict
 from tests.conftest import PROJECT
@@ -138,7 +138,7 @@ def keep(shadow: DeploymentContext, *findings: Finding, number: int = 3) -> None
     challenger = shadow.deployment.challenger("other")
     with shadow.ledger() as session:
         key = predictions.challenger_id(session, shadow.deployment, challenger, model_digest(challenger))
-        trial = trial_of(session, shadow.deployment, challenger, key, "7")
+        trial = open_trials(session, shadow.deployment, {challenger.name: key}, "7")[challenger.name]
         failing = Verdict("FAIL", ["as the test says"], findings)
         verdicts.store(session, shadow.deployment, a_verdict(day(number), key, failing, trial=trial))
 

@@ -17,7 +17,7 @@ from shadow_deployment.models import aliases
 from shadow_deployment.models.aliases import last_versions, resolve_aliases
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.models.sandbox import mlflow
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import open_trials
 from tests.builders import a_deployment
 from tests.conftest import declare
 from tests.integration.promotion.test_mlflow_alias import PATH, SECRET, FakeMlflow, connected
@@ -148,7 +148,7 @@ def test_a_date_in_the_file_holds_for_the_version_first_seen_with_it(
     model = resolve_aliases(shadow).deployment.challengers[0]
     with shadow.ledger() as session:
         key = predictions.challenger_id(session, deployment, model, model_digest(model))
-        assert trial_of(session, deployment, model, key, "7").trained_until == declared
+        assert open_trials(session, deployment, {model.name: key}, "7")[model.name].trained_until == declared
     assert dates(shadow) == [("mlflow:models:/flight/1", declared)]
     server.aliases["flight", "serving"] = "2"
     assert dates(shadow) == [("mlflow:models:/flight/2", tagged)], "the date was declared of another version"

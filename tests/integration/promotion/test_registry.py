@@ -33,7 +33,7 @@ from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.writing import locks
 from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion import request as promotion_request
@@ -87,7 +87,7 @@ def judge(
             key,
             Verdict(outcome, [] if outcome == "PASS" else ["as the test says"], [finding]),
             champion_version=against,
-            trial=trial_of(opened, deployment, challenger, key, against),
+            trial=open_trials(opened, deployment, {challenger.name: key}, against)[challenger.name],
         )
         verdicts.store(opened, deployment, new)
 

@@ -20,7 +20,7 @@ from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.registry import approval_requests
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.challengers.trials import trial_of
+from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.report.queries import pages
@@ -78,7 +78,7 @@ def judge(
             day(number),
             key,
             Verdict(outcome, list(reasons), list(found)),
-            trial=trial_of(session, shadow.deployment, one, key, "7"),
+            trial=open_trials(session, shadow.deployment, {one.name: key}, "7")[one.name],
             warnings=["a warning"],
             explanation="in plain words",
             judged_on={"number": number, "outcome": outcome, "name": name},

@@ -13,7 +13,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence, alpha_of_trial
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.verdict import judge
@@ -22,8 +22,9 @@ from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import labels_on, mature_labels
+from shadow_deployment.pipeline.challengers.basis import champion_of, labels_on, mature_labels
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
+from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
 from shadow_deployment.report.views import DeploymentView
@@ -88,6 +89,7 @@ def shown(world: World, **policy: Any) -> tuple[DeploymentView, list[dict[str, A
 
 def _judge(session: Session[Any], one: Deployment) -> None:
     newest_day = snapshots.snapshots(session, one, None, None)[-1].day
+    open_trials(session, one, {"better": 1}, champion_of(snapshots.snapshots(session, one, None, None)))
     judged = judge_challenger(session, one, one.challenger("better"), 1, newest_day)
     new = a_verdict(
         newest_day,
@@ -166,7 +168,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     means = sorted(series.weighed(one.policy).mean_difference for name, series in of.items() if name != ALL)
     if one.policy.unit == "day":
         assert estimates == pytest.approx(means[:MOST_SLICES])
-    given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha)
+    given = alpha_of_evidence(one.policy, evidence, to_pass=alpha_of_trial(one.policy.alpha, place=1, size=1))
     assert found.slices.alpha == given
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
     for each in (found.slices.overall, *found.slices.slices):
@@ -200,13 +202,13 @@ def test_alphas_without_a_sequence_are_those_that_one_would_have(filled: World) 
     with DeploymentContext(one, filled.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
         evidence = evidence_on(session, one, 1, taken, taken[-1].day)
-    for promotable in (1, 3):
-        given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha / promotable)
-        verdict = judge(one.policy, evidence, alpha=one.policy.alpha / promotable)
+    for alpha in (one.policy.alpha, 0.01):
+        given = alpha_of_evidence(one.policy, evidence, to_pass=alpha)
+        verdict = judge(one.policy, evidence, alpha=alpha)
         findings = list(with_rules(verdict.findings, one.policy))
-        assert alphas_of(one.policy, findings, 99) == given
+        assert alphas_of(one.policy, findings, 0.99) == given
         unknown = [(rule, replace(found, alpha_pass=None, alpha_fail=None)) for rule, found in findings]
-        assert alphas_of(one.policy, unknown, promotable) == given
+        assert alphas_of(one.policy, unknown, alpha) == given
 
 
 def test_a_challenger_that_was_judged_by_an_older_policy_is_shown_with_its_rules(filled: World) -> None:

@@ -71,7 +71,7 @@ def remembering(days: int, memory: float, seed: int = 0) -> np.ndarray:
 def calibrated(memory: float = 0.0, effect: float | None = None, **settings: Any) -> Calibration:
     """One superiority rule on a long history, so that what it shows by chance is small."""
     found = evidence(series(remembering(1500, memory)))
-    return calibrate(policy(SUPERIOR, **settings), found, promotable=1, effect=effect, runs=RUNS, days=365)
+    return calibrate(policy(SUPERIOR, **settings), found, effect=effect, runs=RUNS, days=365)
 
 
 def false_promotions(found: Calibration) -> list[float]:
@@ -124,8 +124,7 @@ def test_without_an_effect_it_is_the_one_that_was_seen() -> None:
     values = normal(400)
     values += 0.3 * values.std(ddof=1) - values.mean()
     seen, given = (
-        calibrate(policy(SUPERIOR), evidence(series(values)), promotable=1, effect=effect, runs=200)
-        for effect in (None, 0.3)
+        calibrate(policy(SUPERIOR), evidence(series(values)), effect=effect, runs=200) for effect in (None, 0.3)
     )
     assert (seen.effect, given.effect) == (None, 0.3)
     assert seen.rows == given.rows
@@ -145,14 +144,14 @@ def test_by_day_is_the_share_up_to_each_day() -> None:
 
 def test_a_seed_makes_it_repeatable() -> None:
     found = evidence(series(normal(100)))
-    first, same, other = (calibrate(policy(SUPERIOR), found, promotable=1, runs=300, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (calibrate(policy(SUPERIOR), found, runs=300, seed=seed) for seed in (1, 1, 2))
     assert first == same
     assert first.rows != other.rows
 
 
 @pytest.mark.parametrize(("history", "days"), [(100, 365), (500, 500)])
 def test_a_year_is_looked_at_or_the_history_where_it_is_longer(history: int, days: int) -> None:
-    found = calibrate(policy(SUPERIOR), evidence(series(normal(history))), promotable=1, runs=2)
+    found = calibrate(policy(SUPERIOR), evidence(series(normal(history))), runs=2)
     assert (found.history, found.days, found.gates[0].days) == (history, days, history)
 
 
@@ -169,7 +168,6 @@ def test_false_promotions_do_not_depend_on_the_mean_that_was_seen(rule: dict[str
                 calibrate(
                     policy(rule, unit=unit, alpha=0.3),
                     evidence(series(normal(300) + seen, weight=weight)),
-                    promotable=1,
                     runs=200,
                 )
             )
@@ -189,7 +187,6 @@ def test_at_the_bound_one_side_is_as_likely_as_the_other(unit: str) -> None:
         calibrate(
             policy(SUPERIOR, unit=unit, method="plain", alpha=0.5),
             evidence(series(sign * values, weight=weight)),
-            promotable=1,
             runs=RUNS,
             days=364,
         )
@@ -309,7 +306,7 @@ def test_a_run_is_promoted_on_the_day_on_which_the_policy_first_passes(case: str
     history, runs = evidence(*all_series), 12
     days = 84 if judged.unit == "week" or judged.method == "betting" else 42
     effect = 0.3
-    found = calibrate(judged, history, promotable=2, effect=effect, runs=runs, days=days, seed=6)
+    found = calibrate(judged, history, alpha=judged.alpha / 2, effect=effect, runs=runs, days=days, seed=6)
     index = resampled_days(np.random.default_rng(6), runs, days, 60, found.block_length)
     moved = {}
     for key, one in history.items():
@@ -338,7 +335,7 @@ def test_the_naive_policies_are_what_scipy_says(effect: float | None) -> None:
     kept = np.isin(series(values).days, other.days)
     judged = policy(SUPERIOR, LOG_LOSS, burn_in=3)
     found = calibrate(
-        judged, evidence(series(values), other), promotable=2, runs=runs, days=days, seed=3, effect=effect
+        judged, evidence(series(values), other), alpha=judged.alpha / 2, runs=runs, days=days, seed=3, effect=effect
     )
     index = resampled_days(np.random.default_rng(3), runs, days, 60, found.block_length)
     by_mean, by_test = np.ones((2, runs, days), bool)
@@ -364,9 +361,7 @@ def test_the_naive_policies_are_what_scipy_says(effect: float | None) -> None:
 def test_a_bound_that_is_just_met_counts_for_at_least_and_not_for_superior() -> None:
     values = np.random.default_rng(0).permutation(np.tile([-1.0, 1.0], 100))
     first = {
-        name: calibrate(policy(rule), evidence(series(values, rule["metric"])), promotable=1, runs=RUNS)
-        .rows[1]
-        .by_day[27]
+        name: calibrate(policy(rule), evidence(series(values, rule["metric"])), runs=RUNS).rows[1].by_day[27]
         for name, rule in (("above", SUPERIOR), ("met", AT_LEAST | {"value": 0.0}))
     }
     assert first["met"] > first["above"] + 0.1
@@ -381,10 +376,8 @@ def test_with_weeks_nothing_is_promoted_before_eight_of_them() -> None:
     assert set(weekly % 7) == {0}
 
 
-@pytest.mark.parametrize("promotable", [0, 1, 4])
-def test_alpha_is_divided_among_the_promotable(promotable: int) -> None:
-    found = calibrate(policy(SUPERIOR), evidence(series(normal(100))), promotable=promotable, runs=2)
-    assert found.alpha == 0.05 / max(promotable, 1)
+def test_the_alpha_is_that_of_the_trial() -> None:
+    assert calibrate(policy(SUPERIOR), evidence(series(normal(100))), alpha=0.0123, runs=2).alpha == 0.0123
 
 
 # Several rules
@@ -396,10 +389,9 @@ def two(correlation: float, days: int = 300) -> Evidence:
 
 
 def test_the_same_days_are_resampled_for_all_rules() -> None:
-    alone = calibrate(policy(SUPERIOR), two(1.0), promotable=1, runs=RUNS)
+    alone = calibrate(policy(SUPERIOR), two(1.0), runs=RUNS)
     same, independent, opposite = (
-        calibrate(policy(SUPERIOR, LOG_LOSS), two(correlation), promotable=1, runs=RUNS)
-        for correlation in (1.0, 0.0, -1.0)
+        calibrate(policy(SUPERIOR, LOG_LOSS), two(correlation), runs=RUNS) for correlation in (1.0, 0.0, -1.0)
     )
     assert [row.by_day for row in same.rows] == [row.by_day for row in alone.rows]
     assert false_promotions(opposite) == [0, 0, 0]
@@ -413,7 +405,7 @@ def test_blocks_are_as_long_as_the_most_dependent_rule_asks_slices_being_too_thi
 
     def length(overall: np.ndarray, other: np.ndarray, thin: np.ndarray) -> float:
         found = evidence(series(overall), series(other, "log_loss"), series(thin, name="origin=JFK"))
-        return calibrate(policy(*rules), found, promotable=1, runs=1).block_length
+        return calibrate(policy(*rules), found, runs=1).block_length
 
     assert length(independent, dependent, independent) == length(dependent, independent, independent)
     assert length(dependent, independent, independent) == block_length(dependent) > 2 * block_length(independent)
@@ -422,12 +414,12 @@ def test_blocks_are_as_long_as_the_most_dependent_rule_asks_slices_being_too_thi
 
 def test_a_gate_at_its_bound_is_held_back_by_others_as_they_were_seen_unless_these_block() -> None:
     """Alone, beside one that passes for sure, beside one that was seen below its bound, and beside a slow one."""
-    alone = calibrate(policy(SUPERIOR, alpha=0.3), two(0.0), promotable=1, runs=RUNS).gates[0]
+    alone = calibrate(policy(SUPERIOR, alpha=0.3), two(0.0), runs=RUNS).gates[0]
     beside = {}
     for seen in (10.0, -10.0, 0.1):
         values = normal(300, 2)
         found = evidence(series(normal(300, 1)), series(values - values.mean() + seen, "log_loss"))
-        beside[seen] = calibrate(policy(SUPERIOR, LOG_LOSS, alpha=0.3), found, promotable=1, runs=RUNS)
+        beside[seen] = calibrate(policy(SUPERIOR, LOG_LOSS, alpha=0.3), found, runs=RUNS)
     share = {seen: one.gates[0].false_promotion for seen, one in beside.items()}
     assert alone.false_promotion == share[10.0] == share[-10.0]
     assert share[0.1] < alone.false_promotion
@@ -439,7 +431,7 @@ def test_a_gate_at_its_bound_is_held_back_by_others_as_they_were_seen_unless_the
 
 def test_a_slice_has_the_same_effect_as_all_requests_in_the_rules_unit() -> None:
     found = evidence(series(normal(300)), series(3 * normal(300, 1), name="origin=JFK"))
-    gates = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), found, promotable=1, effect=0.3, runs=300).gates
+    gates = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), found, effect=0.3, runs=300).gates
     assert [gate.rule for gate in gates] == ["brier_score superior", "brier_score superior in origin=JFK"]
     assert gates[0].effect == gates[1].effect == pytest.approx(0.3 * normal(300).std(ddof=1))
     assert gates[0].missed < 0.1 < gates[1].missed
@@ -447,31 +439,31 @@ def test_a_slice_has_the_same_effect_as_all_requests_in_the_rules_unit() -> None
 
 def test_no_harm_is_no_proof_so_it_has_no_false_promotion_of_its_own_but_is_warned_of_alone() -> None:
     found = evidence(series(normal(300)), series(normal(300, 1), "accuracy"))
-    both = calibrate(policy(SUPERIOR, GUARDRAIL), found, promotable=1, runs=300)
+    both = calibrate(policy(SUPERIOR, GUARDRAIL), found, runs=300)
     assert [gate.false_promotion is None for gate in both.gates] == [False, True]
     assert both.warning is None
-    alone = calibrate(policy(GUARDRAIL), found, promotable=1, runs=300)
+    alone = calibrate(policy(GUARDRAIL), found, runs=300)
     assert alone.rows[0].false_promotion > 0.9
     assert "proves nothing" in str(alone.warning)
 
 
-@pytest.mark.parametrize(("promotable", "promotes"), [(1, True), (2, False), (4, False)])
+@pytest.mark.parametrize(("shares", "promotes"), [(1, True), (2, False), (4, False)])
 def test_harm_is_shown_at_the_alpha_of_alarms_which_is_divided_among_gates_with_a_sequence(
-    promotable: int, promotes: bool
+    shares: int, promotes: bool
 ) -> None:
     """Two mirrored rules: one is harmed as soon as the other is proven, unless an alarm takes more than a proof."""
     found = evidence(series(normal(300)), series(-normal(300), "accuracy"), series(np.zeros(300), "error_rate"))
     judged = policy(SUPERIOR, GUARDRAIL, FEW_ERRORS, method="plain")
-    this, _, t_test = false_promotions(calibrate(judged, found, promotable=promotable, runs=300))
+    this, _, t_test = false_promotions(calibrate(judged, found, alpha=judged.alpha / shares, runs=300))
     assert (this > 0) is promotes
-    if promotable != 2:  # where both take the same, rounding decides
+    if shares != 2:  # where both take the same, rounding decides
         assert (t_test > 0) is promotes
 
 
 def test_a_worse_gate_than_the_whole_is_warned_of_by_name() -> None:
     """A gate beside a certain one: the policy as a whole, both at their bounds, hardly errs."""
     found = evidence(series(remembering(1000, 0.6)), series(remembering(1000, 0.6, 1) + 9, "log_loss"))
-    calibration = calibrate(policy(SUPERIOR, LOG_LOSS, method="plain"), found, promotable=1, runs=RUNS)
+    calibration = calibrate(policy(SUPERIOR, LOG_LOSS, method="plain"), found, runs=RUNS)
     assert calibration.rows[0].false_promotion < calibration.gates[0].false_promotion  # type: ignore[operator]
     assert " superior at its bound" in str(calibration.warning)
 
@@ -481,7 +473,7 @@ def test_a_share_that_may_be_alpha_but_for_the_simulation_is_not_warned_of() -> 
     found = evidence(series(remembering(300, 0.3)))
     for alpha in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
         judged = policy(SUPERIOR, method="plain", alpha=alpha)
-        calibration = calibrate(judged, found, promotable=1, runs=100, days=100)
+        calibration = calibrate(judged, found, runs=100, days=100)
         row = calibration.rows[0]
         assert (calibration.warning is not None) == (row.false_promotion - 2 * row.false_promotion_se > alpha)
         between += alpha < row.false_promotion and calibration.warning is None
@@ -490,7 +482,7 @@ def test_a_share_that_may_be_alpha_but_for_the_simulation_is_not_warned_of() -> 
 
 def test_the_effect_on_a_gate_is_given_in_the_rules_unit() -> None:
     one = series(normal(60), champion=np.full(60, 0.2))
-    gate = calibrate(policy(RELATIVE), evidence(one), promotable=1, effect=0.3, runs=1).gates[0]
+    gate = calibrate(policy(RELATIVE), evidence(one), effect=0.3, runs=1).gates[0]
     assert gate.effect == pytest.approx(0.3 * one.difference.std(ddof=1) / 0.2)
 
 
@@ -513,7 +505,7 @@ def test_what_is_not_resampled_is_named_with_its_reason() -> None:
         LOG_LOSS | {"role": "advisory"},
         GUARDRAIL,
     ]
-    calibration = calibrate(policy(*rules), found, promotable=1, runs=2)
+    calibration = calibrate(policy(*rules), found, runs=2)
     assert [gate.rule for gate in calibration.gates] == ["brier_score superior"]
     assert list(calibration.left_out) == [
         "brier_score superior in origin=JFK: 20 days of evidence are too few, 28 are needed",
@@ -540,16 +532,16 @@ def test_without_a_gate_or_with_too_little_history_it_says_so(
 ) -> None:
     found = evidence(series(normal(days)), series(normal(days), "error_rate"))
     with pytest.raises(LedgerError, match="there is no gate to calibrate: .*" + message):
-        calibrate(policy(*rules), found, promotable=1)
+        calibrate(policy(*rules), found)
 
 
 def test_requests_as_unit_are_refused_with_the_way_out() -> None:
     by_request = policy(SUPERIOR, unit="request")
     one = series(normal(60))
     with pytest.raises(LedgerError, match=r"unit == 'request'.* with unit day"):
-        calibrate(by_request, evidence(one), promotable=1)
+        calibrate(by_request, evidence(one))
     with pytest.raises(LedgerError, match=r"unit == 'request'.* with unit day"):
-        power_analysis(one, by_request.rules[0], by_request, promotable=1, effect=0.1)
+        power_analysis(one, by_request.rules[0], by_request, effect=0.1)
 
 
 @pytest.mark.parametrize(
@@ -557,7 +549,7 @@ def test_requests_as_unit_are_refused_with_the_way_out() -> None:
 )
 def test_arguments_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} == .*must be >"):
-        calibrate(policy(SUPERIOR), evidence(series(normal(60))), promotable=1, **wrong)
+        calibrate(policy(SUPERIOR), evidence(series(normal(60))), **wrong)
 
 
 # Shown
@@ -604,7 +596,7 @@ def test_the_chart_of_no_promotion_at_all_is_drawn_too() -> None:
 def test_names_in_the_chart_are_escaped() -> None:
     name = "origin=<script>alert('&\"')</script>\x0b"
     known = evidence(series(normal(60)), series(normal(60), name=name))
-    calibration = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), known, promotable=1, runs=2)
+    calibration = calibrate(policy(SUPERIOR | {"slices": ["origin"]}), known, runs=2)
     drawing = Drawing(calibration_chart(calibration).file())
     assert "<script>" not in drawing.svg
     assert any("<script>alert('&\"')</script>⟨U+000B⟩" in text.whole for text in drawing.layer("caption"))

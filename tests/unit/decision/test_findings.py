@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.alpha import alpha_of_batch
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding
@@ -94,7 +95,7 @@ def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, o
     everything = replace(one, slice="all")
     policy = Policy.model_validate({"rules": [SUPERIOR | {"slices": ["origin"]}]})
     verdict = judge(policy, {(each.metric, each.slice): each for each in (one, everything)}, alpha=policy.alpha / 4)
-    lower, upper = bounds_of(one.difference, (0.05 / 4, 0.05 / 2))
+    lower, upper = bounds_of(one.difference, (0.05 / 4, alpha_of_batch(0.05, 1) / 2))
     decided = one.days[int(np.argmax(lower > 0 if outcome == "PASS" else upper < 0))]
     expected = Finding(
         metric="brier_score",
@@ -110,7 +111,7 @@ def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, o
         observations=60,
         requests=3000,
         alpha_pass=0.05 / 4,
-        alpha_fail=0.05 / 2,
+        alpha_fail=alpha_of_batch(0.05, 1) / 2,
         decided_on=decided,
         more_days=None,
     )

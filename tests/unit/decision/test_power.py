@@ -40,10 +40,10 @@ def drawn(days: int, *, uneven: bool, seed: int = 0, requests: int = REQUESTS) -
     return series((weight * d).sum(axis=1) / total, weight=total, squares=squares)
 
 
-def planned(one: Series, rule: dict[str, Any] | None = None, **settings: Any) -> PowerAnalysis:
-    arguments = {key: settings.pop(key) for key in ("effect", "rates", "promotable") if key in settings}
+def planned(one: Series, rule: dict[str, Any] | None = None, *, share: float = 1.0, **settings: Any) -> PowerAnalysis:
+    arguments = {key: settings.pop(key) for key in ("effect", "rates") if key in settings}
     judged = policy(rule or SUPERIOR, **settings)
-    return power_analysis(one, judged.rules[0], judged, **({"promotable": 1, "effect": 0.1} | arguments))
+    return power_analysis(one, judged.rules[0], judged, alpha=share * judged.alpha, **({"effect": 0.1} | arguments))
 
 
 @pytest.mark.parametrize(("uneven", "effective"), [(False, REQUESTS), (True, REQUESTS * 2.5**2 / 8.5)])
@@ -110,7 +110,7 @@ def test_an_effect_is_in_the_rules_unit_and_counted_from_its_bound() -> None:
     assert planned(one, RELATIVE, effect=0.05).days == expected.days
     assert planned(one, NON_INFERIOR, effect=0.01).days == expected.days
     assert planned(one, AT_MOST, effect=0.01).days == expected.days
-    assert planned(one, effect=0.01, promotable=5).days > expected.days  # type: ignore[operator]
+    assert planned(one, effect=0.01, share=0.2).days > expected.days  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("rule", [SUPERIOR, RELATIVE, AT_MOST])

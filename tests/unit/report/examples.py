@@ -364,7 +364,11 @@ def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
         chain_hash="d4" * 32,
         judged_at=moment(dt.date(2014, 1, 1)),
         decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
+        trial=None,
         opened_at=None,
+        batch=None,
+        place=None,
+        alpha=None,
     )
     return replace(usual, **changes)
 

@@ -60,6 +60,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, *found: StoredVerdict, as_of: dt.d
         return {one.name: one for one in found}
 
     monkeypatch.setattr(report.ledger_verdicts, "latest", latest)
+    monkeypatch.setattr(report, "alpha_of_next", lambda *_: 0.0076)
     return report.verdicts(cast(Session[Any], None), a_deployment(), as_of)
 
 
@@ -82,6 +83,7 @@ def test_verdicts_are_plain_data_in_the_order_of_the_file(monkeypatch: pytest.Mo
     assert [one["outcome"] for one in found["challengers"]] == ["PASS", "INCONCLUSIVE", "INCONCLUSIVE"]
     assert [one["decided_on"] for one in found["challengers"]] == ["2013-04-02", None, None]
     assert found["challengers"][0]["findings"][0].keys() >= KEYS
+    assert found["next_alpha"] == 0.0076
     assert json.loads(json.dumps(found)) == found
 
 
@@ -172,7 +174,7 @@ def test_evidence_is_a_line_for_each_row_and_what_is_missing_is_a_dash() -> None
         "0.5 of the requests in each origin, at least 100, at most 100,000 a day",
         "`flights.outcome.is_late`, expected for up to 3 days",
         "0.05 of promoting a challenger that is not better",
-        "divided among `gradient_boosting`, `logged_elsewhere`.",
+        "whichever of `gradient_boosting`, `logged_elsewhere` it is, and however many are tried in a year.",
         "no verdict before 28 of them",
         "1. Brier score: superior to the champion *(blocking)*",
         "2. log loss: not worse than the champion by 0.005 or more, overall and in every origin *(blocking)*",

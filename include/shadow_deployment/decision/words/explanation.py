@@ -12,8 +12,10 @@ from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Evidence, Series
+from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.words.finding import Verdict
-from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note
+from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note, value_of
+from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 
 MOST_SLICES: Final = 10
@@ -40,6 +42,7 @@ def explain(
     disagreements: Sequence[DisagreeingRequest],
     *,
     champion: str,
+    trial: Trial | None,
     warnings: Sequence[str],
 ) -> str:
     """Return the explanation of a verdict, several lines that name requests but never their features.
@@ -47,7 +50,7 @@ def explain(
     `champion` is what the challenger is compared with, in words.
     """
     lines = [f"{challenger.name} {challenger.version} against {champion}: {verdict.outcome}", ""]
-    lines += ["What was compared", *_compared(deployment, evidence), ""]
+    lines += ["What was compared", *_compared(deployment, evidence), *([f"- {trial}"] if trial else []), ""]
     lines += ["Rules", *(f"- {explanation_of(finding)}" for finding in verdict.findings), ""]
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])
     lines += _section("Warnings", [f"- {warning}" for warning in warnings])
@@ -74,6 +77,7 @@ def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
         f"{missing_note(deployment.catalog[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
     )
     yield f"- labels from {deployment.labels.table}, waited for up to {deployment.labels.maturity_days} days"
+    yield from (f"- mean {_both(series)}" for series in overall if series.metric == "squared_error" and series.days)
     yield "- a difference is the champion's loss minus the challenger's: positive favours the challenger"
     yield from _unseen(longest) if longest.metric in _comparing(deployment) else ()
 
@@ -89,6 +93,14 @@ def _unseen(series: Series) -> Iterator[str]:
             f"(with {_CONFIDENCE:.0%} confidence) only that such days are fewer than 1 in {rarer}: no rule excludes a "
             "disaster that has not happened yet"
         )
+
+
+def _both(series: Series) -> str:
+    """Return both models' mean values over all requests."""
+    weight = np.ones(len(series.days)) if series.weight is None else series.weight
+    means = (float(weight @ values / weight.sum()) for values in (series.champion, series.challenger))
+    champion, challenger = (value_of(series.metric, mean) for mean in means)
+    return f"{METRICS[series.metric].title}: champion {champion}, challenger {challenger}"
 
 
 def _comparing(deployment: Deployment) -> list[str]:

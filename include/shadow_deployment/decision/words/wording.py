@@ -61,6 +61,12 @@ def rule_of(finding: Finding) -> str:
     return f"{finding.metric} {finding.is_}{bound}{role_note(finding.role)}"
 
 
+def value_of(metric: str, value: float | None) -> str:
+    """Return a metric's value; beside a mean squared error its root, which has the label's unit."""
+    shown = significant(value)
+    return f"{shown} (RMSE {significant(math.sqrt(value))})" if metric == "squared_error" and value else shown
+
+
 def rule_in_words(finding: Finding) -> str:
     """Return the rule of a finding and its role, without bound and slice."""
     return f"{finding.metric} {finding.is_.replace('_', ' ')}{role_note(finding.role)}"
@@ -177,7 +183,8 @@ def no_value_on(day: dt.date, newest: dt.date) -> str:
 def daily_reason(rule: Rule, day: dt.date, value: float, *, holds: bool, held: int, recent: int) -> str:
     """Return the reason of a rule that is judged on daily values: on `held` of `recent` days it held."""
     relation = f"{'is' if holds else 'is not'} {rule.is_.replace('_', ' ')} {significant(rule.bound)}"
-    reason = f"{significant(value)} on {day} {relation}"
+    shown = value_of(rule.metric, value) if rule.of == "value" else significant(value)
+    reason = f"{shown} on {day} {relation}"
     if rule.last:
         reason += f"; it held on {held} of the last {recent} days, {rule.last.hold} of {rule.last.of} are required"
     return reason

@@ -1,6 +1,6 @@
 -- The newest trial on these terms whose training date is undeclared or the wanted one (null: any).
 SELECT
-    t.id, t.number, t.kind, t.champion_version, t.terms, t.rules_digest, t.start, t.alpha, t.opened_because, t.opened_at,
+    t.id, t.number, t.kind, t.champion_version, t.terms, t.rules_digest, t.start, t.batch, t.place, t.alpha, t.opened_because, t.opened_at,
     n.trained_until, (
         SELECT count(DISTINCT c.snapshot_id) FROM shadow.comparison AS c
         WHERE c.challenger_id = t.challenger_id AND c.compared_at < n.declared_at

@@ -5,7 +5,7 @@ FROM (
     SELECT DISTINCT ON (m.name)
         m.name, m.version, m.uri, m.digest, m.digest AS model_digest, v.id, v.challenger_id, v.day, v.champion_version, v.design,
         v.outcome, v.reasons, v.warnings, v.findings, v.policy, v.explanation, v.input_digest, v.code_version, v.revision,
-        v.judged_at, v.days, c.number AS chain_number, c.hash AS chain_hash, t.number AS trial, t.opened_at, t.alpha, t.rules_digest, t.terms, t.opened_because,
+        v.judged_at, v.days, c.number AS chain_number, c.hash AS chain_hash, t.number AS trial, t.opened_at, t.batch, t.place, t.alpha, t.rules_digest, t.terms, t.opened_because,
         n.trained_until,
         CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
             SELECT min(earlier.day)

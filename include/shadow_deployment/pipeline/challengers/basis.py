@@ -19,7 +19,7 @@ from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
-from shadow_deployment.pipeline.challengers.trials import FindTrial, trial_of
+from shadow_deployment.pipeline.challengers.trials import FindTrial, known_trial
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def basis_of(
     key: int,
     day: dt.date,
     *,
-    trial_for: FindTrial = trial_of,
+    trial_for: FindTrial = known_trial,
 ) -> Basis:
     """Return what a verdict of a day rests on.
 
-    `key` is the ledger's key of the challenger's model. `trial_for` opens its trial where there is none, and commits;
-    with `known_trial` nothing is written.
+    `key` is the ledger's key of the challenger's model. `trial_for` finds its trial: `known_trial` writes
+    nothing, `opening` opens it where there is none.
     """
     withdrawn = trials.withdrawn(session, deployment)
     taken = [each for each in snapshots.snapshots(session, deployment, None, day) if each.day not in withdrawn]

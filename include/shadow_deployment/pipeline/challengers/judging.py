@@ -25,7 +25,7 @@ from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers import too_good
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_of, evidence_rows
 from shadow_deployment.pipeline.challengers.label_checks import label_problems, never_labelled
-from shadow_deployment.pipeline.challengers.trials import FindTrial, alpha_of, trial_of
+from shadow_deployment.pipeline.challengers.trials import FindTrial, known_trial
 
 DAYS_OF_DISAGREEMENTS = 7
 MOST_REQUESTS = 5
@@ -57,7 +57,7 @@ def judge_challenger(
     key: int,
     day: dt.date,
     *,
-    trial_for: FindTrial = trial_of,
+    trial_for: FindTrial = known_trial,
 ) -> JudgedChallenger:
     """Judge a challenger on all evidence of its trial against the champion of `day`, up to that day.
 
@@ -68,7 +68,7 @@ def judge_challenger(
     shown = evidence_rows(session, key, basis, basis.shown) if basis.replayed else []
     alone = evidence_of(session, policy, counted)
     evidence = evidence_of(session, policy, shown) if basis.replayed else alone
-    alpha = basis.trial.alpha if basis.trial else alpha_of(deployment, challenger)
+    alpha = basis.trial.alpha if basis.trial else policy.alpha
     problems = label_problems(session, deployment, basis)
     doubted, acknowledged = too_good.doubts(session, deployment, challenger, key, basis, shown or counted)
     blocked = [
@@ -88,6 +88,7 @@ def judge_challenger(
         evidence,
         disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:], window_of(deployment, day).end),
         champion=basis.champion,
+        trial=basis.trial,
         warnings=warnings,
     )
     judged_on = input_of(

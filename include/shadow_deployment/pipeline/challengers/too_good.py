@@ -19,7 +19,6 @@ from shadow_deployment.ledger.checks.acknowledgements import acknowledge as stor
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_rows
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_key
-from shadow_deployment.pipeline.challengers.trials import known_trial
 
 DAYS_OF_PREDICTIONS: Final = 3  # the newest, on which challengers are compared with each other
 
@@ -74,7 +73,7 @@ def acknowledge(context: DeploymentContext, name: str, *, by: str, reason: str) 
             raise DeploymentError(f"deployment {deployment.name}: challenger == {name!r}, was never judged: run a day")
         key = challenger_key(context, session, challenger)
         known = acknowledgements(session, key)
-        basis = basis_of(session, deployment, challenger, key, judged.day, trial_for=known_trial)
+        basis = basis_of(session, deployment, challenger, key, judged.day)
         rows = evidence_rows(session, key, basis, basis.shown)
         found = raised(session, deployment, challenger, key, basis, rows)
         open_alarms = [alarm for alarm in found if alarm.kind not in known]

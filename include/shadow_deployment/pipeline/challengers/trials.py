@@ -1,7 +1,7 @@
 """Trials as days are run: registered before a challenger's evidence is computed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -10,7 +10,6 @@ from shadow_deployment.data.custom_metrics import custom_terms
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import read_suite
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.decision.alpha import split_alpha
 from shadow_deployment.decision.trial import Kind, Trial
 from shadow_deployment.ledger import trials
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -29,33 +28,48 @@ _NOT_TERMS: Final[
 _NOT_JUDGED_ON = {"conn_id", "features", "champion_identity"}
 
 
-def register(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> None:
-    """Open a trial for each challenger against the champion that served a sampled day, where there is none. Commits."""
-    if len(snapshot.champions) != 1:
-        return
-    for name, key in challenger_keys(context, session).items():
-        challenger = context.deployment.challenger(name)
-        trial_of(session, context.deployment, challenger, key, snapshot.champions[0])
+FindTrial = Callable[[Session[Any], Deployment, Challenger, int, str], Trial | None]
+OpenTrial = Callable[[Session[Any], Deployment, Challenger, int, str], Trial]
 
 
-def trial_of(
-    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, champion_version: str
-) -> Trial:
-    """Return a challenger's trial against a champion on the deployment's present terms, opening it at first.
+def register(session: Session[Any], deployment: Deployment, snapshot: Snapshot, keys: Mapping[str, int]) -> None:
+    """Open challengers' trials against the champion that served a sampled day, as `open_trials` does. Commits."""
+    if len(snapshot.champions) == 1:
+        open_trials(session, deployment, keys, snapshot.champions[0])
 
-    `key` is the ledger's key of the challenger's model. Commits.
+
+def open_trials(
+    session: Session[Any], deployment: Deployment, keys: Mapping[str, int], champion_version: str
+) -> dict[str, Trial]:
+    """Return challengers' trials against a champion on the deployment's present terms, opened where they are not there.
+
+    What is opened at once is a batch, so `keys` must have every challenger whose model is there: its key in the ledger
+    by name. Commits.
     """
-    return trials.open_trial(session, deployment, _wanted(deployment, challenger, key, champion_version))
+    wanted = [_wanted(deployment, deployment.challenger(name), key, champion_version) for name, key in keys.items()]
+    return dict(zip(keys, trials.open_trials(session, deployment, wanted), strict=True))
+
+
+def opening(context: DeploymentContext) -> OpenTrial:
+    """Return how to find a challenger's trial that opens those of all challengers where it is not there. Commits."""
+
+    def find(
+        session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, champion_version: str
+    ) -> Trial:
+        known = known_trial(session, deployment, challenger, key, champion_version)
+        if known is not None and known.trained_until == challenger.trained_until:
+            return known
+        keys = challenger_keys(context, session) | {challenger.name: key}
+        return open_trials(session, deployment, keys, champion_version)[challenger.name]
+
+    return find
 
 
 def known_trial(
     session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, champion_version: str
 ) -> Trial | None:
-    """Return the same trial where it was opened, and write nothing."""
+    """Return a challenger's trial where it was opened, and write nothing."""
     return trials.find(session, _wanted(deployment, challenger, key, champion_version))
-
-
-FindTrial = Callable[[Session[Any], Deployment, Challenger, int, str], Trial | None]
 
 
 def _wanted(deployment: Deployment, challenger: Challenger, key: int, champion_version: str) -> NewTrial:
@@ -64,15 +78,8 @@ def _wanted(deployment: Deployment, challenger: Challenger, key: int, champion_v
         challenger=key,
         champion_version=champion_version,
         terms=terms_of(deployment),
-        alpha=alpha_of(deployment, challenger),
         trained_until=challenger.trained_until,
     )
-
-
-def alpha_of(deployment: Deployment, challenger: Challenger) -> float:
-    """Return the error probability toward PASS that a challenger's trial is opened with."""
-    sharing = 1 if challenger.is_watched else len(deployment.promotable)
-    return split_alpha(deployment.policy, promotable=sharing).to_pass
 
 
 def terms_of(deployment: Deployment) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
 from shadow_deployment.pipeline.challengers.judging import JudgedChallenger
-from shadow_deployment.pipeline.challengers.trials import known_trial, trial_of
+from shadow_deployment.pipeline.challengers.trials import known_trial, opening
 from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
 
 
@@ -54,7 +54,7 @@ def days_to_replay(context: DeploymentContext, challenger_name: str, most: int |
         session.commit()
         if not taken:
             raise LedgerError(f"deployment {deployment.name} has no day yet: run one with shadow run first")
-        trial = trial_of(session, deployment, challenger, key, champion_of(taken))
+        trial = opening(context)(session, deployment, challenger, key, champion_of(taken))
         return _unanswered(session, deployment, trial, key, taken, limit)
 
 

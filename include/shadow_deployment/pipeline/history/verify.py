@@ -1,7 +1,8 @@
 """Verification: all that verdicts rest on is as it was, and they follow from it.
 
-The chain of verdicts and promotions, snapshots against their manifests, requests against snapshots, evidence against
-predictions and labels, verdicts against evidence, and models against the digests that were judged.
+The chain of verdicts and promotions, trials against their terms and batches, snapshots against their manifests,
+requests against snapshots, evidence against predictions and labels, verdicts against evidence, and models against the
+digests that were judged.
 """
 
 import datetime as dt
@@ -21,13 +22,13 @@ from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.audit import chain, days
+from shadow_deployment.ledger.audit.trials import changed_trial
 from shadow_deployment.ledger.predictions import find_challenger
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import KeptVerdict
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import evidence_of
 from shadow_deployment.pipeline.challengers.judging import input_of, judge_challenger
-from shadow_deployment.pipeline.challengers.trials import known_trial
 from shadow_deployment.pipeline.custom_values import custom_values
 from shadow_deployment.pipeline.sample import read_manifest
 
@@ -77,6 +78,7 @@ def _parts(
 ) -> Iterator[tuple[str, "partial[str | None]"]]:
     deployment = context.deployment
     yield "chain", partial(chain.first_break, session, deployment)
+    yield "trials", partial(changed_trial, session, deployment)
     for snapshot in snapshots.snapshots(session, deployment, None, None):
         if wanted is None or snapshot.day in wanted:
             yield "days", partial(_of_day, context, session, snapshot)
@@ -140,7 +142,7 @@ def _of_model(context: DeploymentContext, session: Session[Any], newest: verdict
     key = find_challenger(session, context.deployment, challenger, of_file)
     if key is None:
         return None
-    judged = judge_challenger(session, context.deployment, challenger, key, newest.day, trial_for=known_trial)
+    judged = judge_challenger(session, context.deployment, challenger, key, newest.day)
     if judged.basis.trial is not None and judged.verdict.outcome != newest.outcome:
         return (
             f"the newest verdict on {newest.name}, of {newest.day}, says {newest.outcome}, and the ledger gives "

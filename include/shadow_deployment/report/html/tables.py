@@ -1,13 +1,14 @@
 """The tables of a page: rules, disagreements, validations, promotions and alerts, as headings and rows of texts."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from shadow_deployment.base.numbers import NOTHING, count, percent, plural
+from shadow_deployment.base.numbers import NOTHING, count, percent, plural, significant
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.wording import role_note
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import ValidationRow
+from shadow_deployment.ledger.page import ValidationRow, VerdictRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.report.charts.chart import ChartTable
@@ -57,7 +58,7 @@ def _finding(rule: RuleView) -> tuple[str, ...]:
     interval = measure.interval(finding.lower, finding.upper, of_upper)
     return (
         badge(finding.outcome),
-        missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places),
+        missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places) + _root(rule),
         missing(reason) if interval == NOTHING else interval,
         " and ".join(map(measure.exact, finding.bounds)),
         str(finding.decided_on or NOTHING),
@@ -65,6 +66,13 @@ def _finding(rule: RuleView) -> tuple[str, ...]:
         count(finding.requests),
         finding.reason,
     )
+
+
+def _root(rule: RuleView) -> str:
+    """Return the root of a mean squared error, which has the label's unit; nothing for anything else."""
+    mean = rule.finding.estimate
+    is_value = rule.finding.metric == "squared_error" and rule.unit == "value" and mean is not None and mean >= 0
+    return f" (RMSE {significant(math.sqrt(mean))})" if is_value and mean is not None else ""
 
 
 def disagreements(requests: Sequence[DisagreeingRequest], classes: Sequence[str]) -> ChartTable:
@@ -198,6 +206,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     return [
         ("Compared with", verdict.champion),
         ("Challenger", f"{verdict.name} {verdict.version}"),
+        ("Trial", _trial(verdict, view.next_alpha)),
         ("Model file", verdict.uri or NOTHING),
         ("Digest of the model", verdict.model_digest or NOTHING),
         ("Window of evidence", window),
@@ -209,3 +218,12 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
         ("Digest of the sampling design", verdict.design),
         ("Code", verdict.code_version),
     ]
+
+
+def _trial(verdict: VerdictRow, next_alpha: float | None) -> str:
+    if verdict.trial is None or verdict.opened_at is None:
+        return NOTHING
+    spent = f"in batch {verdict.batch}, alpha {significant(verdict.alpha, 3)} toward PASS"
+    following = f"; one that is opened next has {significant(next_alpha, 3)}"
+    alpha = "spends no alpha" if verdict.batch is None else spent + following
+    return f"{verdict.trial}, opened on {verdict.opened_at.date()}, {alpha}"

@@ -15,6 +15,7 @@ from shadow_deployment.decision.words.finding import findings_of
 from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import comparable_days, labels_on, mature_labels
 from shadow_deployment.report.queries import days, predictions, rules
@@ -41,11 +42,12 @@ def add_challenger(
     compared = reader.compared(verdict.challenger_id)
     history = page.history(session, verdict.challenger_id)
     return replace(
-        _with_evidence(view, deployment, reader, compared, verdict, line),
+        _with_evidence(view, deployment, reader, compared, verdict),
         noise=_noise(reader, deployment, summary),
         day=verdict.day,
         days=tuple(each.day for each in history),
         verdict=verdict,
+        next_alpha=alpha_of_next(session, deployment),
         explanation=page.explanation(session, verdict),
         scores=predictions.scores(session, deployment, compared),
         quadrants=predictions.quadrants(session, deployment, compared),
@@ -90,13 +92,11 @@ def _with_evidence(
     reader: _EvidenceReader,
     compared: ComparedPredictions,
     verdict: VerdictRow,
-    line: ChallengerLine,
 ) -> DeploymentView:
     """Add what the series of all requests show, and those of every slice in the metric that is compared."""
     policy = reader.policy
     findings = list(rules.with_rules(findings_of(verdict.findings), policy))
-    promotable = 1 if line.role == "watched" else len(deployment.promotable)
-    terms = JudgingTerms(policy, rules.alphas_of(policy, findings, promotable))
+    terms = JudgingTerms(policy, rules.alphas_of(policy, findings, verdict.alpha or policy.alpha))
     live_from = first_day_from(deployment, verdict.opened_at) if verdict.opened_at else None
     shown = rules.compared_rule(policy, deployment)
     metrics = {rule.metric for rule in policy.rules} | {*days.LATENCIES.values(), *days.DRIFTS}

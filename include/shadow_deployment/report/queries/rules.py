@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
-from shadow_deployment.decision.alpha import AlphaSplit, alpha_used, split_alpha
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_alarm, alpha_used
 from shadow_deployment.decision.estimand import NoEstimandError
 from shadow_deployment.decision.safeguards.dependent import dependence_of_requests
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
@@ -65,11 +65,11 @@ def rule_view(rule: Rule, finding: Finding) -> RuleView:
     return RuleView(finding, str(rule), unit, words, rule.is_daily)
 
 
-def alphas_of(policy: Policy, findings: Findings, promotable: int) -> AlphaSplit:
-    """Return the error rates of a verdict; where no finding has a sequence, those that the policy gives now."""
-    stored = alpha_used((finding.alpha_pass, finding.alpha_fail) for _, finding in findings)
+def alphas_of(policy: Policy, findings: Findings, to_pass: float) -> AlphaSplit:
+    """Return the error rates of a verdict; where no finding has a sequence, its trial's and the policy's."""
+    stored = alpha_used((finding.slice, finding.alpha_pass, finding.alpha_fail) for _, finding in findings)
     alarms = sum(rule.role == "blocking" and not rule.is_daily for rule, _ in findings)
-    return stored or split_alpha(policy, promotable=promotable, alarms=alarms)
+    return stored or AlphaSplit(to_pass, alpha_of_alarm(policy, alarms))
 
 
 def sequences(

@@ -10,14 +10,19 @@ CREATE TABLE shadow.trial (
     terms_digest      text NOT NULL,
     rules_digest      text NOT NULL,
     start             date NOT NULL,
+    batch             int CHECK (batch > 0),
+    place             int CHECK (place > 0),
     alpha             float8 NOT NULL CHECK (alpha > 0 AND alpha < 1),
     opened_because    text NOT NULL,
-    opened_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE (deployment_id, number)
+    opened_at         timestamptz NOT NULL,
+    UNIQUE (deployment_id, number),
+    CONSTRAINT trial_of_a_batch_has_a_place CHECK ((batch IS NULL) = (place IS NULL) AND (batch IS NULL OR kind = 'challenger'))
 );
 COMMENT ON TABLE shadow.trial IS 'append-only: a change of its terms opens another; days seen before it was opened never count in it';
 COMMENT ON COLUMN shadow.trial.terms IS 'sampling design, requests, labels, input suite and blocking rules';
 COMMENT ON COLUMN shadow.trial.start IS 'first day of the deployment when the trial was opened';
+COMMENT ON COLUMN shadow.trial.batch IS 'trials that were opened together and share alpha, numbered from 1; null where a trial spends none';
+COMMENT ON COLUMN shadow.trial.place IS 'of the batch among those of the 365 days before, since the newest promotion that stood';
 COMMENT ON COLUMN shadow.trial.alpha IS 'error probability toward PASS over all days; spent, whatever becomes of the trial';
 COMMENT ON COLUMN shadow.trial.opened_at IS 'a day is live where its window starts at or after it';
 

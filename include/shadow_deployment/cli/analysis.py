@@ -47,7 +47,9 @@ def plan(
     with context.ledger() as session:
         for who, _, evidence in _histories(session, context.deployment, challenger):
             plans[who] = [
-                power_analysis(evidence[rule.metric, ALL], rule, policy, promotable=promotable, effect=effect)
+                power_analysis(
+                    evidence[rule.metric, ALL], rule, policy, promotable=promotable, effect=effect, present=rate
+                )
                 for rule in policy.rules
                 if rule.is_ in COMPARING and rule.is_ != "guardrail" and (rule.metric, ALL) in evidence
             ]
@@ -55,7 +57,8 @@ def plan(
         console.print_json({who: [rule.to_json() for rule in rules] for who, rules in plans.items()})
         return
     for who, rules in plans.items():
-        console.show(f"[bold]{who}[/], an effect of {effect:g} at a rate of {rate:g}")
+        for rule in rules:
+            console.show(f"[bold]{who}[/], {escape(rule.rule)}: {rule}")
         console.show(_plan_table(rules, rate))
 
 
@@ -117,13 +120,13 @@ def _histories(
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:
-    numbers = ("days there", "days in all", "standard deviation of a day", "smallest rate as good")
+    numbers = ("days there", "half decide by", "90 % by", "standard deviation of a day", "smallest rate as good")
     shown = console.table(("rule", *numbers), right=numbers)
     for rule in plans:
-        days = "never" if rule.days is None else str(rule.days)
+        days = ["never" if day is None else str(day) for day in (rule.days, rule.days_90)]
         proposed = "-" if rule.proposed is None else f"{min(rule.proposed * rate, 1.0):.3g}"
         deviation = f"{(rule.between + (rule.within or 0.0)) ** 0.5:.4g}"
-        shown.add_row(rule.rule, str(rule.seen), days, deviation, proposed)
+        shown.add_row(rule.rule, str(rule.seen), *days, deviation, proposed)
     return shown
 
 

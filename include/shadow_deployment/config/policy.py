@@ -148,17 +148,18 @@ class Policy(Section):
 
     alpha: Probability = Field(
         0.05,
-        description="Error rate over all days: the chance that any challenger passes wrongly, or fails wrongly.",
+        description="Error rate over all days: the chance that any challenger passes wrongly, and as much again that "
+        "any fails wrongly.",
     )
     unit: Literal["day", "week", "request"] = Field(
         "day",
         description="What one observation is: a day; a block of seven days, where days depend on each other for longer "
         "than a few; or a request, where requests are independent.",
     )
-    method: Literal["robust", "plain", "betting"] = Field(
+    method: Literal["robust", "long_memory", "plain", "betting"] = Field(
         "robust",
-        description="Confidence sequence: widened for dependent and skewed days (`robust`), asymptotic (`plain`), or "
-        "nonasymptotic for bounded metrics (`betting`).",
+        description="Confidence sequence: widened for dependent and skewed days (`robust`), also for days that depend "
+        "on many days before (`long_memory`), asymptotic (`plain`), or nonasymptotic for bounded metrics (`betting`).",
     )
     burn_in: Annotated[int, Field(ge=2, le=3650)] = Field(
         28, description="Days without a verdict at the start, in days."

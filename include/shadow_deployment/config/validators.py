@@ -191,8 +191,9 @@ def _metrics(deployment: "Deployment") -> Conflicts:
         if name not in names:
             text = f"must be one of {', '.join(names)}{suggestion(name, names)}"
             yield ("metrics", position), f"metrics[{position}] == {shorten(name)}, {text}"
-    if deployment.policy.unit == "request" and deployment.policy.method == "betting":
-        yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
+    method = deployment.policy.method
+    if deployment.policy.unit == "request" and method not in ("robust", "plain"):
+        yield ("policy", "method"), f"policy.method == {method!r}, must be robust or plain where policy.unit is request"
 
 
 def _models(deployment: "Deployment") -> Conflicts:

@@ -113,25 +113,6 @@ def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> Floats:
     return looks
 
 
-def plain_margins(estimands: Sequence[Estimand], alphas: Sequence[float], terms: JudgingTerms) -> list[float]:
-    """Return the distance of the newest plain lower bound from the mean of each estimand's gains, at its own alpha."""
-    groups: dict[tuple[float, int], list[int]] = defaultdict(list)
-    for place, (estimand, alpha) in enumerate(zip(estimands, alphas, strict=True)):
-        groups[alpha, len(estimand.gains)].append(place)
-    margins = np.empty(len(estimands))
-    for (alpha, _), places in groups.items():
-        sequence = confidence_sequence(
-            np.stack([estimands[place].gains for place in places]),
-            alpha=alpha,
-            burn_in=terms.policy.observations_before_bound,
-            tuned_for=terms.tuned_for,
-            side="lower",
-            method="plain",
-        )
-        margins[places] = (sequence.estimate - sequence.lower)[:, -1]
-    return margins.tolist()
-
-
 def _decisions(rule: Rule, bounds: ConfidenceSequence, size: Floats, blind: Flags) -> tuple[Flags, Flags]:
     """Return at which looks the rule passes and fails; all arrays have shape (series, observations)."""
     passes, fails = holds(rule, bounds.lower, size) & ~blind, (bounds.upper < 0) & ~blind

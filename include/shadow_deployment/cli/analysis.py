@@ -146,6 +146,12 @@ def _calibration_table(result: Calibration) -> Table:
 def _notes(result: Calibration) -> Iterator[str]:
     if result.warning:
         yield f"warning: {result.warning}"
+    yield from result.advice
+    if result.autoregressive is not None:
+        share = f"{result.autoregressive:.1%}"
+        yield f"days drawn from an autoregression, since this history is short for blocks: promotes wrongly in {share}"
+    limit = f"{result.upper_limit:.1%}"
+    yield f"dependence that {result.history} days do not exclude (90 %): promotes wrongly in up to {limit}"
     for gate in result.gates:
         if gate.false_promotion is not None:
             share = f"{gate.false_promotion:.1%} ± {gate.false_promotion_se or 0.0:.1%}"

@@ -121,7 +121,7 @@ def test_more_effect_is_missed_less_and_found_earlier() -> None:
 
 
 def test_without_an_effect_it_is_the_one_that_was_seen() -> None:
-    values = normal(400)
+    values = normal(399)
     values += 0.3 * values.std(ddof=1) - values.mean()
     seen, given = (
         calibrate(policy(SUPERIOR), evidence(series(values)), promotable=1, effect=effect, runs=200)
@@ -150,7 +150,7 @@ def test_a_seed_makes_it_repeatable() -> None:
     assert first.rows != other.rows
 
 
-@pytest.mark.parametrize(("history", "days"), [(100, 365), (500, 500)])
+@pytest.mark.parametrize(("history", "days"), [(98, 365), (497, 497)])
 def test_a_year_is_looked_at_or_the_history_where_it_is_longer(history: int, days: int) -> None:
     found = calibrate(policy(SUPERIOR), evidence(series(normal(history))), promotable=1, runs=2)
     assert (found.history, found.days, found.gates[0].days) == (history, days, history)
@@ -256,47 +256,47 @@ def requests(days: int) -> np.ndarray:
     return np.random.default_rng(8).integers(5, 40, days)
 
 
-WEIGHT = np.random.default_rng(9).uniform(1, 9, 60)
+WEIGHT = np.random.default_rng(9).uniform(1, 9, 56)
 CASES: dict[str, tuple[Policy, list[Series], dict[tuple[str, str], float]]] = {
     # The policy, its evidence, and by key the value of the mean at which the rule is at its bound.
-    "one rule": (policy(SUPERIOR, alpha=0.9, burn_in=10), [series(normal(60))], {("brier_score", "all"): 0.0}),
+    "one rule": (policy(SUPERIOR, alpha=0.999, burn_in=10), [series(normal(56))], {("brier_score", "all"): 0.0}),
     "two rules and a slice with missing days": (
-        policy(SUPERIOR | {"slices": ["origin"]}, LOG_LOSS, alpha=0.99, burn_in=5),
+        policy(SUPERIOR | {"slices": ["origin"]}, LOG_LOSS, alpha=0.9999, burn_in=5),
         [
-            series(normal(60)),
-            sparse(series(normal(60) + 0.5 * normal(60, 1), name="origin=JFK"), 0.2, 4),
-            series(normal(60) + 0.2 * normal(60, 2), "log_loss"),
+            series(normal(56)),
+            sparse(series(normal(56) + 0.5 * normal(56, 1), name="origin=JFK"), 0.2, 4),
+            series(normal(56) + 0.2 * normal(56, 2), "log_loss"),
         ],
         {("brier_score", "all"): 0.0, ("brier_score", "origin=JFK"): 0.0, ("log_loss", "all"): 0.0},
     ),
     "a margin, and harm where it passes": (
-        policy(NON_INFERIOR, GUARDRAIL | {"slices": ["origin"]}, alpha=0.9, burn_in=5, method="plain"),
+        policy(NON_INFERIOR, GUARDRAIL | {"slices": ["origin"]}, alpha=0.999, burn_in=5, method="plain"),
         [
-            series(normal(60)),
-            series(-normal(60) + 0.8 * normal(60, 1), "accuracy"),
-            series(-normal(60) + 0.8 * normal(60, 2), "accuracy", "origin=JFK"),
+            series(normal(56)),
+            series(-normal(56) + 0.8 * normal(56, 1), "accuracy"),
+            series(-normal(56) + 0.8 * normal(56, 2), "accuracy", "origin=JFK"),
         ],
         {("brier_score", "all"): -0.5, ("accuracy", "all"): 0.0, ("accuracy", "origin=JFK"): 0.0},
     ),
     "no harm, once there is evidence": (
         policy(GUARDRAIL | {"metric": "brier_score"}, GUARDRAIL),
-        [series(normal(60)), sparse(series(normal(60), "accuracy"), 0.5, 1)],
+        [series(normal(56)), sparse(series(normal(56), "accuracy"), 0.5, 1)],
         {("brier_score", "all"): 0.0, ("accuracy", "all"): 0.0},
     ),
-    "a value": (policy(AT_LEAST, alpha=0.9, burn_in=10), [series(normal(60), "roc_auc")], {("roc_auc", "all"): 0.25}),
+    "a value": (policy(AT_LEAST, alpha=0.999, burn_in=10), [series(normal(56), "roc_auc")], {("roc_auc", "all"): 0.25}),
     "too few requests at first": (
-        policy(SUPERIOR | {"minimum_requests": 600}, alpha=0.9, burn_in=10),
-        [series(normal(60), pairs=requests(60))],
+        policy(SUPERIOR | {"minimum_requests": 600}, alpha=0.999, burn_in=10),
+        [series(normal(56), pairs=requests(56))],
         {("brier_score", "all"): 0.0},
     ),
     "betting": (
         policy(SUPERIOR, alpha=0.95, burn_in=10, method="betting"),
-        [series(np.clip(normal(60), -0.9, 0.9) / 4 + 0.4)],
+        [series(np.clip(normal(56), -0.9, 0.9) / 4 + 0.4)],
         {("brier_score", "all"): 0.0},
     ),
     "weeks": (
-        policy(SUPERIOR, alpha=0.9, unit="week"),
-        [series(normal(60), weight=WEIGHT)],
+        policy(SUPERIOR, alpha=0.999, unit="week"),
+        [series(normal(56), weight=WEIGHT)],
         {("brier_score", "all"): 0.0},
     ),
 }
@@ -310,12 +310,12 @@ def test_a_run_is_promoted_on_the_day_on_which_the_policy_first_passes(case: str
     days = 84 if judged.unit == "week" or judged.method == "betting" else 42
     effect = 0.3
     found = calibrate(judged, history, promotable=2, effect=effect, runs=runs, days=days, seed=6)
-    index = resampled_days(np.random.default_rng(6), runs, days, 60, found.block_length)
+    index = resampled_days(np.random.default_rng(6), runs, days, 56, found.block_length)
     moved = {}
     for key, one in history.items():
         centre = one.difference.mean()
         if judged.unit == "week" and one.weight is not None:  # the mean of weeks is a mean of ratios
-            weeks = resampled_days(np.random.default_rng(99), 300_000, 7, 60, found.block_length)
+            weeks = resampled_days(np.random.default_rng(99), 300_000, 7, 56, found.block_length)
             centre = np.average(one.difference[weeks], weights=one.weight[weeks], axis=1).mean()
         overall = history[one.metric, "all"].difference.std(ddof=1)
         moved[key] = bounds[key] - centre + (effect * overall if with_effect else 0)

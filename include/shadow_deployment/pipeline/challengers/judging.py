@@ -9,6 +9,7 @@ from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.safeguards.memory import long_memory_advised
 from shadow_deployment.decision.safeguards.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.trial import SERVICE
@@ -108,6 +109,7 @@ def _warnings(
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)
     yield from dependence(deployment.policy, evidence)
+    yield from long_memory_advised(deployment.policy, evidence)
     yield from _certainly_wrong(evidence)
     yield from calibrations.warnings(session, deployment, key)
 

@@ -282,7 +282,10 @@ def _sequence(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> Arr
     )
     count = np.pad(np.cumsum(present, axis=1), ((0, 0), (1, 0)))
     count = count[:, np.arange(1, drawn.gains.shape[1] + 1) // (WEEK if weekly else 1)]
-    bound = np.take_along_axis(bounds.upper if harm else bounds.lower, np.maximum(count - 1, 0), axis=1)
+    bound = bounds.lower
+    if harm:  # harm that was shown once stays shown while the estimate is on its side
+        bound = np.maximum(np.minimum.accumulate(bounds.upper, axis=1), bounds.estimate)
+    bound = np.take_along_axis(bound, np.maximum(count - 1, 0), axis=1)
     needed = gate.judged.rule.requests_needed(gate.judged.name)
     enough = np.cumsum(drawn.pairs, axis=1) >= needed
     return np.where((count > 0) & enough, bound, -np.inf)

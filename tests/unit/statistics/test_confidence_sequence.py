@@ -15,6 +15,7 @@ from shadow_deployment.statistics.confidence_sequence import (
     observations_needed,
     weighted_confidence_sequence,
 )
+from tests import simulation
 
 ALPHA, BURN_IN, EXPECTED = 0.05, 28, 60
 DESIGN = {"alpha": ALPHA, "burn_in": BURN_IN, "tuned_for": EXPECTED}
@@ -410,6 +411,17 @@ def test_a_year_of_2500_series_is_judged_while_one_waits(method):
     started = time.process_time()
     confidence_sequence(x, **DESIGN, method=method)
     assert time.process_time() - started < 4  # about half a second; a loop over times takes minutes
+
+
+@pytest.mark.parametrize("method", ["robust", "long_memory"])
+@pytest.mark.parametrize("scenario", ["normal", "5 % bad days", "AR 0.7"])
+def test_alpha_holds_within_what_a_few_years_can_show(scenario, method):
+    """The slow tests of test_confidence_simulation.py say more; these take a second."""
+    promoted = simulation.decisions(
+        simulation.SCENARIOS[scenario], runs=600, seed=5, alphas=(0.05, 0.01), methods=(method,)
+    )
+    for (alpha, _), days in promoted.items():
+        assert np.isfinite(days).mean() <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / 600)
 
 
 # Requests, from the sums of each day.

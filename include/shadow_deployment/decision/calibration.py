@@ -1,9 +1,11 @@
 """Calibration: how often a policy would err on a deployment's own history, and in how many days it would decide.
 
 The days of the history are resampled into many histories whose truth is known; this policy and two naive ones look at
-each of them every day. Blocks of a short history break its memory, so this policy also looks at histories drawn from an
-autoregression, and from one at the upper limit of the dependence that the history leaves open. Pure arithmetic on
-arrays: no database, no clock.
+each of them every day. Days are drawn in blocks of whole weeks from the same weekday (stationary bootstrap), the same
+ones for all rules and slices, so that rules that depend on each other still do; a day is one of the calendar, with or
+without evidence, and with unit `week` a week is seven of them. Blocks of a short history break its memory, so this
+policy also looks at histories drawn from an autoregression, and from one at the upper limit of the dependence that the
+history leaves open. Pure arithmetic on arrays: no database, no clock.
 """
 
 import math
@@ -130,22 +132,16 @@ def calibrate(
 ) -> Calibration:
     """Return how often `policy` would promote wrongly, and miss a better challenger, on days like those of `evidence`.
 
-    Days are resampled in blocks of whole weeks (stationary bootstrap), from the same weekday, the same days for all
-    rules and slices, so that rules that depend on each other still do; the oldest days beyond whole weeks are left out.
     Each gate's gains are moved so that their mean is at its bound, the least favourable truth, or beyond it by the
-    effect. A day is one of the calendar, with or without evidence; with unit `week` a week is seven of them. Two naive
-    policies start on the same day: one promotes when the running means of all gates are beyond their bounds, the other
-    when a one-sided t-test of each is significant at the same alpha.
-
-    Trends and a memory longer than blocks are not reproduced; what the history lacks never happens, and what it shows
-    by chance is taken as real. An autoregression (`autoregressions`, of each gate, with the shocks of the same days)
-    reproduces memory, but no weekdays; below 120 days the warning is of the larger share.
+    effect. Two naive policies start on the same day: one promotes when the running means of all gates are beyond their
+    bounds, the other when a one-sided t-test of each is significant at the same alpha. Trends and a memory longer than
+    blocks are not reproduced; what the history lacks never happens, and what it shows by chance is taken as real.
 
     Args:
         policy, evidence: The policy, in units of days or weeks, and the challenger's series by metric and slice.
         promotable: Number of challengers that alpha is divided among.
-        effect: Distance of the truth from the bound, in standard deviations of a day over all requests; a slice has
-            the same in the rule's unit. None is where the truth was seen.
+        effect: Distance of the truth from the bound, in standard deviations of a day over all requests; None is where
+            the truth was seen. A slice has the same in the rule's unit.
         runs, seed: Number of histories, and seed of the random numbers.
         days: Length of each; None is a year, or the history where that is longer.
 
@@ -159,33 +155,29 @@ def calibrate(
     judged, left_out = _resampleable(policy, evidence)
     to_pass = split_alpha(policy, promotable=promotable).to_pass
     terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=to_pass))
+    gates, blocks = _redrawn(judged, policy, effect, days, seed)
+    first, wrong, missed = _simulated(gates, terms, runs, seed, blocks)
+    rows = tuple(_row(name, each, blocks.days) for name, each in zip(POLICIES, first, strict=True))
+    gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
+    autoregressive, upper_limit = _of_autoregressions(gates, terms, runs, seed, (blocks.days, blocks.history))
+    largest = max(rows[0].false_promotion, autoregressive or 0.0)
+    warning = _warning(largest, runs, gate_rows, terms.alpha.to_pass, blocks.days)
+    upper_limit, advice = max(upper_limit, largest), tuple(long_memory_advised(policy, evidence))
+    design = (terms.alpha.to_pass, blocks.history, blocks.length, blocks.days, runs, seed, effect)
+    return Calibration(*design, rows, autoregressive, upper_limit, gate_rows, tuple(left_out), advice, warning)
+
+
+def _redrawn(
+    judged: Sequence[ResampledRule], policy: Policy, effect: float | None, days: int | None, seed: int
+) -> tuple[list[ResampledGate], Blocks]:
+    """Put the gates on the whole weeks of the history, and say how its days are drawn."""
     calendar = whole_weeks({day for gate in judged for day in gate.series.days})
-    history, total = len(calendar), days or max(_YEAR, len(calendar))
+    history = len(calendar)
     length = max(WEEK, *(block_length(gate.estimand.gains) for gate in judged if gate.name == ALL or gate is judged[0]))
     some_weeks = _SOME_WEEKS if policy.unit == "week" else 0
     weeks = resampled_days(np.random.default_rng((seed, WEEK)), some_weeks, WEEK, history, length)
     gates = [resampled_gate(gate, judged, calendar, effect, weeks) for gate in judged]
-    first, wrong, missed = _simulated(gates, terms, runs, seed, Blocks(gates, total, history, length))
-    rows = tuple(_row(name, days, total) for name, days in zip(POLICIES, first, strict=True))
-    gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
-    autoregressive, upper_limit = _of_autoregressions(gates, terms, runs, seed, (total, history))
-    largest = max(rows[0].false_promotion, autoregressive or 0.0)
-    return Calibration(
-        alpha=terms.alpha.to_pass,
-        history=history,
-        block_length=length,
-        days=total,
-        runs=runs,
-        seed=seed,
-        effect=effect,
-        rows=rows,
-        autoregressive=autoregressive,
-        upper_limit=max(upper_limit, largest),
-        gates=gate_rows,
-        left_out=tuple(left_out),
-        advice=tuple(long_memory_advised(policy, evidence)),
-        warning=_warning(largest, runs, gate_rows, terms.alpha.to_pass, total),
-    )
+    return gates, Blocks(gates, days or max(_YEAR, history), history, length)
 
 
 def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[ResampledRule], list[str]]:

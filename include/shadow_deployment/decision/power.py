@@ -94,12 +94,9 @@ def power_analysis(
 ) -> PowerAnalysis:
     """Return in how many days `rule` would pass if its mean lay `effect`, in its unit, beyond its bound.
 
-    The proposed rate is the smallest that takes at most a tenth longer than the present one. Two assumptions. Days to
-    come vary as those seen do, and depend on each other as much: their variance is the long-run variance of those seen
-    where the method allows for dependence (`decision_times` does the rest; betting takes longer). Requests of a day are
-    drawn independently, so that their part of the variance, on average the linearised Σw²(d - mean)² / (Σw)² of a day
-    (Owen) times n/(n - 1) for n = (Σw)² / Σw², is divided by the rate and the rest stays; days with n = 1 are left out
-    of it.
+    The proposed rate is the smallest that takes at most a tenth longer than the present one. Days to come are assumed to
+    vary and to depend on each other as those seen do, and requests of a day to be drawn independently, so that their
+    part of the variance is divided by the rate and the rest stays. With method betting it takes longer.
 
     Args:
         series: The rule's evidence in one slice.
@@ -114,31 +111,35 @@ def power_analysis(
         ValueError: `effect`, `present` or a rate is out of range.
     """
     require_planned(policy, effect)
-    if not 0 < present <= 1:
-        raise ValueError(f"present == {present}, must be > 0 and <= 1: the share of the requests that is sampled")
-    if not all(0 < rate < math.inf for rate in rates):
-        raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
+    _require_rates(present, rates)
     terms = JudgingTerms(policy, split_alpha(policy, promotable=promotable))
     variance = _variance(rule, series, policy)
-    days, days_90 = _days_needed(effect, variance.at(1.0), terms)
+    now = _days_needed(effect, variance.at(1.0), terms)
     possible = sorted({min(rate, 1 / present) for rate in rates}) if variance.within is not None else []
     others = tuple(SampleRate(rate, _days_needed(effect, variance.at(rate), terms)[0]) for rate in possible)
-    enough = [other.rate for other in others if days and other.days and other.days <= _SLOWER * days]
-    other_unit, other_days = _in_other_unit(rule, series, terms, effect)
+    enough = [other.rate for other in others if now[0] and other.days and other.days <= _SLOWER * now[0]]
+    other = _in_other_unit(rule, series, terms, effect)
     return PowerAnalysis(
         rule=rule_in_slice(rule, series.slice),
         effect=effect,
         alpha=terms.alpha.to_pass,
         seen=len(series.days),
-        days=days,
-        days_90=days_90,
-        other_unit=other_unit,
-        other_days=other_days,
+        days=now[0],
+        days_90=now[1],
+        other_unit=other[0],
+        other_days=other[1],
         between=variance.between,
         within=variance.within,
         rates=others,
         proposed=min(enough, default=None),
     )
+
+
+def _require_rates(present: float, rates: Sequence[float]) -> None:
+    if not 0 < present <= 1:
+        raise ValueError(f"present == {present}, must be > 0 and <= 1: the share of the requests that is sampled")
+    if not all(0 < rate < math.inf for rate in rates):
+        raise ValueError(f"rates == {tuple(rates)}, must be > 0 and finite")
 
 
 def require_planned(policy: Policy, effect: float | None) -> None:
@@ -197,7 +198,11 @@ def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
 
 
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
-    """Return the variance of an observation that is due to the sample of requests, None where it is not known."""
+    """Return the variance of an observation that is due to the sample of requests, None where it is not known.
+
+    On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw²; days with n = 1
+    are left out.
+    """
     if series.squares is None or rule.is_ not in COMPARING or rule.relative_margin is not None:
         return None
     weight, mean = np.ones(len(series.days)) if series.weight is None else series.weight, series.difference

@@ -56,8 +56,7 @@ def confidence_sequence(
 
     Each bound errs by itself: the interval between two that have alphas of their own holds with 1 minus their sum.
 
-    Observations that are all equal so far get no bounds, whatever their value: they say nothing about how much days
-    vary, so a challenger identical to the champion is never judged.
+    Observations that are all equal so far get no bounds: they say nothing about how much days vary.
 
     Args:
         observations: Shape (..., t), in order of time.
@@ -66,12 +65,9 @@ def confidence_sequence(
         burn_in: Number of the observation that gets the first bound.
         tuned_for: Number of observations at which bounds are tightest; "betting" does not use it.
         side: Which bounds to give.
-        method: "plain" is AsympCS: independent observations, and a burn-in long enough for the central limit theorem.
-            "robust" adds a variance that allows for dependent days, Student's quantile since that variance is an
-            estimate, and a correction for skewed days. "long_memory" is the same with a variance that allows for days
-            that depend on many days before, and later bounds. "betting" needs independent observations within
-            `bounds`, holds at any number of them, and is much wider. (Hedged capital is about two thirds as wide at 60
-            observations but needs a search at each.)
+        method: "plain" is AsympCS: independent observations. "robust" allows for dependent and skewed days and for an
+            estimated variance, "long_memory" also for days that depend on many days before. "betting" needs
+            independent observations within `bounds`, holds at any number of them, and is much wider.
         bounds: Smallest and largest possible observation, for "betting".
 
     Returns:

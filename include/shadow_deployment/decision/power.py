@@ -94,17 +94,16 @@ def power_analysis(
 ) -> PowerAnalysis:
     """Return in how many days `rule` would pass if its mean lay `effect`, in its unit, beyond its bound.
 
-    The proposed rate is the smallest that takes at most a tenth longer than the present one. Days to come are assumed to
-    vary and to depend on each other as those seen do, and requests of a day to be drawn independently, so that their
-    part of the variance is divided by the rate and the rest stays. With method betting it takes longer.
+    The proposed rate is the smallest that takes at most a tenth longer than the present one. Days to come should vary
+    and depend on each other as those seen do, and requests of a day be drawn independently, so that their part of the
+    variance is divided by the rate. With method betting it takes longer.
 
     Args:
         series: The rule's evidence in one slice.
         rule: A rule with a sequence toward passing.
         policy, promotable: Its policy, in units of days or weeks, and how many challengers share its alpha.
         effect: Distance from the bound, in the rule's unit.
-        present: The share of the requests that is sampled now.
-        rates: Multiples of it; those of more than all requests are replaced by the one of all.
+        present, rates: The share of the requests that is sampled now, and multiples of it, at most up to all requests.
 
     Raises:
         LedgerError: There are fewer than two observations, no sequence toward passing, or the unit is `request`.
@@ -117,7 +116,7 @@ def power_analysis(
     now = _days_needed(effect, variance.at(1.0), terms)
     possible = sorted({min(rate, 1 / present) for rate in rates}) if variance.within is not None else []
     others = tuple(SampleRate(rate, _days_needed(effect, variance.at(rate), terms)[0]) for rate in possible)
-    enough = [other.rate for other in others if now[0] and other.days and other.days <= _SLOWER * now[0]]
+    enough = [each.rate for each in others if now[0] and each.days and each.days <= _SLOWER * now[0]]
     other = _in_other_unit(rule, series, terms, effect)
     return PowerAnalysis(
         rule=rule_in_slice(rule, series.slice),

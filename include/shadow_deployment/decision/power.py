@@ -199,7 +199,7 @@ def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
     """Return the variance of an observation that is due to the sample of requests, None where it is not known.
 
-    On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw²; days with n = 1
+    On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw²; days of n = 1
     are left out.
     """
     if series.squares is None or rule.is_ not in COMPARING or rule.relative_margin is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_FEWEST_DEGREES: Final = 3.0
+FEWEST_DEGREES: Final = 3.0
 
 
 class LongRunVariance(NamedTuple):
@@ -38,7 +38,7 @@ def short_memory(y: Array, t: Array, mean: Array, variance: Array) -> LongRunVar
     Newey-West alone is too small for few and dependent days. The lag-1 autocorrelation is biased by -(1 + 4 r) / t
     (Marriott-Pope); corrected, r is kept in 0 to 1 - 1/sqrt(t).
 
-    The degrees of freedom are t / (2 λ - 1) - 1, and at least 3 or t - 1, where λ is the ratio to the plain variance.
+    The degrees of freedom are t / (2 λ - 1) - 1, and at least 3, where λ is the ratio to the plain variance.
     Independent days have t - 1. By the delta method, the logarithm of σ² / (1 - r)² with both estimated from t days of
     a normal autoregression has the variance 2 (1 + 2 λ) / t, as if it had t / (2 λ + 1) degrees; r that is kept above 0
     adds less than that where λ is near 1.
@@ -68,7 +68,7 @@ def short_memory(y: Array, t: Array, mean: Array, variance: Array) -> LongRunVar
                 inflation = (1 + r) / (1 - r)
         newey_west /= variance * (1 - np.minimum((bandwidth + 1) / t, 0.5))
         wider = np.maximum(newey_west, inflation)
-        degrees = np.maximum(t / (2 * wider - 1) - 1, np.minimum(_FEWEST_DEGREES, t - 1))
+        degrees = np.maximum(t / (2 * wider - 1) - 1, FEWEST_DEGREES)
     return LongRunVariance(variance * wider, degrees)
 
 

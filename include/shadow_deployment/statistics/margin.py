@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.statistics.cosine_variance import cosine_degrees
+from shadow_deployment.statistics.long_run_variance import FEWEST_DEGREES
 
 Array = NDArray[np.float64]
 Method = Literal["robust", "long_memory", "plain", "betting"]
@@ -62,5 +63,5 @@ def independent_margin(t: Array | np.float64, alpha: float, tuned_for: float, me
     """
     margin = normal_margin(t, alpha, tuned_for)
     if method == "robust":
-        return student_margin(margin, np.asarray(t), np.maximum(np.asarray(t) - 1.0, 1.0))
+        return student_margin(margin, np.asarray(t), np.maximum(np.asarray(t) - 1.0, FEWEST_DEGREES))
     return student_margin(margin, np.asarray(t), cosine_degrees(np.asarray(t))) if method == "long_memory" else margin

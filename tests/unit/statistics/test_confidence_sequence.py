@@ -61,7 +61,7 @@ def short_memory_reference(x: np.ndarray) -> tuple[float, float]:
     r = min(max(r, 0.0), 1 - 1 / math.sqrt(t))
     variance = x.var(ddof=1)
     longer = max(hac, variance * (1 + r) / (1 - r))
-    return longer, max(t / (2 * longer / variance - 1) - 1, min(3, t - 1))
+    return longer, max(t / (2 * longer / variance - 1) - 1, 3)
 
 
 def long_memory_reference(x: np.ndarray) -> tuple[float, float]:

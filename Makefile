@@ -45,6 +45,7 @@ mutants: $(VENV) ## change the arithmetic of verdicts and samples in every small
 simulate: $(VENV) ## how often policies err and how long they take, simulated
 	@.venv/bin/python -m tests.simulation
 	@.venv/bin/python -m tests.left_out
+	@.venv/bin/python -m tests.units
 
 bench: $(VENV) ## what all this costs, beside what the same work costs without it (BENCH="NAME ... --quick")
 	@.venv/bin/python -m tests.bench $(BENCH)

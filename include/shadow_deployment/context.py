@@ -18,7 +18,23 @@ from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.errors import DeploymentError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
     from shadow_deployment.data.predictor import Predictor
+
+
+class RequestFunction(Protocol):
+    """A function that gives each request one value."""
+
+    def values(self, inputs: "pa.RecordBatch") -> "NDArray[np.float64]":
+        """Return a value for each row."""
+        ...
+
+    def is_loaded(self, identity: str) -> bool:
+        """Return whether it can be called, and is the function of this identity."""
+        ...
 
 
 class Cloud(Protocol):
@@ -77,12 +93,14 @@ class DeploymentContext:
     """A deployment together with the connections, ledger, production and store that it works on.
 
     `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
+    `functions` holds the loaded functions of custom metrics by name, filled by `pipeline.custom_values`.
     """
 
     deployment: Deployment
     connections: Connections
     cloud: Cloud = LOCAL_FILES
     digests: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
+    functions: dict[str, "RequestFunction"] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def store(self) -> Store:

@@ -7,6 +7,7 @@ ShadowError
 │   ├── SourceError           a table or column of production is missing or has the wrong type
 │   ├── LedgerError           the schema `shadow` is missing, behind, or contradicts what is asked
 │   ├── ModelError            a challenger's model cannot be loaded or has other inputs than the features
+│   ├── MetricError           a custom metric's function cannot be used, or returns what is no value
 │   ├── SnapshotError         a snapshot is missing, incomplete or not the one that was registered
 │   ├── RegistryError         a promotion or a rollback is refused: what stands in its way
 │   ├── ValidationFailed      an expectation does not hold: the day, or the challenger, stops
@@ -41,6 +42,10 @@ class LedgerError(PermanentError):
 
 class ModelError(PermanentError):
     """A model cannot be loaded, or does not fit the deployment's features."""
+
+
+class MetricError(PermanentError):
+    """A custom metric's function cannot be loaded, fails, or does not return a value for each request."""
 
 
 class SnapshotError(PermanentError):

@@ -6,6 +6,7 @@ Each test goes through the command line alone, on a production of fourteen days 
 import datetime as dt
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,49 @@ def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(wor
     assert any("predictions do not meet their expectations on 5 days" in one for one in found["warnings"])
 
 
+@pytest.mark.parametrize(("recent_days", "outcome"), [(0, "PASS"), (4, "INCONCLUSIVE")])
+def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(
+    recent_days: int, outcome: str, world: World, invoke: Invoke
+) -> None:
+    def worse_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        sharper = log.late + 0.15 * (log.label - log.late)
+        blurred = np.clip(log.late + random.normal(0, 0.25, len(log)), 0.01, 0.99)
+        return np.where(log.number < DAYS - 4, sharper, blurred)
+
+    produce(world, worse_at_last)
+    deploy(world, policy={"recent_days": recent_days, "method": "plain"})
+    run(invoke, 0, DAYS - 1)
+    found = verdict(invoke)
+    assert found["outcome"] == outcome, found["reasons"]
+    (finding,) = found["findings"]
+    assert finding["lower"] > 0, "the mean over all days is shown to be better"
+    if outcome == "INCONCLUSIVE":
+        assert f"but no longer lately: since {day(0)} " in finding["reason"]
+        assert f" better, in the last {recent_days} days " in finding["reason"]
+        assert finding["reason"].endswith(" worse")
+
+
+@pytest.mark.parametrize(("unit", "of_days"), [("request", True), ("request", False), ("day", True)])
+def test_requests_of_days_that_go_up_and_down_together_do_not_pass_as_so_many_requests(
+    unit: str, of_days: bool, world: World, invoke: Invoke
+) -> None:
+    def equal_but_for_the_day(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        is_good = log.number % 7 < 4 if of_days else random.random(len(log)) < 4 / 7
+        blurred = np.clip(log.late + random.normal(0, 0.22, len(log)), 0.01, 0.99)
+        return np.where(is_good, log.late, blurred)
+
+    produce(world, equal_but_for_the_day)
+    deploy(world, policy={"unit": unit})
+    run(invoke, 0, DAYS - 1)
+    found = verdict(invoke)
+    if unit == "request" and not of_days:
+        assert found["outcome"] == "PASS", found["reasons"]
+        return
+    assert found["outcome"] == "INCONCLUSIVE"
+    is_refused = "days differ by more than their requests explain (design effect " in found["findings"][0]["reason"]
+    assert is_refused == (unit == "request")
+
+
 def unanswered_where_wrong(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
     predictions = worse(log, random)
     return np.where(np.abs(predictions - log.label) > 0.4, np.nan, predictions)
@@ -165,19 +209,46 @@ def invalid_where_wrong(log: pd.DataFrame, random: np.random.Generator) -> "np.n
     return np.where(np.abs(predictions - log.label) > 0.4, np.where(log.label == 1, 1.01, -0.01), predictions)
 
 
-@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy"])
+CLOSENESS = {
+    "name": "closeness",
+    "function": "python:tests.integration.models.custom_functions:closeness",
+    "better": "higher",
+    "bounds": [0, 1],
+}
+
+
+@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy", "closeness"])
 @pytest.mark.parametrize("challenger", [unanswered_where_wrong, invalid_where_wrong])
 def test_no_usable_prediction_where_it_would_be_wrong_is_charged(
     challenger: Any, metric: str, world: World, invoke: Invoke
 ) -> None:
     produce(world, challenger)
-    deploy(world, policy={"max_unanswered": 1.0, "rules": [{"metric": metric, "is": "superior"}]})
+    policy = {"max_unanswered": 1.0, "rules": [{"metric": metric, "is": "superior"}]}
+    deploy(world, policy=policy, metrics=[CLOSENESS] if metric == "closeness" else [])
     run(invoke, 0, DAYS - 1)
     found = verdict(invoke)
     assert found["outcome"] == "FAIL", found["reasons"]
     (finding,) = found["findings"]
     assert finding["requests"] == DAYS * PER_DAY, "every request is in the pairs"
     assert f"{finding['unanswered']} requests unanswered, counted" in finding["reason"]
+
+
+def test_another_function_of_a_custom_metric_starts_anew(
+    world: World, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    produce(world, worse)
+    rules = [{"metric": "money", "is": "superior"}]
+    money = {"name": "money", "function": "python:money:earned", "better": "higher", "bounds": [-1, 1]}
+    outcomes = []
+    for source in ("-abs(prediction - label)", "abs(prediction - label)"):
+        (tmp_path / "money.py").write_text(f"def earned(prediction, label, request):\n    return {source}\n")
+        deploy(world, metrics=[money], policy={"rules": rules})
+        assert run(invoke, 0 if not outcomes else DAYS - 1, DAYS - 1)[0] == 0
+        found = verdict(invoke)
+        outcomes.append((found["outcome"], found["trial"]["number"], found["days"]["counted"]))
+    assert outcomes[0] == ("FAIL", 1, DAYS)
+    assert outcomes[1] == ("INCONCLUSIVE", 2, 0), "the days were seen before its trial was opened"
 
 
 def test_an_invalid_prediction_is_charged_and_not_what_its_number_would_cost(world: World, invoke: Invoke) -> None:

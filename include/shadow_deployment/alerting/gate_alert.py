@@ -19,7 +19,7 @@ from shadow_deployment.decision.words.wording import measurement_of
 from shadow_deployment.errors import GateFailed, ShadowError
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.verdicts import StoredVerdict
-from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.metrics.catalog import Metric
 
 MOST_FINDINGS = 3
 SILENT = "the gate's task ended without an error message: it was killed or timed out"
@@ -70,9 +70,10 @@ def gate_failed_alert(
     prefixes = tuple(f"{name} FAILS: " for name in names)
     others = [plain(line) for line in problems if not line.startswith(prefixes)]
     counted = "observations" if deployment.policy.unit == "week" else "days"
-    details = [_details(verdict) for verdict in failing]
+    catalog = deployment.catalog
+    details = [_details(verdict, catalog) for verdict in failing]
     failure = _failure_digest(details, others, verdicts.get(FORMER_CHAMPION))
-    lines = [line for verdict in failing for line in _challenger_lines(verdict, counted)]
+    lines = [line for verdict in failing for line in _challenger_lines(verdict, counted, catalog)]
     lines += [_with_task(problem) for problem in others]
     return Alert(
         "failed",
@@ -105,20 +106,20 @@ def _failing(verdict: StoredVerdict) -> list[Finding]:
     return [finding for finding in findings_of(verdict.findings) if finding.is_blocking and finding.outcome == "FAIL"]
 
 
-def _details(verdict: StoredVerdict) -> dict[str, Any]:
+def _details(verdict: StoredVerdict, catalog: Mapping[str, Metric]) -> dict[str, Any]:
     return {
         "name": plain(verdict.name),
         "version": plain(verdict.version),
         "outcome": verdict.outcome,
         "champion_version": plain(verdict.champion_version),
-        "findings": [_finding_details(finding) for finding in _failing(verdict)],
+        "findings": [_finding_details(finding, catalog) for finding in _failing(verdict)],
     }
 
 
-def _finding_details(finding: Finding) -> dict[str, Any]:
+def _finding_details(finding: Finding, catalog: Mapping[str, Metric]) -> dict[str, Any]:
     return {
         "metric": plain(finding.metric),
-        "title": _title(finding),
+        "title": _title(finding, catalog),
         "is": plain(finding.is_),
         "slice": plain(finding.slice),
         "bound": finding.bound,
@@ -131,8 +132,8 @@ def _finding_details(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _title(finding: Finding) -> str:
-    return METRICS[finding.metric].title if finding.metric in METRICS else plain(finding.metric)
+def _title(finding: Finding, catalog: Mapping[str, Metric]) -> str:
+    return catalog[finding.metric].title if finding.metric in catalog else plain(finding.metric)
 
 
 def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str], former: StoredVerdict | None) -> str:
@@ -150,12 +151,12 @@ def _failure_digest(details: Sequence[Mapping[str, Any]], problems: Sequence[str
     return digest([parts, sorted({_NUMBER.sub("#", line) for line in problems})])
 
 
-def _challenger_lines(verdict: StoredVerdict, counted: str) -> Iterator[str]:
+def _challenger_lines(verdict: StoredVerdict, counted: str, catalog: Mapping[str, Metric]) -> Iterator[str]:
     name, version, champion = map(plain, (verdict.name, verdict.version, verdict.champion))
     yield f"{name} {version} FAILS against {champion}"
     findings = _failing(verdict)
     for finding in findings[:MOST_FINDINGS]:
-        yield plain(f"- {measurement_of(finding, _title(finding), counted)}")
+        yield plain(f"- {measurement_of(finding, _title(finding, catalog), counted)}")
     if len(findings) > MOST_FINDINGS:
         yield f"- and {len(findings) - MOST_FINDINGS} more rules or slices"
 

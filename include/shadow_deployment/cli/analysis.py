@@ -16,7 +16,7 @@ from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.cli.page import write_file
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import COMPARING
+from shadow_deployment.config.policy import PROVING
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calibration
 from shadow_deployment.decision.calibration import Calibration
@@ -51,7 +51,7 @@ def plan(
                     evidence[rule.metric, ALL], rule, policy, promotable=promotable, effect=effect, present=rate
                 )
                 for rule in policy.rules
-                if rule.is_ in COMPARING and rule.is_ != "guardrail" and (rule.metric, ALL) in evidence
+                if rule.is_ in PROVING and (rule.metric, ALL) in evidence
             ]
     if as_json:
         console.print_json({who: [rule.to_json() for rule in rules] for who, rules in plans.items()})

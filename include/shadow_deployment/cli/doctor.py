@@ -16,7 +16,6 @@ from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.doctor.checks import Check
-from shadow_deployment.metrics.catalog import metrics_of
 
 _STATES = {
     "ok": "[green]ok[/]",
@@ -33,7 +32,7 @@ def validate(file: Annotated[Path, typer.Argument(help="A deployment file.", sho
     challengers = ", ".join(challenger.name for challenger in deployment.challengers)
     console.show(
         f"{escape(str(file))} is a valid deployment: {deployment.name}, challengers {challengers}\n"
-        f"metrics of a {deployment.task} task: {', '.join(metrics_of(deployment.task))}"
+        f"metrics of a {deployment.task} task: {', '.join(deployment.metric_names)}"
     )
 
 

@@ -5,10 +5,10 @@ got, what is allowed, and the file and line. It uses neither network nor databas
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, ModelWrapValidatorHandler, Tag, ValidationError, model_validator
 
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
@@ -32,11 +32,16 @@ from shadow_deployment.config.fields import (
 )
 from shadow_deployment.config.model import ModelSettings
 from shadow_deployment.config.partitions import is_parquet
-from shadow_deployment.config.policy import Policy
+from shadow_deployment.config.policy import FROM_FILE, CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion
 from shadow_deployment.errors import DeploymentError
-from shadow_deployment.metrics.catalog import BASIC, Task, metrics_of
+from shadow_deployment.metrics.catalog import BASIC, METRICS, Metric, Task, metrics_of
+
+MetricEntry = Annotated[
+    Annotated[str, Tag("name")] | Annotated[CustomMetric, Tag("custom")],
+    Discriminator(lambda value: "custom" if isinstance(value, dict | CustomMetric) else "name"),
+]
 
 
 class Requests(Section):
@@ -225,7 +230,9 @@ class Deployment(Section):
     classes: list[Column] = Field(
         [], description="Multiclass: the labels, in the order of the probability columns; any other label is invalid."
     )
-    metrics: list[str] = Field([], description="Metrics to compute besides the basic ones and those that rules name.")
+    metrics: list[MetricEntry] = Field(
+        [], description="Metrics to compute besides the basic ones and those that rules name: names, and your own."
+    )
     champion: ChampionSettings | None = Field(
         None, description="The champion's model file; without it, no replay check."
     )
@@ -251,6 +258,28 @@ class Deployment(Section):
     cloudwatch: CloudWatch | None = Field(None, description="Daily metrics on Amazon CloudWatch.")
     dependencies: list[Dependency] = Field([], description="Other services for `shadow doctor` to check.")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_custom_metrics(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Let the rules carry the custom metrics that they name: a policy is then judged by itself wherever it is."""
+        deployment = handler(value)
+        return deployment.model_copy(update={"policy": deployment.policy.with_custom(deployment.custom_metrics)})
+
+    @property
+    def custom_metrics(self) -> dict[str, CustomMetric]:
+        """The metrics of the deployment's own, by name."""
+        return {entry.name: entry for entry in self.metrics if isinstance(entry, CustomMetric)}
+
+    @property
+    def catalog(self) -> dict[str, Metric]:
+        """All metrics by name, those of the deployment's own last."""
+        return METRICS | {name: metric.definition for name, metric in self.custom_metrics.items()}
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The metrics that rules may name, in the order in which they are shown."""
+        return list(dict.fromkeys([*metrics_of(self.task), *self.custom_metrics]))
+
     @property
     def tick(self) -> tuple[int, int]:
         """Local hour and minute at which a day begins."""
@@ -266,8 +295,9 @@ class Deployment(Section):
     @property
     def tracked(self) -> list[str]:
         """The metrics to keep evidence of: the basic ones, those that rules name, and `metrics`."""
-        names = BASIC | {rule.metric for rule in self.policy.rules} | set(self.metrics)
-        return [name for name in metrics_of(self.task) if name in names]
+        declared = {entry for entry in self.metrics if isinstance(entry, str)}
+        names = BASIC | {rule.metric for rule in self.policy.rules} | declared
+        return [*(name for name in metrics_of(self.task) if name in names), *self.custom_metrics]
 
     @property
     def salt(self) -> str:
@@ -304,7 +334,7 @@ def parse_deployment(source: YamlSource) -> Deployment:
     is_shown = isinstance(name, str) and 0 < len(name) <= 63 and name.isprintable()
     title = f"deployment {name}" if is_shown else "deployment"
     try:
-        deployment = Deployment.model_validate(source.content)
+        deployment = Deployment.model_validate(source.content, context=FROM_FILE)
     except ValidationError as error:
         raise deployment_error(
             title, [describe_error(Deployment, source, problem) for problem in error.errors()]

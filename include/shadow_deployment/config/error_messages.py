@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ _UNIONS: tuple[tuple[str | None, ...], ...] = (  # None stands for a position in
     ("requests", "prediction"),
     ("policy", "rules", None, "minimum_requests"),
     ("alerts", "channels", None),
+    ("metrics", None),
 )
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d{1,3}")
@@ -45,6 +46,8 @@ def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> s
         problem: an entry of `ValidationError.errors()`.
     """
     location = _file_location(problem["loc"])
+    is_key = location[-1:] == ("[key]",)  # a key is wrong, not its value
+    location = location[:-1] if is_key else location
     key = source.key(location)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "missing":
@@ -55,7 +58,8 @@ def describe_error(root: type[BaseModel], source: YamlSource, problem: Any) -> s
     elif kind == "literal_error":
         expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
         near = suggestion(str(problem["input"]), expected.split(", "))
-        text = f"{key} == {shorten(problem['input'])}, must be one of {expected}{near}"
+        got = "is a key that" if is_key else f"== {shorten(problem['input'])},"
+        text = f"{key} {got} must be one of {expected}{near}"
     else:
         text = f"{key} == {shorten(problem['input'])}, {_allowed_value(kind, problem)}{_hint(kind, problem['input'])}"
     return f"{text} ({source.where(location)})"
@@ -106,15 +110,21 @@ _MESSAGES = {
 }
 
 
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the sections that a value of this type may be, or consist of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models_in(part)
+
+
 def _allowed_keys(root: type[BaseModel], location: Location) -> list[str]:
     model: Any = root
     for step in location:
         if isinstance(step, int):
             continue
         fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-        annotation = fields.get(str(step))
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        model = next(_models_in(fields.get(str(step))), None)
         if model is None:
             return []
     return [field.alias or name for name, field in model.model_fields.items()]

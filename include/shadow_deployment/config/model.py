@@ -95,6 +95,10 @@ def _require_endpoint(address: str) -> None:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+FunctionAddress = Annotated[
+    str,
+    matching(rf"python:{_FUNCTION.pattern}", "must be python:MODULE:FUNCTION, as in python:include.my_metrics:profit"),
+]
 Digest = Annotated[
     str,
     matching(
@@ -126,7 +130,10 @@ class Runtime(Section):
 
 
 class Limits(Section):
-    """What one call of a model may take; a row that needs more is an error. Not for SageMaker batch transforms."""
+    """What one call of a model, or of a metric's function, may take; a row that needs more is an error.
+
+    Not for SageMaker batch transforms.
+    """
 
     seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = Field(
         60.0, description="Time limit of a call, in seconds."

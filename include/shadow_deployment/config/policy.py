@@ -1,11 +1,24 @@
 """A promotion policy: rules on metrics, blocking or advisory, and the error rate at which they are judged."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from shadow_deployment.config.fields import Days, Finite, Portion, Positive, Probability, Section, Share
-from shadow_deployment.metrics.catalog import METRICS, Metric
+from shadow_deployment.config.fields import (
+    Days,
+    Finite,
+    Identifier,
+    Portion,
+    Positive,
+    Probability,
+    Section,
+    Share,
+    Text,
+)
+from shadow_deployment.config.model import FunctionAddress, Limits
+from shadow_deployment.metrics.catalog import METRICS, Metric, custom_metric
 
 Count = Annotated[int, Field(ge=0)]
 Minimum = Annotated[
@@ -13,17 +26,73 @@ Minimum = Annotated[
     Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
 ]
 
-COMPARING = ("superior", "non_inferior", "guardrail")
+COMPARING = ("superior", "non_inferior", "equivalent", "guardrail")
+PROVING = ("superior", "non_inferior", "equivalent")  # by comparison; a guardrail proves nothing
+WITH_MARGIN = ("non_inferior", "equivalent")
 BOUNDING = ("at_most", "at_least")
 RULES: Final = {
     "superior": "The challenger's loss is smaller than the champion's.",
     "non_inferior": "The challenger's loss is at most `margin` larger, or `relative_margin` times the champion's loss.",
+    "equivalent": "The two losses differ by less than `margin`, or `relative_margin` times the champion's loss: enough "
+    "data, and no difference that matters.",
     "guardrail": "The challenger's loss is not shown to be larger; for slices too small to show more.",
     "at_most": "The challenger's value (or the change that `of` names) is at most `value`.",
     "at_least": "The challenger's value (or the change that `of` names) is at least `value`.",
 }
 WEEK = 7
 FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
+
+
+FROM_FILE: Final = {"source": "file"}  # context of a validation: a deployment file, not a policy that was stored
+
+
+def _bounds(value: list[float]) -> list[float]:
+    if len(value) != 2 or value[0] >= value[1]:
+        raise ValueError("must be [SMALLEST, LARGEST], as in [-5, 5]")
+    return value
+
+
+class CustomMetric(Section):
+    """A metric of your own: a function that gives each request one value, for the champion and for the challenger.
+
+    `def profit(prediction, label, request)` takes arrays of shape (n,) and a pandas DataFrame of `requests.features`,
+    and returns n finite numbers; with several classes, `prediction` is a DataFrame of probabilities by class and
+    `label` has the names of classes. It is called for each model by itself, only with usable predictions and known
+    labels, in a process of its own as models are. A request's value must depend on nothing but that request.
+
+    What is too good to be true, and what labels that never came could change, is looked for in built-in losses only.
+    """
+
+    name: Identifier = Field(description="Name by which rules refer to it; not that of a built-in metric.")
+    function: FunctionAddress = Field(
+        description="`python:MODULE:FUNCTION`. A change of the module starts new evidence; one of what it imports does "
+        "not."
+    )
+    better: Literal["higher", "lower"] = Field(description="Which values are better.")
+    bounds: Annotated[list[Finite], AfterValidator(_bounds)] | None = Field(
+        None,
+        description="Smallest and largest possible value; any other is an error. A request without a usable prediction "
+        "is charged the worse of them, or without them the worst value of its day.",
+    )
+    needs_label: bool = Field(
+        True,
+        description="Whether it needs the label; if not, as for a price per call, `def price(prediction, request)`.",
+    )
+    title: Text | None = Field(None, description="What people read instead of the name.")
+    unit: Text | None = Field(None, description="Unit that follows the title, as EUR.")
+    limits: Limits | None = Field(None, description="What one call may take, as for a model.")
+
+    @property
+    def definition(self) -> Metric:
+        """What everything but its computation needs to know of it."""
+        title = self.title or self.name.replace("_", " ")
+        return custom_metric(
+            self.name,
+            f"{title}, {self.unit}" if self.unit else title,
+            higher_is_better=self.better == "higher",
+            needs_label=self.needs_label,
+            bounds=(self.bounds[0], self.bounds[1]) if self.bounds else None,
+        )
 
 
 class Last(Section):
@@ -42,7 +111,7 @@ class Rule(Section):
     """One condition of a promotion, on one metric."""
 
     metric: str = Field(description="Name of the metric: see Metrics.")
-    is_: Literal["superior", "non_inferior", "guardrail", "at_most", "at_least"] = Field(
+    is_: Literal["superior", "non_inferior", "equivalent", "guardrail", "at_most", "at_least"] = Field(
         alias="is", description="What must hold: see Rules."
     )
     of: Literal["value", "change", "relative_change"] = Field(
@@ -51,10 +120,18 @@ class Rule(Section):
         "that change as a share of the champion's value.",
     )
     margin: Positive | None = Field(
-        None, description="How much worse `non_inferior` tolerates, in the metric's unit; or give `relative_margin`."
+        None,
+        description="How much worse `non_inferior` tolerates, and how much difference `equivalent` does, in the "
+        "metric's unit; or give `relative_margin`.",
     )
     relative_margin: Positive | None = Field(
-        None, description="How much worse `non_inferior` tolerates, as a share of the champion's value."
+        None,
+        description="How much `non_inferior` and `equivalent` tolerate, as a share of the champion's value.",
+    )
+    worst_day: Positive | None = Field(
+        None,
+        description="For PASS of a rule that compares, the interval must clear its bound had one more day lost this "
+        "much, in the metric's unit: a day of average traffic, worse than any seen.",
     )
     value: Finite | None = Field(
         None,
@@ -74,11 +151,21 @@ class Rule(Section):
         "blocking",
         description="`blocking` (or `gate`): must hold for a promotion; `advisory` (or `monitor`): shown only.",
     )
+    custom: SkipJsonSchema[CustomMetric | None] = Field(
+        None, description="The declaration of a custom metric, entered when the file is read."
+    )
+
+    @field_validator("custom", mode="before")
+    @classmethod
+    def _not_from_file(cls, value: object, info: ValidationInfo) -> object:
+        if info.context is FROM_FILE:
+            raise ValueError("must be absent: declare the metric in metrics, and name it in metric")
+        return value
 
     @property
     def definition(self) -> Metric:
         """The metric that this rule is about."""
-        return METRICS[self.metric]
+        return self.custom.definition if self.custom else METRICS[self.metric]
 
     @property
     def is_daily(self) -> bool:
@@ -87,8 +174,8 @@ class Rule(Section):
 
     @property
     def bound(self) -> float:
-        """What the interval is compared with: 0, minus the margin, or the value."""
-        if self.is_ == "non_inferior":
+        """What the interval is compared with: 0, minus the margin, or the value; equivalent allows plus it as well."""
+        if self.is_ in WITH_MARGIN:
             return -(self.margin or self.relative_margin or 0.0)
         return float(self.value or 0.0) if self.is_ in BOUNDING else 0.0
 
@@ -113,6 +200,7 @@ class Rule(Section):
         words = {
             "superior": "superior to the champion",
             "non_inferior": f"not worse than the champion by {share} or more",
+            "equivalent": f"different from the champion by less than {share}",
             "guardrail": "not shown to be worse than the champion",
             "at_most": f"at most {self.value}",
             "at_least": f"at least {self.value}",
@@ -156,6 +244,11 @@ class Policy(Section):
         description="What one observation is: a day; a block of seven days, where days depend on each other for longer "
         "than a few; or a request, where requests are independent.",
     )
+    weighting: Literal["request", "day"] = Field(
+        "request",
+        description="What counts the same: a `request`, so that units day, week and request answer one question, about "
+        "the mean over production's requests; or a `day`, so that one of few requests counts as much as one of many.",
+    )
     method: Literal["robust", "long_memory", "plain", "betting"] = Field(
         "robust",
         description="Confidence sequence: widened for dependent and skewed days (`robust`), also for days that depend "
@@ -165,6 +258,16 @@ class Policy(Section):
         28, description="Days without a verdict at the start, in days."
     )
     tuned_for: Annotated[int, Field(ge=2, le=36500)] = Field(60, description="When intervals are tightest, in days.")
+    recent_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        56,
+        description="PASS of a rule that compares also needs the mean of the newest calendar days to be on the "
+        "challenger's side of the bound: of how many, in days; 0 switches it off.",
+    )
+    horizon: Days = Field(
+        365,
+        description="Days within which a decision is wanted: an undecided rule says where even the best that its "
+        "interval allows would not pass by then.",
+    )
     minimum_coverage: Share = Field(
         0.8,
         description="Share of the requests of counted days that must have a label for PASS; a day counts once all its "
@@ -201,6 +304,11 @@ class Policy(Section):
     )
     too_good: TooGood = Field(TooGood(), description="When a challenger is too good to be true.")
     rules: Annotated[list[Rule], Field(min_length=1)] = Field(description="The rules.")
+
+    def with_custom(self, metrics: Mapping[str, CustomMetric]) -> Self:
+        """Return the policy whose rules carry the declarations of the custom metrics that they name."""
+        rules = [rule.model_copy(update={"custom": metrics.get(rule.metric)}) for rule in self.rules]
+        return self.model_copy(update={"rules": rules})
 
     @property
     def observations_before_bound(self) -> int:

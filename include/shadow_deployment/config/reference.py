@@ -35,7 +35,9 @@ ones are retried as their `Retry-After` says. Credentials from `conn_id` go only
 """
 _METRICS: Final = """
 *Sequence*: judged by a confidence sequence over all days. *Day*: operational, judged on the day's own value. *No
-champion value*: a rule can only bound the challenger's value, with `at_most` or `at_least`.
+champion value*: a rule can only bound the challenger's value, with `at_most` or `at_least`. Metrics of
+your own, `metrics[]`, are judged by a sequence and take part in rules, slices, charts, `calibrate` and `plan` as losses
+do.
 """
 _TYPES: Final = {"string": "text", "boolean": "`true` or `false`"}
 _NONE: Final = "\N{EN DASH}"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
-from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
+from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
-from shadow_deployment.metrics.catalog import metrics_of
+from shadow_deployment.metrics.catalog import METRICS
 
 if TYPE_CHECKING:
     from shadow_deployment.config.deployment import Deployment
@@ -76,7 +76,7 @@ def _policy(deployment: "Deployment") -> Conflicts:
 
 def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a rule, by itself or in this deployment: the key, and the rest of the message."""
-    names = metrics_of(deployment.task)
+    names = deployment.metric_names
     if rule.metric not in names:
         near = suggestion(rule.metric, names)
         yield "metric", f"== {shorten(rule.metric)}, must be one of {', '.join(names)}{near}"
@@ -105,11 +105,13 @@ def rule_problems(rule: Rule, deployment: "Deployment") -> Iterator[tuple[str, s
 
 def _rule_parameters(rule: Rule) -> Iterator[tuple[str, str]]:
     margins = [key for key in ("margin", "relative_margin") if getattr(rule, key) is not None]
-    if rule.is_ == "non_inferior" and len(margins) != 1:
+    if rule.is_ in WITH_MARGIN and len(margins) != 1:
         yield "margin", f"== {rule.margin}, excludes relative_margin; remove one of them" if margins else "is missing"
-    if rule.is_ != "non_inferior":
+    if rule.is_ not in WITH_MARGIN:
         for key in margins:
-            yield key, f"== {getattr(rule, key)}, belongs to non_inferior only"
+            yield key, f"== {getattr(rule, key)}, belongs to {' and '.join(WITH_MARGIN)} only"
+    if rule.worst_day is not None and rule.is_ not in PROVING:
+        yield "worst_day", f"== {rule.worst_day}, belongs to {', '.join(PROVING)} only"
     only_bounds = "belongs to at_most and at_least only"
     if (rule.value is None) == (rule.is_ in BOUNDING):
         yield "value", "is missing" if rule.value is None else f"== {rule.value}, {only_bounds}"
@@ -154,7 +156,7 @@ def _columns(deployment: "Deployment") -> Conflicts:
     yield from _duplicates("requests.features", requests.features)
     yield from _duplicates("requests.prediction", requests.columns)
     yield from _duplicates("sample.strata", deployment.sample.strata)
-    yield from _duplicates("metrics", deployment.metrics)
+    yield from _duplicates("metrics", [entry if isinstance(entry, str) else entry.name for entry in deployment.metrics])
     columns = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
     for section, key, identity in columns:
         if getattr(getattr(deployment, section), key) == identity:
@@ -186,14 +188,30 @@ def _sources(deployment: "Deployment") -> Conflicts:
 
 
 def _metrics(deployment: "Deployment") -> Conflicts:
-    names = metrics_of(deployment.task)
-    for position, name in enumerate(deployment.metrics):
-        if name not in names:
-            text = f"must be one of {', '.join(names)}{suggestion(name, names)}"
-            yield ("metrics", position), f"metrics[{position}] == {shorten(name)}, {text}"
-    method = deployment.policy.method
-    if deployment.policy.unit == "request" and method not in ("robust", "plain"):
-        yield ("policy", "method"), f"policy.method == {method!r}, must be robust or plain where policy.unit is request"
+    names = deployment.metric_names
+    for position, entry in enumerate(deployment.metrics):
+        key = f"metrics[{position}]"
+        if isinstance(entry, str):
+            if entry not in names:
+                text = f"must be one of {', '.join(names)}{suggestion(entry, names)}"
+                yield ("metrics", position), f"{key} == {shorten(entry)}, {text}"
+            continue
+        if entry.name in METRICS:
+            text = "is the name of a built-in metric; choose another"
+            yield ("metrics", position, "name"), f"{key}.name == {shorten(entry.name)}, {text}"
+        if entry.limits and entry.limits.calls_per_second:
+            name = "limits.calls_per_second"
+            location: Location = ("metrics", position, *name.split("."))
+            yield location, f"{key}.{name} does not apply to a metric, only to endpoints; remove it"
+    policy = deployment.policy
+    if policy.unit == "request" and policy.method not in ("robust", "plain"):
+        text = "must be robust or plain where policy.unit is request"
+        yield ("policy", "method"), f"policy.method == {policy.method!r}, {text}"
+    elif policy.weighting == "request" and policy.method == "betting":
+        text = "must be day where policy.method is betting: it needs bounds, and a day's number of requests has none"
+        yield ("policy", "weighting"), f"policy.weighting == 'request', {text}"
+    elif policy.unit == "request" and policy.weighting == "day":
+        yield ("policy", "weighting"), "policy.weighting == 'day', must be request where policy.unit is request"
 
 
 def _models(deployment: "Deployment") -> Conflicts:

@@ -38,8 +38,8 @@ from shadow_deployment.decision.words.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.autoregression import autoregressions
-from shadow_deployment.statistics.confidence_sequence import confidence_sequence
-from shadow_deployment.statistics.resampling import block_length, resampled_days
+from shadow_deployment.statistics.resampling import block_length
+from shadow_deployment.statistics.weighted_mean import weighted_mean_sequence
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -50,7 +50,6 @@ FEWEST_DAYS: Final = 28
 _SHORT: Final = 120  # days of a history whose blocks hold too little of its memory
 _YEAR: Final = 365
 _CELLS: Final = 100_000  # resampled days of one gate in memory at once
-_SOME_WEEKS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -136,6 +135,7 @@ def calibrate(
     effect. Two naive policies start on the same day: one promotes when the running means of all gates are beyond their
     bounds, the other when a one-sided t-test of each is significant at the same alpha. Trends and a memory longer than
     blocks are not reproduced; what the history lacks never happens, and what it shows by chance is taken as real.
+    What policies ask of the newest days (`recent_days`) is left out: it only ever refuses a PASS.
 
     Args:
         policy, evidence: The policy, in units of days or weeks, and the challenger's series by metric and slice.
@@ -155,7 +155,7 @@ def calibrate(
     judged, left_out = _resampleable(policy, evidence)
     to_pass = split_alpha(policy, promotable=promotable).to_pass
     terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=to_pass))
-    gates, blocks = _redrawn(judged, policy, effect, days, seed)
+    gates, blocks = _redrawn(judged, effect, days)
     first, wrong, missed = _simulated(gates, terms, runs, seed, blocks)
     rows = tuple(_row(name, each, blocks.days) for name, each in zip(POLICIES, first, strict=True))
     gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
@@ -168,15 +168,15 @@ def calibrate(
 
 
 def _redrawn(
-    judged: Sequence[ResampledRule], policy: Policy, effect: float | None, days: int | None, seed: int
+    judged: Sequence[ResampledRule], effect: float | None, days: int | None
 ) -> tuple[list[ResampledGate], Blocks]:
     """Put the gates on the whole weeks of the history, and say how its days are drawn."""
     calendar = whole_weeks({day for gate in judged for day in gate.series.days})
     history = len(calendar)
-    length = max(WEEK, *(block_length(gate.estimand.gains) for gate in judged if gate.name == ALL or gate is judged[0]))
-    some_weeks = _SOME_WEEKS if policy.unit == "week" else 0
-    weeks = resampled_days(np.random.default_rng((seed, WEEK)), some_weeks, WEEK, history, length)
-    gates = [resampled_gate(gate, judged, calendar, effect, weeks) for gate in judged]
+    length = max(
+        WEEK, *(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])
+    )
+    gates = [resampled_gate(gate, judged, calendar, effect) for gate in judged]
     return gates, Blocks(gates, days or max(_YEAR, history), history, length)
 
 
@@ -186,11 +186,14 @@ def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[ResampledRul
     for rule in policy.rules:
         for name in slices_of(rule, evidence):
             series = evidence.get((rule.metric, name))
+            series = series and series.weighed(policy)
             estimand: Estimand | str = "advisory, it decides nothing"
             if rule.role == "blocking":
                 estimand = estimand_or_reason(rule, series, FEWEST_DAYS)
             if isinstance(estimand, Estimand) and series is not None:
                 judged.append(ResampledRule(rule, name, series, estimand))
+                if rule.is_ == "equivalent":
+                    left_out.append(f"{rule_in_slice(rule, name)}: that it is not better by more than its margin")
             else:
                 left_out.append(f"{rule_in_slice(rule, name)}: {estimand}")
     if not judged:
@@ -203,7 +206,7 @@ def _of_autoregressions(
 ) -> tuple[float | None, float]:
     """Return how often this policy promotes wrongly where gains are autoregressive, and where they may be at most."""
     rng = np.random.default_rng((seed, 1))
-    likeliest, upper = zip(*(autoregressions(gate.gains, rng) for gate in gates), strict=True)
+    likeliest, upper = zip(*(autoregressions(gate.linearised, rng) for gate in gates), strict=True)
     drawn_by = [Autoregressive(gates, *design, models) for models in (likeliest, upper)]
     if design[1] >= _SHORT:
         return None, _false_promotion(drawn_by[1], terms, runs, seed)
@@ -256,15 +259,17 @@ def _sequence(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> Arr
     """
     policy, weekly = terms.policy, terms.policy.unit == "week"
     low, high = gate.judged.estimand.range
-    gains, present = weekly_means(drawn.gains, drawn.weight) if weekly else (drawn.gains, drawn.present)
+    gains, weight = weekly_means(drawn.gains, drawn.weight) if weekly else (drawn.gains, drawn.weight)
+    present = weight > 0 if weekly else drawn.present
     order = np.argsort(~present, axis=1, kind="stable")  # what is missing goes to the end: no bound depends on it
-    gains = np.take_along_axis(gains - drawn.drift, order, axis=1)
-    low, high = min(low, gate.gains.min() - drawn.drift), max(high, gate.gains.max() - drawn.drift)
+    gains, weight = (np.take_along_axis(each, order, axis=1) for each in (gains, np.where(present, weight, 1.0)))
+    low, high = min(low, gate.gains.min()), max(high, gate.gains.max())
     if policy.method == "betting":  # rounding, or an autoregression, may leave the range
         gains = np.clip(gains, low, high)
     harm = gate.judged.rule.is_ == "guardrail"
-    bounds = confidence_sequence(
+    bounds = weighted_mean_sequence(
         gains,
+        weight,
         alpha=terms.alpha.to_fail if harm else terms.alpha.to_pass,
         burn_in=policy.observations_before_bound,
         tuned_for=terms.tuned_for,
@@ -289,7 +294,8 @@ def _naive(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> tuple[
 
     first = terms.policy.observations_before_bound
     harm, days = gate.judged.rule.is_ == "guardrail", np.arange(1, drawn.gains.shape[1] + 1)
-    gains, count = drawn.gains * drawn.present, np.cumsum(drawn.present, axis=1)
+    count = np.cumsum(drawn.present, axis=1)
+    gains = drawn.weight * drawn.gains / gate.mean_weight  # linearised
     n = np.maximum(count, 2)
     mean = np.cumsum(gains, axis=1) / n
     error = np.sqrt(np.maximum(np.cumsum(gains**2, axis=1) / n - mean**2, 0) / (n - 1))

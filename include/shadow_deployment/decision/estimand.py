@@ -4,7 +4,7 @@ Margins and relative changes become sums of champion, challenger and difference,
 day's own value, and a small or negative champion inverts no verdict.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,32 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Estimand:
-    """Gains of shape (observations,), and how a gain reads in the rule's own unit: scale * gain + offset.
+    """Gains and their weights, of shape (observations,); in the rule's unit a gain is scale * gain + offset.
 
-    `range` is where each request's gain must lie, for a metric with bounds.
+    The mean gain that the rule is about is Σ weight * gain / Σ weight. `range` is where each request's gain must lie,
+    for a metric with bounds.
     """
 
     gains: NDArray[np.float64]
+    weight: NDArray[np.float64]
     scale: float
     offset: float
     range: tuple[float, float]
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean gain."""
+        return float(np.average(self.gains, weights=self.weight))
+
+    @property
+    def linearised(self) -> NDArray[np.float64]:
+        """Observations that count the same, and whose mean and its variance are those of the weighted mean gain.
+
+        Σ W x / Σ W is a ratio; to first order it varies as the mean of W (x - mean) / W̄ does (Owen, Monte Carlo Theory,
+        Methods and Examples, 2013, section 9.2).
+        """
+        mean = self.mean
+        return np.asarray(mean + self.weight / self.weight.mean() * (self.gains - mean))
 
     def natural(self, gain: float) -> float:
         """Return a gain in the unit of the rule: a difference, value or change, or a share of the champion's value."""
@@ -47,36 +64,60 @@ def estimand_of(rule: Rule, series: Series) -> Estimand:
 
     Raises NoEstimandError for a share of a champion's value that is 0.
     """
-    level = _level(rule, series) if rule.is_relative else 1.0
-    if level == 0:
-        raise NoEstimandError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
+    level = _level(rule, series)
     if rule.is_ in COMPARING:
-        if rule.relative_margin is not None:
-            shift = rule.relative_margin * np.abs(series.champion)
-            low, high = (-1.0, 1 + rule.relative_margin) if rule.relative_margin else (-1 + shift[0], 1 + shift[0])
-            offset = -float(shift.mean()) / level
-            return Estimand(series.difference + shift, 1 / level, offset, (float(low), float(high)))
-        margin = rule.margin or 0.0
-        return Estimand(series.difference + margin, 1 / level, -margin / level, (-1 + margin, 1 + margin))
+        return _compared(rule, series, series.difference, level)
+    low, high = rule.definition.bounds or (0.0, 1.0)  # without bounds nobody asks for the range
+    width, largest = high - low, max(abs(low), abs(high))
     value = float(rule.value or 0.0)
     if rule.of == "value":
-        gains, offset, span = series.challenger - value, value, (-value, 1 - value)
+        gains, offset, span = series.challenger - value, value, (low - value, high - value)
     else:
         change = series.challenger - series.champion
         allowed = value * np.abs(series.champion) if rule.of == "relative_change" else value
-        span = (-1 - value, 1 - value)
+        span = (-width - value, width - value)
         if rule.of == "relative_change":
-            span = (-1 - max(value, 0.0), 1 - min(value, 0.0))
+            span = (-width - max(value, 0.0) * largest, width - min(value, 0.0) * largest)
         gains, offset = change - allowed, value
     if rule.is_ == "at_most":
-        return Estimand(-gains, -1 / level, offset, (-span[1], -span[0]))
-    return Estimand(gains, 1 / level, offset, span)
+        return Estimand(-gains, series.weights, -1 / level, offset, (-span[1], -span[0]))
+    return Estimand(gains, series.weights, 1 / level, offset, span)
+
+
+def estimands_of(rule: Rule, series: Series) -> list[Estimand]:
+    """Return the estimands that must all be above 0: one, or of `equivalent` that of each side.
+
+    The second one's mean gain is above 0 where the challenger is not too much better; both read alike in the rule's
+    unit. Raises NoEstimandError as `estimand_of`.
+    """
+    if rule.is_ != "equivalent":
+        return [estimand_of(rule, series)]
+    level = _level(rule, series)
+    better = _compared(rule, series, -series.difference, level)
+    return [estimand_of(rule, series), replace(better, scale=-better.scale, offset=-better.offset)]
+
+
+def _compared(rule: Rule, series: Series, difference: NDArray[np.float64], level: float) -> Estimand:
+    """Return the estimand of a difference to which the margin is added."""
+    low, high = rule.definition.bounds or (0.0, 1.0)
+    width, margin, weight = high - low, rule.margin or 0.0, series.weights
+    if rule.relative_margin is None:
+        span = (-width + margin, width + margin)
+        return Estimand(difference + margin, weight, 1 / level, -margin / level, span)
+    shift = rule.relative_margin * np.abs(series.champion)
+    span = (-width, width + rule.relative_margin * max(abs(low), abs(high)))
+    return Estimand(difference + shift, weight, 1 / level, -float(np.average(shift, weights=weight)) / level, span)
 
 
 def _level(rule: Rule, series: Series) -> float:
-    """Return what shares are of: the champion's value, of the newest day where days are judged singly."""
+    """Return what shares are of: the champion's value, of the newest day where days are judged singly; else 1."""
+    if not rule.is_relative:
+        return 1.0
     size = np.abs(series.champion)
-    return float(size[-1] if rule.is_daily else size.mean())
+    level = float(size[-1] if rule.is_daily else np.average(size, weights=series.weights))
+    if level == 0:
+        raise NoEstimandError(f"the champion's {rule.metric} is 0: a share of it has no meaning")
+    return level
 
 
 def holds(rule: Rule, gains: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:

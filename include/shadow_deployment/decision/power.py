@@ -177,34 +177,35 @@ def _in_other_unit(rule: Rule, series: Series, terms: JudgingTerms, effect: floa
 def _variance(rule: Rule, series: Series, policy: Policy) -> _Variance:
     """Return the variance of an observation that independent ones would need for a mean as uncertain."""
     weekly = policy.unit == "week"
-    estimand = _planned(rule, series, weekly=weekly)
-    total = float(estimand.gains.var(ddof=1))
-    dependent = policy.method in ("robust", "long_memory") and len(estimand.gains) >= policy.observations_before_bound
-    wider = long_run_ratio(estimand.gains) if dependent and total > 0 else 1.0
-    within = _within(rule, series, weekly=weekly)
-    within = None if within is None else min(within, total * estimand.scale**2)
-    return _Variance(total * wider * estimand.scale**2 - (within or 0.0), within)
+    estimand = _planned(rule, series, policy)
+    gains, scale = estimand.linearised, estimand.scale
+    total = float(gains.var(ddof=1))
+    dependent = policy.method in ("robust", "long_memory") and len(gains) >= policy.observations_before_bound
+    wider = long_run_ratio(gains) if dependent and total > 0 else 1.0
+    within = _within(rule, series.weighed(policy), weekly=weekly)
+    within = None if within is None else min(within, total * scale**2)
+    return _Variance(total * wider * scale**2 - (within or 0.0), within)
 
 
-def _planned(rule: Rule, series: Series, *, weekly: bool) -> Estimand:
+def _planned(rule: Rule, series: Series, policy: Policy) -> Estimand:
     title = rule_in_slice(rule, series.slice)
     if rule.is_ == "guardrail":
         raise LedgerError(f"{title}: passes unless harm is shown, so no number of days is needed")
-    estimand = estimand_or_reason(rule, series, 2 * WEEK if weekly else 2)
-    if isinstance(estimand, str):
-        raise LedgerError(f"{title}: {estimand}")
-    return estimand_of(rule, series.by_week()) if weekly else estimand
+    reason = estimand_or_reason(rule, series, 2 * WEEK if policy.unit == "week" else 2)
+    if isinstance(reason, str):
+        raise LedgerError(f"{title}: {reason}")
+    return estimand_of(rule, series.observed(policy))
 
 
 def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
     """Return the variance of an observation that is due to the sample of requests, None where it is not known.
 
-    On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw²; days of n = 1
-    are left out.
+    On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw² and the
+    square of the day's weight; days of n = 1 are left out.
     """
     if series.squares is None or rule.is_ not in COMPARING or rule.relative_margin is not None:
         return None
-    weight, mean = np.ones(len(series.days)) if series.weight is None else series.weight, series.difference
+    weight, mean = series.weights, series.difference
     weight2, weight2_difference, weight2_difference2 = series.squares.T
     effective = weight**2 / weight2
     spread = weight2_difference2 - 2 * mean * weight2_difference + mean**2 * weight2
@@ -213,7 +214,7 @@ def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
     if not known.any():
         return None
     share = weight[known] / weight[known].sum()
-    return float(share**2 @ variance) * known.sum() / WEEK if weekly else float(variance.mean())
+    return float(share**2 @ variance) * int(known.sum()) / (WEEK if weekly else 1)
 
 
 def more_observations(results: Sequence[SequentialResult], terms: JudgingTerms) -> list[int | None]:
@@ -237,7 +238,7 @@ class _Effect:
 
 
 def _effect_of(result: SequentialResult, terms: JudgingTerms) -> _Effect:
-    gains = result.estimand.gains
+    gains = result.estimand.linearised
     if len(gains) < 2:
         return _Effect(len(gains))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -32,7 +32,7 @@ class ResampledRule(NamedTuple):
 class ResampledGate:
     """A gate on the days of the history: arrays of shape (history,), 0 on days without a pair of its own.
 
-    `gains` have mean 0 after `seen` was subtracted; `drift` is their mean weighted by week. `shift` is the effect.
+    `gains` have the weighted mean 0 after `seen` was subtracted; `shift` is the effect.
     """
 
     judged: ResampledRule
@@ -40,9 +40,18 @@ class ResampledGate:
     gains: Array
     weight: Array
     pairs: Array
-    drift: float
     seen: float
     shift: float
+
+    @property
+    def mean_weight(self) -> float:
+        """The mean weight of its days."""
+        return float(self.weight[self.present].mean())
+
+    @property
+    def linearised(self) -> Array:
+        """Gains of days that count the same, 0 on days without a pair: as `Estimand.linearised`."""
+        return self.weight * self.gains / self.mean_weight
 
     def passes(self, statistic: Array, truth: float) -> Flags:
         """Return where the gate holds when its mean gain is `truth`; at_most and at_least include their bound."""
@@ -51,13 +60,12 @@ class ResampledGate:
 
 
 class DrawnDays(NamedTuple):
-    """A gate on resampled days: arrays of shape (runs, days), and the mean that is subtracted from gains of weeks."""
+    """A gate on resampled days: arrays of shape (runs, days), weight 0 on days without a pair."""
 
     present: Flags
     gains: Array
     weight: Array
     pairs: Array
-    drift: float
 
 
 class Blocks(NamedTuple):
@@ -72,13 +80,13 @@ class Blocks(NamedTuple):
         """Return the gates on the same resampled days."""
         index = resampled_days(rng, runs, self.days, self.history, self.length)
         return [
-            DrawnDays(gate.present[index], gate.gains[index], gate.weight[index], gate.pairs[index], gate.drift)
+            DrawnDays(gate.present[index], gate.gains[index], gate.weight[index], gate.pairs[index])
             for gate in self.gates
         ]
 
 
 class Autoregressive(NamedTuple):
-    """Draws gains from an autoregression of each gate, the rest from the days whose shocks they get."""
+    """Draws linearised gains, of days that count the same, from an autoregression of each gate."""
 
     gates: Sequence[ResampledGate]
     days: int
@@ -90,11 +98,9 @@ class Autoregressive(NamedTuple):
         index = shock_index(rng, runs, self.days, self.history)
         now, drawn = index[:, SETTLING:], []
         for gate, model in zip(self.gates, self.models, strict=True):
-            gains, weight, drift = model.drawn(index), gate.weight[now], 0.0
-            if gate.drift:
-                weeks, present = weekly_means(gains, weight)
-                drift = float(weeks[present].mean())
-            drawn.append(DrawnDays(gate.present[now], gains, weight, gate.pairs[now], drift))
+            weight = np.where(gate.present[now], gate.mean_weight, 0.0)
+            gains = np.where(gate.present[now], model.drawn(index), 0.0)
+            drawn.append(DrawnDays(gate.present[now], gains, weight, gate.pairs[now]))
         return drawn
 
 
@@ -106,34 +112,28 @@ def whole_weeks(days: Collection[dt.date]) -> list[dt.date]:
 
 
 def resampled_gate(
-    judged: ResampledRule,
-    everything: Sequence[ResampledRule],
-    days: Sequence[dt.date],
-    effect: float | None,
-    weeks: Indices,
+    judged: ResampledRule, everything: Sequence[ResampledRule], days: Sequence[dt.date], effect: float | None
 ) -> ResampledGate:
-    """Put a gate on the days of the history. `weeks` are resampled, shape (many, 7), none where days are judged."""
-    series = judged.series
+    """Put a gate on the days of the history."""
+    estimand, series = judged.estimand, judged.series
     kept = _ordinals(series.days) >= days[0].toordinal()
-    gains, pairs = judged.estimand.gains[kept], series.pairs[kept]
-    mean, weight = float(gains.mean()), np.ones(len(gains)) if series.weight is None else series.weight[kept]
+    gains, weight = estimand.gains[kept], estimand.weight[kept]
+    mean = float(np.average(gains, weights=weight))
     arrays = np.zeros((4, len(days)))
-    arrays[:, _ordinals(series.days)[kept] - days[0].toordinal()] = np.ones(len(gains)), gains - mean, weight, pairs
-    drift = 0.0
-    if len(weeks):  # a mean of ratios has no formula
-        drawn, present = weekly_means(arrays[1][weeks], arrays[2][weeks])
-        drift = float(drawn[present].mean())
-    overall = next(other.estimand.gains for other in everything if other.rule is judged.rule)  # all requests come first
-    shift = mean + drift if effect is None else effect * float(overall.std(ddof=1))
-    return ResampledGate(judged, arrays[0] > 0, arrays[1], arrays[2], arrays[3], drift, mean + drift, shift)
+    arrays[:, _ordinals(series.days)[kept] - days[0].toordinal()] = (
+        np.ones(len(gains)), gains - mean, weight, series.pairs[kept]
+    )  # fmt: skip
+    overall = next(other.estimand for other in everything if other.rule is judged.rule)  # all requests come first
+    shift = mean if effect is None else effect * float(overall.linearised.std(ddof=1))
+    return ResampledGate(judged, arrays[0] > 0, arrays[1], arrays[2], arrays[3], mean, shift)
 
 
 def _ordinals(days: Sequence[dt.date]) -> Indices:
     return np.array([day.toordinal() for day in days], np.int64)
 
 
-def weekly_means(gains: Array, weight: Array) -> tuple[Array, Flags]:
-    """Return the means of blocks of seven resampled days as Series.by_week weights them, and which have any day."""
+def weekly_means(gains: Array, weight: Array) -> tuple[Array, Array]:
+    """Return means and weights of blocks of seven resampled days as Series.by_week makes them, weight 0 for none."""
     whole = gains.shape[1] // WEEK * WEEK
     total, weighted = (each[:, :whole].reshape(len(gains), -1, WEEK).sum(axis=2) for each in (weight, weight * gains))
-    return weighted / np.where(total > 0, total, 1.0), total > 0
+    return weighted / np.where(total > 0, total, 1.0), total

@@ -6,20 +6,27 @@ A verdict rests on the newest look; a chart shows them all.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.config.policy import WEEK, Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit
-from shadow_deployment.decision.estimand import Estimand, estimand_of, holds, only_rounding, size_of
+from shadow_deployment.decision.estimand import (
+    Estimand,
+    estimand_of,
+    estimands_of,
+    holds,
+    only_rounding,
+    size_of,
+)
 from shadow_deployment.decision.series import Series
 from shadow_deployment.statistics.confidence_sequence import (
     ConfidenceSequence,
-    confidence_sequence,
     weighted_confidence_sequence,
 )
+from shadow_deployment.statistics.weighted_mean import weighted_mean_sequence
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -53,8 +60,9 @@ class SequentialResult:
     """A rule's sequence at every look: arrays of shape (observations,).
 
     `lower` and `upper` bound the mean gain toward passing and toward failing, -inf and +inf where nothing may be
-    concluded; `estimate` is the running mean. `passes` and `fails` are what each look decides, `blind` whether the
-    gains up to it differ by no more than rounding.
+    concluded; `estimate` is the running weighted mean. `passes` and `fails` are what each look decides, `blind` whether
+    the gains up to it differ by no more than rounding. `sides` are the two one-sided results of `equivalent`, which
+    needs both; none for other rules.
     """
 
     estimand: Estimand
@@ -64,6 +72,12 @@ class SequentialResult:
     passes: Flags
     fails: Flags
     blind: Flags
+    sides: tuple["SequentialResult", ...] = ()
+
+    @property
+    def nearest(self) -> "SequentialResult":
+        """The result of the bound that the newest estimate is nearest to, or furthest beyond."""
+        return min(self.sides, key=lambda side: float(side.estimate[-1]), default=self)
 
     @property
     def natural_bounds(self) -> tuple[Floats, Floats]:
@@ -81,7 +95,7 @@ class SequentialResult:
 def judge_sequence(rule: Rule, series: Series, terms: JudgingTerms) -> SequentialResult:
     """Hold the sequence of gains against 0: above it passes, below it fails; guardrail passes unless harm is shown.
 
-    `series` has at least one observation, and is in weeks where the policy is. Raises NoEstimandError as `estimand_of`.
+    `series` has at least one observation, as `Series.observed` gives them. Raises NoEstimandError as `estimand_of`.
     """
     return judge_sequences(rule, [(series, estimand_of(rule, series))], terms)[0]
 
@@ -90,21 +104,56 @@ def judge_sequences(
     rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms
 ) -> list[SequentialResult]:
     """Return what `judge_sequence` does for many series, each with the rule's estimand on it."""
+    if rule.is_ != "equivalent":
+        return _one_sided(rule, judged, terms)
+    halved = replace(terms, alpha=AlphaSplit(terms.alpha.to_pass, terms.alpha.to_fail / 2))
+    other = [(series, estimands_of(rule, series)[1]) for series, _ in judged]
+    sides = zip(_one_sided(rule, judged, halved), _one_sided(rule, other, halved), strict=True)
+    return [_both_sides(worse, better) for worse, better in sides]
+
+
+def _both_sides(worse: SequentialResult, better: SequentialResult) -> SequentialResult:
+    """Put two one-sided tests together (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15(6), 1987).
+
+    Both bounds shown are those toward passing, except where one side fails: there it is that side's toward failing.
+    """
+    margins = worse.estimate + better.estimate  # twice the margin, in whose distance the one gain mirrors the other
+    return SequentialResult(
+        estimand=worse.estimand,
+        estimate=worse.estimate,
+        lower=np.where(better.fails, margins - better.upper, worse.lower),
+        upper=np.where(worse.fails, worse.upper, margins - better.lower),
+        passes=worse.passes & better.passes,
+        fails=worse.fails | better.fails,
+        blind=worse.blind | better.blind,
+        sides=(worse, better),
+    )
+
+
+def _one_sided(rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms) -> list[SequentialResult]:
     results: dict[int, SequentialResult] = {}
     for places, bounds in _sequences(rule, judged, terms):
         size = np.stack([size_of(judged[place][0]) for place in places])
         blind = only_rounding(np.stack([judged[place][1].gains for place in places]), size)
-        passes, fails = _decisions(rule, bounds, size, blind)
+        lower = np.where(blind, -np.inf, bounds.lower - _one_more_day(rule, blind.shape[-1], terms))
+        upper = np.where(blind, np.inf, bounds.upper)
+        passes, fails = _decisions(rule, ConfidenceSequence(lower, upper, bounds.estimate), size, blind)
         for row, place in enumerate(places):
-            interval = bounds.estimate[row], bounds.lower[row], bounds.upper[row]
+            interval = bounds.estimate[row], lower[row], upper[row]
             results[place] = SequentialResult(judged[place][1], *interval, passes[row], fails[row], blind[row])
     return [results[place] for place in range(len(judged))]
+
+
+def _one_more_day(rule: Rule, observations: int, terms: JudgingTerms) -> Floats:
+    """Return by how much one more day that lost `worst_day` would lower the mean at each look."""
+    days = np.arange(1.0, observations + 1) * (WEEK if terms.policy.unit == "week" else 1)
+    return (rule.worst_day or 0.0) / days
 
 
 def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> Floats:
     """Return estimate, lower and upper bound of the mean gain at the newest look of many series: shape (series, 3).
 
-    Each has at least one observation, in the policy's unit. Raises NoEstimandError as `estimand_of`.
+    Each has at least one observation, as `Series.observed` gives them. Raises NoEstimandError as `estimand_of`.
     """
     judged = [(series, estimand_of(rule, series)) for series in many]
     looks = np.empty((len(many), 3))
@@ -132,40 +181,41 @@ def _sequences(
     """
     groups: dict[tuple[int, tuple[float, float]], list[int]] = defaultdict(list)
     for place, (series, estimand) in enumerate(judged):
-        if terms.policy.unit == "request" and series.squares is not None and series.weight is not None:
-            bounds = _of_requests(rule, series, series.weight, series.squares, estimand, terms)
+        if terms.policy.unit == "request" and series.squares is not None:
+            bounds = _of_requests(rule, series, series.squares, estimand, terms)
             yield [place], ConfidenceSequence(bounds.lower[None], bounds.upper[None], bounds.estimate[None])
         else:
             groups[len(estimand.gains), estimand.range].append(place)
-    for (_, span), places in groups.items():
-        yield places, _of_days(np.stack([judged[place][1].gains for place in places]), span, terms)
+    for places in groups.values():
+        yield places, _of_observations([judged[place][1] for place in places], terms)
 
 
 def _of_requests(
-    rule: Rule, series: Series, weight: Floats, squares: Floats, estimand: Estimand, terms: JudgingTerms
+    rule: Rule, series: Series, squares: Floats, estimand: Estimand, terms: JudgingTerms
 ) -> ConfidenceSequence:
+    """Bound the mean of requests; how many a day has is taken from the burn-in, so that past bounds never move."""
     weight2, weight2_difference, weight2_difference2 = squares.T
-    margin = rule.margin or 0.0
-    per_day = max(float(series.pairs.mean()), 1.0)
+    margin, sign, policy = rule.margin or 0.0, estimand.scale, terms.policy
     return weighted_confidence_sequence(
         count=series.pairs,
-        weight=weight,
-        weight_difference=weight * estimand.gains,
+        weight=estimand.weight,
+        weight_difference=estimand.weight * estimand.gains,
         weight2=weight2,
-        weight2_difference=weight2_difference + margin * weight2,
-        weight2_difference2=weight2_difference2 + 2 * margin * weight2_difference + margin**2 * weight2,
+        weight2_difference=sign * weight2_difference + margin * weight2,
+        weight2_difference2=weight2_difference2 + 2 * margin * sign * weight2_difference + margin**2 * weight2,
         alpha=(terms.alpha.to_pass, terms.alpha.to_fail),
-        burn_in=terms.policy.burn_in,
-        tuned_for=terms.policy.tuned_for * per_day,
+        burn_in=policy.burn_in,
+        tuned_for=policy.tuned_for * max(float(series.pairs[: policy.burn_in].mean()), 1.0),
     )
 
 
-def _of_days(gains: Floats, bounds: tuple[float, float], terms: JudgingTerms) -> ConfidenceSequence:
-    return confidence_sequence(
-        gains,
+def _of_observations(estimands: Sequence[Estimand], terms: JudgingTerms) -> ConfidenceSequence:
+    return weighted_mean_sequence(
+        np.stack([each.gains for each in estimands]),
+        np.stack([each.weight for each in estimands]),
         alpha=(terms.alpha.to_pass, terms.alpha.to_fail),
         burn_in=terms.policy.observations_before_bound,
         tuned_for=terms.tuned_for,
         method=terms.policy.method,
-        bounds=bounds,
+        bounds=estimands[0].range,
     )

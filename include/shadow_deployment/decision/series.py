@@ -4,14 +4,14 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.base.digests import rounded
-from shadow_deployment.config.policy import Rule
-from shadow_deployment.metrics.catalog import METRICS
+from shadow_deployment.config.policy import Policy, Rule
+from shadow_deployment.metrics.catalog import DAILY
 from shadow_deployment.metrics.slices import ALL, slice_name
 
 WEEK = 7
@@ -61,17 +61,41 @@ class Series:
         """How many requests have no usable prediction of the champion."""
         return 0 if self.champion_missing is None else int(self.champion_missing.sum())
 
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """The weight of each observation, 1 where all have the same."""
+        return np.ones(len(self.days)) if self.weight is None else self.weight
+
+    @property
+    def mean_difference(self) -> float:
+        """The mean of `difference` over all requests."""
+        return float(np.average(self.difference, weights=self.weights))
+
+    def weighed(self, policy: Policy) -> "Series":
+        """Return the series with each day weighing what the policy says: as its requests do, or the same as any."""
+        return self if policy.weighting == "request" and policy.method != "betting" else replace(self, weight=None)
+
+    def observed(self, policy: Policy) -> "Series":
+        """Return the observations in the policy's unit, with the policy's weights; those of requests are days.
+
+        Where observations are bet on, all of them weigh the same.
+        """
+        weighed = self.weighed(policy)
+        weekly = weighed.by_week() if policy.unit == "week" else weighed
+        return replace(weekly, weight=None) if policy.method == "betting" else weekly
+
     def by_week(self) -> "Series":
         """Return blocks of seven days, counted from the first; an unfinished block is left out.
 
-        A block's value is the mean over its days, weighted as their requests are; a block without a day is left out.
+        A block's value is the mean over its days, by their weights, and its weight is their sum; a block without a day
+        is left out.
         """
         first = self.days[0] if self.days else dt.date.min
         number = np.array([(day - first).days // WEEK for day in self.days], np.int64)
         last_is_over = bool(self.days) and (self.days[-1] - first).days % WEEK == WEEK - 1
         whole = number < (number[-1] + last_is_over) if len(number) else np.zeros(0, bool)
         blocks, position = np.unique(number[whole], return_inverse=True)
-        weight = (np.ones(len(number)) if self.weight is None else self.weight)[whole]
+        weight = self.weights[whole]
         total = np.bincount(position, weight, len(blocks)).astype(np.float64)
 
         def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,7 +182,7 @@ class _Days:
 def _series(row: LedgerSeries, name: str, places: NDArray[np.int64], dates: tuple[dt.date, ...]) -> Series:
     counts = {key: column[places] for key, column in row.counts.items()}
     sums = {key: column[places] for key, column in row.sums.items()}
-    weight, has_squares = sums["weight"], METRICS[row.metric].is_sum and SQUARES[0] in sums
+    weight, has_squares = sums["weight"], row.metric not in DAILY and SQUARES[0] in sums
     return Series(
         metric=row.metric,
         slice=name,

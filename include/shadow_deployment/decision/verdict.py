@@ -14,8 +14,11 @@ import numpy as np
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.policy import WEEK, Policy, Rule
 from shadow_deployment.decision.alpha import alpha_of_evidence
-from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, holds, size_of
+from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, estimands_of, holds, size_of
+from shadow_deployment.decision.futility import are_futile
 from shadow_deployment.decision.power import more_observations
+from shadow_deployment.decision.safeguards.dependent import dependence_of_requests
+from shadow_deployment.decision.safeguards.lately import lately, turned
 from shadow_deployment.decision.safeguards.left_out import at_their_worst
 from shadow_deployment.decision.safeguards.usable import too_many_missing
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence, judge_sequences
@@ -97,7 +100,7 @@ def with_replayed(counted: Verdict, shown: Verdict, blocked: Sequence[str]) -> V
             findings.append(other)
         elif finding.outcome == "PASS" and (other is None or other.outcome != "PASS"):
             reason = wording.replayed_only(finding.reason, other.reason if other else wording.NO_EVIDENCE)
-            findings.append(replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None, more_days=None))
+            findings.append(_undecided(finding, reason))
         else:
             findings.append(finding)
     verdict = _concluded(findings, blocked)
@@ -154,12 +157,13 @@ def _judged(rule: Rule, name: str, series: Series, terms: JudgingTerms) -> Findi
         return reason
     if rule.is_daily:
         return _of_days(rule, name, series, terms.day)
-    if terms.policy.unit != "week":
-        return series, estimand_of(rule, series)
-    weeks = series.by_week()
-    if not weeks.days:
-        return _finding(rule, name, "INCONCLUSIVE", wording.NO_COMPLETE_WEEK, weeks)
-    return weeks, estimand_of(rule, weeks)
+    dependence = dependence_of_requests(terms.policy, series)
+    if dependence is not None:
+        return wording.dependent_requests(dependence.ratio)
+    observed = series.observed(terms.policy)
+    if not observed.days:
+        return _finding(rule, name, "INCONCLUSIVE", wording.NO_COMPLETE_WEEK, observed)
+    return observed, estimand_of(rule, observed)
 
 
 def _unfit(rule: Rule, name: str, series: Series) -> str | None:
@@ -199,27 +203,54 @@ def _of_sequences(
     """Judge one rule on many slices, each with an observation or more in the policy's unit; `daily` has their days."""
     results = dict(zip(judged, judge_sequences(rule, list(judged.values()), terms), strict=True))
     undecided = [name for name, result in results.items() if _outcome(result) == "INCONCLUSIVE"]
-    more = dict(zip(undecided, more_observations([results[name] for name in undecided], terms), strict=True))
+    more = dict(zip(undecided, more_observations([results[name].nearest for name in undecided], terms), strict=True))
+    proving = [name for name in undecided if rule.is_ != "guardrail"]
+    futile = dict(zip(proving, are_futile(rule, [results[name] for name in proving], terms), strict=True))
     findings = {
         name: _of_sequence(rule, name, series, results[name], more.get(name), terms)
         for name, (series, _) in judged.items()
     }
+    findings |= {
+        name: replace(finding, reason=finding.reason + wording.futility_note(terms.policy.horizon))
+        for name, finding in findings.items()
+        if futile.get(name)
+    }
     passing = [name for name, finding in findings.items() if finding.outcome == "PASS"]
-    return findings | _charged(rule, {name: (findings[name], daily[name]) for name in passing}, terms)
+    findings |= _charged(rule, {name: (findings[name], daily[name]) for name in passing}, terms)
+    return {name: _lately(rule, finding, daily[name], terms.policy) for name, finding in findings.items()}
 
 
 def _charged(rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: JudgingTerms) -> dict[str, Finding]:
     """Return the findings that pass on the days that count, but not with the left-out days at their worst."""
     undone: dict[str, Finding] = {}
     for name, (finding, series) in passing.items():
-        charged = at_their_worst(rule, series, terms.left_out)
-        if charged is None:
-            continue
-        result = judge_sequence(rule, charged.by_week() if terms.policy.unit == "week" else charged, terms)
-        if not result.passes[-1]:
-            reason = wording.left_out_reason(finding.reason, len(charged.days) - len(series.days))
-            undone[name] = replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None)
+        days = series.weighed(terms.policy)
+        for side in estimands_of(rule, days):
+            charged = at_their_worst(side, days, terms.left_out)
+            if charged is not None and not judge_sequence(rule, charged.observed(terms.policy), terms).passes[-1]:
+                reason = wording.left_out_reason(finding.reason, len(charged.days) - len(series.days))
+                undone[name] = _undecided(finding, reason)
     return undone
+
+
+def _lately(rule: Rule, finding: Finding, series: Series, policy: Policy) -> Finding:
+    """Return a finding of a rule that compares with what its newest days say; PASS needs them."""
+    if finding.lower is None and finding.upper is None:
+        return finding
+    means = lately(rule, series, policy)
+    if finding.outcome == "PASS":
+        if means is not None and not means.holds:
+            return _undecided(finding, wording.not_lately(finding.reason, means))
+        since = turned(rule, series, policy)
+        return finding if since is None else _undecided(finding, wording.has_turned(finding.reason, since))
+    if means is None or means.held == means.holds:
+        return finding
+    return replace(finding, reason=f"{finding.reason}; {wording.both_means(means)}")
+
+
+def _undecided(finding: Finding, reason: str) -> Finding:
+    """Return a finding that passes by its sequence alone, undecided for a reason."""
+    return replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None, more_days=None)
 
 
 def _outcome(result: SequentialResult) -> Outcome:

@@ -15,6 +15,7 @@ from shadow_deployment.errors import LedgerError, SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.custom_values import check_custom_metrics
 from shadow_deployment.pipeline.history.verify import verify
 
 _SECONDS = 10
@@ -28,6 +29,10 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
     yield from ledger_probes(context)
     yield from production_probes(context)
     yield Probe("suites", partial(_suites, context), "correct expectations.inputs or expectations.predictions")
+    if deployment.custom_metrics:
+        yield Probe(
+            "metrics", partial(_metrics, context), "correct the functions of metrics, or put their modules there"
+        )
     models = [*([deployment.champion.as_challenger] if deployment.champion else []), *deployment.challengers]
     for model in models:
         yield Probe(
@@ -60,6 +65,11 @@ def _suites(context: DeploymentContext) -> str:
     steps.check_suites(context.deployment)
     declared = context.deployment.expectations
     return f"inputs {declared.inputs or 'by default'}, predictions {declared.predictions or 'by default'}"
+
+
+def _metrics(context: DeploymentContext) -> str:
+    check_custom_metrics(context)
+    return f"functions of {', '.join(context.deployment.custom_metrics)} take what they are given"
 
 
 def _model(context: DeploymentContext, model: Challenger, day: dt.date) -> str:

@@ -4,7 +4,8 @@ import datetime as dt
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from shadow_deployment.base.digests import rounded
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.custom_metrics import custom_terms
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.ledger.batches import histograms, predictions_of_day
@@ -23,10 +25,10 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find
 from shadow_deployment.ledger.writing.revisions import add_revision
 from shadow_deployment.ledger.writing.upserts import upsert
-from shadow_deployment.metrics.catalog import METRICS, QUIET
+from shadow_deployment.metrics.catalog import DAILY, METRICS, QUIET
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import LargestDisagreements
-from shadow_deployment.metrics.losses import Batch, MetricSettings
+from shadow_deployment.metrics.losses import Batch, Both, MetricSettings
 from shadow_deployment.metrics.scores import SCORES
 from shadow_deployment.metrics.sums import COUNTS, FIELDS, Slices, Sums
 from shadow_deployment.metrics.validity import valid_only
@@ -37,12 +39,22 @@ _SQL = Path(__file__).parent / "sql"
 EVIDENCE_VERSION = 1
 
 _KEY = ("challenger_id", "snapshot_id", "champion_version")
+CustomValues = Callable[[Batch], Mapping[str, Both]]  # of each custom metric, for a batch of valid predictions
 _Cells = dict[tuple[str, tuple[str, str]], list[float]]  # by metric and slice, in the order of FIELDS
 
 
 def statement_digest(deployment: Deployment) -> str:
-    """Return a digest of how a day's evidence is computed: EVIDENCE_VERSION and what the deployment sets."""
-    how = (EVIDENCE_VERSION, _settings(deployment), _metrics(deployment), deployment.requests.champion_identity)
+    """Return a digest of how a day's evidence is computed: EVIDENCE_VERSION and what the deployment sets.
+
+    Raises MetricError where the module of a custom metric is missing.
+    """
+    how = (
+        EVIDENCE_VERSION,
+        _settings(deployment),
+        _metrics(deployment),
+        custom_terms(deployment, deployment.custom_metrics),
+        deployment.requests.champion_identity,
+    )
     return hashlib.sha256(repr(how).encode()).hexdigest()
 
 
@@ -75,19 +87,24 @@ def analyze(session: Session[Any], snapshot: Snapshot) -> None:
     session.commit()
 
 
-def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int]) -> int:
+def compare(
+    session: Session[Any],
+    deployment: Deployment,
+    snapshot: Snapshot,
+    challengers: Sequence[int],
+    custom: CustomValues | None = None,
+) -> int:
     """Compute a day's evidence for some challengers and note what it rests on; return how many rows changed. Commits.
 
     Metrics that need labels are provisional until the day is mature. A day whose requests are gone keeps the evidence
-    that it has.
+    that it has. `custom` computes the custom metrics, and is needed where the deployment has one.
     """
     session.commit()  # the isolation level is that of a whole transaction
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     snapshot = find(session, deployment, snapshot.day) or snapshot  # with the labels of this transaction
     final = is_final(deployment, snapshot)
-    changed = sum(
-        day.store(final=final) for days in _computed(session, deployment, snapshot, challengers) for day in days
-    )
+    computed = _computed(session, deployment, snapshot, challengers, custom)
+    changed = sum(day.store(final=final) for days in computed for day in days)
     session.execute(
         "INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, is_final, method_digest) "
         "SELECT %s, unnest(%s::int[]), %s, %s, %s",
@@ -98,27 +115,35 @@ def compare(session: Session[Any], deployment: Deployment, snapshot: Snapshot, c
 
 
 def recomputed(
-    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int
+    session: Session[Any],
+    deployment: Deployment,
+    snapshot: Snapshot,
+    challenger: int,
+    custom: CustomValues | None = None,
 ) -> dict[tuple[str, bool], str]:
     """Return what the digests of a day's evidence must be, by champion version and whether labels are needed.
 
     Nothing is stored. Empty where the day's requests are gone.
     """
-    days = [day for together in _computed(session, deployment, snapshot, [challenger]) for day in together]
+    days = [day for together in _computed(session, deployment, snapshot, [challenger], custom) for day in together]
     rows = [row for day in days for row in day.evidence()]
     return {(row["champion_version"], row["needs_labels"]): digest_of_row(row) for row in rows}
 
 
 def _computed(
-    session: Session[Any], deployment: Deployment, snapshot: Snapshot, challengers: Sequence[int]
+    session: Session[Any],
+    deployment: Deployment,
+    snapshot: Snapshot,
+    challengers: Sequence[int],
+    custom: CustomValues | None,
 ) -> Iterator[list["_Day"]]:
     """Yield a day as compared for each challenger, as many together as may be in memory."""
     rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot.id]).fetchall()
     slices = Slices.of(dict(rows))
-    daily = any(not METRICS[name].is_sum for name in deployment.tracked)
+    daily = not DAILY.isdisjoint(deployment.tracked)
     timed = any(name in SCORES and SCORES[name].basis == "timed" for name in deployment.tracked)
     for together in [[key] for key in challengers] if daily else [list(challengers)]:  # daily values need the whole day
-        days = {key: _Day(session, deployment, snapshot, key, slices) for key in together}
+        days = {key: _Day(session, deployment, snapshot, key, slices, custom) for key in together}
         for key, batch in prefetch(
             predictions_of_day.batches(session, deployment, snapshot, together, latencies=timed)
         ):
@@ -130,7 +155,13 @@ class _Day:
     """One challenger's day while it is compared."""
 
     def __init__(
-        self, session: Session[Any], deployment: Deployment, snapshot: Snapshot, challenger: int, slices: Slices
+        self,
+        session: Session[Any],
+        deployment: Deployment,
+        snapshot: Snapshot,
+        challenger: int,
+        slices: Slices,
+        custom: CustomValues | None,
     ) -> None:
         settings, metrics = _settings(deployment), _metrics(deployment)
         self._session, self._versions, self._requests = session, snapshot.champions, 0
@@ -140,9 +171,10 @@ class _Day:
             "snapshot_id": snapshot.id,
             "challenger_id": challenger,
         }
-        daily = [name for name in metrics if not METRICS[name].is_sum]
-        self._sums = Sums([name for name in metrics if METRICS[name].is_sum], settings, len(self._versions), slices)
+        sums, daily = ([name for name in metrics if (name in DAILY) == is_daily] for is_daily in (False, True))
+        self._sums = Sums(sums, settings, len(self._versions), slices)
         self._daily_values = DailyValues(daily, settings, len(self._versions), slices)
+        self._settings, self._custom = settings, custom
         self._slices, self._task, self._threshold = slices, deployment.task, deployment.threshold
         self._bins = histograms.begin(session, self._keys, settings, len(self._versions))
         self._disagreements = LargestDisagreements(MOST)
@@ -150,6 +182,8 @@ class _Day:
     def add(self, batch: Batch) -> None:
         """Add a batch to everything that is made of the day; invalid predictions count as missing."""
         batch = valid_only(batch, self._task)
+        if self._custom is not None:
+            batch = replace(batch, custom=self._custom(batch))
         self._requests += len(batch.ordinal)
         for accumulator in (self._sums, self._daily_values, self._bins, self._disagreements):
             if accumulator is not None:
@@ -169,7 +203,7 @@ class _Day:
         rows: dict[tuple[int, bool], _Cells] = {}
         for accumulated in (self._sums, self._daily_values):
             for version, key, metric, values in accumulated.rows():
-                rows.setdefault((version, METRICS[metric].needs_label), {})[metric, key] = values
+                rows.setdefault((version, self._settings.metric(metric).needs_label), {})[metric, key] = values
         for (version, needs_labels), cells in rows.items():
             whose = {"champion_version": self._versions[version], "needs_labels": needs_labels}
             arrays = _arrays(cells, self._slices)
@@ -239,7 +273,8 @@ def read(
 def _settings(deployment: Deployment) -> MetricSettings:
     tolerance = math.nan if deployment.tolerance is None else deployment.tolerance
     falls_back = deployment.policy.fallback == "champion"
-    return MetricSettings(deployment.task, deployment.threshold, tolerance, deployment.quantile, falls_back)
+    custom = {name: metric.definition for name, metric in deployment.custom_metrics.items()}
+    return MetricSettings(deployment.task, deployment.threshold, tolerance, deployment.quantile, falls_back, custom)
 
 
 def _metrics(deployment: Deployment) -> list[str]:

@@ -23,6 +23,8 @@ class Metric:
         operational: whether it is a property of the day itself, judged on the day's value without a sequence.
         compares: whether the champion has a value of its own, so that a difference means something.
         is_sum: whether it is a mean over requests, so that days and slices add up; else each day has a value.
+        is_custom: whether a deployment declares it, with a function of its own; it then is a sum and compares.
+        bounds: the smallest and the largest value that a request can have; None where there is no such value.
     """
 
     name: str
@@ -33,16 +35,18 @@ class Metric:
     operational: bool = False
     compares: bool = True
     is_sum: bool = True
+    is_custom: bool = False
+    bounds: tuple[float, float] | None = None
 
     @property
     def is_bounded(self) -> bool:
-        """Whether each request's value lies between 0 and 1."""
-        return self.name in _BOUNDED
+        """Whether each request's value lies between two bounds."""
+        return self.bounds is not None
 
     @property
     def is_charged(self) -> bool:
         """Whether requests without a usable prediction stay among its pairs, charged as `charges.py` says."""
-        return self.name in _CHARGED
+        return self.is_custom or self.name in _CHARGED
 
     @property
     def counts_every_request(self) -> bool:
@@ -55,7 +59,7 @@ class Metric:
         return -1 if self.higher_is_better else 1
 
 
-_BOUNDED = frozenset({"brier_score", "accuracy", "error_rate"})
+_SHARE = (0.0, 1.0)
 _LOSSES = frozenset({"log_loss", "squared_error", "absolute_error", "pinball_loss"})
 _CHARGED = frozenset({"brier_score", "accuracy", "agreement", "disagreement"}) | _LOSSES
 _OF_EVERY_REQUEST = frozenset({"error_rate", "pairing_loss", "label_coverage"})
@@ -66,16 +70,25 @@ _NUMBER: frozenset[Task] = frozenset({"binary", "regression"})
 _ALL: frozenset[Task] = _BINARY | _REGRESSION | _CLASSES
 
 
-def _loss(name: str, title: str, tasks: frozenset[Task], *, is_sum: bool = True) -> Metric:
-    return Metric(name, title, tasks, is_sum=is_sum)
+def _loss(
+    name: str, title: str, tasks: frozenset[Task], *, is_sum: bool = True, bounds: tuple[float, float] | None = None
+) -> Metric:
+    return Metric(name, title, tasks, is_sum=is_sum, bounds=bounds)
 
 
-def _gain(name: str, title: str, tasks: frozenset[Task], *, is_sum: bool = False) -> Metric:
-    return Metric(name, title, tasks, higher_is_better=True, is_sum=is_sum)
+def _gain(name: str, title: str, tasks: frozenset[Task]) -> Metric:
+    return Metric(name, title, tasks, higher_is_better=True, is_sum=False)
 
 
 def _of_the_day(name: str, title: str, *, compares: bool = False, is_sum: bool = False, better: bool = False) -> Metric:
     return Metric(name, title, _ALL, False, better, True, compares, is_sum)
+
+
+def custom_metric(
+    name: str, title: str, *, higher_is_better: bool, needs_label: bool, bounds: tuple[float, float] | None
+) -> Metric:
+    """Return a metric of a deployment's own: a mean over requests that takes part in everything that losses do."""
+    return Metric(name, title, _ALL, needs_label, higher_is_better, is_custom=True, bounds=bounds)
 
 
 PREDICTION_LABELLED, PREDICTION_UNLABELLED = "prediction_labelled", "prediction_unlabelled"
@@ -83,9 +96,9 @@ PREDICTION_LABELLED, PREDICTION_UNLABELLED = "prediction_labelled", "prediction_
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _loss("brier_score", "Brier score", _CLASSES),
+        _loss("brier_score", "Brier score", _CLASSES, bounds=_SHARE),  # up to 2 with several classes
         _loss("log_loss", "log loss", _CLASSES),
-        _gain("accuracy", "accuracy", _CLASSES, is_sum=True),
+        Metric("accuracy", "accuracy", _CLASSES, higher_is_better=True, bounds=_SHARE),
         _gain("precision", "precision", _BINARY),
         _gain("recall", "recall", _BINARY),
         _gain("f1", "F1", _BINARY),
@@ -98,7 +111,7 @@ METRICS: dict[str, Metric] = {
         _loss("pinball_loss", "pinball loss", _REGRESSION),
         Metric("bias", "mean error", _REGRESSION, compares=False),
         _gain("r2", "R²", _REGRESSION),
-        _of_the_day("error_rate", "share of requests without a prediction", compares=True, is_sum=True),
+        Metric("error_rate", "share of requests without a prediction", _ALL, False, operational=True, bounds=_SHARE),
         _of_the_day("agreement", "share of requests on which champion and challenger agree", is_sum=True, better=True),
         _of_the_day("disagreement", "mean absolute difference of the two predictions", is_sum=True),
         _of_the_day("population_stability_index", "population stability index of the predictions"),
@@ -116,6 +129,9 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+DAILY = frozenset(
+    metric.name for metric in METRICS.values() if not metric.is_sum
+)  # the others, custom ones too, add up
 
 # Computed for every deployment for the warnings of a verdict. No rule names them: they leave out missing predictions.
 QUIET = frozenset({"certainly_wrong", PREDICTION_LABELLED, PREDICTION_UNLABELLED})

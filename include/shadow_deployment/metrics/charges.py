@@ -1,6 +1,6 @@
 """What a request without a usable prediction counts for: a model that gives none where it would be wrong gains nothing.
 
-Where the challenger has none, a bounded metric is charged its worst value, any other the largest that either model had
+Where the challenger has none, a bounded metric is charged its worst value, any other the worst that either model had
 on the day; where production would serve the champion's prediction instead, the two do not differ. Where the champion
 has none, they do not differ either. Where neither has one, both are charged. A metric that needs a label is charged
 once it is known.
@@ -28,6 +28,8 @@ _WORST: Final[dict[str, float]] = {
 
 def worst_of(metric: Metric, task: Task) -> float | None:
     """Return the worst value of a request; None for a metric without bounds, or that is not charged."""
+    if metric.is_custom:
+        return metric.bounds[0 if metric.higher_is_better else 1] if metric.bounds else None
     if metric.name == "brier_score" and task == "multiclass":
         return 2.0
     if metric.name == "disagreement" and task == "regression":
@@ -70,7 +72,7 @@ class Missing:
 
 
 def charge(metric: Metric, both: Both, missing: Missing, settings: MetricSettings) -> Both:
-    """Return both models' values with charges, NaN where a charge is that of the day's largest value."""
+    """Return both models' values with charges, NaN where a charge is the day's worst value."""
     if not metric.is_charged or not missing.any:
         return both
     champion, challenger = both

@@ -5,13 +5,13 @@ request with both values is a pair. Values point the way the metric does: see `c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.metrics.catalog import PREDICTION_LABELLED, PREDICTION_UNLABELLED, Task
+from shadow_deployment.metrics.catalog import METRICS, PREDICTION_LABELLED, PREDICTION_UNLABELLED, Metric, Task
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
@@ -36,6 +36,7 @@ class Batch:
         latency_ms: the challenger's.
         champion_probabilities: shape (n, classes), with several classes only.
         challenger_probabilities: likewise.
+        custom: both models' values of each custom metric by its name, as the functions below return them.
     """
 
     ordinal: NDArray[np.int64]
@@ -49,6 +50,7 @@ class Batch:
     latency_ms: Array
     champion_probabilities: Array | None = None
     challenger_probabilities: Array | None = None
+    custom: Mapping[str, Both] | None = None
 
     @property
     def identical(self) -> NDArray[np.bool_]:
@@ -69,6 +71,7 @@ class MetricSettings:
         tolerance: the largest difference at which two predictions agree; NaN if not declared.
         quantile: the quantile that the pinball loss measures.
         falls_back: whether production would serve the champion's prediction where the challenger has none.
+        custom: the deployment's own metrics by name; what they are computed by is told by a digest of its own.
     """
 
     task: Task
@@ -76,6 +79,11 @@ class MetricSettings:
     tolerance: float
     quantile: float
     falls_back: bool = False
+    custom: Mapping[str, Metric] = field(default_factory=dict, repr=False)
+
+    def metric(self, name: str) -> Metric:
+        """Return a metric of the catalog or of the deployment's own."""
+        return self.custom[name] if name in self.custom else METRICS[name]
 
 
 Loss = Callable[[Batch, MetricSettings], Both]
@@ -84,6 +92,13 @@ Loss = Callable[[Batch, MetricSettings], Both]
 def losses_of(task: Task) -> Mapping[str, Loss]:
     """Return a task's metrics that are means over requests, by name."""
     return _OF_TASK[task] | _OF_ANY_TASK
+
+
+def values_of(metric: Metric, batch: Batch, settings: MetricSettings) -> Both:
+    """Return the values of a metric that is a mean over requests, of a batch that has those of custom metrics."""
+    if metric.is_custom:
+        return (batch.custom or {})[metric.name]
+    return losses_of(settings.task)[metric.name](batch, settings)
 
 
 def same_prediction(left: Array, right: Array) -> NDArray[np.bool_]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.errors import SourceError
-from shadow_deployment.metrics.catalog import METRICS, Metric
+from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.charges import Missing, charge, fill, worst_of
-from shadow_deployment.metrics.losses import Array, Batch, Both, MetricSettings, losses_of
+from shadow_deployment.metrics.losses import Array, Batch, Both, MetricSettings, values_of
 from shadow_deployment.metrics.slices import ALL
 
 FIELDS: Final = (
@@ -63,20 +63,18 @@ class Sums:
         self._settings, self._slices = settings, slices
         self._groups = versions * slices.cells
         self._sums = {name: np.zeros((len(FIELDS), self._groups)) for name in metrics}
-        unbounded = [
-            name for name in metrics if METRICS[name].is_charged and worst_of(METRICS[name], settings.task) is None
-        ]
-        self._charged = {name: _ChargedLargest(METRICS[name], self._groups) for name in unbounded}
+        charged = [metric for metric in map(settings.metric, metrics) if metric.is_charged]
+        unbounded = [metric for metric in charged if worst_of(metric, settings.task) is None]
+        self._charged = {metric.name: _ChargedWorst(metric, self._groups) for metric in unbounded}
 
     def add(self, batch: Batch) -> None:
         """Add a batch; raise SourceError where a value is too large to be summed."""
         grouped = _GroupedBatch(batch, batch.version * self._slices.cells + batch.cell, self._groups)
-        functions = losses_of(self._settings.task)
         for name, sums in self._sums.items():
-            metric = METRICS[name]
+            metric = self._settings.metric(name)
             missing = grouped.missing(metric)
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-                both = charge(metric, functions[name](batch, self._settings), missing, self._settings)
+                both = charge(metric, values_of(metric, batch, self._settings), missing, self._settings)
                 sums[:_OF_REQUESTS] += grouped.counts(metric)
                 sums[_OF_REQUESTS:] += grouped.sums(metric, *both)
                 if name in self._charged:
@@ -156,21 +154,23 @@ class _GroupedBatch:
         return np.stack(pairs.sums(champion, challenger, metric.sign))
 
 
-class _ChargedLargest:
-    """The requests that are charged the largest value of the day, which is known once the day is complete.
+class _ChargedWorst:
+    """The requests that are charged the worst value of the day, which is known once the day is complete.
 
-    Their sums are kept as if the charge were 0, by whether the champion has a value of its own. All such metrics are
-    losses.
+    Their sums are kept as if the charge were 0, by whether the champion has a value of its own.
     """
 
     def __init__(self, metric: Metric, groups: int) -> None:
-        self._metric, self._largest = metric, -np.inf
+        self._metric, self._largest_loss = metric, -np.inf
         self._unanswered: Array = np.zeros((len(_OF_PAIRS), groups))
         self._neither: Array = np.zeros((len(_OF_PAIRS), groups))
 
     def add(self, batch: _GroupedBatch, both: Both, missing: Missing) -> None:
         """Add a batch with both models' values, NaN where they are to be charged."""
-        self._largest = max(self._largest, *(float(np.fmax.reduce(each, initial=-np.inf)) for each in both))
+        sign = self._metric.sign
+        self._largest_loss = max(
+            self._largest_loss, *(float(np.fmax.reduce(sign * each, initial=-np.inf)) for each in both)
+        )
         if not missing.any:
             return
         champion, challenger = fill(self._metric, both, missing, 0.0)
@@ -180,21 +180,22 @@ class _ChargedLargest:
         self._neither += batch.sums(self._metric, champion, neither)
 
     def sums(self) -> Array:
-        """Return the sums of the charged pairs as `_GroupedBatch.sums` does; zeros on a day without a loss."""
-        if self._largest == -np.inf:
+        """Return the sums of the charged pairs as `_GroupedBatch.sums` does; zeros on a day without a value."""
+        if self._largest_loss == -np.inf:
             return np.zeros_like(self._neither)
-        return _raised(self._unanswered, self._largest) + _raised(self._neither, self._largest, champion=True)
+        loss, sign = self._largest_loss, self._metric.sign
+        return _raised(self._unanswered, loss, sign) + _raised(self._neither, loss, sign, champion=True)
 
 
-def _raised(sums: Array, value: float, *, champion: bool = False) -> Array:
-    """Return sums of pairs in which the challenger's loss was 0 with `value` in its place, or in that of both."""
+def _raised(sums: Array, loss: float, sign: int, *, champion: bool = False) -> Array:
+    """Return sums of pairs in which the challenger's loss was 0 with `loss` in its place, or in that of both."""
     of: dict[str, Array] = dict(zip(_OF_PAIRS, sums, strict=True))
     for model in ("challenger", *(["champion"] if champion else [])):
-        of |= {f"{model}_sum": value * of["weight"], f"{model}_squares": value**2 * of["weight"]}
+        of |= {f"{model}_sum": sign * loss * of["weight"], f"{model}_squares": loss**2 * of["weight"]}
     for weight, suffix in (("weight", ""), ("weight_squares", "_weighted")) if not champion else ():
         mean, squares = f"difference_sum{suffix}", f"difference_squares{suffix}"
-        moved = of[squares] - 2 * value * of[mean] + value**2 * of[weight]
-        of |= {mean: of[mean] - value * of[weight], squares: np.maximum(moved, 0.0)}  # negative by rounding alone
+        moved = of[squares] - 2 * loss * of[mean] + loss**2 * of[weight]
+        of |= {mean: of[mean] - loss * of[weight], squares: np.maximum(moved, 0.0)}  # negative by rounding alone
     return np.stack(list(of.values()))
 
 

@@ -7,6 +7,7 @@ from shadow_deployment.data.db import exclusively
 from shadow_deployment.ledger import evidence
 from shadow_deployment.pipeline.challengers import trials
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
+from shadow_deployment.pipeline.custom_values import custom_values
 from shadow_deployment.pipeline.sample import require_snapshot
 
 
@@ -22,4 +23,5 @@ def compare(context: DeploymentContext, day: dt.date) -> int:
             if not stale:
                 return 0
             evidence.analyze(session, snapshot)
-            return evidence.compare(session, deployment, snapshot, [key for _, key in stale])
+            custom = custom_values(context, snapshot)
+            return evidence.compare(session, deployment, snapshot, [key for _, key in stale], custom)

@@ -15,6 +15,7 @@ from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
+from shadow_deployment.pipeline.custom_values import check_custom_metrics
 from shadow_deployment.pipeline.history import replay
 from shadow_deployment.pipeline.window_guard import require_runnable
 
@@ -67,11 +68,12 @@ def replay_days(
 
     Raises:
         DeploymentError, LedgerError: As `days_to_replay` does; or the ledger is not migrated.
-        ModelError: The model cannot be loaded; nothing is written then.
+        ModelError, MetricError: The model or a custom metric cannot be loaded; nothing is written then.
     """
     challenger = replay.replayable(context.deployment, challenger_name)
     require_migrated(context)
     steps.check_suites(context.deployment)
+    check_custom_metrics(context)
     load(context, challenger, window_of(context.deployment, context.deployment.start))
     problems: list[ValidationFailed] = []
     days = replay.days_to_replay(context, challenger_name, most)
@@ -108,7 +110,8 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
 def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
     """Raise what would stop every day, or a day that cannot be run, before anything is written.
 
-    Problems of the ledger, tables, columns, suites or models, and days that are not over or not the deployment's.
+    Problems of the ledger, tables, columns, suites, custom metrics or models, and days that are not over or not the
+    deployment's.
     """
     deployment = context.deployment
     require_migrated(context)
@@ -116,6 +119,7 @@ def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
         require_runnable(session, deployment, days)
     context.check_sources()
     steps.check_suites(deployment)
+    check_custom_metrics(context)
     for challenger in deployment.challengers:
         load(context, challenger, window_of(deployment, days[0]))
 

@@ -69,7 +69,7 @@ def _row(finding: Finding) -> str:
         finding.outcome,
         significant(finding.estimate, none="none"),
         interval_of(finding, none="of the day"),
-        significant(finding.bound),
+        " and ".join(map(significant, finding.bounds)),
         str(finding.observations),
         f"{finding.requests}{missing_of(finding)}",
     ]

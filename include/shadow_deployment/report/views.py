@@ -7,6 +7,7 @@ UTC. Names and texts are as they were written. A section with nothing to show is
 """
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
@@ -91,14 +92,28 @@ class RuleView:
         """Lower, estimate and upper on a scale that all rules share.
 
         0 is the bound, above 0 the rule holds, and all lies in -1 to 1. None where the side is open, and without an
-        estimate.
+        estimate. Of two bounds 0 is the one that is nearer to the estimate.
         """
-        each, sign = self.finding, 1.0 if self.holds_above else -1.0
-        sides = (each.lower, each.estimate, each.upper)[:: int(sign)]
-        distances = [None if side is None else sign * (side - each.bound) for side in sides]
-        largest = max((abs(distance) for distance in distances if distance is not None), default=0.0) or 1.0
+        distances, largest = self._distances
         lower, estimate, upper = (None if distance is None else distance / largest for distance in distances)
         return lower, estimate, upper
+
+    @property
+    def scaled_width(self) -> float:
+        """How far the rule holds on the scale of `scaled`: to its other bound, or without end."""
+        bounds = self.finding.bounds
+        return (max(bounds) - min(bounds)) / self._distances[1] if len(bounds) > 1 else math.inf
+
+    @property
+    def _distances(self) -> tuple[list[float | None], float]:
+        """Return how far lower, estimate and upper lie on the side where the rule holds, and the largest of them."""
+        each = self.finding
+        is_below = len(each.bounds) > 1 and (each.estimate or 0.0) > 0
+        sign = 1 if self.holds_above and not is_below else -1
+        bound = max(each.bounds) if is_below else min(each.bounds)
+        sides = (each.lower, each.estimate, each.upper)[::sign]
+        distances = [None if side is None else sign * (side - bound) for side in sides]
+        return distances, max((abs(distance) for distance in distances if distance is not None), default=0.0) or 1.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +146,7 @@ class SequenceView:
 
 @dataclass(frozen=True)
 class SliceView:
-    """A slice: mean daily difference of losses (positive favours the challenger) with its interval at all looks.
+    """A slice: mean difference of losses (positive favours the challenger) with its interval at all looks.
 
     `days` of evidence; `requests` are pairs.
     """
@@ -167,6 +182,7 @@ class SlicesView:
     """
 
     metric: str
+    title: str
     unit_words: str
     overall: SliceView | None
     slices: tuple[SliceView, ...]
@@ -293,6 +309,7 @@ class NoiseView:
     """The A/A check's daily differences (the noise of the pipeline) beside the challengers', on the same metric."""
 
     metric: str
+    title: str
     a_a_check: NoiseSeries | None
     others: tuple[NoiseSeries, ...]
 

@@ -108,7 +108,7 @@ POLICIES: list[dict[str, Any]] = [
     {"unit": "week"},
     {"unit": "request"},
     {"method": "plain", "burn_in": 40},
-    {"method": "betting", "rules": [RULES[0], RULES[2]]},
+    {"method": "betting", "weighting": "day", "rules": [RULES[0], RULES[2]]},
     {"rules": [{"metric": "brier_score", "is": "guardrail"}, *RULES[1:]]},
     {
         "rules": [
@@ -163,7 +163,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
         taken = snapshots.snapshots(session, one, None, None)
         evidence = evidence_on(session, one, 1, taken, taken[-1].day)
     of = {name: series for (metric, name), series in evidence.items() if metric == found.slices.metric}
-    means = sorted(float(series.difference.mean()) for name, series in of.items() if name != ALL)
+    means = sorted(series.weighed(one.policy).mean_difference for name, series in of.items() if name != ALL)
     if one.policy.unit == "day":
         assert estimates == pytest.approx(means[:MOST_SLICES])
     given = alpha_of_evidence(one.policy, evidence, to_pass=one.policy.alpha)
@@ -171,8 +171,7 @@ def test_slices_have_the_interval_that_a_rule_on_them_would_have(
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
     for each in (found.slices.overall, *found.slices.slices):
         assert each is not None
-        series = of[each.name].by_week() if one.policy.unit == "week" else of[each.name]
-        looks = judge_sequence(rule, series, JudgingTerms(one.policy, given))
+        looks = judge_sequence(rule, of[each.name].observed(one.policy), JudgingTerms(one.policy, given))
         assert (each.lower, each.upper) == pytest.approx((looks.lower[-1], looks.upper[-1]), rel=1e-9)
         assert each.estimate == pytest.approx(float(looks.estimate[-1]))
 

@@ -273,7 +273,11 @@ def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
             "metric: squared_error",
             f"policy.rules[0].metric == 'squared_error', must be one of {BINARY}",
         ),
-        ("is: superior", "is: superior, margin: 0.1", "policy.rules[0].margin == 0.1, belongs to non_inferior only"),
+        (
+            "is: superior",
+            "is: superior, margin: 0.1",
+            "policy.rules[0].margin == 0.1, belongs to non_inferior and equivalent only",
+        ),
         (
             "is: superior",
             "is: superior, value: 1",
@@ -350,9 +354,10 @@ def test_a_feature_cannot_have_a_name_that_snapshots_use(name: str) -> None:
 def test_margin_and_value_that_change_places_are_both_named() -> None:
     lines = problems_of(changed(("value: 0.001", "margin: 0.001")))
     on = line_of("metric: error_rate")
+    where = "deployment flight_delay: policy.rules[2]."
     assert lines == [
-        f"deployment flight_delay: policy.rules[2].margin == 0.001, belongs to non_inferior only ({FILE}:{on})",
-        f"deployment flight_delay: policy.rules[2].value is missing ({FILE}:{on})",
+        f"{where}margin == 0.001, belongs to non_inferior and equivalent only ({FILE}:{on})",
+        f"{where}value is missing ({FILE}:{on})",
     ]
 
 

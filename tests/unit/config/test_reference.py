@@ -45,7 +45,10 @@ def test_every_key_has_a_row_with_its_description() -> None:
         ("Top level", "| `throttle` | number, ≥ 0.001, ≤ 1 | `0.03` |"),
         ("`requests`", "| `prediction` | text or list of text | **required** |"),
         ("`policy.rules[]`", "| `of` | `value`, `change`, `relative_change` | `value` |"),
-        ("`champion.limits`, `challengers[].limits`", "| `memory_mb` | integer, ≥ 64, ≤ 16,777,216 | `2048` |"),
+        (
+            "`metrics[].limits`, `champion.limits`, `challengers[].limits`",
+            "| `memory_mb` | integer, ≥ 64, ≤ 16,777,216 | `2048` |",
+        ),
         ("`alerts.channels[]` of kind `sns`", "| `topic` | text | **required** |"),
         ("`promotion.mlflow`", "| `alias` | text | `champion` |"),
     ],

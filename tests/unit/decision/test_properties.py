@@ -98,7 +98,7 @@ def weighted(rule: dict[str, Any], days: int = 70) -> Series:
     """Evidence on which a rule passes, with everything that any unit is judged on."""
     one = good(rule, np.resize(0.005 * np.sin(np.arange(days)), days))
     weight = np.full(days, 100.0)
-    squares = np.column_stack([weight, weight * one.difference, weight * one.difference**2 + 1e-3])
+    squares = np.column_stack([weight, weight * one.difference, weight * one.difference**2 + 50.0])
     return replace(one, weight=weight, squares=squares if METRICS[one.metric].is_sum else None)
 
 

@@ -27,6 +27,7 @@ from tests.builders import a_deployment
 
 DAYS, BURN_IN, A_DAY = 60, 14, 50
 FIRST = dt.date(2013, 3, 1)
+WITH_MARGIN_ONLY = "belongs to non_inferior and equivalent only"
 ORDER = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 NOISE = 0.005 * np.random.default_rng(20130301).standard_normal(DAYS)
 NOISE -= NOISE.mean()
@@ -439,13 +440,16 @@ def test_a_week_is_seven_days_from_the_first_weighted_by_their_requests(
     frame["week"] = frame.number // 7
     over = frame.week < (frame.number.max() + 1) // 7
     weeks = frame[over].groupby("week")
-    means = (frame.weight * frame.difference)[over].groupby(frame.week).sum() / weeks.weight.sum()
+    weight = weeks.weight.sum().to_numpy()
+    means = ((frame.weight * frame.difference)[over].groupby(frame.week).sum() / weeks.weight.sum()).to_numpy()
     finding = finding_on(one, SUPERIOR, unit="week", burn_in=56)
-    expected = confidence_sequence(means.to_numpy(), alpha=0.05, burn_in=8, tuned_for=60 / 7, side="lower")
+    weighted_means = weight * (means - means[:8].mean())
+    expected = confidence_sequence(weighted_means, alpha=0.05, burn_in=8, tuned_for=60 / 7, side="lower")
     assert finding.observations == len(means)
     assert finding.requests == weeks.pairs.sum().sum()
-    assert finding.estimate == pytest.approx(means.mean())
-    assert finding.lower == (pytest.approx(expected.lower[-1]) if len(means) >= 8 else None)
+    assert finding.estimate == pytest.approx(np.average(frame.difference[over], weights=frame.weight[over]))
+    lower = means[:8].mean() + expected.lower[-1] / weight.mean()
+    assert finding.lower == (pytest.approx(lower) if len(means) >= 8 else None)
 
 
 @pytest.mark.parametrize(("burn_in", "weeks"), [(2, 8), (28, 8), (56, 8), (57, 9), (70, 10)])
@@ -526,7 +530,7 @@ def test_requests_as_units_are_judged_by_the_sequence_of_the_requests_themselves
             weight2_difference2=sums(lambda w, g: w**2 * g**2),
             alpha=0.05,
             burn_in=20,
-            tuned_for=50 * float(np.mean(counts)),
+            tuned_for=50 * float(np.mean(counts[:20])),
             side=side,
         )
         for side in ("lower", "upper")
@@ -832,9 +836,19 @@ def test_each_kind_of_rule_can_be_read_as_words(rule: dict[str, Any], words: str
     ("rule", "key", "problem"),
     [
         ({"is": "non_inferior"}, "margin", "is missing"),
+        ({"is": "equivalent"}, "margin", "is missing"),
+        (
+            {"is": "guardrail", "worst_day": 1.0},
+            "worst_day",
+            "== 1.0, belongs to superior, non_inferior, equivalent only",
+        ),
         ({"is": "non_inferior", "margin": 0.1, "relative_margin": 0.1}, "margin", "== 0.1, excludes relative_margin"),
-        ({"is": "superior", "relative_margin": 0.1}, "relative_margin", "== 0.1, belongs to non_inferior only"),
-        ({"is": "guardrail", "margin": 0.1}, "margin", "== 0.1, belongs to non_inferior only"),
+        (
+            {"is": "superior", "relative_margin": 0.1},
+            "relative_margin",
+            f"== 0.1, {WITH_MARGIN_ONLY}",
+        ),
+        ({"is": "guardrail", "margin": 0.1}, "margin", f"== 0.1, {WITH_MARGIN_ONLY}"),
         ({"is": "guardrail", "value": 0.1}, "value", "== 0.1, belongs to at_most and at_least only"),
         ({"is": "superior", "of": "change"}, "of", "== 'change', belongs to at_most and at_least only"),
         ({"is": "superior", "last": {"hold": 1, "of": 2}}, "last", "belongs to at_most and at_least only"),
@@ -879,6 +893,7 @@ def test_a_unit_or_method_that_cannot_judge_a_rule_is_refused(
     rule: dict[str, Any], unit: str, method: str, problem: str | None
 ) -> None:
     usable = {"rules": [{"metric": "brier_score", "is": "superior"}], "unit": unit, "method": method}
+    usable |= {"weighting": "day"} if method == "betting" else {}
     found = list(rule_problems(Rule.model_validate(rule), a_deployment(policy=usable)))
     assert [key for key, _ in found] == ([] if problem is None else [problem])
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from shadow_deployment.errors import SourceError
-from shadow_deployment.metrics.catalog import METRICS, QUIET
+from shadow_deployment.metrics.catalog import METRICS, QUIET, custom_metric
 from shadow_deployment.metrics.losses import Batch, MetricSettings, losses_of
 from shadow_deployment.metrics.sums import FIELDS, Slices, Sums
 from shadow_deployment.metrics.validity import valid_only
@@ -100,6 +100,48 @@ def test_every_request_counts_as_its_metric_says(
     }
     for parts in ([whole], cut(whole), cut(whole)[::-1]):
         found = sums(name, SETTINGS[task], *parts)
+        assert {field: found[field] for field in expected} == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+VALUES = {"champion": [3.0, -1.0, NAN, NAN], "challenger": [2.0, NAN, 4.0, NAN]}
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "bounds", "champion", "challenger"),
+    [
+        (True, (-2.0, 9.0), [3, -1, 4, -2], [2, -2, 4, -2]),
+        (False, (-2.0, 9.0), [3, -1, 4, 9], [2, 9, 4, 9]),
+        (True, None, [3, -1, 4, -1], [2, -1, 4, -1]),
+        (False, None, [3, -1, 4, 4], [2, 4, 4, 4]),
+    ],
+)
+def test_a_custom_metric_is_charged_its_worse_bound_or_the_worst_of_the_day(
+    higher_is_better: bool, bounds: tuple[float, float] | None, champion: list[float], challenger: list[float]
+) -> None:
+    metric = custom_metric("money", "money", higher_is_better=higher_is_better, needs_label=True, bounds=bounds)
+    settings = replace(SETTINGS["binary"], custom={"money": metric})
+    values = tuple(np.array([*VALUES[model], NAN, NAN]) for model in ("champion", "challenger"))
+    requests = replace(batch(), weight=np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), custom={"money": values})
+    weight, difference = requests.weight[:4], metric.sign * (np.array(champion) - challenger)
+    parts = [
+        replace(part, custom={"money": tuple(each[row : row + 1] for each in values)})
+        for row, part in enumerate(cut(replace(requests, custom=None)))
+    ]
+    for batches in ([requests], parts, parts[::-1]):
+        found = sums("money", settings, *batches)
+        expected = {
+            "pairs": 4,
+            "unanswered": 1,
+            "champion_missing": 2,
+            "champion_sum": weight @ champion,
+            "champion_squares": weight @ np.square(champion),
+            "challenger_sum": weight @ challenger,
+            "challenger_squares": weight @ np.square(challenger),
+            "difference_sum": weight @ difference,
+            "difference_squares": weight @ difference**2,
+            "difference_sum_weighted": weight**2 @ difference,
+            "difference_squares_weighted": weight**2 @ difference**2,
+        }
         assert {field: found[field] for field in expected} == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 

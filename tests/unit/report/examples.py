@@ -194,7 +194,7 @@ def slices(number: int = 50, names: list[str] | None = None) -> SlicesView:
         )
     overall = SliceView("all", 0.0121, 0.0031, 0.0212, 365, 182_500)
     ordered = tuple(sorted(found, key=lambda one: one.estimate))
-    return SlicesView("brier_score", UNITS, overall, ordered, 3, AlphaSplit(0.0125, 0.0125))
+    return SlicesView("brier_score", "Brier score", UNITS, overall, ordered, 3, AlphaSplit(0.0125, 0.0125))
 
 
 def binned(seed: int, shift: float) -> tuple[PredictionBin, ...]:
@@ -298,7 +298,7 @@ def a_noise_series(name: str, role: Role, mean: float, spread: float, seed: int,
 
 def noise() -> NoiseView:
     others = tuple(a_noise_series(f"challenger_{one}", "promotable", 0.004 * one, 0.05, 10 + one) for one in range(4))
-    return NoiseView("brier_score", a_noise_series("a_a_check", "a_a_check", 0.0, 0.001, 9), others)
+    return NoiseView("brier_score", "Brier score", a_noise_series("a_a_check", "a_a_check", 0.0, 0.001, 9), others)
 
 
 def a_line(name: str, outcome: Outcome | None = "PASS", role: Role = "promotable", **changes: Any) -> ChallengerLine:
@@ -609,7 +609,7 @@ def a_hostile_page() -> DeploymentView:
         sequences=(a_sequence(text=HOSTILE, slice=HOSTILE, unit_words=HOSTILE),),
         slices=slices(names=[HOSTILE, quoted, turned, "$x^2$", "datum.x + 1", "x" * 300, "\x00\x1b[31m"]),
         disagreements=(replace(page.disagreements[0], request_id=HOSTILE, slices={HOSTILE: turned}),),
-        noise=NoiseView("brier_score", None, (a_noise_series(HOSTILE, "promotable", 0.0, 0.1, 1),)),
+        noise=NoiseView("brier_score", "Brier score", None, (a_noise_series(HOSTILE, "promotable", 0.0, 0.1, 1),)),
         promotions=tuple(replace(one, approved_by=HOSTILE, reason=HOSTILE) for one in page.promotions),
         alerts=(an_alert(HOSTILE, HOSTILE, HOSTILE),),
         policy_words=f"- **x** `{HOSTILE}` ![image](http://example.org/a.png) <script>alert(1)</script>",

@@ -389,7 +389,7 @@ def test_noise_shows_the_control_beside_the_challengers() -> None:
     assert lengths[0] < 0.05 * lengths[1]
     assert len(drawing.the("day").points) > 0.97 * 5 * 365
     assert "the noise of the pipeline" in chart.finding
-    alone = noise(NoiseView(facts.metric, None, facts.others))
+    alone = noise(NoiseView(facts.metric, facts.title, None, facts.others))
     assert alone.finding.startswith("There is no A/A check: enter the champion")
 
 

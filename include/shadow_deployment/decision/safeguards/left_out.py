@@ -12,25 +12,22 @@ from dataclasses import fields
 
 import numpy as np
 
-from shadow_deployment.config.policy import Rule
-from shadow_deployment.decision.estimand import estimand_of
+from shadow_deployment.decision.estimand import Estimand
 from shadow_deployment.decision.series import MISSING, Series
 
 _OF_DAYS = ("pairs", "identical", "champion", "challenger", "difference", "weight", "squares", *MISSING)
 
 
-def at_their_worst(rule: Rule, series: Series, left_out: Sequence[dt.date]) -> Series | None:
+def at_their_worst(estimand: Estimand, series: Series, left_out: Sequence[dt.date]) -> Series | None:
     """Return a series of days with each left-out day entered as a copy of its worst day; None where there is none.
 
-    Only days before the newest one of the series are entered: later ones have not come to count yet.
-
-    Raises:
-        NoEstimandError: as `estimand_of`.
+    The worst day is the one that lowers the mean of the estimand on the series most, by its gain and its weight. Only
+    days before the newest one of the series are entered: later ones have not come to count yet.
     """
     missing = [day for day in left_out if day < series.days[-1]]
     if not missing:
         return None
-    worst = int(np.argmin(estimand_of(rule, series).gains))
+    worst = int(np.argmin(estimand.linearised))
     at = [bisect.bisect_left(series.days, day) for day in missing]
     columns = {name: getattr(series, name) for name in _OF_DAYS}
     entered = {

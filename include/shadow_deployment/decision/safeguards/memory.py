@@ -30,7 +30,7 @@ def long_memory_advised(policy: Policy, evidence: Evidence) -> Iterator[str]:
             if isinstance(estimand, Estimand):
                 tested.append((rule, estimand))
     for rule, estimand in tested:
-        errors = memory_beyond_the_day_before(estimand.gains)
+        errors = memory_beyond_the_day_before(estimand.linearised)
         if errors > NormalDist().inv_cdf(1 - FALSE_ALARM / len(tested)):
             yield (
                 f"{rule.metric} {rule.is_}: {len(estimand.gains)} days depend on more than the day before (lags 2 to "

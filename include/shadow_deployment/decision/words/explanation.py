@@ -1,20 +1,23 @@
 """A verdict as a text: what was compared, each rule with its numbers, where it is worse, what would change it."""
 
 import datetime as dt
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
-from shadow_deployment.decision.series import Evidence
+from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note
-from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 
 MOST_SLICES: Final = 10
+_CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,24 @@ def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
     yield (
         f"- {longest.total_requests} requests from {deployment.requests.table} on {len(longest.days)} days, "
         f"{longest.days[0]} to {longest.days[-1]}"
-        f"{missing_note(METRICS[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
+        f"{missing_note(deployment.catalog[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
     )
     yield f"- labels from {deployment.labels.table}, waited for up to {deployment.labels.maturity_days} days"
     yield "- a difference is the champion's loss minus the challenger's: positive favours the challenger"
+    yield from _unseen(longest) if longest.metric in _comparing(deployment) else ()
+
+
+def _unseen(series: Series) -> Iterator[str]:
+    """Say how rare days worse than the worst one may be: with t days alike, below 1 - 0.05^(1/t), about 3/t."""
+    days, worst = len(series.days), int(np.argmin(series.difference))
+    rarer = math.floor(1 / -math.expm1(math.log(1 - _CONFIDENCE) / days))
+    if rarer > 1:
+        yield (
+            f"- the worst of {days} days, {series.days[worst]}, had a difference of "
+            f"{significant(float(series.difference[worst]), 3)} in {series.metric}; that there was no worse one shows "
+            f"(with {_CONFIDENCE:.0%} confidence) only that such days are fewer than 1 in {rarer}: no rule excludes a "
+            "disaster that has not happened yet"
+        )
 
 
 def _comparing(deployment: Deployment) -> list[str]:
@@ -80,15 +97,17 @@ def _comparing(deployment: Deployment) -> list[str]:
 
 
 def _slices(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
-    """List the slices of the first metric on which the two are compared, by mean daily difference."""
+    """List the slices of the first metric on which the two are compared, by mean difference."""
     metric = next(iter(_comparing(deployment)), None)
     slices = [
-        series for (name, _), series in evidence.items() if name == metric and series.slice != ALL and series.days
+        series.weighed(deployment.policy)
+        for (name, _), series in evidence.items()
+        if name == metric and series.slice != ALL and series.days
     ]
-    for series in sorted(slices, key=lambda series: float(series.difference.mean()))[:MOST_SLICES]:
-        mean = float(series.difference.mean())
+    for series in sorted(slices, key=lambda series: series.mean_difference)[:MOST_SLICES]:
+        mean = series.mean_difference
         yield (
-            f"- {series.slice}: mean daily difference in {metric} {significant(mean)} over {len(series.days)} days, "
+            f"- {series.slice}: mean difference in {metric} {significant(mean)} over {len(series.days)} days, "
             f"{series.total_requests} requests{', worse than the champion' if mean < 0 else ''}"
         )
 

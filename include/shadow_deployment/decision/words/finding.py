@@ -13,7 +13,7 @@ class Finding:
     """The result of one rule on one slice.
 
     `estimate` and the interval `lower` to `upper` are in the rule's unit: of the difference (champion minus challenger
-    as losses) for superior, non_inferior and guardrail, of the challenger's value or its change for at_most and
+    as losses) for rules that compare, of the challenger's value or its change for at_most and
     at_least, as shares of the champion's value where the rule is relative; None where nothing can be said yet.
     `alpha_pass` and `alpha_fail` are the error probabilities of the bounds toward passing and toward failing, None for
     a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound;
@@ -52,6 +52,11 @@ class Finding:
         known = {name: stored[key] for name, key in keys.items() if key in stored}
         day = known.get("decided_on")
         return cls(**known | {"decided_on": dt.date.fromisoformat(day) if day else None})
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """What the interval is compared with, in order: one bound, or the two that `equivalent` lies between."""
+        return (self.bound, -self.bound) if self.is_ == "equivalent" else (self.bound,)
 
     @property
     def is_blocking(self) -> bool:

@@ -8,7 +8,8 @@ import math
 from typing import Final
 
 from shadow_deployment.base.numbers import interval, quantity, significant
-from shadow_deployment.config.policy import Rule
+from shadow_deployment.config.policy import WITH_MARGIN, Rule
+from shadow_deployment.decision.safeguards.lately import Lately
 from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.slices import ALL
@@ -20,6 +21,7 @@ _UNDECIDABLE: Final = "no number of days would decide an effect as small as the 
 _REQUIREMENTS: Final = {
     "superior": "superior (bound {})",
     "non_inferior": "not inferior (bound {})",
+    "equivalent": "equivalent (bounds {} and {})",
     "guardrail": "guardrail (bound {})",
     "at_most": "at most {}",
     "at_least": "at least {}",
@@ -54,7 +56,9 @@ def name_of(finding: Finding) -> str:
 
 def rule_of(finding: Finding) -> str:
     """Return the rule of a finding as its policy states it, with margin or value, and its role."""
-    bound = {"superior": "", "non_inferior": f" {-finding.bound:g}"}.get(finding.is_, f" {finding.bound:g}")
+    bound = {"superior": ""}.get(
+        finding.is_, f" {abs(finding.bound) if finding.is_ in WITH_MARGIN else finding.bound:g}"
+    )
     return f"{finding.metric} {finding.is_}{bound}{role_note(finding.role)}"
 
 
@@ -91,6 +95,8 @@ def change_needed(finding: Finding) -> str:
     if finding.outcome == "FAIL":
         relation = {"at_most": "at most", "at_least": "at least"}.get(finding.is_, "above")
         bound = f"{relation} {significant(finding.bound)}"
+        if finding.is_ == "equivalent":
+            bound = f"within {_within(finding.bound)}"
         return f"{name} must return to {bound}: fix the challenger and give it a new version"
     if finding.more_days is not None:
         return f"{name} would be decided by about {finding.more_days} more days like those so far"
@@ -119,7 +125,7 @@ def measurement_of(finding: Finding, title: str, unit: str) -> str:
     """
     has_interval = finding.lower is not None or finding.upper is not None
     estimate = significant(finding.estimate, none="no value")
-    required = _REQUIREMENTS[finding.is_].format(significant(finding.bound))
+    required = _REQUIREMENTS[finding.is_].format(*map(significant, finding.bounds))
     text = f"{title}{in_slice(finding.slice)}: {estimate}"
     text += f", interval {interval_of(finding)}" if has_interval else ""
     text += f", must be {required}, n = {finding.observations} {unit} with {finding.requests} requests"
@@ -185,13 +191,73 @@ def sequence_reason(rule: Rule, outcome: Outcome, bounds: tuple[float, float], o
     if not any(map(math.isfinite, bounds)):
         status = f"{observations} of evidence do not differ from each other: nothing can be concluded from them"
         return f"no harm detected: {status}" if outcome == "PASS" else status
-    seen = f"after {observations} the interval {significant(bounds[0])} to {significant(bounds[1])}"
+    charged = f", one more day that lost {significant(rule.worst_day)} included," if rule.worst_day else ""
+    seen = f"after {observations} the interval {significant(bounds[0])} to {significant(bounds[1])}{charged}"
+    if rule.is_ == "equivalent":
+        return _equivalence(rule, outcome, bounds, seen, forecast)
     if outcome == "FAIL":
         return f"{seen} is entirely {'above' if rule.is_ == 'at_most' else 'below'} {bound}"
     if rule.is_ == "guardrail":
         shows = "shows no harm below" if outcome == "PASS" else "no longer shows, but has shown, harm below"
         return f"{seen} {shows} {bound}"
     return f"{seen} clears {bound}" if outcome == "PASS" else f"{seen} contains {bound}; {forecast}"
+
+
+def _equivalence(rule: Rule, outcome: Outcome, bounds: tuple[float, float], seen: str, forecast: str) -> str:
+    margin = significant(-rule.bound)
+    if outcome == "PASS":
+        return f"{seen} lies within {_within(rule.bound)}: enough data, no difference above {margin}"
+    if outcome == "FAIL":
+        is_worse = bounds[0] + bounds[1] < 0
+        return f"{seen} is entirely {f'below -{margin}, worse' if is_worse else f'above {margin}, better'}"
+    return f"{seen} reaches beyond {_within(rule.bound)}; {forecast}"
+
+
+def _within(bound: float) -> str:
+    return f"{significant(bound)} to {significant(-bound)}"
+
+
+def dependent_requests(ratio: float) -> str:
+    """Return the reason of a rule judged on requests, whose daily means vary `ratio` times as much as theirs would."""
+    return (
+        f"days differ by more than their requests explain (design effect {significant(ratio, 2)}): requests of a day "
+        "depend on each other, so nothing is concluded from them one by one; use policy.unit: day"
+    )
+
+
+def both_means(means: Lately) -> str:
+    """Return the mean differences since the start and over the newest days, where they disagree."""
+    return (
+        f"since {means.first} {_better_or_worse(means.since_first)}, "
+        f"in the last {means.days} days {_better_or_worse(means.newest)}"
+    )
+
+
+def _better_or_worse(difference: float) -> str:
+    return f"{significant(abs(difference), 3)} {'better' if difference > 0 else 'worse' if difference < 0 else 'apart'}"
+
+
+def not_lately(reason: str, means: Lately) -> str:
+    """Return the reason of a finding that would pass, were its newest days on that side of the bound too."""
+    return f"{reason}, but no longer lately: {both_means(means)}"
+
+
+def has_turned(reason: str, since: dt.date) -> str:
+    """Return the reason of a finding that would pass, had its weekly means not fallen below the bound."""
+    return f"{reason}, but its weekly means have fallen below that bound since about the week from {since}"
+
+
+def successor_got_worse(metric: str, since: dt.date) -> str:
+    """Return the warning that a promoted model has got worse than its predecessor, which is watched."""
+    return (
+        f"alarm: in {metric} the promoted model has got worse than this predecessor, since about the week from {since} "
+        "(weekly means, one false alarm in ten years on average where both are equal)"
+    )
+
+
+def futility_note(horizon: int) -> str:
+    """Return that a rule which is not decided will not pass within the horizon, in days."""
+    return f"; even if the truth were the best that the interval allows, it would not pass within {horizon} days"
 
 
 def left_out_reason(reason: str, days: int) -> str:

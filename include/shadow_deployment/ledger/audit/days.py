@@ -41,11 +41,13 @@ def changed_request(session: Session[Any], snapshot: Snapshot, manifest: Manifes
     return None
 
 
-def changed_evidence(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> str | None:
+def changed_evidence(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, custom: evidence.CustomValues | None = None
+) -> str | None:
     """Return whose evidence of a day is not what it was, or not what predictions and labels give; None for nobody's.
 
     Only the newest revision can be computed again, and only where its requests are kept and it was computed as it would
-    be today, against the same champion.
+    be today, against the same champion. `custom` as for `evidence.compare`.
     """
     with session.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
@@ -59,7 +61,7 @@ def changed_evidence(session: Session[Any], deployment: Deployment, snapshot: Sn
             return f"evidence {row['id']} of {row['name']} on {snapshot.day}, which was changed"
     stale = {key for _, key in evidence.stale(session, deployment, [snapshot], [row["challenger_id"] for row in rows])}
     for key in {row["challenger_id"] for row in rows} - stale:
-        expected = evidence.recomputed(session, deployment, snapshot, key)
+        expected = evidence.recomputed(session, deployment, snapshot, key, custom)
         for row in rows:
             is_current = row["is_newest"] and row["champion_version"] in snapshot.champions
             if not (row["challenger_id"] == key and is_current and expected):

@@ -157,7 +157,7 @@ class SandboxedPredictor:
         most_bytes = size + _OVERHEAD + _ERROR * batch.num_rows
         try:
             reply, body = self._process.call(
-                {"do": "predict"}, _stream(batch), seconds=self._limits.seconds, most_bytes=most_bytes
+                {"do": "predict"}, in_arrow_stream(batch), seconds=self._limits.seconds, most_bytes=most_bytes
             )
         except ModelDiedError as error:
             raise ModelDiedError(error.reason, self._without_requests(error.output, batch)) from None
@@ -261,7 +261,8 @@ def _printed(program: SandboxProgram, output: str) -> str:
     return f"; it had printed: {without_values(without_secrets(output, program.secrets))}" if output else ""
 
 
-def _stream(batch: pa.RecordBatch) -> bytes:
+def in_arrow_stream(batch: pa.RecordBatch) -> bytes:
+    """Return a batch as the sandbox process reads it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)

@@ -59,7 +59,8 @@ def environment(**more: str) -> dict[str, str]:
 class SandboxProcess:
     """One process; `memory_mb` bounds it together with the processes it starts.
 
-    `stage` puts files into its `folder`, which is removed with it; there is none without.
+    `stage` puts files into its `folder`, which is removed with it; there is none without. `owner` is what it runs, in
+    the words of its errors.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class SandboxProcess:
         *,
         memory_mb: int,
         stage: Callable[[Path], None] | None = None,
+        owner: str = "the model",
     ) -> None:
+        self._owner = owner
         how = isolation_of(interpreter)
         self.folder = None if stage is None else _staged(stage, user_of(how))
         self._limit = memory_mb
@@ -240,7 +243,7 @@ class SandboxProcess:
 
     def _died(self, reason: str) -> ModelDiedError:
         self.kill()
-        return ModelDiedError(f"the model's process {reason}", self.output_tail)
+        return ModelDiedError(f"{self._owner}'s process {reason}", self.output_tail)
 
 
 def _staged(stage: Callable[[Path], None], user: int | None) -> Path:

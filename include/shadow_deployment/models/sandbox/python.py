@@ -10,11 +10,8 @@ None; text, null included, is whatever the interpreter's pandas makes of it.
 
 import hashlib
 import json
-import os
-import sys
-from importlib.machinery import PathFinder
-from pathlib import Path
 
+from shadow_deployment.base.modules import folders, source_of
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import Window
@@ -37,7 +34,7 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
     program = SandboxProgram.of(
         model,
         context.deployment,
-        path=_module_path(model),
+        path=folders(is_ours=model.runtime is None),
         module=module,
         function=function,
         sha256=None if source is None else hashlib.sha256(source).hexdigest(),
@@ -60,27 +57,11 @@ def _digest(model: Challenger, source: bytes | None) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _module_path(model: Challenger) -> list[str]:
-    """Return where modules are looked for first: in the project, and with our own interpreter on its PYTHONPATH."""
-    extra = os.environ.get("PYTHONPATH", "").split(os.pathsep) if model.runtime is None else []
-    folders = [str(PROJECT / "include"), str(PROJECT), *(str(Path(folder).absolute()) for folder in extra if folder)]
-    return list(dict.fromkeys(folders))
-
-
 def _source(model: Challenger, module: str) -> bytes | None:
-    """Return a module's source, found without running any of it or of the packages around it."""
-    paths = [*_module_path(model), *(sys.path if model.runtime is None else [])]
-    names = module.split(".")
-    spec = None
-    for length in range(1, len(names) + 1):
-        spec = PathFinder.find_spec(".".join(names[:length]), paths)
-        if spec is None:
-            break
-        paths = list(spec.submodule_search_locations or [])
-    if spec is not None and spec.origin is not None and spec.has_location:
-        return Path(spec.origin).read_bytes()
-    if model.runtime is not None:
-        return None
+    """Return a module's source; None for one that only the model's own interpreter has."""
+    source = source_of(module, is_ours=model.runtime is None)
+    if source is not None or model.runtime is not None:
+        return source
     raise ModelError(
         f"challenger {model.name}: model == {model.model!r}, but there is no module {module}: put it below {PROJECT} "
         "or on PYTHONPATH, or correct challengers[].model"

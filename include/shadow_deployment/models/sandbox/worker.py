@@ -1,8 +1,8 @@
-"""The program of the sandbox process: it holds a foreign model, perhaps in an interpreter of its own.
+"""The program of the sandbox process: it holds a foreign model, perhaps in an interpreter of its own, or a metric.
 
-It imports nothing of this package, except to run an ONNX model, and runs on Python 3.9 and newer with pyarrow, and with
-pandas where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways: the
-lengths of a JSON header and a body, the header, the body. Whatever the model prints goes elsewhere.
+It imports nothing of this package, except for an ONNX model or a metric, and runs on Python 3.9 and newer with pyarrow,
+and with pandas where the model takes a DataFrame. Two pipes, whose numbers are its arguments, carry frames both ways:
+the lengths of a JSON header and a body, the header, the body. Whatever the model prints goes elsewhere.
 
 A request is `{"do": "load", "kind": ...}`, with the bytes of a model's file as its body where there is one,
 `{"do": "predict"}` with a batch as an Arrow stream, or `{"do": "version"}`; the reply carries the request's number. A
@@ -51,6 +51,8 @@ def load(task: dict[str, Any], body: bytes) -> Predict:
     if task["kind"] == "onnx":
         return _onnx(task, body)
     importlib.import_module("pandas")
+    if task["kind"] == "metric":
+        return _metric(task)
     model = {"python": _python, "sklearn": _sklearn, "skops": _skops, "mlflow": _mlflow}[task["kind"]](task, body)
 
     def predict(batch: Any) -> tuple[Any, dict[int, str]]:
@@ -67,17 +69,18 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
     """
     import numpy as np
 
-    classes, output = task["classes"], _in_order_of_rows(output, rows)
+    what, of_them = ("the function", "values") if "arguments" in task else ("the model", "predictions")
+    classes, output = task["classes"], _in_order_of_rows(output, rows, what)
     if classes and sorted(map(str, getattr(output, "columns", ()))) == sorted(classes):
         output = output[sorted(output.columns, key=lambda name: classes.index(str(name)))]
     if isinstance(output, np.ma.MaskedArray):
         output = np.ma.filled(output.astype(np.float64), np.nan)
     array = np.asarray(output)
     if array.dtype.kind == "O" and array.ndim:
-        array = np.array([_number(item) for item in array.ravel()], np.float64).reshape(array.shape)
+        array = np.array([_number(item, what) for item in array.ravel()], np.float64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
         kind = "text" if array.dtype.kind in "US" else type(output).__name__ if not array.ndim else array.dtype
-        raise ModelOutputError(f"the model returned {kind}, must be numbers")
+        raise ModelOutputError(f"{what} returned {kind}, must be numbers")
     shape = array.shape
     if not classes and shape == (rows, 1):
         array = array[:, 0]
@@ -85,12 +88,12 @@ def to_float64(output: Any, rows: int, task: dict[str, Any]) -> Any:
         array = array[:, 1]
     expected = (rows, len(classes)) if classes else (rows,)
     if array.shape != expected:
-        problem = f"predictions of shape {shape} for {rows} requests, must be {expected}"
-        raise MisalignedOutputError(f"the model returned {problem}")
+        problem = f"{of_them} of shape {shape} for {rows} requests, must be {expected}"
+        raise MisalignedOutputError(f"{what} returned {problem}")
     return np.ascontiguousarray(array, np.float64)
 
 
-def _in_order_of_rows(output: Any, rows: int) -> Any:
+def _in_order_of_rows(output: Any, rows: int, what: str) -> Any:
     """Return a Series or DataFrame in the order of the frame, whose index is 0 to rows - 1; other output as it is."""
     index = getattr(output, "index", None)
     if index is None or callable(index) or len(index) != rows:
@@ -100,17 +103,17 @@ def _in_order_of_rows(output: Any, rows: int) -> Any:
         return output
     if set(labels) != set(range(rows)):
         raise MisalignedOutputError(
-            f"the model returned {type(output).__name__} with an index that is not that of its {rows} requests: keep "
+            f"{what} returned {type(output).__name__} with an index that is not that of its {rows} requests: keep "
             "the index of the DataFrame, or return an array in its order"
         )
     return output.sort_index()
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, what: str) -> float:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return float("nan")
     if isinstance(value, (str, bytes)):
-        raise ModelOutputError("the model returned text, must be numbers")
+        raise ModelOutputError(f"{what} returned text, must be numbers")
     return float(value)
 
 
@@ -119,8 +122,15 @@ def _python(task: dict[str, Any], _: bytes) -> Callable[[Any], Any]:
     for name in task["function"].split("."):
         function = getattr(function, name)
     if isinstance(function, type) or not callable(function):
-        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function that takes a DataFrame")
+        takes = ", ".join(task.get("arguments", ["a DataFrame"]))
+        raise ModelOutputError(f"{task['function']} of {task['module']} is not a function that takes {takes}")
     return function  # type: ignore[no-any-return]
+
+
+def _metric(task: dict[str, Any]) -> Predict:
+    from shadow_deployment.models.sandbox.metric_calls import checked
+
+    return checked(_python(task, b""), task, to_float64, ModelOutputError)
 
 
 def _module(name: str, sha256: str | None) -> Any:

@@ -9,11 +9,13 @@ from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.safeguards.lately import successor_got_worse
 from shadow_deployment.decision.safeguards.memory import long_memory_advised
 from shadow_deployment.decision.safeguards.missing_labels import dependence
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
+from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.ledger import disagreements
@@ -105,6 +107,9 @@ def _warnings(
 ) -> Iterator[str]:
     """Yield what a verdict says beside its reasons; labels have warnings of their own."""
     yield from _direction(challenger, basis)
+    if challenger.is_watched:
+        worse = successor_got_worse(deployment.policy, evidence)
+        yield from (wording.successor_got_worse(metric, since) for metric, since in worse)
     yield from _left_out(basis)
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.custom_metrics import custom_terms
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import read_suite
 from shadow_deployment.data.sampling import design, digest
@@ -16,7 +17,14 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import NewTrial
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
-_NOT_TERMS = {"replay", "replay_days"}  # of the policy: which days before the registration are shown, and count
+_NOT_TERMS: Final[
+    Any
+] = {  # of the policy: which days before the registration are shown, and count; when a decision is wanted
+    "replay": True,
+    "replay_days": True,
+    "horizon": True,
+    "rules": {"__all__": {"custom"}},  # a part of their own
+}
 # Where the log lies and what challengers receive may change; the champion's identity is a term of its own.
 _NOT_JUDGED_ON = {"conn_id", "features", "champion_identity"}
 
@@ -79,6 +87,7 @@ def terms_of(deployment: Deployment) -> dict[str, Any]:
         | deployment.model_dump(mode="json", include={"task", "threshold", "tolerance", "quantile", "classes"}),
         "inputs": digest(read_suite(deployment.expectations.inputs, "expectations.inputs")),
         "rules": policy | {"rules": sorted(blocking, key=json.dumps)},
+        "metrics": custom_terms(deployment, {rule["metric"] for rule in blocking}),
     }
 
 

@@ -28,6 +28,7 @@ from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import evidence_of
 from shadow_deployment.pipeline.challengers.judging import input_of, judge_challenger
 from shadow_deployment.pipeline.challengers.trials import known_trial
+from shadow_deployment.pipeline.custom_values import custom_values
 from shadow_deployment.pipeline.sample import read_manifest
 
 _TOLERANCE = 1e-9  # of figures that are computed again, perhaps by another machine
@@ -96,7 +97,7 @@ def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapsho
         return str(error)
     if changed is not None:
         return f"{changed} is not in the ledger as its snapshot has it"
-    changed = days.changed_evidence(session, context.deployment, snapshot)
+    changed = days.changed_evidence(session, context.deployment, snapshot, custom_values(context, snapshot))
     return None if changed is None else f"the ledger has {changed}"
 
 

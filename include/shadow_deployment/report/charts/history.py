@@ -10,7 +10,6 @@ import altair as alt
 from shadow_deployment.base.numbers import count, plural
 from shadow_deployment.ledger.page import OutcomeDay
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
-from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows
 from shadow_deployment.report.charts.theme import colour
@@ -37,7 +36,7 @@ def noise(view: NoiseView) -> Chart:
     table = ChartTable(
         ("challenger", "role", "mean difference", "standard deviation of a day", "days"), numbers, left=2
     )
-    title = f"Noise of the pipeline: {METRICS[view.metric].title} by day"
+    title = f"Noise of the pipeline: {view.title} by day"
     return Chart("noise", title, _noise_in_words(view), lambda width: _noise(view, series, width), table=table)
 
 
@@ -72,7 +71,7 @@ def _noise(view: NoiseView, series: Sequence[NoiseSeries], width: int) -> dict[s
         parts.layer("series", name, rows, x=parts.at(0), y=parts.row_axis(0.3), **parts.WORDS),
     ]
     legend = [parts.Entry("dots", "champion", "one day"), parts.Entry("line", "ink", "mean ± standard deviation")]
-    caption = f"champion's loss minus the challenger's, {METRICS[view.metric].title}"
+    caption = f"champion's loss minus the challenger's, {view.title}"
     return parts.framed(width, alt.Step(46), layers, legend=legend, caption=caption, left=0)
 
 

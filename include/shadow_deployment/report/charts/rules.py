@@ -94,7 +94,7 @@ def _row(index: int, view: RuleView, width: int, *, is_wide: bool) -> Mapping[st
     return {
         "row": index,
         "bound": 0.0,
-        "most": _REACH[1],
+        "most": min(_REACH[1], view.scaled_width),
         "estimate": estimate if is_shown else None,
         "words": parts.wrapped(label, _NAMES - 16 if is_wide else width - 36 - 9 * len(outcome)),
         "whole": label,

@@ -49,9 +49,25 @@ def _in_words(view: SequenceView) -> str:
         return f"No interval after {observed}: {view.per}s that are all alike do not show how much they vary."
     since = f", first on {finding.decided_on}" if finding.decided_on else ""
     return (
-        f"After {observed} the interval {measure.interval(lower, upper, _places(view))} {_RELATIONS[finding.outcome]} "
-        f"the bound {measure.exact(finding.bound)}: {finding.outcome}{since}."
+        f"After {observed} the interval {measure.interval(lower, upper, _places(view))} {_relation(view)} "
+        f"{_bounds(view)}: {finding.outcome}{since}."
     )
+
+
+def _relation(view: SequenceView) -> str:
+    """Return how the newest interval lies; what clears its bound may be undecided for what its newest days say."""
+    outcome, lower, upper = view.rule.finding.outcome, view.lower[-1], view.upper[-1]
+    inside = [bound for bound in view.rule.finding.bounds if _is_within(bound, lower, upper)]
+    return _RELATIONS["PASS" if outcome == "INCONCLUSIVE" and not inside else outcome]
+
+
+def _is_within(value: float, lower: float | None, upper: float | None) -> bool:
+    return (lower is None or lower <= value) and (upper is None or value <= upper)
+
+
+def _bounds(view: SequenceView) -> str:
+    first, *other = map(view.rule.measure.exact, view.rule.finding.bounds)
+    return f"the bounds {first} and {other[0]}" if other else f"the bound {first}"
 
 
 def _note(view: SequenceView) -> str:
@@ -76,7 +92,7 @@ def _plot(view: SequenceView, width: int) -> dict[str, Any]:
     shade = parts.mark("rect", "shade")
     band = parts.mark("area", color=blue, fillOpacity=0.22, stroke=blue, strokeWidth=1, clip=True)
     line, mean = parts.mark("line", color=blue, strokeWidth=2.5, clip=True), parts.rows(day=days, value=view.mean)
-    daily, bound = parts.rows(day=days, value=view.observed), parts.rows(value=view.rule.finding.bound)
+    daily, bound = parts.rows(day=days, value=view.observed), parts.rows(value=list(view.rule.finding.bounds))
     layers = [
         parts.layer("burn_in", shade, burn_in, x=x("start"), x2=alt.X2("end")),
         parts.layer("interval", band, _interval(view, days), x=x("day"), y=y("lower"), y2=alt.Y2("upper")),
@@ -138,8 +154,8 @@ def _end(view: SequenceView, reach: parts.Reach, *, signed: bool) -> Rows:
 
 
 def _legend(view: SequenceView) -> list[parts.Entry]:
-    bound = view.rule.measure.exact(view.rule.finding.bound)
-    holds = f"bound {bound}: the rule holds {'above' if view.rule.holds_above else 'below'}"
+    side = "between" if len(view.rule.finding.bounds) > 1 else "above" if view.rule.holds_above else "below"
+    holds = f"{_bounds(view).removeprefix('the ')}: the rule holds {side}"
     replayed = [parts.Entry("circle", "champion", f"replayed {view.per}", hollow=True)] if view.replayed else []
     return [
         parts.Entry("dots", "champion", f"one {view.per} alone (naive estimate)"),
@@ -154,7 +170,7 @@ def _legend(view: SequenceView) -> list[parts.Entry]:
 def _reach(view: SequenceView) -> parts.Reach:
     """Return what is shown: the bound, the newest interval, and all but days far out and the earliest bounds."""
     newest = [value for value in (view.lower[-1], view.upper[-1]) if value is not None]
-    core = [*_near(view.observed), *view.mean[view.burn_in - 1 :], view.rule.finding.bound, *newest]
+    core = [*_near(view.observed), *view.mean[view.burn_in - 1 :], *view.rule.finding.bounds, *newest]
     spread, middle = max(core) - min(core), (max(core) + min(core)) / 2
     early = [value for side in (view.lower, view.upper) for value in side if value is not None]
     return parts.reach([*core, *(value for value in early if abs(value - middle) <= 0.75 * spread)])

@@ -6,7 +6,6 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import count, plural
-from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable
@@ -27,7 +26,7 @@ def slices(view: SlicesView) -> Chart:
     notes += [f"{plural(view.left_out, 'slice')} with the fewest requests are left out."] if view.left_out else []
     notes.append("Each interval has the overall rule's error rate by itself: of many slices some look odd by chance.")
     title, widths, table, note = (
-        f"Slices, worst first: {METRICS[view.metric].title}",
+        f"Slices, worst first: {view.title}",
         (WIDE, NARROW),
         _table(view),
         " ".join(notes),

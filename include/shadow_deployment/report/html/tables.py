@@ -59,7 +59,7 @@ def _finding(rule: RuleView) -> tuple[str, ...]:
         badge(finding.outcome),
         missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places),
         missing(reason) if interval == NOTHING else interval,
-        measure.exact(finding.bound),
+        " and ".join(map(measure.exact, finding.bounds)),
         str(finding.decided_on or NOTHING),
         count(finding.observations),
         count(finding.requests),

@@ -98,14 +98,17 @@ def _with_evidence(
     promotable = 1 if line.role == "watched" else len(deployment.promotable)
     terms = JudgingTerms(policy, rules.alphas_of(policy, findings, promotable))
     live_from = first_day_from(deployment, verdict.opened_at) if verdict.opened_at else None
-    metric = rules.compared_metric(policy, deployment.tracked)
+    shown = rules.compared_rule(policy, deployment)
     metrics = {rule.metric for rule in policy.rules} | {*days.LATENCIES.values(), *days.DRIFTS}
-    evidence = {**reader.read(compared, metrics - {metric}), **reader.read(compared, {metric}, every_slice=True)}
+    evidence = {
+        **reader.read(compared, metrics - {shown.metric}),
+        **reader.read(compared, {shown.metric}, every_slice=True),
+    }
     return replace(
         view,
         rules=tuple(rules.rule_view(rule, finding) for rule, finding in findings),
         sequences=tuple(rules.sequences(findings, terms, evidence, live_from)),
-        slices=rules.slices(metric, terms, evidence),
+        slices=rules.slices(shown, terms, evidence),
         latency=days.latency(evidence),
         drift=days.drift(deployment, evidence),
     )
@@ -113,8 +116,8 @@ def _with_evidence(
 
 def _noise(reader: _EvidenceReader, deployment: Deployment, summary: DeploymentSummary) -> NoiseView | None:
     """Return the daily differences of every challenger that was judged, in the metric that is compared."""
-    metric = rules.compared_metric(reader.policy, deployment.tracked)
+    metric = rules.compared_rule(reader.policy, deployment).definition
     judged = [line for line in summary.lines if line.outcome is not None]
     compared = [reader.compared(summary.verdicts[line.name].challenger_id) for line in judged]
-    evidence = [reader.read(each, {metric}).get((metric, ALL)) for each in compared]
+    evidence = [reader.read(each, {metric.name}).get((metric.name, ALL)) for each in compared]
     return days.noise(metric, list(zip(judged, evidence, strict=True)))

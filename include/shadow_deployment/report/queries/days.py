@@ -17,6 +17,7 @@ from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
+from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import labels_on
 from shadow_deployment.report.views import (
@@ -89,13 +90,13 @@ def _daily(
     return DailySeries(days, {key: aligned(*each) for key, each in series.items()}, bounds or {}) if days else None
 
 
-def noise(metric: str, series: Sequence[tuple[ChallengerLine, Series | None]]) -> NoiseView | None:
+def noise(metric: Metric, series: Sequence[tuple[ChallengerLine, Series | None]]) -> NoiseView | None:
     """Return each challenger's daily differences beside the A/A check's; None where nobody has a day."""
     shown = [_noise(line.name, line.role, each) for line, each in series if each is not None and each.days]
     if not shown:
         return None
     check = next((each for each in shown if each.role == "a_a_check"), None)
-    return NoiseView(metric, check, tuple(each for each in shown if each.role != "a_a_check"))
+    return NoiseView(metric.name, metric.title, check, tuple(each for each in shown if each.role != "a_a_check"))
 
 
 def _noise(name: str, role: Role, series: Series) -> NoiseSeries:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_used, split_alpha
 from shadow_deployment.decision.estimand import NoEstimandError
+from shadow_deployment.decision.safeguards.dependent import dependence_of_requests
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.ledger.page import VerdictRow
-from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.views import RuleView, SequenceView, SlicesView, SliceView, Unit, Values
 
@@ -94,8 +95,8 @@ def _sequence(
     rule: Rule, finding: Finding, series: Series, terms: JudgingTerms, live_from: dt.date | None
 ) -> SequenceView | None:
     """Return the sequence in the policy's unit; None where there is nothing to look at."""
-    series = _in_unit(series, terms.policy)
-    if not _is_finite(series):
+    series = series.observed(terms.policy)
+    if not _is_finite(series) or dependence_of_requests(terms.policy, series) is not None:
         return None
     try:
         looks = judge_sequence(rule, series, terms)
@@ -117,43 +118,43 @@ def _sequence(
     )
 
 
-def compared_metric(policy: Policy, task_metrics: Sequence[str]) -> str:
-    """Return the metric that slices and noise are shown in: the first that a blocking rule compares, else any rule.
+def compared_rule(policy: Policy, deployment: Deployment) -> Rule:
+    """Return `superior` on the metric that slices and noise are shown in: the first that a blocking rule compares.
 
-    Where no rule compares, the first of `task_metrics` on which a difference means something.
+    Else the first that any rule does; where none compares, the first metric on which a difference means something.
     """
     comparing = [rule for rule in policy.rules if rule.is_ in COMPARING]
-    blocking = [rule.metric for rule in comparing if rule.role == "blocking"]
-    others = [name for name in task_metrics if METRICS[name].compares and METRICS[name].needs_label]
-    return next(iter([*blocking, *(rule.metric for rule in comparing), *others]), task_metrics[0])
+    blocking = [rule for rule in comparing if rule.role == "blocking"]
+    for rule in [*blocking, *comparing]:
+        return Rule.model_validate({"metric": rule.metric, "is": "superior", "custom": rule.custom})
+    known = [deployment.catalog[name] for name in deployment.tracked]
+    name = next((metric.name for metric in known if metric.compares and metric.needs_label), known[0].name)
+    return Rule.model_validate({"metric": name, "is": "superior", "custom": deployment.custom_metrics.get(name)})
 
 
-def slices(metric: str, terms: JudgingTerms, evidence: Evidence) -> SlicesView | None:
-    """Return all slices of a metric, the one with the worst mean daily difference first; None without evidence."""
-    rule = Rule.model_validate({"metric": metric, "is": "superior"})
-    in_unit = {name: _in_unit(series, terms.policy) for (of, name), series in evidence.items() if of == metric}
+def slices(rule: Rule, terms: JudgingTerms, evidence: Evidence) -> SlicesView | None:
+    """Return all slices of a rule's metric, the one with the worst mean difference first; None without any."""
+    compared = {name: series for (of, name), series in evidence.items() if of == rule.metric}
+    in_unit = {name: series.observed(terms.policy) for name, series in compared.items()}
     known = {name: series for name, series in in_unit.items() if _is_finite(series)}
     if not known:
         return None
-    ranked = sorted((name for name in known if name != ALL), key=lambda name: float(known[name].difference.mean()))
+    ranked = sorted((name for name in known if name != ALL), key=lambda name: known[name].mean_difference)
     names = [*([ALL] if ALL in known else []), *ranked[:MOST_SLICES]]
     views = []
     for name, bounds in zip(names, newest(rule, [known[name] for name in names], terms), strict=True):
-        estimate, (lower, upper) = float(bounds[0]), _finite(bounds[1:])
-        series = known[name]
+        series, is_refused = known[name], dependence_of_requests(terms.policy, known[name]) is not None
+        estimate, (lower, upper) = float(bounds[0]), (None, None) if is_refused else _finite(bounds[1:])
         views.append(SliceView(name, estimate, lower, upper, len(series.days), series.total_requests))
     return SlicesView(
-        metric=metric,
+        metric=rule.metric,
+        title=rule.definition.title,
         unit_words=_UNIT_WORDS["difference"].format(title=rule.definition.title),
         overall=next((view for view in views if view.name == ALL), None),
         slices=tuple(sorted((view for view in views if view.name != ALL), key=lambda view: view.estimate)),
         left_out=max(len(ranked) - MOST_SLICES, 0),
         alpha=terms.alpha,
     )
-
-
-def _in_unit(series: Series, policy: Policy) -> Series:
-    return series.by_week() if policy.unit == "week" else series
 
 
 def _is_finite(series: Series) -> bool:

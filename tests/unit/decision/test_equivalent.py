@@ -1,0 +1,204 @@
+"""No difference that matters, one more bad day, and waiting that is futile."""
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from shadow_deployment.config.policy import Policy
+from shadow_deployment.decision.alpha import AlphaSplit
+from shadow_deployment.decision.calibration import calibrate
+from shadow_deployment.decision.power import power_analysis
+from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence
+from shadow_deployment.decision.series import Series
+from shadow_deployment.decision.verdict import judge
+from shadow_deployment.decision.words.finding import Finding
+from shadow_deployment.decision.words.wording import change_needed, measurement_of, rule_of
+from shadow_deployment.report.views import RuleView
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
+
+FIRST = dt.date(2024, 1, 1)
+EQUIVALENT = {"metric": "brier_score", "is": "equivalent", "margin": 0.02}
+RELATIVE = {"metric": "brier_score", "is": "equivalent", "relative_margin": 0.04}
+SUPERIOR = {"metric": "brier_score", "is": "superior"}
+NON_INFERIOR = {"metric": "brier_score", "is": "non_inferior", "margin": 0.02}
+FUTILE = "; even if the truth were the best that the interval allows, it would not pass within {} days"
+
+
+def days_of(mean: float, *, days: int = 120, noise: float = 0.02, seed: int = 0, slope: float = 0.0) -> Series:
+    drawn = np.random.default_rng(seed).standard_normal(days)
+    difference = mean + noise * (drawn - drawn.mean()) / drawn.std()
+    champion = 0.5 + slope * np.arange(days)
+    dates = tuple(FIRST + dt.timedelta(days=number) for number in range(days))
+    return Series("brier_score", "all", dates, np.full(days, 100), None, champion, champion - difference, difference)
+
+
+def finding(one: Series, rule: dict[str, Any] = EQUIVALENT, **changes: Any) -> Finding:
+    policy = Policy.model_validate({"rules": [rule], "recent_days": 0, **changes})
+    (found,) = judge(policy, {("brier_score", "all"): one}).findings
+    return found
+
+
+@pytest.mark.parametrize(
+    ("mean", "outcome", "words"),
+    [
+        (0.0, "PASS", "lies within -0.02 to 0.02: enough data, no difference above 0.02"),
+        (-0.008, "PASS", "lies within -0.02 to 0.02: enough data, no difference above 0.02"),
+        (0.018, "INCONCLUSIVE", "reaches beyond -0.02 to 0.02; about "),
+        (-0.022, "INCONCLUSIVE", "reaches beyond -0.02 to 0.02; about "),
+        (0.04, "FAIL", "is entirely above 0.02, better"),
+        (-0.04, "FAIL", "is entirely below -0.02, worse"),
+    ],
+)
+@pytest.mark.parametrize("rule", [EQUIVALENT, RELATIVE])
+def test_it_passes_within_the_margin_and_fails_beyond_it_on_either_side(
+    mean: float, outcome: str, words: str, rule: dict[str, Any]
+) -> None:
+    found = finding(days_of(mean), rule)
+    assert found.outcome == outcome
+    if rule is EQUIVALENT:
+        assert words in found.reason
+    assert found.bounds == pytest.approx((-0.04, 0.04) if rule is RELATIVE else (-0.02, 0.02))
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.005, 0.05, -0.05])
+def test_both_bounds_are_one_sided_at_the_alpha_toward_passing_and_half_of_that_toward_failing(mean: float) -> None:
+    one, policy = days_of(mean), Policy.model_validate({"rules": [EQUIVALENT]})
+    looks = judge_sequence(policy.rules[0], one, JudgingTerms(policy, AlphaSplit(0.03, 0.02)))
+    passing, failing = (
+        confidence_sequence(one.difference, alpha=alpha, burn_in=28, tuned_for=60) for alpha in (0.06, 0.02)
+    )
+    assert_allclose(looks.passes, (passing.lower > -0.02) & (passing.upper < 0.02))
+    fails = (failing.upper < -0.02) | (failing.lower > 0.02)
+    assert_allclose(looks.fails, fails)
+    lower, upper = looks.natural_bounds
+    assert_allclose(lower, np.where(failing.lower > 0.02, failing.lower, passing.lower), rtol=1e-9)
+    assert_allclose(upper, np.where(failing.upper < -0.02, failing.upper, passing.upper), rtol=1e-9)
+
+
+def test_a_relative_margin_is_of_the_champion_of_each_day_and_mirrors_exactly() -> None:
+    one = days_of(0.003, slope=0.001)
+    mirrored = Series(
+        *("brier_score", "all", one.days, one.pairs, None),
+        champion=one.champion,
+        challenger=one.champion + one.difference,
+        difference=-one.difference,
+    )
+    found, other = finding(one, RELATIVE), finding(mirrored, RELATIVE)
+    assert (found.outcome, other.outcome) == ("PASS", "PASS")
+    assert_allclose([found.estimate, found.lower, found.upper], np.negative([other.estimate, other.upper, other.lower]))
+    assert found.estimate == pytest.approx(one.difference.mean() / one.champion.mean())
+
+
+def test_equal_models_are_found_equivalent_and_those_at_the_margin_rarely() -> None:
+    rng, runs = np.random.default_rng(3), 300
+    policy = Policy.model_validate({"rules": [EQUIVALENT]})
+    terms = JudgingTerms(policy, AlphaSplit(0.05, 0.05))
+    passed = {0.0: 0, 0.02: 0}
+    for mean in passed:
+        for _ in range(runs):
+            one = days_of(mean, days=200)
+            one.difference[:] = mean + 0.03 * rng.standard_normal(200)
+            passed[mean] += bool(judge_sequence(policy.rules[0], one, terms).passes.any())
+    assert passed[0.0] == runs
+    assert passed[0.02] / runs <= 0.05 + 2 * 0.0126
+
+
+def test_what_is_left_out_is_entered_at_its_worst_on_both_sides() -> None:
+    policy = Policy.model_validate({"rules": [EQUIVALENT], "recent_days": 0})
+    for sign in (1, -1):
+        one = days_of(0.0, days=60, noise=0.001)
+        one.difference[10] = sign * 0.5
+        one.difference[11:] -= sign * 0.5 / 49
+        left_out = [one.days[58]]
+        shown = judge(policy, {("brier_score", "all"): one}).outcome
+        kept = [day for number, day in enumerate(one.days) if number != 58]
+        rest = np.delete(np.arange(60), 58)
+        short = Series(
+            *("brier_score", "all", tuple(kept), one.pairs[rest], None),
+            champion=one.champion[rest],
+            challenger=one.challenger[rest],
+            difference=one.difference[rest],
+        )
+        widened = judge(policy, {("brier_score", "all"): short}, left_out=left_out)
+        assert shown == judge(policy, {("brier_score", "all"): short}).outcome
+        assert widened.findings[0].outcome != "PASS"
+
+
+def test_plan_and_calibrate_know_it() -> None:
+    policy, one = Policy.model_validate({"rules": [EQUIVALENT]}), days_of(0.001)
+    planned = power_analysis(one, policy.rules[0], policy, promotable=1, effect=0.02)
+    assert planned.rule == "brier_score equivalent -0.02"
+    assert planned.days is not None
+    found = calibrate(policy, {("brier_score", "all"): one}, promotable=1, runs=50, days=60)
+    assert found.left_out == ("brier_score equivalent -0.02: that it is not better by more than its margin",)
+
+
+def test_its_words_name_both_bounds() -> None:
+    found = finding(days_of(0.0))
+    assert rule_of(found) == "brier_score equivalent 0.02"
+    assert "must be equivalent (bounds -0.02 and 0.02)" in measurement_of(found, "Brier score", "days")
+    assert "must return to within -0.02 to 0.02" in change_needed(finding(days_of(0.05)))
+
+
+@pytest.mark.parametrize("mean", [0.008, -0.008])
+def test_a_chart_measures_it_from_its_nearer_bound(mean: float) -> None:
+    found = finding(days_of(mean))
+    view = RuleView(found, "", "difference", "", is_daily=False)
+    lower, estimate, upper = view.scaled
+    assert lower is not None
+    assert estimate is not None
+    assert upper == 1.0
+    assert 0 < lower < estimate < 1 < view.scaled_width
+    assert estimate * view.scaled_width**-1 == pytest.approx((0.02 - 0.008) / 0.04)
+
+
+def test_one_more_bad_day_lowers_the_bound_by_its_share_of_all_days() -> None:
+    one = days_of(0.01)
+    plain, charged = finding(one, SUPERIOR), finding(one, SUPERIOR | {"worst_day": 0.3})
+    assert charged.lower == pytest.approx(plain.lower - 0.3 / 120)
+    assert (charged.upper, charged.estimate) == (plain.upper, plain.estimate)
+    assert "one more day that lost 0.3 included" in charged.reason
+    weekly = finding(one, SUPERIOR | {"worst_day": 0.3}, unit="week")
+    assert weekly.lower == pytest.approx(finding(one, SUPERIOR, unit="week").lower - 0.3 / 119)
+    disaster = finding(one, SUPERIOR | {"worst_day": 1.0})
+    assert (plain.outcome, disaster.outcome) == ("PASS", "INCONCLUSIVE")
+    both = finding(days_of(0.0), EQUIVALENT | {"worst_day": 0.3})
+    without = finding(days_of(0.0))
+    assert_allclose([both.lower, both.upper], [without.lower - 0.3 / 120, without.upper + 0.3 / 120])
+
+
+@pytest.mark.parametrize(
+    ("rule", "mean", "noise", "horizon", "is_futile"),
+    [
+        (SUPERIOR, -0.003, 0.02, 365, True),
+        (SUPERIOR, 0.003, 0.02, 365, False),
+        (SUPERIOR, 0.001, 0.02, 125, True),
+        (SUPERIOR, 0.001, 0.02, 120, False),
+        (NON_INFERIOR, -0.0195, 0.02, 365, False),
+        (EQUIVALENT, 0.0, 0.3, 365, True),
+        (EQUIVALENT, 0.018, 0.02, 365, False),
+    ],
+)
+def test_a_rule_that_even_the_best_truth_would_not_decide_in_time_says_so(
+    rule: dict[str, Any], mean: float, noise: float, horizon: int, is_futile: bool
+) -> None:
+    found = finding(days_of(mean, noise=noise), rule, horizon=horizon)
+    assert found.outcome == "INCONCLUSIVE"
+    assert found.reason.endswith(FUTILE.format(horizon)) == is_futile
+
+
+def test_what_is_called_futile_does_not_pass_where_the_best_truth_comes_true() -> None:
+    one = days_of(-0.003)
+    found = finding(one, SUPERIOR)
+    assert found.reason.endswith(FUTILE.format(365))
+    assert found.upper is not None
+    passed = 0
+    for seed in range(100):
+        drawn = np.random.default_rng(seed).standard_normal(245)
+        later = np.concatenate([one.difference, found.upper + 0.02 * (drawn - drawn.mean())])
+        bounds = confidence_sequence(later, alpha=0.1, burn_in=28, tuned_for=60)
+        passed += bool(bounds.lower[-1] > 0)
+    assert passed <= 5

@@ -48,7 +48,7 @@ def plan(
         next_alpha = trials.alpha_of_next(session, context.deployment)
         for who, _, alpha, evidence in _histories(session, context.deployment, challenger):
             plans[who] = [
-                power_analysis(evidence[rule.metric, ALL], rule, policy, alpha=alpha, effect=effect)
+                power_analysis(evidence[rule.metric, ALL], rule, policy, alpha=alpha, effect=effect, present=rate)
                 for rule in policy.rules
                 if rule.is_ in PROVING and (rule.metric, ALL) in evidence
             ]
@@ -57,7 +57,8 @@ def plan(
         console.print_json({who: [rule.to_json() | shown for rule in rules] for who, rules in plans.items()})
         return
     for who, rules in plans.items():
-        console.show(f"[bold]{who}[/], an effect of {effect:g} at a rate of {rate:g}")
+        for rule in rules:
+            console.show(f"[bold]{who}[/], {escape(rule.rule)}: {rule}")
         console.show(_plan_table(rules, rate))
         console.show(f"  alpha toward PASS {significant(rules[0].alpha if rules else None, 3)}")
     console.show(f"the next trial, of one challenger alone, would have alpha {significant(next_alpha, 3)}")
@@ -122,13 +123,13 @@ def _histories(
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:
-    numbers = ("days there", "days in all", "standard deviation of a day", "smallest rate as good")
+    numbers = ("days there", "half decide by", "90 % by", "standard deviation of a day", "smallest rate as good")
     shown = console.table(("rule", *numbers), right=numbers)
     for rule in plans:
-        days = "never" if rule.days is None else str(rule.days)
+        days = ["never" if day is None else str(day) for day in (rule.days, rule.days_90)]
         proposed = "-" if rule.proposed is None else f"{min(rule.proposed * rate, 1.0):.3g}"
         deviation = f"{(rule.between + (rule.within or 0.0)) ** 0.5:.4g}"
-        shown.add_row(rule.rule, str(rule.seen), days, deviation, proposed)
+        shown.add_row(rule.rule, str(rule.seen), *days, deviation, proposed)
     return shown
 
 
@@ -148,6 +149,12 @@ def _calibration_table(result: Calibration) -> Table:
 def _notes(result: Calibration) -> Iterator[str]:
     if result.warning:
         yield f"warning: {result.warning}"
+    yield from result.advice
+    if result.autoregressive is not None:
+        share = f"{result.autoregressive:.1%}"
+        yield f"days drawn from an autoregression, since this history is short for blocks: promotes wrongly in {share}"
+    limit = f"{result.upper_limit:.1%}"
+    yield f"dependence that {result.history} days do not exclude (90 %): promotes wrongly in up to {limit}"
     for gate in result.gates:
         if gate.false_promotion is not None:
             share = f"{gate.false_promotion:.1%} ± {gate.false_promotion_se or 0.0:.1%}"

@@ -236,8 +236,8 @@ class Policy(Section):
 
     alpha: Probability = Field(
         0.05,
-        description="Error rate over all days: the chance that any challenger of a year passes wrongly, or that one "
-        "fails wrongly.",
+        description="Error rate over all days: the chance that any challenger of a year passes wrongly, and as much "
+        "again that one fails wrongly.",
     )
     unit: Literal["day", "week", "request"] = Field(
         "day",
@@ -249,10 +249,10 @@ class Policy(Section):
         description="What counts the same: a `request`, so that units day, week and request answer one question, about "
         "the mean over production's requests; or a `day`, so that one of few requests counts as much as one of many.",
     )
-    method: Literal["robust", "plain", "betting"] = Field(
+    method: Literal["robust", "long_memory", "plain", "betting"] = Field(
         "robust",
-        description="Confidence sequence: widened for dependent and skewed days (`robust`), asymptotic (`plain`), or "
-        "nonasymptotic for bounded metrics (`betting`).",
+        description="Confidence sequence: widened for dependent and skewed days (`robust`), also for days that depend "
+        "on many days before (`long_memory`), asymptotic (`plain`), or nonasymptotic for bounded metrics (`betting`).",
     )
     burn_in: Annotated[int, Field(ge=2, le=3650)] = Field(
         28, description="Days without a verdict at the start, in days."

@@ -217,8 +217,9 @@ def _metrics(deployment: "Deployment") -> Conflicts:
             location: Location = ("metrics", position, *name.split("."))
             yield location, f"{key}.{name} does not apply to a metric, only to endpoints; remove it"
     policy = deployment.policy
-    if policy.unit == "request" and policy.method == "betting":
-        yield ("policy", "method"), "policy.method == 'betting', must be robust or plain where policy.unit is request"
+    if policy.unit == "request" and policy.method not in ("robust", "plain"):
+        text = "must be robust or plain where policy.unit is request"
+        yield ("policy", "method"), f"policy.method == {policy.method!r}, {text}"
     elif policy.weighting == "request" and policy.method == "betting":
         text = "must be day where policy.method is betting: it needs bounds, and a day's number of requests has none"
         yield ("policy", "weighting"), f"policy.weighting == 'request', {text}"

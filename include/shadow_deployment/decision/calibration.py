@@ -1,29 +1,44 @@
 """Calibration: how often a policy would err on a deployment's own history, and in how many days it would decide.
 
 The days of the history are resampled into many histories whose truth is known; this policy and two naive ones look at
-each of them every day. Pure arithmetic on arrays: no database, no clock.
+each of them every day. Days are drawn in blocks of whole weeks from the same weekday (stationary bootstrap), the same
+ones for all rules and slices, so that rules that depend on each other still do; a day is one of the calendar, with or
+without evidence, and with unit `week` a week is seven of them. Blocks of a short history break its memory, so this
+policy also looks at histories drawn from an autoregression, and from one at the upper limit of the dependence that the
+history leaves open. Pure arithmetic on arrays: no database, no clock.
 """
 
-import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadow_deployment.base.numbers import plain_percent
-from shadow_deployment.config.policy import BOUNDING, WEEK, Policy, Rule
+from shadow_deployment.config.policy import WEEK, Policy
 from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, estimand_or_reason
 from shadow_deployment.decision.power import require_planned
+from shadow_deployment.decision.resampled import (
+    Autoregressive,
+    Blocks,
+    DrawnDays,
+    ResampledGate,
+    ResampledRule,
+    resampled_gate,
+    weekly_means,
+    whole_weeks,
+)
+from shadow_deployment.decision.safeguards.memory import long_memory_advised
 from shadow_deployment.decision.sequential import JudgingTerms
-from shadow_deployment.decision.series import Evidence, Series, slices_of
+from shadow_deployment.decision.series import Evidence, slices_of
 from shadow_deployment.decision.words.wording import rule_in_slice
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.statistics.resampling import block_length, resampled_days
+from shadow_deployment.statistics.autoregression import autoregressions
+from shadow_deployment.statistics.resampling import block_length
 from shadow_deployment.statistics.weighted_mean import weighted_mean_sequence
 
 Array = NDArray[np.float64]
@@ -32,6 +47,7 @@ Indices = NDArray[np.int64]
 
 POLICIES: Final = ("this policy", "running mean", "daily t-test")
 FEWEST_DAYS: Final = 28
+_SHORT: Final = 120  # days of a history whose blocks hold too little of its memory
 _YEAR: Final = 365
 _CELLS: Final = 100_000  # resampled days of one gate in memory at once
 
@@ -77,7 +93,9 @@ class Calibration:
     """How a policy errs in `runs` resampled histories of `days` days, drawn from `history` days in blocks.
 
     `alpha` is the challenger's share of the policy's. `block_length` is a mean, in days. `effect` is in standard
-    deviations of a day, None for the one that was seen. The rules in `left_out`, with their reasons, were not
+    deviations of a day, None for the one that was seen. `autoregressive` is the false promotion of this policy on
+    histories drawn from an autoregression, where the history is short, and `upper_limit` the one with dependence at its
+    upper 90 % limit. `advice` says which method the days ask for. The rules in `left_out`, with their reasons, were not
     resampled: they could only block, so with them both false and right promotions are rarer.
     """
 
@@ -89,43 +107,16 @@ class Calibration:
     seed: int
     effect: float | None
     rows: tuple[PolicyRow, ...]
+    autoregressive: float | None
+    upper_limit: float
     gates: tuple[GateRow, ...]
     left_out: tuple[str, ...]
+    advice: tuple[str, ...]
     warning: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; all values are finite."""
         return asdict(self)
-
-
-class _Judged(NamedTuple):
-    """A rule on a slice that can be resampled."""
-
-    rule: Rule
-    name: str
-    series: Series
-    estimand: Estimand
-
-
-@dataclass(frozen=True, eq=False)
-class _Gate:
-    """A gate on the days of the history: arrays of shape (history,), 0 on days without a pair of its own.
-
-    `gains` have the weighted mean 0 after `seen` was subtracted; `shift` is the effect.
-    """
-
-    judged: _Judged
-    present: Flags
-    gains: Array
-    weight: Array
-    pairs: Array
-    seen: float
-    shift: float
-
-    def passes(self, statistic: Array, truth: float) -> Flags:
-        """Return where the gate holds when its mean gain is `truth`; at_most and at_least include their bound."""
-        inclusive = self.judged.rule.is_ in (*BOUNDING, "guardrail")
-        return np.asarray(statistic >= -truth if inclusive else statistic > -truth)
 
 
 def calibrate(
@@ -140,21 +131,17 @@ def calibrate(
 ) -> Calibration:
     """Return how often `policy` would promote wrongly, and miss a better challenger, on days like those of `evidence`.
 
-    Days are resampled in blocks (stationary bootstrap), the same days for all rules and slices, so that rules that
-    depend on each other still do. Each gate's gains are moved so that their mean is at its bound, the least favourable
-    truth, or beyond it by the effect. A day is one on which a gate has evidence; with unit `week` a week is seven of
-    them. Two naive policies start on the same day: one promotes when the running means of all gates are beyond their
-    bounds, the other when a one-sided t-test of each is significant at the same alpha.
-
-    Policies are resampled without what they ask of the newest days (`recent_days`), which only ever refuses a PASS.
-    Trends, weekdays and a memory longer than blocks are not reproduced; what the history lacks never happens, and what
-    it shows by chance is taken as real.
+    Each gate's gains are moved so that their mean is at its bound, the least favourable truth, or beyond it by the
+    effect. Two naive policies start on the same day: one promotes when the running means of all gates are beyond their
+    bounds, the other when a one-sided t-test of each is significant at the same alpha. Trends and a memory longer than
+    blocks are not reproduced; what the history lacks never happens, and what it shows by chance is taken as real.
+    What policies ask of the newest days (`recent_days`) is left out: it only ever refuses a PASS.
 
     Args:
         policy, evidence: The policy, in units of days or weeks, and the challenger's series by metric and slice.
         alpha: The trial's alpha toward PASS; None is all of the policy's.
-        effect: Distance of the truth from the bound, in standard deviations of a day over all requests; a slice has
-            the same in the rule's unit. None is where the truth was seen.
+        effect: Distance of the truth from the bound, in standard deviations of a day over all requests; None is where
+            the truth was seen. A slice has the same in the rule's unit.
         runs, seed: Number of histories, and seed of the random numbers.
         days: Length of each; None is a year, or the history where that is longer.
 
@@ -167,18 +154,32 @@ def calibrate(
     require_planned(policy, effect)
     judged, left_out = _resampleable(policy, evidence)
     terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=alpha or policy.alpha))
-    calendar = sorted({day for gate in judged for day in gate.series.days})
-    history, total = len(calendar), days or max(_YEAR, len(calendar))
-    length = max(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])
-    gates = [_gate(gate, judged, calendar, effect) for gate in judged]
-    first, wrong, missed = _simulated(gates, terms, runs, seed, (total, history, length))
-    rows = tuple(_row(name, days, total) for name, days in zip(POLICIES, first, strict=True))
+    gates, blocks = _redrawn(judged, effect, days)
+    first, wrong, missed = _simulated(gates, terms, runs, seed, blocks)
+    rows = tuple(_row(name, each, blocks.days) for name, each in zip(POLICIES, first, strict=True))
     gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
-    design = (terms.alpha.to_pass, history, length, total, runs, seed, effect)
-    return Calibration(*design, rows, gate_rows, tuple(left_out), _warning(rows[0], gate_rows, design[0], total))
+    autoregressive, upper_limit = _of_autoregressions(gates, terms, runs, seed, (blocks.days, blocks.history))
+    largest = max(rows[0].false_promotion, autoregressive or 0.0)
+    warning = _warning(largest, runs, gate_rows, terms.alpha.to_pass, blocks.days)
+    upper_limit, advice = max(upper_limit, largest), tuple(long_memory_advised(policy, evidence))
+    design = (terms.alpha.to_pass, blocks.history, blocks.length, blocks.days, runs, seed, effect)
+    return Calibration(*design, rows, autoregressive, upper_limit, gate_rows, tuple(left_out), advice, warning)
 
 
-def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[_Judged], list[str]]:
+def _redrawn(
+    judged: Sequence[ResampledRule], effect: float | None, days: int | None
+) -> tuple[list[ResampledGate], Blocks]:
+    """Put the gates on the whole weeks of the history, and say how its days are drawn."""
+    calendar = whole_weeks({day for gate in judged for day in gate.series.days})
+    history = len(calendar)
+    length = max(
+        WEEK, *(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])
+    )
+    gates = [resampled_gate(gate, judged, calendar, effect) for gate in judged]
+    return gates, Blocks(gates, days or max(_YEAR, history), history, length)
+
+
+def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[ResampledRule], list[str]]:
     """Return the gates that can be resampled, and the other rules with the reason."""
     judged, left_out = [], []
     for rule in policy.rules:
@@ -189,7 +190,7 @@ def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[_Judged], li
             if rule.role == "blocking":
                 estimand = estimand_or_reason(rule, series, FEWEST_DAYS)
             if isinstance(estimand, Estimand) and series is not None:
-                judged.append(_Judged(rule, name, series, estimand))
+                judged.append(ResampledRule(rule, name, series, estimand))
                 if rule.is_ == "equivalent":
                     left_out.append(f"{rule_in_slice(rule, name)}: that it is not better by more than its margin")
             else:
@@ -199,45 +200,49 @@ def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[_Judged], li
     return judged, left_out
 
 
-def _gate(judged: _Judged, everything: Sequence[_Judged], days: Sequence[dt.date], effect: float | None) -> _Gate:
-    """Put a gate on the days of the history."""
-    estimand, series, mean = judged.estimand, judged.series, judged.estimand.mean
-    at = np.searchsorted(_ordinals(days), _ordinals(series.days))
-    arrays = np.zeros((4, len(days)))
-    arrays[:, at] = np.ones(len(at)), estimand.gains - mean, estimand.weight, series.pairs
-    overall = next(other.estimand for other in everything if other.rule is judged.rule)  # all requests come first
-    shift = mean if effect is None else effect * float(overall.linearised.std(ddof=1))
-    return _Gate(judged, arrays[0] > 0, arrays[1], arrays[2], arrays[3], mean, shift)
+def _of_autoregressions(
+    gates: Sequence[ResampledGate], terms: JudgingTerms, runs: int, seed: int, design: tuple[int, int]
+) -> tuple[float | None, float]:
+    """Return how often this policy promotes wrongly where gains are autoregressive, and where they may be at most."""
+    rng = np.random.default_rng((seed, 1))
+    likeliest, upper = zip(*(autoregressions(gate.linearised, rng) for gate in gates), strict=True)
+    drawn_by = [Autoregressive(gates, *design, models) for models in (likeliest, upper)]
+    if design[1] >= _SHORT:
+        return None, _false_promotion(drawn_by[1], terms, runs, seed)
+    return _false_promotion(drawn_by[0], terms, runs, seed), _false_promotion(drawn_by[1], terms, runs, seed)
 
 
-def _ordinals(days: Sequence[dt.date]) -> Indices:
-    return np.array([day.toordinal() for day in days], np.int64)
+def _false_promotion(drawn_by: Autoregressive, terms: JudgingTerms, runs: int, seed: int) -> float:
+    first, _, _ = _simulated(drawn_by.gates, terms, runs, seed, drawn_by)
+    return float(np.isfinite(first[0, 0]).mean())
 
 
 def _simulated(
-    gates: Sequence[_Gate], terms: JudgingTerms, runs: int, seed: int, design: tuple[int, int, float]
+    gates: Sequence[ResampledGate], terms: JudgingTerms, runs: int, seed: int, drawn_by: Blocks | Autoregressive
 ) -> list[NDArray[Any]]:
     """Put the results of _decided together, chunk by chunk: memory does not grow with runs times days."""
-    rng, chunk = np.random.default_rng(seed), max(1, _CELLS // design[0])
+    rng, chunk = np.random.default_rng(seed), max(1, _CELLS // drawn_by.days)
     sizes = (min(chunk, runs - start) for start in range(0, runs, chunk))
-    parts = [_decided(gates, terms, resampled_days(rng, size, *design)) for size in sizes]
+    parts = [_decided(gates, terms, drawn_by.draw(rng, size)) for size in sizes]
     return [np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)]
 
 
-def _decided(gates: Sequence[_Gate], terms: JudgingTerms, index: Indices) -> tuple[Array, Flags, Flags]:
+def _decided(
+    gates: Sequence[ResampledGate], terms: JudgingTerms, drawn: Sequence[DrawnDays]
+) -> tuple[Array, Flags, Flags]:
     """Look at resampled days, shape (runs, days).
 
     Returns the day of promotion, inf for never, by policy, truth (at the bound, with the effect) and run; and by gate
     and run, whether it is promoted with this gate at its bound, and whether this gate misses the effect.
     """
-    promoted = np.ones((len(POLICIES), 2, *index.shape), bool)
+    promoted = np.ones((len(POLICIES), 2, *drawn[0].gains.shape), bool)
     at_bound, as_seen, missed = [], [], []
-    for gate in gates:
-        statistics = (_sequence(gate, terms, index), *_naive(gate, terms, index))
+    for gate, days in zip(gates, drawn, strict=True):
+        statistics = (_sequence(gate, terms, days), *_naive(gate, terms, days))
         for number, statistic in enumerate(statistics):
             promoted[number] &= np.stack([gate.passes(statistic, 0), gate.passes(statistic, gate.shift)])
         at_bound.append(gate.passes(statistics[0], 0))
-        as_seen.append(gate.passes(statistics[0], gate.seen) if gate.seen > 0 else np.ones(index.shape, bool))
+        as_seen.append(gate.passes(statistics[0], gate.seen) if gate.seen > 0 else np.ones(days.gains.shape, bool))
         missed.append(~gate.passes(statistics[0], gate.shift).any(axis=1))
     wrong = np.any(
         np.array(at_bound) & np.all(as_seen, axis=0), axis=2
@@ -246,23 +251,23 @@ def _decided(gates: Sequence[_Gate], terms: JudgingTerms, index: Indices) -> tup
     return first, wrong, np.array(missed)
 
 
-def _sequence(gate: _Gate, terms: JudgingTerms, index: Indices) -> Array:
+def _sequence(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> Array:
     """Return what this policy holds against 0 on each day, for gains whose mean is 0; -inf where it may not pass.
 
     Moving all gains moves their bounds with them (where they are bet on, nearly so), so this serves for every truth.
     """
     policy, weekly = terms.policy, terms.policy.unit == "week"
     low, high = gate.judged.estimand.range
-    present, gains, weight = gate.present[index], gate.gains[index], gate.weight[index]
-    if weekly:
-        gains, weight = _weeks(gate.gains, gate.weight, index)
-        present = weight > 0
+    gains, weight = weekly_means(drawn.gains, drawn.weight) if weekly else (drawn.gains, drawn.weight)
+    present = weight > 0 if weekly else drawn.present
     order = np.argsort(~present, axis=1, kind="stable")  # what is missing goes to the end: no bound depends on it
     gains, weight = (np.take_along_axis(each, order, axis=1) for each in (gains, np.where(present, weight, 1.0)))
     low, high = min(low, gate.gains.min()), max(high, gate.gains.max())
+    if policy.method == "betting":  # rounding, or an autoregression, may leave the range
+        gains = np.clip(gains, low, high)
     harm = gate.judged.rule.is_ == "guardrail"
     bounds = weighted_mean_sequence(
-        np.clip(gains, low, high),  # rounding may leave the range
+        gains,
         weight,
         alpha=terms.alpha.to_fail if harm else terms.alpha.to_pass,
         burn_in=policy.observations_before_bound,
@@ -272,28 +277,24 @@ def _sequence(gate: _Gate, terms: JudgingTerms, index: Indices) -> Array:
         bounds=(low, high),
     )
     count = np.pad(np.cumsum(present, axis=1), ((0, 0), (1, 0)))
-    count = count[:, np.arange(1, index.shape[1] + 1) // (WEEK if weekly else 1)]
-    bound = np.take_along_axis(bounds.upper if harm else bounds.lower, np.maximum(count - 1, 0), axis=1)
+    count = count[:, np.arange(1, drawn.gains.shape[1] + 1) // (WEEK if weekly else 1)]
+    bound = bounds.lower
+    if harm:  # harm that was shown once stays shown while the estimate is on its side
+        bound = np.maximum(np.minimum.accumulate(bounds.upper, axis=1), bounds.estimate)
+    bound = np.take_along_axis(bound, np.maximum(count - 1, 0), axis=1)
     needed = gate.judged.rule.requests_needed(gate.judged.name)
-    enough = np.cumsum(gate.pairs[index], axis=1) >= needed
+    enough = np.cumsum(drawn.pairs, axis=1) >= needed
     return np.where((count > 0) & enough, bound, -np.inf)
 
 
-def _weeks(gains: Array, weight: Array, index: Indices) -> tuple[Array, Array]:
-    """Return means and weights of blocks of seven resampled days as Series.by_week makes them, weight 0 for none."""
-    weeks = index[:, : index.shape[1] // WEEK * WEEK].reshape(len(index), -1, WEEK)
-    total = weight[weeks].sum(axis=2)
-    return (weight * gains)[weeks].sum(axis=2) / np.where(total > 0, total, 1.0), total
-
-
-def _naive(gate: _Gate, terms: JudgingTerms, index: Indices) -> tuple[Array, Array]:
+def _naive(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> tuple[Array, Array]:
     """Return the running mean and the bound of a t-test of all days so far, held against 0 as in _sequence."""
     from scipy.special import stdtrit
 
     first = terms.policy.observations_before_bound
-    harm, days = gate.judged.rule.is_ == "guardrail", np.arange(1, index.shape[1] + 1)
-    count = np.cumsum(gate.present[index], axis=1)
-    gains = (gate.weight * gate.gains / gate.weight[gate.present].mean())[index]  # linearised
+    harm, days = gate.judged.rule.is_ == "guardrail", np.arange(1, drawn.gains.shape[1] + 1)
+    count = np.cumsum(drawn.present, axis=1)
+    gains = drawn.weight * drawn.gains / gate.mean_weight  # linearised
     n = np.maximum(count, 2)
     mean = np.cumsum(gains, axis=1) / n
     error = np.sqrt(np.maximum(np.cumsum(gains**2, axis=1) / n - mean**2, 0) / (n - 1))
@@ -314,7 +315,7 @@ def _row(policy: str, first: Array, days: int) -> PolicyRow:
     )
 
 
-def _gate_row(gate: _Gate, wrong: Flags, missed: Flags) -> GateRow:
+def _gate_row(gate: ResampledGate, wrong: Flags, missed: Flags) -> GateRow:
     judged, share = gate.judged, float(wrong.mean())
     return GateRow(
         rule=rule_in_slice(judged.rule, judged.name),
@@ -330,16 +331,20 @@ def _error(share: float, runs: int) -> float:
     return math.sqrt(share * (1 - share) / runs)
 
 
-def _warning(row: PolicyRow, gates: Sequence[GateRow], alpha: float, days: int) -> str | None:
-    """Return a warning of the share that is furthest above alpha, None where none is by two standard errors."""
+def _warning(largest: float, runs: int, gates: Sequence[GateRow], alpha: float, days: int) -> str | None:
+    """Return a warning of the share that is furthest above alpha, None where none is by two standard errors.
+
+    `largest` is the share with every gate at its bound.
+    """
     every = "every gate" if len(gates) > 1 else gates[0].rule
-    shares = [(row.false_promotion, row.false_promotion_se, every)]
+    shares = [(largest, _error(largest, runs), every)]
     shares += [(gate.false_promotion or 0.0, gate.false_promotion_se or 0.0, gate.rule) for gate in gates]
     share, error, name = max(shares, key=lambda entry: entry[0] - 2 * entry[1])
     if share - 2 * error <= alpha:
         return None
     has_proof = any(gate.false_promotion is not None for gate in gates)
-    advice = "try unit week or a longer burn_in" if has_proof else "guardrail alone proves nothing, add another gate"
+    better = "try method long_memory, unit week or a longer burn_in"
+    advice = better if has_proof else "guardrail alone proves nothing, add another gate"
     return (
         f"calibration: with {name} at its bound, {plain_percent(share)} (standard error {plain_percent(error)}) of "
         f"histories of {days} days like this one end in a false promotion, alpha is {alpha:.2%}: {advice}"

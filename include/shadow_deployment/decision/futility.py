@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from shadow_deployment.config.policy import WEEK, Rule
-from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, plain_margins
+from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult
 from shadow_deployment.statistics.confidence_sequence import observations_needed
+from shadow_deployment.statistics.margin import independent_margin
 
 
 def are_futile(rule: Rule, results: Sequence[SequentialResult], terms: JudgingTerms) -> list[bool]:
@@ -20,18 +21,16 @@ def are_futile(rule: Rule, results: Sequence[SequentialResult], terms: JudgingTe
     first, futile = terms.policy.observations_before_bound, [False] * len(results)
     open_until = [place for place, result in enumerate(results) if first <= len(result.estimate) < _horizon(terms)]
     judged = [place for place in open_until if all(map(math.isfinite, _newest(results[place].nearest)))]
-    sides = [results[place].nearest for place in judged]
-    plain = plain_margins([side.estimand for side in sides], [terms.alpha.to_pass] * len(sides), terms)
-    for place, margin in zip(judged, plain, strict=True):
-        futile[place] = _is_futile(rule, results[place], margin, terms)
+    for place in judged:
+        futile[place] = _is_futile(rule, results[place], terms)
     return futile
 
 
-def _is_futile(rule: Rule, result: SequentialResult, plain: float, terms: JudgingTerms) -> bool:
+def _is_futile(rule: Rule, result: SequentialResult, terms: JudgingTerms) -> bool:
     side, last, policy = result.nearest, _horizon(terms), terms.policy
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(side.estimand.linearised.std(ddof=1))
-    if not (math.isfinite(spread) and plain > 0):
+    if not (math.isfinite(spread) and spread > 0):
         return False
     seen, (estimate, lower, upper) = len(side.estimate), _newest(side)
     best = min(upper, sum(float(each.estimate[-1]) for each in result.sides) / 2) if result.sides else upper
@@ -39,12 +38,16 @@ def _is_futile(rule: Rule, result: SequentialResult, plain: float, terms: Judgin
     reached = (seen * estimate + (last - seen) * best - charge) / last
     if reached <= 0:
         return True
+    independent = spread * float(
+        independent_margin(np.float64(seen), terms.alpha.to_pass, terms.tuned_for, policy.method)
+    )
     needed = observations_needed(
         reached,
-        spread * max(1.0, (estimate - lower - charge / seen) / plain),
+        spread * max(1.0, (estimate - lower - charge / seen) / independent),
         alpha=terms.alpha.to_pass,
         tuned_for=terms.tuned_for,
         burn_in=policy.observations_before_bound,
+        method=policy.method,
     )
     return needed is None or needed > last
 

@@ -24,7 +24,6 @@ from shadow_deployment.decision.estimand import (
 from shadow_deployment.decision.series import Series
 from shadow_deployment.statistics.confidence_sequence import (
     ConfidenceSequence,
-    confidence_sequence,
     weighted_confidence_sequence,
 )
 from shadow_deployment.statistics.weighted_mean import weighted_mean_sequence
@@ -169,25 +168,6 @@ def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> Floats:
     for places, bounds in _sequences(rule, judged, terms):
         looks[places] = np.column_stack([bounds.estimate[:, -1], bounds.lower[:, -1], bounds.upper[:, -1]])
     return looks
-
-
-def plain_margins(estimands: Sequence[Estimand], alphas: Sequence[float], terms: JudgingTerms) -> list[float]:
-    """Return the distance of the newest plain lower bound from the mean of each estimand's gains, at its own alpha."""
-    groups: dict[tuple[float, int], list[int]] = defaultdict(list)
-    for place, (estimand, alpha) in enumerate(zip(estimands, alphas, strict=True)):
-        groups[alpha, len(estimand.gains)].append(place)
-    margins = np.empty(len(estimands))
-    for (alpha, _), places in groups.items():
-        sequence = confidence_sequence(
-            np.stack([estimands[place].linearised for place in places]),
-            alpha=alpha,
-            burn_in=terms.policy.observations_before_bound,
-            tuned_for=terms.tuned_for,
-            side="lower",
-            method="plain",
-        )
-        margins[places] = (sequence.estimate - sequence.lower)[:, -1]
-    return margins.tolist()
 
 
 def _decisions(rule: Rule, bounds: ConfidenceSequence, size: Floats, blind: Flags) -> tuple[Flags, Flags]:

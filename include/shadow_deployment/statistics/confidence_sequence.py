@@ -3,31 +3,28 @@
 Time is always the last axis and every leading axis is a series of its own, so a year of days for thousands of slices is
 one call. A bound at time t never depends on what came after t.
 
-Sources, by the names used below:
-
-- AsympCS: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
-  sequences", Annals of Statistics 52(6), 2024.
-- Hall: Hall, "On the removal of skewness by transformation", JRSS B 54(1), 1992. The monotone form of Johnson's (1978)
-  modified t, which can be inverted into an interval.
+Source, by the name used below: AsympCS: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit
+theory and asymptotic confidence sequences", Annals of Statistics 52(6), 2024.
 """
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shadow_deployment.statistics.betting import empirical_bernstein
-from shadow_deployment.statistics.long_run_variance import long_run_variance
+from shadow_deployment.statistics.cosine_variance import long_memory
+from shadow_deployment.statistics.long_run_variance import short_memory
+from shadow_deployment.statistics.margin import Method, independent_margin, normal_margin, skewed_margin, student_margin
 
 Array = NDArray[np.float64]
 Side = Literal["both", "lower", "upper"]
 Alpha = float | tuple[float, float]
-Method = Literal["robust", "plain", "betting"]
 
 _SIDES: Final = ("both", "lower", "upper")
-_METHODS: Final = ("robust", "plain", "betting")
+_METHODS: Final = get_args(Method)
 _ROUNDING: Final = 1e-12  # what varies by less than this share of its size varies by rounding only
 _SEARCHED: Final = 100_000
 
@@ -57,8 +54,9 @@ def confidence_sequence(
 ) -> ConfidenceSequence:
     """Bound the mean of `observations` at every time, with error probability `alpha` over all times together.
 
-    Observations that are all equal so far get no bounds, whatever their value: they say nothing about how much days
-    vary, so a challenger identical to the champion is never judged.
+    Each bound errs by itself: the interval between two that have alphas of their own holds with 1 minus their sum.
+
+    Observations that are all equal so far get no bounds: they say nothing about how much days vary.
 
     Args:
         observations: Shape (..., t), in order of time.
@@ -67,10 +65,9 @@ def confidence_sequence(
         burn_in: Number of the observation that gets the first bound.
         tuned_for: Number of observations at which bounds are tightest; "betting" does not use it.
         side: Which bounds to give.
-        method: "plain" is AsympCS: independent observations, and a burn-in long enough for the central limit theorem.
-            "robust" adds a variance that allows for dependent days and a correction for skewed ones. "betting" needs
-            independent observations within `bounds`, holds at any number of them, and is much wider. (Hedged capital
-            is about two thirds as wide at 60 observations but needs a search at each.)
+        method: "plain" is AsympCS: independent observations. "robust" allows for dependent and skewed days and for an
+            estimated variance, "long_memory" also for days that depend on many days before. "betting" needs
+            independent observations within `bounds`, holds at any number of them, and is much wider.
         bounds: Smallest and largest possible observation, for "betting".
 
     Returns:
@@ -92,7 +89,7 @@ def confidence_sequence(
     if method == "betting":
         lower, upper = empirical_bernstein(x, one_sided, burn_in, bounds)
     else:
-        lower, upper = _asymptotic(x, one_sided, burn_in, tuned_for, robust=method == "robust")
+        lower, upper = _asymptotic(x, one_sided, burn_in, tuned_for, method)
     blind = _constant(x)[..., burn_in - 1 :] | ~np.isfinite(lower) | ~np.isfinite(upper)
     return _padded(side, np.where(blind, -np.inf, lower), np.where(blind, np.inf, upper), estimate)
 
@@ -149,9 +146,9 @@ def weighted_confidence_sequence(
 
 
 def observations_needed(
-    effect: float, standard_deviation: float, *, alpha: float, tuned_for: float, burn_in: int
+    effect: float, standard_deviation: float, *, alpha: float, tuned_for: float, burn_in: int, method: Method = "robust"
 ) -> int | None:
-    """Return the number of observations at which the plain one-sided margin falls below |effect|.
+    """Return the number of observations at which the margin of independent observations falls below |effect|.
 
     The true effect is not known, so this is a forecast for a message, not a sample size that guarantees a decision.
 
@@ -161,6 +158,7 @@ def observations_needed(
         alpha: Error probability of the one-sided bound.
         tuned_for: Number of observations at which the bound is tightest.
         burn_in: Least number to return.
+        method: As in `confidence_sequence`; "betting" is forecast as "plain".
 
     Returns:
         None for no effect, for no spread (there are no bounds then) and above 100,000.
@@ -175,18 +173,14 @@ def observations_needed(
         raise ValueError(f"standard_deviation == {standard_deviation}, must be finite and >= 0")
     if effect == 0 or standard_deviation == 0:
         return None
+
+    def decides(t: int) -> bool:
+        margin = independent_margin(np.float64(t), alpha, tuned_for, method)
+        return bool(standard_deviation * margin < abs(effect))
+
     times = range(burn_in, _SEARCHED + 1)
-    first = bisect_left(  # the width only falls
-        times, True, key=lambda t: bool(standard_deviation * _width(np.float64(t), alpha, tuned_for) < abs(effect))
-    )
+    first = bisect_left(times, True, key=decides)  # the margin only falls
     return times[first] if first < len(times) else None
-
-
-def _width(t: Array | np.float64, alpha: float, tuned_for: float) -> Array:
-    """Half the width at unit standard deviation: AsympCS, the one-sided form, with ρ² tuned at `tuned_for`."""
-    rho2 = (-2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))) / tuned_for
-    clock = t * rho2 + 1
-    return np.asarray(np.sqrt(2 * clock / (t * t * rho2) * np.log1p(np.sqrt(clock) / (2 * alpha))))
 
 
 def _one_sided(alpha: Alpha, side: Side) -> tuple[float, float]:
@@ -204,24 +198,26 @@ def _weighted_bounds(running: list[Array], alpha: tuple[float, float], tuned_for
         effective = w**2 / w2
         spread = w2d2 - 2 * mean * w2d + mean**2 * w2
         variance = spread / w**2 * effective / (effective - 1)
-        below, above = (np.sqrt(variance * n) * _width(n, level, tuned_for) for level in alpha)
+        below, above = (np.sqrt(variance * n) * normal_margin(n, level, tuned_for) for level in alpha)
         known = (effective > 1) & (spread > _ROUNDING * (w2d2 + mean**2 * w2))
         return np.where(known, mean - below, -np.inf), np.where(known, mean + above, np.inf), mean
 
 
 def _asymptotic(
-    x: Array, alpha: tuple[float, float], burn_in: int, tuned_for: float, *, robust: bool
+    x: Array, alpha: tuple[float, float], burn_in: int, tuned_for: float, method: Method
 ) -> tuple[Array, Array]:
     """Lower and upper bounds from the burn-in on; NaN where the observations are constant so far."""
     y, centre, scale = _standardised(x, burn_in)
     t = np.arange(burn_in, x.shape[-1] + 1.0)
     mean, variance, skewness = _moments(y, t)
     deviation = np.sqrt(variance)
-    below, above = (_width(t, level, tuned_for) for level in alpha)
-    if robust:
+    below, above = (normal_margin(t, level, tuned_for) for level in alpha)
+    if method != "plain":
+        long_run = long_memory(y, t) if method == "long_memory" else short_memory(y, t, mean, variance)
         with np.errstate(divide="ignore", invalid="ignore"):
-            wider = np.sqrt(long_run_variance(y, t, mean, variance) / variance)
-        below, above = _skewed_margin(below * wider, skewness, t), _skewed_margin(above * wider, -skewness, t)
+            wider = np.sqrt(long_run.variance / variance)
+            below, above = (wider * student_margin(margin, t, long_run.degrees) for margin in (below, above))
+        below, above = skewed_margin(below, skewness, t), skewed_margin(above, -skewness, t)
     return centre + scale * (mean - deviation * below), centre + scale * (mean + deviation * above)
 
 
@@ -242,19 +238,6 @@ def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         skewness = np.sqrt(t * (t - 1)) / np.maximum(t - 2, 1) * third / (second * np.sqrt(second))
     return power1, second * t / (t - 1), np.where((second > 0) & (t > 2), skewness, 0.0)
-
-
-def _skewed_margin(margin: Array, skewness: Array, t: Array) -> Array:
-    """Correct for skewness g how far the lower bound lies below the mean; both margins in standard deviations.
-
-    Inverts Hall's T + g (T² / 3 + 1 / 6) / sqrt(t) + g² T³ / (27 t), written so that nothing is divided by g. Left
-    skewness (rare bad days) lowers the bound in full. Right skewness raises it by no more than its standard error on
-    symmetric days, sqrt(6 / t), allows: noise in g costs no power, and a lucky day gains little.
-    """
-    g = np.minimum(skewness, np.sqrt(6 / t))
-    moved = margin - g / (6 * t)
-    root = np.cbrt(1 + g * moved)
-    return np.asarray(3 * moved / (root**2 + root + 1))
 
 
 def _constant(x: Array) -> Array:

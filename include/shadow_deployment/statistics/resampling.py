@@ -8,11 +8,14 @@ Sources, by the names used below:
 """
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Indices = NDArray[np.int64]
+
+WEEK: Final = 7
 
 
 def block_length(values: ArrayLike) -> float:
@@ -36,17 +39,21 @@ def block_length(values: ArrayLike) -> float:
 
 
 def resampled_days(rng: np.random.Generator, runs: int, days: int, history: int, length: float) -> Indices:
-    """Return day numbers of the history, shape (runs, days), drawn in blocks by Politis-Romano.
+    """Return day numbers of the history, shape (runs, days), drawn in blocks of whole weeks by Politis-Romano.
+
+    A day is drawn for one on the same weekday, and a block begins on the same weekday throughout a run, so that what
+    weekdays share is kept. Within a run every day of the history is as likely as the others of its weekday.
 
     Args:
         rng: Source of randomness.
         runs: Number of histories to draw.
-        days: Length of each.
-        history: Number of days to draw from; a block that reaches its end goes on at its start.
-        length: Mean block length in days; lengths are geometric.
+        days: Length of each; its first day has the weekday of the history's first.
+        history: Number of days to draw from, whole weeks; a block that reaches its end goes on at its start.
+        length: Mean block length in days, at least a week; lengths in weeks are geometric.
     """
     day = np.arange(days)
-    begins = rng.random((runs, days)) < 1 / length
+    first = rng.integers(WEEK, size=(runs, 1))
+    begins = (day % WEEK == first) & (rng.random((runs, days)) < WEEK / max(length, WEEK))
     block = np.maximum.accumulate(np.where(begins, day, 0), axis=1)
-    start = rng.integers(history, size=(runs, days))
+    start = WEEK * rng.integers(history // WEEK, size=(runs, days)) + day % WEEK
     return np.asarray((np.take_along_axis(start, block, axis=1) + day - block) % history)

@@ -97,6 +97,7 @@ def test_a_plan_is_that_of_the_evidence_for_each_rule_that_compares(world: World
         means = of_metric.difference_sum / of_metric.weight
         assert one["seen"] == len(of_metric) >= 2
         assert one["between"] + one["within"] == pytest.approx(means.var(ddof=1))
+        assert max(rate["rate"] for rate in one["rates"]) == 1
         assert (one["effect"], one["alpha"]) == (0.05, alpha_of_trial(0.05, place=1, size=2))
         assert one["next_alpha"] == alpha_of_trial(0.05, place=2, size=1)
 
@@ -104,10 +105,11 @@ def test_a_plan_is_that_of_the_evidence_for_each_rule_that_compares(world: World
 def test_a_plan_is_shown_as_a_table_for_everybody_who_can_be_promoted(world: World, invoke: Invoke) -> None:
     code, out, err = invoke("plan", "late", "--effect", "0.05")
     assert (code, err) == (0, "")
-    assert "other, an effect of 0.05 at a rate of 1" in out
-    assert "again, an effect of 0.05 at a rate of 1" in out
+    for who in ("other", "again"):
+        assert f"{who}, brier_score superior: " in words(out)
+    assert words(out).count(" for an effect of 0.05; unit week would ") == 4
     assert "a_a_check" not in out
-    assert out.count("brier_score superior") == 2
+    assert out.count("brier_score superior") == 4
     assert "smallest rate as good" in out
 
 
@@ -153,9 +155,11 @@ def test_a_calibration_is_shown_with_its_naive_rivals_its_gates_and_what_was_lef
     assert (code, err) == (0, "")
     text = words(out)
     for who in ("other", "again"):
-        assert f"{who}: 100 histories of 365 days, from 60 days seen" in text
+        assert f"{who}: 100 histories of 365 days, from 56 days seen" in text
     assert text.count("promotes wrongly") >= 2
     assert "brier_score superior at its bound, the others as seen: promotes wrongly in " in text
+    assert "days drawn from an autoregression, since this history is short for blocks: promotes wrongly in " in text
+    assert "dependence that 56 days do not exclude (90 %): promotes wrongly in up to " in text
     assert "left out: error_rate at_most 0.5: judged day by day, without a sequence" in text
     assert len(world.query("SELECT FROM shadow.calibration")) == 2
 

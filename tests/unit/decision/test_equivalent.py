@@ -129,10 +129,10 @@ def test_what_is_left_out_is_entered_at_its_worst_on_both_sides() -> None:
 
 def test_plan_and_calibrate_know_it() -> None:
     policy, one = Policy.model_validate({"rules": [EQUIVALENT]}), days_of(0.001)
-    planned = power_analysis(one, policy.rules[0], policy, promotable=1, effect=0.02)
+    planned = power_analysis(one, policy.rules[0], policy, effect=0.02)
     assert planned.rule == "brier_score equivalent -0.02"
     assert planned.days is not None
-    found = calibrate(policy, {("brier_score", "all"): one}, promotable=1, runs=50, days=60)
+    found = calibrate(policy, {("brier_score", "all"): one}, runs=50, days=60)
     assert found.left_out == ("brier_score equivalent -0.02: that it is not better by more than its margin",)
 
 

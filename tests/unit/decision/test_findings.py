@@ -122,15 +122,26 @@ def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, o
         assert verdict.reasons == [reason_of(finding) for finding in verdict.findings]
 
 
-def observations_missing(gains: np.ndarray, alpha: tuple[float, float], bounds: tuple[Any, Any]) -> int | None:
-    """How many more observations would decide, searched one by one: the margins of today shrink as plain ones do."""
+def independent(t: int, alpha: float, method: str) -> float:
+    """The margin of independent days; that of robust knows their variance with t - 1 degrees of freedom (Wallace)."""
+    normal, degrees = boundary(t, alpha, EXPECTED), t - 1
+    if method == "plain":
+        return normal
+    correction = (8 * degrees + 3) / (8 * degrees + 1)
+    return math.sqrt(degrees / t * math.expm1((correction * normal) ** 2 * t / degrees))
+
+
+def observations_missing(
+    gains: np.ndarray, alpha: tuple[float, float], bounds: tuple[Any, Any], method: str
+) -> int | None:
+    """How many more observations would decide, one by one: the margins of today shrink as those of independent days."""
     count, effect, spread = len(gains), float(gains.mean()), float(gains.std(ddof=1))
     side = 0 if effect > 0 else 1
     if count >= BURN_IN:
         margin = abs(effect - float(bounds[side][-1]))
-        spread *= max(1.0, margin / (spread * boundary(count, alpha[side], EXPECTED)))
+        spread *= max(1.0, margin / (spread * independent(count, alpha[side], method)))
     for later in range(max(count + 1, BURN_IN), 100_001):
-        if spread * boundary(later, alpha[side], EXPECTED) < abs(effect):
+        if spread * independent(later, alpha[side], method) < abs(effect):
             return later - count
     return None
 
@@ -147,7 +158,7 @@ def test_how_many_more_days_are_needed_is_when_the_margins_of_today_will_have_sh
     (finding,) = judge(policy, {("brier_score", "all"): series(gains)}, alpha=policy.alpha / 3).findings
     bounds = bounds_of(gains, (0.05 / 3, 0.05), method=method)
     assert finding.outcome == "INCONCLUSIVE"
-    assert finding.more_days == observations_missing(gains, (0.05 / 3, 0.05), bounds)
+    assert finding.more_days == observations_missing(gains, (0.05 / 3, 0.05), bounds, method)
     if days >= BURN_IN:
         outlook = f"about {finding.more_days} more days {LIKE_IT}" if finding.more_days else TOO_SMALL
         assert finding.reason.partition("; even if")[0] == (

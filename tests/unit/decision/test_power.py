@@ -11,7 +11,8 @@ import pytest
 from shadow_deployment.decision.power import RATES, PowerAnalysis, power_analysis
 from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import LedgerError
-from shadow_deployment.statistics.confidence_sequence import observations_needed
+from shadow_deployment.statistics.first_passage import decision_times
+from shadow_deployment.statistics.long_run_variance import long_run_ratio
 from tests.unit.decision.test_calibration import (
     ALPHA,
     AT_MOST,
@@ -23,6 +24,7 @@ from tests.unit.decision.test_calibration import (
     calibrated,
     normal,
     policy,
+    remembering,
     series,
 )
 
@@ -41,9 +43,10 @@ def drawn(days: int, *, uneven: bool, seed: int = 0, requests: int = REQUESTS) -
 
 
 def planned(one: Series, rule: dict[str, Any] | None = None, *, share: float = 1.0, **settings: Any) -> PowerAnalysis:
-    arguments = {key: settings.pop(key) for key in ("effect", "rates") if key in settings}
+    arguments = {key: settings.pop(key) for key in ("effect", "rates", "present") if key in settings}
     judged = policy(rule or SUPERIOR, **settings)
-    return power_analysis(one, judged.rules[0], judged, alpha=share * judged.alpha, **({"effect": 0.1} | arguments))
+    given = {"effect": 0.1, "present": 0.2} | arguments
+    return power_analysis(one, judged.rules[0], judged, alpha=share * judged.alpha, **given)
 
 
 @pytest.mark.parametrize(("uneven", "effective"), [(False, REQUESTS), (True, REQUESTS * 2.5**2 / 8.5)])
@@ -68,7 +71,7 @@ def test_what_another_rate_would_need_is_what_was_needed_at_that_rate() -> None:
     assert whole.days == pytest.approx(half.days, rel=0.05)
     rates = {one.rate: one.days for one in whole.rates}
     deviation = math.sqrt(BETWEEN + WITHIN / REQUESTS / 0.1)
-    expected = observations_needed(0.1, deviation, alpha=ALPHA, tuned_for=60, burn_in=28)
+    expected, _ = decision_times(0.1, deviation, alpha=ALPHA, tuned_for=60, burn_in=28, method="robust")
     assert rates[0.1] == pytest.approx(expected, rel=0.1)
     assert rates[1.0] == whole.days
 
@@ -95,12 +98,52 @@ def test_the_smallest_rate_that_takes_hardly_longer_is_proposed() -> None:
     assert (large.days, large.proposed) == (28, 0.01)
 
 
-def test_a_plan_is_a_cautious_forecast_of_resampled_histories() -> None:
-    """More than half of the histories, and fewer than nine in ten, are decided by the day that is planned."""
-    one = series(normal(1500))
-    row = calibrated(effect=0.25, method="plain").rows[0]
-    found = planned(one, effect=0.25 * float(one.difference.std(ddof=1)), method="plain")
-    assert row.median_day < found.days < row.day_90  # type: ignore[operator]
+@pytest.mark.parametrize(("method", "memory"), [("plain", 0.0), ("robust", 0.0), ("robust", 0.4)])
+def test_a_plan_foresees_by_when_half_and_nine_tenths_of_resampled_histories_are_decided(
+    method: str, memory: float
+) -> None:
+    one = series(remembering(1500, memory))
+    effect = 0.5 if memory else 0.3
+    row = calibrated(memory=memory, effect=effect, method=method).rows[0]
+    found = planned(one, effect=effect * float(one.difference.std(ddof=1)), method=method)
+    assert found.days == pytest.approx(row.median_day, rel=0.15)
+    assert found.days_90 == pytest.approx(row.day_90, rel=0.15)
+
+
+def test_dependent_days_count_for_fewer_where_the_method_allows_for_them() -> None:
+    one = series(remembering(400, 0.6))
+    plain, robust = (planned(one, method=method) for method in ("plain", "robust"))
+    assert plain.between == pytest.approx(one.difference.var(ddof=1))
+    assert robust.between == pytest.approx(plain.between * long_run_ratio(one.difference))
+    assert robust.between > 2.5 * plain.between
+    few = planned(series(remembering(27, 0.6)), method="robust")
+    assert few.between == pytest.approx(remembering(27, 0.6).var(ddof=1))
+
+
+@pytest.mark.parametrize(("unit", "other"), [("day", "week"), ("week", "day")])
+def test_what_the_other_unit_would_take_is_its_own_plan(unit: str, other: str) -> None:
+    one = series(remembering(700, 0.4))
+    found, expected = planned(one, effect=0.3, unit=unit), planned(one, effect=0.3, unit=other)
+    assert (found.other_unit, found.other_days) == (other, expected.days)
+    assert found.days != expected.days
+
+
+def test_a_plan_is_one_sentence() -> None:
+    one = series(normal(400))
+    found = planned(one, effect=0.3)
+    assert str(found) == (
+        f"about {found.days} days (90 %: {found.days_90}) for an effect of 0.3; "
+        f"unit week would take about {found.other_days}"
+    )
+    few = planned(series(normal(13)), effect=1e-6)
+    assert str(few) == "never decided (90 %: never) for an effect of 1e-06; unit week would never decide"
+
+
+def test_no_more_than_all_requests_can_be_sampled() -> None:
+    one = drawn(500, uneven=False)
+    for present, expected in ((1.0, 1.0), (0.4, 2.5), (0.2, 5.0), (0.01, 5.0)):
+        assert max(rate.rate for rate in planned(one, present=present).rates) == expected
+    assert [rate.rate for rate in planned(one, present=0.4).rates] == [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 2.5]
 
 
 def test_an_effect_is_in_the_rules_unit_and_counted_from_its_bound() -> None:
@@ -125,7 +168,9 @@ def test_where_the_sample_cannot_be_told_from_the_day_no_rate_is_proposed(rule: 
 def test_no_more_variance_is_due_to_the_sample_than_there_is() -> None:
     one = drawn(100, uneven=False)
     found = planned(replace(one, difference=0.1 + 0.01 * one.difference))
-    assert (found.between, found.within) == (0, pytest.approx(1e-4 * one.difference.var(ddof=1)))
+    total = 1e-4 * one.difference.var(ddof=1)
+    assert found.within == pytest.approx(total)
+    assert found.between == pytest.approx(total * (long_run_ratio(one.difference) - 1))
 
 
 def test_days_with_one_request_say_nothing_of_the_sample() -> None:
@@ -159,7 +204,17 @@ def test_what_cannot_be_planned_is_said(
         planned(series(normal(days), rule["metric"]), rule, **settings)
 
 
-@pytest.mark.parametrize("wrong", [{"effect": 0.0}, {"effect": math.nan}, {"rates": (0.0,)}, {"rates": (math.inf,)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"effect": 0.0},
+        {"effect": math.nan},
+        {"rates": (0.0,)},
+        {"rates": (math.inf,)},
+        {"present": 0.0},
+        {"present": 1.1},
+    ],
+)
 def test_a_plan_refuses_arguments_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} == "):
         planned(drawn(100, uneven=False), **wrong)

@@ -335,7 +335,7 @@ def test_a_guardrail_passes_before_a_bound_is_given_and_says_so(days: int) -> No
 
 
 def test_a_guardrail_fails_from_the_day_on_which_harm_is_shown() -> None:
-    one = paired(0.5, 0.502 + NOISE)
+    one = paired(0.5, 0.5025 + NOISE)
     finding = finding_on(one, GUARDRAIL)
     assert finding.outcome == "FAIL"
     assert "is entirely below 0" in finding.reason

@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
 from shadow_deployment.decision.estimand import estimand_of
-from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences, plain_margins
+from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence, observations_needed
+from shadow_deployment.statistics.margin import independent_margin
 
 LENGTHS = (40, 31, 40, 1, 29, 40)
 FIRST = dt.date(2024, 1, 1)
@@ -66,26 +67,17 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
         assert found.newest_bounds == tuple(float(bound[-1]) for bound in found.natural_bounds)
 
 
-def test_plain_margins_are_each_at_its_own_alpha_and_length() -> None:
-    given = policy()
-    terms, alphas = JudgingTerms(given, AlphaSplit(0.05, 0.01)), [0.05, 0.01, 0.01, 0.05]
-    many = [estimand_of(given.rules[0], series("all", days, seed)) for seed, days in enumerate((40, 40, 33, 33))]
-    for found, estimand, alpha in zip(plain_margins(many, alphas, terms), many, alphas, strict=True):
-        plain = confidence_sequence(estimand.gains, alpha=alpha, burn_in=28, tuned_for=60, side="lower", method="plain")
-        assert found == pytest.approx((plain.estimate - plain.lower)[-1], rel=1e-12)
-    assert plain_margins([], [], terms) == []
-
-
 def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None:
     given, one = policy(), series("all", 60, 0, memory=0.6)
     found = judge(given, {("brier_score", "all"): one}).findings[0]
     assert found.outcome == "INCONCLUSIVE"
     terms = JudgingTerms(given, alpha_of_evidence(given, {("brier_score", "all"): one}, to_pass=given.alpha))
     alpha, estimand = terms.alpha.to_pass, estimand_of(given.rules[0], one)
-    looks, (plain,) = judge_sequence(given.rules[0], one, terms), plain_margins([estimand], [alpha], terms)
-    ratio = float((looks.estimate - looks.lower)[-1]) / plain
-    assert ratio > 1.2
+    looks = judge_sequence(given.rules[0], one, terms)
     effect, spread = float(estimand.gains.mean()), float(estimand.gains.std(ddof=1))
+    independent = spread * float(independent_margin(np.float64(60), alpha, terms.tuned_for, given.method))
+    ratio = float((looks.estimate - looks.lower)[-1]) / independent
+    assert ratio > 1.2
     assert effect > 0
     needed = observations_needed(effect, spread * ratio, alpha=alpha, tuned_for=terms.tuned_for, burn_in=28)
     assert needed is not None

@@ -40,13 +40,23 @@ def test_block_length_is_bounded(days: int, values: str) -> None:
         assert block_length(x) > 5
 
 
-def test_resampled_days_come_in_blocks_of_the_mean_length_and_every_day_as_often() -> None:
-    index = resampled_days(np.random.default_rng(0), 2000, 400, 30, 4.0)
-    assert index.shape == (2000, 400)
-    follows = np.diff(index, axis=1) % 30 == 1
-    # A new block may by chance go on where the last one ended.
-    assert 1 - follows.mean() == pytest.approx(1 / 4 * 29 / 30, abs=0.002)
-    assert_allclose(np.bincount(index.ravel()) / index.size, 1 / 30, rtol=0.03)
-    assert_allclose(np.bincount(index[:, -1]) / 2000, 1 / 30, rtol=0.5)
-    independent = resampled_days(np.random.default_rng(0), 500, 400, 30, 1.0)
-    assert (np.diff(independent, axis=1) % 30 == 1).mean() == pytest.approx(1 / 30, abs=0.003)
+def test_resampled_days_come_in_blocks_of_whole_weeks_from_the_same_weekday() -> None:
+    index = resampled_days(np.random.default_rng(0), 2000, 392, 28, 28.0)
+    assert index.shape == (2000, 392)
+    assert (index % 7 == np.arange(392) % 7).all()
+    follows = np.diff(index, axis=1) % 28 == 1
+    # A block begins in one week of four, and may by chance go on where the last one ended.
+    assert 1 - follows.mean() == pytest.approx(1 / 28 * 3 / 4, abs=0.001)
+    for run in follows:
+        assert len({int(day) % 7 for day in np.flatnonzero(~run)}) <= 1
+    begins = {int(day) % 7 for run in follows for day in np.flatnonzero(~run)}
+    assert begins == set(range(7))
+
+
+@pytest.mark.parametrize("length", [1.0, 7.0])
+def test_blocks_are_at_least_a_week_long_and_every_day_is_drawn_as_often(length: float) -> None:
+    index = resampled_days(np.random.default_rng(0), 2000, 392, 28, length)
+    follows = np.diff(index, axis=1) % 28 == 1
+    assert 1 - follows.mean() == pytest.approx(1 / 7 * 3 / 4, abs=0.002)
+    assert_allclose(np.bincount(index.ravel()) / index.size, 1 / 28, rtol=0.03)
+    assert_allclose(np.bincount(index[:, -1], minlength=28).reshape(4, 7)[:, -1] / 2000, 1 / 4, rtol=0.1)

@@ -10,6 +10,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.lately import successor_got_worse
+from shadow_deployment.decision.safeguards.memory import long_memory_advised
 from shadow_deployment.decision.safeguards.missing_labels import missing_label_warnings
 from shadow_deployment.decision.series import Evidence, digest_of
 from shadow_deployment.decision.trial import SERVICE
@@ -114,6 +115,7 @@ def _warnings(
     yield from _left_out(basis)
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)
+    yield from long_memory_advised(deployment.policy, evidence)
     yield from _certainly_wrong(evidence)
     yield from calibrations.warnings(session, deployment, key)
 

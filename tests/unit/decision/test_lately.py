@@ -103,7 +103,7 @@ def test_the_newest_days_must_be_on_the_side_of_the_rules_own_bound(
 
 
 def test_a_change_that_the_newest_days_do_not_show_yet_is_the_alarms() -> None:
-    one = days_of((203, 0.03), (27, -0.015), noise=0.01)
+    one = days_of((203, 0.03), (28, -0.02), noise=0.01)
     assert one.difference[-56:].mean() > 0
     found = finding(one)
     assert found.outcome == "INCONCLUSIVE"

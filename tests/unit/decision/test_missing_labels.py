@@ -98,7 +98,7 @@ def test_the_tipping_point_is_where_the_verdict_would_turn(rule: dict[str, Any],
 
 
 def test_a_pass_that_needs_the_unlabelled_to_gain_says_how_much() -> None:
-    difference = gains(mean=0.012, seed=7)
+    difference = gains(mean=0.012, seed=5)
     tips = effect(series(difference, unlabelled(-0.9, 100.0, 30, first=30)))
     assert tips.tipping_point is not None
     assert -float(difference.mean()) < tips.tipping_point < 0
@@ -109,9 +109,9 @@ def test_a_pass_that_needs_the_unlabelled_to_gain_says_how_much() -> None:
 
 def test_what_does_not_pass_even_if_the_unlabelled_gain_as_much_has_no_tipping_point() -> None:
     """Labels that come on some days only make days differ more, whatever they say."""
-    tips = effect(series(gains(mean=0.012, seed=7), unlabelled(-0.9, 400.0, 30, first=30)))
+    tips = effect(series(gains(mean=0.012), unlabelled(-0.9, 1000.0, 30, first=30)))
     assert (tips.holds, tips.tipping_point) == (False, None)
-    assert missing_labels_note(tips) == "does not hold for every label that requests without a label (66.7%) may have"
+    assert missing_labels_note(tips) == "does not hold for every label that requests without a label (83.3%) may have"
 
 
 def test_labels_that_only_make_days_differ_more_are_tried_too() -> None:
@@ -138,7 +138,7 @@ def test_every_labelling_of_a_few_days_is_tried() -> None:
         low, high = -random.random(3), random.random(3)
         missing = Unlabelled(days(12)[3:12:3], np.full(3, 8.0), low, high)
         one = series(difference, missing)
-        finding = found(one)
+        finding = found(one, method="plain")
         if finding.outcome != "PASS":
             continue
         outcomes = set()
@@ -146,7 +146,7 @@ def test_every_labelling_of_a_few_days_is_tried() -> None:
             gained, weight = np.zeros(12), np.zeros(12)
             gained[3:12:3], weight[3:12:3] = np.where(labels, high, low), 8.0
             whole = series((100 * difference + weight * gained) / (100 + weight), weight=100 + weight)
-            outcomes.add(found(whole).outcome)
+            outcomes.add(found(whole, method="plain").outcome)
         assert finding.missing_labels is not None
         verdicts.append(finding.missing_labels.holds)
         if finding.missing_labels.holds:
@@ -187,7 +187,7 @@ def test_a_margin_that_is_a_share_is_no_larger_for_requests_without_a_label() ->
 
 def test_single_requests_are_judged_by_days_at_their_worst() -> None:
     difference = gains()
-    squares = np.column_stack([np.full(60, 100.0), 100 * difference, 100 * difference**2 + 1])
+    squares = np.column_stack([np.full(60, 100.0), 100 * difference, 100 * difference**2 + 10])
     assert effect(series(difference, unlabelled(-0.2), squares=squares), unit="request").holds
 
 

@@ -2,10 +2,11 @@
 
 Evidence is about labelled requests only, and labels may be missing where the challenger is wrong. Of a request without
 a label both predictions are known, so its gain has a least and a most value (`metrics/possible_gains.py`). A PASS that
-holds with each of them at its least, and at its most, holds whatever the labels are (Manski, "Nonparametric bounds on
-treatment effects", American Economic Review 80(2), 1990). Of any other PASS the tipping point is given: the loss on
-average from which it would no longer hold (Yan, Lee and Li, "Missing data handling methods in medical device clinical
-trials", Journal of Biopharmaceutical Statistics 19(6), 2009).
+holds with each day's at their least, or on some days at their most, holds whatever the labels are (Manski,
+"Nonparametric bounds on treatment effects", American Economic Review 80(2), 1990): exactly for the plain margin; the
+others look at the order of days too, which labels would have to conspire with. Of any other PASS the tipping point is
+given: the loss on average from which it would no longer hold (Yan, Lee and Li, "Missing data handling methods in medical
+device clinical trials", Journal of Biopharmaceutical Statistics 19(6), 2009).
 
 It is a warning and no reason against a PASS: that every missing label speaks against the challenger is what nobody has
 seen, and with many missing no challenger would ever pass. How many may be missing is `policy.minimum_coverage`.
@@ -15,6 +16,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -30,6 +32,7 @@ from shadow_deployment.metrics.possible_gains import has_range
 from shadow_deployment.metrics.slices import ALL
 
 _STEPS: Final = 14  # of the bisection: 1/16384 of the range
+_AT_MOST: Final = (1, 2, 5, 15, 50)  # days
 
 Days = tuple[dt.date, ...]
 Floats = NDArray[np.float64]
@@ -42,19 +45,16 @@ def effects_of(passing: Sequence[Series], passes: Passes) -> list[MissingLabels]
     `passes` says of such series, each with other gains, whether the same rules pass. Tipping points are those of all
     requests: in slices they would take longer than everything else that a verdict needs.
     """
-    some = [_Filled(series, series.unlabelled) for series in passing if series.unlabelled is not None]
-    at_least, at_most = (
-        (passes([each.at_least for each in some]), passes([each.at_most for each in some])) if some else ([], [])
-    )
-    return [
-        MissingLabels(
-            share=each.share,
-            at_most=-each.least,
-            holds=worst and best,
-            tipping_point=None if worst or each.series.slice != ALL else _tipping_point(each, passes),
-        )
-        for each, worst, best in zip(some, at_least, at_most, strict=True)
-    ]
+    effects = []
+    filled = [_Filled(series, series.unlabelled) for series in passing if series.unlabelled is not None]
+    corners = [each.corners for each in filled]
+    held = iter(passes([corner for each in corners for corner in each]) if filled else [])
+    for each, of_each in zip(filled, corners, strict=True):
+        at_least, *others = islice(held, len(of_each))
+        tips = not at_least and each.series.slice == ALL
+        point = _tipping_point(each, passes) if tips else None
+        effects.append(MissingLabels(each.share, -each.least, holds=at_least and all(others), tipping_point=point))
+    return effects
 
 
 def missing_label_warnings(
@@ -138,14 +138,20 @@ class _Filled:
         return -labelled, max(-labelled, -float(self.unlabelled.least.min()))
 
     @property
-    def at_least(self) -> Series:
-        """The series with each request without a label at its least gain."""
-        return self._with(self.unlabelled.least)
+    def corners(self) -> list[Series]:
+        """The series with each request without a label at its least gain, and with those of some or all days at most.
 
-    @property
-    def at_most(self) -> Series:
-        """The series with each at its most gain: days that differ more from each other prove less."""
-        return self._with(self.unlabelled.most)
+        A bound mean - c * deviation is lowest where each day is at its least or its most, and at its most only where
+        the middle of the two lies so far above the mean that the deviation grows by more: on the days with the highest
+        middles. How many those are depends on c, so some numbers of them are tried.
+        """
+        least, most = self.unlabelled.least, self.unlabelled.most
+        highest = np.argsort(-self._with((least + most) / 2).difference[self._unlabelled_at], kind="stable")
+        numbers = [number for number in _AT_MOST if number < len(highest)]
+        return [
+            self._with(np.where(np.isin(np.arange(len(least)), highest[:number]), most, least))
+            for number in (0, *numbers, len(highest))
+        ]
 
     def losing(self, loss: float) -> Series:
         """Return the series where each request without a label loses so much, as far as it can."""

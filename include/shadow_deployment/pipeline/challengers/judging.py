@@ -72,12 +72,8 @@ def judge_challenger(
     alpha = basis.trial.alpha if basis.trial else policy.alpha
     problems = label_problems(session, deployment, basis)
     doubted, acknowledged = too_good.doubts(session, deployment, challenger, key, basis, shown or counted)
-    blocked = [
-        *_blocked(deployment, challenger, basis),
-        *problems.blocked,
-        *doubted,
-        *_replay_failures(session, deployment, basis.shown),
-    ]
+    replayed_otherwise = _replay_failures(session, deployment, basis.shown)
+    blocked = [*_blocked(deployment, challenger, basis), *problems.blocked, *doubted, *replayed_otherwise]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
     verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
     said = _warnings(session, deployment, challenger, basis, key, evidence)

@@ -5,7 +5,7 @@ a label both predictions are known, so its gain has a least and a most value (`m
 holds with each day's at their least, or on some days at their most, holds whatever the labels are (Manski,
 "Nonparametric bounds on treatment effects", American Economic Review 80(2), 1990): exactly for the plain margin; the
 others look at the order of days too, which labels would have to conspire with. Of any other PASS the tipping point is
-given: the loss on average from which it would no longer hold (Yan, Lee and Li, "Missing data handling methods in medical
+given: the loss on average from which it would not hold (Yan, Lee and Li, "Missing data handling methods in medical
 device clinical trials", Journal of Biopharmaceutical Statistics 19(6), 2009).
 
 It is a warning and no reason against a PASS: that every missing label speaks against the challenger is what nobody has

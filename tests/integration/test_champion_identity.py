@@ -1,6 +1,6 @@
 """A production whose version changes: a trial against a version ends there, one against the service goes on.
 
-Everything goes through the command line, on the production of `test_wrong_passes`, retrained at noon of a day.
+Everything goes through the command line, on the production of `wrong_passes`, retrained at noon of a day.
 """
 
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Invoke, declare
-from tests.integration.test_wrong_passes import DAYS, OTHER, better, deploy, produce, run, verdict
+from tests.integration.wrong_passes.story import DAYS, OTHER, better, deploy, produce, run, verdict
 from tests.production import TRAINED_UNTIL, World, day, linear_model
 
 RETRAINED = 6

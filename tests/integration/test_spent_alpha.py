@@ -13,7 +13,7 @@ import pytest
 from shadow_deployment.data.sampling import digest
 from tests.conftest import Invoke, declare
 from tests.integration.test_verify import change, verified
-from tests.integration.test_wrong_passes import (
+from tests.integration.wrong_passes.story import (
     DAYS,
     OTHER,
     POLICY,

@@ -14,7 +14,7 @@ from shadow_deployment.data.snapshots import read_manifest
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.evidence import digest_of_row
 from tests.conftest import Invoke, declare
-from tests.integration.test_wrong_passes import DAYS, better, deploy, produce, run, verdict, worse
+from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, verdict, worse
 from tests.production import SHADOW, World, day, linear_model, unguarded
 
 MODEL = "model.onnx"

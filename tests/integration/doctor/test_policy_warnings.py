@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Invoke, declare
-from tests.integration.test_wrong_passes import DAYS, OTHER, TRAINED_UNTIL, produce, run
+from tests.integration.wrong_passes.story import DAYS, OTHER, TRAINED_UNTIL, produce, run
 from tests.production import World
 
 SUPERIOR = {"metric": "brier_score", "is": "superior"}

@@ -9,7 +9,7 @@ import pytest
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.pipeline import steps
 from tests.conftest import Invoke, declare
-from tests.integration.test_wrong_passes import DAYS, better, deploy, produce, run, verdict
+from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, verdict
 from tests.production import SHADOW, World, day
 
 KEPT = ("evidence_batch", "validation", "comparison", "verdict", "chain", "snapshot", "scoring")

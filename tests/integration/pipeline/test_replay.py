@@ -14,7 +14,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.pipeline.history import replay as steps_of_replay
 from shadow_deployment.report.queries import pages
 from tests.conftest import Invoke, declare
-from tests.integration.test_wrong_passes import POLICY, better, produce
+from tests.integration.wrong_passes.story import POLICY, better, produce
 from tests.production import World, day, linear_model
 
 A_A_CHECK = {"name": "a_a_check", "model": "champion"}

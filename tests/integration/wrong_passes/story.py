@@ -1,0 +1,76 @@
+"""A production of fourteen days whose challenger is built for a test, and what the command line says of it."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+
+from tests import production
+from tests.conftest import Invoke
+from tests.production import OWNER, World, day, moment
+
+DAYS, PER_DAY = 14, 120
+MEMORIZED = 6
+OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+RULE = {"metric": "brier_score", "is": "superior"}
+POLICY = {"burn_in": 4, "tuned_for": 6, "rules": [RULE]}
+TRAINED_UNTIL = str(day(-4))
+
+
+def produce(world: World, challenger: Callable[[pd.DataFrame, np.random.Generator], "np.ndarray[Any, Any]"]) -> None:
+    """Write a log with a noisy champion, and a challenger's predictions: a function of the log with its labels."""
+    random = np.random.default_rng(11)
+    rows = DAYS * PER_DAY
+    number = np.repeat(np.arange(DAYS), PER_DAY)
+    late = random.random(rows)
+    label = (random.random(rows) < late).astype(int)
+    at = [moment(float(when)) for when in number + 0.9 * random.random(rows)]
+    log = pd.DataFrame(
+        {
+            "request_id": [f"f{index:05d}" for index in range(rows)],
+            "predicted_at": at,
+            "dep_hour": 8.0,
+            "distance": 100.0,
+            "origin": "EWR",
+            "carrier": "UA",
+            "champion_probability": np.clip(late + random.normal(0, 0.2, rows), 0.01, 0.99),
+            "model_version": "7",
+            "latency_ms": 1.0,
+        }
+    )
+    shown = log.assign(late=late, label=label, number=number)
+    log["other_probability"] = challenger(shown, random)
+    known = [when + dt.timedelta(hours=1) for when in at]
+    outcome = pd.DataFrame({"request_id": log.request_id, "is_late": label, "known_at": known})
+    with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
+        production.write(session, log, outcome)
+
+
+def better(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+    return np.asarray(log.late)
+
+
+def worse(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+    return np.clip(log.late + random.normal(0, 0.35, len(log)), 0.01, 0.99)
+
+
+def deploy(world: World, **changes: Any) -> None:
+    policy = {**POLICY, "replay": "count", **changes.pop("policy", {})}
+    challenger = {**OTHER, "trained_until": TRAINED_UNTIL, **changes.pop("challenger", {})}
+    world.deploy(**{"challengers": [challenger], "policy": policy, "slices": [], **changes})
+
+
+def verdict(invoke: Invoke) -> dict[str, Any]:
+    code, out, err = invoke("verdict", "late", "--json")
+    assert code == 0, err
+    (challenger,) = json.loads(out)["challengers"]
+    found: dict[str, Any] = challenger
+    return found
+
+
+def run(invoke: Invoke, first: int, last: int | None = None) -> tuple[int, str, str]:
+    return invoke("run", "late", "--from", day(first), "--to", day(first if last is None else last))

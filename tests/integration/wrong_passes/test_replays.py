@@ -1,0 +1,134 @@
+"""Replayed days and days that a model may have seen, chosen after they were seen, through the command line alone."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import Invoke
+from tests.integration.wrong_passes.story import (
+    DAYS,
+    MEMORIZED,
+    POLICY,
+    TRAINED_UNTIL,
+    better,
+    deploy,
+    produce,
+    run,
+    verdict,
+    worse,
+)
+from tests.production import World, day
+
+
+def test_a_first_backfill_says_what_its_replayed_days_would_decide_and_which_keys_let_them(
+    world: World, invoke: Invoke
+) -> None:
+    produce(world, better)
+    deploy(world, policy={"replay": "shown"}, challenger={"trained_until": None})
+    run(invoke, 0, DAYS - 1)
+    found = verdict(invoke)
+    assert found["outcome"] == "INCONCLUSIVE"
+    assert found["reasons"][0].startswith("with its replayed days it would PASS since ")
+    assert "trained_until is declared and policy.replay is count" in found["reasons"][0]
+    assert found["days"]["counted"] == 0
+    assert found["days"]["replayed"] == DAYS
+    deploy(world)
+    run(invoke, DAYS - 1)
+    assert verdict(invoke)["outcome"] == "PASS"
+    assert verdict(invoke)["trial"]["number"] == 1, "declaring what was not declared opens no trial"
+    said = f"training date {TRAINED_UNTIL}, which was declared once {DAYS} days had been seen"
+    assert any(said in one for one in verdict(invoke)["warnings"])
+
+
+def test_replayed_days_may_fail_although_they_cannot_pass(world: World, invoke: Invoke) -> None:
+    produce(world, worse)
+    deploy(world, policy={"replay": "shown"})
+    run(invoke, 0, DAYS - 1)
+    assert verdict(invoke)["outcome"] == "FAIL"
+
+
+def test_a_model_that_memorized_its_first_days_does_not_pass_on_them(world: World, invoke: Invoke) -> None:
+    def memorized(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        return np.where(log.number < MEMORIZED, np.clip(log.label, 0.02, 0.98), worse(log, random))
+
+    produce(world, memorized)
+    deploy(world, policy={"replay": "shown"}, challenger={"trained_until": None})
+    run(invoke, 0, MEMORIZED - 1)
+    assert verdict(invoke)["outcome"] == "INCONCLUSIVE"
+    deploy(world, challenger={"trained_until": str(day(MEMORIZED - 1))})
+    run(invoke, MEMORIZED, MEMORIZED + 7)
+    found = verdict(invoke)
+    assert found["outcome"] != "PASS"
+    assert found["days"]["counted"] == 8 - 2, "from the training date and the time labels take to mature"
+
+
+def test_training_dates_are_required_where_replayed_days_count(world: World, invoke: Invoke) -> None:
+    produce(world, better)
+    with pytest.raises(Exception, match=r"challengers\[0\].trained_until is missing"):
+        deploy(world, challenger={"trained_until": None})
+
+
+def test_days_that_the_same_model_was_seen_on_elsewhere_do_not_count(world: World, invoke: Invoke) -> None:
+    produce(world, better)
+    deploy(world)
+    run(invoke, 0, DAYS - 1)
+    deploy(world, name="again")
+    code, _, err = invoke("run", "again", "--from", day(0), "--to", day(DAYS - 1))
+    assert code == 0, err
+    _, out, _ = invoke("verdict", "again", "--json")
+    (found,) = json.loads(out)["challengers"]
+    assert (found["outcome"], found["days"]["counted"], found["days"]["left_out"]) == ("INCONCLUSIVE", 0, [])
+
+
+def test_a_replay_of_the_good_days_alone_does_not_pass_and_one_of_all_days_says_what_it_rests_on(
+    world: World, invoke: Invoke
+) -> None:
+    def good_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        return np.where(
+            log.number < DAYS - 7, np.clip(log.late + random.normal(0, 0.05, len(log)), 0.01, 0.99), log.late
+        )
+
+    produce(world, good_at_last)
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 0, DAYS - 1)
+    deploy(world)
+    assert invoke("replay", "late", "--challenger", "other", "--days", 7)[0] == 0
+    found = verdict(invoke)
+    assert found["outcome"] == "INCONCLUSIVE"
+    assert [finding["outcome"] for finding in found["findings"]] != ["FAIL"]
+    assert found["days"]["left_out"] == [{"day": str(day(number)), "why": "not run"} for number in range(DAYS - 7)]
+    assert "7 days are left out, at most 2 may be" in found["reasons"][0]
+    assert invoke("replay", "late", "--challenger", "other")[0] == 0
+    found = verdict(invoke)
+    assert found["outcome"] == "PASS", found["reasons"]
+    shown = {name: found["days"][name] for name in ("counted", "waiting", "left_out", "replayed", "live")}
+    assert shown == {"counted": DAYS, "waiting": 0, "left_out": [], "replayed": DAYS, "live": 0}
+    assert any(f"rests on the declared training date {TRAINED_UNTIL}" in one for one in found["warnings"])
+
+
+def test_replayed_days_of_a_model_that_memorized_them_do_not_pass(world: World, invoke: Invoke) -> None:
+    produce(world, lambda log, random: np.clip(log.label + random.normal(0, 0.1, len(log)), 0.01, 0.99))
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 0, DAYS - 1)
+    deploy(world, challenger={"trained_until": str(day(DAYS - 4))})
+    invoke("replay", "late", "--challenger", "other")
+    found = verdict(invoke)
+    assert found["outcome"] == "INCONCLUSIVE"
+    assert found["days"]["counted"] == 1, "from the training date and the time labels take to mature"
+
+
+def test_replayed_days_are_seen_days_of_the_trial_that_follows(world: World, invoke: Invoke) -> None:
+    produce(world, worse)
+    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
+    run(invoke, 0, DAYS - 1)
+    deploy(world)
+    invoke("replay", "late", "--challenger", "other")
+    assert verdict(invoke)["outcome"] == "FAIL"
+    deploy(world, policy={"rules": [{"metric": "brier_score", "is": "non_inferior", "margin": 5}]})
+    invoke("replay", "late", "--challenger", "other")
+    found = verdict(invoke)
+    assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 0)
+    assert found["trial"]["opened_because"].startswith("the blocking rules changed since trial")

@@ -113,7 +113,7 @@ def flights() -> tuple[Array, Array]:
             for name in (demo.CHAMPION, "gradient_boosting.onnx")
         ]
     gain = (loss[0] - loss[1]).to_numpy()
-    day = table.predicted_at.dt.tz_convert("America/New_York").dt.dayofyear.to_numpy()
+    day = table.predicted_at.dt.tz_convert("America/New_York").dt.day_of_year.to_numpy()
     return day - day.min(), gain - gain.mean()
 
 

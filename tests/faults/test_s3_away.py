@@ -21,7 +21,7 @@ from tests.production import World, day
 from tests.receivers import KEYS, REGION
 
 SECRET = "neverToBeSeenInAnyText"
-SOONER = {"connect_timeout": 1, "read_timeout": 0.3}  # how long S3 is waited for; how often it is asked is as ever
+SOONER = {"connect_timeout": 1, "read_timeout": 0.6}  # how long S3 is waited for; how often it is asked is as ever
 READING = {"HEAD": "GET"}  # what a refusal without words is followed by
 _buckets = itertools.count(1)
 

@@ -20,6 +20,7 @@ from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger.checks import calibrations
 from shadow_deployment.pipeline.run import run_days
+from shadow_deployment.statistics.long_run_variance import long_run_ratio
 from tests.conftest import Invoke, declare
 from tests.production import FIRST, MATURITY, World, day
 
@@ -94,9 +95,10 @@ def test_a_plan_is_that_of_the_evidence_for_each_rule_that_compares(world: World
     assert [one["rule"].split()[:2] for one in found] == [["brier_score", "superior"], ["log_loss", "non_inferior"]]
     for one, metric in zip(found, ("brier_score", "log_loss"), strict=True):
         of_metric = rows[rows.metric == metric]
-        means = of_metric.difference_sum / of_metric.weight
+        mean = of_metric.difference_sum.sum() / of_metric.weight.sum()
+        scaled = (of_metric.difference_sum - mean * of_metric.weight) / of_metric.weight.mean()
         assert one["seen"] == len(of_metric) >= 2
-        assert one["between"] + one["within"] == pytest.approx(means.var(ddof=1))
+        assert one["between"] + one["within"] == pytest.approx(scaled.var(ddof=1) * long_run_ratio(scaled.to_numpy()))
         assert max(rate["rate"] for rate in one["rates"]) == 1
         assert (one["effect"], one["alpha"]) == (0.05, alpha_of_trial(0.05, place=1, size=2))
         assert one["next_alpha"] == alpha_of_trial(0.05, place=2, size=1)

@@ -246,7 +246,9 @@ def test_a_promotion_is_published_to_s3_and_the_command_line_says_so(
 
 
 def test_the_status_file_on_s3_keeps_what_others_have_there(published: World, bucket: Any, invoke: Invoke) -> None:
-    theirs = '{\n "recommendations": [\n  {"id": "é", "score": 1.10}\n ]\n}'
+    theirs = (
+        '{\n "recommendations": [\n  {"id": "é", "score": 1.10}, {"id": "late/other"}, {"id": "late/linear"}\n ]\n}'
+    )
     bucket.put_object(Key="master.json", Body=theirs.encode())
     code, out, _ = invoke("status", "late", "--write")
     assert (code, "wrote s3://" in out) == (0, True)

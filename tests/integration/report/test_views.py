@@ -150,13 +150,24 @@ def test_the_last_point_of_a_sequence_is_the_finding(
         assert (finding.alpha_pass, finding.alpha_fail) == (expected["alpha_pass"], expected["alpha_fail"])
 
 
-def test_a_sequence_begins_with_the_burn_in_and_has_every_days_own_estimate(shown: DeploymentView) -> None:
+def counted_evidence(shadow: DeploymentContext) -> Any:
+    """The series of `other` that its verdict rests on, by metric and slice."""
+    with shadow.ledger() as session:
+        key = key_of(session, shadow, "other")
+        basis = basis_of(session, shadow.deployment, shadow.deployment.challenger("other"), key, day(LAST))
+        return evidence_of(session, shadow.deployment.policy, evidence_rows(session, key, basis, basis.compared))
+
+
+def test_a_sequence_begins_with_the_burn_in_and_has_every_days_own_estimate(
+    shadow: DeploymentContext, shown: DeploymentView
+) -> None:
     one = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
     assert (one.rule.unit, one.rule.holds_above, one.per, one.burn_in) == ("difference", True, "day", 3)
     assert one.lower[:2] == one.upper[:2] == (None, None)
     assert None not in one.lower[2:] + one.upper[2:]
     assert one.burn_in_end == one.days[2]
-    assert_allclose(one.mean, np.cumsum(one.observed) / np.arange(1, len(one.observed) + 1), rtol=1e-12)
+    weight = counted_evidence(shadow)["brier_score", "all"].weight
+    assert_allclose(one.mean, np.cumsum(weight * one.observed) / np.cumsum(weight), rtol=1e-12)
     assert [one.rule.unit for one in shown.sequences] == ["difference", "share", "share"]
 
 
@@ -260,13 +271,10 @@ def test_slices_come_worst_first_with_the_interval_of_their_sequence(
     }
     estimates = [one.estimate for one in found.slices]
     assert estimates == sorted(estimates)
-    with shadow.ledger() as session:
-        key = key_of(session, shadow, "other")
-        basis = basis_of(session, shadow.deployment, shadow.deployment.challenger("other"), key, day(LAST))
-        evidence = evidence_of(session, shadow.deployment.policy, evidence_rows(session, key, basis, basis.compared))
+    evidence = counted_evidence(shadow)
     for one in found.slices:
         expected = evidence["brier_score", one.name]
-        assert one.estimate == pytest.approx(float(expected.difference.mean()))
+        assert one.estimate == pytest.approx(expected.mean_difference)
         assert (one.days, one.requests) == (len(expected.days), expected.total_requests)
         assert one.is_worse == (one.upper is not None and one.upper < 0)
         assert one.is_better == (one.lower is not None and one.lower > 0)

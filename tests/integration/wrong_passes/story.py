@@ -55,7 +55,7 @@ def better(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, A
 
 
 def worse(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
-    return np.clip(log.late + random.normal(0, 0.35, len(log)), 0.01, 0.99)
+    return np.clip(log.late + random.normal(0, 0.5, len(log)), 0.01, 0.99)
 
 
 def deploy(world: World, **changes: Any) -> None:

@@ -108,7 +108,7 @@ def test_labels_of_too_few_requests_bar_a_pass_and_make_no_day_mature(
     coverage: float, outcome: str, world: World, invoke: Invoke
 ) -> None:
     produce(world, better)
-    deploy(world, policy={"minimum_coverage": coverage}, labels={"maturity_days": 1})
+    deploy(world, policy={"minimum_coverage": coverage, "method": "plain"}, labels={"maturity_days": 1})
     world.change_production("DELETE FROM flights.outcome WHERE right(request_id, 1) = '1'")
     run(invoke, 0, DAYS - 1)
     found = verdict(invoke)
@@ -166,7 +166,7 @@ def test_labels_that_never_come_are_entered_at_their_worst(
     """By chance; where a better challenger is wrong; where a worse one is, so that the labels that come flatter it."""
     produce(world, challenger)
     withhold(world, where)
-    deploy(world, policy={"minimum_coverage": 0.01}, labels={"maturity_days": 1})
+    deploy(world, policy={"minimum_coverage": 0.01, "method": "plain"}, labels={"maturity_days": 1})
     assert run(invoke, 0, DAYS - 1)[0] == 0
     found = verdict(invoke)
     assert found["outcome"] == "PASS", "what labels might have been is no evidence against it"

@@ -20,7 +20,7 @@ $(VENV): requirements.txt pyproject.toml
 	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(VENV) ## shadow real flights for two months, then three days under Airflow's scheduler
+demo: $(VENV) ## shadow real flights for ten weeks, then three days under Airflow's scheduler
 	@.venv/bin/python -m shadow_demo demo
 
 test: $(VENV) ## all tests but the slow simulations

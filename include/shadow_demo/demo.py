@@ -1,4 +1,4 @@
-"""The demo: two months of days on the command line's path, then three days under Airflow's scheduler.
+"""The demo: ten weeks of days on the command line's path, then three days under Airflow's scheduler.
 
 It ends with a question in Airflow: shall the challenger that passes be champion?
 """
@@ -25,8 +25,8 @@ from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 
-FIRST, LAST = dt.date(2013, 3, 1), dt.date(2013, 4, 30)
-SCHEDULED = [dt.date(2013, 5, 1), dt.date(2013, 5, 2), dt.date(2013, 5, 3)]
+FIRST, LAST = dt.date(2013, 3, 1), dt.date(2013, 5, 9)
+SCHEDULED = [dt.date(2013, 5, 10), dt.date(2013, 5, 11), dt.date(2013, 5, 12)]  # the bug is found out on the second
 DAG_ID = f"shadow_{DEPLOYMENT}"
 PROMOTION_ID = f"{DAG_ID}_promotion"
 DAY_SECONDS, APPROVAL_SECONDS = 600, 120
@@ -87,7 +87,7 @@ def down(home: Home, console: Console) -> int:
 
 
 def _run_missing(context: DeploymentContext, console: Console) -> None:
-    """Run those of the two months' days that have no verdict of every challenger yet."""
+    """Run those of the first days that have no verdict of every challenger yet."""
     with context.ledger() as session:
         done = verdicts.judged_days(session, challenger_keys(context, session).values())
     missing = [day for day in days_between(FIRST, LAST) if day not in done]
@@ -110,7 +110,7 @@ def _run_scheduled(airflow: LocalAirflow, console: Console) -> None:
             airflow.call("PATCH", f"/dags/{PROMOTION_ID}", json={"is_paused": False})
         with _timed(console, f"{DAG_ID} for {day} under the scheduler"):
             state = _wait_for_run(airflow, _ensure_run(airflow, day))
-        console.print(f"  run {state}{': the gate is closed, as the verdicts say' if state == 'failed' else ''}")
+        console.print(f"  run {state}{': a challenger fails for the first time' if state == 'failed' else ''}")
 
 
 def _ensure_run(airflow: LocalAirflow, day: dt.date) -> str:

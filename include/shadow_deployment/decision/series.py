@@ -85,6 +85,14 @@ class Series:
         return np.ones(len(self.days)) if self.weight is None else self.weight
 
     @property
+    def means(self) -> tuple[float, float]:
+        """The champion's and the challenger's mean over all requests."""
+        champion, challenger = (
+            float(np.average(values, weights=self.weights)) for values in (self.champion, self.challenger)
+        )
+        return champion, challenger
+
+    @property
     def mean_difference(self) -> float:
         """The mean of `difference` over all requests."""
         return float(np.average(self.difference, weights=self.weights))

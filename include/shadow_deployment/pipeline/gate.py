@@ -79,8 +79,10 @@ def _alarm(
 def _acknowledged(context: DeploymentContext, session: Session[Any], day: dt.date) -> bool:
     """Whether somebody has looked into the former champion's being better since the promotion that replaced it."""
     watched = next((challenger for challenger in context.deployment.challengers if challenger.is_watched), None)
+    if watched is None:
+        return False
     promotion = watched_promotion(context.deployment, promotions.history(session, context.deployment), day)
-    if watched is None or promotion is None:
+    if promotion is None:
         return False
     known = acknowledgements(session, challenger_key(context, session, watched)).get(REGRESSION)
     return known is not None and known.at >= promotion.created_at

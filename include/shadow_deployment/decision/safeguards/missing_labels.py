@@ -117,9 +117,14 @@ class _Filled:
     def __init__(self, series: Series, unlabelled: Unlabelled) -> None:
         self.series, self.unlabelled = series, unlabelled
         self._days, self._labelled_at, self._unlabelled_at = _together(series.days, unlabelled.days)
-        self._weight = np.ones(len(series.days)) if series.weight is None else series.weight
-        self._total = self._spread(self._weight, self._labelled_at)
+        self._total = self._of_labelled(np.ones(len(series.days)))
         self._total += self._spread(unlabelled.weight, self._unlabelled_at)
+        self._champion, self._challenger = (
+            self._of_labelled(values) / self._total for values in (series.champion, series.challenger)
+        )
+        self._difference = self._of_labelled(series.difference)
+        self._pairs = np.zeros(len(self._days), np.int64)
+        self._pairs[self._labelled_at] = series.pairs
 
     @property
     def share(self) -> float:
@@ -134,7 +139,7 @@ class _Filled:
     @property
     def losses(self) -> tuple[float, float]:
         """From a gain as large as that of labelled requests to the most that each can lose on any day."""
-        labelled = float(np.average(self.series.difference, weights=self._weight))
+        labelled = self.series.mean_difference
         return -labelled, max(-labelled, -float(self.unlabelled.least.min()))
 
     @property
@@ -163,25 +168,22 @@ class _Filled:
         What the champion's loss would be is unknown too. It counts as 0, so that a margin that is a share of it is no
         larger than it would be.
         """
-        sums = self._spread(self._weight * self.series.difference, self._labelled_at)
-        sums += self._spread(self.unlabelled.weight * gains, self._unlabelled_at)
-        champion, challenger = (
-            self._spread(self._weight * values, self._labelled_at) / self._total
-            for values in (self.series.champion, self.series.challenger)
-        )
-        pairs = np.zeros(len(self._days), np.int64)
-        pairs[self._labelled_at] = self.series.pairs
+        sums = self._difference + self._spread(self.unlabelled.weight * gains, self._unlabelled_at)
         return Series(
             metric=self.series.metric,
             slice=self.series.slice,
             days=self._days,
-            pairs=pairs,
+            pairs=self._pairs,
             identical=None,
-            champion=champion,
-            challenger=challenger,
+            champion=self._champion,
+            challenger=self._challenger,
             difference=sums / self._total,
             weight=self._total,
         )
+
+    def _of_labelled(self, values: Floats) -> Floats:
+        """Return the weighted sum of each day's labelled requests, whose mean has these values."""
+        return self._spread(self.series.weights * values, self._labelled_at)
 
     def _spread(self, values: Floats, at: NDArray[np.int64]) -> Floats:
         return np.bincount(at, values, len(self._days)).astype(np.float64)

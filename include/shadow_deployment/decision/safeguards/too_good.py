@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shadow_deployment.base.numbers import quantity, significant
 from shadow_deployment.config.policy import Policy, TooGood
 from shadow_deployment.decision.safeguards.usable import MISSING_PREDICTIONS
-from shadow_deployment.decision.series import Evidence, Series
+from shadow_deployment.decision.series import Evidence
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
@@ -104,7 +104,7 @@ def _nearly_perfect(limits: TooGood, evidence: Evidence) -> Iterator[Alarm]:
         series = evidence.get((metric, ALL))
         if series is None or not series.days:
             continue
-        champion, challenger = _means(series)
+        champion, challenger = series.means
         if challenger < limits.loss_ratio * champion:
             yield Alarm(
                 "loss",
@@ -118,7 +118,7 @@ def _nearly_perfect(limits: TooGood, evidence: Evidence) -> Iterator[Alarm]:
 def _ranks_nearly_perfectly(limits: TooGood, evidence: Evidence, auc: Mapping[str, float]) -> Iterator[Alarm]:
     series = evidence.get(("roc_auc", ALL))
     if series is not None and series.days:
-        champion, challenger = _means(series)
+        champion, challenger = series.means
     elif auc:
         champion, challenger = auc["champion"], auc["challenger"]
     else:
@@ -175,9 +175,3 @@ def _interval(days: NDArray[np.float64], alpha: float, tuned_for: float) -> tupl
     """Return the bounds of the mean of some days, and the mean."""
     sequence = confidence_sequence(days, alpha=alpha, burn_in=FEWEST_DAYS, tuned_for=tuned_for)
     return float(sequence.lower[-1]), float(sequence.upper[-1]), float(sequence.estimate[-1])
-
-
-def _means(series: Series) -> tuple[float, float]:
-    """Return the champion's and the challenger's mean over all days, weighted as their requests are."""
-    weight = np.ones(len(series.days)) if series.weight is None else series.weight
-    return float(np.average(series.champion, weights=weight)), float(np.average(series.challenger, weights=weight))

@@ -97,9 +97,7 @@ def _unseen(series: Series) -> Iterator[str]:
 
 def _both(series: Series) -> str:
     """Return both models' mean values over all requests."""
-    weight = np.ones(len(series.days)) if series.weight is None else series.weight
-    means = (float(weight @ values / weight.sum()) for values in (series.champion, series.challenger))
-    champion, challenger = (value_of(series.metric, mean) for mean in means)
+    champion, challenger = (value_of(series.metric, mean) for mean in series.means)
     return f"{METRICS[series.metric].title}: champion {champion}, challenger {challenger}"
 
 

@@ -99,7 +99,7 @@ def run_day(folder: str, history: int, day: str) -> dict[str, float]:
 
     shards = timed("sample", steps.sample, that_day).shards
     timed("validate_inputs", steps.validate_inputs, that_day)
-    for task in steps.scoring_plan(shadow.deployment, shards):
+    for task in steps.scoring_plan(shadow, that_day, shards):
         timed("score", steps.score, that_day, task["challenger"], task["shard"])
     for name in names:
         timed("validate_predictions", steps.validate_predictions, that_day, name)

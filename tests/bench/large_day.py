@@ -105,14 +105,14 @@ def validate_inputs(folder: str) -> None:
 def score(folder: str) -> None:
     """Let the first challenger answer every shard, one after the other."""
     shadow = _shadow(folder)
-    for task in steps.scoring_plan(shadow.deployment, _shards(folder), CHALLENGERS[:1]):
+    for task in steps.scoring_plan(shadow, DAY, _shards(folder), CHALLENGERS[:1]):
         steps.score(shadow, DAY, task["challenger"], task["shard"])
 
 
 def score_others(folder: str) -> None:
     """Let the other two answer."""
     shadow = _shadow(folder)
-    for task in steps.scoring_plan(shadow.deployment, _shards(folder), CHALLENGERS[1:]):
+    for task in steps.scoring_plan(shadow, DAY, _shards(folder), CHALLENGERS[1:]):
         steps.score(shadow, DAY, task["challenger"], task["shard"])
 
 

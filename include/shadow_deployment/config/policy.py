@@ -286,6 +286,11 @@ class Policy(Section):
     replay_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         90, description="Most days that a new challenger's replay answers, the newest ones, in days."
     )
+    after_fail: Literal["conclude", "continue"] = Field(
+        "conclude",
+        description="A FAIL ends a challenger's trial: it is scored no more, and judged again only on the days up to "
+        "then, whose labels production may correct; or it goes on to be scored and judged as before.",
+    )
     max_days_left_out: Share = Field(
         0.05,
         description="Share of days that may be left out of the evidence, because their inputs failed, they were not "

@@ -25,6 +25,7 @@ from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 logger = logging.getLogger(__name__)
@@ -120,9 +121,9 @@ def _scoring_errors(
     for snapshot in today:
         if not snapshot.rows or not valid.get(None):
             continue
-        keys = challenger_keys(context, session)
+        keys, ends = challenger_keys(context, session), concluded(context, session, snapshot.day)
         answered = {scored.challenger_id: scored.rows - scored.errors for scored in page.scored(session, snapshot)}
-        for name in challengers:
+        for name in (name for name in challengers if name not in ends):
             shares[name] = (snapshot.rows - answered.get(keys.get(name, -1), 0)) / snapshot.rows
     return shares
 

@@ -109,6 +109,23 @@ def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
     return {day for (day,) in rows}
 
 
+def failing_since(
+    session: Session[Any], trial: Trial, challenger: int, before: dt.date, but: dt.date | None = None
+) -> dt.date | None:
+    """Return the day before `before` since which a trial fails on every judged day; None where it does not.
+
+    Args:
+        session: The ledger.
+        trial: The trial.
+        challenger: The ledger's key of its model.
+        before: The day that is asked about.
+        but: A day whose own verdict does not count. Days that were withdrawn never do.
+    """
+    values = {"challenger": challenger, "trial": trial.id, "before": before, "but": but}
+    row = session.execute(load_statement(_SQL / "failing_since.sql"), values).fetchone()
+    return row[0] if row else None
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """A trial as `shadow trials` lists it: `digest` is the model's, `outcome` and `day` are of its newest verdict.

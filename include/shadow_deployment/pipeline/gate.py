@@ -18,6 +18,7 @@ from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
 from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.challengers.former_champion import watched_promotion
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
 
@@ -39,7 +40,9 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
     challengers = [challenger for challenger in deployment.challengers if only is None or challenger.name in only]
     with context.ledger() as session:
         stored = verdicts.latest(session, deployment, day)
-        problems = list(_incomparable(context, session, day, [challenger.name for challenger in challengers]))
+        ends = concluded(context, session, day)
+        scored = [challenger.name for challenger in challengers if challenger.name not in ends]
+        problems = list(_incomparable(context, session, day, scored))
         acknowledged = _acknowledged(context, session, day)
     outcomes: dict[str, str] = {}
     for challenger in challengers:

@@ -13,6 +13,7 @@ from shadow_deployment.ledger import migrations, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.custom_values import check_custom_metrics
@@ -88,7 +89,8 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
 
     The newest one is returned beside them.
 
-    A day whose inputs fail or that was withdrawn is left out for good, and not among them.
+    A day whose inputs fail or that was withdrawn is left out for good, and not among them. A challenger whose trial was
+    concluded need not have answered the days since.
     """
     deployment = context.deployment
     with context.ledger() as session:
@@ -96,11 +98,17 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
         taken = snapshots.snapshots(session, deployment, None, None)
         sampled = [snapshot for snapshot in taken if snapshot.day not in withdrawn]
         failed = validations.inputs_failed(session, sampled)
-        scored = [validations.scored(session, sampled, key) for key in challenger_keys(context, session).values()]
+        ends = concluded(context, session, dt.date.max)
+        keys = challenger_keys(context, session)
+        scored = {name: validations.scored(session, sampled, key) for name, key in keys.items()}
     if not sampled:
         raise LedgerError(f"deployment {deployment.name} has no day yet: run one with --from first")
     whole = {
-        each.day for each in sampled if not each.rows or each.id in failed or all(each.id in ids for ids in scored)
+        each.day
+        for each in sampled
+        if not each.rows
+        or each.id in failed
+        or all(each.id in ids or each.day > ends.get(name, dt.date.max) for name, ids in scored.items())
     }
     newest = sampled[-1].day
     days = days_between(deployment.start, newest)
@@ -145,9 +153,10 @@ def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:
     except ValidationFailed as error:
         problems.append(error)
     else:
-        for task in steps.scoring_plan(context.deployment, sampled.shards):
+        plan = steps.scoring_plan(context, day, sampled.shards)
+        for task in plan:
             steps.score(context, day, task["challenger"], task["shard"])
-        for name in names:
+        for name in dict.fromkeys(task["challenger"] for task in plan):
             try:
                 steps.validate_predictions(context, day, name)
             except ValidationFailed as error:

@@ -1,23 +1,35 @@
 """The step `score`: one challenger predicts one shard of a day. The engine is challengers/scoring.py."""
 
 import datetime as dt
+import logging
 from collections.abc import Collection
 from typing import Any
 
-from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline.challengers import scoring
+from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
 
+logger = logging.getLogger(__name__)
 
-def scoring_plan(deployment: Deployment, shards: int, only: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Return the challenger and shard of every call of `score`; `only` restricts the challengers."""
-    names = [challenger.name for challenger in deployment.challengers if only is None or challenger.name in only]
-    return [{"challenger": name, "shard": shard} for name in names for shard in range(shards)]
+
+def scoring_plan(
+    context: DeploymentContext, day: dt.date, shards: int, only: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the challenger and shard of every call of `score` for a sampled day; `only` restricts the challengers.
+
+    One whose trial was concluded before the day is not scored.
+    """
+    with context.ledger() as session:
+        ends = concluded(context, session, day)
+    for name, end in ends.items():
+        logger.info("%s is not scored: its trial was concluded by a FAIL on %s (policy.after_fail)", name, end)
+    names = [each.name for each in context.deployment.challengers if only is None or each.name in only]
+    return [{"challenger": name, "shard": shard} for name in names if name not in ends for shard in range(shards)]
 
 
 def score(context: DeploymentContext, day: dt.date, challenger_name: str, shard: int) -> tuple[int, int]:

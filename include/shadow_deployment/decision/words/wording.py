@@ -266,6 +266,14 @@ def has_turned(reason: str, since: dt.date) -> str:
     return f"{reason}, but its weekly means have fallen below that bound since about the week from {since}"
 
 
+def concluded(day: dt.date) -> str:
+    """Return that a trial has ended in a FAIL on a day."""
+    return (
+        f"the FAIL of {day} concluded this trial: days since then are not scored (policy.after_fail == conclude); "
+        "corrected labels of the days before are judged again"
+    )
+
+
 def successor_got_worse(metric: str, since: dt.date) -> str:
     """Return the warning that a promoted model has got worse than its predecessor, which is watched."""
     return (

@@ -43,10 +43,9 @@ def validate_inputs(name: str, sampled: dict[str, Any]) -> None:
 
 
 def plan_scoring(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
-    """Return one entry for each mapped score task: every challenger on every shard."""
+    """Return one entry for each mapped score task: every challenger whose trial goes on, on every shard."""
     day = dt.date.fromisoformat(sampled["day"])
-    deployment = engine.run_context.context_of(name, day).deployment
-    plan = engine.steps.scoring_plan(deployment, sampled["shards"], challengers)
+    plan = engine.steps.scoring_plan(engine.run_context.context_of(name, day), day, sampled["shards"], challengers)
     return [{"day": sampled["day"], **entry} for entry in plan]
 
 
@@ -64,6 +63,8 @@ def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenge
     run = _label(challenger=challenger)
     if plan is None:
         raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
+    if challenger not in {entry["challenger"] for entry in plan}:
+        raise AirflowSkipException(f"{challenger} is not scored: its trial is concluded, or there are no requests")
     day = engine.run_context.day_of_run(run, name)
     engine.steps.validate_predictions(engine.run_context.context_of(name, day), day, challenger)
 

@@ -19,7 +19,7 @@ from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.catalog import QUIET
-from shadow_deployment.pipeline.challengers.trials import FindTrial, known_trial
+from shadow_deployment.pipeline.challengers.trials import FindTrial, conclusion_of, known_trial
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Basis:
 
     `taken` are the sampled days that were not withdrawn. `compared` count, `replayed` are shown beside them, and
     `mature` says of both whether their labels count. Days from `live_from` on are live. `trial` is None before the
-    champion's first request.
+    champion's first request. One that was concluded rests on the days up to `concluded_on`.
     """
 
     day: dt.date
@@ -41,6 +41,7 @@ class Basis:
     mature: dict[dt.date, bool]
     counts: DayCounts
     live_from: dt.date
+    concluded_on: dt.date | None = None
 
     @property
     def shown(self) -> list[Snapshot]:
@@ -81,12 +82,14 @@ def basis_of(
         seen=trials.seen_days(session, trial) if trial.is_of_a_challenger else (),
         withdrawn=withdrawn,
     )
-    days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=day)
+    concluded_on = conclusion_of(session, deployment, trial, key, day, but=day)
+    last = concluded_on or day
+    days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=last)
     compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
+    mature = mature_labels(deployment, labels_on(session, deployment, [*replayed, *compared], last))
     compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
-    mature = mature_labels(deployment, [*replayed, *compared])
     counts = calendar.counts_of(days, taken, calendar.in_order(mature), live_from)
-    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from)
+    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from, concluded_on)
 
 
 _WITH_EVIDENCE = ("compared", "replayed")

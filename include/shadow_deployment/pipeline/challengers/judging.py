@@ -108,6 +108,8 @@ def _warnings(
     if challenger.is_watched:
         worse = successor_got_worse(deployment.policy, evidence)
         yield from (wording.successor_got_worse(metric, since) for metric, since in worse)
+    if basis.concluded_on is not None:
+        yield wording.concluded(basis.concluded_on)
     yield from _left_out(basis)
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)

@@ -1,5 +1,6 @@
 """Trials as days are run: registered before a challenger's evidence is computed."""
 
+import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -18,10 +19,11 @@ from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 _NOT_TERMS: Final[
     Any
-] = {  # of the policy: which days before the registration are shown, and count; when a decision is wanted
+] = {  # of the policy: which days before the registration are shown, and count; when a trial ends, or is wanted to end
     "replay": True,
     "replay_days": True,
     "horizon": True,
+    "after_fail": True,
     "rules": {"__all__": {"custom"}},  # a part of their own
 }
 # Where the log lies and what challengers receive may change; the champion's identity is a term of its own.
@@ -70,6 +72,25 @@ def known_trial(
 ) -> Trial | None:
     """Return a challenger's trial where it was opened, and write nothing."""
     return trials.find(session, _wanted(deployment, challenger, key, champion_version))
+
+
+def conclusion_of(
+    session: Session[Any],
+    deployment: Deployment,
+    trial: Trial,
+    key: int,
+    before: dt.date,
+    *,
+    but: dt.date | None = None,
+) -> dt.date | None:
+    """Return the day on which a challenger's trial was concluded by a FAIL before a day; None where it goes on.
+
+    It goes on where it fails no more on a later day, since production has corrected labels. The verdict of the day
+    `but` does not count: it is about to be given.
+    """
+    if deployment.policy.after_fail == "continue" or not trial.is_of_a_challenger:
+        return None
+    return trials.failing_since(session, trial, key, before, but)
 
 
 def _wanted(deployment: Deployment, challenger: Challenger, key: int, champion_version: str) -> NewTrial:

@@ -185,6 +185,7 @@ class DayCounts:
     """The days of a verdict in short; `left_out` has the state of each day that was left out.
 
     `champion_versions` says which versions served the days that count, in the order in which they came, and how many.
+    A trial that was concluded rests on the days up to `concluded_on`.
     """
 
     counted: int
@@ -193,6 +194,7 @@ class DayCounts:
     live: int
     left_out: Mapping[dt.date, State]
     champion_versions: Mapping[str, int]
+    concluded_on: dt.date | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""
@@ -206,6 +208,7 @@ class DayCounts:
             "champion_versions": [
                 {"version": version, "days": days} for version, days in self.champion_versions.items()
             ],
+            "concluded_on": str(self.concluded_on) if self.concluded_on else None,
         }
 
 

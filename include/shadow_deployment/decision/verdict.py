@@ -212,7 +212,7 @@ def _of_sequences(
         for name, (series, _) in judged.items()
     }
     findings |= {
-        name: replace(finding, reason=finding.reason + wording.futility_note(terms.policy.horizon))
+        name: replace(finding, reason=finding.reason + wording.futility_note(terms.policy.horizon), is_futile=True)
         for name, finding in findings.items()
         if futile.get(name)
     }

@@ -23,6 +23,7 @@ from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
+from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.wording import Measure, measure_of
 
 Role = Literal["promotable", "a_a_check", "watched"]
@@ -36,8 +37,8 @@ class ChallengerLine:
     """A challenger in one line.
 
     `role`: "promotable", "a_a_check" (the champion against itself) or "watched" (a former champion, judged against the
-    new one). `outcome`, `day` and `sentence` are of its newest verdict; `outcome` is None where it was never judged in
-    this version and sampling design, and `sentence` says so. `decided_on` is the first day of the same outcome on the
+    new one). `outcome` and `day` are of its newest verdict; `outcome` is None where it was never judged in this version
+    and sampling design. `status` says where it stands. `decided_on` is the first day of the same outcome on the
     same terms, None while open. `days` of evidence and `requests` are those of the blocking rule over days that has the
     most. `more_days` is in how many days the last open rule would be decided if days stay as they are; None where
     nothing is open (`waiting` is None too) or where waiting does not decide, and `waiting` then says why.
@@ -47,7 +48,7 @@ class ChallengerLine:
     version: str
     role: Role
     outcome: Outcome | None
-    sentence: str
+    status: ChallengerStatus
     day: dt.date | None = None
     decided_on: dt.date | None = None
     days: int = 0

@@ -98,6 +98,17 @@ def test_a_fail_is_one_red_day_after_which_nothing_is_scored(doubtful: World) ->
     assert verify(shadow).difference is None
 
 
+def test_a_rule_on_the_days_own_value_is_judged_on_the_day_of_its_failure(world: World) -> None:
+    rules = [{"metric": "error_rate", "is": "at_most", "value": 0.0}]
+    shadow = world.shadow(**policy(rules=rules))
+    run_all(shadow)
+    failed = first_failure(world)
+    assert failed < day(LAST)
+    later = [outcome for day, (outcome, *_) in newest(world, "other").items() if day > failed]
+    assert set(later) == {"FAIL"}
+    assert verify(shadow).difference is None
+
+
 def test_a_day_of_a_concluded_trial_is_judged_the_same_however_often(doubtful: World) -> None:
     shadow = doubtful.shadow(**policy())
     run_all(shadow)

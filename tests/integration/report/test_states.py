@@ -158,12 +158,12 @@ def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world:
     other = page_of(world, "other", challengers=[{**OTHER, "version": "2"}, CONTROL])
     assert other.challenger is not None
     assert other.challenger.outcome is None
-    assert f"version 2 was never judged, 1 last on {day(1)}" in other.challenger.sentence
+    assert f"version 2 was never judged, 1 last on {day(1)}" in other.challenger.status.sentence
     assert other.missing["slices"] == other.challenger.waiting
     redrawn = page_of(world, "other", sample={"rate": 0.5})
     assert (redrawn.state, redrawn.verdict) == ("empty", None)
     assert redrawn.challenger is not None
-    assert "the sampling design has changed since it was judged" in redrawn.challenger.sentence
+    assert "the sampling design has changed since it was judged" in redrawn.challenger.status.sentence
     assert redrawn.missing["scores"] == redrawn.challenger.waiting
 
 
@@ -231,7 +231,7 @@ def test_a_verdict_is_one_sentence_and_says_how_long_to_wait(
     shadow = empty.shadow()
     judge(shadow, 0, outcome, "other", *found, reasons=reasons)
     one = line(shadow, "other")
-    assert one.sentence.endswith(sentence)
+    assert one.status.sentence.endswith(sentence)
     assert (one.outcome, one.more_days, one.waiting) == (outcome, more, waiting)
     assert (one.days, one.requests, one.day) == (40, 900, day(0))
 
@@ -241,7 +241,10 @@ def test_a_decision_says_when_it_was_first_reached(empty: World) -> None:
     for number, outcome in enumerate(("INCONCLUSIVE", "PASS", "INCONCLUSIVE", "PASS")):
         judge(shadow, number, outcome, "other", finding(outcome))
     assert line(shadow, "other").decided_on == day(1)
-    assert line(shadow, "other").sentence == f"other 1 passes its blocking rule against champion 7, first on {day(1)}."
+    assert (
+        line(shadow, "other").status.sentence
+        == f"other 1 passes its blocking rule against champion 7, first on {day(1)}."
+    )
     stricter = empty.shadow(policy={"alpha": 0.01})
     judge(stricter, 4, "PASS", "other", finding("PASS"))
     assert line(stricter, "other").decided_on == day(4)
@@ -271,8 +274,8 @@ def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: Wo
     found = pages.deployment_page(shadow, FORMER_CHAMPION)
     assert found.challenger is not None
     assert (found.challenger.role, found.challenger.version) == ("watched", "7")
-    assert "the former champion is better than the one that followed it" in found.challenger.sentence
-    assert "a rollback is to be considered" in str(found.next_step)
+    assert "the former champion is better than the one that followed it" in found.challenger.status.sentence
+    assert found.next_step == "Roll back, or acknowledge it and say why."
     assert {one.name: one.role for one in found.challengers} == {
         "other": "promotable",
         "a_a_check": "a_a_check",

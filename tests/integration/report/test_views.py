@@ -48,6 +48,7 @@ CHANGES: dict[str, Any] = {
     ],
     "policy": {
         "burn_in": 3,
+        "after_fail": "continue",
         "rules": [
             {"metric": "brier_score", "is": "superior"},
             {"metric": "log_loss", "is": "non_inferior", "relative_margin": 0.05, "slices": ["origin"]},
@@ -217,7 +218,7 @@ def test_predictions_that_do_not_meet_their_expectations_count_and_are_named(sha
     found = pages.deployment_page(shadow, "worse")
     assert found.verdict is not None
     assert found.challenger is not None
-    assert found.challenger.sentence.startswith("worse 2 fails against champion 7")
+    assert found.challenger.status.sentence.startswith("worse 2 fails against champion 7")
     assert found.sequences
     assert any("predictions do not meet their expectations on 6 days" in one for one in found.verdict.warnings)
     refused = [one for one in found.validations if not one.success]

@@ -37,6 +37,7 @@ def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(world: Wor
         "replayed": DAYS,
         "live": 0,
         "champion_versions": [{"version": "7", "days": DAYS}],
+        "concluded_on": None,
     }
     (finding,) = found["findings"]
     assert (finding["unanswered"], finding["champion_missing"]) == (0, 0)

@@ -151,6 +151,7 @@ def test_the_days_of_a_verdict_in_short() -> None:
         "replayed": 1,
         "live": 1,
         "champion_versions": [{"version": "7", "days": 2}],
+        "concluded_on": None,
     }
 
 

@@ -15,6 +15,7 @@ from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, V
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.report.status import ChallengerStatus, Stage
 from shadow_deployment.report.views import (
     ChallengerLine,
     DailySeries,
@@ -301,19 +302,34 @@ def noise() -> NoiseView:
     return NoiseView("brier_score", "Brier score", a_noise_series("a_a_check", "a_a_check", 0.0, 0.001, 9), others)
 
 
+STAGES: dict[Outcome | None, tuple[Stage, str, str]] = {
+    "PASS": (
+        "ready",
+        "passes all 3 blocking rules against champion logistic-1, first on 2013-04-02.",
+        "Approval of its promotion was requested on 2013-12-31 04:00 UTC, and nobody has answered yet.",
+    ),
+    "FAIL": (
+        "failed",
+        "fails against champion logistic-1: Brier score lies beyond its bound.",
+        "Fix the challenger and give it a new version: that opens another trial. The champion stays.",
+    ),
+    "INCONCLUSIVE": (
+        "undecided",
+        "is not decided: log loss is open, about 12 more days would decide it.",
+        "Wait: about 12 more days like those so far would decide it, to about 2014-01-12.",
+    ),
+    None: ("not_started", ": it was never judged: run a day.", "No verdict yet: it was never judged: run a day."),
+}
+
+
 def a_line(name: str, outcome: Outcome | None = "PASS", role: Role = "promotable", **changes: Any) -> ChallengerLine:
-    sentence = {
-        "PASS": f"PASS since 2013-04-02: {name} is better on every gate after 365 days",
-        "FAIL": "FAIL since 2013-04-14: Brier score lies beyond its bound",
-        "INCONCLUSIVE": "INCONCLUSIVE: log loss is open, about 12 more days would decide it",
-        None: "it was never judged: run a day",
-    }[outcome]
+    stage, sentence, action = STAGES[outcome]
     usual = ChallengerLine(
         name=name,
         version="1",
         role=role,
         outcome=outcome,
-        sentence=sentence,
+        status=ChallengerStatus(stage, f"{name} 1 {sentence}".replace(" :", ":"), action),
         day=dt.date(2013, 12, 31) if outcome else None,
         decided_on=dt.date(2013, 4, 2) if outcome in {"PASS", "FAIL"} else None,
         days=365 if outcome else 0,
@@ -597,7 +613,7 @@ def a_hostile_page() -> DeploymentView:
     quoted = 'the "best" & <b>boldest</b>'
     turned = "\u202egnitsoob\u202c {{ 7 * 7 }}"
     lines = (
-        a_line(quoted, sentence=HOSTILE),
+        a_line(quoted, status=ChallengerStatus("ready", HOSTILE, HOSTILE, HOSTILE)),
         a_line(HOSTILE, "FAIL"),
         a_line(turned, "INCONCLUSIVE"),
         a_line("n" * 300, None),

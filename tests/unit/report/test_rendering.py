@@ -8,12 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.report.charts.theme import PALETTE
 from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
-from shadow_deployment.report.queries.next_step import next_step
-from shadow_deployment.report.views import DeploymentView
+from shadow_deployment.report.status import ChallengerStatus
 from tests.unit.report import examples
 
 HERE = Links("/shadow")
@@ -73,12 +71,12 @@ def hostile() -> str:
 def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
     page = Page(whole)
     assert (
-        whole.index("</span> PASS</h2>")
+        whole.index("</span> PASS: Ready for approval</h2>")
         < whole.index("Approval of its promotion was requested")
         < whole.index('id="rules"')
     )
     for words in (
-        "PASS since 2013-04-02: gradient_boosting is better on every gate",
+        "gradient_boosting 1 passes all 3 blocking rules against champion logistic-1, first on 2013-04-02",
         "Warning: labels that never come depend",
         "Each rule's interval against its bound",
         "Slices, worst first: Brier score",
@@ -198,7 +196,11 @@ def test_hostile_names_are_text_everywhere(hostile: str) -> None:
 
 def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
     facts = examples.an_overview()
-    line = replace(facts[1].challengers[0], name=examples.HOSTILE, sentence=examples.HOSTILE)
+    line = replace(
+        facts[1].challengers[0],
+        name=examples.HOSTILE,
+        status=ChallengerStatus("ready", examples.HOSTILE, examples.HOSTILE),
+    )
     hostile = replace(
         facts[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
             examples.champion(), version=examples.HOSTILE
@@ -319,46 +321,6 @@ def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: st
     table = whole[start : whole.index("</table>", start)]
     outcomes = re.findall(r"</span> (FAIL|INCONCLUSIVE|PASS)</span>", table)
     assert outcomes == ["FAIL"] * 7 + ["INCONCLUSIVE"] * 43
-
-
-def step_of(view: DeploymentView) -> str:
-    assert view.challenger
-    return next_step(view, view.challenger, PromotionPolicy())
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (None, "and nobody has answered yet."),
-        ("approved", "and given by dana: fine."),
-        ("rejected", "and rejected by dana: fine; it is requested again once the promotion request changes."),
-        ("silence", "and nobody answered in time; it is requested again some days later."),
-        ("changed", "but the promotion request had changed by then"),
-    ],
-)
-def test_next_says_what_was_asked_and_answered(answer: str | None, words: str) -> None:
-    newest = replace(examples.approvals()[0], answer=answer, answered_by="dana", reason="fine")
-    sooner = replace(newest, asked_at=newest.asked_at - dt.timedelta(hours=3), answer="silence")
-    facts = examples.a_deployment_page(approvals=(sooner, newest, examples.approvals()[1]))
-    assert words in step_of(facts)
-    assert "requested on 2013-12-31 04:00 UTC" in step_of(facts)
-
-
-def test_next_of_others_is_their_step() -> None:
-    facts = examples.a_deployment_page()
-    open_one = replace(facts, challenger=examples.a_line("gradient_boosting", "INCONCLUSIVE"))
-    assert step_of(open_one) == "Wait: about 12 more days like those so far would decide it."
-    made = replace(examples.champion(), name="gradient_boosting", version="1", number=1)
-    assert step_of(replace(facts, champion=made)) == "Nothing: it is champion already."
-
-
-def test_next_says_that_who_was_rolled_back_is_asked_about_by_hand() -> None:
-    facts = examples.a_deployment_page()
-    line = facts.challenger
-    assert line is not None
-    one = replace(facts.promotions[0], kind="promotion", name=line.name, version=line.version)
-    back = replace(facts, champion=None, promotions=(replace(one, number=4, undone_by=5),))
-    assert step_of(back) == "Promotion 4 of it was rolled back by 5: approval is requested by hand only."
 
 
 def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:

@@ -52,6 +52,7 @@ class Finding:
     a rule judged on daily values. `decided_on` is the first day on which the sequence had cleared the bound;
     `more_days` is the forecast of how many days it takes to decide an effect like the one seen so far. `unanswered` and
     `champion_missing` count the requests without a usable prediction of the challenger, and of the champion.
+    `is_futile`: even the best that the interval allows would not pass within the horizon.
     `missing_labels` is None where every request has a label, and where nothing bounds what one without can change.
     """
 
@@ -74,6 +75,7 @@ class Finding:
     decided_on: dt.date | None = None
     more_days: int | None = None
     missing_labels: MissingLabels | None = None
+    is_futile: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -28,7 +28,7 @@ class Basis:
 
     `taken` are the sampled days that were not withdrawn. `compared` count, `replayed` are shown beside them, and
     `mature` says of both whether their labels count. Days from `live_from` on are live. `trial` is None before the
-    champion's first request. One that was concluded rests on the days up to `concluded_on`.
+    champion's first request.
     """
 
     day: dt.date
@@ -41,7 +41,11 @@ class Basis:
     mature: dict[dt.date, bool]
     counts: DayCounts
     live_from: dt.date
-    concluded_on: dt.date | None = None
+
+    @property
+    def last_day(self) -> dt.date:
+        """The last day that the verdict is about: the judged one, or that on which the trial was concluded."""
+        return self.counts.concluded_on or self.day
 
     @property
     def shown(self) -> list[Snapshot]:
@@ -89,7 +93,8 @@ def basis_of(
     mature = mature_labels(deployment, labels_on(session, deployment, [*replayed, *compared], last))
     compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
     counts = calendar.counts_of(days, taken, calendar.in_order(mature), live_from)
-    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from, concluded_on)
+    counts = replace(counts, concluded_on=concluded_on)
+    return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from)
 
 
 _WITH_EVIDENCE = ("compared", "replayed")

@@ -75,7 +75,7 @@ def judge_challenger(
     replayed_otherwise = _replay_failures(session, deployment, basis.shown)
     blocked = [*_blocked(deployment, challenger, basis), *problems.blocked, *doubted, *replayed_otherwise]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
-    verdict = conclude(policy, VerdictBasis(day, alpha, blocked, left_out, counted=alone, shown=also))
+    verdict = conclude(policy, VerdictBasis(basis.last_day, alpha, blocked, left_out, counted=alone, shown=also))
     said = _warnings(session, deployment, challenger, basis, key, evidence)
     warnings = [*said, *acknowledged, *problems.warnings, *_missing_labels(deployment, verdict, basis)]
     explanation = explain(
@@ -108,8 +108,8 @@ def _warnings(
     if challenger.is_watched:
         worse = successor_got_worse(deployment.policy, evidence)
         yield from (wording.successor_got_worse(metric, since) for metric, since in worse)
-    if basis.concluded_on is not None:
-        yield wording.concluded(basis.concluded_on)
+    if basis.counts.concluded_on is not None:
+        yield wording.concluded(basis.counts.concluded_on)
     yield from _left_out(basis)
     yield from _rests_on_training_date(challenger, basis)
     yield from _failed_predictions(session, basis, key)

@@ -109,7 +109,9 @@ def _of_verdict(session: Session[Any], kept: KeptVerdict) -> str | None:
     counted = evidence_of(session, policy, kept.counted_evidence)
     shown = evidence_of(session, policy, kept.shown_evidence) if kept.shown_evidence else None
     left_out = [dt.date.fromisoformat(each["day"]) for each in kept.days["left_out"]]
-    basis = VerdictBasis(kept.day, kept.alpha, kept.blocked, left_out, counted, shown)
+    ended = kept.days["concluded_on"]
+    day = dt.date.fromisoformat(ended) if ended else kept.day
+    basis = VerdictBasis(day, kept.alpha, kept.blocked, left_out, counted, shown)
     judged_on = input_of(
         policy=kept.policy,
         trial=kept.trial,

@@ -53,7 +53,7 @@ def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLi
         missing["slices"] = "no slice has evidence" if deployment.slices else "the deployment declares no slices"
     if all(each.role != "a_a_check" for each in view.challengers):
         missing["a_a_check"] = _NO_A_A_CHECK
-    never_judged = line.waiting or line.sentence if line.outcome is None else ""
+    never_judged = line.waiting or line.status.sentence if line.outcome is None else ""
     return missing | dict.fromkeys(_OF_CHALLENGER, never_judged) if never_judged else missing
 
 

@@ -22,7 +22,6 @@ from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
 from shadow_deployment.report.queries.challenger import add_challenger
 from shadow_deployment.report.queries.missing import why_missing
-from shadow_deployment.report.queries.next_step import next_step
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.views import ChallengerLine, DeploymentView
 
@@ -113,7 +112,7 @@ def read_page(
         alerts=view.alerts[:MOST_ALERTS],
         policy_words=describe(deployment),
     )
-    step = next_step(view, line, deployment.promotion) if known.sampled else _first_step(deployment, day)
+    step = line.status.action if known.sampled else _first_step(deployment, day)
     view = replace(view, next_step=step)
     if known.sampled and line.outcome is not None:
         view = add_challenger(session, deployment, known, view, line)

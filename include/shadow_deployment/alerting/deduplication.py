@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.alerting.gate_alert import gate_failed_alert
-from shadow_deployment.alerting.messages import late, recovered
+from shadow_deployment.alerting.messages import late, not_served, recovered
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger import alerts, snapshots, verdicts
 from shadow_deployment.ledger.alerts import Alert
+from shadow_deployment.ledger.registry.serving import served_day
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,19 @@ def lateness_alert(
         f"{judged} of {len(names)} challengers judged",
     ]
     return late(deployment, day, due=due, state=state, progress=progress, link=link)
+
+
+def not_served_alert(session: Session[Any], deployment: Deployment, day: dt.date, *, link: str | None) -> Alert | None:
+    """Return the alert that production does not serve the champion, once for each promotion or rollback."""
+    served = served_day(session, deployment)
+    if served is None or served.day != day or not served.others:
+        return None
+    alert = not_served(deployment, served, link=link)
+    previous = alerts.newest(session, deployment, ["not_served"])
+    if previous is not None and previous.signature == alert.signature:
+        logger.info("%s: no alert, it was said on %s", served, previous.day)
+        return None
+    return alert
 
 
 def is_newest_day(session: Session[Any], deployment: Deployment, day: dt.date) -> bool:

@@ -12,6 +12,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.alerts import Alert, Kind
+from shadow_deployment.ledger.registry.serving import ServedDay
 from shadow_deployment.ledger.verdicts import StoredVerdict
 
 MOST_LINES, LONGEST_LINE, LONGEST_TITLE = 40, 500, 200
@@ -140,6 +141,23 @@ def champion_changed(
         details=details | {"case": request_digest, "number": number},
         todo=f"Serve it, unless production follows automatically.{undo}",
         link=link,
+    )
+
+
+def not_served(deployment: Deployment, served: ServedDay, *, link: str | None = None) -> Alert:
+    """Return the alert that production serves another model than the newest promotion says, once per promotion."""
+    champion = served.champion
+    return Alert(
+        "not_served",
+        deployment.name,
+        served.day,
+        digest(["not_served", champion.number]),
+        titled(deployment, f"{champion.name} {champion.version} is champion and not served"),
+        cut([str(served), *(f"{version}: {count} requests" for version, count in served.versions.items())]),
+        "Let production serve the champion, as the view shadow.champion says, or roll back with shadow rollback "
+        f"{deployment.name}. Until then no day compares challengers with it.",
+        link=link,
+        details={"number": champion.number, "versions": dict(served.versions)},
     )
 
 

@@ -12,8 +12,9 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
 from shadow_deployment.doctor.horizon import decides_within_a_year
-from shadow_deployment.errors import LedgerError, SnapshotError, TransientError
+from shadow_deployment.errors import LedgerError, RegistryError, SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.registry.serving import served_day
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.custom_values import check_custom_metrics
@@ -57,6 +58,12 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
         "time to decide",
         partial(decides_within_a_year, context),
         "change the margin or the sample, or leave it where it is meant so",
+        ("ledger", "migrations"),
+    )
+    yield Probe(
+        "served champion",
+        partial(_served, context),
+        f"let production serve the champion, as the view shadow.champion says, or shadow rollback {deployment.name}",
         ("ledger", "migrations"),
     )
     yield from _documents(context)
@@ -109,6 +116,17 @@ def _evidence(context: DeploymentContext, day: dt.date) -> str:
     if not verification.is_complete:
         raise SkippedError(f"more than {_VERIFY_SECONDS} s: {verification} so far; run shadow verify")
     return f"as it was written: {verification}"
+
+
+def _served(context: DeploymentContext) -> str:
+    """Compare what production logs with what the newest promotion says."""
+    with context.ledger() as session:
+        served = served_day(session, context.deployment)
+    if served is None:
+        return "nothing was promoted, or no day has been sampled that began after it"
+    if served.others:
+        raise RegistryError(f"{served.champion.name} {served.champion.version} was {served}")
+    return f"production serves {served.champion.version}: {served.requests} of {served.requests} on {served.day}"
 
 
 def _documents(context: DeploymentContext) -> Iterator[Probe]:

@@ -18,7 +18,7 @@ from shadow_deployment.ledger.snapshots import deployment_id
 _SQL = Path(__file__).parent / "sql"
 
 
-Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back", "test"]
+Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back", "not_served", "test"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Alerts of a promotion: that approval is requested, and that the champion has changed.
+"""Alerts of a promotion: that approval is requested, that the champion has changed, that it is not served.
 
 This file is imported where DAGs are parsed, so the engine is imported inside the functions.
 """
@@ -51,6 +51,19 @@ def announce_change(
     engine.status.update_quietly(context)
     send(context, lambda: _alert(context, promotion, day, link_to(run)))
     return facts
+
+
+def announce_not_served(run: Mapping[str, Any], context: "DeploymentContext", day: dt.date) -> None:
+    """Alert once that production serves another model than was promoted; an error is logged, never raised."""
+    deployment, link = context.deployment, link_to(run)
+    try:
+        engine.outbox.send_alert(
+            context,
+            lambda session: engine.deduplication.not_served_alert(session, deployment, day, link=link),
+            engine.channels.send,
+        )
+    except Exception:
+        logger.exception("no alert was sent about what production serves for %s", deployment.name)
 
 
 def send(context: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:

@@ -11,6 +11,7 @@ from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from shadow_deployment.orchestration import assets, engine
+from shadow_deployment.orchestration.alerts import promotion as announcements
 from shadow_deployment.orchestration.run_type import run_type
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def publish_results(name: str) -> list[str]:
     for verdict in verdicts:
         engine.metrics.verdict(context, verdict.name, day)
     engine.cloudwatch.publish(context, day, engine.run_context.chosen(run, context.deployment))
+    announcements.announce_not_served(run, context, day)
     events = [(assets.verdict(name), _facts(verdict)) for verdict in verdicts]
     proposal, regression = engine.approval.proposal_of_day(context, day), engine.watch.regression(context, day)
     if proposal is not None:

@@ -3,7 +3,7 @@ CREATE TABLE shadow.alert (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deployment_id  int NOT NULL REFERENCES shadow.deployment,
     day            date NOT NULL,
-    kind           text NOT NULL CHECK (kind IN ('failed', 'recovered', 'late', 'asked', 'promoted', 'rolled_back')),
+    kind           text NOT NULL CHECK (kind IN ('failed', 'recovered', 'late', 'asked', 'promoted', 'rolled_back', 'not_served')),
     signature      text NOT NULL,
     content        jsonb NOT NULL,
     created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -319,6 +319,7 @@ def _of_sequence(
 
 def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None) -> Finding:
     unanswered, champion_missing = (series.total_unanswered, series.total_champion_missing) if series else (0, 0)
+    champion, challenger = map(_finite, series.means) if series and series.days else (None, None)
     return Finding(
         metric=rule.metric,
         slice=name,
@@ -331,6 +332,8 @@ def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Serie
         requests=series.total_requests if series else 0,
         unanswered=unanswered,
         champion_missing=champion_missing,
+        champion=champion,
+        challenger=challenger,
     )
 
 

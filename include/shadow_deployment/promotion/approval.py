@@ -21,7 +21,6 @@ from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.request import PromotionRequest
 
 logger = logging.getLogger(__name__)
-_LONGEST_WAIT = dt.timedelta(hours=24)  # response_hours is at most 23
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,21 @@ def proposal_of_day(context: DeploymentContext, day: dt.date) -> Proposal | None
         return None
     best, *others = sorted(proposals, key=_lead, reverse=True)
     return replace(best, rivals=tuple(other.request.challenger.name for other in others))
+
+
+def only_passing(context: DeploymentContext) -> str:
+    """Return the one challenger whose newest verdict is PASS; raise RegistryError where there is none, or more."""
+    deployment = context.deployment
+    with context.ledger() as session:
+        stored = verdicts.latest(session, deployment)
+    declared = [challenger.name for challenger in deployment.promotable]
+    passing = [name for name in declared if name in stored and stored[name].outcome == "PASS"]
+    if len(passing) == 1:
+        return passing[0]
+    found = f"{', '.join(passing)} pass" if passing else "none passes"
+    raise RegistryError(
+        f"deployment {deployment.name}: challenger is not chosen, must be one of {', '.join(declared)}, since {found}"
+    )
 
 
 def build_proposal(context: DeploymentContext, challenger_name: str, day: dt.date | None = None) -> Proposal:
@@ -218,9 +232,8 @@ def _earlier_requests(
     deployment: Deployment, proposal: Proposal, day: dt.date, earlier: list[ApprovalRequest]
 ) -> Iterator[str]:
     pause = dt.timedelta(days=deployment.promotion.ask_again_days)
-    oldest = dt.datetime.now(dt.UTC) - _LONGEST_WAIT
     for approval in earlier:
-        if approval.answer is None and approval.asked_at > oldest:
+        if approval.is_open:
             yield f"the approval request for {approval.challenger} of {approval.day} is still open"
         if approval.topic != proposal.terms or approval.answer == "changed":
             continue

@@ -52,12 +52,16 @@ _URGENCY: Final[dict[Stage, int]] = {
 
 @dataclass(frozen=True)
 class ChallengerStatus:
-    """A challenger's stage, what its newest verdict says in a sentence, and what happens next or is to be done."""
+    """A challenger's stage, what its newest verdict says in a sentence, and what happens next or is to be done.
+
+    `approval_run` is the run of the promotion DAG that waits for an answer, None where none does.
+    """
 
     stage: Stage
     sentence: str
     action: str
     detail: str = ""
+    approval_run: str | None = None
 
     @property
     def label(self) -> str:

@@ -1,5 +1,6 @@
 """The promotion and rollback DAGs: what is parsed of them, and who may answer."""
 
+import copy
 import datetime as dt
 from collections.abc import Callable
 from typing import Any
@@ -56,8 +57,27 @@ def test_automatic_rollback_waits_for_the_former_champion(dag_bag: DagBag, readi
 
 def test_form_offers_the_challengers_that_may_be_promoted(dag_bag: DagBag, reading: World) -> None:
     reading.deploy()
-    schema = dag_bag().dags["shadow_late_promotion"].params.get_param("challenger").schema
-    assert schema["enum"] == [None, "other"]
+    params = dag_bag().dags["shadow_late_promotion"].params
+    assert params.get_param("challenger").schema["enum"] == ["the one that passes", "other"]
+    assert params.dump() == {"challenger": "the one that passes", "reason": ""}
+
+
+def test_a_rollback_is_refused_by_its_form_without_a_reason(dag_bag: DagBag, reading: World) -> None:
+    reading.deploy()
+    dag = dag_bag().dags["shadow_late_rollback"]
+    for given in ({}, {"reason": ""}):
+        with pytest.raises(Exception, match=r"(?i)param"):
+            validated(dag, given)
+    assert validated(dag, {"reason": "complaints"})["reason"] == "complaints"
+    reading.deploy(promotion={"rollback": "automatic"})
+    assert validated(dag_bag().dags["shadow_late_rollback"], {})["reason"] == "rolled back by hand"
+
+
+def validated(dag: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run's form becomes, as Airflow's API checks it."""
+    params = copy.deepcopy(dag.params)
+    params.update(given)
+    return dict(params.validate())
 
 
 def test_a_dag_page_says_how_a_champion_comes_and_goes(dag_bag: DagBag, reading: World) -> None:

@@ -100,7 +100,7 @@ def test_a_run_that_a_pass_has_started_asks_about_its_challenger(world: World, c
     started_by(context, challenger="other", day=str(day(0)))
     case = promotion_tasks.prepare_request("late")
     assert case["digest"] == registry.promotion_request(shadow, "other").digest
-    assert case["digest"] in case["body"]
+    assert case["digest"][:12] in case["body"]
 
 
 def test_a_run_whose_case_is_gone_skips_and_one_by_hand_fails(world: World, context: dict[str, Any]) -> None:
@@ -117,11 +117,19 @@ def test_a_run_whose_case_is_gone_skips_and_one_by_hand_fails(world: World, cont
         promotion_tasks.prepare_request("late")
 
 
-def test_a_run_by_hand_must_say_whom_it_is_about(world: World, context: dict[str, Any]) -> None:
+def test_a_run_by_hand_is_about_the_one_that_passes_and_must_name_one_where_none_or_more_do(
+    world: World, context: dict[str, Any]
+) -> None:
     from shadow_deployment.orchestration.tasks import promotion as promotion_tasks
 
-    passing(world)
-    with pytest.raises(RegistryError, match="choose in the form"):
+    context["params"] = {"challenger": promotion_tasks.ANY}
+    world.shadow(**settings(world))
+    with pytest.raises(RegistryError, match="must be one of other, linear, since none passes"):
+        promotion_tasks.prepare_request("late")
+    shadow = passing(world)
+    assert promotion_tasks.prepare_request("late")["challenger"] == "other"
+    judge(shadow, 0, "PASS", "linear")
+    with pytest.raises(RegistryError, match="since other, linear pass"):
         promotion_tasks.prepare_request("late")
 
 

@@ -1,12 +1,14 @@
 """Asking for a promotion: about the right case, once, not again after a rejection, and only while the case is so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.registry.approval_requests import Answer
 from shadow_deployment.promotion import approval, approval_text, registry
@@ -286,18 +288,68 @@ def test_the_request_shows_its_terms_and_what_each_answer_does(world: World) -> 
     assert approval_text.subject(shadow.deployment, found) == (
         "Promote other 1 to champion of late, in place of champion 7?"
     )
-    text = approval_text.body(shadow.deployment, found)
-    assert found.request.digest in text
+    text = approval_text.body(shadow.deployment, found, "https://airflow/shadow/deployments/late?challenger=other")
     assert found.request.verdict is not None
-    assert found.request.verdict.input_digest in text
+    assert "against champion 7 on" in text
     assert "on 2 consecutive judged days since" in text
-    assert "- compared with: champion 7" in text
-    assert (
-        "trial 1 of 1 against champion 7 \\(1 model; trials\\: 1 PASS, 0 FAIL, 0 open\\); `shadow trials late`" in text
-    )
     assert "| error\\_rate at most | all | PASS |" in text
     assert "within 5 hours" in text
     assert "9 days" in text
+    trials = "trial 1 of 1 against champion 7 \\(1 model; trials\\: 1 PASS, 0 FAIL, 0 open\\); `shadow trials late`"
+    order = ("Look at its page first](https://airflow/shadow/", "There are no warnings", "**Approve**", trials)
+    assert [text.index(words) for words in order] == sorted(text.index(words) for words in order)
+    for digest in (found.request.digest, found.request.verdict.input_digest):
+        assert f"`{digest[:12]}`" in text
+        assert digest not in text
+
+
+def a_proposal(found: approval.Proposal, *findings: Finding, warnings: Sequence[str] = ()) -> approval.Proposal:
+    """Return a proposal whose verdict has other findings and warnings."""
+    verdict = found.request.verdict
+    assert verdict is not None
+    verdict = replace(verdict, findings=[each.to_json() for each in findings], warnings=list(warnings))
+    return replace(found, request=replace(found.request, verdict=verdict))
+
+
+@pytest.mark.parametrize(
+    ("metric", "champion", "ends", "cells"),
+    [
+        (
+            "brier_score",
+            0.2,
+            (0.01, 0.03, 0.05),
+            "| Brier score (lower is better) | 0.2 | 0.17 | \N{MINUS SIGN}15.0 % | "
+            "\N{MINUS SIGN}25.0 % to \N{MINUS SIGN}5.0 % (92.50%) |",
+        ),
+        (
+            "accuracy",
+            0.8,
+            (0.04, 0.08, None),
+            "| accuracy (higher is better) | 0.8 | 0.88 | 10.0 % | 5.0 % to ∞ (92.50%) |",
+        ),
+    ],
+)
+def test_the_request_says_how_much_better_in_per_cent_of_the_champion(
+    shadow: DeploymentContext, metric: str, champion: float, ends: tuple[Any, ...], cells: str
+) -> None:
+    judged(shadow, "P")
+    found = approval.build_proposal(shadow, "other")
+    lower, estimate, upper = ends
+    challenger = champion - estimate if metric == "brier_score" else champion + estimate
+    finding = Finding(metric, "all", "superior", "blocking", "PASS", 0.0, "as the test says", estimate, lower, upper)
+    finding = replace(finding, alpha_pass=0.05, alpha_fail=0.025, champion=champion, challenger=challenger)
+    shown = a_proposal(found, finding, replace(finding, slice="origin=JFK"), replace(finding, role="advisory"))
+    text = approval_text.body(shadow.deployment, shown).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.count("is better)") == 1
+    assert cells in text
+
+
+def test_the_request_names_every_warning_before_the_answers(shadow: DeploymentContext) -> None:
+    judged(shadow, "P")
+    found = approval.build_proposal(shadow, "other")
+    text = approval_text.body(shadow.deployment, a_proposal(found, warnings=["68 days | were replayed", "two"]))
+    assert text.index("- 68 days \\| were replayed") < text.index("- two") < text.index("**Approve**")
+    assert "There are no warnings" not in text
 
 
 def test_a_trial_opened_meanwhile_changes_the_promotion_request(world: World, shadow: DeploymentContext) -> None:

@@ -45,6 +45,7 @@ class MissingLabels:
 class Finding:
     """The result of one rule on one slice.
 
+    `champion` and `challenger` are the means of both over the days that count; None where there is none.
     `estimate` and the interval `lower` to `upper` are in the rule's unit: of the difference (champion minus challenger
     as losses) for rules that compare, of the challenger's value or its change for at_most and
     at_least, as shares of the champion's value where the rule is relative; None where nothing can be said yet.
@@ -76,6 +77,8 @@ class Finding:
     more_days: int | None = None
     missing_labels: MissingLabels | None = None
     is_futile: bool = False
+    champion: float | None = None
+    challenger: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""

@@ -13,6 +13,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.snapshots import deployment_id
 
 Answer = Literal["approved", "rejected", "silence", "changed"]
+LONGEST_WAIT = dt.timedelta(hours=24)  # response_hours is at most 23
 _SQL = Path(__file__).parents[1] / "sql"
 
 
@@ -32,6 +33,11 @@ class ApprovalRequest:
     answered_by: str | None
     answered_at: dt.datetime | None
     reason: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may still answer."""
+        return self.answer is None and self.asked_at > dt.datetime.now(dt.UTC) - LONGEST_WAIT
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ class JudgedVerdict(ComparedVerdict):
     day: dt.date
     outcome: str
     reasons: list[str]
+    warnings: list[str]
     findings: list[dict[str, Any]]
     policy: dict[str, Any]
     terms: dict[str, Any] | None

@@ -15,9 +15,11 @@ from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.dags.retry import RETRY
 from shadow_deployment.orchestration.tasks import promotion as tasks
 from shadow_deployment.orchestration.tasks.approval import ANSWER, PromotionApproval
+from shadow_deployment.orchestration.tasks.promotion import ANY, BY_HAND
 from shadow_deployment.report.description import describe_promotion, describe_rollback
 
-REASON = Param(None, type=["null", "string"], title="Reason", description="Kept with the promotion.")
+OF_PROMOTION = "Kept with the promotion; left empty: that it passes, and on which day."
+OF_ROLLBACK = "Kept with the rollback."
 
 
 def promotion_dag(deployment: Deployment) -> DAG:
@@ -33,13 +35,14 @@ def promotion_dag(deployment: Deployment) -> DAG:
     ) as dag:
         _request_and_promote(deployment)
     challenger = Param(
-        None,
-        type=["null", "string"],
-        enum=[None, *names],
+        ANY,
+        type="string",
+        enum=[ANY, *names],
         title="Challenger",
-        description="Who is to be champion. Left empty in a run that a PASS has started.",
+        description="Who is to be champion.",
     )
-    dag.params.update({"challenger": challenger, "reason": REASON})  # after the tasks: each of them would copy them
+    # After the tasks: each of them would copy them.
+    dag.params.update({"challenger": challenger, "reason": _reason(OF_PROMOTION, "")})
     return dag
 
 
@@ -57,7 +60,7 @@ def _request_and_promote(deployment: Deployment) -> None:
         defaults=[PromotionApproval.REJECT],
         response_timeout=dt.timedelta(hours=policy.response_hours),
         assigned_users=[{"id": approver, "name": approver} for approver in policy.approvers] or None,
-        params={"reason": REASON},
+        params={"reason": _reason(OF_PROMOTION, "")},
     )
     request >> approve
     promote(name, request, XComArg(approve, key=ANSWER)) >> task(trigger_rule=TriggerRule.ALL_DONE)(
@@ -84,8 +87,14 @@ def rollback_dag(deployment: Deployment) -> DAG:
         title="Promotion",
         description="The number of the promotion that is meant. Left empty: the newest that stands.",
     )
-    dag.params.update({"reason": REASON, "undoes": undoes})
+    # What also starts by itself must have a valid form; by hand alone it has to be filled in.
+    reason = _reason(OF_ROLLBACK, BY_HAND, minLength=1) if automatic else _reason(OF_ROLLBACK, minLength=1)
+    dag.params.update({"reason": reason, "undoes": undoes})
     return dag
+
+
+def _reason(description: str, *default: str, **schema: Any) -> Param:
+    return Param(*default, type="string", title="Reason", description=description, **schema)
 
 
 def _common() -> dict[str, Any]:

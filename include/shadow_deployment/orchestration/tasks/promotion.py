@@ -6,7 +6,7 @@ This file is imported where DAGs are parsed, so the engine is imported inside th
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -15,8 +15,14 @@ from shadow_deployment.errors import RegistryError
 from shadow_deployment.orchestration import engine
 from shadow_deployment.orchestration.alerts import promotion as announcements
 from shadow_deployment.orchestration.tasks.approval import ANSWER
+from shadow_deployment.orchestration.ui.links import challenger_page
+
+if TYPE_CHECKING:
+    from shadow_deployment.context import DeploymentContext
 
 logger = logging.getLogger(__name__)
+ANY = "the one that passes"
+BY_HAND = "rolled back by hand"
 
 
 def prepare_request(name: str) -> dict[str, Any]:
@@ -26,7 +32,8 @@ def prepare_request(name: str) -> dict[str, Any]:
     somebody started fails with what stands in the way.
     """
     run = get_current_context()
-    context, challenger = engine.run_context.context_of(name), _challenger(run)
+    context = engine.run_context.context_of(name)
+    challenger = _challenger(run, context)
     by_hand = not _events(run)
     try:
         approval, proposal = engine.approval.request_approval(context, challenger, run["run_id"], by_hand=by_hand)
@@ -39,7 +46,7 @@ def prepare_request(name: str) -> dict[str, Any]:
         "challenger": challenger,
         "digest": approval.case_digest,
         "subject": engine.approval_text.subject(context.deployment, proposal),
-        "body": engine.approval_text.body(context.deployment, proposal),
+        "body": engine.approval_text.body(context.deployment, proposal, challenger_page(name, challenger)),
     }
 
 
@@ -111,14 +118,12 @@ def _regression(name: str, event: Mapping[str, Any]) -> tuple[int, str, str]:
     return regression.promotion.number, "policy: promotion.rollback is automatic", regression.reason
 
 
-def _challenger(run: Mapping[str, Any]) -> str:
+def _challenger(run: Mapping[str, Any], context: "DeploymentContext") -> str:
     """Return the challenger that a run is about: the one that its form names, else the newest that has passed."""
     event, named = _newest_event(run), (run.get("params") or {}).get("challenger")
-    if named:
+    if named not in (None, ANY):
         return str(named)
-    if event is None:
-        raise RegistryError("challenger is empty: choose in the form who is to be champion")
-    return str(event["challenger"])
+    return engine.approval.only_passing(context) if event is None else str(event["challenger"])
 
 
 def _events(run: Mapping[str, Any]) -> list[Any]:

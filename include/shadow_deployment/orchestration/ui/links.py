@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
@@ -33,6 +33,12 @@ def link_to(run: Mapping[str, Any], task_id: str | None = None) -> str | None:
     """Return the page of a task instance, of the one that calls by default; None where Airflow has no address."""
     instance = run["ti"]
     return address(instance.dag_id, instance.run_id, task_id or instance.task_id)
+
+
+def challenger_page(name: str, challenger: str) -> str | None:
+    """Return our page of a deployment's challenger; None where Airflow has no address."""
+    base, asked = _base_url(), urlencode({"challenger": challenger})
+    return f"{base}{PREFIX}/deployments/{quote(name, safe='')}?{asked}" if base else None
 
 
 def _verdict_tab(page: str) -> str:

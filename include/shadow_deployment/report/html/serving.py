@@ -63,6 +63,11 @@ class Links:
         dag_id = f"shadow_{name}_{part}" if part else f"shadow_{name}"
         return None if self.airflow is None else f"{self.airflow}/dags/{quote(dag_id, safe='')}"
 
+    def approval(self, name: str, run_id: str) -> str | None:
+        """Return the address of Airflow's form that waits for an answer to a run of the promotion DAG."""
+        dag = self.dag(name, "promotion")
+        return dag and f"{dag}/runs/{quote(run_id, safe='')}/tasks/approve/required_actions"
+
     def asset(self, name: str) -> str | None:
         """Return the address of a file of `ASSETS`, another one whenever its content changes."""
         return self._at(f"/static/{name}?v={hashlib.sha256(asset(name)).hexdigest()[:12]}")

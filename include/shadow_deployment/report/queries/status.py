@@ -73,7 +73,11 @@ def status_of(
     if facts.is_champion((judged.name, judged.version)):
         return _of_champion(judged, facts)
     if judged.outcome == "PASS":
-        return ChallengerStatus("ready", passes(judged, blocking), _after_pass(judged, facts))
+        newest = _newest_request(judged, facts)
+        waiting = newest.run_id if newest is not None and newest.is_open else None
+        return ChallengerStatus(
+            "ready", passes(judged, blocking), _after_pass(judged, newest, facts), approval_run=waiting
+        )
     if judged.outcome == "FAIL":
         return _failed(judged, blocking)
     return _undecided(judged, blocking)
@@ -224,14 +228,18 @@ def _open(blocking: Sequence[Finding]) -> tuple[Finding | None, int]:
     return stuck, max((finding.more_days or 0 for finding in undecided), default=0)
 
 
-def _after_pass(judged: VerdictRow, facts: PromotionFacts) -> str:
+def _newest_request(judged: VerdictRow, facts: PromotionFacts) -> ApprovalRequest | None:
+    model = (judged.name, judged.version)
+    requests = [request for request in facts.approvals if (request.challenger, request.version) == model]
+    return max(requests, key=lambda request: request.asked_at, default=None)
+
+
+def _after_pass(judged: VerdictRow, newest: ApprovalRequest | None, facts: PromotionFacts) -> str:
     model, policy = (judged.name, judged.version), facts.policy
     for record in reversed(facts.history):
         if record.kind != "rollback" and (record.name, record.version) == model and record.undone_by:
             taken_back = f"Promotion {record.number} of it was rolled back by {record.undone_by}"
             return f"{taken_back}: approval is requested by hand only."
-    requests = [request for request in facts.approvals if (request.challenger, request.version) == model]
-    newest = max(requests, key=lambda request: request.asked_at, default=None)
     if newest is not None:
         return _answered(newest)
     if policy.approval == "automatic":
@@ -245,7 +253,7 @@ def _answered(request: ApprovalRequest) -> str:
     who = f" by {request.answered_by}" if request.answered_by else ""
     why = f": {request.reason}" if request.reason else ""
     return {
-        None: f"{requested}, and nobody has answered yet.",
+        None: f"{requested}, and nobody has answered {'yet' if request.is_open else 'in time'}.",
         "approved": f"{requested} and given{who}{why}.",
         "rejected": f"{requested} and rejected{who}{why}; it is requested again once the promotion request changes.",
         "silence": f"{requested}, and nobody answered in time; it is requested again some days later.",

@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 
 from shadow_demo.account import command_line
-from shadow_demo.home import METADATA, OWNER_CONNECTION, OWNERS, Home
+from shadow_demo.home import METADATA, OWNER_CONNECTION, OWNERS, PRODUCTION, Home
+from shadow_demo.production import OWNER_VARIABLE
 from shadow_deployment.base.paths import PROJECT
 
 USER = "admin"
@@ -40,6 +41,7 @@ class LocalAirflow:
     """Airflow's processes and its REST API, for one home folder; `users` are names with their roles.
 
     It takes `port` where that is free, and another one otherwise; 0 leaves it to the system.
+    Where it `follows`, there is one DAG more, by which the demo's production serves whom a promotion has made champion.
     With `broker`, the address of a Redis, the Celery workers of WORKERS run the tasks, one at a time each.
     """
 
@@ -50,11 +52,13 @@ class LocalAirflow:
         broker: str | None = None,
         *,
         port: int = FAVOURITE_PORT,
+        follows: bool = False,
     ) -> None:
         self.home = home
         self.port = port
         self.users = {USER: "admin", **(users or {})}
         self.broker = broker
+        self.follows = follows
         self.folder = home.airflow
         self._processes = self.folder / "processes.json"
         self._clients: dict[str, httpx.Client] = {}
@@ -109,6 +113,7 @@ class LocalAirflow:
         metadata = self.home.postgres.uri(METADATA, OWNERS[METADATA]).replace("postgresql://", "postgresql+psycopg2://")
         return self.home.connections() | {
             **self._executor(metadata),
+            **(self._production() if self.follows else {}),
             "AIRFLOW_HOME": str(self.folder),
             "PYTHONPATH": str(PROJECT / "include"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
@@ -181,6 +186,16 @@ class LocalAirflow:
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata}",
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
             "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
+        }
+
+    def _production(self) -> dict[str, str]:
+        """Return what the DAG of the demo's production needs: a second folder of DAGs, and the log's owner."""
+        kind = "airflow.dag_processing.bundles.local.LocalDagBundle"
+        folders = {"dags-folder": {}, "demo": {"path": str(PROJECT / "include" / "shadow_demo" / "dags")}}
+        bundles = [{"name": name, "classpath": kind, "kwargs": path} for name, path in folders.items()]
+        return {
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+            OWNER_VARIABLE: self.home.postgres.uri(PRODUCTION, OWNERS[PRODUCTION]),
         }
 
     def _wait(self, port: int) -> None:

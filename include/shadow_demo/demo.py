@@ -37,7 +37,7 @@ def run(home: Home, console: Console) -> int:
     """Run the whole demo; return the exit code: 0 only if all three verdicts came out."""
     with _timed(console, "PostgreSQL with the databases airflow, production and shadow"):
         home.start_databases()
-    airflow = LocalAirflow(home)
+    airflow = LocalAirflow(home, follows=True)
     try:
         with _timed(console, "models trained, the 336,776 flights of 2013 loaded as production"):
             home.load_production()
@@ -70,7 +70,7 @@ def up(home: Home, console: Console) -> int:
         home.start_databases()
         home.load_production()
         home.migrate()
-    airflow = LocalAirflow(home)
+    airflow = LocalAirflow(home, follows=True)
     with _timed(console, "Airflow: api-server, scheduler, dag-processor"):
         airflow.start()
     console.print(_login(airflow))

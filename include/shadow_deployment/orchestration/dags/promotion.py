@@ -42,7 +42,7 @@ def promotion_dag(deployment: Deployment) -> DAG:
         description="Who is to be champion.",
     )
     # After the tasks: each of them would copy them.
-    dag.params.update({"challenger": challenger, "reason": _reason(OF_PROMOTION, "")})
+    dag.params.update({"challenger": challenger, "reason": _reason(OF_PROMOTION, default="")})
     return dag
 
 
@@ -60,7 +60,7 @@ def _request_and_promote(deployment: Deployment) -> None:
         defaults=[PromotionApproval.REJECT],
         response_timeout=dt.timedelta(hours=policy.response_hours),
         assigned_users=[{"id": approver, "name": approver} for approver in policy.approvers] or None,
-        params={"reason": _reason(OF_PROMOTION, "")},
+        params={"reason": _reason(OF_PROMOTION, default="")},
     )
     request >> approve
     promote(name, request, XComArg(approve, key=ANSWER)) >> task(trigger_rule=TriggerRule.ALL_DONE)(
@@ -88,13 +88,13 @@ def rollback_dag(deployment: Deployment) -> DAG:
         description="The number of the promotion that is meant. Left empty: the newest that stands.",
     )
     # What also starts by itself must have a valid form; by hand alone it has to be filled in.
-    reason = _reason(OF_ROLLBACK, BY_HAND, minLength=1) if automatic else _reason(OF_ROLLBACK, minLength=1)
+    reason = _reason(OF_ROLLBACK, minLength=1, **({"default": BY_HAND} if automatic else {}))
     dag.params.update({"reason": reason, "undoes": undoes})
     return dag
 
 
-def _reason(description: str, *default: str, **schema: Any) -> Param:
-    return Param(*default, type="string", title="Reason", description=description, **schema)
+def _reason(description: str, **options: Any) -> Param:
+    return Param(type="string", title="Reason", description=description, **options)
 
 
 def _common() -> dict[str, Any]:

@@ -225,6 +225,10 @@ class Deployment(Section):
     name: Identifier = Field(
         description="Name of the deployment and of its DAG, `shadow_<name>`: lower-case letters, digits, underscores."
     )
+    owner: Text | None = Field(None, description="Person or team that is responsible for the deployment, as text.")
+    purpose: Text | None = Field(
+        None, description="What the predictions are used for, and by whom, as text: the validation report says it."
+    )
     schedule: Schedule = Field(
         "0 0 * * *", description='When a day begins: `"MINUTE HOUR * * *"` or `"@daily"`, in `timezone`.'
     )

@@ -137,7 +137,7 @@ def _show(context: DeploymentContext, console: Console) -> dict[str, Any]:
     with context.ledger() as session:
         verdicts = text.verdicts(session, context.deployment, SCHEDULED[-1])
     console.print()
-    console.print(text.text(verdicts))
+    console.print(text.text(verdicts), crop=False)
     fresh = [verdict for verdict in verdicts["challengers"] if verdict["day"] == str(SCHEDULED[-1])]
     return {verdict["name"]: verdict["outcome"] for verdict in fresh}
 

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from shadow_deployment.alerting import outbox
 from shadow_deployment.cli import console
@@ -13,6 +12,7 @@ from shadow_deployment.cli.context import context_of
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger import alerts as ledger
 from shadow_deployment.ledger.alerts import StoredAlert
+from shadow_deployment.report.terminal import Listing
 
 
 def alerts(
@@ -45,9 +45,9 @@ def plain(alert: StoredAlert) -> dict[str, Any]:
     }
 
 
-def table(history: list[StoredAlert]) -> Table:
+def table(history: list[StoredAlert]) -> Listing:
     """Return alerts as a table, oldest first."""
-    shown = console.table(("day", "at", "alert", "delivered", "undelivered"), no_wrap=("day", "at"))
+    shown = Listing("day", "at (UTC)", "alert", "delivered", "undelivered", prose=("alert", "undelivered"))
     for alert in history:
         undelivered = "\n".join(f"{channel}: {error}" for channel, error in sorted(alert.undelivered.items()))
         shown.add_row(

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.base.numbers import significant
@@ -29,7 +27,19 @@ from shadow_deployment.ledger.checks import calibrations
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of, evidence_rows
+from shadow_deployment.report.terminal import Listing, Prose
 
+_NINE_TENTHS = "90\N{NO-BREAK SPACE}% by"
+_PLAN_LEGEND = (
+    "[dim]days there: evidence so far. half pass by, 90\N{NO-BREAK SPACE}% by: the day by which half, and nine tenths, "
+    "of such histories pass. by unit ...: half of them, under that policy.unit. deviation: standard deviation. "
+    "smallest rate: of sampling, that takes at most a tenth longer.[/]"
+)
+_CALIBRATION_LEGEND = (
+    "[dim]promotes wrongly: histories in which a challenger that is no better passes on some day. misses: those in "
+    "which one that is better never passes. median day, 90\N{NO-BREAK SPACE}% by: when half, and nine tenths, of the "
+    "better ones have passed. ±: one standard error.[/]"
+)
 Who = Annotated[str | None, typer.Option("--challenger", help="One challenger; by default all that can be promoted.")]
 
 
@@ -57,10 +67,10 @@ def plan(
         console.print_json({who: [rule.to_json() | shown for rule in rules] for who, rules in plans.items()})
         return
     for who, rules in plans.items():
-        for rule in rules:
-            console.show(f"[bold]{who}[/], {escape(rule.rule)}: {rule}")
+        at = f"at alpha {significant(rules[0].alpha if rules else None, 3)}"
+        console.show(f"[bold]{who}[/]: days until an effect of {effect:g} beyond the bound passes, {at}")
         console.show(_plan_table(rules, rate))
-        console.show(f"  alpha toward PASS {significant(rules[0].alpha if rules else None, 3)}")
+    console.show(_PLAN_LEGEND)
     console.show(f"the next trial, of one challenger alone, would have alpha {significant(next_alpha, 3)}")
 
 
@@ -94,12 +104,13 @@ def calibrate(
         return
     for who, result in results.items():
         console.show(
-            f"[bold]{who}[/]: {result.runs} histories of {result.days} days, from {result.history} days seen,\n"
-            f"in blocks of {result.block_length:.1f} days on average; alpha {result.alpha:g}"
+            f"[bold]{who}[/]: {result.runs} histories of {result.days} days, from {result.history} days seen, "
+            f"in blocks of {result.block_length:.1f} days on average; alpha {significant(result.alpha, 3)}"
         )
         console.show(_calibration_table(result))
         for line in _notes(result):
-            console.show(Padding(escape(line), (0, 0, 0, 2)))
+            console.show(Prose(escape(line), indent=2))
+    console.show(_CALIBRATION_LEGEND)
 
 
 def _require_positive(effect: float | None) -> None:
@@ -122,20 +133,21 @@ def _histories(
         yield model.name, key, alpha, evidence_of(session, deployment.policy, rows, squares=True)
 
 
-def _plan_table(plans: list[PowerAnalysis], rate: float) -> Table:
-    numbers = ("days there", "half decide by", "90 % by", "standard deviation of a day", "smallest rate as good")
-    shown = console.table(("rule", *numbers), right=numbers)
+def _plan_table(plans: list[PowerAnalysis], rate: float) -> Listing:
+    other = plans[0].other_unit if plans else "week"
+    numbers = ("days there", "half pass by", _NINE_TENTHS, f"by unit {other}", "deviation of a day", "smallest rate")
+    shown = Listing("rule", *numbers, prose=("rule",), right=numbers)
     for rule in plans:
-        days = ["never" if day is None else str(day) for day in (rule.days, rule.days_90)]
+        days = ["never" if day is None else str(day) for day in (rule.days, rule.days_90, rule.other_days)]
         proposed = "-" if rule.proposed is None else f"{min(rule.proposed * rate, 1.0):.3g}"
         deviation = f"{(rule.between + (rule.within or 0.0)) ** 0.5:.4g}"
-        shown.add_row(rule.rule, str(rule.seen), *days, deviation, proposed)
+        shown.add_row(escape(rule.rule), str(rule.seen), *days, deviation, proposed)
     return shown
 
 
-def _calibration_table(result: Calibration) -> Table:
-    numbers = ("promotes wrongly", "misses", "median day", "90 % by day")
-    shown = console.table(("policy", *numbers), no_wrap=("policy", *numbers), right=numbers)
+def _calibration_table(result: Calibration) -> Listing:
+    numbers = ("promotes wrongly", "misses", "median day", _NINE_TENTHS)
+    shown = Listing("policy", *numbers, right=numbers)
     for row in result.rows:
         shares = (
             f"{row.false_promotion:.1%} ± {row.false_promotion_se:.1%}",

@@ -2,17 +2,18 @@
 
 import datetime as dt
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
-WIDTH = 140  # where output is no terminal
+from shadow_deployment.report.terminal import Prose
+
+WIDTH = 100  # of tables where output is no terminal, and COLUMNS is not set
 DIGITS = 12  # of a digest, for people
 
 Name = Annotated[str, typer.Argument(help="A deployment's name.", show_default=False)]
@@ -36,20 +37,27 @@ AsOf = Annotated[
 ]
 
 
-def show(content: RenderableType, width: int = WIDTH) -> None:
-    """Print a table, or text with markup: as wide as the terminal, else `width` characters; text is not wrapped."""
-    console = Console(width=None if sys.stdout.isatty() else width, highlight=False)
-    console.print(content, soft_wrap=isinstance(content, str))
+def show(content: RenderableType) -> None:
+    """Print a table, or text with markup: as wide as the terminal or COLUMNS; elsewhere a line of text is a line."""
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    _print(Console(width=None if has_width else WIDTH, highlight=False), content, is_wrapped=has_width)
 
 
 def error(problem: Exception) -> None:
     """Print a problem on standard error."""
-    errors.print(f"[bold red]error[/] {escape(str(problem))}")
+    _print(errors, f"[bold red]error[/] {escape(str(problem))}", is_wrapped=errors.is_terminal)
 
 
 def warning(text: str) -> None:
     """Print what is doubtful on standard error."""
-    errors.print(f"[bold yellow]warning[/] {escape(text)}")
+    _print(errors, f"[bold yellow]warning[/] {escape(text)}", is_wrapped=errors.is_terminal)
+
+
+def _print(console: Console, content: RenderableType, *, is_wrapped: bool) -> None:
+    if isinstance(content, str) and not is_wrapped:
+        console.print(content, soft_wrap=True)
+    else:
+        console.print(Prose(content) if isinstance(content, str) else content, crop=False)
 
 
 def print_json(content: Any) -> None:
@@ -61,14 +69,6 @@ def print_json_lines(rows: Iterable[Any]) -> None:
     """Print one JSON object per line; times are written in ISO 8601."""
     for row in rows:
         sys.stdout.write(json.dumps(row, ensure_ascii=False, default=_iso) + "\n")
-
-
-def table(headings: Iterable[str], *, no_wrap: Iterable[str] = (), right: Iterable[str] = ()) -> Table:
-    """Return an empty table; columns in `no_wrap` keep their words on one line, those in `right` end on the right."""
-    shown, unbroken, numbers = Table(box=box.SIMPLE, header_style="bold", pad_edge=False), set(no_wrap), set(right)
-    for heading in headings:
-        shown.add_column(heading, no_wrap=heading in unbroken, justify="right" if heading in numbers else "left")
-    return shown
 
 
 def confirm(action: str, *, yes: bool) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.console import RenderableType
+from rich.markup import escape
 
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, AsJsonLines, AsOf, Name
@@ -83,7 +84,7 @@ def explain(name: Name, challenger: Annotated[str, typer.Option(help="Whose verd
         stored = verdicts.latest(session, context.deployment, as_of).get(wanted.name)
     if stored is None:
         raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {name} first")
-    typer.echo(f"{stored.day}: {stored.explanation}")
+    console.show(escape(f"{stored.day}: {stored.explanation}"))
 
 
 def evidence(name: Name, as_json: AsJsonLines = False) -> None:
@@ -109,7 +110,7 @@ def _conclude(context: DeploymentContext, day: dt.date, problems: Sequence[Perma
 def _rows(
     name: str,
     read: Callable[[Session[Any], Deployment], Any],
-    table: Callable[[Any], Table],
+    table: Callable[[Any], RenderableType],
     *,
     as_json: bool,
 ) -> None:

@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson
@@ -17,6 +18,7 @@ from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.doctor.checks import Check
 from shadow_deployment.doctor.policy import policy_warnings
+from shadow_deployment.report.terminal import Listing, Prose
 
 _STATES = {
     "ok": "[green]ok[/]",
@@ -24,7 +26,6 @@ _STATES = {
     "failed": "[bold red]failed[/]",
     "skipped": "[yellow]skipped[/]",
 }
-_WIDTH = 160
 
 
 def validate(
@@ -62,18 +63,18 @@ def doctor(
     if as_json:
         console.print_json([check.content() for check in checks])
     else:
-        console.show(table(checks), _WIDTH)
+        console.show(table(checks))
     if any(check.state == "failed" for check in checks):
         raise typer.Exit(1)
 
 
-def table(checks: Iterable[Check]) -> Table:
-    """Return checks as a table, each failed one with its remedy."""
-    shown = console.table(("deployment", "check", "", "result"), no_wrap=("",))
-    about = None
-    for check in checks:
-        remedy = f"\n[bold]remedy[/] {escape(check.remedy)}" if check.remedy else ""
-        first = escape(check.about) if check.about != about else ""
-        shown.add_row(first, escape(check.what), _STATES[check.state], f"{escape(check.found)}{remedy}")
-        about = check.about
-    return shown
+def table(checks: Iterable[Check]) -> Group:
+    """Return checks as tables, one a deployment, each failed one with its remedy."""
+    parts: list[RenderableType] = []
+    for about, found in groupby(checks, lambda check: check.about):
+        listing = Listing("check", "state", "result", prose=("check", "result"))
+        for check in found:
+            remedy = f"\n[bold]remedy[/] {escape(check.remedy)}" if check.remedy else ""
+            listing.add_row(escape(check.what), _STATES[check.state], f"{escape(check.found)}{remedy}")
+        parts += [Prose(f"[bold]{escape(about)}[/]"), listing]
+    return Group(*parts)

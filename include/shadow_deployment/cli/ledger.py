@@ -92,7 +92,7 @@ def verify(
         found = {"verified": dict(verification.verified), "difference": verification.difference}
         console.print_json(found | {"chain": vars(head) if head else None})
     elif verification.difference is None:
-        console.show(f"{name}: as it was written: {verification}; chain {head or 'empty'}")
+        console.show(f"{name}: as it was written: {verification}\nnewest row of the hash chain: {head or 'none'}")
     else:
         console.show(f"{name}: [bold red]differs[/]: {escape(verification.difference)}")
     if verification.difference is not None:

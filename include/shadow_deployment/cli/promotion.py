@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, AsJsonLines, Name, short
@@ -15,6 +14,7 @@ from shadow_deployment.decision.words.wording import summary_of
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.promotion import registry, status
 from shadow_deployment.promotion.request import PromotionRequest
+from shadow_deployment.report.terminal import Listing
 
 Approver = Annotated[str, typer.Option("--approved-by", help="Who has decided: it is kept.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why: it is kept.")]
@@ -87,7 +87,7 @@ def promotions(name: Name, as_json: AsJsonLines = False) -> None:
     if as_json:
         console.print_json_lines(map(asdict, history))
     else:
-        console.show(history_table(history))
+        console.show(history_table(history) if history else f"{name}: nothing was promoted yet")
 
 
 def case_text(request: PromotionRequest) -> str:
@@ -107,10 +107,10 @@ def case_text(request: PromotionRequest) -> str:
     return "\n".join([*lines, f"case {short(request.digest)}"])
 
 
-def history_table(history: list[PromotionRecord]) -> Table:
+def history_table(history: list[PromotionRecord]) -> Listing:
     """Return promotions as a table."""
-    headings = ("number", "at", "kind", "from", "to", "verdict", "approved by", "reason")
-    shown = console.table(headings, no_wrap=("number", "at", "kind"))
+    headings = ("number", "at (UTC)", "kind", "from", "to", "verdict", "approved by", "reason")
+    shown = Listing(*headings, prose=("kind", "from", "to", "verdict", "approved by", "reason"))
     for change in history:
         kind = f"{change.kind} of {change.undoes}" if change.undoes else change.kind
         shown.add_row(

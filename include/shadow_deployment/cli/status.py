@@ -1,27 +1,49 @@
-"""The command `status`: each challenger's status, and the file that publishes it."""
+"""The command `status`: each challenger's status and the file that publishes it, or all deployments in one table."""
 
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from shadow_deployment.cli import console
-from shadow_deployment.cli.console import AsJsonLines, Name
+from shadow_deployment.cli.console import AsJsonLines
 from shadow_deployment.cli.context import context_of
-from shadow_deployment.errors import DeploymentError
+from shadow_deployment.config.deployment import load_deployment
+from shadow_deployment.config.discovery import deployments_folder, files_by_name
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.promotion import status as promotion_status
 from shadow_deployment.promotion.status import ChallengerStatus
+from shadow_deployment.report.queries.attention import AttentionLine, attention
+from shadow_deployment.report.terminal import Listing
+from shadow_deployment.report.wording import ROLES
 
 _COLOURS = {"promoted": "bold green", "passed": "green", "failed": "bold red", "rolled_back": "bold red"}
+_OUTCOMES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
 
 
 def status(
-    name: Name,
+    name: Annotated[str | None, typer.Argument(help="A deployment's name.", show_default=False)] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All deployments in one table, those that need somebody first.")
+    ] = False,
     as_json: AsJsonLines = False,
     write: Annotated[bool, typer.Option("--write", help="Bring status.file up to date.")] = False,
 ) -> None:
-    """Show each challenger's status: in shadow, passed, failed, asked, rejected, promoted or rolled back."""
+    """Show each challenger's status: in shadow, passed, failed, asked, rejected, promoted or rolled back.
+
+    With --all, exit code 1 where a deployment needs somebody: an approval is open or due, a former champion is better,
+    the A/A check decides what it must not, or a deployment or its ledger cannot be read.
+    """
+    if every == (name is not None) or (every and write):
+        raise typer.BadParameter("give a deployment's name, or --all without --write", param_hint="NAME or --all")
+    if name is None:
+        _show_all(as_json=as_json)
+    else:
+        _show(name, as_json=as_json, write=write)
+
+
+def _show(name: str, *, as_json: bool, write: bool) -> None:
     context = context_of(name)
     target = context.deployment.status
     if write and target is None:
@@ -36,8 +58,29 @@ def status(
         console.show(f"{'wrote' if changed else 'nothing to change in'} {escape(target.file)}")
 
 
-def _table(statuses: list[ChallengerStatus]) -> Table:
-    shown = console.table(("challenger", "status", "since", "newest verdict", "reason"), no_wrap=("status", "since"))
+def _show_all(*, as_json: bool) -> None:
+    contexts: list[DeploymentContext] = []
+    broken: dict[str, str] = {}
+    for name, path in files_by_name().items():
+        try:
+            contexts.append(context_of(load_deployment(path)))
+        except ShadowError as error:
+            broken[name] = str(error)
+    lines = attention(contexts, broken)
+    if as_json:
+        console.print_json_lines(line.content for line in lines)
+    else:
+        nothing = f"there is no deployment in {escape(str(deployments_folder()))}"
+        console.show(_table_of_all(lines) if lines else nothing)
+    if any(line.needs_somebody for line in lines):
+        raise typer.Exit(1)
+
+
+def _table(statuses: list[ChallengerStatus]) -> Listing:
+    shown = Listing(
+        *("challenger", "status", "since (UTC)", "newest verdict", "reason"),
+        prose=("challenger", "newest verdict", "reason"),
+    )
     for each in statuses:
         colour = _COLOURS.get(each.status, "yellow")
         approver = f" ({each.approved_by})" if each.approved_by else ""
@@ -47,5 +90,24 @@ def _table(statuses: list[ChallengerStatus]) -> Table:
             f"{each.since:%Y-%m-%d %H:%M}" if each.since else "-",
             f"{each.outcome} of {each.day}" if each.outcome else "-",
             escape(f"{each.reason or '-'}{approver}"),
+        )
+    return shown
+
+
+def _table_of_all(lines: list[AttentionLine]) -> Listing:
+    shown = Listing(
+        *("deployment", "champion", "challenger", "outcome", "what to do"),
+        prose=("champion", "challenger", "outcome", "what to do"),
+    )
+    for line in lines:
+        outcome = line.outcome or ("broken" if line.challenger is None else "not judged")
+        role = f" ({ROLES[line.role]})" if line.role and line.role != "promotable" else ""
+        mark = "[bold red]![/] " if line.needs_somebody else ""
+        shown.add_row(
+            escape(line.deployment),
+            escape(line.champion or "-"),
+            escape(f"{line.challenger} {line.version}{role}") if line.challenger else "-",
+            f"[{_OUTCOMES.get(outcome, 'bold red')}]{outcome}[/]{f' since {line.since}' if line.since else ''}",
+            f"{mark}{escape(line.what_to_do)}",
         )
     return shown

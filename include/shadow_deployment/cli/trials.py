@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.cli import console
@@ -17,6 +16,12 @@ from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger import trials as ledger_trials
 from shadow_deployment.ledger.trials import TrialRecord
 from shadow_deployment.pipeline.challengers import too_good
+from shadow_deployment.report.terminal import Listing
+
+_LEGEND = (
+    "[dim]batch: trials that were opened together and share alpha, the error rate toward PASS. days: how many were "
+    "judged. trained until: the last day of its training data, as declared.[/]"
+)
 
 
 def trials(name: Name, as_json: AsJsonLines = False) -> None:
@@ -27,7 +32,8 @@ def trials(name: Name, as_json: AsJsonLines = False) -> None:
     if as_json:
         console.print_json_lines(vars(record) for record in records)
     else:
-        console.show(_table(records))
+        console.show(_table(records) if records else f"{name}: no trial was opened yet")
+        console.show(_LEGEND)
 
 
 def withdraw(
@@ -69,20 +75,9 @@ def acknowledge(
     console.show(f"the next verdict counts it; shadow run {name} --from {day} judges {day} again")
 
 
-def _table(records: list[TrialRecord]) -> Table:
-    headings = (
-        "trial",
-        "challenger",
-        "champion",
-        "opened (UTC)",
-        "because",
-        "batch",
-        "alpha",
-        "trained until",
-        "days",
-        "verdict",
-    )
-    shown = console.table(headings, no_wrap=("opened (UTC)", "trained until"))
+def _table(records: list[TrialRecord]) -> Listing:
+    headings = ("trial", "challenger", "champion", "opened (UTC)", "batch", "alpha", "trained until", "days", "verdict")
+    shown = Listing(*headings, "because", prose=("challenger", "verdict", "because"), right=("days",))
     for record in records:
         kind = "" if record.kind == "challenger" else f" ({record.kind.replace('_', ' ')})"
         shown.add_row(
@@ -90,11 +85,11 @@ def _table(records: list[TrialRecord]) -> Table:
             escape(f"{record.name} {record.version}{kind}"),
             escape(record.champion_version),
             f"{record.opened_at:%Y-%m-%d %H:%M}",
-            escape(record.opened_because),
-            "-" if record.batch is None else f"{record.batch}, of {record.batch_size}",
+            "-" if record.batch is None else f"{record.batch} (of {record.batch_size})",
             "-" if record.batch is None else significant(record.alpha, 3),
             str(record.trained_until or "-"),
             str(record.judged),
             f"{record.outcome} of {record.day}" if record.outcome else "-",
+            escape(record.opened_because),
         )
     return shown

@@ -60,12 +60,6 @@ class PowerAnalysis:
     rates: tuple[SampleRate, ...]
     proposed: float | None
 
-    def __str__(self) -> str:
-        about = "never decided" if self.days is None else f"about {self.days} days"
-        most = "never" if self.days_90 is None else str(self.days_90)
-        other = "never decide" if self.other_days is None else f"take about {self.other_days}"
-        return f"{about} (90 %: {most}) for an effect of {self.effect:g}; unit {self.other_unit} would {other}"
-
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)

@@ -1,15 +1,14 @@
 """What is shown of verdicts and evidence: as tables at a terminal, and as plain data for JSON."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from shadow_deployment.base.numbers import plain_percent, significant
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -25,9 +24,24 @@ from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.report.queries import days
+from shadow_deployment.report.terminal import Listing, Prose
 
 MOST_REASONS: Final = 4
 _COLOURS: Final = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
+_LEGEND: Final = (
+    "[dim]estimate: the champion's loss minus the challenger's, above 0 the challenger is better; of at_most and "
+    "at_least the challenger's own value. interval: a confidence sequence, which holds however often it is looked at. "
+    "all: every request.[/]"
+)
+_EVIDENCE_LEGEND: Final = (
+    "[dim]pairs: requests that count, with what the metric needs of both models. champion, challenger: weighted means "
+    "over the day's sample; difference: as losses, champion minus challenger, above 0 the challenger is better.[/]"
+)
+_LABELS_LEGEND: Final = (
+    "[dim]expected: how many labels there will be in the end; share: of the sample. set aside: contradicted (differs "
+    "from the first label), invalid (no label of the task), early (known before the request). counts: all labels are "
+    "known or no longer expected.[/]"
+)
 _NEVER_JUDGED: Final[dict[str, Any]] = {
     "outcome": "INCONCLUSIVE",
     "day": None,
@@ -84,38 +98,44 @@ def _trial(stored: ledger_verdicts.StoredVerdict) -> dict[str, Any] | None:
 
 def text(shown: dict[str, Any]) -> Group:
     """Return the verdicts for a terminal: each challenger's outcome, why, and a line for each finding."""
-    parts: list[RenderableType] = [f"[bold]{escape(shown['deployment'])}[/] as of {shown['as_of'] or 'no day yet'}", ""]
+    name, day = escape(shown["deployment"]), shown["as_of"] or "no day yet"
+    parts: list[RenderableType] = [Prose(f"[bold]{name}[/] as of {day}\n")]
     for challenger in shown["challengers"]:
-        outcome, reasons = challenger["outcome"], challenger["reasons"]
-        since = f", first on {challenger['decided_on']}" if challenger["decided_on"] else ""
-        name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
-        lines = [escape(reason) for reason in reasons[:MOST_REASONS]]
-        lines += [f"and {more} more, see below"] if (more := len(reasons) - MOST_REASONS) > 0 else []
-        lines += [f"[yellow]warning[/] {escape(warning)}" for warning in challenger["warnings"]]
-        parts.append(f"[{_COLOURS[outcome]}]{outcome}[/]{since}  [bold]{name}[/]")
-        parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
-        if challenger["findings"]:
-            parts.append(_findings(findings_of(challenger["findings"])))
+        parts += _challenger(challenger)
+    if any(challenger["findings"] for challenger in shown["challengers"]):
+        parts.append(Prose(_LEGEND))
     return Group(*parts)
 
 
-def _findings(findings: Sequence[Finding]) -> Table:
-    table = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
-    table.add_column("rule")
-    table.add_column("slice")
-    table.add_column("outcome", no_wrap=True)
-    for heading in ("estimate", "interval", "days"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _challenger(challenger: dict[str, Any]) -> Iterator[RenderableType]:
+    outcome, reasons = challenger["outcome"], challenger["reasons"]
+    since = f", first on {challenger['decided_on']}" if challenger["decided_on"] else ""
+    name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
+    lines = [escape(reason) for reason in reasons[:MOST_REASONS]]
+    lines += [f"and {more} more, see below"] if (more := len(reasons) - MOST_REASONS) > 0 else []
+    lines += [f"[yellow]warning[/] {escape(warning)}" for warning in challenger["warnings"]]
+    yield Prose(f"[{_COLOURS[outcome]}]{outcome}[/]{since}  [bold]{name}[/]")
+    yield from (Prose(line, indent=2) for line in lines)
+    if challenger["findings"]:
+        yield _findings(findings_of(challenger["findings"]))
+
+
+def _findings(findings: Sequence[Finding]) -> Listing:
+    listing = Listing(
+        *("rule", "slice", "outcome", "estimate", "interval", "days"),
+        prose=("rule",),
+        right=("estimate", "interval", "days"),
+    )
     for finding in findings:
-        table.add_row(
-            rule_of(finding),
+        listing.add_row(
+            escape(rule_of(finding)),
             escape(finding.slice),
             f"[{_COLOURS[finding.outcome]}]{finding.outcome.lower()}[/]",
             significant(finding.estimate),
             interval_of(finding),
             str(finding.observations),
         )
-    return table
+    return listing
 
 
 def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str, Any]]:
@@ -151,18 +171,19 @@ def _evidence(challenger: str, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def evidence_table(rows: Iterator[dict[str, Any]]) -> Table:
-    """Return evidence as a table."""
-    table = _table(
-        ("day", "challenger", "slice", "metric"),
-        ("requests", "labelled", "pairs", "champion", "challenger", "difference"),
-    )
-    for row in rows:
-        values = (value_of(row["metric"], row[name]) for name in ("champion", "challenger_value"))
-        numbers = (*values, significant(row["difference"]))
-        texts = (row["day"], row["challenger"], escape(row["slice"]), row["metric"])
-        table.add_row(*texts, str(row["requests"]), str(row["labelled"]), str(row["pairs"]), *numbers)
-    return table
+def evidence_table(rows: Iterable[dict[str, Any]]) -> Group:
+    """Return evidence as tables, one a challenger, metric and slice."""
+    numbers = ("requests", "labelled", "pairs", "champion", "challenger", "difference")
+    parts: list[RenderableType] = []
+    for (challenger, metric, name), of_days in groupby(rows, itemgetter("challenger", "metric", "slice")):
+        listing = Listing("day", *numbers, right=numbers)
+        for row in of_days:
+            values = (value_of(metric, row[key]) for key in ("champion", "challenger_value"))
+            counts = (str(row[key]) for key in numbers[:3])
+            listing.add_row(row["day"], *counts, *values, significant(row["difference"]))
+        parts += [Prose(f"[bold]{escape(challenger)}[/], {escape(metric)}, {escape(name)}"), listing]
+    parts.append(Prose(_EVIDENCE_LEGEND if parts else "there is no evidence yet: run a day"))
+    return Group(*parts)
 
 
 def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, Any]]:
@@ -185,21 +206,13 @@ def maturity(session: Session[Any], deployment: Deployment) -> list[dict[str, An
     ]
 
 
-def maturity_table(rows: list[dict[str, Any]]) -> Table:
+def maturity_table(rows: list[dict[str, Any]]) -> Group:
     """Return the labels of each day as a table."""
-    table = _table(("day",), ("sampled", "labelled", "expected", "share", "contradicted", "invalid", "early", "counts"))
+    numbers = ("sampled", "labelled", "expected", "share")
+    listing = Listing("day", *numbers, "set aside", "counts", prose=("set aside",), right=numbers)
     for row in rows:
         share, expected = plain_percent(row["share"]), "-" if row["expected"] is None else str(row["expected"])
+        aside = ", ".join(f"{row[name]} {name}" for name in ("contradicted", "invalid", "early") if row[name])
         counts = "yes" if row["mature"] else "not yet"
-        aside = (str(row[name]) for name in ("contradicted", "invalid", "early"))
-        table.add_row(row["day"], str(row["sampled"]), str(row["labelled"]), expected, share, *aside, counts)
-    return table
-
-
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(header_style="bold")
-    for heading in words:
-        table.add_column(heading, no_wrap=True)
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+        listing.add_row(row["day"], str(row["sampled"]), str(row["labelled"]), expected, share, aside or "-", counts)
+    return Group(listing, Prose(_LABELS_LEGEND))

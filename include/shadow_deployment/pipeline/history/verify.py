@@ -32,6 +32,7 @@ from shadow_deployment.pipeline.challengers.judging import input_of, judge_chall
 from shadow_deployment.pipeline.custom_values import custom_values
 from shadow_deployment.pipeline.sample import read_manifest
 
+_WHOLE = ("chain", "trials")  # verified all at once
 _TOLERANCE = 1e-9  # of figures that are computed again, perhaps by another machine
 
 
@@ -47,7 +48,8 @@ class Verification:
     is_complete: bool = True
 
     def __str__(self) -> str:
-        return ", ".join(f"{count} {kind}" for kind, count in self.verified.items()) or "nothing is there to verify"
+        parts = [kind if kind in _WHOLE else f"{count} {kind}" for kind, count in self.verified.items()]
+        return ", ".join(parts) or "nothing is there to verify"
 
 
 def verify(

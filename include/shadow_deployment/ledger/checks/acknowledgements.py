@@ -1,14 +1,29 @@
 """Acknowledgements: a person has looked into an alarm of a model, and says why it is right."""
 
+import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg.rows import class_row
 
+from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.too_good import Acknowledgement, Kind
 
 REGRESSION: Final[Kind] = "regression"  # a former champion is better than its successor
+
+
+@dataclass(frozen=True)
+class GivenAcknowledgement:
+    """An acknowledgement with the model that it is about, as reports list it."""
+
+    name: str
+    version: str
+    alarm: str
+    reason: str
+    by: str
+    at: dt.datetime
 
 
 def acknowledge(session: Session[Any], challenger: int, alarms: Sequence[Kind], *, by: str, reason: str) -> None:
@@ -31,3 +46,14 @@ def acknowledgements(session: Session[Any], challenger: int) -> dict[Kind, Ackno
             [challenger],
         )
         return {row.kind: row for row in rows}
+
+
+def given(session: Session[Any], deployment: Deployment) -> list[GivenAcknowledgement]:
+    """Return every acknowledgement of a deployment's models, in order."""
+    with session.cursor(row_factory=class_row(GivenAcknowledgement)) as cursor:
+        return cursor.execute(
+            "SELECT DISTINCT m.name, m.version, a.alarm, a.reason, a.acknowledged_by AS by, a.acknowledged_at AS at "
+            "FROM shadow.acknowledgement AS a JOIN shadow.model_version AS m USING (deployment_id, digest, version) "
+            "JOIN shadow.deployment AS d ON d.id = a.deployment_id WHERE d.name = %s ORDER BY at, name, alarm",
+            [deployment.name],
+        ).fetchall()

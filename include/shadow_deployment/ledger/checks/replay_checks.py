@@ -42,6 +42,28 @@ class Mismatch:
     worst: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class ReplayTotals:
+    """The newest checks of some days, added up; `days` are those that were checked."""
+
+    days: int
+    checked: int
+    mismatched: int
+    largest: float | None
+
+
+def totals(session: Session[Any], snapshots: Collection[Snapshot]) -> ReplayTotals:
+    """Return on how many of these days the champion's file was checked, on how many requests, with which result."""
+    with session.cursor(row_factory=class_row(ReplayTotals)) as cursor:
+        row = cursor.execute(
+            "SELECT count(*) AS days, coalesce(sum(checked), 0) AS checked, "
+            "coalesce(sum(mismatched), 0) AS mismatched, max(largest) AS largest "
+            "FROM shadow.newest_replay_check WHERE snapshot_id = ANY(%s)",
+            [[snapshot.id for snapshot in snapshots]],
+        ).fetchone()
+    return row or ReplayTotals(0, 0, 0, None)
+
+
 def record(
     session: Session[Any], snapshot: Snapshot, champion: ChampionSettings, model: str, check: ReplayCheck
 ) -> None:

@@ -91,6 +91,11 @@ def declarations(selector: str) -> str:
     )
 
 
+def on_paper() -> str:
+    """Return the rules that give a page on paper its light colours, whatever the reader's system asks."""
+    return f"@media print{{:root:root{{{variables('light')}color-scheme:light}}}}"
+
+
 def resolved(svg: str, theme: Theme) -> str:
     """Return an SVG whose colours are written out, for programs that know no custom properties."""
     index = 0 if theme == "light" else 1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -11,9 +11,12 @@ from markupsafe import Markup
 from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.report import wording
-from shadow_deployment.report.html import markup, tables
+from shadow_deployment.report.html import frameworks, markup, tables, validation
 from shadow_deployment.report.html.serving import ASSETS, Links, asset, policy_of_file
 from shadow_deployment.report.views import DeploymentView
+
+if TYPE_CHECKING:
+    from shadow_deployment.report.validation import ValidationView
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -39,6 +42,22 @@ def report(view: DeploymentView) -> str:
     return deployment_page(view, Links())
 
 
+def validation_report(view: "ValidationView") -> str:
+    """Return a validation report as one file that loads nothing and can be printed."""
+    with requires_extra("report", "a validation report"):
+        from shadow_deployment.report.charts.catalog import catalog
+
+    return _render(
+        "validation.html",
+        Links(),
+        view=view,
+        charts=catalog(view.page),
+        elsewhere=frameworks.ELSEWHERE,
+        frameworks=frameworks.FRAMEWORKS,
+        error_rates=frameworks.ERROR_RATES,
+    )
+
+
 def error_page(error: str, links: Links) -> str:
     """Return a page that says what broke."""
     return _render("error.html", links, error=error)
@@ -62,5 +81,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(listings=tables, markup=markup, numbers=numbers, wording=wording)
+    made.globals.update(facts=validation, listings=tables, markup=markup, numbers=numbers, wording=wording)
     return made

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from shadow_deployment.report.charts.theme import declarations
+from shadow_deployment.report.charts.theme import declarations, on_paper
 
 _FOLDER: Final = Path(__file__).parent / "static"
 ASSETS: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
@@ -27,7 +27,7 @@ def asset(name: str) -> bytes:
     if name not in ASSETS:
         raise KeyError(name)
     content = (_FOLDER / name).read_text(encoding="utf-8")
-    return (f"{declarations(':root')}\n{content}" if name == "page.css" else content).encode()
+    return (f"{declarations(':root')}\n{content}{on_paper()}" if name == "page.css" else content).encode()
 
 
 def policy_of_file() -> str:

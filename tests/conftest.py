@@ -157,7 +157,8 @@ def processes(request: pytest.FixtureRequest) -> ForkServerContext:
 
 @pytest.fixture
 def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Call the command line in this process; return exit code, standard output and standard error."""
+    """Call the command line in this process as in a pipe; return exit code, standard output and standard error."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest's own
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["shadow", *map(str, arguments)])

@@ -108,11 +108,11 @@ def test_a_plan_is_shown_as_a_table_for_everybody_who_can_be_promoted(world: Wor
     code, out, err = invoke("plan", "late", "--effect", "0.05")
     assert (code, err) == (0, "")
     for who in ("other", "again"):
-        assert f"{who}, brier_score superior: " in words(out)
-    assert words(out).count(" for an effect of 0.05; unit week would ") == 4
+        assert f"{who}: days until an effect of 0.05 beyond the bound passes, at alpha " in words(out)
     assert "a_a_check" not in out
-    assert out.count("brier_score superior") == 4
-    assert "smallest rate as good" in out
+    assert out.count("brier_score superior") == 2
+    assert "by unit week: " not in out
+    assert "smallest rate: of sampling" in words(out)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,7 @@ def test_a_rate_that_is_proposed_is_no_more_than_everything(effect: float, propo
     file = io.StringIO()
     Console(file=file, width=140).print(table)
     cells = file.getvalue().splitlines()[3].split()
+    assert len(cells) == 8, "rule of two words, days there, three days, deviation, rate"
     assert shown in cells
     assert "60" in cells
 

@@ -128,17 +128,6 @@ def test_what_the_other_unit_would_take_is_its_own_plan(unit: str, other: str) -
     assert found.days != expected.days
 
 
-def test_a_plan_is_one_sentence() -> None:
-    one = series(normal(400))
-    found = planned(one, effect=0.3)
-    assert str(found) == (
-        f"about {found.days} days (90 %: {found.days_90}) for an effect of 0.3; "
-        f"unit week would take about {found.other_days}"
-    )
-    few = planned(series(normal(13)), effect=1e-6)
-    assert str(few) == "never decided (90 %: never) for an effect of 1e-06; unit week would never decide"
-
-
 def test_no_more_than_all_requests_can_be_sampled() -> None:
     one = drawn(500, uneven=False)
     for present, expected in ((1.0, 1.0), (0.4, 2.5), (0.2, 5.0), (0.01, 5.0)):

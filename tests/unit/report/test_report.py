@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -151,18 +152,21 @@ def test_evidence_is_a_line_for_each_row_and_what_is_missing_is_a_dash() -> None
         "difference": -0.5,
     }
     text = shown(report.evidence_table(iter([row])))
-    cells = [cell.strip() for line in text.splitlines() if "2013-03-01" in line for cell in line.strip("│").split("│")]
-    assert cells == [
-        "2013-03-01",
-        "gradient_boosting",
-        "carrier=[b]AA",
-        "agreement",
-        "100",
-        "90",
-        "80",
-        "-",
-        "0.1235",
-        "-0.5",
+    assert text.startswith("gradient_boosting, agreement, carrier=[b]AA\n")
+    assert row_with(text, "2013-03-01").split() == ["2013-03-01", "100", "90", "80", "-", "0.1235", "-0.5"]
+
+
+def test_evidence_is_a_table_for_each_challenger_metric_and_slice() -> None:
+    usual = {"requests": 9, "labelled": 9, "pairs": 9, "champion": 0.1, "challenger_value": 0.1, "difference": 0.0}
+    rows = [
+        usual | {"day": day, "challenger": "trees", "metric": metric, "slice": "all"}
+        for metric in ("accuracy", "brier_score")
+        for day in ("2013-03-01", "2013-03-02")
+    ]
+    text = shown(report.evidence_table(iter(rows)))
+    assert re.findall("^(?:trees|2013).{8}", text, re.MULTILINE) == [
+        *("trees, accura", "2013-03-01  ", "2013-03-02  "),
+        *("trees, brier_", "2013-03-01  ", "2013-03-02  "),
     ]
 
 

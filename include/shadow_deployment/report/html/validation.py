@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural, significant
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.decision.words.wording import missing_labels_note, rule_of
+from shadow_deployment.decision.words.wording import missing_labels_note, role_note
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.charts.chart import ChartTable
 from shadow_deployment.report.html.markup import badge, time
+from shadow_deployment.report.wording import capitalised
 
 if TYPE_CHECKING:
     from shadow_deployment.report.validation import ValidationView
@@ -90,8 +91,9 @@ def _period(view: "ValidationView") -> str:
     compared, days = view.page.compared, view.verdict.days
     if not compared:
         return "no day counts yet"
-    span = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), 'day')}"
-    return f"{span}: {days.get('live', 0)} live, {days.get('replayed', 0)} replayed, {days.get('waiting', 0)} waiting"
+    span = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), 'day')} compared"
+    kinds = f"{days.get('live', 0)} live, {days.get('replayed', 0)} replayed, {days.get('waiting', 0)} wait for labels"
+    return f"{span}; {days.get('counted', 0)} count toward PASS ({kinds})"
 
 
 def sampling(view: "ValidationView") -> Facts:
@@ -201,7 +203,7 @@ def completeness(view: "ValidationView") -> ChartTable:
     """Return of each finding what was missing, and what that can change."""
     rows = [
         (
-            rule_of(each.finding),
+            capitalised(f"{each.text}{role_note(each.finding.role)}"),
             each.finding.slice,
             count(each.finding.requests),
             count(each.finding.unanswered),
@@ -227,19 +229,18 @@ def trials(view: "ValidationView") -> ChartTable:
     """Return every trial that was ever opened."""
     rows = [
         (
-            str(each.number),
-            f"{each.name} {each.version}",
+            f"{each.number}: {each.name} {each.version}",
             each.digest[:12],
             each.champion_version,
-            str(each.opened_at.date()),
+            time(each.opened_at),
             each.opened_because,
-            NOTHING if each.batch is None else f"{each.batch}, {significant(each.alpha, 3)}",
-            str(each.judged),
+            NOTHING if each.batch is None else f"{each.batch}, alpha {significant(each.alpha, 3)}",
+            count(each.judged),
             badge(each.outcome),
         )
         for each in view.trials
     ]
-    headings = ("trial", "challenger", "digest", "champion", "opened", "because", "batch, alpha", "days", "verdict")
+    headings = ("trial", "digest", "champion", "opened", "because", "batch", "days", "verdict")
     return ChartTable(headings, rows, left=7)
 
 

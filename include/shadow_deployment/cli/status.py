@@ -16,10 +16,9 @@ from shadow_deployment.promotion import status as promotion_status
 from shadow_deployment.promotion.status import ChallengerStatus
 from shadow_deployment.report.queries.attention import AttentionLine, attention
 from shadow_deployment.report.terminal import Listing
-from shadow_deployment.report.wording import ROLES
 
 _COLOURS = {"promoted": "bold green", "passed": "green", "failed": "bold red", "rolled_back": "bold red"}
-_OUTCOMES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
+_OUTCOMES = {"PASS": "green", "FAIL": "red"}
 
 
 def status(
@@ -32,8 +31,8 @@ def status(
 ) -> None:
     """Show each challenger's status: in shadow, passed, failed, asked, rejected, promoted or rolled back.
 
-    With --all, exit code 1 where a deployment needs somebody: an approval is open or due, a former champion is better,
-    the A/A check decides what it must not, or a deployment or its ledger cannot be read.
+    With --all, exit code 1 where a deployment needs somebody: an approval is open or due, a promoted model is not
+    served, a former champion is better, the A/A check differs, something bars a verdict, or it cannot be read.
     """
     if every == (name is not None) or (every and write):
         raise typer.BadParameter("give a deployment's name, or --all without --write", param_hint="NAME or --all")
@@ -95,19 +94,16 @@ def _table(statuses: list[ChallengerStatus]) -> Listing:
 
 
 def _table_of_all(lines: list[AttentionLine]) -> Listing:
-    shown = Listing(
-        *("deployment", "champion", "challenger", "outcome", "what to do"),
-        prose=("champion", "challenger", "outcome", "what to do"),
-    )
+    headings = ("deployment", "champion", "challenger", "state", "what to do")
+    shown = Listing(*headings, prose=headings[1:])
     for line in lines:
-        outcome = line.outcome or ("broken" if line.challenger is None else "not judged")
-        role = f" ({ROLES[line.role]})" if line.role and line.role != "promotable" else ""
-        mark = "[bold red]![/] " if line.needs_somebody else ""
+        colour = "bold red" if line.needs_somebody else _OUTCOMES.get(line.outcome or "", "yellow")
+        is_decided = line.outcome in _OUTCOMES and str(line.since) not in line.state
         shown.add_row(
             escape(line.deployment),
             escape(line.champion or "-"),
-            escape(f"{line.challenger} {line.version}{role}") if line.challenger else "-",
-            f"[{_OUTCOMES.get(outcome, 'bold red')}]{outcome}[/]{f' since {line.since}' if line.since else ''}",
-            f"{mark}{escape(line.what_to_do)}",
+            escape(f"{line.challenger} {line.version}") if line.challenger else "-",
+            f"[{colour}]{escape(line.state)}[/]{f' since {line.since}' if is_decided else ''}",
+            escape(line.what_to_do),
         )
     return shown

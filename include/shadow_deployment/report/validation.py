@@ -94,7 +94,7 @@ def read_validation(
         page = read_page(session, context.deployment, challenger, day)
         line, verdict = page.challenger, page.verdict
         if line is None or verdict is None:
-            reason = line.sentence if line else "it has no challenger"
+            reason = line.status.sentence if line else "it has no challenger"
             raise DeploymentError(f"deployment {context.deployment.name}: there is nothing to validate yet: {reason}")
         return _view(session, context, page, line, verdict, verification)
 

@@ -17,7 +17,7 @@ from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import comparable_days, labels_on, mature_labels
+from shadow_deployment.pipeline.challengers.basis import basis_of, comparable_days, labels_on, mature_labels
 from shadow_deployment.report.queries import days, predictions, rules
 from shadow_deployment.report.queries.predictions import ComparedPredictions
 from shadow_deployment.report.queries.summary import DeploymentSummary
@@ -39,7 +39,7 @@ def add_challenger(
         mature = mature_labels(deployment, labels_on(session, deployment, sampled, verdict.day))
     policy = rules.policy_of(verdict, deployment.policy)
     reader = _EvidenceReader(session, sampled, verdict.champion_version, policy, mature)
-    compared = reader.compared(verdict.challenger_id)
+    compared = _of_trial(session, deployment, verdict, reader.compared(verdict.challenger_id))
     history = page.history(session, verdict.challenger_id)
     return replace(
         _with_evidence(view, deployment, reader, compared, verdict),
@@ -58,6 +58,21 @@ def add_challenger(
         compared=tuple(compared.days),
         snapshot=next((snapshot for snapshot in sampled if snapshot.day == verdict.day), None),
     )
+
+
+def _of_trial(
+    session: Session[Any], deployment: Deployment, verdict: VerdictRow, compared: ComparedPredictions
+) -> ComparedPredictions:
+    """Return the days that the verdict's trial counts or shows: none that was withdrawn or learned from."""
+    model = (verdict.name, verdict.version)
+    declared = next((each for each in deployment.challengers if (each.name, each.version) == model), None)
+    if declared is None:
+        return compared
+    basis = basis_of(session, deployment, declared, verdict.challenger_id, verdict.day)
+    if basis.trial is None or basis.trial.number != verdict.trial:
+        return compared
+    days = {snapshot.day for snapshot in basis.shown}
+    return replace(compared, days=[snapshot for snapshot in compared.days if snapshot.day in days])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from shadow_deployment.ledger import trials as ledger_trials
 from shadow_deployment.ledger.trials import TrialRecord
 from shadow_deployment.pipeline.challengers import too_good
 from shadow_deployment.report.terminal import Listing
+from shadow_deployment.report.wording import KINDS
 
 _LEGEND = (
     "[dim]batch: trials that were opened together and share alpha, the error rate toward PASS. days: how many were "
@@ -79,7 +80,7 @@ def _table(records: list[TrialRecord]) -> Listing:
     headings = ("trial", "challenger", "champion", "opened (UTC)", "batch", "alpha", "trained until", "days", "verdict")
     shown = Listing(*headings, "because", prose=("challenger", "verdict", "because"), right=("days",))
     for record in records:
-        kind = "" if record.kind == "challenger" else f" ({record.kind.replace('_', ' ')})"
+        kind = f" ({KINDS[record.kind]})" if record.kind in KINDS else ""
         shown.add_row(
             str(record.number),
             escape(f"{record.name} {record.version}{kind}"),

@@ -9,6 +9,7 @@ from typing import Final
 from shadow_deployment.base.numbers import MINUS, NOTHING, decimals, number, typographic
 
 ROLES: Final = {"promotable": "challenger", "a_a_check": "A/A check", "watched": "former champion"}
+KINDS: Final = {"a_a_check": "A/A check", "former_champion": "former champion"}  # of trials that are no challenger's
 _ACTING: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff]"
 )

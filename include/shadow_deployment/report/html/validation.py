@@ -9,7 +9,7 @@ from shadow_deployment.decision.words.wording import missing_labels_note, role_n
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.charts.chart import ChartTable
 from shadow_deployment.report.html.markup import badge, time
-from shadow_deployment.report.wording import capitalised
+from shadow_deployment.report.wording import KINDS, capitalised
 
 if TYPE_CHECKING:
     from shadow_deployment.report.validation import ValidationView
@@ -229,7 +229,7 @@ def trials(view: "ValidationView") -> ChartTable:
     """Return every trial that was ever opened."""
     rows = [
         (
-            f"{each.number}: {each.name} {each.version}",
+            f"{each.number}: {each.name} {each.version}{f', {KINDS[each.kind]}' if each.kind in KINDS else ''}",
             each.digest[:12],
             each.champion_version,
             time(each.opened_at),

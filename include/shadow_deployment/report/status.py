@@ -69,6 +69,11 @@ class ChallengerStatus:
         return f"{LABELS[self.stage]}: {self.detail}" if self.detail else LABELS[self.stage]
 
     @property
+    def content(self) -> dict[str, str]:
+        """The status as plain data."""
+        return {"stage": self.stage, "label": self.label, "sentence": self.sentence, "action": self.action}
+
+    @property
     def urgency(self) -> int:
         """0: somebody is needed now; 1: a decision waits; 2: nothing goes on by itself; 3: it goes on; 4: settled."""
         return _URGENCY[self.stage]

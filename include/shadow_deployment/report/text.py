@@ -24,6 +24,7 @@ from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.report.queries import days
+from shadow_deployment.report.queries.summary import summarise
 from shadow_deployment.report.terminal import Listing, Prose
 
 MOST_REASONS: Final = 4
@@ -55,12 +56,16 @@ _NEVER_JUDGED: Final[dict[str, Any]] = {
 def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Any]:
     """Return the newest verdict of each challenger of a deployment, up to a day."""
     stored = ledger_verdicts.latest(session, deployment, as_of)
+    statuses = {line.name: line.status for line in summarise(session, deployment, as_of).lines}
     newest = max((verdict.day for verdict in stored.values()), default=None)
     return {
         "deployment": deployment.name,
         "as_of": str(as_of or newest or ""),
         "next_alpha": alpha_of_next(session, deployment),
-        "challengers": [_verdict(each, stored.get(each.name)) for each in deployment.challengers],
+        "challengers": [
+            _verdict(each, stored.get(each.name)) | {"status": statuses[each.name].content}
+            for each in deployment.challengers
+        ],
     }
 
 
@@ -111,13 +116,24 @@ def _challenger(challenger: dict[str, Any]) -> Iterator[RenderableType]:
     outcome, reasons = challenger["outcome"], challenger["reasons"]
     since = f", first on {challenger['decided_on']}" if challenger["decided_on"] else ""
     name = f"{escape(challenger['name'])} {escape(challenger['version'])}"
+    status = challenger["status"]
+    yield Prose(_heading(f"{outcome}{since}", name, status))
     lines = [escape(reason) for reason in reasons[:MOST_REASONS]]
     lines += [f"and {more} more, see below"] if (more := len(reasons) - MOST_REASONS) > 0 else []
+    lines = [escape(status["sentence"])] if status["stage"] == "as_expected" else lines
     lines += [f"[yellow]warning[/] {escape(warning)}" for warning in challenger["warnings"]]
-    yield Prose(f"[{_COLOURS[outcome]}]{outcome}[/]{since}  [bold]{name}[/]")
+    lines += [f"[dim]next[/] {escape(status['action'])}"]
     yield from (Prose(line, indent=2) for line in lines)
     if challenger["findings"]:
         yield _findings(findings_of(challenger["findings"]))
+
+
+def _heading(outcome: str, name: str, status: dict[str, Any]) -> str:
+    """Return outcome, name and status; of the A/A check no outcome, which would say that something is open."""
+    label = escape(status["label"])
+    if status["stage"] in ("as_expected", "a_a_alarm"):
+        return f"[{'green' if status['stage'] == 'as_expected' else 'bold red'}]{label}[/]  [bold]{name}[/]"
+    return f"[{_COLOURS[outcome.partition(',')[0]]}]{outcome}[/]  [bold]{name}[/]  [dim]{label}[/]"
 
 
 def _findings(findings: Sequence[Finding]) -> Listing:

@@ -12,11 +12,15 @@ from rich.console import Console, RenderableType
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report import text as report
 from shadow_deployment.report.description import describe
+from shadow_deployment.report.queries.summary import DeploymentSummary
+from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.text import MOST_REASONS
 from tests.builders import a_deployment
+from tests.unit.report.examples import a_line
 
 DAY = dt.date(2013, 4, 30)
 KEYS = {"metric", "slice", "is", "role", "outcome", "estimate", "lower", "upper", "bound", "observations", "reason"}
@@ -62,6 +66,9 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, *found: StoredVerdict, as_of: dt.d
 
     monkeypatch.setattr(report.ledger_verdicts, "latest", latest)
     monkeypatch.setattr(report, "alpha_of_next", lambda *_: 0.0076)
+    outcomes = {one.name: cast(Outcome, one.outcome) for one in found}
+    lines = tuple(a_line(each.name, outcomes.get(each.name)) for each in a_deployment().challengers)
+    monkeypatch.setattr(report, "summarise", lambda *_: DeploymentSummary([], {}, lines))
     return report.verdicts(cast(Session[Any], None), a_deployment(), as_of)
 
 
@@ -111,7 +118,8 @@ def test_a_terminal_shows_outcome_reasons_and_a_line_for_each_finding(monkeypatc
     ]
     text = shown(report.text(verdicts(monkeypatch, stored(findings=findings, outcome="FAIL", reasons=["one reason"]))))
     assert "flight_delay as of 2013-04-30" in text
-    assert row_with(text, "FAIL").endswith("2013-04-02 gradient_boosting 1")
+    assert row_with(text, "FAIL").endswith("2013-04-02 gradient_boosting 1 Failed")
+    assert "\n  next Fix the challenger and give it a new version" in text
     assert "\n  one reason\n" in text
     assert row_with(text, "brier_score superior") == "brier_score superior all pass 0.01235 0.001 to ∞ 60"
     assert row_with(text, "brier_score non_inferior") == (
@@ -119,6 +127,16 @@ def test_a_terminal_shows_outcome_reasons_and_a_line_for_each_finding(monkeypatc
     )
     assert row_with(text, "error_rate") == "error_rate at_most 0.001 (advisory) all pass 0.01235 - 60"
     assert row_with(text, "log_loss") == "log_loss superior all inconclusive - -∞ to 0.25 60"
+
+
+def test_the_a_a_check_is_as_expected_and_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = verdicts(monkeypatch, stored("a_a_check", outcome="INCONCLUSIVE", reasons=["it is never promoted"]))
+    expected = ChallengerStatus("as_expected", "it measures the noise.", "Nothing.")
+    found["challengers"][2]["status"] = expected.content
+    text = shown(report.text(found))
+    assert row_with(text, "A/A check: as expected").endswith("a_a_check 1")
+    assert "it measures the noise." in text
+    assert "it is never promoted" not in text
 
 
 def test_many_reasons_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def _is_relative(deployment: Deployment, finding: Finding) -> bool:
 def _level(finding: Finding) -> str:
     if finding.alpha_pass is None or finding.alpha_fail is None:
         return ""
-    return f" ({1 - finding.alpha_pass - finding.alpha_fail:.2%})"
+    return f" ({percent(1 - finding.alpha_pass - finding.alpha_fail, 2)})"
 
 
 def _warnings(proposal: Proposal, verdict: JudgedVerdict) -> Iterator[str]:

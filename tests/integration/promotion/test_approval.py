@@ -318,13 +318,13 @@ def a_proposal(found: approval.Proposal, *findings: Finding, warnings: Sequence[
             "brier_score",
             0.2,
             (0.01, 0.03, 0.05),
-            "| Brier score (lower is better) | 0.2 | 0.17 | {minus}15.0 % | {minus}25.0 % to {minus}5.0 % (92.50%) |",
+            "| Brier score (lower is better) | 0.2 | 0.17 | {minus}15.0 % | {minus}25.0 % to {minus}5.0 % (92.50 %) |",
         ),
         (
             "accuracy",
             0.8,
             (0.04, 0.08, None),
-            "| accuracy (higher is better) | 0.8 | 0.88 | 10.0 % | 5.0 % to ∞ (92.50%) |",
+            "| accuracy (higher is better) | 0.8 | 0.88 | 10.0 % | 5.0 % to ∞ (92.50 %) |",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.ledger.registry.serving import ServedDay
-from shadow_deployment.report.queries.status import PromotionFacts, not_started, status_of
+from shadow_deployment.report.queries.status import StatusFacts, not_started, status_of
 from shadow_deployment.report.status import ChallengerStatus
 from tests.unit.report import examples
 
@@ -46,17 +46,17 @@ def judged(challenger: Challenger, outcome: Outcome, **changes: Any) -> VerdictR
     return VerdictRow(**(usual | known | changes))
 
 
-def facts(**changes: Any) -> PromotionFacts:
-    return replace(PromotionFacts(PromotionPolicy(), None, [], [], None), **changes)
+def facts(**changes: Any) -> StatusFacts:
+    return replace(StatusFacts(PromotionPolicy(), None, [], [], None), **changes)
 
 
 def of(
-    challenger: Challenger, outcome: Outcome, *found: Finding, known: PromotionFacts | None = None, **changes: Any
+    challenger: Challenger, outcome: Outcome, *found: Finding, known: StatusFacts | None = None, **changes: Any
 ) -> ChallengerStatus:
     return status_of(challenger, judged(challenger, outcome, **changes), found, known or facts())
 
 
-def served(**versions: int) -> PromotionFacts:
+def served(**versions: int) -> StatusFacts:
     day = ServedDay(CHAMPION, PROMOTED_ON, dt.date(2024, 4, 30), {name.strip("v"): n for name, n in versions.items()})
     return facts(champion=CHAMPION, served=day)
 
@@ -124,6 +124,22 @@ def test_before_the_first_interval_it_collects_and_says_how_far_it_is_and_when_t
         "has 12 of the 28 days before the first interval against champion 7; 3 days more wait for labels."
     )
     assert status.action == "Wait: the first interval is expected about 2024-05-17."
+
+
+def test_on_its_first_day_it_says_when_its_first_labels_are_complete() -> None:
+    none = a_finding("INCONCLUSIVE", observations=0, lower=None, upper=None, alpha_pass=None)
+    reasons = ["brier_score superior: as the test says"]
+    known = facts(maturity=dt.timedelta(days=3))
+    status = of(TREES, "INCONCLUSIVE", none, known=known, days={"waiting": 1}, reasons=reasons)
+    assert status.label == "Collecting: day 0 of 28"
+    assert "its first day's labels are complete about 2024-05-04" in status.sentence
+    assert "2024-05-29" in status.action
+
+
+def test_a_rule_that_nothing_can_be_concluded_for_is_not_young() -> None:
+    alike = a_finding("INCONCLUSIVE", observations=40, lower=None, upper=None, alpha_pass=None)
+    status = of(TREES, "INCONCLUSIVE", alike, reasons=["brier_score superior: as the test says"])
+    assert status.stage == "undecided"
 
 
 def test_weeks_are_counted_as_days() -> None:

@@ -13,6 +13,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.decision.words.wording import name_of, reason_of
 from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
+from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
@@ -25,8 +26,8 @@ A_A_CHECK: Final = "is the champion against itself: it measures the noise of the
 
 
 @dataclass(frozen=True)
-class PromotionFacts:
-    """What a status depends on beside verdicts: what the deployment says of promotion, and what became of it.
+class StatusFacts:
+    """What a status depends on beside verdicts: what the deployment says of promotion and labels, and what became of it.
 
     `is_acknowledged`: somebody has looked into a former champion that is better, since the newest promotion.
     """
@@ -37,6 +38,7 @@ class PromotionFacts:
     approvals: Sequence[ApprovalRequest]
     served: ServedDay | None
     is_acknowledged: bool = False
+    maturity: dt.timedelta = dt.timedelta(0)
 
     @property
     def is_served(self) -> bool:
@@ -48,22 +50,23 @@ class PromotionFacts:
         return self.champion is not None and (self.champion.name, self.champion.version) == model
 
 
-def promotion_facts(session: Session[Any], deployment: Deployment, former: VerdictRow | None) -> PromotionFacts:
+def status_facts(session: Session[Any], deployment: Deployment, former: VerdictRow | None) -> StatusFacts:
     """Return what is known of a deployment's promotions; `former` is the newest verdict on a former champion."""
     history = promotions.history(session, deployment)
     known = acknowledgements(session, former.challenger_id).get(REGRESSION) if former and history else None
-    return PromotionFacts(
+    return StatusFacts(
         deployment.promotion,
         history[-1].champion if history else None,
         history,
         approval_requests.asked(session, deployment),
         served_day(session, deployment),
         is_acknowledged=known is not None and known.at >= history[-1].created_at,
+        maturity=maturity_of(deployment),
     )
 
 
 def status_of(
-    challenger: Challenger, judged: VerdictRow, blocking: Sequence[Finding], facts: PromotionFacts
+    challenger: Challenger, judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFacts
 ) -> ChallengerStatus:
     """Return where a challenger stands by its newest verdict, whose blocking findings are given."""
     if challenger.is_a_a_check:
@@ -80,7 +83,7 @@ def status_of(
         )
     if judged.outcome == "FAIL":
         return _failed(judged, blocking)
-    return _undecided(judged, blocking)
+    return _undecided(judged, blocking, facts)
 
 
 def not_started(challenger: Challenger, why: str) -> ChallengerStatus:
@@ -129,7 +132,7 @@ def _excludes_zero(finding: Finding) -> bool:
     return (finding.lower is not None and finding.lower > 0) or (finding.upper is not None and finding.upper < 0)
 
 
-def _of_watched(judged: VerdictRow, blocking: Sequence[Finding], facts: PromotionFacts) -> ChallengerStatus:
+def _of_watched(judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     name, automatic = f"{judged.name} {judged.version}", facts.policy.rollback == "automatic"
     if not facts.is_served:
         sentence = f"{name} cannot be compared with its successor yet: {facts.served}."
@@ -149,7 +152,7 @@ def _of_watched(judged: VerdictRow, blocking: Sequence[Finding], facts: Promotio
     return ChallengerStatus("watching", sentence, action, detail)
 
 
-def _of_champion(judged: VerdictRow, facts: PromotionFacts) -> ChallengerStatus:
+def _of_champion(judged: VerdictRow, facts: StatusFacts) -> ChallengerStatus:
     name = f"{judged.name} {judged.version}"
     if not facts.is_served:
         action = "Let production serve it, as the view shadow.champion says, or roll back."
@@ -177,15 +180,15 @@ def _failed(judged: VerdictRow, blocking: Sequence[Finding]) -> ChallengerStatus
     )
 
 
-def _undecided(judged: VerdictRow, blocking: Sequence[Finding]) -> ChallengerStatus:
+def _undecided(judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     name, against = f"{judged.name} {judged.version}", judged.champion
     reasons = barred(judged, blocking)
     if reasons:
         sentence = f"{name} cannot pass against {against}: {reasons[0]}."
         return ChallengerStatus("broken", sentence, "Somebody has to mend this: waiting does not.")
-    young = [finding for finding in blocking if finding.alpha_pass is not None and not finding.has_interval]
-    if any(finding.outcome == "INCONCLUSIVE" for finding in young):
-        return _collecting(judged, young)
+    young = [finding for finding in blocking if _is_young(finding, judged)]
+    if young:
+        return _collecting(judged, young, facts)
     passed = sum(finding.outcome == "PASS" for finding in blocking)
     rules = f"{passed} of {quantity(len(blocking), 'blocking rule')} passed"
     undecided = f"{name} is not decided against {against}: {rules}"
@@ -204,14 +207,27 @@ def _undecided(judged: VerdictRow, blocking: Sequence[Finding]) -> ChallengerSta
     return ChallengerStatus("undecided", sentence, action, f"about {wait}")
 
 
-def _collecting(judged: VerdictRow, young: Sequence[Finding]) -> ChallengerStatus:
+def _is_young(finding: Finding, judged: VerdictRow) -> bool:
+    """Whether a rule is open because there are not yet the days that its first interval takes."""
+    days = finding.observations * _days_of(judged)
+    is_of_days = finding.alpha_pass is not None or not finding.observations
+    return finding.outcome == "INCONCLUSIVE" and is_of_days and days < int(judged.policy.get("burn_in", 0))
+
+
+def _days_of(judged: VerdictRow) -> int:
+    """Return how many days an observation has."""
+    return WEEK if judged.policy.get("unit") == "week" else 1
+
+
+def _collecting(judged: VerdictRow, young: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     """Return the status before the first interval: how many of the days there are, and when a verdict may come."""
-    unit = WEEK if judged.policy.get("unit") == "week" else 1
-    needed = int(judged.policy.get("burn_in", 0))
-    counted = min(finding.observations for finding in young) * unit
-    waiting = int(judged.days.get("waiting", 0))
-    expected = judged.day + dt.timedelta(days=max(needed - counted, 1))
+    needed, waiting = int(judged.policy.get("burn_in", 0)), int(judged.days.get("waiting", 0))
+    counted = min(finding.observations for finding in young) * _days_of(judged)
+    expected = judged.day + dt.timedelta(days=needed - counted)
     labels = f"; {quantity(waiting, 'day')} more {'waits' if waiting == 1 else 'wait'} for labels" if waiting else ""
+    if waiting and not counted:
+        complete = judged.day - dt.timedelta(days=waiting - 1) + facts.maturity
+        labels = f"; its first day's labels are complete about {complete}"
     return ChallengerStatus(
         "collecting",
         f"{judged.name} {judged.version} has {counted} of the {needed} days before the first interval against "
@@ -228,13 +244,13 @@ def _open(blocking: Sequence[Finding]) -> tuple[Finding | None, int]:
     return stuck, max((finding.more_days or 0 for finding in undecided), default=0)
 
 
-def _newest_request(judged: VerdictRow, facts: PromotionFacts) -> ApprovalRequest | None:
+def _newest_request(judged: VerdictRow, facts: StatusFacts) -> ApprovalRequest | None:
     model = (judged.name, judged.version)
     requests = [request for request in facts.approvals if (request.challenger, request.version) == model]
     return max(requests, key=lambda request: request.asked_at, default=None)
 
 
-def _after_pass(judged: VerdictRow, newest: ApprovalRequest | None, facts: PromotionFacts) -> str:
+def _after_pass(judged: VerdictRow, newest: ApprovalRequest | None, facts: StatusFacts) -> str:
     model, policy = (judged.name, judged.version), facts.policy
     for record in reversed(facts.history):
         if record.kind != "rollback" and (record.name, record.version) == model and record.undone_by:

@@ -14,7 +14,7 @@ from shadow_deployment.decision.words.finding import Outcome, findings_of
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
-from shadow_deployment.report.queries.status import PromotionFacts, not_started, promotion_facts, status_of, waiting_for
+from shadow_deployment.report.queries.status import StatusFacts, not_started, status_facts, status_of, waiting_for
 from shadow_deployment.report.views import ChallengerLine, Role
 
 _ORDER: Final[tuple[Outcome, ...]] = ("PASS", "FAIL", "INCONCLUSIVE")
@@ -38,12 +38,12 @@ def summarise(session: Session[Any], deployment: Deployment, day: dt.date | None
     """Return every challenger as of a day, None for the newest one."""
     verdicts, present = page.verdicts(session, deployment, day), digest(design(deployment))
     challengers = _challengers(deployment, verdicts)
-    facts = promotion_facts(session, deployment, verdicts.get(FORMER_CHAMPION))
+    facts = status_facts(session, deployment, verdicts.get(FORMER_CHAMPION))
     lines = tuple(_line(challenger, verdicts.get(challenger.name), present, facts) for challenger in challengers)
     return DeploymentSummary(snapshots(session, deployment, None, day), verdicts, lines)
 
 
-def _line(challenger: Challenger, judged: VerdictRow | None, present: str, facts: PromotionFacts) -> ChallengerLine:
+def _line(challenger: Challenger, judged: VerdictRow | None, present: str, facts: StatusFacts) -> ChallengerLine:
     """Return a challenger's line.
 
     `judged` is the newest verdict under its name, of whatever version and sampling design; `present` is the digest of

@@ -82,7 +82,7 @@ def test_what_follows_a_pass_is_what_the_deployment_says(policy: dict[str, Any],
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (None, "and nobody has answered yet."),
+        (None, "and nobody has answered in time."),
         ("approved", "and given by dana: fine."),
         ("rejected", "and rejected by dana: fine; it is requested again once the promotion request changes."),
         ("silence", "and nobody answered in time; it is requested again some days later."),
@@ -98,6 +98,18 @@ def test_a_pass_says_what_approvers_were_asked_last_and_answered(answer: Any, wo
     action = of(TREES, "PASS", a_finding("PASS"), known=facts(approvals=[sooner, of_others, newest])).action
     assert action.startswith("Approval of its promotion was requested on 2013-12-31 04:00 UTC")
     assert words in action
+
+
+def test_a_request_that_waits_leads_to_airflows_form() -> None:
+    asked_at = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    request = replace(
+        examples.approvals()[0], challenger="trees", version="2", answer=None, asked_at=asked_at, run_id="run 7"
+    )
+    status = of(TREES, "PASS", a_finding("PASS"), known=facts(approvals=[request]))
+    assert status.approval_run == "run 7"
+    assert status.action.endswith("and nobody has answered yet.")
+    old = replace(request, asked_at=asked_at - dt.timedelta(days=2))
+    assert of(TREES, "PASS", a_finding("PASS"), known=facts(approvals=[old])).approval_run is None
 
 
 def test_who_was_rolled_back_is_asked_about_by_hand() -> None:

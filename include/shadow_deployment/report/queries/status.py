@@ -27,7 +27,7 @@ A_A_CHECK: Final = "is the champion against itself: it measures the noise of the
 
 @dataclass(frozen=True)
 class StatusFacts:
-    """What a status depends on beside verdicts: what the deployment says of promotion and labels, and what became of it.
+    """What a status depends on beside verdicts: promotions, what production serves, and when labels are complete.
 
     `is_acknowledged`: somebody has looked into a former champion that is better, since the newest promotion.
     """

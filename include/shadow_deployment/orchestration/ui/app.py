@@ -139,7 +139,7 @@ def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challeng
     """Return the page of a run's day: a tab of the run and of its tasks."""
     dag_run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
     if dag_run is None:
-        raise HTTPException(404, "no such run")
+        raise NotFoundError(f"{dag_id} has no run of that name")
 
     def page(context: DeploymentContext) -> str:
         if dag_id != f"{DAG_PREFIX}{name}":

@@ -280,6 +280,25 @@ def test_nothing_can_be_changed_here(client: Any) -> None:
             assert getattr(client, method)(path).status_code == 405, (method, path)
 
 
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [("http://127.0.0.1:8080", ""), ("https://example.org:8443/airflow/", "/airflow"), ("", "")],
+)
+def test_the_button_of_a_gate_leads_to_the_same_place_from_another_host_or_port(
+    base: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leads to is kept when the task ends; the next start may take another port, or be a copy elsewhere."""
+    from types import SimpleNamespace
+
+    from shadow_deployment.orchestration.ui import links
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base)
+    gate = SimpleNamespace(dag_id="shadow_late", run_id="scheduled__2024-03-01T00:00:00+00:00", task_id="gate")
+    found = links.VerdictLink().get_link(None, ti_key=gate)  # type: ignore[arg-type]
+    run = "/dags/shadow_late/runs/scheduled__2024-03-01T00%3A00%3A00%2B00%3A00"
+    assert found == f"{path}{run}/tasks/gate/plugin/shadow-day"
+
+
 UNINSTALLED = """
 import importlib.metadata, importlib_metadata
 def hide(module):

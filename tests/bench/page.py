@@ -1,12 +1,12 @@
 """How long the list of all deployments and the page of one take, beside Airflow's own page of DAGs.
 
-All are asked for in one process of Airflow's API, with a login, from a ledger of many deployments.
+All are asked for in one process of Airflow's API, with a login, from a ledger of many deployments: first as the process
+has just started, then as nothing has changed, and the page anew, as after a day was judged.
 """
 
 import os
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -75,15 +75,11 @@ def serve(name: str) -> dict[str, float]:
     initdb()
     _enter_dags()
     client = _client()
-    found = {}
-    for what, path in {"list": "/shadow/", "page": f"/shadow/deployments/{name}", "dags": "/ui/dags?limit=100"}.items():
-
-        def get(path: str = path) -> None:
-            answer = client.get(path)
-            assert answer.status_code == 200, (path, answer.status_code, answer.text[:500])
-
-        found[f"{what}, first"] = _seconds(get)
-        found[what] = statistics.median(_seconds(get) for _ in range(ROUNDS))
+    paths = {"list": "/shadow/", "page": f"/shadow/deployments/{name}", "dags": "/ui/dags?limit=100"}
+    found = {f"{what}, first": _seconds(client, path) for what, path in paths.items()}
+    for what, path in paths.items():
+        found[what] = statistics.median(_seconds(client, path) for _ in range(ROUNDS))
+    found["page, anew"] = statistics.median(_anew(client, paths["page"]) for _ in range(ROUNDS))
     return found
 
 
@@ -110,7 +106,7 @@ def measure(size: str) -> dict[str, Any]:
 def rows(found: dict[str, Any]) -> list[Row]:
     """Return list and page beside Airflow's own page of DAGs."""
     size, beside = f"{found['deployments']} deployments", "Airflow's page of as many DAGs"
-    goals = {"list": LIST_SECONDS, "page": PAGE_SECONDS, "page, first": COLD_SECONDS, "list, first": None}
+    goals = {"list": LIST_SECONDS, "page": PAGE_SECONDS, "page, anew": COLD_SECONDS}
     return [
         Row(
             "page",
@@ -119,17 +115,27 @@ def rows(found: dict[str, Any]) -> list[Row]:
             found[what],
             beside=beside,
             theirs=found["dags, first" if "first" in what else "dags"],
-            at_most=goal,
+            at_most=goals.get(what),
             absolute=True,
         )
-        for what, goal in goals.items()
+        for what in ("list", "page", "page, anew", "list, first", "page, first")
     ]
 
 
-def _seconds(call: Callable[[], None]) -> float:
+def _seconds(client: Any, path: str) -> float:
     began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+    answer = client.get(path)
+    seconds = time.perf_counter() - began
+    assert answer.status_code == 200, (path, answer.status_code, answer.text[:500])
+    return seconds
+
+
+def _anew(client: Any, path: str) -> float:
+    """Ask for a page that is not remembered, as after a day was judged."""
+    from shadow_deployment.orchestration.ui import app
+
+    app._pages.clear()
+    return _seconds(client, path)
 
 
 def _enter_dags() -> None:

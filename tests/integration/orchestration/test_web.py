@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -272,6 +273,21 @@ def test_pages_may_be_framed_by_airflow_alone_and_load_only_from_it(client: Any)
         policy = client.get(path).headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'self'" in policy
+
+
+def test_what_draws_charts_is_loaded_once_while_the_list_is_looked_at(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shadow_deployment.orchestration.ui import app
+
+    begun = Semaphore(0)
+    monkeypatch.setattr(app, "WARM_UP_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(app.rendering, "warm_up", begun.release)
+    app._warm_up_soon.cache_clear()
+    for _ in range(2):
+        assert client.get("/").status_code == 200
+    assert begun.acquire(timeout=10)
+    assert not begun.acquire(timeout=0.2)
 
 
 def test_nothing_can_be_changed_here(client: Any) -> None:

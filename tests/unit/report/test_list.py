@@ -1,6 +1,8 @@
 """The list of all deployments says what needs somebody first, and is whole without its script."""
 
 import datetime as dt
+import subprocess
+import sys
 from dataclasses import replace
 from typing import get_args
 
@@ -57,6 +59,15 @@ def test_every_stage_has_a_badge_with_a_mark_of_its_own() -> None:
         assert row.state in Page(overview_page(Overview((row,)), HERE)).text
     days = replace(LIST.deployments[1], status=ChallengerStatus("collecting", "sentence", "action", "day 12 of 28"))
     assert (days.state, "Collecting: day 12 of 28" in overview_page(Overview((days,)), HERE)) == ("Collecting", True)
+
+
+def test_what_draws_charts_can_be_loaded_before_a_page_is_asked_for() -> None:
+    program = (
+        "import sys\nfrom shadow_deployment.report.html import rendering\nassert 'vl_convert' not in sys.modules\n"
+        "rendering.warm_up()\nprint('vl_convert' in sys.modules, 'altair' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "True True"
 
 
 def test_an_empty_list_says_how_to_begin() -> None:

@@ -8,6 +8,8 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
+from threading import Timer
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -35,6 +37,7 @@ from shadow_deployment.report.queries import pages
 
 LINKS = Links(f"{base_path()}{PREFIX}", base_path())
 DAG_PREFIX = "shadow_"
+WARM_UP_AFTER_SECONDS = 1.0
 _SUFFIXES = ("_promotion", "_replay", "_rollback")
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -119,6 +122,7 @@ def overview(user: GetUserDep) -> HTMLResponse:
             contexts.append(deployment_context(load_deployment(files[name])))
         except DeploymentError as error:
             broken[name] = str(error)
+    _warm_up_soon()
     return _html(rendering.overview_page(listing.overview(contexts, broken, _rows.get), LINKS))
 
 
@@ -209,6 +213,14 @@ def _page(name: str, key: tuple[Any, ...], make: Callable[[DeploymentContext], s
     except ShadowError:
         return _html(make(context))
     return _html(_pages.get((name, context.deployment.model_dump_json(), known, *key), lambda: make(context)))
+
+
+@cache
+def _warm_up_soon() -> None:
+    """Load what draws charts while the reader still looks at the list, once a process."""
+    timer = Timer(WARM_UP_AFTER_SECONDS, rendering.warm_up)
+    timer.daemon = True
+    timer.start()
 
 
 def _html(page: str, status: int = 200) -> HTMLResponse:

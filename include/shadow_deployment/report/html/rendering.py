@@ -39,6 +39,15 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     return _render("deployment.html", links, view=view, charts=catalog(view), beside=beside)
 
 
+def warm_up() -> None:
+    """Load what draws charts, and draw one: the first page of a process then does not wait for that."""
+    with requires_extra("report", "the page"):
+        from shadow_deployment.report.charts import catalog  # noqa: F401 (importing it takes a second)
+    from shadow_deployment.report.charts.chart import Chart
+
+    Chart("warm_up", "", "", lambda width: {"width": width, "data": {"values": []}, "mark": "point"}).inline()
+
+
 def report(view: DeploymentView) -> str:
     """Return a deployment's page as one file that loads nothing and links nowhere."""
     return deployment_page(view, Links())

@@ -32,11 +32,13 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     """Return the page of one deployment, one challenger and one day; of a run, with what it did on its day."""
     with requires_extra("report", "the page"):
         from shadow_deployment.report.charts.catalog import catalog
+    from shadow_deployment.report.charts.chart import drawn_at_once
 
+    charts = drawn_at_once(catalog(view))
     before = [day for day in view.days if view.day and day < view.day]
     after = [day for day in view.days if view.day and day > view.day]
     beside = (before[-1] if before else None, after[0] if after else None)
-    return _render("deployment.html", links, view=view, charts=catalog(view), beside=beside)
+    return _render("deployment.html", links, view=view, charts=charts, beside=beside)
 
 
 def warm_up() -> None:

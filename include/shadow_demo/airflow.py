@@ -1,4 +1,4 @@
-"""A real Airflow on one machine: api-server, scheduler and dag-processor, on the embedded Postgres.
+"""A real Airflow on one machine: api-server, scheduler, triggerer and dag-processor, on the embedded Postgres.
 
 The scheduler runs the tasks itself (LocalExecutor), or Celery workers that share a Redis do (CeleryExecutor).
 Everything listens on loopback. The processes are remembered in a file, so that those of a killed demo are found and
@@ -29,6 +29,8 @@ SCORING_POOL, SCORING_SLOTS = "shadow_scoring", 2
 WORKERS = ("worker-1", "worker-2")
 START_SECONDS = 120
 BECOMING_SECONDS = 0.5
+# Airflow would write all of its defaults there, with this folder's paths, which a copy of the checkout then kept.
+CONFIGURATION = "# Airflow is configured by its environment: see shadow_demo/airflow.py.\n"
 HOST = "127.0.0.1"
 FAVOURITE_PORT = 8080
 
@@ -81,15 +83,12 @@ class LocalAirflow:
         """Migrate the metadata, start the processes, and wait until they are healthy."""
         self.stop()
         port = _free_port(self.port)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        variables = {name: value for name, value in os.environ.items() if name != OWNER_CONNECTION}
-        settings = variables | self.settings(port)
-        _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
+        settings = self.configure(port)
         self._run(settings, "db", "migrate")
         started: dict[str, int] = {}
         for name, command in self._commands(port).items():
             started[name] = self._spawn(settings, name, command)
-            _write(self._processes, {"port": port, "processes": started})
+            _write(self._processes, {"folder": str(self.folder), "port": port, "processes": started})
         self._wait(port)
         self._make_pool()
 
@@ -107,6 +106,14 @@ class LocalAirflow:
                 break
         self._processes.unlink(missing_ok=True)
         return bool(groups)
+
+    def configure(self, port: int) -> dict[str, str]:
+        """Write what Airflow's home must hold, and return the environment of its processes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "airflow.cfg").write_text(CONFIGURATION, encoding="utf-8")
+        _write(self.folder / "passwords.json", {user: self.password_of(user) for user in self.users})
+        variables = {name: value for name, value in os.environ.items() if name != OWNER_CONNECTION}
+        return variables | self.settings(port)
 
     def settings(self, port: int) -> dict[str, str]:
         """Return Airflow's configuration as environment variables."""
@@ -173,6 +180,7 @@ class LocalAirflow:
         return {
             "api-server": ["airflow", "api-server", "--host", HOST, "--port", str(port), "--workers", "1"],
             "scheduler": [runs_tasks, "scheduler", "--skip-serve-logs"],
+            "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
             "dag-processor": ["airflow", "dag-processor"],
             **{name: [*worker, name] for name in workers},
         }
@@ -203,7 +211,7 @@ class LocalAirflow:
             self._require_alive()
             with contextlib.suppress(httpx.HTTPError, ValueError):
                 health = httpx.get(f"http://{HOST}:{port}/api/v2/monitor/health", timeout=5).json()
-                parts = ("metadatabase", "scheduler", "dag_processor")
+                parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
                 if all(health.get(part, {}).get("status") == "healthy" for part in parts):
                     return
         raise AirflowError(f"Airflow is not healthy after {START_SECONDS} seconds: see {self.folder / 'output'}")
@@ -240,11 +248,12 @@ class LocalAirflow:
             ).pid
 
     def _remembered(self) -> dict[str, Any]:
+        nothing = {"port": FAVOURITE_PORT, "processes": {}}
         try:
             content: dict[str, Any] = json.loads(self._processes.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {"port": FAVOURITE_PORT, "processes": {}}
-        return content
+            return nothing
+        return content if content.get("folder") == str(self.folder) else nothing  # the original's, in a copy
 
 
 def _write(path: Path, content: object) -> None:

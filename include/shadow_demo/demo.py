@@ -44,7 +44,7 @@ def run(home: Home, console: Console) -> int:
             home.migrate()
         context = DeploymentContext(find_deployment(DEPLOYMENT), environment)
         _run_missing(context, console)
-        with _timed(console, "Airflow: api-server, scheduler, dag-processor"):
+        with _timed(console, "Airflow: api-server, scheduler, triggerer, dag-processor"):
             airflow.start()
         _run_scheduled(airflow, console)
         outcomes = _show(context, console)
@@ -71,7 +71,7 @@ def up(home: Home, console: Console) -> int:
         home.load_production()
         home.migrate()
     airflow = LocalAirflow(home, follows=True)
-    with _timed(console, "Airflow: api-server, scheduler, dag-processor"):
+    with _timed(console, "Airflow: api-server, scheduler, triggerer, dag-processor"):
         airflow.start()
     console.print(_login(airflow))
     return 0

@@ -3,6 +3,7 @@
 ShadowError
 ├── PermanentError            trying again gives the same answer
 │   ├── DeploymentError       a deployment file: key, what was got, what is allowed, file and line
+│   │   └── NotFoundError     there is no such deployment, challenger or day; what there is
 │   ├── CredentialsError      a connection that is not declared, or that the server refuses
 │   ├── SourceError           a table or column of production is missing or has the wrong type
 │   ├── LedgerError           the schema `shadow` is missing, behind, or contradicts what is asked
@@ -26,6 +27,10 @@ class PermanentError(ShadowError):
 
 class DeploymentError(PermanentError):
     """A deployment file cannot be used."""
+
+
+class NotFoundError(DeploymentError):
+    """There is no deployment, challenger or day of a name; the text says which there are."""
 
 
 class CredentialsError(PermanentError):

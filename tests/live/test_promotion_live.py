@@ -281,7 +281,7 @@ def test_pages_inside_airflow_are_found_read_and_left_again(live: Live) -> None:
         frame = page.frame_locator("iframe")
         frame.get_by_role("link", name="late", exact=True).click()
         frame.get_by_role("heading", name="late", exact=True).wait_for()
-        page.goto(f"{live.airflow.url}/dags/shadow_late/runs/first/tasks/gate/plugin/shadow-verdict")
+        page.goto(f"{live.airflow.url}/dags/shadow_late/runs/first/tasks/gate/plugin/shadow-day")
         frame.get_by_role("heading", name=f"The run of {day(0)}").wait_for()
         assert frame.locator("section.verdict .sentence").inner_text().startswith("other 1")
         worst = frame.locator("#section-slices table tbody tr").nth(1).text_content()  # after all requests

@@ -4,6 +4,7 @@ One YAML file is one deployment. `load_deployment` reports every wrong value at 
 got, what is allowed, and the file and line. It uses neither network nor database: Airflow parses DAGs twice a minute.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -34,7 +35,7 @@ from shadow_deployment.config.model import ModelSettings
 from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.config.policy import FROM_FILE, CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
-from shadow_deployment.config.yaml_source import YamlSource, suggestion
+from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.metrics.catalog import BASIC, METRICS, Metric, Task, metrics_of
 
@@ -339,7 +340,13 @@ def load_deployment(path: Path) -> Deployment:
         DeploymentError: with a line for every wrong value, or, once each value by itself is right, for every
             contradiction between keys.
     """
-    return parse_deployment(YamlSource.read(path))
+    return _loaded(text_of(path), str(path))
+
+
+@lru_cache(maxsize=1024)
+def _loaded(text: str, name: str) -> Deployment:
+    """Return the deployment of a file's text: web pages read all files again and again, and seldom changed ones."""
+    return parse_deployment(YamlSource.from_text(text, name))
 
 
 def parse_deployment(source: YamlSource) -> Deployment:

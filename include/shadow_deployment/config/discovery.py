@@ -1,11 +1,12 @@
 """The deployments there are: the YAML files of one folder, not of the folders in it."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Deployment, load_deployment
-from shadow_deployment.config.yaml_source import YamlSource, suggestion
+from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError
 
 VARIABLE = "SHADOW_DEPLOYMENTS"
@@ -56,6 +57,11 @@ def find_deployment(name: str) -> Deployment:
 
 def _declared_name(path: Path) -> str | None:
     try:
-        return str(YamlSource.read(path).content.get("name"))
+        return _name(text_of(path), str(path))
     except DeploymentError:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str, file: str) -> str:
+    return str(YamlSource.from_text(text, file).content.get("name"))

@@ -30,13 +30,7 @@ class YamlSource:
     @classmethod
     def read(cls, path: Path) -> "YamlSource":
         """Read a file; raise DeploymentError if it is not UTF-8 text, not YAML, or not a mapping."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise DeploymentError(f"{path} cannot be read: {error}") from None
-        except UnicodeDecodeError as error:
-            raise DeploymentError(f"{path} cannot be read: {error}; save it as UTF-8") from None
-        return cls.from_text(text, str(path))
+        return cls.from_text(text_of(path), str(path))
 
     @classmethod
     def from_text(cls, text: str, name: str) -> "YamlSource":
@@ -70,6 +64,16 @@ class YamlSource:
             word = step if isinstance(step, int) else _cut(step if step.isprintable() else repr(step)[1:-1])
             text += f"[{word}]" if isinstance(step, int) else f".{word}" if text else str(word)
         return text or "the file"
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file; raise DeploymentError if it cannot be read or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise DeploymentError(f"{path} cannot be read: {error}; save it as UTF-8") from None
 
 
 def suggestion(got: str, allowed: Iterable[str]) -> str:

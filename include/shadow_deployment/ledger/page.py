@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.verdicts import ComparedVerdict, newest
@@ -141,6 +142,14 @@ class QuadrantRow:
 
 
 @dataclass(frozen=True)
+class NewestSampled:
+    """The newest sampled day, None where there is none, and the version that served last, "none" before a request."""
+
+    day: dt.date | None
+    version: str
+
+
+@dataclass(frozen=True)
 class OutcomeDay:
     """The newest verdict of one day; `revision` is how often the day was judged."""
 
@@ -149,13 +158,24 @@ class OutcomeDay:
     revision: int
 
 
-def fingerprint(session: Session[Any], deployment: Deployment) -> str:
-    """Return a digest that changes whenever anything may have changed that a page shows of a deployment.
+def fingerprints(session: Session[Any], deployments: Sequence[Deployment]) -> dict[str, str]:
+    """Return by name a digest that changes whenever anything may have changed that a list shows of a deployment.
 
     It covers the deployment's file too, save what only the file's layout is.
     """
+    statement = load_statement(_SQL / "deployment_fingerprints.sql")
+    rows = dict(session.execute(statement, {"deployments": [deployment.name for deployment in deployments]}).fetchall())
+    return {deployment.name: _digest(deployment, rows.get(deployment.name)) for deployment in deployments}
+
+
+def fingerprint(session: Session[Any], deployment: Deployment) -> str:
+    """Return a digest that changes whenever anything may have changed that a page shows of a deployment."""
     row = session.execute(load_statement(_SQL / "page_fingerprint.sql"), {"deployment": deployment.name}).fetchone()
-    content = f"{deployment.model_dump_json(by_alias=True)}\n{row[0] if row else ''}"
+    return f"{fingerprints(session, [deployment])[deployment.name]} {row[0] if row else ''}"
+
+
+def _digest(deployment: Deployment, entered: str | None) -> str:
+    content = f"{deployment.model_dump_json(by_alias=True)}\n{entered}"
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -164,6 +184,14 @@ def last_run(session: Session[Any], deployment: Deployment) -> dt.datetime | Non
     row = session.execute(load_statement(_SQL / "page_activity.sql"), {"deployment": deployment.name}).fetchone()
     moment: dt.datetime | None = row[0] if row else None
     return moment
+
+
+def newest_sampled(session: Session[Any], deployment: Deployment) -> NewestSampled:
+    """Return the newest day that was sampled by the present design, and which version served last."""
+    values = {"deployment": deployment.name, "design": digest(design(deployment))}
+    row = session.execute(load_statement(_SQL / "newest_sampled.sql"), values).fetchone()
+    assert row is not None  # noqa: S101 (an aggregate has one row)
+    return NewestSampled(row[0], row[1] or "none")
 
 
 def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, VerdictRow]:

@@ -6,11 +6,14 @@ MLflow is called only for a deployment that declares an alias.
 import datetime as dt
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 from shadow_deployment.base.redaction import one_line
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.db import Session
 from shadow_deployment.errors import ModelError, ShadowError
 from shadow_deployment.models.mlflow_server import TRAINED_UNTIL, RegisteredVersion
 from shadow_deployment.models.sandbox.mlflow import REGISTERED, current_version, digest
@@ -38,17 +41,17 @@ def resolve_aliases(context: DeploymentContext) -> DeploymentContext:
     return _with_versions(context, resolved)
 
 
-def last_versions(context: DeploymentContext) -> DeploymentContext:
+def last_versions(context: DeploymentContext, session: Session[Any] | None = None) -> DeploymentContext:
     """Return the deployment with each alias replaced by the newest version in the ledger; MLflow is not called.
 
     Its training date is the one that the ledger has, so none is given. An alias that was never resolved stays, as does
-    any where the ledger cannot be read.
+    any where the ledger cannot be read. Without a session, each alias opens the ledger.
     """
 
     def newest(model: Challenger) -> Challenger:
         prefix = f"mlflow:{REGISTERED}{_name(model)}/"
-        with context.ledger() as session:
-            row = session.execute(
+        with context.ledger() if session is None else nullcontext(session) as ledger:
+            row = ledger.execute(
                 "SELECT m.uri FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
                 "WHERE d.name = %s AND m.name = %s AND m.version = %s AND starts_with(m.uri, %s) "
                 "ORDER BY m.id DESC LIMIT 1",

@@ -107,7 +107,7 @@ def test_one_alert_a_failed_gate_over_retries_and_past_days_and_one_recovery(
     assert run(dag_bag, 0) == "failed"
     body = ends.hook.bodies[0]
     assert body["link"].startswith("https://airflow.example/dags/shadow_late/runs/manual__20")
-    assert body["link"].endswith("%2B00%3A00/tasks/gate/plugin/shadow-verdict")
+    assert body["link"].endswith("%2B00%3A00/tasks/gate/plugin/shadow-day")
     assert body["window"] == "2024-03-01 00:00 to 2024-03-02 00:00 UTC"
     assert [one["name"] for one in body["details"]["challengers"]] == ["a_a_check", "other"]
     assert ends.taken() == each(f"late: gate closed for 2024-03-01: {failing}")

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -45,9 +46,11 @@ class Manager:
     def __init__(self) -> None:
         self.readable = {"shadow_late", "shadow_broken"}
 
-    def is_authorized_dag(self, *, method: str, details: Any, user: Any, **_: Any) -> bool:
-        assert method == "GET"
-        return details.id in self.readable
+    def filter_authorized_dag_ids(
+        self, *, dag_ids: set[str], user: Any, method: str, team_name: str | None
+    ) -> set[str]:
+        assert (method, team_name) == ("GET", None)
+        return dag_ids & self.readable
 
 
 @pytest.fixture
@@ -138,10 +141,46 @@ def test_who_may_not_read_the_dag_sees_nothing_of_it(client: Any, manager: Manag
     for path in routes():
         answer = client.get(path)
         if path not in ("/", "/static/page.css"):
-            assert answer.status_code == 403, path
+            assert answer.status_code == 404, path
         if path != "/static/page.css":
             assert "late" not in answer.text, path
-    assert client.get("/deployments/unheard_of").status_code == 403
+
+
+def test_what_one_may_not_read_is_answered_as_what_there_is_not(client: Any, manager: Manager, run: str) -> None:
+    """Whoever may read one deployment learns of no other, whichever name is tried."""
+    manager.readable = {"shadow_broken", "etl"}
+    nothing = client.get("/deployments/unheard_of")
+    assert nothing.status_code == 404
+    assert 'href="/shadow/deployments/broken"' in nothing.text
+    for path in ("/deployments/late", "/deployments/late?challenger=nobody", "/deployments/late?day=2024-01-01"):
+        assert (client.get(path).status_code, client.get(path).text) == (404, nothing.text), path
+    for path in (
+        "/dags/shadow_late", "/dags/shadow_late_promotion", f"/dags/shadow_late/runs/{run}", "/dags/shadow_unheard_of",
+        "/dags/unheard_of",
+    ):  # fmt: skip
+        assert (client.get(path).status_code, client.get(path).text) == (404, nothing.text), path
+    assert "late" not in client.get("/").text
+
+
+def test_the_promotions_dag_is_not_enough_to_read_the_deployment(client: Any, manager: Manager) -> None:
+    manager.readable = {"shadow_late_promotion"}
+    answer = client.get("/dags/shadow_late_promotion")
+    assert (answer.status_code, "late" in answer.text) == (404, False)
+
+
+def test_teams_are_asked_for_at_once(client: Any, monkeypatch: pytest.MonkeyPatch, manager: Manager) -> None:
+    from airflow.models.dag import DagModel
+
+    asked: list[tuple[set[str], str | None]] = []
+
+    def filtered(*, dag_ids: set[str], team_name: str | None, **_: Any) -> set[str]:
+        asked.append((dag_ids, team_name))
+        return dag_ids
+
+    monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda dag_ids: {"shadow_late": "pricing"})
+    monkeypatch.setattr(manager, "filter_authorized_dag_ids", filtered)
+    assert client.get("/").status_code == 200
+    assert sorted(asked, key=str) == [({"shadow_broken"}, None), ({"shadow_late"}, "pricing")]
 
 
 def test_list_shows_each_deployment_and_what_broke(client: Any) -> None:
@@ -157,22 +196,28 @@ def test_deployment_page_is_the_newest_day_and_any_other(client: Any) -> None:
     assert "against itself" in older.text
 
 
-def test_tab_of_a_dag_is_its_deployment_and_of_its_promotion_too(client: Any) -> None:
+def test_tab_of_a_dag_is_its_deployment_and_of_its_promotion_too(client: Any, manager: Manager) -> None:
     for dag in ("shadow_late", "shadow_late_promotion", "shadow_late_replay", "shadow_late_rollback"):
+        manager.readable.add(dag)
         assert client.get(f"/dags/{dag}").text == client.get("/deployments/late").text
 
 
-def test_tab_of_another_dag_says_so(client: Any) -> None:
-    answer = client.get("/dags/etl<script>")
-    assert answer.status_code == 404
-    assert "etl&lt;script&gt; is no DAG of a shadow deployment" in answer.text
-    assert 'href="/shadow/"' in answer.text
+def test_tab_of_another_dag_says_so(client: Any, manager: Manager) -> None:
+    manager.readable |= {"etl<script>", "shadow_doctor"}
+    for dag in ("etl<script>", "shadow_doctor"):
+        answer = client.get(f"/dags/{dag}")
+        assert answer.status_code == 200
+        assert "This DAG is no shadow deployment." in answer.text
+        assert 'href="/shadow/"' in answer.text
+        assert "alert" not in answer.text
+        assert client.get(f"/dags/{dag}/runs/one").text == answer.text
 
 
 def test_tab_of_a_run_is_its_day(client: Any, run: str) -> None:
     page = client.get(f"/dags/shadow_late/runs/{run}").text
     assert f"The run of {day(1)}" in page
-    assert client.get("/dags/shadow_late/runs/unheard_of").status_code == 404
+    unknown = client.get("/dags/shadow_late/runs/unheard_of")
+    assert (unknown.status_code, "no run of that name" in unknown.text) == (404, True)
 
 
 def test_page_is_made_again_when_something_is_judged(
@@ -185,18 +230,42 @@ def test_page_is_made_again_when_something_is_judged(
     assert str(day(2)) in client.get("/deployments/late").text
 
 
-def test_an_unknown_challenger_or_day_is_reported(client: Any) -> None:
-    assert "must be one of other, a_a_check" in client.get("/deployments/late?challenger=ohter").text
+def test_an_unknown_challenger_or_day_is_not_found_and_says_what_there_is(client: Any) -> None:
+    answer = client.get("/deployments/late?challenger=ohter")
+    assert (answer.status_code, "must be one of other, a_a_check" in answer.text) == (404, True)
+    for number in (-3, 5):
+        answer = client.get(f"/deployments/late?day={day(number)}")
+        assert answer.status_code == 404
+        assert f"must be one of the 2 sampled days from {day(0)} to {day(1)}" in answer.text
+        assert f"nearest: {day(0)} and {day(1)}" in answer.text
+        assert 'href="/shadow/"' in answer.text
     assert client.get("/deployments/late?day=yesterday").status_code == 422
 
 
-def test_ledger_that_is_not_there_is_a_page_that_says_so(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_there_now_is_there_once_it_was_run(
+    client: Any, judged: World, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = declare(worlds(judged), monkeypatch)
+    assert client.get(f"/deployments/late?day={day(2)}").status_code == 404
+    run_day(world.shadow(), day(2))
+    assert client.get(f"/deployments/late?day={day(2)}").status_code == 200
+
+
+def test_ledger_that_is_not_there_is_said_once_with_what_to_do(
+    client: Any, judged: World, manager: Manager, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", "postgresql://nobody:secret-word@127.0.0.1:1/none")
+    good = (judged.deployments / "late.yaml").read_text()
+    second = judged.deployments / "second.yaml"
+    second.write_text(good.replace("name: late", "name: second"))
+    request.addfinalizer(second.unlink)
+    manager.readable.add("shadow_second")
     for path in ("/", "/deployments/late"):
         answer = client.get(path)
-        assert "connection shadow_db" in answer.text
+        assert answer.text.count("connection shadow_db") == 1
         assert "secret-word" not in answer.text
         assert "Traceback" not in answer.text
+    assert "2 deployments cannot be shown. Let the database of" in client.get("/").text
 
 
 def test_pages_may_be_framed_by_airflow_alone_and_load_only_from_it(client: Any) -> None:
@@ -206,10 +275,44 @@ def test_pages_may_be_framed_by_airflow_alone_and_load_only_from_it(client: Any)
         assert "frame-ancestors 'self'" in policy
 
 
+def test_what_draws_charts_is_loaded_once_while_the_list_is_looked_at(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shadow_deployment.orchestration.ui import app
+
+    begun = Semaphore(0)
+    monkeypatch.setattr(app, "WARM_UP_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(app.rendering, "warm_up", begun.release)
+    app._warm_up_soon.cache_clear()
+    for _ in range(2):
+        assert client.get("/").status_code == 200
+    assert begun.acquire(timeout=10)
+    assert not begun.acquire(timeout=0.2)
+
+
 def test_nothing_can_be_changed_here(client: Any) -> None:
     for path in routes():
         for method in ("post", "put", "patch", "delete"):
             assert getattr(client, method)(path).status_code == 405, (method, path)
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [("http://127.0.0.1:8080", ""), ("https://example.org:8443/airflow/", "/airflow"), ("", "")],
+)
+def test_the_button_of_a_gate_leads_to_the_same_place_from_another_host_or_port(
+    base: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leads to is kept when the task ends; the next start may take another port, or be a copy elsewhere."""
+    from types import SimpleNamespace
+
+    from shadow_deployment.orchestration.ui import links
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base)
+    gate = SimpleNamespace(dag_id="shadow_late", run_id="scheduled__2024-03-01T00:00:00+00:00", task_id="gate")
+    found = links.VerdictLink().get_link(None, ti_key=gate)  # type: ignore[arg-type]
+    run = "/dags/shadow_late/runs/scheduled__2024-03-01T00%3A00%3A00%2B00%3A00"
+    assert found == f"{path}{run}/tasks/gate/plugin/shadow-day"
 
 
 UNINSTALLED = """
@@ -245,7 +348,7 @@ def test_the_plugin_is_registered_once_without_import_errors_and_imports_no_page
     found = json.loads(done.stdout.splitlines()[-1])
     assert source in found.pop("source")
     assert found == {
-        "destinations": ["dag", "dag_run", "nav", "task_instance"],
+        "destinations": ["dag", "dag_run", "nav"],
         "prefixes": ["/shadow"],
         "pages are imported": False,
         "errors": {},

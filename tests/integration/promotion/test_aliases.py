@@ -217,8 +217,9 @@ def test_commands_and_tasks_resolve_and_pages_do_not(
     worlds: Callable[..., World], server: FakeMlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from shadow_deployment.cli.context import context_of
+    from shadow_deployment.integrations.airflow_context import deployment_context
     from shadow_deployment.orchestration import run_context
-    from shadow_deployment.orchestration.ui import app
+    from shadow_deployment.report.queries import overview as listing
 
     world = declare(worlds(), monkeypatch)
     monkeypatch.setenv("AIRFLOW_CONN_REGISTRY_MLFLOW", f"http://:{SECRET}@127.0.0.1:{server.port}/http")
@@ -232,5 +233,7 @@ def test_commands_and_tasks_resolve_and_pages_do_not(
     ):
         assert [one.model for one in made.deployment.challengers] == expected
     asked = len(server.asked)
-    assert [one.model for one in app._shadow(deployment).deployment.challengers] == [ALIAS["model"], OTHER["model"]]
+    known = last_versions(deployment_context(deployment))
+    assert [one.model for one in known.deployment.challengers] == [ALIAS["model"], OTHER["model"]]
+    assert [row.name for row in listing.overview([deployment_context(deployment)]).deployments] == ["late"]
     assert len(server.asked) == asked == 4

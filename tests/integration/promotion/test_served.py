@@ -32,7 +32,7 @@ def served(shadow: DeploymentContext) -> ServedDay | None:
 
 
 def stage(shadow: DeploymentContext, name: str = "other") -> str:
-    (view,) = pages.overview([shadow])
+    view = pages.deployment_page(shadow)
     return next(line.status.stage for line in view.challengers if line.name == name)
 
 

@@ -12,10 +12,9 @@ from rich.console import Console
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data.connections import Connection
 from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
-from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import alerts, migrations, predictions, verdicts
+from shadow_deployment.errors import LedgerError, NotFoundError
+from shadow_deployment.ledger import alerts, migrations, predictions, trials, verdicts
 from shadow_deployment.ledger.alerts import Alert
 from shadow_deployment.ledger.registry import approval_requests
 from shadow_deployment.models.loading import model_digest
@@ -23,6 +22,7 @@ from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
+from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.views import DeploymentView
 from tests.builders import a_verdict
@@ -87,7 +87,7 @@ def judge(
 
 
 def line(shadow: DeploymentContext, name: str) -> Any:
-    (one,) = pages.overview([shadow])
+    one = pages.deployment_page(shadow)
     assert (one.state, one.error) == ("ready", None) if one.last_day else ("empty", None)
     return next(line for line in one.challengers if line.name == name)
 
@@ -105,19 +105,14 @@ def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
     assert "passes when every blocking rule holds" in found.policy_words
     assert found.champion is not None
     assert str(found.champion) == "champion none, as the log says"
-    (one,) = pages.overview([shadow])
-    assert (one.state, one.next_step, one.last_day, one.last_run) == ("empty", found.next_step, None, None)
+    assert (found.last_day, found.last_run) == (None, None)
 
 
 def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: Callable[..., World]) -> None:
     world = worlds()
     migrations.migrate(world.connection("shadow_owner"), "down")
     shadow = world.shadow()
-    for found in (
-        pages.deployment_page(shadow),
-        pages.run_page(shadow, day(0)),
-        *pages.overview([shadow]),
-    ):
+    for found in (pages.deployment_page(shadow), pages.run_page(shadow, day(0))):
         assert found.state == "broken"
         assert "run shadow migrate" in str(found.error)
     assert pages.run_page(shadow, day(0)).run is None
@@ -126,27 +121,9 @@ def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: 
         pages.fingerprint(shadow)
 
 
-def test_one_deployment_that_breaks_leaves_the_others_in_the_list(world: World) -> None:
-    shadow = world.shadow()
-
-    def nowhere(conn_id: str) -> Connection:
-        return replace(world.connection(conn_id), port=9, password="not to be shown")
-
-    lost = DeploymentContext(shadow.deployment.model_copy(update={"name": "lost"}), nowhere)
-    found = pages.overview([lost, shadow], {"a_file": "deployment a_file: alpha == 7 (a_file.yaml:3)"})
-    assert [(one.name, one.state) for one in found] == [("a_file", "broken"), ("late", "ready"), ("lost", "broken")]
-    assert found[0].error == "deployment a_file: alpha == 7 (a_file.yaml:3)"
-    assert "is lost or not there" in str(found[2].error)
-    assert "not to be shown" not in str(found[2])
-    assert (found[1].last_day, found[1].champion and found[1].champion.version) == (day(1), "7")
-    ((judged_at,),) = world.query("SELECT max(judged_at) FROM shadow.verdict")
-    assert found[1].last_run == judged_at
-
-
 def test_a_name_that_is_no_challenger_is_an_error_that_lists_them(world: World) -> None:
-    found = page_of(world, "nobody")
-    assert (found.state, found.verdict) == ("broken", None)
-    assert "challenger == 'nobody', must be one of other, a_a_check" in str(found.error)
+    with pytest.raises(NotFoundError, match="challenger == 'nobody', must be one of other, a_a_check"):
+        page_of(world, "nobody")
 
 
 def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world: World) -> None:
@@ -346,8 +323,8 @@ def test_approval_requests_are_shown_with_their_answer(world: World, worlds: Cal
 )
 def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[Any, ...], undelivered: int) -> None:
     shadow = told(world, *attempts)
-    (one,) = pages.overview([shadow])
-    assert [bool(alert.undelivered) for alert in one.alerts] == [bool(undelivered)]
+    (one,) = listing.overview([shadow]).deployments
+    assert one.undelivered == bool(undelivered)
     (alert,) = pages.deployment_page(shadow, "other").alerts
     assert (alert.kind, alert.content["title"], len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
     assert alert.delivered == ([] if undelivered else ["webhook:ops"])
@@ -401,6 +378,14 @@ def rejudged(world: World) -> DeploymentContext:
     return shadow
 
 
+def withdrawn(world: World) -> DeploymentContext:
+    """Take a day back by hand: its verdicts are shown no more."""
+    shadow = world.shadow()
+    with shadow.ledger() as session:
+        trials.withdraw(session, shadow.deployment, day(1), by="ada", reason="the log was loaded twice")
+    return shadow
+
+
 CHANGING: list[Callable[[World], DeploymentContext]] = [
     sampled,
     scored,
@@ -408,6 +393,7 @@ CHANGING: list[Callable[[World], DeploymentContext]] = [
     again,
     validated,
     rejudged,
+    withdrawn,
     promoted,
     lambda world: asked(world, None),
     lambda world: asked(world, "approved"),

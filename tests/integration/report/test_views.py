@@ -31,6 +31,7 @@ from shadow_deployment.pipeline.challengers.basis import (
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.html import tables
+from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.predictions import wilson
 from shadow_deployment.report.views import DeploymentView
@@ -124,7 +125,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 def test_everything_is_plain_finite_and_in_utc(shown: DeploymentView, shadow: DeploymentContext) -> None:
     run = pages.run_page(shadow, day(3))
-    for leaf in leaves((shown, run, pages.overview([shadow]))):
+    for leaf in leaves((shown, run, listing.overview([shadow]))):
         assert type(leaf) in (int, float, str, bool, dt.date, dt.datetime, type(None)), repr(leaf)
         assert not isinstance(leaf, float) or math.isfinite(leaf)
         assert not isinstance(leaf, dt.datetime) or leaf.utcoffset() == dt.timedelta(0)
@@ -512,7 +513,7 @@ def test_reading_writes_nothing_and_a_page_is_of_one_moment(
     before = whole.dump()
     pages.deployment_page(shadow)
     pages.run_page(shadow, day(1))
-    pages.overview([shadow])
+    listing.overview([shadow])
     assert whole.dump() == before
 
     def settings(session: Any, *_: Any) -> DeploymentView:

@@ -15,6 +15,7 @@ from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, V
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.report.overview import ListedDeployment, Overview, UnreadableLedger
 from shadow_deployment.report.status import ChallengerStatus, Stage
 from shadow_deployment.report.views import (
     ChallengerLine,
@@ -636,19 +637,34 @@ def a_hostile_page() -> DeploymentView:
     )
 
 
-def an_overview() -> tuple[DeploymentView, ...]:
-    ready = DeploymentView(
-        "flight_delay",
-        "ready",
+def a_row(name: str, stage: Stage, sentence: str = "is as its stage says.", **changes: Any) -> ListedDeployment:
+    usual = ListedDeployment(
+        name=name,
+        status=ChallengerStatus(stage, sentence, "Look at it."),
+        owner="Operations research",
+        challenger="gradient_boosting",
         champion=champion(),
-        challengers=challengers(),
         last_day=dt.date(2013, 12, 31),
-        last_run=moment(dt.date(2014, 1, 1)),
-        alerts=(an_alert(), *[replace(an_alert(), undelivered={})] * 3),
+        days=365,
     )
-    empty = DeploymentView("churn", "empty", next_step="run a day of churn", challengers=(a_line("trees", None),))
-    broken = DeploymentView("fraud", "broken", error="fraud.yaml:31: rules[1].metric == 'brier', must be brier_score")
-    return (empty, ready, broken)
+    return replace(usual, **changes)
+
+
+def an_overview() -> Overview:
+    """Return the list in all of its states, beside a ledger that cannot be read."""
+    wrong = "deployment fraud:\n  rules[1].metric == 'brier', must be brier_score (fraud.yaml:31)"
+    day = {"last_day": dt.date(2013, 6, 3)}
+    rows = (
+        a_row("fraud", "broken", wrong, owner=None, challenger=None, champion=None, last_day=None, days=None),
+        a_row("prices", "promoted_not_served", "trees 2 was promoted on 2013-05-02, production still serves 7.", **day),
+        a_row("flight_delay", "ready", "gradient_boosting 1 passes all 3 blocking rules.", undelivered=1),
+        a_row("churn", "not_started", "trees 1: it was never judged: run a day.", days=0, last_day=None, owner="Sales"),
+        a_row("arrivals", "failed", "trees 3 fails against 7: brier_score is entirely below 0 (worse).", owner="Sales"),
+        a_row("demand", "collecting", "trees 1 has 12 of the 28 days.", days=12),
+        a_row("lost", "ready", status=None, challenger=None, champion=None, last_day=None, days=None),
+    )
+    error = "connection eu_ledger is lost or not there: Connection refused"
+    return Overview(rows, (UnreadableLedger("eu_ledger", error, 1),))
 
 
 def a_run() -> DeploymentView:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from shadow_deployment.ledger.page import OutcomeDay
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.catalog import MOST_SEQUENCES, catalog
-from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart
+from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, drawn_at_once
 from shadow_deployment.report.charts.days import drift, labels, latency, middles
 from shadow_deployment.report.charts.history import noise, timeline
 from shadow_deployment.report.charts.rules import MOST_RULES, rules
@@ -689,3 +689,18 @@ def test_a_legend_has_as_many_columns_as_its_width_has_room_for() -> None:
     for width, rows in ((WIDE, 1), (200, 2)):
         chart = Chart("legend", "t", "d", lambda width: parts.framed(width, 50, [], legend=entries), (width,))
         assert len({text.y for text in drawn(chart).layer("legend-label")}) == rows
+
+
+def test_charts_drawn_at_once_are_those_drawn_one_after_the_other() -> None:
+    made = catalog(examples.a_small_page())
+    for section, charts in drawn_at_once(made).items():
+        assert [chart.name for chart in charts] == [chart.name for chart in made[section]]
+        assert [list(chart.inline()) for chart in charts] == [list(chart.inline()) for chart in made[section]]
+
+
+def test_a_chart_that_cannot_be_drawn_is_an_error_and_no_gap() -> None:
+    def broken(width: int) -> dict[str, object]:
+        raise ValueError(f"no chart of {width} pixels")
+
+    with pytest.raises(ValueError, match="no chart of 400 pixels"):
+        drawn_at_once({"rules": [Chart("broken", "title", "finding", broken)]})

@@ -9,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 from shadow_deployment.report.charts.theme import PALETTE
-from shadow_deployment.report.html.rendering import deployment_page, error_page, overview_page, report
+from shadow_deployment.report.html.rendering import deployment_page, error_page, notice_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
+from shadow_deployment.report.overview import Overview, UnreadableLedger
 from shadow_deployment.report.status import ChallengerStatus
 from tests.unit.report import examples
 
@@ -195,18 +196,14 @@ def test_hostile_names_are_text_everywhere(hostile: str) -> None:
 
 
 def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
-    facts = examples.an_overview()
-    line = replace(
-        facts[1].challengers[0],
-        name=examples.HOSTILE,
-        status=ChallengerStatus("ready", examples.HOSTILE, examples.HOSTILE),
-    )
+    rows = examples.an_overview().deployments
+    status = ChallengerStatus("ready", examples.HOSTILE, examples.HOSTILE, examples.HOSTILE)
     hostile = replace(
-        facts[1], name=examples.HOSTILE, challengers=(line,), champion=replace(
+        rows[2], name=examples.HOSTILE, owner=examples.HOSTILE, status=status, champion=replace(
             examples.champion(), version=examples.HOSTILE
         ),
     )  # fmt: skip
-    broken = replace(facts[2], error=examples.HOSTILE)
+    away = UnreadableLedger(examples.HOSTILE, examples.HOSTILE, 1)
     run = examples.a_run()
     assert run.run
     assert run.run.snapshot
@@ -216,13 +213,14 @@ def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
         snapshot=replace(run.run.snapshot, champion_versions=[examples.HOSTILE]),
     )
     for html in (
-        overview_page((hostile, broken), HERE),
+        overview_page(Overview((hostile,), (away,)), HERE),
+        notice_page(examples.HOSTILE, HERE, notice=examples.HOSTILE, names=[examples.HOSTILE]),
         deployment_page(replace(run, run=day), HERE),
         error_page(examples.HOSTILE, HERE),
     ):
         page = Page(html)
         assert [tag for tag, _ in page.elements if tag in {"img", "b"}] == []
-        assert len(page.all("script")) == 1
+        assert len(page.all("script")) == (2 if "list.js" in html else 1)
         assert "<script>alert(1)</script>" in page.text
 
 
@@ -275,27 +273,6 @@ def test_what_is_missing_says_why() -> None:
     assert "Latency by day" not in page.text
     waiting = [one["title"] for one in page.all("span") if "title" in one]
     assert "judged on the day's own value" in waiting
-
-
-def test_the_overview_lists_what_stands_waits_and_is_broken() -> None:
-    html = overview_page(examples.an_overview(), HERE)
-    page = Page(html)
-    assert [words for words in ("churn", "flight_delay", "fraud") if f">{words}</bdi>" in html] == [
-        "churn",
-        "flight_delay",
-        "fraud",
-    ]
-    assert "fraud.yaml:31: rules[1].metric == 'brier'" in page.text
-    assert "Nothing was compared yet. run a day of churn" in page.text
-    assert "4, 1 not delivered" in page.text
-    assert "about 12" in page.text
-    assert "/shadow/deployments/flight_delay?challenger=gradient_boosting" in [one["href"] for one in page.all("a")]
-    assert [one["datetime"] for one in page.all("time")] == ["2014-01-01T03:00:00+00:00"]
-    assert "2014-01-01 03:00 UTC" in page.text
-
-
-def test_an_empty_overview_says_how_to_begin() -> None:
-    assert "include/deployments/" in Page(overview_page((), HERE)).text
 
 
 def test_a_run_shows_what_it_did_on_its_day() -> None:
@@ -354,7 +331,7 @@ def test_assets_are_ours_and_complete() -> None:
     assert all(f"--{name}:" in sheet for name in PALETTE)
     assert '[data-theme="dark"]' in sheet
     assert "http" not in sheet
-    assert set(ASSETS) == {"page.css", "page.js"}
+    assert set(ASSETS) == {"page.css", "page.js", "list.css", "list.js"}
     assert "</script" not in asset("page.js").decode()
     assert "'unsafe" not in CONTENT_SECURITY_POLICY
     with pytest.raises(KeyError):

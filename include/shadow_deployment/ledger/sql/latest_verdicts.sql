@@ -10,7 +10,8 @@ FROM (
         CASE WHEN v.outcome <> 'INCONCLUSIVE' THEN (
             SELECT min(earlier.day)
             FROM shadow.verdict AS earlier
-            WHERE (earlier.trial_id, earlier.outcome) = (v.trial_id, v.outcome) AND NOT EXISTS (
+            WHERE earlier.challenger_id = v.challenger_id -- as every verdict of its trial, and by its index
+              AND (earlier.trial_id, earlier.outcome) = (v.trial_id, v.outcome) AND NOT EXISTS (
                 SELECT FROM shadow.verdict AS later
                 WHERE (later.challenger_id, later.day) = (earlier.challenger_id, earlier.day) AND later.id > earlier.id
             )

@@ -9,7 +9,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.types import TaskInstanceKey
 
 PREFIX = "/shadow"
-VERDICT_ROUTE = "shadow-verdict"
+VERDICT_ROUTE = "shadow-day"
 
 
 def base_path() -> str:
@@ -24,7 +24,7 @@ def address(dag_id: str, run_id: str, task_id: str | None = None) -> str | None:
 
 
 def verdict_page(run: Mapping[str, Any]) -> str | None:
-    """Return the tab of a gate that shows its verdict; None where Airflow has no address."""
+    """Return the address at a gate that shows its verdict; None where Airflow has no address."""
     page = link_to(run)
     return page and _verdict_tab(page)
 
@@ -60,5 +60,5 @@ class VerdictLink(BaseOperatorLink):
     name = "Verdict"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 (its place is Airflow's)
-        """Return the address of the tab that shows the verdict, a path where Airflow has no address."""
-        return _verdict_tab(f"{_base_url()}{_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id)}")
+        """Return the path that shows the verdict at its gate: kept for good, it holds wherever Airflow is served."""
+        return _verdict_tab(f"{base_path()}{_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id)}")

@@ -1,4 +1,8 @@
-"""What Airflow's UI shows of shadow deployments: pages in the navigation, on DAGs, runs and tasks, and a button."""
+"""What Airflow's UI shows of shadow deployments: pages in the navigation, on DAGs and runs, and a button on gates.
+
+Airflow shows a view on every DAG, run or task there is, and cannot be told on which. So tasks have none: the gate's
+button opens the run's page where the gate is.
+"""
 
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -35,12 +39,6 @@ class ShadowPlugin(AirflowPlugin):
             "name": "Shadow",
             "href": f"{PAGES}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
             "destination": "dag_run",
-            "url_route": "shadow-day",
-        },
-        {
-            "name": "Verdict",
-            "href": f"{PAGES}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
-            "destination": "task_instance",
             "url_route": VERDICT_ROUTE,
         },
     ]

@@ -1,8 +1,10 @@
 """A chart of the page: its title, what it shows in words, its numbers, and its drawing as SVG or PNG."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from xml.etree import ElementTree as ET  # nosec B405
 
@@ -13,6 +15,7 @@ WIDE: Final = 1120
 NARROW: Final = 372
 SMALL: Final = 400
 _SCALE: Final = 2
+_DRAWING: Final = min(4, os.cpu_count() or 1)
 SVG: Final = "http://www.w3.org/2000/svg"
 _TITLE: Final = 32
 _WHOLE: Final = "aria-label"
@@ -42,7 +45,8 @@ class Chart:
 
     `name` is an identifier, unique on a page. `finding` says in words what the chart shows. `spec` returns the chart at
     a width in pixels as a Vega-Lite specification, in whose `datasets` alone text from outside may occur. `widths` are
-    those that a page needs: one for all screens, or a wide and a narrow one. `note` stands below the chart.
+    those that a page needs: one for all screens, or a wide and a narrow one. `note` stands below the chart. `drawings`
+    are what `inline` returns, where they were made before.
     """
 
     name: str
@@ -52,10 +56,11 @@ class Chart:
     widths: tuple[int, ...] = (SMALL,)
     table: ChartTable | None = None
     note: str = ""
+    drawings: Sequence[str] = ()
 
-    def inline(self) -> list[str]:
+    def inline(self) -> Sequence[str]:
         """Return the chart as SVG for a page, once for each of its widths."""
-        return [self._svg(width, f"{self.name}-{width}", alone=False) for width in self.widths]
+        return self.drawings or [self._svg(width, f"{self.name}-{width}", alone=False) for width in self.widths]
 
     def file(self) -> str:
         """Return the chart as an SVG file, for light and dark readers."""
@@ -75,6 +80,18 @@ class Chart:
             spec = json.dumps(self.spec(width), allow_nan=False)
         drawn = vegalite_to_svg(spec, allowed_base_urls=[])
         return _finished(drawn, identity, visible(self.title), visible(self.finding), alone=alone)
+
+
+def drawn_at_once(catalog: Mapping[str, Sequence[Chart]]) -> dict[str, list[Chart]]:
+    """Return the charts of each section with their drawings, made on several cores: Vega lets Python go on."""
+    from altair.utils.schemapi import debug_mode
+
+    def drawn(chart: Chart) -> Chart:
+        return replace(chart, drawings=tuple(chart.inline()))
+
+    with debug_mode(False), ThreadPoolExecutor(_DRAWING) as pool:  # around all: leaving it in one thread is for all
+        begun = {section: [pool.submit(drawn, chart) for chart in charts] for section, charts in catalog.items()}
+        return {section: [chart.result() for chart in charts] for section, charts in begun.items()}
 
 
 def _finished(drawn: str, identity: str, title: str, description: str, *, alone: bool) -> str:

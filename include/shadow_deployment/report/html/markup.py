@@ -11,12 +11,25 @@ from markupsafe import Markup
 
 from shadow_deployment.base.numbers import NOTHING
 from shadow_deployment.report.charts.chart import Chart, ChartTable
+from shadow_deployment.report.overview import UNKNOWN
+from shadow_deployment.report.status import ChallengerStatus, Stage
 from shadow_deployment.report.wording import moment, shorten, visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 _HARMLESS: Final = re.compile(r"[0-9A-Za-z .,:%+\-\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}]*")
+_TONES: Final[dict[Stage, tuple[str, str]]] = {
+    "regression": ("fail", "◆"),
+    "promoted_not_served": ("fail", "◆"),
+    "a_a_alarm": ("fail", "◆"),
+    "broken": ("fail", "◆"),
+    "failed": ("fail", "◆"),
+    "ready": ("pass", "●"),
+    "champion": ("pass", "●"),
+    "as_expected": ("none", "●"),
+    "not_started": ("none", "○"),
+}
 _BADGES: Final = {"PASS": ("pass", "●"), "FAIL": ("fail", "◆"), "INCONCLUSIVE": ("open", "○")}
 
 
@@ -66,6 +79,13 @@ def badge(outcome: str | None) -> Markup:
     """Return an outcome as a word with a mark of its own: colour is never alone."""
     kind, mark = _BADGES.get(outcome or "", ("none", NOTHING))
     words = outcome or "never judged"
+    return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, mark, words)
+
+
+def state(status: ChallengerStatus | None) -> Markup:
+    """Return where a challenger stands as a badge; None is that nothing is known."""
+    kind, mark = _TONES.get(status.stage, ("open", "○")) if status else ("none", "?")
+    words = status.label if status else UNKNOWN
     return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, mark, words)
 
 

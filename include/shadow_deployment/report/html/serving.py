@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from shadow_deployment.report.charts.theme import declarations, on_paper
 
 _FOLDER: Final = Path(__file__).parent / "static"
-ASSETS: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
+_CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
+ASSETS: Final = {"page.css": _CSS, "page.js": _JS, "list.css": _CSS, "list.js": _JS}
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
+
+
+Kept = TypeVar("Kept")
 
 
 @cache
@@ -32,10 +36,13 @@ def asset(name: str) -> bytes:
 
 def policy_of_file() -> str:
     """Return the policy by which a browser runs a file's own style and script, and loads nothing at all."""
-    digests = {name: base64.b64encode(hashlib.sha256(asset(name)).digest()).decode() for name in ASSETS}
+    digests = {name: f"'sha256-{base64.b64encode(hashlib.sha256(asset(name)).digest()).decode()}'" for name in ASSETS}
+    styles, scripts = (
+        " ".join(digests[name] for name, kind in ASSETS.items() if kind == wanted) for wanted in (_CSS, _JS)
+    )
     return (
-        f"default-src 'none'; style-src 'sha256-{digests['page.css']}'; script-src 'sha256-{digests['page.js']}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {styles}; script-src {scripts}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
 
 
@@ -76,27 +83,32 @@ class Links:
         return None if self.base is None else f"{self.base}{path}"
 
 
-class Cache:
-    """The pages asked for last, at most `most` of them, shared by the threads of a process."""
+class Cache(Generic[Kept]):
+    """What was asked for last, at most `most` of them, shared by the threads of a process."""
 
     def __init__(self, most: int = 32) -> None:
         self._most = most
-        self._pages: OrderedDict[Hashable, str] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, key: Hashable, make: Callable[[], str]) -> str:
-        """Return the page of a key; where it is not there, make it, outside the lock."""
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """Return what is kept under a key; where it is not there, make it, outside the lock."""
         with self._lock:
-            if key in self._pages:
-                self._pages.move_to_end(key)
-                return self._pages[key]
-        page = make()
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
         with self._lock:
-            self._pages[key] = page
-            self._pages.move_to_end(key)
-            while len(self._pages) > self._most:
-                self._pages.popitem(last=False)
-        return page
+            self._kept[key] = made
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
 
     def __len__(self) -> int:
-        return len(self._pages)
+        return len(self._kept)

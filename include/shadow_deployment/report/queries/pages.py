@@ -1,22 +1,24 @@
-"""What a page shows, read from the ledger: all deployments, one deployment, one run.
+"""What a page shows, read from the ledger: one deployment, or one run.
 
-`overview`, `deployment_page` and `run_page` open the ledger themselves, and what breaks becomes an error state that
-says so; `read_line` and `read_page` take a session and raise.
+`deployment_page` and `run_page` open the ledger themselves, and what breaks becomes an error state that says so;
+`read_page` takes a session and raises. Of what there is not, all of them raise NotFoundError.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.errors import DeploymentError, ShadowError
+from shadow_deployment.errors import NotFoundError, ShadowError
 from shadow_deployment.ledger import alerts, page
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
+from shadow_deployment.ledger.snapshots import snapshots
 from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
@@ -31,15 +33,6 @@ MOST_ALERTS: Final = 30
 ALERTS_WITHIN: Final = dt.timedelta(days=30)
 TIMEOUT_SECONDS: Final = 20
 LOGGED: Final = "champion"  # the name of a champion that no promotion has made
-
-
-def overview(
-    contexts: Iterable[DeploymentContext], broken: Mapping[str, str] | None = None
-) -> tuple[DeploymentView, ...]:
-    """Return all deployments by name; `broken` maps the name of each whose file cannot be read to the error."""
-    views = [_read(context, read_line) for context in contexts]
-    views += [DeploymentView(name, "broken", error=error) for name, error in (broken or {}).items()]
-    return tuple(sorted(views, key=lambda view: view.name))
 
 
 def deployment_page(
@@ -62,20 +55,38 @@ def run_page(context: DeploymentContext, day: dt.date, challenger: str | None = 
 def _read(context: DeploymentContext, read: Callable[[Session[Any], Deployment], DeploymentView]) -> DeploymentView:
     deployment = context.deployment
     try:
-        with _reading(context) as session:
+        with reading(context) as session:
             return read(session, deployment)
+    except NotFoundError:
+        raise
     except ShadowError as error:
         return DeploymentView(deployment.name, "broken", error=str(error), policy_words=describe(deployment))
 
 
 def fingerprint(context: DeploymentContext) -> str:
     """Return what changes whenever a page of this deployment may; raise ShadowError as the ledger does."""
-    with _reading(context) as session:
+    with reading(context) as session:
         return page.fingerprint(session, context.deployment)
 
 
+def require_day(context: DeploymentContext, day: dt.date) -> None:
+    """Raise NotFoundError, with the days there are, where a day was not sampled by the present design."""
+    with reading(context) as session:
+        sampled = [snapshot.day for snapshot in snapshots(session, context.deployment, None, None)]
+    if day in sampled:
+        return
+    nearest = sorted(sorted(sampled, key=lambda each: abs(each - day))[:2])
+    there_are = (
+        f"must be one of the {quantity(len(sampled), 'sampled day')} from {sampled[0]} to {sampled[-1]}; nearest: "
+        f"{' and '.join(map(str, nearest))}"
+        if sampled
+        else "and no day was sampled yet"
+    )
+    raise NotFoundError(f"deployment {context.deployment.name}: day == {day}, {there_are}")
+
+
 @contextmanager
-def _reading(context: DeploymentContext) -> Iterator[Session[Any]]:
+def reading(context: DeploymentContext) -> Iterator[Session[Any]]:
     """Open the ledger as it is at one moment, read only and with a timeout."""
     with context.ledger() as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -84,7 +95,7 @@ def _reading(context: DeploymentContext) -> Iterator[Session[Any]]:
 
 
 def read_line(session: Session[Any], deployment: Deployment) -> DeploymentView:
-    """Return a deployment as the overview shows it."""
+    """Return a deployment without a challenger's sections."""
     return _of_deployment(session, deployment, summary.summarise(session, deployment, None))
 
 
@@ -96,7 +107,7 @@ def read_page(
     *,
     closed: bool = False,
 ) -> DeploymentView:
-    """Return one deployment; raise DeploymentError for an unknown challenger.
+    """Return one deployment; raise NotFoundError for an unknown challenger.
 
     Where none is named, it is the one that needs looking at, and with `closed` one that closes the gate.
     """
@@ -128,7 +139,7 @@ def _chosen(
         if line.name == challenger:
             return line
     names = ", ".join(line.name for line in known.lines)
-    raise DeploymentError(f"deployment {deployment.name}: challenger == {challenger!r}, must be one of {names}")
+    raise NotFoundError(f"deployment {deployment.name}: challenger == {challenger!r}, must be one of {names}")
 
 
 def _of_deployment(session: Session[Any], deployment: Deployment, known: DeploymentSummary) -> DeploymentView:

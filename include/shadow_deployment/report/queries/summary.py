@@ -36,11 +36,17 @@ class DeploymentSummary:
 
 def summarise(session: Session[Any], deployment: Deployment, day: dt.date | None) -> DeploymentSummary:
     """Return every challenger as of a day, None for the newest one."""
+    return DeploymentSummary(snapshots(session, deployment, None, day), *lines_of(session, deployment, day))
+
+
+def lines_of(
+    session: Session[Any], deployment: Deployment, day: dt.date | None
+) -> tuple[Mapping[str, VerdictRow], tuple[ChallengerLine, ...]]:
+    """Return the newest verdicts by name and a line for each challenger, as of a day, None for the newest one."""
     verdicts, present = page.verdicts(session, deployment, day), digest(design(deployment))
     challengers = _challengers(deployment, verdicts)
     facts = status_facts(session, deployment, verdicts.get(FORMER_CHAMPION))
-    lines = tuple(_line(challenger, verdicts.get(challenger.name), present, facts) for challenger in challengers)
-    return DeploymentSummary(snapshots(session, deployment, None, day), verdicts, lines)
+    return verdicts, tuple(_line(each, verdicts.get(each.name), present, facts) for each in challengers)
 
 
 def _line(challenger: Challenger, judged: VerdictRow | None, present: str, facts: StatusFacts) -> ChallengerLine:

@@ -1,0 +1,74 @@
+"""The list of all deployments as frozen values: a row each, and the ledgers that cannot be read."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from shadow_deployment.ledger.registry.promotions import CurrentChampion
+from shadow_deployment.report.status import LABELS, ChallengerStatus
+
+UNKNOWN: Final = "Unknown"
+_AFTER_ALL: Final = 9
+
+
+@dataclass(frozen=True)
+class ListedDeployment:
+    """A deployment in one row: where the challenger stands that needs looking at first.
+
+    `status` is None where the ledger cannot be read. `days` are days of that challenger's evidence, `last_day` is the
+    newest sampled one, `undelivered` the alerts of the last 30 days that reached not all of their channels.
+    """
+
+    name: str
+    status: ChallengerStatus | None
+    owner: str | None = None
+    challenger: str | None = None
+    champion: CurrentChampion | None = None
+    last_day: dt.date | None = None
+    days: int | None = None
+    undelivered: int = 0
+
+    @property
+    def state(self) -> str:
+        """The stage in words, without what is known of its length: what rows are filtered by."""
+        return LABELS[self.status.stage] if self.status else UNKNOWN
+
+    @property
+    def urgency(self) -> int:
+        """As of its status; those of which nothing is known come last."""
+        return self.status.urgency if self.status else _AFTER_ALL
+
+
+@dataclass(frozen=True)
+class UnreadableLedger:
+    """A ledger that cannot be read: by which connection, why, and how many deployments are kept in it."""
+
+    connection: str
+    error: str
+    deployments: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All deployments, those that need somebody first, then by name; and the ledgers that cannot be read."""
+
+    deployments: tuple[ListedDeployment, ...]
+    unreadable: tuple[UnreadableLedger, ...] = ()
+
+    @cached_property
+    def needing(self) -> int:
+        """How many deployments need somebody, or a decision."""
+        return sum(each.urgency <= 1 for each in self.deployments)
+
+    @cached_property
+    def states(self) -> Mapping[str, int]:
+        """How many deployments are in each state, the most urgent first."""
+        return Counter(each.state for each in sorted(self.deployments, key=lambda each: (each.urgency, each.state)))
+
+    @cached_property
+    def owners(self) -> Mapping[str, int]:
+        """How many deployments each owner has, by name; those without one count under an empty name."""
+        return Counter(each.owner or "" for each in sorted(self.deployments, key=lambda each: each.owner or ""))

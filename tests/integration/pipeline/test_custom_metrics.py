@@ -153,7 +153,7 @@ def test_verdict_and_page_know_it(world: World, invoke: Invoke, tmp_path: Path) 
     text = page.read_text()
     assert "Slices, worst first: profit, EUR" in text
     assert "Noise of the pipeline: profit, EUR by day" in text
-    assert "profit, EUR: superior to the champion" in text
+    assert "profit, EUR is better" in text
 
 
 def test_calibration_and_plan_know_it(world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

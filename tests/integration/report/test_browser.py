@@ -51,7 +51,7 @@ def a_hostile_page() -> DeploymentView:
     """Return a page whose names are markup, with little else on it."""
     page = examples.a_hostile_page()
     return replace(
-        page, rules=page.rules[:2], sequences=(), scores=None, quadrants=None, labels=(), latency=None, drift=None,
+        page, rules=page.rules[:2], sequences=(), scores=None, quadrants=None, labels=(), latency=None, distances=None,
         validations=(), history=(),
     )  # fmt: skip
 

@@ -170,7 +170,7 @@ def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world:
 def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
     found = page_of(world, "other", challengers=[OTHER])
     assert "add latency_p50, latency_p95, latency_p99 to the deployment's metrics" in found.missing["latency"]
-    assert "population_stability_index" in found.missing["drift"]
+    assert "population_stability_index" in found.missing["distances"]
     assert found.missing["promotions"] == "nothing was promoted yet"
     assert "alerts go nowhere" in found.missing["alerts"]
     assert "add a challenger with model: champion" in found.missing["a_a_check"]

@@ -364,11 +364,11 @@ def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shado
     assert then[3].waiting
 
 
-def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentView) -> None:
+def test_latency_and_distances_are_by_day(whole: World, shown: DeploymentView) -> None:
     rows = answers(whole)
     assert shown.latency is not None
-    assert shown.drift is not None
-    assert shown.latency.days == shown.drift.days == tuple(day(number) for number in (0, 1, 3, 4, 5, 6))
+    assert shown.distances is not None
+    assert shown.latency.days == shown.distances.days == tuple(day(number) for number in (0, 1, 3, 4, 5, 6))
     for place, one in enumerate(shown.latency.days):
         timed = rows[(rows.day == one) & rows.champion_latency_ms.notna()]
         middle = np.quantile(timed.champion_latency_ms, 0.5, method="inverted_cdf", weights=timed.weight)
@@ -383,9 +383,9 @@ def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentView) -> No
             for name in ("champion", "challenger")
         ]
         distance = np.abs(reached[0] - reached[1]).max()
-        assert shown.drift.values["kolmogorov_smirnov"][place] == pytest.approx(distance)
-    assert shown.drift.bounds == {}
-    assert not {"latency", "drift"} & set(shown.missing)
+        assert shown.distances.values["kolmogorov_smirnov"][place] == pytest.approx(distance)
+    assert shown.distances.bounds == {}
+    assert not {"latency", "distances"} & set(shown.missing)
 
 
 def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: DeploymentView) -> None:

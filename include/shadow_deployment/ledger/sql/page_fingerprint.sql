@@ -3,6 +3,7 @@
 SELECT ARRAY[
     (SELECT count(*) FROM shadow.model_version AS m WHERE m.deployment_id = d.id),
     (SELECT coalesce(max(v.id), 0) FROM shadow.verdict AS v WHERE v.deployment_id = d.id),
+    (SELECT coalesce(max(c.id), 0) FROM shadow.verification AS c WHERE c.deployment_id = d.id),
     (SELECT coalesce(max(p.number), 0) FROM shadow.promotion AS p WHERE p.deployment_id = d.id),
     (SELECT count(r.id) + count(c.decision) FROM shadow.approval_request AS r
         LEFT JOIN shadow.approval_decision AS c ON c.approval_request_id = r.id WHERE r.deployment_id = d.id),

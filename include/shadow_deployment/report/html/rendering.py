@@ -11,7 +11,7 @@ from markupsafe import Markup
 from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.report import wording
-from shadow_deployment.report.html import frameworks, markup, tables, validation
+from shadow_deployment.report.html import cells, frameworks, markup, tables, validation
 from shadow_deployment.report.html.serving import ASSETS, Links, asset, policy_of_file
 from shadow_deployment.report.views import DeploymentView
 
@@ -34,7 +34,7 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     before = [day for day in view.days if view.day and day < view.day]
     after = [day for day in view.days if view.day and day > view.day]
     beside = (before[-1] if before else None, after[0] if after else None)
-    return _render("deployment.html", links, view=view, charts=catalog(view), beside=beside)
+    return _render("deployment.html", links, view=view, charts=catalog(view), beside=beside, said=cells.said(view))
 
 
 def report(view: DeploymentView) -> str:
@@ -81,5 +81,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(facts=validation, listings=tables, markup=markup, numbers=numbers, wording=wording)
+    made.globals.update(cells=cells, facts=validation, listings=tables, markup=markup, numbers=numbers, wording=wording)
     return made

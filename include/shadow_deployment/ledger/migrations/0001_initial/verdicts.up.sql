@@ -57,7 +57,7 @@ COMMENT ON TABLE shadow.calibration IS 'how often a policy would err on a deploy
 CREATE TABLE shadow.verification (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deployment_id  int NOT NULL REFERENCES shadow.deployment,
-    verified       jsonb NOT NULL,
+    verified       json NOT NULL,
     days           date[],
     is_complete    boolean NOT NULL,
     difference     text,

@@ -177,15 +177,14 @@ def explanation(session: Session[Any], verdict: VerdictRow) -> str:
     return str(row[0]) if row else ""
 
 
-def evidence_from(session: Session[Any], verdict: VerdictRow) -> dt.date | None:
-    """Return the first day whose evidence a verdict shows, None where it shows none."""
-    row = session.execute(
-        "SELECT min(b.day) FROM shadow.verdict AS v "
+def evidence_days(session: Session[Any], verdict: VerdictRow) -> set[dt.date]:
+    """Return the days whose evidence a verdict shows."""
+    rows = session.execute(
+        "SELECT DISTINCT b.day FROM shadow.verdict AS v "
         "JOIN shadow.evidence_batch AS b ON b.id = ANY(v.counted_evidence || v.shown_evidence) WHERE v.id = %s",
         [verdict.id],
-    ).fetchone()
-    first: dt.date | None = row[0] if row else None
-    return first
+    )
+    return {day for (day,) in rows}
 
 
 def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:

@@ -32,7 +32,7 @@ def test_a_report_is_one_file_with_its_charts_beside(shadowed: World, invoke: In
     html = out.read_text()
     assert html.startswith("<!doctype html>")
     assert "<h1><bdi>late</bdi></h1>" in html
-    assert "INCONCLUSIVE: " in html
+    assert "INCONCLUSIVE</span>" in html
     drawn = {path.stem for path in folder.glob("*.svg")}
     assert {"labels", "timeline", "distributions"} <= drawn
     assert 'id="section-scorecard"' in html

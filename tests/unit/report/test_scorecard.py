@@ -114,7 +114,8 @@ def test_an_open_side_is_an_arrow_and_no_interval_is_no_picture() -> None:
 def test_a_number_is_written_the_same_in_a_reason_and_in_the_scorecard() -> None:
     reason = "after 365 days the interval -0.1858 to -0.01214 is entirely below 0 on 2013-05-12"
     rule = examples.a_rule("FAIL", estimate=-0.1, lower=-0.1858, upper=-0.012139, reason=reason)
-    line = examples.a_line("gradient_boosting", "FAIL", sentence=f"gradient-boosting 1 fails: {reason}.")
+    usual = examples.a_line("gradient_boosting", "FAIL")
+    line = replace(usual, status=replace(usual.status, sentence=f"gradient-boosting 1 fails: {reason}."))
     card = replace(examples.a_scorecard((line,)), rows=(examples.a_score_row(rule),))
     page = Page(report(examples.a_small_page(challengers=(line,), challenger=line, scorecard=card, rules=(rule,))))
     written = f"the interval {MINUS}0.186 to {MINUS}0.012 is entirely below 0 on 2013-05-12"

@@ -1,6 +1,5 @@
 """Replay checks in the ledger."""
 
-import datetime as dt
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -63,27 +62,6 @@ def totals(session: Session[Any], snapshots: Collection[Snapshot]) -> ReplayTota
             [[snapshot.id for snapshot in snapshots]],
         ).fetchone()
     return row or ReplayTotals(0, 0, 0, None)
-
-
-@dataclass(frozen=True)
-class ReplaySummary:
-    """The newest replay checks of some snapshots: on how many days, how many of them mismatched, and the last."""
-
-    days: int
-    mismatched: int
-    last: dt.date | None
-
-
-def summary(session: Session[Any], snapshots: Collection[Snapshot]) -> ReplaySummary:
-    """Return how the replay checks of these snapshots came out, whatever the model file was then."""
-    with session.cursor(row_factory=class_row(ReplaySummary)) as cursor:
-        row = cursor.execute(
-            "SELECT count(*)::int AS days, (count(*) FILTER (WHERE mismatched > 0))::int AS mismatched, "
-            "max(day) AS last FROM shadow.newest_replay_check JOIN shadow.snapshot ON id = snapshot_id "
-            "WHERE snapshot_id = ANY(%s)",
-            [[snapshot.id for snapshot in snapshots]],
-        ).fetchone()
-    return row or ReplaySummary(0, 0, None)
 
 
 def record(

@@ -11,12 +11,24 @@ from markupsafe import Markup
 
 from shadow_deployment.base.numbers import NOTHING
 from shadow_deployment.report.charts.chart import Chart, ChartTable
+from shadow_deployment.report.status import LABELS, ChallengerStatus, Stage
 from shadow_deployment.report.wording import moment, shorten, visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 _HARMLESS: Final = re.compile(r"[0-9A-Za-z .,:%+\-\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}]*")
+MARKS: Final = {"pass": "●", "fail": "◆", "open": "○"}
+_STAGES: Final[dict[Stage, str]] = {
+    "ready": "pass",
+    "champion": "pass",
+    "as_expected": "pass",
+    "failed": "fail",
+    "broken": "fail",
+    "regression": "fail",
+    "promoted_not_served": "fail",
+    "a_a_alarm": "fail",
+}
 _BADGES: Final = {"PASS": ("pass", "●"), "FAIL": ("fail", "◆"), "INCONCLUSIVE": ("open", "○")}
 
 
@@ -67,6 +79,20 @@ def badge(outcome: str | None) -> Markup:
     kind, mark = _BADGES.get(outcome or "", ("none", NOTHING))
     words = outcome or "never judged"
     return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, mark, words)
+
+
+def stage(status: ChallengerStatus) -> str:
+    """Return how a challenger stands, as one of the kinds that colours and marks are for."""
+    return _STAGES.get(status.stage, "open")
+
+
+def state(status: ChallengerStatus) -> Markup:
+    """Return where a challenger stands in a word or two, with a mark of its own."""
+    kind = stage(status)
+    words = LABELS[status.stage].removeprefix("A/A check: ")
+    return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        kind, MARKS[kind], words
+    )
 
 
 def time(value: dt.datetime | None) -> Markup | str:

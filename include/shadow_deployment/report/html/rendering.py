@@ -52,6 +52,7 @@ def validation_report(view: "ValidationView") -> str:
         Links(),
         view=view,
         charts=catalog(view.page),
+        said=cells.said(view.page),
         elsewhere=frameworks.ELSEWHERE,
         frameworks=frameworks.FRAMEWORKS,
         error_rates=frameworks.ERROR_RATES,

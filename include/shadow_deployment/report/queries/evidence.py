@@ -62,9 +62,11 @@ class EvidenceReader:
         return JudgedEvidence(line, verdict, policy, compared, findings, evidence)
 
     def _compared(self, verdict: VerdictRow) -> ComparedPredictions:
-        """Return the days from the first one that the verdict rests on: training dates leave out earlier ones."""
-        first = page.evidence_from(self.session, verdict) or dt.date.min
-        sampled = [each for each in self.summary.sampled if first <= each.day <= verdict.day]
+        """Return the days that the verdict rests on: none that was withdrawn, or that the challenger learned from."""
+        known = page.evidence_days(self.session, verdict)
+        sampled = [
+            each for each in self.summary.sampled if each.day <= verdict.day and (not known or each.day in known)
+        ]
         days = comparable_days(self.session, sampled, verdict.challenger_id, verdict.champion_version)
         return ComparedPredictions(verdict.challenger_id, days, verdict.champion_version, self.mature(verdict.day))
 

@@ -6,13 +6,11 @@ from typing import Any
 from shadow_deployment.alerting.outbox import targets
 from shadow_deployment.base.numbers import count, percent, plural
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.words.finding import Finding, findings_of
-from shadow_deployment.decision.words.wording import difference_shown
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
 from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.registry.serving import served_day
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.scorecard import Health, HealthItem
 from shadow_deployment.report.views import DeploymentView
@@ -32,7 +30,7 @@ def health(
         _labels(deployment, view),
         _left_out(view.verdict),
         _sampling(deployment, known),
-        _served(known, view),
+        _served(session, deployment, known),
         _channels(deployment, view),
         _replay(session, deployment, known),
         _verified(session, deployment),
@@ -44,21 +42,14 @@ def _item(name: str, section: str, level: Health, word: str, detail: str) -> Hea
 
 
 def _a_a_check(known: DeploymentSummary) -> HealthItem:
-    """Say whether the champion differs from itself: by an interval, or by a blocking rule that fails."""
     name, line = "A/A check", next((line for line in known.lines if line.role == "a_a_check"), None)
     if line is None:
         return _item(name, "operation", "attention", "none", "add a challenger with model: champion")
-    if line.outcome is None:
-        return _item(name, "operation", "attention", "not judged", "run a day")
-    findings = findings_of(known.verdicts[line.name].findings)
-    if any(_differs(finding) for finding in findings):
+    if line.status.stage == "a_a_alarm":
         return _item(name, "operation", "alarm", "differs", "the champion differs from itself: trust no verdict")
+    if line.outcome is None:
+        return _item(name, "operation", "attention", "not judged", line.waiting or "run a day")
     return _item(name, "operation", "good", "as expected", f"no difference on {plural(line.days, 'day')}")
-
-
-def _differs(finding: Finding) -> bool:
-    compares = finding.is_ in COMPARING and bool(difference_shown(finding.lower, finding.upper))
-    return finding.is_blocking and (compares or finding.outcome == "FAIL")
 
 
 def _labels(deployment: Deployment, view: DeploymentView) -> HealthItem:
@@ -102,19 +93,16 @@ def _sampling(deployment: Deployment, known: DeploymentSummary) -> HealthItem:
     return _item(name, "provenance", "attention" if is_small else "good", percent(share), words)
 
 
-def _served(known: DeploymentSummary, view: DeploymentView) -> HealthItem:
-    """Say which versions the newest day's log has; a promotion is followed from the day after it on."""
-    name, newest, champion = "Production serves", known.sampled[-1], view.champion
-    versions = newest.champion_versions
-    words, when = ", ".join(versions) or "nothing", f"on {newest.day}"
+def _served(session: Session[Any], deployment: Deployment, known: DeploymentSummary) -> HealthItem:
+    """Say which versions the newest day's log has, and whether they are the champion that was promoted."""
+    name, newest, followed = "Production serves", known.sampled[-1], served_day(session, deployment)
+    versions = ", ".join(newest.champion_versions)
     if not versions:
-        return _item(name, "history", "alarm", words, when)
-    follows = champion is not None and champion.number and champion.since and newest.window_end > champion.since
-    if champion is not None and follows and not set(versions) <= set(champion.logged_as):
-        detail = f"{when}, and the champion is {champion.name} {champion.version}"
-        return _item(name, "history", "attention" if len(versions) > 1 else "alarm", words, detail)
-    level: Health = "good" if len(versions) == 1 else "attention"
-    return _item(name, "history", level, words, when)
+        return _item(name, "history", "alarm", "nothing", f"no request has a version on {newest.day}")
+    if followed is not None and followed.others:
+        return _item(name, "history", "alarm", versions, str(followed))
+    level: Health = "good" if len(newest.champion_versions) == 1 else "attention"
+    return _item(name, "history", level, versions, f"on {newest.day}")
 
 
 def _channels(deployment: Deployment, view: DeploymentView) -> HealthItem:
@@ -132,14 +120,16 @@ def _replay(session: Session[Any], deployment: Deployment, known: DeploymentSumm
     name = "Replay check"
     if deployment.champion is None:
         return _item(name, "expectations", "attention", "none", "champion.model is not declared: skew would go unseen")
-    checked = replay_checks.summary(session, known.sampled)
+    checked = replay_checks.totals(session, known.sampled)
     if not checked.days:
         return _item(name, "expectations", "attention", "not run", "no day has been replayed")
+    requests = f"{count(int(checked.checked))} requests on {plural(checked.days, 'day')}"
     if checked.mismatched:
-        detail = f"the champion's own model predicts otherwise on {checked.mismatched} of {plural(checked.days, 'day')}"
+        detail = (
+            f"the champion's own model predicts otherwise than the log: {count(int(checked.mismatched))} of {requests}"
+        )
         return _item(name, "expectations", "alarm", "mismatch", detail)
-    detail = f"the champion's own model repeats its log on {plural(checked.days, 'day')}, last {checked.last}"
-    return _item(name, "expectations", "good", "matches", detail)
+    return _item(name, "expectations", "good", "matches", f"the champion's own model repeats its log: {requests}")
 
 
 def _verified(session: Session[Any], deployment: Deployment) -> HealthItem:

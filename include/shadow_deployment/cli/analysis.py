@@ -35,10 +35,12 @@ _PLAN_LEGEND = (
     "of such histories pass. by unit ...: half of them, under that policy.unit. deviation: standard deviation. "
     "smallest rate: of sampling, that takes at most a tenth longer.[/]"
 )
+_NOT_APPLICABLE = "not applicable"
 _CALIBRATION_LEGEND = (
     "[dim]promotes wrongly: histories in which a challenger that is no better passes on some day. misses: those in "
     "which one that is better never passes. median day, 90\N{NO-BREAK SPACE}% by: when half, and nine tenths, of the "
-    "better ones have passed. ±: one standard error.[/]"
+    "better ones have passed; not applicable where the effect seen is no better than a rule's bound: --effect gives "
+    "another. ±: one standard error.[/]"
 )
 Who = Annotated[str | None, typer.Option("--challenger", help="One challenger; by default all that can be promoted.")]
 
@@ -149,12 +151,12 @@ def _calibration_table(result: Calibration) -> Listing:
     numbers = ("promotes wrongly", "misses", "median day", _NINE_TENTHS)
     shown = Listing("policy", *numbers, right=numbers)
     for row in result.rows:
-        shares = (
-            f"{row.false_promotion:.1%} ± {row.false_promotion_se:.1%}",
-            f"{row.missed:.1%} ± {row.missed_se:.1%}",
-        )
+        wrongly = f"{row.false_promotion:.1%} ± {row.false_promotion_se:.1%}"
+        if row.missed is None:
+            shown.add_row(row.policy, wrongly, *[_NOT_APPLICABLE] * 3)
+            continue
         days = ("never" if day is None else str(day) for day in (row.median_day, row.day_90))
-        shown.add_row(row.policy, *shares, *days)
+        shown.add_row(row.policy, wrongly, f"{row.missed:.1%} ± {row.missed_se or 0.0:.1%}", *days)
     return shown
 
 
@@ -170,7 +172,8 @@ def _notes(result: Calibration) -> Iterator[str]:
     for gate in result.gates:
         if gate.false_promotion is not None:
             share = f"{gate.false_promotion:.1%} ± {gate.false_promotion_se or 0.0:.1%}"
-            yield f"{gate.rule} at its bound, the others as seen: promotes wrongly in {share}, misses {gate.missed:.1%}"
+            misses = _NOT_APPLICABLE if gate.missed is None else f"{gate.missed:.1%}"
+            yield f"{gate.rule} at its bound, the others as seen: promotes wrongly in {share}, misses {misses}"
     for reason in result.left_out:
         yield f"left out: {reason}"
 

@@ -194,21 +194,34 @@ class Rule(Section):
             return self.minimum_requests
         return self.minimum_requests.get(name, self.minimum_requests.get(name.partition("=")[2], 0))
 
+    @property
+    def spelling(self) -> str:
+        """The rule as a deployment file spells it, on one line."""
+        keys = self.model_dump(by_alias=True, exclude_defaults=True, exclude={"custom"})
+        return f"{{{', '.join(f'{key}: {_spelt(value)}' for key, value in keys.items())}}}"
+
     def __str__(self) -> str:
         of = {"value": "", "change": "change of ", "relative_change": "relative change of "}[self.of]
         share = f"{self.relative_margin:.4g} of its value" if self.relative_margin else f"{self.margin}"
         words = {
-            "superior": "superior to the champion",
-            "non_inferior": f"not worse than the champion by {share} or more",
-            "equivalent": f"different from the champion by less than {share}",
-            "guardrail": "not shown to be worse than the champion",
-            "at_most": f"at most {self.value}",
-            "at_least": f"at least {self.value}",
+            "superior": "is better",
+            "non_inferior": f"is not worse by {share} or more",
+            "equivalent": f"differs by less than {share}",
+            "guardrail": "is not shown to be worse",
+            "at_most": f"is at most {self.value}",
+            "at_least": f"is at least {self.value}",
         }[self.is_]
         columns = [name for name in self.slices if name != "all"]
         where = f", overall and in every {' and '.join(columns)}" if columns else ""
         often = f", on {self.last.hold} of the last {self.last.of} days" if self.last else ""
-        return f"{of}{self.definition.title}: {words}{often}{where}"
+        return f"{of}{self.definition.title} {words}{often}{where}"
+
+
+def _spelt(value: object) -> str:
+    """Return a value as YAML's flow style has it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_spelt(each)}' for key, each in value.items())}}}"
+    return f"[{', '.join(map(_spelt, value))}]" if isinstance(value, list) else f"{value}"
 
 
 class TooGood(Section):

@@ -10,7 +10,7 @@ history leaves open. Pure arithmetic on arrays: no database, no clock.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -58,14 +58,15 @@ class PolicyRow:
 
     `false_promotion`: promoted by the last day although every gate's truth is at its bound; `by_day`: up to each day.
     `missed`: not promoted by the last day although every gate's truth is beyond its bound by the effect. Half, and
-    nine tenths, of the latter runs were promoted by `median_day` and `day_90`; None where they never were.
+    nine tenths, of the latter runs were promoted by `median_day` and `day_90`; None where they never were. `missed` is
+    None where the effect seen is on the wrong side of a bound: there is then nothing to miss.
     """
 
     policy: str
     false_promotion: float
     false_promotion_se: float
-    missed: float
-    missed_se: float
+    missed: float | None
+    missed_se: float | None
     median_day: int | None
     day_90: int | None
     by_day: tuple[float, ...]
@@ -77,7 +78,8 @@ class GateRow:
 
     `false_promotion`: promoted although this gate's truth is at its bound, the others being as observed; gates that
     were observed at their bound or below it would block, and are ignored. None for guardrail, which passes at its bound
-    by design. `missed`: with the effect, this gate alone passes on no day.
+    by design. `missed`: with the effect, this gate alone passes on no day; None where the effect seen lies on the
+    wrong side of its bound.
     """
 
     rule: str
@@ -85,7 +87,7 @@ class GateRow:
     effect: float
     false_promotion: float | None
     false_promotion_se: float | None
-    missed: float
+    missed: float | None
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def calibrate(
     terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=alpha or policy.alpha))
     gates, blocks = _redrawn(judged, effect, days)
     first, wrong, missed = _simulated(gates, terms, runs, seed, blocks)
-    rows = tuple(_row(name, each, blocks.days) for name, each in zip(POLICIES, first, strict=True))
+    is_good = all(map(_is_good, gates))
+    rows = tuple(_row(name, each, blocks.days, is_good=is_good) for name, each in zip(POLICIES, first, strict=True))
     gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
     autoregressive, upper_limit = _of_autoregressions(gates, terms, runs, seed, (blocks.days, blocks.history))
     largest = max(rows[0].false_promotion, autoregressive or 0.0)
@@ -303,16 +306,25 @@ def _naive(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> tuple[
     return np.where(looked, mean, -np.inf), np.where(looked, mean - quantile * error, -np.inf)
 
 
-def _row(policy: str, first: Array, days: int) -> PolicyRow:
-    """Count the days of promotion, inf for never, at the bound and with the effect: shape (2, runs)."""
+def _row(policy: str, first: Array, days: int, *, is_good: bool) -> PolicyRow:
+    """Count the days of promotion, inf for never, at the bound and with the effect: shape (2, runs).
+
+    `is_good`: with the effect every gate's truth is on the side where it passes.
+    """
     runs, never = first.shape[1], np.isinf(first)
     false, missed = float((~never[0]).mean()), float(never[1].mean())
     quantiles = [float(np.sort(first[1])[math.ceil(share * runs) - 1]) for share in (0.5, 0.9)]
     half, most = (int(day) if math.isfinite(day) else None for day in quantiles)
     by_day = np.cumsum(np.bincount(first[0][~never[0]].astype(np.int64), minlength=days + 1))[1:] / runs
-    return PolicyRow(
+    row = PolicyRow(
         policy, false, _error(false, runs), missed, _error(missed, runs), half, most, tuple(by_day.tolist())
     )
+    return row if is_good else replace(row, missed=None, missed_se=None, median_day=None, day_90=None)
+
+
+def _is_good(gate: ResampledGate) -> bool:
+    """Return whether a gate's truth with the effect is on the side where it passes; guardrail passes at its bound."""
+    return gate.shift > 0 or (gate.shift == 0 and gate.judged.rule.is_ == "guardrail")
 
 
 def _gate_row(gate: ResampledGate, wrong: Flags, missed: Flags) -> GateRow:
@@ -323,7 +335,7 @@ def _gate_row(gate: ResampledGate, wrong: Flags, missed: Flags) -> GateRow:
         effect=abs(judged.estimand.scale) * gate.shift,
         false_promotion=None if judged.rule.is_ == "guardrail" else share,
         false_promotion_se=None if judged.rule.is_ == "guardrail" else _error(share, len(wrong)),
-        missed=float(missed.mean()),
+        missed=float(missed.mean()) if _is_good(gate) else None,
     )
 
 

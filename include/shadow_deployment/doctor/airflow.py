@@ -11,7 +11,7 @@ from shadow_deployment.alerting.outbox import targets
 from shadow_deployment.config.actions import Channel, CloudWatch, Sns
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.doctor.checks import Probe, SkippedError
+from shadow_deployment.doctor.checks import ConcernError, Probe, SkippedError
 from shadow_deployment.errors import CredentialsError, RegistryError, TransientError
 from shadow_deployment.integrations import aws
 from shadow_deployment.ledger.alerts import Alert
@@ -44,12 +44,22 @@ def probes(deployment: Deployment, *, send_test: bool = False) -> Iterator[Probe
             partial(_metric, deployment.cloudwatch, deployment.name),
             f"allow cloudwatch:PutMetricData in the namespace {deployment.cloudwatch.namespace}",
         )
+    yield Probe(
+        "alert channels", partial(_somebody, deployment), "add a channel to alerts.channels: see include/deployments"
+    )
     for name, channel in targets(deployment.alerts).items():
         yield Probe(
             f"test alert to {name}" if send_test else f"channel {name}",
             partial(_send if send_test else _channel, channel, deployment.name),
             "correct the connection in Airflow, or the channel in the deployment's file",
         )
+
+
+def _somebody(deployment: Deployment) -> str:
+    names = targets(deployment.alerts)
+    if not names:
+        raise ConcernError("alerts.channels is empty: nobody is told of a failure or a verdict")
+    return f"{len(names)} declared"
 
 
 def _health() -> str:

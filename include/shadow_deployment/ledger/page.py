@@ -205,6 +205,16 @@ def explanation(session: Session[Any], verdict: VerdictRow) -> str:
     return str(row[0]) if row else ""
 
 
+def evidence_days(session: Session[Any], verdict: VerdictRow) -> set[dt.date]:
+    """Return the days whose evidence a verdict shows."""
+    rows = session.execute(
+        "SELECT DISTINCT b.day FROM shadow.verdict AS v "
+        "JOIN shadow.evidence_batch AS b ON b.id = ANY(v.counted_evidence || v.shown_evidence) WHERE v.id = %s",
+        [verdict.id],
+    )
+    return {day for (day,) in rows}
+
+
 def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:
     """Return a model's judged days in order."""
     with session.cursor(row_factory=class_row(OutcomeDay)) as cursor:

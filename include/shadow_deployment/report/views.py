@@ -7,11 +7,10 @@ UTC. Names and texts are as they were written. A section with nothing to show is
 """
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shadow_deployment.config.window import Window
 from shadow_deployment.decision.alpha import AlphaSplit
@@ -25,6 +24,9 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.wording import Measure, measure_of
+
+if TYPE_CHECKING:
+    from shadow_deployment.report.scorecard import HealthItem, Scorecard
 
 Role = Literal["promotable", "a_a_check", "watched"]
 Unit = Literal["difference", "value", "change", "share"]
@@ -64,7 +66,7 @@ class RuleView:
     `unit` says what estimate, interval and bound are: "difference" (the champion's loss minus the challenger's,
     positive favours the challenger), "value" (the challenger's own), "change" (challenger minus champion), "share" (of
     the champion's value: of a difference or of a change); `unit_words` is that in words. `is_daily`: the rule is judged
-    on daily values, without an interval.
+    on daily values, without an interval. `spelling` is the rule as a deployment file has it.
     """
 
     finding: Finding
@@ -72,6 +74,7 @@ class RuleView:
     unit: Unit
     unit_words: str
     is_daily: bool
+    spelling: str = ""
 
     @property
     def is_overall(self) -> bool:
@@ -87,34 +90,6 @@ class RuleView:
     def measure(self) -> Measure:
         """How its numbers are written."""
         return measure_of(self.finding.metric, self.unit)
-
-    @property
-    def scaled(self) -> tuple[float | None, float | None, float | None]:
-        """Lower, estimate and upper on a scale that all rules share.
-
-        0 is the bound, above 0 the rule holds, and all lies in -1 to 1. None where the side is open, and without an
-        estimate. Of two bounds 0 is the one that is nearer to the estimate.
-        """
-        distances, largest = self._distances
-        lower, estimate, upper = (None if distance is None else distance / largest for distance in distances)
-        return lower, estimate, upper
-
-    @property
-    def scaled_width(self) -> float:
-        """How far the rule holds on the scale of `scaled`: to its other bound, or without end."""
-        bounds = self.finding.bounds
-        return (max(bounds) - min(bounds)) / self._distances[1] if len(bounds) > 1 else math.inf
-
-    @property
-    def _distances(self) -> tuple[list[float | None], float]:
-        """Return how far lower, estimate and upper lie on the side where the rule holds, and the largest of them."""
-        each = self.finding
-        is_below = len(each.bounds) > 1 and (each.estimate or 0.0) > 0
-        sign = 1 if self.holds_above and not is_below else -1
-        bound = max(each.bounds) if is_below else min(each.bounds)
-        sides = (each.lower, each.estimate, each.upper)[::sign]
-        distances = [None if side is None else sign * (side - bound) for side in sides]
-        return distances, max((abs(distance) for distance in distances if distance is not None), default=0.0) or 1.0
 
 
 @dataclass(frozen=True)
@@ -174,20 +149,32 @@ class SliceView:
         """Whether the interval lies above 0."""
         return self.lower is not None and self.lower > 0
 
+    @property
+    def order(self) -> tuple[bool, float]:
+        """A key that puts the slice first whose interval lies furthest below 0, one without an interval last.
+
+        Intervals of any width compare by where 0 lies in them: 0 at the lower end, 1 at the upper end.
+        """
+        if self.lower is None or self.upper is None:
+            return True, self.estimate
+        return False, self.lower / ((self.upper - self.lower) or 1.0)
+
 
 @dataclass(frozen=True)
 class SlicesView:
-    """Slices on one metric, worst estimate first; `overall` is all requests. `left_out` slices are not among them.
+    """Slices on one metric, those first whose interval favours the champion most; `left_out` have fewer requests.
 
-    The intervals have the error rates of the overall rule, one slice at a time: `alpha`.
+    `overall` is the mean difference of all requests. All intervals hold at once, on all days, with probability `level`:
+    each has the error rates `alpha`.
     """
 
     metric: str
     title: str
     unit_words: str
-    overall: SliceView | None
+    overall: float | None
     slices: tuple[SliceView, ...]
     left_out: int
+    level: float
     alpha: AlphaSplit
 
 
@@ -277,7 +264,8 @@ class LabelDay:
 class DailySeries:
     """Values by day, an entry a day for each key, None on a day without; `bounds` where a rule sets one for a key.
 
-    Drift: keys are metrics. Latency: keys are a model and a percentile, as "champion p50", in milliseconds.
+    Distances between the two models' predictions: keys are metrics. Latency: keys are a model and a percentile, as
+    "champion p50", in milliseconds.
     """
 
     days: tuple[dt.date, ...]
@@ -360,6 +348,8 @@ class DeploymentView:
     verdict: VerdictRow | None = None
     next_alpha: float | None = None
     explanation: str = ""
+    scorecard: "Scorecard | None" = None
+    health: "tuple[HealthItem, ...]" = ()
     rules: tuple[RuleView, ...] = ()
     sequences: tuple[SequenceView, ...] = ()
     slices: SlicesView | None = None
@@ -370,7 +360,7 @@ class DeploymentView:
     labels: tuple[LabelDay, ...] = ()
     latency: DailySeries | None = None
     validations: tuple[ValidationRow, ...] = ()
-    drift: DailySeries | None = None
+    distances: DailySeries | None = None
     noise: NoiseView | None = None
     history: tuple[OutcomeDay, ...] = ()
     promotions: tuple[PromotionRecord, ...] = ()

@@ -10,6 +10,10 @@ from shadow_deployment.base.numbers import MINUS, NOTHING, decimals, number, typ
 
 ROLES: Final = {"promotable": "challenger", "a_a_check": "A/A check", "watched": "former champion"}
 KINDS: Final = {"a_a_check": "A/A check", "former_champion": "former champion"}  # of trials that are no challenger's
+LATENCY_NOTE: Final = (
+    "not like with like: serving one request against batch scoring, where a call's time is divided by its rows"
+)
+_HYPHEN_AS_MINUS: Final = re.compile(r"(?<![\w.\-])-(?=\.?\d)")
 _ACTING: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\uffff\ud800-\udfff\ue000-\uf8ff]"
 )
@@ -22,6 +26,11 @@ _SHARES: Final = frozenset(
 def visible(text: str) -> str:
     """Return a text in which control characters, and those that turn the direction of writing, stand as their code."""
     return _ACTING.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+
+
+def typeset(text: str) -> str:
+    """Return a sentence with a real minus sign before its negative numbers; dates and names keep theirs."""
+    return _HYPHEN_AS_MINUS.sub(MINUS, text)
 
 
 def shorten(text: str, most: int) -> str:

@@ -167,6 +167,22 @@ def test_a_calibration_is_shown_with_its_naive_rivals_its_gates_and_what_was_lef
     assert len(world.query("SELECT FROM shadow.calibration")) == 2
 
 
+def test_what_a_worse_challenger_cannot_miss_is_not_applicable(
+    world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = a_series("brier_score")
+    worse = {("brier_score", "all"): replace(usual, difference=usual.difference - usual.difference.mean() - 1.0)}
+    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: worse)
+    world.deploy(challengers=CHALLENGERS, policy={"rules": [BRIER]})
+    seen, assumed = ("calibrate", "late", "--challenger", "other", "--runs", "100"), ("--effect", "0.3")
+    code, out, err = invoke(*seen)
+    assert (code, err) == (0, "")
+    assert words(out).count("not applicable") == 11, "three of three policies, the rule, and the legend"
+    assert "never" not in words(out).replace("never passes", "")
+    _, out, _ = invoke(*seen, *assumed)
+    assert words(out).count("not applicable") == 1, "the legend"
+
+
 def test_a_policy_that_errs_too_often_is_warned_of(
     world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,9 @@ def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., An
     rule = {"metric": "brier_score", "is": "superior"}
     deployment = reading.deploy(policy={"burn_in": 28, "rules": [rule]})
     found = examined()
-    assert {name for name, one in found.items() if one["state"] != "ok"} <= ELSEWHERE
+    assert {name for name, one in found.items() if one["state"] != "ok"} - ELSEWHERE == {"alert channels"}
+    assert found["alert channels"]["state"] == "warning"
+    assert "nobody is told" in found["alert channels"]["found"]
     wanted = {"ledger", "migrations", "ledger rights", "production", "production is read only", "tables and columns"}
     assert wanted | {f"model {one.name}" for one in deployment.challengers} | {"snapshots", "suites"} <= set(found)
     assert READER in found["production is read only"]["found"]

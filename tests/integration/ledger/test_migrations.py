@@ -48,6 +48,7 @@ TABLES = {
     "trial_training",
     "validation",
     "verdict",
+    "verification",
     "withdrawal",
 }
 INITIAL = Path(migrations.__file__).parent / "0001_initial"

@@ -50,7 +50,7 @@ def test_dag_is_daily_over_its_interval_and_one_run_at_a_time(dag_bag: DagBag, r
 def test_the_policy_is_described_in_words(dag_bag: DagBag, reading: World) -> None:
     reading.deploy()
     text = dag_bag().dags["shadow_late"].doc_md
-    assert "Brier score: superior to the champion" in text
+    assert "Brier score is better" in text
     assert "*(advisory, shown only)*" in text
 
 

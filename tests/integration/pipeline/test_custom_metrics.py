@@ -151,9 +151,9 @@ def test_verdict_and_page_know_it(world: World, invoke: Invoke, tmp_path: Path) 
     page = tmp_path / "page.html"
     assert invoke("report", "late", "--challenger", "other", "--out", page)[0] == 0
     text = page.read_text()
-    assert "Slices, worst first: profit, EUR" in text
-    assert "Noise of the pipeline: profit, EUR by day" in text
-    assert "profit, EUR: superior to the champion" in text
+    assert "Slices by what their interval shows: profit, EUR" in text
+    assert "A/A noise: profit, EUR by day" in text
+    assert "Profit, EUR is better" in text
 
 
 def test_calibration_and_plan_know_it(world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -582,7 +582,10 @@ def test_a_day_without_labels_is_inconclusive_and_its_means_are_null(world: Worl
     _, out, _ = invoke("verdict", "late", "--json")
     (challenger,) = json.loads(out)["challengers"]
     assert challenger["outcome"] == "INCONCLUSIVE"
-    assert "brier_score superior: there is no evidence: no mature day has a labelled pair" in challenger["reasons"]
+    assert (
+        "Brier score is not shown to be better: there is no evidence: no mature day has a labelled pair"
+        in challenger["reasons"]
+    )
     _, out, _ = invoke("evidence", "late", "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     brier = [row for row in rows if row["metric"] == "brier_score"]

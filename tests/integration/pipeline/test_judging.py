@@ -40,6 +40,7 @@ from shadow_deployment.config.deployment import Challenger, ChampionSettings
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.data.rows import TableRows
+from shadow_deployment.decision.words.wording import claim_of, metric_in_slice
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger.checks import calibrations, replay_checks
@@ -497,7 +498,7 @@ def test_an_explanation_says_each_rule_as_it_was_found(explained: str, late: Wor
     assert len(lines) == len(verdict.findings) > 4
     for line, finding in zip(lines, verdict.findings, strict=True):
         assert line.startswith(f"- {finding.outcome}")
-        assert f"{finding.metric} {finding.is_.replace('_', ' ')}" in line
+        assert claim_of(finding) in line
         assert finding.reason in line
         assert ("advisory" in line) == (finding.role == "advisory")
         assert (f" in {finding.slice}" in line) == (finding.slice != "all")
@@ -505,23 +506,29 @@ def test_an_explanation_says_each_rule_as_it_was_found(explained: str, late: Wor
     assert section(explained, "Why not PASS") == [f"- {reason}" for reason in verdict.reasons]
     for finding in verdict.findings:
         if finding.outcome == "INCONCLUSIVE":
-            name = finding.metric if finding.slice == "all" else f"{finding.metric} in {finding.slice}"
+            name = metric_in_slice(finding)
             assert any(line.startswith(f"- {name} ") for line in section(explained, "What would change the verdict"))
 
 
-def test_an_explanation_lists_the_slices_worst_first(explained: str, late: World) -> None:
+def test_an_explanation_lists_the_slices_and_says_worse_only_where_an_interval_does(
+    explained: str, late: World
+) -> None:
     found = late.evidence()
     ripe = found[(found.day <= day(2)) & (found.metric == "brier_score") & (found.slice_column != "all")]
     ripe = ripe[ripe.pairs > 0]
     expected = ripe.groupby(["slice_column", "slice_value"])[["difference_sum", "weight", "pairs"]].sum()
     expected["mean"] = expected.difference_sum / expected.weight
     ordered = expected.sort_values("mean")
-    lines = section(explained, "Slices, worst first")
+    verdict = judged(late, RUN - 1).verdict
+    with_interval = {finding.slice for finding in verdict.findings if finding.has_interval}
+    lines = section(explained, "Slices, by mean difference")
     assert len(lines) == len(ordered) > 3
     for line, ((column, value), row) in zip(lines, ordered.iterrows(), strict=True):
-        assert line.startswith(f"- {column}={value}: mean difference in brier_score {row['mean']:.4g} over ")
+        assert line.startswith(f"- {column}={value}: mean difference in Brier score {row['mean']:.4g} over ")
         assert f", {int(row.pairs)} requests" in line
-        assert line.endswith(", worse than the champion") == (row["mean"] < 0)
+        has_interval = f"{column}={value}" in with_interval
+        assert line.endswith(", without an interval of its own") != has_interval
+        assert "worse than the champion" not in line or has_interval
 
 
 def test_an_explanation_lists_twenty_requests_on_which_the_two_disagree_most(

@@ -51,7 +51,7 @@ def a_hostile_page() -> DeploymentView:
     """Return a page whose names are markup, with little else on it."""
     page = examples.a_hostile_page()
     return replace(
-        page, rules=page.rules[:2], sequences=(), scores=None, quadrants=None, labels=(), latency=None, drift=None,
+        page, rules=page.rules[:2], sequences=(), scores=None, quadrants=None, labels=(), latency=None, distances=None,
         validations=(), history=(),
     )  # fmt: skip
 
@@ -179,7 +179,7 @@ def test_a_page_without_script_follows_the_readers_system(browser: "Browser", fi
     for theme in THEMES:
         with Watched(browser, theme=theme, java_script_enabled=False) as watched:
             watched.page.goto(files["whole"].as_uri())
-            assert watched.page.locator("section.verdict h2").inner_text() == "● PASS: Ready for approval"
+            assert watched.page.locator("section.verdict h2").inner_text() == "● Ready for approval"
             assert watched.ground() == rgb(theme)
 
 

@@ -147,7 +147,7 @@ def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world:
 def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
     found = page_of(world, "other", challengers=[OTHER])
     assert "add latency_p50, latency_p95, latency_p99 to the deployment's metrics" in found.missing["latency"]
-    assert "population_stability_index" in found.missing["drift"]
+    assert "population_stability_index" in found.missing["distances"]
     assert found.missing["promotions"] == "nothing was promoted yet"
     assert "alerts go nowhere" in found.missing["alerts"]
     assert "add a challenger with model: champion" in found.missing["a_a_check"]
@@ -160,6 +160,11 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
     assert "the next run compares them again" in again.missing["scores"]
 
 
+BRIER_OPEN, LOG_LOSS_OPEN = (
+    f"{name} is not shown to be better: as the test says" for name in ("Brier score", "log loss")
+)
+
+
 @pytest.mark.parametrize(
     ("outcome", "found", "reasons", "sentence", "more", "waiting"),
     [
@@ -167,15 +172,15 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
         (
             "FAIL",
             [finding("PASS"), finding("FAIL", "log_loss")],
-            ["log_loss superior: as the test says"],
-            "other 1 fails against champion 7: log_loss superior: as the test says.",
+            ["log loss is worse: as the test says"],
+            "other 1 fails against champion 7: log loss is worse: as the test says.",
             None,
             None,
         ),
         (
             "INCONCLUSIVE",
             [finding("PASS"), finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss", more_days=12)],
-            ["brier_score superior: as the test says", "log_loss superior: as the test says"],
+            [BRIER_OPEN, LOG_LOSS_OPEN],
             (
                 "other 1 is not decided against champion 7: 1 of 3 blocking rules passed, "
                 "about 12 more days would decide the rest."
@@ -186,10 +191,10 @@ def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
         (
             "INCONCLUSIVE",
             [finding("INCONCLUSIVE", more_days=3), finding("INCONCLUSIVE", "log_loss")],
-            ["brier_score superior: as the test says", "log_loss superior: as the test says"],
-            "0 of 2 blocking rules passed, and waiting does not decide log_loss superior.",
+            [BRIER_OPEN, LOG_LOSS_OPEN],
+            '0 of 2 blocking rules passed, and waiting does not decide "log loss is better".',
             None,
-            "log_loss superior: as the test says",
+            LOG_LOSS_OPEN,
         ),
         (
             "INCONCLUSIVE",

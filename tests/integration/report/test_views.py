@@ -17,6 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from shadow_deployment.base.numbers import percent
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
+from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.ledger import predictions, series, snapshots
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
@@ -28,12 +29,14 @@ from shadow_deployment.pipeline.challengers.basis import (
     labels_on,
     mature_labels,
 )
+from shadow_deployment.pipeline.history.verify import verify
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.html import tables
 from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.predictions import wilson
+from shadow_deployment.report.scorecard import HealthItem, ScoreRow
 from shadow_deployment.report.views import DeploymentView
 from tests.integration.ledger.test_score_bins import answers
 from tests.production import SHADOW, World, day, unguarded
@@ -230,7 +233,7 @@ def test_predictions_that_do_not_meet_their_expectations_count_and_are_named(sha
     assert all(one.startswith("f0") for one in failure["requests"])
 
 
-def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: DeploymentView) -> None:
+def test_rules_are_in_order_with_their_unit_in_words_and_as_they_are_spelled(shown: DeploymentView) -> None:
     assert [(one.finding.metric, one.finding.slice, one.unit) for one in shown.rules] == [
         ("brier_score", "all", "difference"),
         ("log_loss", "all", "share"),
@@ -245,34 +248,24 @@ def test_rules_are_in_order_with_their_unit_and_a_place_on_one_scale(shown: Depl
     for one in shown.rules:
         finding = one.finding
         assert one.holds_above == (finding.is_ != "at_most")
-        parts = [part for part in one.scaled if part is not None]
-        assert parts == sorted(parts)
-        assert all(-1 <= part <= 1 for part in parts)
-        assert not parts or max(map(abs, parts)) == pytest.approx(1)
-        assert finding.estimate is not None
-        assert one.scaled[1] is not None
-        better = finding.estimate > finding.bound if one.holds_above else finding.estimate < finding.bound
-        assert (one.scaled[1] > 0) == better
-    assert "not worse than the champion by 0.05 of its value or more" in shown.rules[1].text
-    assert shown.rules[-1].scaled[0] is not None  # at_most: the interval is the other way round
+        assert one.spelling.startswith(f"{{metric: {finding.metric}, is: {finding.is_}")
+    assert shown.rules[1].text == "log loss is not worse by 0.05 of its value or more, overall and in every origin"
+    assert shown.rules[6].text == "error rate is at most 50\xa0%"
 
 
-def test_slices_come_worst_first_with_the_interval_of_their_sequence(
+def test_slices_come_in_the_order_of_what_their_intervals_show(
     shadow: DeploymentContext, shown: DeploymentView
 ) -> None:
     found = shown.slices
     assert found is not None
     assert (found.metric, found.left_out) == ("brier_score", 0)
-    assert found.overall is not None
     overall = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
-    assert (found.overall.lower, found.overall.upper) == (overall.lower[-1], overall.upper[-1])
-    assert found.overall.estimate == overall.mean[-1]
+    assert found.overall == pytest.approx(overall.mean[-1])
     assert {one.name for one in found.slices} == {
         *(f"origin={one}" for one in ("EWR", "JFK", "LGA")),
         *(f"carrier={one}" for one in ("AA", "UA", "(null)")),
     }
-    estimates = [one.estimate for one in found.slices]
-    assert estimates == sorted(estimates)
+    assert list(found.slices) == sorted(found.slices, key=lambda each: each.order)
     evidence = counted_evidence(shadow)
     for one in found.slices:
         expected = evidence["brier_score", one.name]
@@ -365,11 +358,11 @@ def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shado
     assert then[3].waiting
 
 
-def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentView) -> None:
+def test_latency_and_distances_are_by_day(whole: World, shown: DeploymentView) -> None:
     rows = answers(whole)
     assert shown.latency is not None
-    assert shown.drift is not None
-    assert shown.latency.days == shown.drift.days == tuple(day(number) for number in (0, 1, 3, 4, 5, 6))
+    assert shown.distances is not None
+    assert shown.latency.days == shown.distances.days == tuple(day(number) for number in (0, 1, 3, 4, 5, 6))
     for place, one in enumerate(shown.latency.days):
         timed = rows[(rows.day == one) & rows.champion_latency_ms.notna()]
         middle = np.quantile(timed.champion_latency_ms, 0.5, method="inverted_cdf", weights=timed.weight)
@@ -384,9 +377,9 @@ def test_latency_and_drift_are_by_day(whole: World, shown: DeploymentView) -> No
             for name in ("champion", "challenger")
         ]
         distance = np.abs(reached[0] - reached[1]).max()
-        assert shown.drift.values["kolmogorov_smirnov"][place] == pytest.approx(distance)
-    assert shown.drift.bounds == {}
-    assert not {"latency", "drift"} & set(shown.missing)
+        assert shown.distances.values["kolmogorov_smirnov"][place] == pytest.approx(distance)
+    assert shown.distances.bounds == {}
+    assert not {"latency", "distances"} & set(shown.missing)
 
 
 def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: DeploymentView) -> None:
@@ -536,3 +529,116 @@ def test_names_are_as_they_were_written(worlds: Callable[..., World], whole: Wor
     found = pages.deployment_page(world.shadow(**CHANGES), "other").slices
     assert found is not None
     assert strange in {one.value for one in found.slices}
+
+
+def row_of(view: DeploymentView, metric: str, group: str = "") -> ScoreRow:
+    assert view.scorecard is not None
+    return next(row for row in view.scorecard.rows if row.metric == metric and group in ("", row.group))
+
+
+def test_the_scorecard_has_every_kept_metric_of_every_model(shadow: DeploymentContext, shown: DeploymentView) -> None:
+    card = shown.scorecard
+    assert card is not None
+    assert [line.name for line in card.columns] == ["other", "worse", "a_a_check"]
+    assert {row.metric for row in card.rows} == set(shadow.deployment.tracked)
+    groups = {row.metric: row.group for row in card.rows}
+    assert [groups[name] for name in ("brier_score", "calibration_error", "latency_p95")] == [
+        "blocking", "advisory", "other",
+    ]  # fmt: skip
+    assert [words for words, _ in card.groups()] == [
+        "Blocking rules",
+        "Advisory rules",
+        "Other kept metrics, of no rule",
+    ]
+
+
+def test_a_score_is_what_the_verdict_rests_on(whole: World, shadow: DeploymentContext, shown: DeploymentView) -> None:
+    row = row_of(shown, "brier_score")
+    champion, challenger = counted_evidence(shadow)["brier_score", "all"].means
+    other = row.scores[0]
+    assert other is not None
+    assert (row.champion, other.champion, other.value) == pytest.approx((champion, champion, challenger))
+    assert other.change == pytest.approx((challenger - champion) / champion)
+    (stored_one,) = [one for one in stored(whole, "other", LAST) if one["metric"] == "brier_score"]
+    assert other.finding is not None
+    assert other.finding.to_json() == Finding.from_json(stored_one).to_json()
+    check = row.scores[2]
+    assert check is not None
+    assert (check.value, check.change) == (check.champion, 0.0)
+    assert [part.slice for part in row_of(shown, "log_loss").slices] == ["origin=EWR", "origin=JFK", "origin=LGA"]
+    assert row.slices == ()
+
+
+def test_a_daily_rule_has_the_newest_days_value_and_latencies_are_not_compared(shown: DeploymentView) -> None:
+    rate = row_of(shown, "error_rate")
+    assert rate.what == f"on {day(LAST)}"
+    assert rate.scores[0] is not None
+    assert rate.scores[0].finding is not None
+    assert rate.scores[0].value == pytest.approx(rate.scores[0].finding.estimate)
+    latency = row_of(shown, "latency_p50")
+    assert latency.scores[0] is not None
+    assert (latency.scores[0].change, latency.scores[2]) == (None, None)
+    assert latency.scores[0].value is not None
+    assert latency.champion is not None
+    assert "batch scoring" in latency.note
+    assert row_of(shown, "agreement").champion is None
+
+
+def health_of(view: DeploymentView) -> dict[str, HealthItem]:
+    return {item.name: item for item in view.health}
+
+
+def test_health_is_what_the_ledger_says(worlds: Callable[..., World], whole: World, shown: DeploymentView) -> None:
+    found = health_of(shown)
+    assert {name: item.level for name, item in found.items()} == {
+        "A/A check": "good",
+        "Label coverage": found["Label coverage"].level,
+        "Days left out": found["Days left out"].level,
+        "Sampling rate": "good",
+        "Production serves": "good",
+        "Alerts go to": "attention",
+        "Replay check": "attention",
+        "Ledger": "attention",
+    }
+    mature = [one for one in shown.labels if one.mature]
+    share = sum(one.labelled for one in mature) / sum(one.sampled for one in mature)
+    assert found["Label coverage"].word == percent(share)
+    assert (found["Production serves"].word, found["Alerts go to"].word) == ("7", "nobody")
+    assert "shadow verify late" in found["Ledger"].detail
+    shadow = worlds(whole).shadow(**CHANGES)
+    before = pages.fingerprint(shadow)
+    assert verify(shadow, [day(1)]).difference is None
+    assert pages.fingerprint(shadow) != before
+    item = health_of(pages.deployment_page(shadow, "other"))["Ledger"]
+    assert (item.level, item.word) == ("good", "verified")
+    assert f"{day(1)}: 1 chain, 1 trials, 1 days" in item.detail
+
+
+def test_a_ledger_that_differs_is_an_alarm(worlds: Callable[..., World], whole: World) -> None:
+    world = worlds(whole)
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "evidence_batch"):
+        session.execute(
+            "UPDATE shadow.evidence_batch SET difference_sum[array_position(metrics, 'brier_score')][1] = 1 "
+            "WHERE needs_labels AND day = %s",
+            [day(1)],
+        )
+    shadow = world.shadow(**CHANGES)
+    difference = verify(shadow).difference
+    assert difference is not None
+    item = health_of(pages.deployment_page(shadow, "other"))["Ledger"]
+    assert (item.level, item.word) == ("alarm", "differs")
+    assert difference in item.detail
+
+
+def test_days_that_the_challenger_may_have_learned_from_are_not_drawn(worlds: Callable[..., World]) -> None:
+    world = worlds(own=True)
+    trained = {"name": "other", "model": "logged:flights.prediction_log.other_probability", "trained_until": day(-1)}
+    policy = CHANGES["policy"] | {"replay": "count"}
+    shadow = world.shadow(**CHANGES | {"challengers": [trained], "policy": policy})
+    run_days(shadow, [day(number) for number in range(LAST + 1)], Console(file=io.StringIO()))
+    found = pages.deployment_page(shadow, "other")
+    assert found.compared[0].day > day(0)
+    assert found.sequences
+    assert all(one.agrees for one in found.sequences), "the verdict rests on the days that are drawn"
+    assert found.scorecard is not None
+    assert found.scorecard.first == found.compared[0].day

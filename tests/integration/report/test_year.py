@@ -13,7 +13,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Rule
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence, alpha_of_trial
+from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.verdict import judge
@@ -151,28 +151,29 @@ def test_whatever_the_policy_the_last_point_is_the_finding(
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
-def test_slices_have_the_interval_that_a_rule_on_them_would_have(
+def test_slices_have_intervals_that_hold_for_all_of_them_at_once(
     worlds: Callable[..., World], filled: World, policy: dict[str, Any]
 ) -> None:
     world = worlds(filled)
     found, _ = shown(world, **policy)
     assert found.slices is not None
     assert (len(found.slices.slices), found.slices.left_out) == (MOST_SLICES, SLICES - MOST_SLICES)
-    estimates = [one.estimate for one in found.slices.slices]
-    assert estimates == sorted(estimates)
+    assert list(found.slices.slices) == sorted(found.slices.slices, key=lambda each: each.order)
     one = deployment(**policy)
     with DeploymentContext(one, world.connection).ledger() as session:
         taken = snapshots.snapshots(session, one, None, None)
         evidence = evidence_on(session, one, 1, taken, taken[-1].day)
     of = {name: series for (metric, name), series in evidence.items() if metric == found.slices.metric}
-    means = sorted(series.weighed(one.policy).mean_difference for name, series in of.items() if name != ALL)
+    shown_ones = {each.name for each in found.slices.slices}
+    requests = {name: series.observed(one.policy).total_requests for name, series in of.items() if name != ALL}
+    fewest = min(each.requests for each in found.slices.slices)
+    assert all(requests[name] <= fewest for name in set(requests) - shown_ones), "those with most requests are shown"
+    given = AlphaSplit(one.policy.alpha / (2 * SLICES), one.policy.alpha / (2 * SLICES))
+    assert (found.slices.alpha, found.slices.level) == (given, 1 - one.policy.alpha)
     if one.policy.unit == "day":
-        assert estimates == pytest.approx(means[:MOST_SLICES])
-    given = alpha_of_evidence(one.policy, evidence, to_pass=alpha_of_trial(one.policy.alpha, place=1, size=1))
-    assert found.slices.alpha == given
+        assert found.slices.overall == pytest.approx(of[ALL].observed(one.policy).mean_difference)
     rule = Rule.model_validate({"metric": found.slices.metric, "is": "superior"})
-    for each in (found.slices.overall, *found.slices.slices):
-        assert each is not None
+    for each in found.slices.slices:
         looks = judge_sequence(rule, of[each.name].observed(one.policy), JudgingTerms(one.policy, given))
         assert (each.lower, each.upper) == pytest.approx((looks.lower[-1], looks.upper[-1]), rel=1e-9)
         assert each.estimate == pytest.approx(float(looks.estimate[-1]))

@@ -172,7 +172,9 @@ def test_labels_that_never_come_are_entered_at_their_worst(
     assert found["outcome"] == "PASS", "what labels might have been is no evidence against it"
     (finding,) = found["findings"]
     assert f"; {said}" in finding["reason"]
-    assert any("brier_score superior passes and holds unless" in one for one in found["warnings"]) is ("unless" in said)
+    assert any('"Brier score is better" passes and holds unless' in one for one in found["warnings"]) is (
+        "unless" in said
+    )
     ((share, least),) = world.query(
         "SELECT sum(unlabelled_weight) / sum(unlabelled_weight + weight), "
         "sum(unlabelled_least) / sum(unlabelled_weight) FROM shadow.evidence "

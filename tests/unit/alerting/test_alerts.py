@@ -109,7 +109,7 @@ def test_many_failing_slices_are_counted() -> None:
 def test_a_rule_without_an_interval_gives_its_reason() -> None:
     daily = finding(metric="agreement", **{"is": "at_least"}, lower=None, upper=None, estimate=0.25, bound=0.001)
     [_, line] = closed(verdicts=[verdict(findings=[daily | {"reason": "0.25 today"}])]).lines
-    assert line.startswith("- share of requests on which champion and challenger agree: 0.25, must be at least 0.001")
+    assert line.startswith("- agreement with the champion: 0.25, must be at least 0.001")
     assert line.endswith(": 0.25 today")
 
 

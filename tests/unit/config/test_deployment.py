@@ -483,10 +483,10 @@ def test_a_rule_knows_what_its_interval_is_held_against() -> None:
 @pytest.mark.parametrize(
     ("position", "words"),
     [
-        (0, "Brier score: superior to the champion"),
-        (1, "log loss: not worse than the champion by 0.005 or more, overall and in every origin"),
-        (2, "share of requests without a prediction: at most 0.001"),
-        (3, "share of requests on which champion and challenger agree: at least 0.8"),
+        (0, "Brier score is better"),
+        (1, "log loss is not worse by 0.005 or more, overall and in every origin"),
+        (2, "error rate is at most 0.001"),
+        (3, "agreement with the champion is at least 0.8"),
     ],
 )
 def test_a_rule_can_be_read_as_words(position: int, words: str) -> None:

@@ -54,7 +54,7 @@ def test_a_stored_policy_is_judged_in_the_metrics_own_direction(better: str, out
     last = dt.date(2000, 1, 1) + dt.timedelta(days=9_299)
     verdict = conclude(policy, VerdictBasis(last, 0.05, [], [], counted=series, shown=None))
     assert verdict.outcome == outcome
-    assert str(policy.rules[0]) == "profit, EUR: superior to the champion"
+    assert str(policy.rules[0]) == "profit, EUR is better"
 
 
 @pytest.mark.parametrize("bounds", [[-5, 20], [2, 3], [-7, -1]])

@@ -1,6 +1,7 @@
 """No difference that matters, one more bad day, and waiting that is futile."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.decision.words.wording import change_needed, measurement_of, rule_of
+from shadow_deployment.report.html.intervals import picture
+from shadow_deployment.report.scorecard import ModelScore, ScoreRow
 from shadow_deployment.report.views import RuleView
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
@@ -143,16 +146,15 @@ def test_its_words_name_both_bounds() -> None:
     assert "must return to within -0.02 to 0.02" in change_needed(finding(days_of(0.05)))
 
 
-@pytest.mark.parametrize("mean", [0.008, -0.008])
-def test_a_chart_measures_it_from_its_nearer_bound(mean: float) -> None:
-    found = finding(days_of(mean))
-    view = RuleView(found, "", "difference", "", is_daily=False)
-    lower, estimate, upper = view.scaled
-    assert lower is not None
-    assert estimate is not None
-    assert upper == 1.0
-    assert 0 < lower < estimate < 1 < view.scaled_width
-    assert estimate * view.scaled_width**-1 == pytest.approx((0.02 - 0.008) / 0.04)
+def test_its_picture_has_both_bounds() -> None:
+    found = finding(days_of(0.008))
+    view = RuleView(found, "Brier score differs by less than 0.02", "difference", "", is_daily=False)
+    row = ScoreRow("brier_score", view.text, "blocking", (ModelScore(0.1, 0.11, found),), 0.11, rule=view)
+    svg = picture(row, found)
+    assert svg.count('class="bound"') == 2
+    assert {">\N{MINUS SIGN}0.02<", ">0.02<"} <= set(re.findall(r">[^<>]+<", svg))
+    assert row.reach is not None
+    assert row.reach[0] <= -0.02 < 0.02 <= row.reach[1]
 
 
 def test_one_more_bad_day_lowers_the_bound_by_its_share_of_all_days() -> None:

@@ -118,8 +118,9 @@ def test_a_decided_finding_holds_everything_that_it_was_judged_by(mean: float, o
         challenger=pytest.approx(one.challenger.mean()),
     )
     assert verdict.findings == [replace(expected, slice="all"), expected]
-    assert reason_of(verdict.findings[0]) == f"brier_score superior: {expected.reason}"
-    assert reason_of(verdict.findings[1]) == f"brier_score superior in origin=JFK: {expected.reason}"
+    words = {"PASS": "is better", "FAIL": "is worse"}[outcome]
+    assert reason_of(verdict.findings[0]) == f"Brier score {words}: {expected.reason}"
+    assert reason_of(verdict.findings[1]) == f"Brier score {words} in origin=JFK: {expected.reason}"
     if outcome == "FAIL":
         assert verdict.reasons == [reason_of(finding) for finding in verdict.findings]
 

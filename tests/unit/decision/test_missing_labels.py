@@ -253,11 +253,11 @@ NEVER = MissingLabels(0.03, 0.5, holds=False)
         ([finding(HOLDS)], []),
         (
             [finding(TIPS)],
-            ["brier_score superior passes and holds unless requests without a label (3.0%) lose more than 0.02"],
+            ['"Brier score is better" passes and holds unless requests without a label (3.0%) lose more than 0.02'],
         ),
         (
             [finding(TIPS), finding(NEVER, slice="origin=EWR")],
-            ["brier_score superior passes and holds unless requests without a label (3.0%) lose more than 0.02 each"],
+            ['"Brier score is better" passes and holds unless requests without a label (3.0%) lose more than 0.02'],
         ),
         ([finding(TIPS, role="advisory")], []),
         ([finding(None, metric="error_rate")], []),

@@ -20,6 +20,7 @@ from shadow_deployment.decision.alpha import alpha_of_batch
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding, Verdict
+from shadow_deployment.decision.words.wording import claim_of
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 DAYS, BURN_IN = 90, 28
@@ -96,7 +97,7 @@ def test_a_rule_passes_beyond_its_bound_fails_on_the_other_side_and_waits_betwee
     assert finding.upper is not None
     assert finding.lower < finding.estimate < finding.upper
     assert (finding.observations, finding.requests) == (DAYS, 50 * DAYS)
-    assert verdict.reasons == ([] if outcome == "PASS" else [f"brier_score {rule['is']}: {finding.reason}"])
+    assert verdict.reasons == ([] if outcome == "PASS" else [f"{claim_of(finding, finding.outcome)}: {finding.reason}"])
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,10 @@ def test_a_verdict_passes_if_every_gate_does_and_fails_if_one_does(
 def test_what_fails_is_said_before_what_is_open() -> None:
     found = evidence(series(around(0.0)), series(around(-0.3), "log_loss"))
     verdict = judge(policy(SUPERIOR, SUPERIOR | {"metric": "log_loss"}), found)
-    assert [reason.split(":")[0] for reason in verdict.reasons] == ["log_loss superior", "brier_score superior"]
+    assert [reason.split(":")[0] for reason in verdict.reasons] == [
+        "log loss is worse",
+        "Brier score is not shown to be better",
+    ]
 
 
 @pytest.mark.parametrize("monitored", [0.3, 0.0, -0.3])
@@ -332,7 +336,8 @@ def test_one_slice_is_enough_to_keep_a_challenger_from_passing(values: Sequence[
     found = evidence(series(around(0.3)), series(around(0.3), name="origin=JFK"), series(values, name="origin=LGA"))
     verdict = judge(policy(SUPERIOR | {"slices": ["origin"]}), found)
     assert verdict.outcome == outcome
-    assert [reason.split(":")[0] for reason in verdict.reasons] == ["brier_score superior in origin=LGA"]
+    words = {"FAIL": "is worse", "INCONCLUSIVE": "is not shown to be better"}[outcome]
+    assert [reason.split(":")[0] for reason in verdict.reasons] == [f"Brier score {words} in origin=LGA"]
 
 
 @pytest.mark.parametrize(("mean", "outcome"), [(0.05, "PASS"), (-0.05, "FAIL")])

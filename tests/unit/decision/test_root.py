@@ -13,11 +13,11 @@ from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.wording import daily_reason, value_of
-from shadow_deployment.report.html.tables import rules_overall
-from shadow_deployment.report.queries.rules import rule_view
+from shadow_deployment.report.html import cells
+from shadow_deployment.report.scorecard import ModelScore, ScoreRow
 from shadow_deployment.report.text import evidence_table
 from tests.builders import a_deployment
-from tests.unit.decision.test_calibration import evidence, policy, series
+from tests.unit.decision.test_calibration import evidence, series
 
 DAY = dt.date(2024, 3, 1)
 RULE = {"metric": "squared_error", "is": "at_most", "value": 9.0}
@@ -55,12 +55,11 @@ def test_a_table_of_evidence_shows_the_root_of_both_models() -> None:
     assert "5 (RMSE" not in file.getvalue()
 
 
-def test_a_page_shows_the_root_of_a_value_and_not_of_a_difference() -> None:
-    judged = policy(RULE, {"metric": "squared_error", "is": "superior"})
-    findings = judge(judged, evidence(errors())).findings
-    rows = rules_overall([rule_view(*both) for both in zip(judged.rules, findings, strict=True)]).rows
-    assert " (RMSE 2)" in str(rows[0][2])
-    assert "RMSE" not in str(rows[1])
+def test_a_page_shows_the_root_of_a_value() -> None:
+    row = ScoreRow("squared_error", "Squared error", "other", (ModelScore(4.0, 9.0),), 9.0)
+    assert (cells.value(row, 4.0), cells.value(row, 9.0)) == ("4.000 (RMSE 2)", "9.000 (RMSE 3)")
+    other = ScoreRow("absolute_error", "Absolute error", "other", (ModelScore(4.0, 9.0),), 9.0)
+    assert cells.value(other, 4.0) == "4.000"
 
 
 def test_an_explanation_says_what_both_models_reach_and_what_its_trial_spends() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -818,13 +819,13 @@ def test_a_change_that_is_just_reached_is_met_where_rounding_makes_other_tools_r
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (RELATIVELY, "Brier score: not worse than the champion by 0.1 of its value or more"),
-        (GUARDRAIL, "Brier score: not shown to be worse than the champion"),
-        (BOUNDED[1], "change of Brier score: at most 0.02"),
-        (BOUNDED[5], "relative change of Brier score: at least -0.1"),
+        (RELATIVELY, "Brier score is not worse by 0.1 of its value or more"),
+        (GUARDRAIL, "Brier score is not shown to be worse"),
+        (BOUNDED[1], "change of Brier score is at most 0.02"),
+        (BOUNDED[5], "relative change of Brier score is at least -0.1"),
         (
             DAILY[0] | {"slices": ["origin"]},
-            "Brier score: at most 0.3, on 2 of the last 3 days, overall and in every origin",
+            "Brier score is at most 0.3, on 2 of the last 3 days, overall and in every origin",
         ),
     ],
 )
@@ -934,3 +935,18 @@ def test_days_that_differ_by_rounding_say_so() -> None:
     steps = np.resize([0, 1, 2], DAYS) * np.spacing(0.5)
     finding = finding_on(paired(0.5, 0.3 + steps), BOUNDED[0])
     assert "do not differ from each other" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "spelling"),
+    [
+        (RELATIVELY, "{metric: brier_score, is: non_inferior, relative_margin: 0.1}"),
+        (
+            DAILY[0] | {"slices": ["origin"]},
+            "{metric: brier_score, is: at_most, value: 0.3, slices: [origin], last: {hold: 2, of: 3}}",
+        ),
+    ],
+)
+def test_a_rule_can_be_read_as_its_file_spells_it(rule: dict[str, Any], spelling: str) -> None:
+    assert Rule.model_validate(rule).spelling == spelling
+    assert Rule.model_validate(yaml.safe_load(spelling)) == Rule.model_validate(rule)

@@ -28,6 +28,7 @@ DECIDED = Finding(
     alpha_fail=0.0125,
     decided_on=dt.date(2013, 3, 31),
 )
+CLAIM = "Brier score is not worse than the margin allows in origin=JFK"
 ALPHAS = "[alpha 0.025 to pass, 0.0125 to fail]"
 DAILY = Finding(
     "error_rate", "all", "at_most", "advisory", "FAIL", 0.001, "0.2 on 2013-05-03 is not at most 0.001", 0.2
@@ -45,22 +46,49 @@ def test_a_stored_finding_is_the_finding_that_was_judged(finding: Finding) -> No
 @pytest.mark.parametrize(
     ("render", "decided", "daily"),
     [
-        (wording.name_of, "brier_score non_inferior in origin=JFK", "error_rate at_most"),
-        (wording.metric_in_slice, "brier_score in origin=JFK", "error_rate"),
+        (wording.name_of, f'"{CLAIM}"',
+         '"error rate is at most 0.001"'),
+        (wording.metric_in_slice, "Brier score in origin=JFK", "error rate"),
         (wording.rule_of, "brier_score non_inferior 0.005", "error_rate at_most 0.001 (advisory)"),
-        (wording.rule_in_words, "brier_score non inferior", "error_rate at most (advisory)"),
+        (wording.rule_in_words, "Brier score is not worse than the margin allows",
+         "error rate is at most 0.001 (advisory)"),
         (wording.interval_of, "0.006308 to 0.0722", "-"),
-        (wording.reason_of, f"brier_score non_inferior in origin=JFK: {DECIDED.reason}",
-         f"error_rate at_most: {DAILY.reason}"),
+        (wording.reason_of, f"{CLAIM}: {DECIDED.reason}",
+         f"error rate is not at most 0.001: {DAILY.reason}"),
         (wording.summary_of, f"pass         brier_score non_inferior in origin=JFK: {DECIDED.reason}",
          f"fail         error_rate at_most in all (advisory): {DAILY.reason}"),
         (wording.explanation_of,
-         f"PASS, first on 2013-03-31: brier_score non inferior in origin=JFK: {DECIDED.reason} {ALPHAS}",
-         f"FAIL: error_rate at most (advisory): {DAILY.reason}"),
+         f"PASS since the evidence of 2013-03-31: {CLAIM}: {DECIDED.reason} {ALPHAS}",
+         f"FAIL: error rate is at most 0.001 (advisory): {DAILY.reason}"),
     ],
 )  # fmt: skip
 def test_the_same_finding_reads_the_same_everywhere(render: Any, decided: str, daily: str) -> None:
     assert (render(DECIDED), render(DAILY)) == (decided, daily)
+
+
+@pytest.mark.parametrize(
+    ("is_", "fails", "is_open"),
+    [
+        ("superior", "log loss is worse", "log loss is not shown to be better"),
+        ("non_inferior", "log loss is worse than the margin allows", "log loss may be worse than the margin allows"),
+        ("equivalent", "log loss is not equivalent", "log loss is not shown to be equivalent"),
+        ("guardrail", "log loss is worse", "log loss may be worse"),
+        ("at_most", "log loss is not at most 0.5", "log loss is not shown to be at most 0.5"),
+        ("at_least", "log loss is not at least 0.5", "log loss is not shown to be at least 0.5"),
+    ],
+)
+def test_a_reason_says_what_its_outcome_shows_and_no_more(is_: str, fails: str, is_open: str) -> None:
+    finding = Finding("log_loss", "all", is_, "blocking", "FAIL", 0.5, "why")
+    assert wording.reason_of(finding) == f"{fails}: why"
+    assert wording.reason_of(replace(finding, outcome="INCONCLUSIVE")) == f"{is_open}: why"
+
+
+def test_names_of_metrics_are_read_by_people() -> None:
+    assert [wording.title_of(name) for name in ("roc_auc", "latency_p95", "profit_per_call")] == [
+        "ROC AUC",
+        "latency p95",
+        "profit per call",
+    ]
 
 
 def test_a_measurement_ends_with_its_reason_where_it_has_no_interval() -> None:
@@ -87,7 +115,7 @@ def test_a_measurement_ends_with_its_reason_where_it_has_no_interval() -> None:
     ],
 )
 def test_what_would_change_a_finding(changes: dict[str, Any], text: str) -> None:
-    assert wording.change_needed(replace(DECIDED, **changes)).startswith(f"brier_score in origin=JFK {text}")
+    assert wording.change_needed(replace(DECIDED, **changes)).startswith(f"Brier score in origin=JFK {text}")
 
 
 @pytest.mark.parametrize(

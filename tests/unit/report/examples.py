@@ -16,6 +16,7 @@ from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.report.overview import ListedDeployment, Overview, UnreadableLedger
+from shadow_deployment.report.scorecard import HealthItem, ModelScore, Scorecard, ScoreRow
 from shadow_deployment.report.status import ChallengerStatus, Stage
 from shadow_deployment.report.views import (
     ChallengerLine,
@@ -34,6 +35,7 @@ from shadow_deployment.report.views import (
     SlicesView,
     SliceView,
 )
+from shadow_deployment.report.wording import LATENCY_NOTE, capitalised
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 FIRST = dt.date(2013, 1, 1)
@@ -105,7 +107,9 @@ def a_rule(outcome: Outcome = "PASS", **changes: Any) -> RuleView:
         decided_on=dt.date(2013, 4, 2) if outcome != "INCONCLUSIVE" else None,
         more_days=12 if outcome == "INCONCLUSIVE" else None,
     )
-    usual = RuleView(finding, "Brier score: superior to the champion", "difference", UNITS, is_daily=False)
+    usual = RuleView(
+        finding, "Brier score is better", "difference", UNITS, False, "{metric: brier_score, is: superior}"
+    )
     view: RuleView = changed(usual, **changes)
     return view
 
@@ -115,7 +119,7 @@ def rules() -> tuple[RuleView, ...]:
         a_rule(),
         a_rule(
             "INCONCLUSIVE",
-            text="log loss: not worse than the champion by 0.005 or more",
+            text="log loss is not worse by 0.005 or more",
             metric="log_loss",
             is_="non_inferior",
             bound=-0.005,
@@ -124,7 +128,7 @@ def rules() -> tuple[RuleView, ...]:
             "effect like the one seen so far",
         ),
         a_rule(
-            text="share of requests without a prediction: at most 0.001",
+            text="error rate is at most 0.001",
             metric="error_rate",
             is_="at_most",
             bound=0.001,
@@ -141,7 +145,7 @@ def rules() -> tuple[RuleView, ...]:
         ),
         a_rule(
             "FAIL",
-            text="share of requests on which champion and challenger agree: at least 0.8",
+            text="agreement with the champion is at least 0.8",
             metric="agreement",
             is_="at_least",
             role="advisory",
@@ -157,7 +161,7 @@ def rules() -> tuple[RuleView, ...]:
         *(
             a_rule(
                 "INCONCLUSIVE" if index % 7 else "FAIL",
-                text="Brier score: not worse than the champion by 0.01 or more, overall and in every airport",
+                text="Brier score is not worse by 0.01 or more, overall and in every airport",
                 is_="non_inferior",
                 slice=name,
                 role="advisory",
@@ -194,9 +198,9 @@ def slices(number: int = 50, names: list[str] | None = None) -> SlicesView:
                 requests=int(generator.integers(300, 60_000)),
             )
         )
-    overall = SliceView("all", 0.0121, 0.0031, 0.0212, 365, 182_500)
-    ordered = tuple(sorted(found, key=lambda one: one.estimate))
-    return SlicesView("brier_score", "Brier score", UNITS, overall, ordered, 3, AlphaSplit(0.0125, 0.0125))
+    ordered = tuple(sorted(found, key=lambda one: one.order))
+    alpha = AlphaSplit(0.05 / 106, 0.05 / 106)
+    return SlicesView("brier_score", "Brier score", UNITS, 0.0121, ordered, 3, 0.95, alpha)
 
 
 def binned(seed: int, shift: float) -> tuple[PredictionBin, ...]:
@@ -281,7 +285,7 @@ def latency(number: int = 365) -> DailySeries:
     )
 
 
-def drift(number: int = 365) -> DailySeries:
+def distances(number: int = 365) -> DailySeries:
     generator = np.random.default_rng(7)
     return DailySeries(
         days_from(number),
@@ -296,6 +300,60 @@ def drift(number: int = 365) -> DailySeries:
 def a_noise_series(name: str, role: Role, mean: float, spread: float, seed: int, number: int = 365) -> NoiseSeries:
     values = np.random.default_rng(seed).normal(mean, spread, number)
     return NoiseSeries(name, role, days_from(number), tuple(map(float, values)))
+
+
+def a_score(rule: RuleView, value: float | None = 0.1627, champion: float | None = 0.1814) -> ModelScore:
+    return ModelScore(value, champion, rule.finding)
+
+
+def a_score_row(
+    *judged: RuleView, values: tuple[float, ...] = (0.1627, 0.2920), champion: float | None = 0.1814, **changes: Any
+) -> ScoreRow:
+    """Return the row of a rule with a column for each of its findings."""
+    first = judged[0]
+    usual = ScoreRow(
+        metric=first.finding.metric,
+        title=capitalised(first.text),
+        group="blocking",
+        scores=tuple(a_score(rule, value, champion) for rule, value in zip(judged, values, strict=False)),
+        champion=champion,
+        rule=first,
+    )
+    return replace(usual, **changes)
+
+
+def a_scorecard(columns: tuple[ChallengerLine, ...] | None = None) -> Scorecard:
+    """Return a scorecard of two challengers: one better, one worse; with slices, and metrics of no rule."""
+    better, worse = a_rule(), a_rule("FAIL", estimate=-0.11, lower=-0.1858, upper=-0.0121, reason="is below 0")
+    in_slices = tuple(a_score_row(better, worse, slice=f"origin={name}") for name in "AB")
+    daily = rules()[2]
+    return Scorecard(
+        columns or challengers()[:2],
+        (
+            a_score_row(better, worse, slices=in_slices),
+            a_score_row(daily, daily, values=(0.0, 0.0), champion=0.0, what="on 2013-12-31"),
+            ScoreRow("roc_auc", "ROC AUC", "other", (ModelScore(0.6691, 0.6418), ModelScore(0.6344, 0.6418)), 0.6418),
+            ScoreRow(
+                "latency_p50",
+                "Latency p50",
+                "other",
+                (ModelScore(0.6, 4.2, compares=False), None),
+                4.2,
+                note=LATENCY_NOTE,
+            ),
+        ),
+        FIRST,
+        dt.date(2013, 12, 31),
+        ("gradient_boosting_percent",),
+    )
+
+
+def health() -> tuple[HealthItem, ...]:
+    return (
+        HealthItem("A/A check", "good", "as expected", "no difference on 365\xa0days", "operation"),
+        HealthItem("Alerts go to", "attention", "nobody", "alerts.channels is empty: nobody is told", "history"),
+        HealthItem("Ledger", "alarm", "differs", "row 7 of the chain is gone", "provenance"),
+    )
 
 
 def noise() -> NoiseView:
@@ -516,15 +574,15 @@ Each day a sample of the requests in `flights.prediction_log` is answered by `gr
 
 A challenger passes when every blocking rule holds:
 
-1. Brier score: superior to the champion *(blocking)*
-2. log loss: not worse than the champion by 0.005 or more *(blocking)*
+1. Brier score is better *(blocking)*
+2. log loss is not worse by 0.005 or more *(blocking)*
 """
 
 
 def a_deployment_page(**changes: Any) -> DeploymentView:
     lines = challengers()
     second = a_sequence(
-        text="log loss: not worse than the champion by 0.005 or more",
+        text="log loss is not worse by 0.005 or more",
         metric="log_loss",
         is_="non_inferior",
         bound=-0.005,
@@ -543,6 +601,8 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
         last_day=dt.date(2013, 12, 31),
         verdict=a_verdict(),
         explanation="gradient_boosting 1 against champion logistic-1: PASS\n\nWhat was compared\n- requests",
+        scorecard=a_scorecard(),
+        health=health(),
         rules=rules(),
         sequences=(a_sequence(), second),
         slices=slices(),
@@ -558,7 +618,7 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
         labels=labels(),
         latency=latency(),
         validations=validations(),
-        drift=drift(),
+        distances=distances(),
         noise=noise(),
         history=history(),
         promotions=promotions(),
@@ -582,7 +642,7 @@ def a_small_page(**changes: Any) -> DeploymentView:
         disagreements=page.disagreements[:2],
         labels=labels(12),
         latency=latency(12),
-        drift=drift(12),
+        distances=distances(12),
         validations=page.validations[290:310],
         history=history(12),
     )
@@ -620,8 +680,13 @@ def a_hostile_page() -> DeploymentView:
         a_line("n" * 300, None),
     )
     assert page.scores
+    of_hostile = a_score_row(
+        a_rule(text=HOSTILE, spelling=HOSTILE, reason=HOSTILE), title=HOSTILE, what=turned, note=HOSTILE
+    )
     return replace(
         page,
+        scorecard=Scorecard(lines[:1], (replace(of_hostile, slices=(replace(of_hostile, slice=HOSTILE),)),)),
+        health=(HealthItem(HOSTILE, "alarm", quoted, turned, "history"),),
         challengers=lines,
         challenger=lines[0],
         verdict=a_verdict(reasons=[HOSTILE], warnings=[turned], uri=HOSTILE),

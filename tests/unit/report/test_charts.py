@@ -20,14 +20,13 @@ from shadow_deployment.ledger.page import OutcomeDay
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.catalog import MOST_SEQUENCES, catalog
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, drawn_at_once
-from shadow_deployment.report.charts.days import drift, labels, latency, middles
+from shadow_deployment.report.charts.days import distances, labels, latency, middles
 from shadow_deployment.report.charts.history import noise, timeline
-from shadow_deployment.report.charts.rules import MOST_RULES, rules
 from shadow_deployment.report.charts.scores import distributions, quadrants, reliability
 from shadow_deployment.report.charts.sequence import sequence
 from shadow_deployment.report.charts.slices import MOST_SLICES, slices
 from shadow_deployment.report.charts.theme import PALETTE, colour, resolved
-from shadow_deployment.report.views import DailySeries, DeploymentView, NoiseView, SequenceView
+from shadow_deployment.report.views import DailySeries, DeploymentView, NoiseView, SequenceView, SliceView
 from tests.unit.report import examples
 from tests.unit.report.drawing import Drawing, Mark
 
@@ -89,11 +88,11 @@ def test_a_sequence_marks_burn_in_and_the_day_of_decision(passing: SequenceView)
     assert drawing.day_at(end - 8) == passing.burn_in_end - DAY
     assert drawing.day_at(drawing.the("decided").x) == passing.rule.finding.decided_on
     assert drawing.the("decided").colour == "pass"
-    assert drawing.the("decided_words").words == f"PASS since {passing.rule.finding.decided_on}"
+    assert drawing.the("decided_words").words == f"bound cleared on {passing.rule.finding.decided_on}"
     assert {"burn-in of 28\xa0days", "bound 0: the rule holds above"} <= set(drawing.legend)
     title, words = drawing.described()
     assert title == passing.rule.text
-    assert "clears the bound 0: PASS, first on" in words
+    assert "clears the bound 0: PASS since the evidence of" in words
 
 
 def test_a_sequence_in_its_burn_in_shows_days_and_no_interval() -> None:
@@ -165,7 +164,7 @@ def test_a_sequence_of_weeks_and_of_shares_says_so(passing: SequenceView) -> Non
     facts = examples.changed(passing, per="week", unit="share", slice="origin=JFK", is_="at_most", bound=0.05)
     chart = sequence(facts, 1)
     drawing = drawn(chart)
-    assert {"one week alone (naive estimate)", "bound 5\xa0%: the rule holds below"} <= set(drawing.legend)
+    assert {"effect of one week alone (naive estimate)", "bound 5\xa0%: the rule holds below"} <= set(drawing.legend)
     assert chart.title.endswith(" in origin=JFK")
     assert any(words.startswith("+") and words.endswith("\xa0%") for words in drawing.words)
     assert chart.table
@@ -173,80 +172,62 @@ def test_a_sequence_of_weeks_and_of_shares_says_so(passing: SequenceView) -> Non
     assert chart.table.rows[0][0] == str(facts.days[-1])
 
 
-def test_rules_stand_on_one_scale_and_say_their_outcome() -> None:
-    facts = examples.rules()[:4]
-    drawing = drawn(rules(facts))
-    (bound,) = {round(mark.x) for mark in drawing.layer("bound")}
-    estimates = by_height(drawing.layer("estimate"))
-    assert [mark.x > bound for mark in estimates] == [True, True, True, False]
-    assert [mark.colour for mark in estimates] == ["pass", "ground", "pass", "fail"]  # an open one is hollow
-    assert len({mark.element.get("d") for mark in estimates}) == 2  # and a failing one has a shape of its own
-    half = estimates[2].x - bound
-    scaled = [finding.scaled[1] for finding in facts]
-    assert [(mark.x - bound) / half for mark in estimates] == pytest.approx(scaled, abs=0.01)
-    ends = [(x - bound) / half for mark in by_height(drawing.layer("interval")) for x in (mark.x, mark.end[0])]
-    assert ends == pytest.approx([0.00123 / 0.0234, 1, (-0.0061 + 0.005) / (0.0234 + 0.005), 1], abs=0.01)
-    assert [text.words for text in by_height(drawing.layer("outcome"))] == ["PASS", "INCONCLUSIVE", "PASS", "FAIL"]
-    assert "Blocking rules: 1 INCONCLUSIVE, 2 PASS; not passing: Log loss" in drawing.described()[1]
-    assert "Advisory rules: 1 FAIL" in drawing.described()[1]
-
-
-def test_rules_show_what_does_not_pass_first_and_say_how_many_are_left_out() -> None:
-    facts = examples.rules()
-    chart = rules(facts)
-    drawing = drawn(chart)
-    assert len(drawing.layer("estimate")) == MOST_RULES
-    assert chart.note == f"{len(facts) - MOST_RULES}\xa0more findings in the tables."
-    assert [text.words for text in by_height(drawing.layer("outcome"))][5:] == ["FAIL"] * 7
-    good = [examples.a_rule(slice=f"origin={name}") for name in ("EWR", "JFK")]
-    assert len(drawn(rules([examples.a_rule(), *good])).layer("estimate")) == 1
-
-
-def test_a_rule_without_an_interval_says_so_and_an_open_side_ends_in_an_arrow() -> None:
-    usual = examples.a_rule()
-    none = examples.a_rule("INCONCLUSIVE", lower=None, estimate=None, upper=None)
-    assert "no interval yet" in drawn(rules([none])).words
-    waiting = examples.changed(none, estimate=1.0)
-    drawing = drawn(rules([waiting]))
-    assert "no interval yet" in drawing.words
-    assert [drawing.layer(name) for name in ("estimate", "interval", "left", "right")] == [[], [], [], []]
-    assert len(drawn(rules([replace(waiting, is_daily=True)])).layer("estimate")) == 1
-    whole, half = drawn(rules([usual])), drawn(rules([examples.changed(usual, lower=None)]))
-    assert half.the("right").element.get("d") == whole.the("right").element.get("d")
-    assert half.the("left").element.get("d") != whole.the("left").element.get("d")
-    assert half.the("left").x == pytest.approx(half.the("interval").x)
-
-
-def test_slices_are_a_row_each_worst_first_with_their_requests() -> None:
-    facts = replace(examples.slices(), slices=examples.slices().slices[:20])
+def test_slices_are_a_row_each_with_their_requests_and_a_line_for_all_requests() -> None:
+    facts = replace(examples.slices(), slices=examples.slices().slices[:24])
     drawing = drawn(slices(facts))
-    assert facts.overall
-    shown = [facts.overall, *facts.slices]
+    shown = facts.slices
     names, estimates, requests = (by_height(drawing.layer(name)) for name in ("name", "estimate", "requests"))
-    assert [text.words for text in names] == ["all requests", *(each.name for each in facts.slices)]
+    assert [text.words for text in names] == [each.name for each in shown]
     assert [text.words for text in requests] == [f"{each.requests:,}" for each in shown]
     assert [round(text.y - 4) for text in names] == [round(mark.y) for mark in estimates]
-    assert [mark.x for mark in estimates[1:]] == sorted(mark.x for mark in estimates[1:])
     zero = drawing.the("zero").x
     assert [mark.x > zero for mark in estimates] == [each.estimate > 0 for each in shown]
     colours = ["fail" if each.is_worse else "pass" if each.is_better else "muted" for each in shown]
     assert [mark.colour for mark in estimates] == colours
     assert any(each.is_worse for each in facts.slices)
-    shapes = {(mark.colour, mark.element.get("d")) for mark in estimates[1:]}
-    assert len(shapes) == len({path for _, path in shapes}) == len(set(colours[1:])) > 1
-    arrows = [mark for mark in drawing.layer("left") if mark.element.get("d", "").endswith("Z")]
-    assert len(arrows) == sum(each.lower is None for each in facts.slices) > 0
+    shapes = {(mark.colour, mark.element.get("d")) for mark in estimates}
+    assert len(shapes) == len({path for _, path in shapes}) == len(set(colours)) > 1
+    assert "all requests" in drawing.legend
+    assert drawing.the("overall").x > zero
+    assert drawn(slices(replace(facts, overall=None))).layer("overall") == []
 
 
-def test_of_many_slices_the_worst_are_drawn_and_all_are_in_the_table() -> None:
+def test_an_open_side_of_a_slice_ends_in_an_arrow() -> None:
+    facts = examples.slices(6)
+    opened = replace(facts, slices=(*facts.slices[:-1], replace(facts.slices[-1], lower=None)))
+    arrows = [mark for mark in drawn(slices(opened)).layer("left") if mark.element.get("d", "").endswith("Z")]
+    assert len(arrows) == sum(each.lower is None for each in opened.slices) > 0
+
+
+def test_slices_stand_in_the_order_of_what_their_intervals_show() -> None:
+    def a_slice(name: str, estimate: float, lower: float | None, upper: float | None, requests: int) -> SliceView:
+        return SliceView(f"carrier={name}", estimate, lower, upper, 40, requests)
+
+    few = a_slice("OO", -0.4, -1.9, 1.1, 31)  # by far the lowest estimate, of 31 requests
+    none = a_slice("F9", -0.9, None, None, 5)
+    harm, hint, gain = (a_slice("HA", -0.02, -0.03, -0.01, 9000), a_slice("UA", -0.01, -0.021, 0.001, 9000),
+                        a_slice("AA", 0.02, 0.01, 0.03, 9000))  # fmt: skip
+    ordered = sorted([none, gain, few, hint, harm], key=lambda each: each.order)
+    assert ordered == [harm, hint, few, gain, none]
+    facts = replace(examples.slices(), slices=tuple(ordered))
+    assert f"Worst is carrier=HA: {MINUS}0.0300 to {MINUS}0.0100 on 9,000 requests." in slices(facts).finding
+    harmless = replace(facts, slices=(hint, few, gain, none))
+    assert slices(harmless).finding == "The challenger is worse in 0 and better in 1 of 4\xa0slices."
+
+
+def test_of_many_slices_some_are_drawn_and_all_are_in_the_table() -> None:
     facts = examples.slices(50)
     chart = slices(facts)
-    assert len(drawn(chart).layer("name")) == 1 + MOST_SLICES
+    assert len(drawn(chart).layer("name")) == MOST_SLICES
     assert chart.table
-    assert [row[0] for row in chart.table.rows[1:]] == [each.name for each in facts.slices]
-    assert "26 better ones are in the table." in chart.note
+    assert [row[0] for row in chart.table.rows] == [each.name for each in facts.slices]
+    assert "26 more are in the table." in chart.note
     assert "3\xa0slices with the fewest requests are left out." in chart.note
-    assert f"Worst is {facts.slices[0].name}: {MINUS}0." in chart.finding
+
+
+def test_the_level_of_slices_is_that_of_all_at_once() -> None:
+    note = slices(examples.slices(50)).note
+    assert "95.0\xa0% confidence sequences for all 53\xa0slices at once (Bonferroni: 99.91\xa0% for each)" in note
 
 
 def test_distributions_are_stairs_whose_heights_are_the_shares() -> None:
@@ -346,7 +327,8 @@ def test_latency_breaks_where_a_day_has_none() -> None:
     line = drawn(chart).the("champion_p50")
     assert line.element.get("d", "").count("M") == 2
     assert len(line.points) == 5
-    assert chart.finding == "Newest: median 0.100\xa0ms against 6.00\xa0ms of the champion."
+    assert chart.finding == "Newest: p50 0.100\xa0ms against 6.00\xa0ms of the champion."
+    assert chart.note.startswith("Not like with like: serving one request against batch scoring")
     assert "No latency was measured." in latency(DailySeries(days, {})).finding
     assert drawn(latency(DailySeries(days, {}))).layer("axis-label")
 
@@ -362,9 +344,9 @@ def test_a_year_of_latency_is_drawn_by_weeks_and_stands_in_the_table_by_days() -
     assert len(chart.table.rows) == 365
 
 
-def test_drift_is_held_against_its_bound_where_there_is_one() -> None:
-    facts = examples.drift(30)
-    first, second = drift(facts)
+def test_a_distance_is_held_against_its_bound_where_there_is_one() -> None:
+    facts = examples.distances(30)
+    first, second = distances(facts)
     drawing = drawn(first)
     assert drawing.value_at(drawing.the("bound").y) == pytest.approx(0.2, abs=0.005)
     assert [drawing.value_at(y) for _, y in drawing.the("middle").points] == pytest.approx(
@@ -428,7 +410,7 @@ def test_a_timeline_of_few_days_or_of_none_is_drawn_too() -> None:
 
 
 def test_every_chart_is_named_described_and_small(charts: list[tuple[Chart, list[str]]]) -> None:
-    assert len(charts) >= 13
+    assert len(charts) >= 12
     for chart, drawings in charts:
         assert len(drawings) == len(chart.widths)
         for width, svg in zip(chart.widths, drawings, strict=True):
@@ -533,7 +515,7 @@ def test_a_chart_is_a_file_of_its_own_for_light_and_dark() -> None:
     assert all(f"--{name}:" in svg for name in PALETTE)
     assert re.search(r'<svg [^>]*width="1120" height="\d+"', svg)
     assert set(re.findall(r"url\(#(\S+?)\d+\)", svg)) == {"sequence-1-"}
-    assert title_of(svg) == "Brier score: superior to the champion"
+    assert title_of(svg) == "Brier score is better"
     hostile = sequence(examples.a_sequence(40, text=examples.HOSTILE), 1).file()
     assert title_of(hostile) == examples.HOSTILE
     assert "<script" not in hostile
@@ -584,7 +566,7 @@ def test_extreme_numbers_and_no_difference_at_all_are_drawn(passing: SequenceVie
     assert max(map(len, labels)) < 14
     pictured = examples.slices(3)
     far = replace(pictured, slices=tuple(replace(each, estimate=each.estimate * scale) for each in pictured.slices))
-    assert len(drawn(slices(far)).layer("estimate")) == 4
+    assert len(drawn(slices(far)).layer("estimate")) == 3
 
 
 def luminance(hexadecimal: str) -> float:

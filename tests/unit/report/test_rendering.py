@@ -72,23 +72,24 @@ def hostile() -> str:
 def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
     page = Page(whole)
     assert (
-        whole.index("</span> PASS: Ready for approval</h2>")
+        whole.index("</span> Ready for approval</h2>")
         < whole.index("Approval of its promotion was requested")
-        < whole.index('id="rules"')
+        < whole.index('id="section-scorecard"')
+        < whole.index('id="section-health"')
+        < whole.index('id="section-rules"')
     )
     for words in (
         "gradient_boosting 1 passes all 3 blocking rules against champion logistic-1, first on 2013-04-02",
         "Warning: labels that never come depend",
-        "Each rule's interval against its bound",
-        "Slices, worst first: Brier score",
+        "Slices by what their interval shows: Brier score",
         "Score distribution",
         "Calibration",
         "Where they differ, at a threshold of 0.5",
         "Requests on which they differ most",
         "Labels by day",
         "Latency by day",
-        "Population stability index of the predictions",
-        "Noise of the pipeline: Brier score by day",
+        "Population stability index (PSI), challenger against champion",
+        "A/A noise: Brier score by day",
         "Expectations failed in 1 of 730 checks on 365 days: 2013-06-03 (inputs).",
         "2013-06-01-EWR-UA-1, 2013-06-02-EWR-UA-2",
         "Verdicts by day, promotions and rollbacks",
@@ -254,7 +255,8 @@ def test_a_challenger_that_was_never_judged_has_a_page() -> None:
     line = examples.a_line("linear", None)
     bare = replace(
         examples.a_deployment_page(), challenger=line, verdict=None, rules=(), sequences=(), slices=None, scores=None,
-        quadrants=None, disagreements=(), latency=None, validations=(), drift=None, noise=None, history=(), labels=(),
+        quadrants=None, disagreements=(), latency=None, validations=(), distances=None, noise=None,
+        scorecard=None, health=(), history=(), labels=(),
         promotions=(), compared=(), snapshot=None, day=None, days=(), next_step="Run a day.",
         missing=dict.fromkeys(
             ("rules", "sequences", "slices", "scores", "latency", "noise", "verdict"), "it was never judged"
@@ -268,11 +270,14 @@ def test_a_challenger_that_was_never_judged_has_a_page() -> None:
 
 def test_what_is_missing_says_why() -> None:
     facts = replace(examples.a_small_page(), latency=None, missing={"latency": "requests.latency is not declared"})
+    assert facts.scorecard
+    row = replace(facts.scorecard.rows[0], champion=None)
+    facts = replace(facts, scorecard=replace(facts.scorecard, rows=(row,)))
     page = Page(report(facts))
     assert "requests.latency is not declared" in page.text
     assert "Latency by day" not in page.text
-    waiting = [one["title"] for one in page.all("span") if "title" in one]
-    assert "judged on the day's own value" in waiting
+    reasons = [one["title"] for one in page.all("span") if "title" in one]
+    assert "the champion has no value of its own in this metric" in reasons
 
 
 def test_a_run_shows_what_it_did_on_its_day() -> None:
@@ -292,12 +297,13 @@ def test_a_run_shows_what_it_did_on_its_day() -> None:
     assert "This day was not sampled" in Page(deployment_page(unsampled, HERE)).text
 
 
-def test_findings_in_slices_stand_in_a_table_for_each_rule_worst_first(whole: str) -> None:
-    summary = "overall and in every airport (advisory): 50\xa0slices, 7 FAIL, 43 INCONCLUSIVE"
-    start = whole.index(summary)
+def test_rules_say_why_those_in_slices_only_where_they_do_not_pass_worst_first(whole: str) -> None:
+    start = whole.index("What each rule says, and why</caption>")
     table = whole[start : whole.index("</table>", start)]
     outcomes = re.findall(r"</span> (FAIL|INCONCLUSIVE|PASS)</span>", table)
-    assert outcomes == ["FAIL"] * 7 + ["INCONCLUSIVE"] * 43
+    assert outcomes[:5] == ["PASS", "INCONCLUSIVE", "PASS", "FAIL", "FAIL"]
+    assert outcomes[5:] == ["FAIL"] * 7 + ["INCONCLUSIVE"] * 13
+    assert "interval" not in re.findall(r"<thead>.*?</thead>", table)[0], "it stands in the scorecard"
 
 
 def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:

@@ -198,10 +198,10 @@ def test_evidence_is_a_table_for_each_challenger_metric_and_slice() -> None:
         "0.05 of promoting a challenger that is not better",
         "whichever of `gradient_boosting`, `logged_elsewhere` it is, and however many are tried in a year.",
         "no verdict before 28 of them",
-        "1. Brier score: superior to the champion *(blocking)*",
-        "2. log loss: not worse than the champion by 0.005 or more, overall and in every origin *(blocking)*",
-        "3. share of requests without a prediction: at most 0.001 *(blocking)*",
-        "4. share of requests on which champion and challenger agree: at least 0.8 *(advisory, shown only)*",
+        "1. Brier score is better *(blocking)*",
+        "2. log loss is not worse by 0.005 or more, overall and in every origin *(blocking)*",
+        "3. error rate is at most 0.001 *(blocking)*",
+        "4. agreement with the champion is at least 0.8 *(advisory, shown only)*",
     ],
 )
 def test_a_deployment_is_described_with_its_policy_in_words(words: str) -> None:

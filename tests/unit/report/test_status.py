@@ -26,6 +26,9 @@ CHAMPION = CurrentChampion(
 PROMOTED_ON = dt.date(2024, 4, 27)
 
 
+OPEN = "Brier score is not shown to be better: as the test says"
+
+
 def a_finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> Finding:
     usual = {"observations": 40, "requests": 900, "lower": 0.1, "upper": 0.3, "alpha_pass": 0.05}
     return Finding(metric, "all", "superior", "blocking", outcome, 0.0, "as the test says", **(usual | changes))
@@ -125,7 +128,7 @@ def test_a_fail_says_when_it_was_concluded_and_why(after_fail: str, label: str) 
     found = a_finding("PASS"), a_finding("FAIL", "log_loss")
     status = of(TREES, "FAIL", *found, decided_on=FIRST, policy=policy)
     assert (status.stage, status.label, status.urgency) == ("failed", f"Failed: {label} 2024-04-03", 2)
-    assert "since 2024-04-03: log_loss superior: as the test says" in status.sentence
+    assert "since 2024-04-03: log loss is worse: as the test says" in status.sentence
 
 
 def test_before_the_first_interval_it_collects_and_says_how_far_it_is_and_when_to_look_again() -> None:
@@ -166,7 +169,7 @@ def test_undecided_says_about_how_many_more_days() -> None:
         a_finding("INCONCLUSIVE", more_days=3),
         a_finding("INCONCLUSIVE", "log_loss", more_days=12),
     )
-    reasons = ["brier_score superior: as the test says", "log_loss superior: as the test says"]
+    reasons = [OPEN, OPEN.replace("Brier score", "log loss")]
     status = of(TREES, "INCONCLUSIVE", *found, reasons=reasons)
     assert (status.stage, status.label, status.urgency) == ("undecided", "Undecided: about 12 more days", 3)
     assert "1 of 3 blocking rules passed, about 12 more days would decide the rest" in status.sentence
@@ -174,14 +177,14 @@ def test_undecided_says_about_how_many_more_days() -> None:
 
 
 def test_what_waiting_does_not_decide_is_said() -> None:
-    status = of(TREES, "INCONCLUSIVE", a_finding("INCONCLUSIVE"), reasons=["brier_score superior: as the test says"])
+    status = of(TREES, "INCONCLUSIVE", a_finding("INCONCLUSIVE"), reasons=[OPEN])
     assert (status.stage, status.label) == ("undecided", "Undecided")
-    assert status.action == "Waiting does not decide it: brier_score superior: as the test says."
+    assert status.action == f"Waiting does not decide it: {OPEN}."
 
 
 def test_a_difference_that_cannot_matter_within_the_horizon_is_one_that_does_not() -> None:
     futile = a_finding("INCONCLUSIVE", more_days=900, is_futile=True)
-    status = of(TREES, "INCONCLUSIVE", futile, reasons=["brier_score superior: as the test says"])
+    status = of(TREES, "INCONCLUSIVE", futile, reasons=[OPEN])
     assert (status.label, status.urgency) == ("No difference that matters", 2)
 
 

@@ -1,4 +1,4 @@
-"""A verdict as a text: what was compared, each rule with its numbers, where it is worse, what would change it."""
+"""A verdict as a text: what was compared, each rule with its numbers, its slices, what would change it."""
 
 import datetime as dt
 import math
@@ -14,7 +14,15 @@ from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.trial import Trial
 from shadow_deployment.decision.words.finding import Verdict
-from shadow_deployment.decision.words.wording import change_needed, explanation_of, missing_note, value_of
+from shadow_deployment.decision.words.wording import (
+    change_needed,
+    difference_shown,
+    explanation_of,
+    interval_of,
+    missing_note,
+    title_of,
+    value_of,
+)
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.metrics.slices import ALL
 
@@ -54,7 +62,7 @@ def explain(
     lines += ["Rules", *(f"- {explanation_of(finding)}" for finding in verdict.findings), ""]
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])
     lines += _section("Warnings", [f"- {warning}" for warning in warnings])
-    lines += _section("Slices, worst first", list(_slices(deployment, evidence)))
+    lines += _section("Slices, by mean difference", list(_slices(deployment, verdict, evidence)))
     lines += _section("Requests on which the two disagree most", list(_requests(deployment, disagreements)))
     lines += ["What would change the verdict", *(f"- {text}" for text in _changes(verdict))]
     return "\n".join(lines)
@@ -106,20 +114,33 @@ def _comparing(deployment: Deployment) -> list[str]:
     return [rule.metric for rule in deployment.policy.rules if rule.is_ in COMPARING]
 
 
-def _slices(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
-    """List the slices of the first metric on which the two are compared, by mean difference."""
+def _slices(deployment: Deployment, verdict: Verdict, evidence: Evidence) -> Iterator[str]:
+    """List the slices of the first metric on which the two are compared: those of most requests, by mean difference."""
     metric = next(iter(_comparing(deployment)), None)
     slices = [
         series.weighed(deployment.policy)
         for (name, _), series in evidence.items()
         if name == metric and series.slice != ALL and series.days
     ]
-    for series in sorted(slices, key=lambda series: series.mean_difference)[:MOST_SLICES]:
-        mean = series.mean_difference
+    largest = sorted(slices, key=lambda series: series.total_requests, reverse=True)[:MOST_SLICES]
+    for series in sorted(largest, key=lambda series: series.mean_difference):
+        mean, name = significant(series.mean_difference), title_of(series.metric)
         yield (
-            f"- {series.slice}: mean difference in {metric} {significant(mean)} over {len(series.days)} days, "
-            f"{series.total_requests} requests{', worse than the champion' if mean < 0 else ''}"
+            f"- {series.slice}: mean difference in {name} {mean} over {len(series.days)} days, "
+            f"{series.total_requests} requests{_shown(verdict, series)}"
         )
+    if len(slices) > MOST_SLICES:
+        yield f"- {len(slices) - MOST_SLICES} slices with fewer requests are not listed"
+
+
+def _shown(verdict: Verdict, series: Series) -> str:
+    """Return what the interval of a slice shows, where a rule that compares is judged in it."""
+    judged = (each for each in verdict.findings if (each.metric, each.slice) == (series.metric, series.slice))
+    finding = next((each for each in judged if each.is_ in COMPARING and each.has_interval), None)
+    if finding is None:
+        return ", without an interval of its own"
+    side = difference_shown(finding.lower, finding.upper)
+    return f", interval {interval_of(finding)}: {f'{side} than the champion' if side else 'no difference is shown'}"
 
 
 def _requests(deployment: Deployment, disagreements: Sequence[DisagreeingRequest]) -> Iterator[str]:

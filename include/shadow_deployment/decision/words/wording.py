@@ -5,12 +5,13 @@ Everything is plain text; whoever shows it escapes it.
 
 import datetime as dt
 import math
+from dataclasses import replace
 from typing import Final
 
 from shadow_deployment.base.numbers import interval, plain_percent, quantity, significant
 from shadow_deployment.config.policy import WITH_MARGIN, Rule
 from shadow_deployment.decision.words.finding import Finding, Lately, MissingLabels, Outcome
-from shadow_deployment.metrics.catalog import Metric
+from shadow_deployment.metrics.catalog import METRICS, Metric
 from shadow_deployment.metrics.slices import ALL
 
 NO_BLOCKING_RULE: Final = "no rule is blocking: a policy of advisory rules decides nothing"
@@ -25,6 +26,27 @@ _REQUIREMENTS: Final = {
     "at_most": "at most {}",
     "at_least": "at least {}",
 }
+# What a rule claims of a metric, what its FAIL shows, and what is open while it is INCONCLUSIVE.
+_CLAIMS: Final[dict[str, dict[Outcome, str]]] = {
+    "superior": {"PASS": "is better", "FAIL": "is worse", "INCONCLUSIVE": "is not shown to be better"},
+    "non_inferior": {
+        "PASS": "is not worse than the margin allows",
+        "FAIL": "is worse than the margin allows",
+        "INCONCLUSIVE": "may be worse than the margin allows",
+    },
+    "equivalent": {
+        "PASS": "is equivalent",
+        "FAIL": "is not equivalent",
+        "INCONCLUSIVE": "is not shown to be equivalent",
+    },
+    "guardrail": {"PASS": "is not shown to be worse", "FAIL": "is worse", "INCONCLUSIVE": "may be worse"},
+    "at_most": {"PASS": "is at most {}", "FAIL": "is not at most {}", "INCONCLUSIVE": "is not shown to be at most {}"},
+    "at_least": {
+        "PASS": "is at least {}",
+        "FAIL": "is not at least {}",
+        "INCONCLUSIVE": "is not shown to be at least {}",
+    },
+}
 
 
 def in_slice(name: str) -> str:
@@ -37,20 +59,36 @@ def role_note(role: str) -> str:
     return "" if role == "blocking" else f" ({role})"
 
 
+def difference_shown(lower: float | None, upper: float | None) -> str:
+    """Return "better" or "worse" where the interval of a difference of losses shows it, else nothing."""
+    return "worse" if upper is not None and upper < 0 else "better" if lower is not None and lower > 0 else ""
+
+
 def rule_in_slice(rule: Rule, name: str) -> str:
     """Return the name of a rule with its bound, in a slice, as power analysis and calibration report it."""
     limit = f" {rule.bound:g}" if rule.bound else ""
     return f"{rule.metric} {rule.is_}{limit}{in_slice(name)}"
 
 
+def title_of(metric: str) -> str:
+    """Return how people read a metric's name; a unit that its values carry is left out."""
+    return METRICS[metric].title.removesuffix(", ms") if metric in METRICS else metric.replace("_", " ")
+
+
 def metric_in_slice(finding: Finding) -> str:
     """Return the metric of a finding and its slice."""
-    return f"{finding.metric}{in_slice(finding.slice)}"
+    return f"{title_of(finding.metric)}{in_slice(finding.slice)}"
+
+
+def claim_of(finding: Finding, outcome: Outcome = "PASS") -> str:
+    """Return in words what the rule of a finding claims, or what another outcome says of it."""
+    words = _CLAIMS[finding.is_][outcome].format(significant(finding.bound))
+    return f"{title_of(finding.metric)} {words}{in_slice(finding.slice)}"
 
 
 def name_of(finding: Finding) -> str:
-    """Return the rule of a finding and its slice."""
-    return f"{finding.metric} {finding.is_}{in_slice(finding.slice)}"
+    """Return the rule of a finding and its slice as a name."""
+    return f'"{claim_of(finding)}"'
 
 
 def rule_of(finding: Finding) -> str:
@@ -68,13 +106,13 @@ def value_of(metric: str, value: float | None) -> str:
 
 
 def rule_in_words(finding: Finding) -> str:
-    """Return the rule of a finding and its role, without bound and slice."""
-    return f"{finding.metric} {finding.is_.replace('_', ' ')}{role_note(finding.role)}"
+    """Return the rule of a finding and its role, without slice."""
+    return f"{claim_of(replace(finding, slice=ALL))}{role_note(finding.role)}"
 
 
 def reason_of(finding: Finding) -> str:
     """Return a finding as the reason for a verdict."""
-    return f"{name_of(finding)}: {finding.reason}"
+    return f"{claim_of(finding, finding.outcome)}: {finding.reason}"
 
 
 def summary_of(finding: Finding) -> str:
@@ -85,12 +123,12 @@ def summary_of(finding: Finding) -> str:
 
 def explanation_of(finding: Finding) -> str:
     """Return a finding in full: outcome, since when, rule, reason, and the error rates that it was judged at."""
-    since = f", first on {finding.decided_on}" if finding.decided_on else ""
+    since = f" since the evidence of {finding.decided_on}" if finding.decided_on else ""
     alphas = ""
     if finding.alpha_pass is not None and finding.alpha_fail is not None:
         to_pass, to_fail = significant(finding.alpha_pass, 3), significant(finding.alpha_fail, 3)
         alphas = f" [alpha {to_pass} to pass, {to_fail} to fail]"
-    rule = f"{finding.metric} {finding.is_.replace('_', ' ')}{in_slice(finding.slice)}{role_note(finding.role)}"
+    rule = f"{claim_of(finding)}{role_note(finding.role)}"
     return f"{finding.outcome}{since}: {rule}: {finding.reason}{alphas}"
 
 

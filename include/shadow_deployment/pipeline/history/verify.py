@@ -23,6 +23,7 @@ from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.audit import chain, days
 from shadow_deployment.ledger.audit.trials import changed_trial
+from shadow_deployment.ledger.checks import verifications
 from shadow_deployment.ledger.predictions import find_challenger
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import KeptVerdict
@@ -55,23 +56,30 @@ class Verification:
 def verify(
     context: DeploymentContext, wanted: Sequence[dt.date] | None = None, *, seconds: float = math.inf
 ) -> Verification:
-    """Verify a deployment's ledger up to the first difference.
+    """Verify a deployment's ledger up to the first difference, and keep in the ledger what was found.
 
     Args:
         context: The deployment.
         wanted: Days to verify; None is every day. The chain and the newest verdicts are always verified.
         seconds: After how long no further day is looked at.
     """
-    verified: Counter[str] = Counter()
-    until = time.monotonic() + seconds
     with context.ledger() as session:
-        for kind, look in _parts(context, session, wanted):
-            if time.monotonic() > until:
-                return Verification(verified, None, is_complete=False)
-            difference = look()
-            if difference is not None:
-                return Verification(verified, difference)
-            verified[kind] += 1
+        found = _verified(_parts(context, session, wanted), time.monotonic() + seconds)
+        verifications.store(
+            session, context.deployment, found.verified, wanted, found.difference, is_complete=found.is_complete
+        )
+    return found
+
+
+def _verified(parts: "Iterator[tuple[str, partial[str | None]]]", until: float) -> Verification:
+    verified: Counter[str] = Counter()
+    for kind, look in parts:
+        if time.monotonic() > until:
+            return Verification(verified, None, is_complete=False)
+        difference = look()
+        if difference is not None:
+            return Verification(verified, difference)
+        verified[kind] += 1
     return Verification(verified, None)
 
 

@@ -1,9 +1,8 @@
 """All charts of a deployment's page, by the section that they stand in; what has nothing to show has none."""
 
 from shadow_deployment.report.charts.chart import Chart
-from shadow_deployment.report.charts.days import drift, labels, latency
+from shadow_deployment.report.charts.days import distances, labels, latency
 from shadow_deployment.report.charts.history import noise, timeline
-from shadow_deployment.report.charts.rules import rules
 from shadow_deployment.report.charts.scores import distributions, quadrants, reliability
 from shadow_deployment.report.charts.sequence import sequence
 from shadow_deployment.report.charts.slices import slices
@@ -18,14 +17,13 @@ def catalog(view: DeploymentView) -> Catalog:
     """Return the charts of each section, by the name of the field that they show."""
     scores, begun = view.scores, [each for each in view.sequences if each.days][:MOST_SEQUENCES]
     return {
-        "rules": [rules(view.rules)] if view.rules else [],
         "sequences": [sequence(each, number) for number, each in enumerate(begun, 1)],
-        "slices": [slices(view.slices)] if view.slices and view.slices.slices else [],
+        "slices": [slices(view.slices)] if view.slices else [],
         "scores": [distributions(scores), *([reliability(scores)] if scores.labelled else [])] if scores else [],
         "quadrants": [quadrants(view.quadrants)] if view.quadrants else [],
         "labels": [labels(view.labels)] if view.labels else [],
         "latency": [latency(view.latency)] if view.latency and view.latency.days else [],
-        "drift": drift(view.drift) if view.drift and view.drift.days else [],
+        "distances": distances(view.distances) if view.distances and view.distances.days else [],
         "noise": [noise(view.noise)] if view.noise and (view.noise.a_a_check or view.noise.others) else [],
         "history": [timeline(view.history, view.promotions)] if view.history or view.promotions else [],
     }

@@ -11,15 +11,15 @@ from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.views import DailySeries, LabelDay
-from shadow_deployment.report.wording import Measure, capitalised, measure_of
+from shadow_deployment.report.wording import LATENCY_NOTE, Measure, capitalised, measure_of
 
 WEEK: Final = 7
 _HEIGHT: Final = 300
 _MOST_DAYS: Final = 90  # beyond it, single days would be a blur
 _PERCENTILES: Final = {
-    "p50": ("median", (1, 0)),
-    "p95": ("95\N{NO-BREAK SPACE}%", (6, 3)),
-    "p99": ("99\N{NO-BREAK SPACE}%", (2, 3)),
+    "p50": ("p50", (1, 0)),
+    "p95": ("p95", (6, 3)),
+    "p99": ("p99", (2, 3)),
 }
 _MODELS: Final = ("champion", "challenger")
 
@@ -80,6 +80,7 @@ def latency(daily: DailySeries) -> Chart:
         against = "" if champion is None else f" against {measure.say(champion)}"
         newest += [] if challenger is None else [f"{words} {measure.say(challenger)}{against}"]
     finding = f"Newest: {', '.join(newest)} of the champion." if newest else "No latency was measured."
+    note = f"{capitalised(LATENCY_NOTE)}."
     lines = [
         (f"{model} {words}, ms", daily.values[key])
         for percentile, (words, _) in _PERCENTILES.items()
@@ -88,7 +89,7 @@ def latency(daily: DailySeries) -> Chart:
     ]
     columns = [map(str, daily.days), *(map(number, values) for _, values in lines)]
     table = ChartTable(("day", *(heading for heading, _ in lines)), list(zip(*columns, strict=True))[::-1])
-    return Chart("latency", "Latency by day", finding, lambda width: _latency(daily, width), table=table)
+    return Chart("latency", "Latency by day", finding, lambda width: _latency(daily, width), table=table, note=note)
 
 
 def _newest(values: Sequence[float | None]) -> float | None:
@@ -127,12 +128,12 @@ def middles(values: Sequence[float | None], step: int) -> list[float | None]:
     return [sorted(span)[len(span) // 2] if 2 * len(span) > step else None for span in spans]
 
 
-def drift(daily: DailySeries) -> list[Chart]:
+def distances(daily: DailySeries) -> list[Chart]:
     """Return a chart for each distance between the two models' predictions, with the bound that a rule gives it."""
-    return [_drift(daily, metric, index) for index, metric in enumerate(daily.values, 1)]
+    return [_of_metric(daily, metric, index) for index, metric in enumerate(daily.values, 1)]
 
 
-def _drift(daily: DailySeries, metric: str, index: int) -> Chart:
+def _of_metric(daily: DailySeries, metric: str, index: int) -> Chart:
     values, bound, measure = daily.values[metric], daily.bounds.get(metric), measure_of(metric)
     newest = next(
         ((day, value) for day, value in zip(daily.days[::-1], values[::-1], strict=True) if value is not None), None
@@ -142,7 +143,7 @@ def _drift(daily: DailySeries, metric: str, index: int) -> Chart:
         above = sum(value is not None and value > bound for value in values)
         finding += f", bound {measure.exact(bound)}; above it on {plural(above, 'day')} of {count(len(values))}"
     table = ChartTable(("day", "value"), list(zip(map(str, daily.days), map(measure.say, values), strict=True))[::-1])
-    title, name = capitalised(METRICS[metric].title), f"drift-{index}"
+    title, name = capitalised(METRICS[metric].title), f"distance-{index}"
     return Chart(
         name, title, f"{finding}.", lambda width: _distance(daily.days, values, bound, measure, width), table=table
     )

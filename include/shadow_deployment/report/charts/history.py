@@ -36,7 +36,7 @@ def noise(view: NoiseView) -> Chart:
     table = ChartTable(
         ("challenger", "role", "mean difference", "standard deviation of a day", "days"), numbers, left=2
     )
-    title = f"Noise of the pipeline: {view.title} by day"
+    title = f"A/A noise: {view.title} by day"
     return Chart("noise", title, _noise_in_words(view), lambda width: _noise(view, series, width), table=table)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from shadow_deployment.base.numbers import count, plural
+from shadow_deployment.base.numbers import count, percent, plural
 from shadow_deployment.decision.words.wording import in_slice
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable, Rows
@@ -15,6 +15,7 @@ from shadow_deployment.report.wording import capitalised
 
 _COLOURS: Final = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 _RELATIONS: Final = {"PASS": "clears", "FAIL": "misses", "INCONCLUSIVE": "contains"}
+_REACHED: Final = {"PASS": "bound cleared on", "FAIL": "bound missed on", "INCONCLUSIVE": "bound reached on"}
 _HALF: Final = parts.DAY / 2
 _HEIGHTS: Final = {WIDE: 370, NARROW: 410}
 _RING: Final = 2.2  # pixels by which a dot is wider than what makes it hollow
@@ -30,7 +31,9 @@ def sequence(view: SequenceView, number: int) -> Chart:
         (str(day), *(say(value, places) for value in values), "replayed" if number < view.replayed else "live")
         for number, (day, *values) in enumerate(columns)
     ]
-    table = ChartTable((view.per, "alone", "mean so far", "interval from", "to", "evidence"), numbers[::-1], tail=1)
+    table = ChartTable(
+        (view.per, "alone", "cumulative effect", "interval from", "to", "evidence"), numbers[::-1], tail=1
+    )
     title = f"{capitalised(view.rule.text)}{in_slice(view.rule.finding.slice)}"
     name, widths, note = f"sequence-{number}", (WIDE, NARROW), _note(view)
     return Chart(name, title, _in_words(view), lambda width: _plot(view, width), widths, table, note)
@@ -47,7 +50,7 @@ def _in_words(view: SequenceView) -> str:
         if len(view.days) < view.burn_in:
             return f"No interval yet after {observed}; the first is due on {view.per} {view.burn_in}."
         return f"No interval after {observed}: {view.per}s that are all alike do not show how much they vary."
-    since = f", first on {finding.decided_on}" if finding.decided_on else ""
+    since = f" since the evidence of {finding.decided_on}" if finding.decided_on else ""
     return (
         f"After {observed} the interval {measure.interval(lower, upper, _places(view))} {_relation(view)} "
         f"{_bounds(view)}: {finding.outcome}{since}."
@@ -134,7 +137,7 @@ def _decision(view: SequenceView, x: parts.Channel) -> list[parts.Layer]:
     side = {"align": "right", "dx": -8} if is_late else {"align": "left", "dx": 8}
     words = parts.mark("text", tint, fontWeight=600, dy=-14, **side, **parts.HALO)
     point = parts.mark("point", tint, shape="triangle-up", size=90)
-    rows, foot = parts.rows(day=parts.milliseconds(day), words=f"{outcome} since {day}"), parts.at("height")
+    rows, foot = parts.rows(day=parts.milliseconds(day), words=f"{_REACHED[outcome]} {day}"), parts.at("height")
     return [
         parts.layer("decided", parts.rule(tint, 2, (1, 0)), rows, x=x("day")),
         parts.layer("decided_day", point, rows, x=x("day"), y=foot),
@@ -158,13 +161,21 @@ def _legend(view: SequenceView) -> list[parts.Entry]:
     holds = f"{_bounds(view).removeprefix('the ')}: the rule holds {side}"
     replayed = [parts.Entry("circle", "champion", f"replayed {view.per}", hollow=True)] if view.replayed else []
     return [
-        parts.Entry("dots", "champion", f"one {view.per} alone (naive estimate)"),
+        parts.Entry("dots", "champion", f"effect of one {view.per} alone (naive estimate)"),
         *replayed,
-        parts.Entry("line", "challenger", "mean so far"),
-        parts.Entry("box", "band", "interval valid on all days at once"),
+        parts.Entry("line", "challenger", "cumulative effect"),
+        parts.Entry("box", "band", f"{_level(view)}confidence sequence"),
         parts.Entry("line", "ink", holds, dash=parts.DASH),
         parts.Entry("box", "shade", f"burn-in of {plural(view.burn_in, view.per)}"),
     ]
+
+
+def _level(view: SequenceView) -> str:
+    """Return at which level the interval holds on all days at once, as the beginning of its name."""
+    finding = view.rule.finding
+    if finding.alpha_pass is None or finding.alpha_fail is None:
+        return ""
+    return f"{percent(1 - finding.alpha_pass - finding.alpha_fail)} "
 
 
 def _reach(view: SequenceView) -> parts.Reach:

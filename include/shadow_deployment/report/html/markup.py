@@ -12,23 +12,24 @@ from markupsafe import Markup
 from shadow_deployment.base.numbers import NOTHING
 from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.overview import UNKNOWN
-from shadow_deployment.report.status import ChallengerStatus, Stage
+from shadow_deployment.report.status import LABELS, ChallengerStatus, Stage
 from shadow_deployment.report.wording import moment, shorten, visible
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 _HARMLESS: Final = re.compile(r"[0-9A-Za-z .,:%+\-\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}]*")
-_TONES: Final[dict[Stage, tuple[str, str]]] = {
-    "regression": ("fail", "◆"),
-    "promoted_not_served": ("fail", "◆"),
-    "a_a_alarm": ("fail", "◆"),
-    "broken": ("fail", "◆"),
-    "failed": ("fail", "◆"),
-    "ready": ("pass", "●"),
-    "champion": ("pass", "●"),
-    "as_expected": ("none", "●"),
-    "not_started": ("none", "○"),
+MARKS: Final = {"pass": "●", "fail": "◆", "open": "○", "none": "○"}
+_STAGES: Final[dict[Stage, str]] = {
+    "ready": "pass",
+    "champion": "pass",
+    "as_expected": "pass",
+    "failed": "fail",
+    "broken": "fail",
+    "regression": "fail",
+    "promoted_not_served": "fail",
+    "a_a_alarm": "fail",
+    "not_started": "none",
 }
 _BADGES: Final = {"PASS": ("pass", "●"), "FAIL": ("fail", "◆"), "INCONCLUSIVE": ("open", "○")}
 
@@ -82,11 +83,20 @@ def badge(outcome: str | None) -> Markup:
     return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, mark, words)
 
 
-def state(status: ChallengerStatus | None) -> Markup:
-    """Return where a challenger stands as a badge; None is that nothing is known."""
-    kind, mark = _TONES.get(status.stage, ("open", "○")) if status else ("none", "?")
-    words = status.label if status else UNKNOWN
-    return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, mark, words)
+def stage(status: ChallengerStatus | None) -> str:
+    """Return how a challenger stands, as one of the kinds that colours and marks are for."""
+    return _STAGES.get(status.stage, "open") if status else "none"
+
+
+def state(status: ChallengerStatus | None, *, short: bool = False) -> Markup:
+    """Return where a challenger stands as a badge, where it is `short` in a word or two; None: nothing is known."""
+    kind = stage(status)
+    words = UNKNOWN if status is None else status.label
+    if status is not None and short:
+        words = LABELS[status.stage].removeprefix("A/A check: ")
+    return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        kind, MARKS[kind], words
+    )
 
 
 def time(value: dt.datetime | None) -> Markup | str:

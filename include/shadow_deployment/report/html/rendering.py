@@ -11,7 +11,7 @@ from markupsafe import Markup
 from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.report import wording
-from shadow_deployment.report.html import frameworks, markup, tables, validation
+from shadow_deployment.report.html import cells, frameworks, markup, tables, validation
 from shadow_deployment.report.html.serving import Links, asset, policy_of_file
 from shadow_deployment.report.overview import Overview
 from shadow_deployment.report.views import DeploymentView
@@ -38,7 +38,7 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     before = [day for day in view.days if view.day and day < view.day]
     after = [day for day in view.days if view.day and day > view.day]
     beside = (before[-1] if before else None, after[0] if after else None)
-    return _render("deployment.html", links, view=view, charts=charts, beside=beside)
+    return _render("deployment.html", links, view=view, charts=charts, beside=beside, said=cells.said(view))
 
 
 def warm_up() -> None:
@@ -65,6 +65,7 @@ def validation_report(view: "ValidationView") -> str:
         Links(),
         view=view,
         charts=catalog(view.page),
+        said=cells.said(view.page),
         elsewhere=frameworks.ELSEWHERE,
         frameworks=frameworks.FRAMEWORKS,
         error_rates=frameworks.ERROR_RATES,
@@ -99,5 +100,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(facts=validation, listings=tables, markup=markup, numbers=numbers, wording=wording)
+    made.globals.update(cells=cells, facts=validation, listings=tables, markup=markup, numbers=numbers, wording=wording)
     return made

@@ -1,12 +1,11 @@
 """The tables of a page: rules, disagreements, validations, promotions and alerts, as headings and rows of texts."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural, significant
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
-from shadow_deployment.decision.words.wording import role_note
+from shadow_deployment.decision.words.wording import in_slice, role_note
 from shadow_deployment.ledger.alerts import StoredAlert
 from shadow_deployment.ledger.page import ValidationRow, VerdictRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
@@ -18,61 +17,32 @@ from shadow_deployment.report.wording import ROLES, capitalised
 
 MOST_FAILURES: Final = 20
 MOST_REQUESTS: Final = 20
-MOST_SLICES: Final = 60
+MOST_SLICES: Final = 20
 _URGENCY: Final = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
-_RULE_HEADINGS: Final = ("outcome", "estimate", "interval", "bound", "since", "days", "requests", "why")
 _FAILURE_HEADINGS: Final = ("expectation", "column", "result", "requests")
 
 
-def rules_overall(rules: Sequence[RuleView]) -> ChartTable:
-    """Return the findings on all requests, in the order of the policy."""
-    rows = [(_rule_name(rule), *_finding(rule)) for rule in rules if rule.is_overall]
-    return ChartTable(("rule", *_RULE_HEADINGS), rows, left=2, tail=1)
+def rules(every: Sequence[RuleView], said: Callable[[str], str] = str) -> ChartTable:
+    """Return what each rule says: on all requests in the order of the policy, then in slices where it does not pass.
+
+    `said` is how a reason is written.
+    """
+    in_slices = [rule for rule in every if not rule.is_overall and rule.finding.outcome != "PASS"]
+    ordered = sorted(in_slices, key=lambda rule: _URGENCY[rule.finding.outcome])[:MOST_SLICES]
+    rows = [_rule(rule, said) for rule in (*(rule for rule in every if rule.is_overall), *ordered)]
+    return ChartTable(("rule", "outcome", "since the evidence of", "days", "requests", "why"), rows, left=3, tail=1)
 
 
-def rules_in_slices(rules: Sequence[RuleView]) -> Iterator[tuple[str, ChartTable]]:
-    """Yield the findings in slices, a title and a table for each rule, those that do not pass first."""
-    by_rule: dict[str, list[RuleView]] = {}
-    for rule in rules:
-        if not rule.is_overall:
-            by_rule.setdefault(_rule_name(rule), []).append(rule)
-    for name, every in by_rule.items():
-        outcomes = [rule.finding.outcome for rule in every]
-        tally = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in _URGENCY if outcome in outcomes)
-        more = f"; {MOST_SLICES} of {len(every)} are shown" if len(every) > MOST_SLICES else ""
-        ordered = sorted(every, key=lambda rule: (_URGENCY[rule.finding.outcome], rule.scaled[1] or 0.0))[:MOST_SLICES]
-        rows = [(rule.finding.slice, *_finding(rule)) for rule in ordered]
-        table = ChartTable(("slice", *_RULE_HEADINGS), rows, left=2, tail=1)
-        yield f"{name}: {plural(len(every), 'slice')}, {tally}{more}", table
-
-
-def _rule_name(rule: RuleView) -> str:
-    return capitalised(f"{rule.text}{role_note(rule.finding.role)}")
-
-
-def _finding(rule: RuleView) -> tuple[str, ...]:
-    finding, measure = rule.finding, rule.measure
-    places = None if finding.lower is None else measure.places([finding.lower, finding.estimate, finding.upper], 3)
-    reason = "judged on the day's own value" if rule.is_daily else finding.reason
-    of_upper = measure.places([finding.upper], 3) if places is None else places
-    interval = measure.interval(finding.lower, finding.upper, of_upper)
+def _rule(rule: RuleView, said: Callable[[str], str]) -> tuple[str, ...]:
+    finding = rule.finding
     return (
+        f"{capitalised(rule.text)}{in_slice(finding.slice)}{role_note(finding.role)}",
         badge(finding.outcome),
-        missing(finding.reason) if finding.estimate is None else measure.say(finding.estimate, places) + _root(rule),
-        missing(reason) if interval == NOTHING else interval,
-        " and ".join(map(measure.exact, finding.bounds)),
         str(finding.decided_on or NOTHING),
         count(finding.observations),
         count(finding.requests),
-        finding.reason,
+        said(finding.reason),
     )
-
-
-def _root(rule: RuleView) -> str:
-    """Return the root of a mean squared error, which has the label's unit; nothing for anything else."""
-    mean = rule.finding.estimate
-    is_value = rule.finding.metric == "squared_error" and rule.unit == "value" and mean is not None and mean >= 0
-    return f" (RMSE {significant(math.sqrt(mean))})" if is_value and mean is not None else ""
 
 
 def disagreements(requests: Sequence[DisagreeingRequest], classes: Sequence[str]) -> ChartTable:
@@ -210,6 +180,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
         ("Model file", verdict.uri or NOTHING),
         ("Digest of the model", verdict.model_digest or NOTHING),
         ("Window of evidence", window),
+        ("Days left out", _left_out(verdict)),
         ("Sample", f"{count(sampled)} of {count(population)} requests{rate}"),
         ("Digest of the day's inputs", snapshot.digest if snapshot else NOTHING),
         ("Snapshot of the day's inputs", snapshot.location if snapshot else NOTHING),
@@ -218,6 +189,10 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
         ("Digest of the sampling design", verdict.design),
         ("Code", verdict.code_version),
     ]
+
+
+def _left_out(verdict: VerdictRow) -> str:
+    return ", ".join(f"{each['day']} ({each['why']})" for each in verdict.days.get("left_out", [])) or "none"
 
 
 def _trial(verdict: VerdictRow, next_alpha: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What each day says for itself: labels, latency, drift, the A/A check's noise, and what its run did."""
+"""What each day says for itself: labels, latency, distances of predictions, the A/A noise, and what its run did."""
 
 import datetime as dt
 import math
@@ -32,7 +32,7 @@ from shadow_deployment.report.views import (
 )
 
 LATENCIES: Final = {"p50": "latency_p50", "p95": "latency_p95", "p99": "latency_p99"}
-DRIFTS: Final = ("population_stability_index", "kolmogorov_smirnov")
+DISTANCES: Final = ("population_stability_index", "kolmogorov_smirnov")
 
 
 def labels(
@@ -69,9 +69,9 @@ def latency(evidence: Evidence) -> DailySeries | None:
     )
 
 
-def drift(deployment: Deployment, evidence: Evidence) -> DailySeries | None:
+def distances(deployment: Deployment, evidence: Evidence) -> DailySeries | None:
     """Return the distance between the two models' predictions by day; None where no distance is kept."""
-    kept = {name: evidence[name, ALL] for name in DRIFTS if (name, ALL) in evidence}
+    kept = {name: evidence[name, ALL] for name in DISTANCES if (name, ALL) in evidence}
     rules = [rule for rule in deployment.policy.rules if rule.metric in kept and rule.is_ in BOUNDING]
     values = {name: (series, series.challenger) for name, series in kept.items()}
     return _daily(values, {rule.metric: rule.bound for rule in rules})

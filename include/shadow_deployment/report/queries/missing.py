@@ -3,7 +3,7 @@
 from typing import Final
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.report.queries.days import DRIFTS, LATENCIES
+from shadow_deployment.report.queries.days import DISTANCES, LATENCIES
 from shadow_deployment.report.views import ChallengerLine, DeploymentView
 
 _OF_CHALLENGER: Final = [
@@ -16,7 +16,7 @@ _OF_CHALLENGER: Final = [
     "disagreements",
     "latency",
     "validations",
-    "drift",
+    "distances",
     "noise",
     "history",
     "compared",
@@ -35,22 +35,20 @@ def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLi
     reasons = {
         "rules": "the verdict has no finding that fits its policy",
         "sequences": _sequences(deployment),
-        "slices": _NO_DAY,
+        "slices": "no slice has evidence" if deployment.slices else "the deployment declares no slices",
         "scores": "predictions of several classes are not kept in bins" if deployment.classes else kept,
         "quadrants": kept if deployment.task == "binary" else "only a yes or no has quadrants: task is not binary",
         "disagreements": "the two predicted the same for every request, or their requests are no longer kept",
         "labels": "no day was sampled yet",
         "latency": _latency(deployment),
         "validations": "nothing was validated yet",
-        "drift": _drift(deployment),
+        "distances": _distances(deployment),
         "noise": _NO_DAY,
         "promotions": "nothing was promoted yet",
         "approvals": "no approval was requested yet",
         "alerts": _alerts(deployment),
     }
     missing = {name: reason for name, reason in reasons.items() if not getattr(view, name)}
-    if view.slices is not None and not view.slices.slices:
-        missing["slices"] = "no slice has evidence" if deployment.slices else "the deployment declares no slices"
     if all(each.role != "a_a_check" for each in view.challengers):
         missing["a_a_check"] = _NO_A_A_CHECK
     never_judged = line.waiting or line.status.sentence if line.outcome is None else ""
@@ -71,9 +69,9 @@ def _latency(deployment: Deployment) -> str:
     return _NO_DAY
 
 
-def _drift(deployment: Deployment) -> str:
-    if not set(DRIFTS) & set(deployment.tracked):
-        return f"no distance is kept: add {', '.join(DRIFTS)} to the deployment's metrics"
+def _distances(deployment: Deployment) -> str:
+    if not set(DISTANCES) & set(deployment.tracked):
+        return f"no distance is kept: add {', '.join(DISTANCES)} to the deployment's metrics"
     return _NO_DAY
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import COMPARING, Policy, Rule
+from shadow_deployment.config.policy import BOUNDING, COMPARING, Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_alarm, alpha_used
 from shadow_deployment.decision.estimand import NoEstimandError
 from shadow_deployment.decision.safeguards.dependent import dependence_of_requests
@@ -21,6 +21,7 @@ from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.views import RuleView, SequenceView, SlicesView, SliceView, Unit, Values
+from shadow_deployment.report.wording import measure_of
 
 MOST_SEQUENCES: Final = 12
 MOST_SLICES: Final = 50
@@ -62,7 +63,10 @@ def rule_view(rule: Rule, finding: Finding) -> RuleView:
     if rule.is_relative:
         what = "champion's loss minus challenger's" if rule.is_ in COMPARING else "challenger minus champion"
         unit, words = "share", f"{what}, as a share of the champion's {rule.definition.title}"
-    return RuleView(finding, str(rule), unit, words, rule.is_daily)
+    text, measure = str(rule), measure_of(rule.metric, unit)
+    if rule.is_ in BOUNDING and measure.factor != 1:
+        text = text.replace(f" {rule.value}", f" {measure.exact(rule.bound)}", 1)
+    return RuleView(finding, text, unit, words, rule.is_daily, rule.spelling)
 
 
 def alphas_of(policy: Policy, findings: Findings, to_pass: float) -> AlphaSplit:
@@ -132,28 +136,33 @@ def compared_rule(policy: Policy, deployment: Deployment) -> Rule:
     return Rule.model_validate({"metric": name, "is": "superior", "custom": deployment.custom_metrics.get(name)})
 
 
-def slices(rule: Rule, terms: JudgingTerms, evidence: Evidence) -> SlicesView | None:
-    """Return all slices of a rule's metric, the one with the worst mean difference first; None without any."""
+def slices(rule: Rule, policy: Policy, evidence: Evidence) -> SlicesView | None:
+    """Return the slices of a rule's metric, by how much of their interval favours the champion; None without any.
+
+    Their intervals hold for all slices at once: each has an equal part of the policy's alpha (Bonferroni).
+    """
     compared = {name: series for (of, name), series in evidence.items() if of == rule.metric}
-    in_unit = {name: series.observed(terms.policy) for name, series in compared.items()}
-    known = {name: series for name, series in in_unit.items() if _is_finite(series)}
+    in_unit = {name: series.observed(policy) for name, series in compared.items()}
+    known = {name: series for name, series in in_unit.items() if name != ALL and _is_finite(series)}
     if not known:
         return None
-    ranked = sorted((name for name in known if name != ALL), key=lambda name: known[name].mean_difference)
-    names = [*([ALL] if ALL in known else []), *ranked[:MOST_SLICES]]
+    alpha = policy.alpha / (2 * len(known))
+    terms = JudgingTerms(policy, AlphaSplit(alpha, alpha))
+    largest = sorted(known, key=lambda name: known[name].total_requests, reverse=True)[:MOST_SLICES]
     views = []
-    for name, bounds in zip(names, newest(rule, [known[name] for name in names], terms), strict=True):
-        series, is_refused = known[name], dependence_of_requests(terms.policy, known[name]) is not None
+    for name, bounds in zip(largest, newest(rule, [known[name] for name in largest], terms), strict=True):
+        series, is_refused = known[name], dependence_of_requests(policy, known[name]) is not None
         estimate, (lower, upper) = float(bounds[0]), (None, None) if is_refused else _finite(bounds[1:])
         views.append(SliceView(name, estimate, lower, upper, len(series.days), series.total_requests))
     return SlicesView(
         metric=rule.metric,
         title=rule.definition.title,
         unit_words=_UNIT_WORDS["difference"].format(title=rule.definition.title),
-        overall=next((view for view in views if view.name == ALL), None),
-        slices=tuple(sorted((view for view in views if view.name != ALL), key=lambda view: view.estimate)),
-        left_out=max(len(ranked) - MOST_SLICES, 0),
-        alpha=terms.alpha,
+        overall=float(in_unit[ALL].mean_difference) if ALL in in_unit and _is_finite(in_unit[ALL]) else None,
+        slices=tuple(sorted(views, key=lambda view: view.order)),
+        left_out=len(known) - len(views),
+        level=1 - policy.alpha,
+        alpha=AlphaSplit(alpha, alpha),
     )
 
 

@@ -1,2 +1,2 @@
 DROP VIEW shadow.newest_validation, shadow.newest_replay_check;
-DROP TABLE shadow.verdict, shadow.calibration, shadow.replay_check, shadow.validation;
+DROP TABLE shadow.verdict, shadow.verification, shadow.calibration, shadow.replay_check, shadow.validation;

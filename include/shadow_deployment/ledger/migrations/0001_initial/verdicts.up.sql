@@ -54,6 +54,20 @@ CREATE TABLE shadow.calibration (
 );
 COMMENT ON TABLE shadow.calibration IS 'how often a policy would err on a deployment''s own history';
 
+CREATE TABLE shadow.verification (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id  int NOT NULL REFERENCES shadow.deployment,
+    verified       json NOT NULL,
+    days           date[],
+    is_complete    boolean NOT NULL,
+    difference     text,
+    verified_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE shadow.verification IS 'append-only: what shadow verify and the doctor found when they computed again what verdicts rest on';
+COMMENT ON COLUMN shadow.verification.verified IS 'how many of each kind were as they were written';
+COMMENT ON COLUMN shadow.verification.days IS 'the days that were verified; null for every day';
+COMMENT ON COLUMN shadow.verification.difference IS 'the first that differs; null where none does';
+
 CREATE TABLE shadow.verdict (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deployment_id     int NOT NULL REFERENCES shadow.deployment,
@@ -94,6 +108,9 @@ CREATE TRIGGER verdict_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON sha
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER validation_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.validation
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
+CREATE TRIGGER verification_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.verification
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER replay_check_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.replay_check

@@ -1,0 +1,92 @@
+"""The words of the scorecard's cells, and sentences of verdicts in the page's own writing of numbers."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from shadow_deployment.base.numbers import percent, plural, significant
+from shadow_deployment.decision.words.finding import Finding
+from shadow_deployment.report.html.intervals import picture
+from shadow_deployment.report.scorecard import ModelScore, ScoreRow
+from shadow_deployment.report.views import DeploymentView, Unit
+from shadow_deployment.report.wording import measure_of, typeset
+
+__all__ = ["bound", "change", "interval", "level", "no_interval", "picture", "said", "slices", "value"]
+_QUANTITIES: Final[Mapping[Unit, str]] = {
+    "difference": "interval of the champion's loss minus the challenger's",
+    "change": "interval of challenger minus champion",
+    "share": "interval as a share of the champion's value",
+    "value": "interval of the challenger's value",
+}
+_NUMBER: Final = re.compile(r"(?<![\w.\-])-?\d+\.\d+(?:e-?\d+)?(?![\w%]|\.\d)")
+
+
+def value(row: ScoreRow, number: float) -> str:
+    """Return a value; beside a mean squared error its root, which has the label's unit."""
+    root = f" (RMSE {significant(math.sqrt(number))})" if row.metric == "squared_error" and number >= 0 else ""
+    return row.measure.say(number, row.places) + root
+
+
+def change(score: ModelScore) -> str:
+    """Return a change as a share of the champion's value, with its sign."""
+    return measure_of("", "share").say(score.change, 1, signed=True)
+
+
+def interval(row: ScoreRow, finding: Finding) -> str:
+    """Return an interval, all of a row with as many decimals."""
+    return row.interval_measure.interval(finding.lower, finding.upper, row.interval_places)
+
+
+def level(score: ModelScore) -> str:
+    """Return the level at which the interval of a score holds."""
+    return percent(score.level)
+
+
+def bound(row: ScoreRow) -> str:
+    """Return what a row's interval is of, and its bounds."""
+    rule = row.rule
+    if rule is None:
+        return ""
+    bounds = " and ".join(map(row.interval_measure.exact, rule.finding.bounds))
+    words = f"bound{'s' if len(rule.finding.bounds) > 1 else ''}\N{NO-BREAK SPACE}{bounds}"
+    return words if rule.is_daily else f"{_QUANTITIES[row.unit]}, {words}"
+
+
+def no_interval(finding: Finding) -> str:
+    """Return why there is no interval, in a few words."""
+    return "no difference on any day" if finding.estimate == 0 else "no interval yet"
+
+
+def slices(row: ScoreRow, column: int) -> str:
+    """Return how many slices a rule has, and how many of them do not pass for the challenger of a column."""
+    scores = [part.scores[column] for part in row.slices]
+    outcomes = [score.finding.outcome for score in scores if score and score.finding]
+    not_passing = sum(outcome != "PASS" for outcome in outcomes)
+    return f"{plural(len(row.slices), 'slice')}, {f'{not_passing} not passing' if not_passing else 'all pass'}"
+
+
+def said(view: DeploymentView) -> Callable[[str], str]:
+    """Return how a verdict's sentence is written on the page: its intervals as the scorecard writes them."""
+    written: dict[str, str] = {}
+    card = view.scorecard
+    if card is not None and view.challenger in card.columns:
+        column = card.columns.index(view.challenger)
+        for row in (each for top in card.rows for each in (top, *top.slices)):
+            score = row.scores[column]
+            written |= _written(row, score.finding) if score and score.finding else {}
+    return lambda text: typeset(_NUMBER.sub(lambda match: written.get(match[0], match[0]), text))
+
+
+def _written(row: ScoreRow, finding: Finding) -> dict[str, str]:
+    """Return how the numbers of a finding's reason are written: an interval, or a daily value and its bound."""
+    measure = row.interval_measure
+    if finding.has_interval:
+        sides = (finding.lower, finding.estimate, finding.upper)
+        return {significant(side): measure.say(side, row.interval_places) for side in sides if side is not None}
+    if measure.factor == 1 or row.rule is None or not row.rule.is_daily or finding.estimate is None:
+        return {}
+    return {
+        significant(finding.bound): measure.exact(finding.bound),
+        significant(finding.estimate): measure.say(finding.estimate, row.places),
+    }

@@ -13,8 +13,8 @@ from shadow_deployment.config.discovery import deployments_folder, files_by_name
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.promotion import status as promotion_status
-from shadow_deployment.promotion.status import ChallengerStatus
-from shadow_deployment.report.queries.attention import AttentionLine, attention
+from shadow_deployment.promotion.status import RecordedStatus
+from shadow_deployment.report.attention import AttentionLine, attention
 from shadow_deployment.report.terminal import Listing
 
 _COLOURS = {"promoted": "bold green", "passed": "green", "failed": "bold red", "rolled_back": "bold red"}
@@ -75,7 +75,7 @@ def _show_all(*, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _table(statuses: list[ChallengerStatus]) -> Listing:
+def _table(statuses: list[RecordedStatus]) -> Listing:
     shown = Listing(
         *("challenger", "status", "since (UTC)", "newest verdict", "reason"),
         prose=("challenger", "newest verdict", "reason"),

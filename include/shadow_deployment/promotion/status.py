@@ -25,7 +25,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class ChallengerStatus:
+class RecordedStatus:
     """The status of one challenger, in the version that the deployment names.
 
     `status` is promoted while it is champion. Otherwise the latest event decides: a verdict with a new outcome
@@ -55,7 +55,7 @@ class ChallengerStatus:
         return {key: value.isoformat() if isinstance(value, dt.date) else value for key, value in asdict(self).items()}
 
 
-def statuses(context: DeploymentContext) -> list[ChallengerStatus]:
+def statuses(context: DeploymentContext) -> list[RecordedStatus]:
     """Return the current status of each challenger that can be promoted."""
     deployment = context.deployment
     with context.ledger() as session:
@@ -130,7 +130,7 @@ def _ids(deployment: Deployment, declared: Status) -> dict[str, str]:
     return ids
 
 
-def _keys(declared: Status, status: ChallengerStatus) -> dict[str, Any]:
+def _keys(declared: Status, status: RecordedStatus) -> dict[str, Any]:
     """Return what an entry holds: the status, and its word under the declared key."""
     word = {declared.field: declared.values.get(status.status, status.status)} if declared.field else {}
     return {**word, STATUS_KEY: status.content}
@@ -167,7 +167,7 @@ def _status(
     verdict: VerdictOutcome | None,
     history: list[PromotionRecord],
     requests: list[ApprovalRequest],
-) -> ChallengerStatus:
+) -> RecordedStatus:
     model = (challenger.name, challenger.version)
     changes = [
         change
@@ -175,7 +175,7 @@ def _status(
         if model in ((change.name, change.version), (change.from_name, change.from_version))
     ]
     last = max(_events(model, verdict, history, requests), key=lambda event: event.at, default=None)
-    return ChallengerStatus(
+    return RecordedStatus(
         deployment=deployment.name,
         challenger=challenger.name,
         version=challenger.version,

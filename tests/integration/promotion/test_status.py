@@ -53,7 +53,7 @@ def file_of(shadow: DeploymentContext) -> Path:
     return Path(shadow.deployment.status.file)
 
 
-def standing(shadow: DeploymentContext, name: str = "other") -> status.ChallengerStatus:
+def standing(shadow: DeploymentContext, name: str = "other") -> status.RecordedStatus:
     return next(one for one in status.statuses(shadow) if one.challenger == name)
 
 
@@ -442,7 +442,7 @@ def test_who_is_overtaken_reads_the_ledger_again_and_loses_nothing_of_the_others
     judge(shadow, 0, "PASS")
     standings, calls = status.statuses, []
 
-    def slow(one: DeploymentContext) -> list[status.ChallengerStatus]:
+    def slow(one: DeploymentContext) -> list[status.RecordedStatus]:
         found = standings(one)
         calls.append(found[0].status)
         if len(calls) == 1:

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from shadow_deployment.report.charts.theme import PALETTE
 from shadow_deployment.report.html.rendering import deployment_page, error_page, notice_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
 from shadow_deployment.report.overview import Overview, UnreadableLedger
-from shadow_deployment.report.status import ChallengerStatus
+from shadow_deployment.report.status import ChallengerStatus, Stage
 from tests.unit.report import examples
 
 HERE = Links("/shadow")
@@ -307,10 +308,19 @@ def test_rules_say_why_those_in_slices_only_where_they_do_not_pass_worst_first(w
 
 
 def test_served_pages_lead_to_airflows_own_and_files_nowhere(whole: str) -> None:
-    served = deployment_page(examples.a_deployment_page(), Links("/af/shadow", "/af"))
-    name = examples.a_deployment_page().name
-    for dag in (f"shadow_{name}", f"shadow_{name}_promotion", f"shadow_{name}_rollback"):
-        assert f'<a href="/af/dags/{dag}" data-airflow>' in served
+    view = examples.a_deployment_page()
+    assert view.challenger is not None
+
+    def served(stage: Stage, run: str | None = None) -> set[str]:
+        line = replace(view.challenger, status=ChallengerStatus(stage, "so", "do", approval_run=run))
+        page = deployment_page(replace(view, challenger=line, scorecard=None), Links("/af/shadow", "/af"))
+        return set(re.findall(f'<a href="/af/dags/shadow_{view.name}([^"]*)" data-airflow>', page))
+
+    assert served("undecided") == {""}
+    assert served("ready") == {"", "_promotion"}
+    assert served("ready", "run 7") == {"", "_promotion/runs/run%207/tasks/approve/required_actions"}
+    for stage in ("champion", "promoted_not_served", "regression", "watching"):
+        assert served(cast(Stage, stage)) == {"", "_rollback"}
     assert "data-airflow>" not in whole
 
 

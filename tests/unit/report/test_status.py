@@ -143,7 +143,7 @@ def test_before_the_first_interval_it_collects_and_says_how_far_it_is_and_when_t
 
 def test_on_its_first_day_it_says_when_its_first_labels_are_complete() -> None:
     none = a_finding("INCONCLUSIVE", observations=0, lower=None, upper=None, alpha_pass=None)
-    reasons = ["brier_score superior: as the test says"]
+    reasons = [OPEN]
     known = facts(maturity=dt.timedelta(days=3))
     status = of(TREES, "INCONCLUSIVE", none, known=known, days={"waiting": 1}, reasons=reasons)
     assert status.label == "Collecting: day 0 of 28"
@@ -153,7 +153,7 @@ def test_on_its_first_day_it_says_when_its_first_labels_are_complete() -> None:
 
 def test_a_rule_that_nothing_can_be_concluded_for_is_not_young() -> None:
     alike = a_finding("INCONCLUSIVE", observations=40, lower=None, upper=None, alpha_pass=None)
-    status = of(TREES, "INCONCLUSIVE", alike, reasons=["brier_score superior: as the test says"])
+    status = of(TREES, "INCONCLUSIVE", alike, reasons=[OPEN])
     assert status.stage == "undecided"
 
 

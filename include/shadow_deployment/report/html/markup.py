@@ -95,7 +95,7 @@ def state(status: ChallengerStatus | None, *, short: bool = False) -> Markup:
     if status is not None and short:
         words = LABELS[status.stage].removeprefix("A/A check: ")
     return Markup('<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>').format(
-        kind, MARKS[kind], words
+        kind, MARKS[kind] if status else "?", words
     )
 
 

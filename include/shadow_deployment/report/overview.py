@@ -12,6 +12,7 @@ from shadow_deployment.report.status import LABELS, ChallengerStatus
 
 UNKNOWN: Final = "Unknown"
 _AFTER_ALL: Final = 9
+_DECISION_WAITS: Final = 1  # of ChallengerStatus.urgency
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class ListedDeployment:
         """As of its status; those of which nothing is known come last."""
         return self.status.urgency if self.status else _AFTER_ALL
 
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether somebody is needed now, or a decision waits."""
+        return self.urgency <= _DECISION_WAITS
+
 
 @dataclass(frozen=True)
 class UnreadableLedger:
@@ -61,7 +67,7 @@ class Overview:
     @cached_property
     def needing(self) -> int:
         """How many deployments need somebody, or a decision."""
-        return sum(each.urgency <= 1 for each in self.deployments)
+        return sum(each.needs_somebody for each in self.deployments)
 
     @cached_property
     def states(self) -> Mapping[str, int]:

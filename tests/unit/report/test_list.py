@@ -20,12 +20,14 @@ def test_a_row_says_who_owns_what_stands_where() -> None:
     for words in (
         "7 deployments, 3 need somebody",
         "prices ◆ Promoted, not served trees 2 was promoted on 2013-05-02, production still serves 7.",
+        "still serves 7. Next: Look at it.",
         "Operations research logistic-1 2013-06-03 365",
         "1 alert not delivered",
         "fraud ◆ Broken deployment fraud: rules[1].metric == 'brier', must be brier_score (fraud.yaml:31)",
         "lost ? Unknown",
     ):
         assert words in page.text, words
+    assert page.text.count("Next: Look at it.") == 3
     assert "/shadow/deployments/flight_delay" in [one["href"] for one in page.all("a")]
 
 

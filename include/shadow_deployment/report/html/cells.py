@@ -9,26 +9,12 @@ from markupsafe import Markup
 
 from shadow_deployment.base.numbers import percent, plural, significant
 from shadow_deployment.decision.words.finding import Finding
-from shadow_deployment.report.html.intervals import picture
 from shadow_deployment.report.html.markup import badge, state
 from shadow_deployment.report.scorecard import ModelScore, ScoreRow
 from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.views import ChallengerLine, DeploymentView, Unit
 from shadow_deployment.report.wording import measure_of, typeset
 
-__all__ = [
-    "bound",
-    "change",
-    "interval",
-    "level",
-    "no_interval",
-    "outcome",
-    "picture",
-    "quantity",
-    "said",
-    "slices",
-    "value",
-]
 _QUANTITIES: Final[Mapping[Unit, str]] = {
     "difference": "interval of the champion's loss minus the challenger's",
     "change": "interval of challenger minus champion",

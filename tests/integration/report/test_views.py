@@ -584,6 +584,15 @@ def test_a_daily_rule_has_the_newest_days_value_and_latencies_are_not_compared(s
     assert row_of(shown, "agreement").champion is None
 
 
+def test_the_a_a_check_has_no_latency_of_its_own(shadow: DeploymentContext) -> None:
+    found = pages.deployment_page(shadow, "a_a_check")
+    assert found.latency is None
+    assert "repeats the log" in found.missing["latency"]
+    row = row_of(found, "latency_p50")
+    assert row.scores[2] is None
+    assert row.champion is not None
+
+
 def health_of(view: DeploymentView) -> dict[str, HealthItem]:
     return {item.name: item for item in view.health}
 

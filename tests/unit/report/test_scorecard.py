@@ -111,6 +111,16 @@ def test_an_open_side_is_an_arrow_and_no_interval_is_no_picture() -> None:
     assert cells.no_interval(replace(none.finding, estimate=0.0)) == "no difference on any day"
 
 
+def test_the_a_a_check_is_as_expected_unless_its_interval_shows_a_difference() -> None:
+    check = examples.a_line("a_a_check", "INCONCLUSIVE", "a_a_check")
+    alike = examples.a_rule("INCONCLUSIVE", lower=None, upper=None, estimate=0.0)
+    assert "as expected" in cells.outcome(check, examples.a_score(alike))
+    assert "INCONCLUSIVE" in cells.outcome(examples.a_line("trees"), examples.a_score(alike))
+    differs = examples.a_rule("INCONCLUSIVE", lower=0.1, upper=0.2)
+    assert "INCONCLUSIVE" in cells.outcome(check, examples.a_score(differs))
+    assert "FAIL" in cells.outcome(check, examples.a_score(examples.a_rule("FAIL")))
+
+
 def test_a_number_is_written_the_same_in_a_reason_and_in_the_scorecard() -> None:
     reason = "after 365 days the interval -0.1858 to -0.01214 is entirely below 0 on 2013-05-12"
     rule = examples.a_rule("FAIL", estimate=-0.1, lower=-0.1858, upper=-0.012139, reason=reason)

@@ -5,14 +5,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from markupsafe import Markup
+
 from shadow_deployment.base.numbers import percent, plural, significant
 from shadow_deployment.decision.words.finding import Finding
-from shadow_deployment.report.html.intervals import picture
+from shadow_deployment.report.html.markup import badge, state
 from shadow_deployment.report.scorecard import ModelScore, ScoreRow
-from shadow_deployment.report.views import DeploymentView, Unit
+from shadow_deployment.report.status import ChallengerStatus
+from shadow_deployment.report.views import ChallengerLine, DeploymentView, Unit
 from shadow_deployment.report.wording import measure_of, typeset
 
-__all__ = ["bound", "change", "interval", "level", "no_interval", "picture", "said", "slices", "value"]
 _QUANTITIES: Final[Mapping[Unit, str]] = {
     "difference": "interval of the champion's loss minus the challenger's",
     "change": "interval of challenger minus champion",
@@ -43,14 +45,26 @@ def level(score: ModelScore) -> str:
     return percent(score.level)
 
 
+def outcome(line: ChallengerLine, score: ModelScore) -> Markup:
+    """Return what a rule says of a challenger; of the A/A check, which shall not differ, that it does not."""
+    said_of = score.finding.outcome if score.finding else None
+    if line.role == "a_a_check" and said_of == "INCONCLUSIVE" and not score.shown:
+        return state(ChallengerStatus("as_expected", "", ""))
+    return badge(said_of)
+
+
+def quantity(row: ScoreRow) -> str:
+    """Return what a row's interval is of; nothing where it has a daily value or no rule."""
+    return "" if row.rule is None or row.rule.is_daily else _QUANTITIES[row.unit]
+
+
 def bound(row: ScoreRow) -> str:
-    """Return what a row's interval is of, and its bounds."""
-    rule = row.rule
-    if rule is None:
+    """Return the bounds of a row's rule, nothing without one."""
+    if row.rule is None:
         return ""
-    bounds = " and ".join(map(row.interval_measure.exact, rule.finding.bounds))
-    words = f"bound{'s' if len(rule.finding.bounds) > 1 else ''}\N{NO-BREAK SPACE}{bounds}"
-    return words if rule.is_daily else f"{_QUANTITIES[row.unit]}, {words}"
+    bounds = row.rule.finding.bounds
+    shown = " and ".join(map(row.interval_measure.exact, bounds))
+    return f"bound{'s' if len(bounds) > 1 else ''}\N{NO-BREAK SPACE}{shown}"
 
 
 def no_interval(finding: Finding) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.report import wording
-from shadow_deployment.report.html import cells, frameworks, markup, tables, validation
+from shadow_deployment.report.html import cells, frameworks, intervals, markup, tables, validation
 from shadow_deployment.report.html.serving import Links, asset, policy_of_file
 from shadow_deployment.report.overview import Overview
 from shadow_deployment.report.views import DeploymentView
@@ -100,5 +100,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(cells=cells, facts=validation, listings=tables, markup=markup, numbers=numbers, wording=wording)
+    made.globals.update(cells=cells, facts=validation, intervals=intervals, listings=tables, markup=markup)
+    made.globals.update(numbers=numbers, wording=wording)
     return made

@@ -59,7 +59,7 @@ def _with_evidence(view: DeploymentView, deployment: Deployment, shown: JudgedEv
         rules=tuple(rules.rule_view(rule, finding) for rule, finding in findings),
         sequences=tuple(rules.sequences(findings, terms, evidence, live_from)),
         slices=rules.slices(rules.compared_rule(policy, deployment), policy, evidence),
-        latency=days.latency(evidence),
+        latency=None if shown.line.role == "a_a_check" else days.latency(evidence),
         distances=days.distances(deployment, evidence),
     )
 

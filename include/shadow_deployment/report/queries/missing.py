@@ -40,7 +40,7 @@ def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLi
         "quadrants": kept if deployment.task == "binary" else "only a yes or no has quadrants: task is not binary",
         "disagreements": "the two predicted the same for every request, or their requests are no longer kept",
         "labels": "no day was sampled yet",
-        "latency": _latency(deployment),
+        "latency": _latency(deployment, line),
         "validations": "nothing was validated yet",
         "distances": _distances(deployment),
         "noise": _NO_DAY,
@@ -61,7 +61,9 @@ def _sequences(deployment: Deployment) -> str:
     return "no blocking rule is judged over days: each is judged on a day's value"
 
 
-def _latency(deployment: Deployment) -> str:
+def _latency(deployment: Deployment, line: ChallengerLine) -> str:
+    if line.role == "a_a_check":
+        return "latency: the A/A check repeats the log, so it has none of its own"
     if deployment.requests.latency is None:
         return "requests.latency is not declared: the log does not say how long the champion took"
     if not set(LATENCIES.values()) & set(deployment.tracked):

@@ -106,13 +106,13 @@ def _score(metric: Metric, column: _Column, name: str, *, is_daily: bool = False
 def _row(
     metric: Metric, group: Group, scores: Sequence[ModelScore | None], columns: Sequence[_Column], own: _Column
 ) -> ScoreRow:
-    champion = scores[columns.index(own)]
+    mine = scores[columns.index(own)] or next(filter(None, scores), None)
     return ScoreRow(
         metric=metric.name,
         title=capitalised(metric.title.removesuffix(", ms")),
         group=group,
         scores=tuple(scores),
-        champion=champion.champion if champion else None,
+        champion=mine.champion if mine else None,
         what="" if metric.is_sum or metric.name not in METRICS else "mean of the days' values",
         note=LATENCY_NOTE if metric.name.startswith("latency_") else "",
     )

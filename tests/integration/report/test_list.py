@@ -150,7 +150,7 @@ def test_a_file_that_is_wrong_and_a_ledger_that_is_away_leave_the_others_as_they
     found = listing.overview([*away, shadow], {"a_file": "deployment a_file: alpha == 7 (a_file.yaml:3)"})
     assert [(one.name, one.state) for one in found.deployments] == [
         ("a_file", "Broken"),
-        ("late", "Undecided"),
+        ("late", "Collecting"),
         ("gone", "Unknown"),
         ("lost", "Unknown"),
     ]
@@ -173,7 +173,7 @@ def test_a_deployment_that_cannot_be_read_is_broken_alone(world: World, monkeypa
     monkeypatch.setattr(listing, "read_row", read_row)
     remember = Counting()
     found = listing.overview([named(shadow, "wrong"), shadow], {}, remember)
-    assert [(one.name, one.state) for one in found.deployments] == [("wrong", "Broken"), ("late", "Undecided")]
+    assert [(one.name, one.state) for one in found.deployments] == [("wrong", "Broken"), ("late", "Collecting")]
     assert "division by zero" in str(row(found, "wrong").status)
     listing.overview([named(shadow, "wrong")], {}, remember)
     assert remember.read == 3  # what broke is tried again
@@ -202,7 +202,7 @@ def test_a_session_that_is_lost_on_the_way_leaves_what_was_read(world: World, mo
     monkeypatch.setattr(listing, "read_row", read_row)
     found = listing.overview([shadow, named(shadow, "second"), named(shadow, "third")])
     assert {one.name: one.state for one in found.deployments} == {
-        "late": "Undecided",
+        "late": "Collecting",
         "second": "Unknown",
         "third": "Unknown",
     }

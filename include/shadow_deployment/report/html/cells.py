@@ -49,7 +49,7 @@ def outcome(line: ChallengerLine, score: ModelScore) -> Markup:
     """Return what a rule says of a challenger; of the A/A check, which shall not differ, that it does not."""
     said_of = score.finding.outcome if score.finding else None
     if line.role == "a_a_check" and said_of == "INCONCLUSIVE" and not score.shown:
-        return state(ChallengerStatus("as_expected", "", ""))
+        return state(ChallengerStatus("as_expected", "", ""), short=True)
     return badge(said_of)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 _HARMLESS: Final = re.compile(r"[0-9A-Za-z .,:%+\-\N{MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}]*")
-MARKS: Final = {"pass": "●", "fail": "◆", "open": "○", "none": "○"}
+MARKS: Final = {"pass": "●", "fail": "◆", "open": "○", "none": "?"}
 _STAGES: Final[dict[Stage, str]] = {
     "ready": "pass",
     "champion": "pass",

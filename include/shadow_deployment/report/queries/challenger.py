@@ -11,8 +11,9 @@ from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.report.queries import days, predictions, rules, scorecard
-from shadow_deployment.report.queries.evidence import EvidenceReader, JudgedEvidence
+from shadow_deployment.report.queries import days, predictions, rules
+from shadow_deployment.report.queries.scorecard.evidence import EvidenceReader, JudgedEvidence
+from shadow_deployment.report.queries.scorecard.rows import scorecard
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.views import ChallengerLine, DeploymentView, NoiseView
 
@@ -31,7 +32,7 @@ def add_challenger(
     history = page.history(session, verdict.challenger_id)
     return replace(
         _with_evidence(view, deployment, shown),
-        scorecard=scorecard.scorecard(deployment, every, line),
+        scorecard=scorecard(deployment, every, line),
         noise=_noise(deployment, every, shown),
         day=verdict.day,
         days=tuple(each.day for each in history),

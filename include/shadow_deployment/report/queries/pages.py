@@ -23,8 +23,8 @@ from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
 from shadow_deployment.report.queries.challenger import add_challenger
-from shadow_deployment.report.queries.health import health
 from shadow_deployment.report.queries.missing import why_missing
+from shadow_deployment.report.queries.scorecard.health import health
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.views import ChallengerLine, DeploymentView
 

@@ -11,8 +11,8 @@ from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.metrics.catalog import METRICS, Metric
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.report.queries.evidence import JudgedEvidence
 from shadow_deployment.report.queries.rules import rule_view
+from shadow_deployment.report.queries.scorecard.evidence import JudgedEvidence
 from shadow_deployment.report.scorecard import Group, ModelScore, Scorecard, ScoreRow
 from shadow_deployment.report.views import ChallengerLine, Role
 from shadow_deployment.report.wording import LATENCY_NOTE, capitalised

@@ -1,0 +1,1 @@
+"""What the page shows first: the scorecard, the evidence that it is read from, and the health line."""

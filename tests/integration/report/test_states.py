@@ -464,6 +464,16 @@ def test_labels_that_were_collected_change_the_fingerprint(world: World) -> None
     assert pages.fingerprint(shadow) != before
 
 
+def test_a_replay_check_changes_the_fingerprint(world: World) -> None:
+    shadow = world.shadow()
+    before = pages.fingerprint(shadow)
+    world.query(
+        "INSERT INTO shadow.replay_check (snapshot_id, revision, digest, model, tolerance, checked, mismatched, "
+        "largest, worst) SELECT max(id), 9, '', '', 0.1, 10, 0, 0, '[]' FROM shadow.snapshot RETURNING 1"
+    )
+    assert pages.fingerprint(shadow) != before
+
+
 def test_another_deployment_does_not_change_the_fingerprint_or_the_page(world: World) -> None:
     shadow = world.shadow()
     before = pages.deployment_page(shadow)

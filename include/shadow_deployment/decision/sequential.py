@@ -146,7 +146,7 @@ def _one_sided(
     rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
 ) -> list[SequentialResult]:
     results: dict[int, SequentialResult] = {}
-    for places, bounds in _sequences(rule, judged, terms, looks):
+    for places, alpha, bounds in _sequences(rule, judged, terms, looks):
         size = np.stack([size_of(judged[place][0]) for place in places])
         wanted = np.s_[..., first_of(looks, size.shape[-1]) :]
         blind = only_rounding(np.stack([judged[place][1].gains for place in places]), size)[wanted]
@@ -155,10 +155,9 @@ def _one_sided(
         upper = np.where(blind, np.inf, bounds.upper)
         passes, fails = _decisions(rule, ConfidenceSequence(lower, upper, bounds.estimate), size, blind)
         for row, place in enumerate(places):
-            series, estimand = judged[place]
             interval = bounds.estimate[row], lower[row], upper[row]
             decided = passes[row], fails[row], blind[row]
-            results[place] = SequentialResult(estimand, terms.alphas_in(series.slice), *interval, *decided)
+            results[place] = SequentialResult(judged[place][1], alpha, *interval, *decided)
     return [results[place] for place in range(len(judged))]
 
 
@@ -175,7 +174,7 @@ def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> Floats:
     """
     judged = [(series, estimand_of(rule, series)) for series in many]
     looks = np.empty((len(many), 3))
-    for places, bounds in _sequences(rule, judged, terms, "newest"):
+    for places, _, bounds in _sequences(rule, judged, terms, "newest"):
         looks[places] = np.column_stack([bounds.estimate, bounds.lower, bounds.upper])
     return looks
 
@@ -192,21 +191,26 @@ def _decisions(rule: Rule, bounds: ConfidenceSequence, size: Floats, blind: Flag
 
 def _sequences(
     rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
-) -> Iterator[tuple[list[int], ConfidenceSequence]]:
-    """Yield the places of some series with their sequences, of shape (series, looks).
+) -> Iterator[tuple[list[int], tuple[float, float], ConfidenceSequence]]:
+    """Yield the places of some series with their alphas and their sequences, of shape (series, looks).
 
     Those of one length, range and alpha are computed at once, those of requests one by one.
     """
     groups: dict[tuple[int, tuple[float, float], tuple[float, float]], list[int]] = defaultdict(list)
     for place, (series, estimand) in enumerate(judged):
+        alpha = terms.alphas_in(series.slice)
         if terms.policy.unit == "request" and series.squares is not None:
             bounds = _of_requests(rule, series, series.squares, estimand, terms)
             wanted = np.s_[None, first_of(looks, len(series.days)) :]
-            yield [place], ConfidenceSequence(bounds.lower[wanted], bounds.upper[wanted], bounds.estimate[wanted])
+            yield (
+                [place],
+                alpha,
+                ConfidenceSequence(bounds.lower[wanted], bounds.upper[wanted], bounds.estimate[wanted]),
+            )
         else:
-            groups[len(estimand.gains), estimand.range, terms.alphas_in(series.slice)].append(place)
+            groups[len(estimand.gains), estimand.range, alpha].append(place)
     for (_, _, alpha), places in groups.items():
-        yield places, _of_observations([judged[place][1] for place in places], alpha, terms, looks)
+        yield places, alpha, _of_observations([judged[place][1] for place in places], alpha, terms, looks)
 
 
 def _of_requests(

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -172,7 +173,7 @@ def _unfit(rule: Rule, name: str, series: Series) -> str | None:
     sums = [] if series.squares is None else [*series.squares.T]
     weights = [] if series.weight is None else [series.weight]
     columns = (series.champion, series.challenger, series.difference, *weights, *sums)
-    finite = np.logical_and.reduce([np.isfinite(column) for column in columns])
+    finite = np.isfinite(columns).all(axis=0)
     if not finite.all():
         return wording.not_a_number(series.days[int(np.argmin(finite))])
     needed = rule.requests_needed(name)
@@ -195,7 +196,7 @@ def _of_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> Find
     good, bad = int(recent.sum()), int((~recent).sum())
     outcome: Outcome = "PASS" if good >= hold else "FAIL" if bad > of - hold else "INCONCLUSIVE"
     reason = wording.daily_reason(rule, newest, value, holds=bool(held[-1]), held=good, recent=len(recent))
-    return replace(_finding(rule, name, outcome, reason, series), estimate=_finite(value))
+    return _finding(rule, name, outcome, reason, series, estimate=_finite(value))
 
 
 def _of_sequences(
@@ -313,8 +314,12 @@ def _of_sequence(
     else:
         shown = (-math.inf, math.inf) if result.blind[-1] else bounds
         reason = wording.sequence_reason(rule, outcome, shown, observations, wording.forecast_of(more, terms.unit))
-    return replace(
-        _finding(rule, name, outcome, reason, series),
+    return _finding(
+        rule,
+        name,
+        outcome,
+        reason,
+        series,
         estimate=_finite(result.estimand.natural(float(result.estimate[-1]))),
         lower=_finite(bounds[0]),
         upper=_finite(bounds[1]),
@@ -325,7 +330,9 @@ def _of_sequence(
     )
 
 
-def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None) -> Finding:
+def _finding(
+    rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None, **figures: Any
+) -> Finding:
     unanswered, champion_missing = (series.total_unanswered, series.total_champion_missing) if series else (0, 0)
     champion, challenger = map(_finite, series.means) if series and series.days else (None, None)
     return Finding(
@@ -342,6 +349,7 @@ def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Serie
         champion_missing=champion_missing,
         champion=champion,
         challenger=challenger,
+        **figures,
     )
 
 

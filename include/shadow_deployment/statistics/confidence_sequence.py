@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shadow_deployment.statistics.betting import empirical_bernstein
 from shadow_deployment.statistics.cosine_variance import long_memory
-from shadow_deployment.statistics.long_run_variance import short_memory
+from shadow_deployment.statistics.long_run_variance import running_sums, short_memory
 from shadow_deployment.statistics.margin import Method, independent_margin, normal_margin, skewed_margin, student_margin
 
 Array = NDArray[np.float64]
@@ -240,7 +240,7 @@ def _standardised(x: Array, burn_in: int) -> tuple[Array, Array, Array]:
 def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     """Mean, variance (divisor t - 1) and adjusted Fisher-Pearson skewness (0 below three observations) at times t."""
     square = y * y
-    power1, power2, power3 = (np.cumsum(power, axis=-1)[..., int(t[0]) - 1 :] / t for power in (y, square, square * y))
+    power1, power2, power3 = (running_sums(power, int(t[0])) / t for power in (y, square, square * y))
     second = np.maximum(power2 - power1**2, 0.0)
     third = power3 - 3 * power1 * power2 + 2 * power1 * power1**2
     with np.errstate(divide="ignore", invalid="ignore"):

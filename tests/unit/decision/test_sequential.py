@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,36 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
         assert_array_equal(found.passes, alone.passes)
         assert_array_equal(found.fails, alone.fails)
         assert found.newest_bounds == tuple(float(bound[-1]) for bound in found.natural_bounds)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"is": "superior"},
+        {"is": "superior", "worst_day": 0.05},
+        {"is": "non_inferior", "relative_margin": 0.02},
+        {"is": "equivalent", "margin": 0.02},
+        {"is": "guardrail"},
+        {"is": "at_most", "value": 0.25},
+    ],
+)
+@pytest.mark.parametrize("changes", [{}, {"unit": "week", "burn_in": 14}, {"unit": "request"}])
+def test_the_newest_look_alone_decides_what_the_last_of_all_does(rule: dict[str, Any], changes: dict[str, Any]) -> None:
+    if rule["is"] == "equivalent" and changes.get("unit") == "request":
+        return
+    given = policy(rules=[{"metric": "brier_score", **rule}], **changes)
+    terms = JudgingTerms(given, AlphaSplit(0.02, 0.007))
+    many = [series("all", days, seed) for seed, days in enumerate([*LENGTHS, 200, 200])]
+    many.append(replace(many[0], difference=np.full(40, 0.01), challenger=many[0].champion - 0.01))
+    many = [replace(one, squares=one.pairs[:, None] * np.array([[1.0, 0.0, 0.2]])) for one in many]
+    observed = [one.observed(given) for one in many]
+    judged = [(one, estimand_of(given.rules[0], one)) for one in observed if one.days]
+    every = judge_sequences(given.rules[0], judged, terms)
+    newest = judge_sequences(given.rules[0], judged, terms, "newest")
+    for all_looks, look in zip(every, newest, strict=True):
+        for name in ("estimate", "lower", "upper", "passes", "fails", "blind"):
+            assert_allclose(getattr(look, name)[-1], getattr(all_looks, name)[-1], rtol=1e-12, atol=1e-14)
+        assert len(look.estimate) == (len(all_looks.estimate) if rule["is"] == "guardrail" else 1)
 
 
 def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None:

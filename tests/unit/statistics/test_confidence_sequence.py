@@ -133,6 +133,18 @@ def test_long_memory_is_estimated_anew_whenever_there_is_a_hundredth_more_days()
     assert first.lower[-1] == pytest.approx(reference_bounds(x[:398], ALPHA, "long_memory")[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("days", [0, 1, 27, 28, 29, 120, 305])
+def test_the_newest_look_alone_is_the_last_of_all(days, method):
+    x = np.clip(np.stack([days_of(kind, 305)[:days] for kind in KINDS] + [np.full(days, 0.3)]), -1, 1)
+    for side in ("both", "lower", "upper"):
+        every = confidence_sequence(x, **DESIGN, side=side, method=method)
+        newest = confidence_sequence(x, **DESIGN, side=side, method=method, looks="newest")
+        for name in ("lower", "upper", "estimate"):
+            assert getattr(newest, name).shape == (len(x), min(days, 1))
+            assert_allclose(getattr(newest, name), getattr(every, name)[:, -1:], rtol=1e-12, atol=1e-13)
+
+
 def test_long_memory_is_blind_to_a_weekly_pattern():
     """Its margin stays that of the days without the pattern; the default's grows with the pattern's variance."""
     x, pattern = days_of("normal", 364), np.resize([3.0, 2.0, 0.0, 0.0, 0.0, -2.0, -3.0], 364)

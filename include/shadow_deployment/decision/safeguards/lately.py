@@ -35,17 +35,14 @@ def lately(rule: Rule, series: Series, policy: Policy) -> Lately | None:
     weighed = series.weighed(policy)
     weight, sides = weighed.weights, estimands_of(rule, weighed)
     new = bisect_right(series.days, newest - dt.timedelta(days=policy.recent_days))
-
-    def mean(values: Floats, first: int) -> float:
-        return float(weight[first:] @ values[first:] / weight[first:].sum())
-
+    every, recent = weight / weight.sum(), weight[new:] / weight[new:].sum()
     return Lately(
         first=first,
         days=policy.recent_days,
-        since_first=mean(series.difference, 0) * sides[0].scale,
-        newest=mean(series.difference, new) * sides[0].scale,
-        held=all(mean(side.gains, 0) > 0 for side in sides),
-        holds=all(mean(side.gains, new) > 0 for side in sides),
+        since_first=float(every @ series.difference) * sides[0].scale,
+        newest=float(recent @ series.difference[new:]) * sides[0].scale,
+        held=all(every @ side.gains > 0 for side in sides),
+        holds=all(recent @ side.gains[new:] > 0 for side in sides),
     )
 
 

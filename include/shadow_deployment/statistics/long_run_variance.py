@@ -75,7 +75,7 @@ def short_memory(y: Array, t: Array, mean: Array, variance: Array) -> LongRunVar
 def long_run_ratio(x: Array) -> float:
     """Return the ratio of the long-run variance of one series, shape (days,), to its plain variance, at least 1."""
     y, t = x - x.mean(), np.array([float(len(x))])
-    variance = y.var(ddof=1, keepdims=True)
+    variance = np.array([y.var(ddof=1)])
     return float((short_memory(y, t, np.zeros(1), variance).variance / variance)[0])
 
 

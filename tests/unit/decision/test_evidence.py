@@ -138,6 +138,20 @@ def test_requests_behind_a_series_are_its_pairs() -> None:
     assert found.total_requests == 12
 
 
+def test_counts_of_missing_predictions_stay_with_their_model_and_day() -> None:
+    sums = {name: np.array([2.0, 1.0]) for name in SUMS}
+    counts = {"days": [8, 7], "pairs": [30, 40], "unanswered": [3, 0], "champion_missing": [0, 5]}
+    columns = {name: np.array(values, np.int64) for name, values in counts.items()}
+    (series,) = gather_columns([LedgerSeries("brier_score", "all", "", columns, sums)]).values()
+    assert series.days == (dt.date(2000, 1, 8), dt.date(2000, 1, 9))
+    assert series.unanswered is not None
+    assert series.champion_missing is not None
+    assert (series.pairs.tolist(), series.unanswered.tolist()) == ([40, 30], [0, 3])
+    assert series.champion_missing.tolist() == [5, 0]
+    assert (series.total_unanswered, series.total_champion_missing, series.total_requests) == (3, 5, 70)
+    assert series.identical is None
+
+
 def test_the_digest_of_evidence_is_the_same_whatever_the_order_a_sum_was_added_up_in() -> None:
     one, other = (gather([row(0), row(1, difference_sum=value)]) for value in (0.1 + 0.2, 0.3))
     assert one["brier_score", "all"].difference[1] != other["brier_score", "all"].difference[1]

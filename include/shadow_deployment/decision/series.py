@@ -122,13 +122,13 @@ class Series:
         whole = number < (number[-1] + last_is_over) if len(number) else np.zeros(0, bool)
         blocks, position = np.unique(number[whole], return_inverse=True)
         weight = self.weights[whole]
-        total = np.bincount(position, weight, len(blocks)).astype(np.float64)
+        total = np.bincount(position, weight).astype(np.float64)
 
         def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.asarray(np.bincount(position, weight * values[whole], len(blocks)) / total)
+            return np.asarray(np.bincount(position, weight * values[whole]) / total)
 
         def count(values: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.bincount(position, values[whole], len(blocks)).astype(np.int64)
+            return np.bincount(position, values[whole]).astype(np.int64)
 
         return Series(
             metric=self.metric,

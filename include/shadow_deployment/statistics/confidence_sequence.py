@@ -34,8 +34,9 @@ _SEARCHED: Final = 100_000
 class ConfidenceSequence:
     """Bounds for the mean after each observation, or the newest alone, in the unit of the observations.
 
-    All have the shape of the observations, with an entry a look on the last axis. `lower` and `upper` are -inf and +inf where nothing may be concluded: before the burn-in, on a side not requested,
-    and while all observations so far are equal. `estimate` is the running mean.
+    All have the shape of the observations, with an entry a look on the last axis. `lower` and `upper` are -inf and +inf
+    where nothing may be concluded: before the burn-in, on a side not requested, and while all observations so far are
+    equal. `estimate` is the running mean.
     """
 
     lower: Array
@@ -73,19 +74,14 @@ def confidence_sequence(
         bounds: Smallest and largest possible observation, for "betting".
         looks: "newest" computes the last look alone, which is the same as that of "all".
 
-    Returns:
-        Bounds and running mean at these looks.
-
     Raises:
         ValueError: An observation is not finite, or is outside `bounds` when betting; or an argument is out of range.
     """
-    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side)
-    if method not in _METHODS:
-        raise ValueError(f"method == {method!r}, must be one of {', '.join(_METHODS)}")
+    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side, method=method)
     x = _finite("observations", observations)
+    days = x.shape[-1]
     if method == "betting":
         _check_bounds(x, bounds)
-    days = x.shape[-1]
     estimate = (np.cumsum(x, axis=-1) / np.arange(1.0, days + 1))[..., first_of(looks, days) :]
     if days < burn_in:
         return _padded(side, x[..., :0], x[..., :0], estimate)
@@ -265,7 +261,7 @@ def _padded(side: Side, lower: Array, upper: Array, estimate: Array) -> Confiden
     return ConfidenceSequence(full_lower, full_upper, estimate)
 
 
-def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str) -> None:
+def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str, method: str = "plain") -> None:
     for level in alpha if isinstance(alpha, tuple) else (alpha,):
         if not 0 < level < 1:
             raise ValueError(f"alpha == {alpha}, must be > 0 and < 1")
@@ -275,6 +271,8 @@ def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str) -> Non
         raise ValueError(f"tuned_for == {tuned_for}, must be > 0 and finite")
     if side not in _SIDES:
         raise ValueError(f"side == {side!r}, must be one of {', '.join(_SIDES)}")
+    if method not in _METHODS:
+        raise ValueError(f"method == {method!r}, must be one of {', '.join(_METHODS)}")
 
 
 def _finite(name: str, values: ArrayLike) -> Array:

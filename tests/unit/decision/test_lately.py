@@ -113,7 +113,7 @@ def test_a_change_that_the_newest_days_do_not_show_yet_is_the_alarms() -> None:
 
 
 def test_slices_with_other_days_have_weeks_of_their_own() -> None:
-    """The same days a week and a day later, with a gap, change a week and a day later; one without a change does not."""
+    """The same days 8 days later, with a gap, change 8 days later; one without a change does not."""
     rule = Policy.model_validate({"rules": [SUPERIOR]})
     one, calm = days_of((203, 0.03), (28, -0.02), noise=0.01), days_of((231, 0.03), noise=0.01)
     kept = np.delete(np.arange(231), [17, 18, *range(70, 77)])

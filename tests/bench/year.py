@@ -51,7 +51,8 @@ INSERT INTO shadow.comparison (snapshot_id, challenger_id, label_revision, is_fi
 SELECT s.id, m, 1, true, %(method_digest)s, 'infinity' -- after every trial was opened
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m WHERE s.deployment_id = %(deployment)s
 """
-# A day's difference is the effect plus noise that all slices of the day share, and noise of the slice.
+# A day's difference is the effect plus noise that all slices of the day share, and noise of the slice. Metrics and
+# slices are in the same order on each day, as those that are entered by `compare` are.
 EVIDENCE = """
 INSERT INTO shadow.evidence_batch (deployment_id, day, snapshot_id, challenger_id, champion_version, needs_labels,
     revision, digest, slice_columns, slice_values, metrics, requests, labelled, pairs, identical, unanswered,
@@ -84,14 +85,18 @@ line AS (
     FROM (SELECT * FROM cell ORDER BY day, metric, slice_column <> 'all', slice_value COLLATE "C") AS cell
     GROUP BY deployment_id, day, id, metric
 )
-SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values, array_agg(metric),
-    array_agg(n), array_agg(n), array_agg(n), array_agg(none), array_agg(none), array_agg(none), array_agg(w),
-    array_agg(ww), array_agg(c), array_agg(nothing), array_agg(h), array_agg(nothing), array_agg(d), array_agg(dd),
-    array_agg(wd), array_agg(wdd), array_agg(u), array_agg(least), array_agg(most)
+SELECT deployment_id, day, id, %(model)s, '7', needs_labels, 1, '', columns, values,
+    array_agg(metric ORDER BY metric), array_agg(n ORDER BY metric), array_agg(n ORDER BY metric),
+    array_agg(n ORDER BY metric), array_agg(none ORDER BY metric), array_agg(none ORDER BY metric),
+    array_agg(none ORDER BY metric), array_agg(w ORDER BY metric), array_agg(ww ORDER BY metric),
+    array_agg(c ORDER BY metric), array_agg(nothing ORDER BY metric), array_agg(h ORDER BY metric),
+    array_agg(nothing ORDER BY metric), array_agg(d ORDER BY metric), array_agg(dd ORDER BY metric),
+    array_agg(wd ORDER BY metric), array_agg(wdd ORDER BY metric), array_agg(u ORDER BY metric),
+    array_agg(least ORDER BY metric), array_agg(most ORDER BY metric)
 FROM (
     SELECT *, metric = ANY(%(labelled_metrics)s) AS needs_labels, ARRAY(SELECT -0.2 * x FROM unnest(u) AS x) AS least,
         ARRAY(SELECT 0.2 * x FROM unnest(u) AS x) AS most
-    FROM line ORDER BY day, metric
+    FROM line
 ) AS line
 GROUP BY deployment_id, day, id, columns, values, needs_labels
 ORDER BY day

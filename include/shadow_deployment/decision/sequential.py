@@ -24,6 +24,8 @@ from shadow_deployment.decision.estimand import (
 from shadow_deployment.decision.series import Series
 from shadow_deployment.statistics.confidence_sequence import (
     ConfidenceSequence,
+    Looks,
+    first_of,
     weighted_confidence_sequence,
 )
 from shadow_deployment.statistics.weighted_mean import weighted_mean_sequence
@@ -61,7 +63,7 @@ class JudgingTerms:
 
 @dataclass(frozen=True, eq=False)
 class SequentialResult:
-    """A rule's sequence at every look: arrays of shape (observations,).
+    """A rule's sequence at every look, or the newest alone: arrays of shape (looks,).
 
     `alpha` are the error probabilities of `lower` and `upper`, which bound the mean gain toward passing and toward
     failing, -inf and +inf where nothing may be concluded; `estimate` is the running weighted mean. `passes` and `fails`
@@ -106,14 +108,18 @@ def judge_sequence(rule: Rule, series: Series, terms: JudgingTerms) -> Sequentia
 
 
 def judge_sequences(
-    rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms
+    rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks = "all"
 ) -> list[SequentialResult]:
-    """Return what `judge_sequence` does for many series, each with the rule's estimand on it."""
+    """Return what `judge_sequence` does for many series, each with the rule's estimand on it.
+
+    With "newest" the results have that look alone, but for a guardrail, whose newest look depends on all before.
+    """
+    looks = "all" if rule.is_ == "guardrail" else looks
     if rule.is_ != "equivalent":
-        return _one_sided(rule, judged, terms)
+        return _one_sided(rule, judged, terms, looks)
     halved = replace(terms, alpha=terms.alpha.with_halved_fail)
     other = [(series, estimands_of(rule, series)[1]) for series, _ in judged]
-    sides = zip(_one_sided(rule, judged, halved), _one_sided(rule, other, halved), strict=True)
+    sides = zip(_one_sided(rule, judged, halved, looks), _one_sided(rule, other, halved, looks), strict=True)
     return [_both_sides(worse, better) for worse, better in sides]
 
 
@@ -136,19 +142,22 @@ def _both_sides(worse: SequentialResult, better: SequentialResult) -> Sequential
     )
 
 
-def _one_sided(rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms) -> list[SequentialResult]:
+def _one_sided(
+    rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
+) -> list[SequentialResult]:
     results: dict[int, SequentialResult] = {}
-    for places, bounds in _sequences(rule, judged, terms):
+    for places, alpha, bounds in _sequences(rule, judged, terms, looks):
         size = np.stack([size_of(judged[place][0]) for place in places])
-        blind = only_rounding(np.stack([judged[place][1].gains for place in places]), size)
-        lower = np.where(blind, -np.inf, bounds.lower - _one_more_day(rule, blind.shape[-1], terms))
+        wanted = np.s_[..., first_of(looks, size.shape[-1]) :]
+        blind = only_rounding(np.stack([judged[place][1].gains for place in places]), size)[wanted]
+        lower = np.where(blind, -np.inf, bounds.lower - _one_more_day(rule, size.shape[-1], terms)[wanted])
+        size = size[wanted]
         upper = np.where(blind, np.inf, bounds.upper)
         passes, fails = _decisions(rule, ConfidenceSequence(lower, upper, bounds.estimate), size, blind)
         for row, place in enumerate(places):
-            series, estimand = judged[place]
             interval = bounds.estimate[row], lower[row], upper[row]
             decided = passes[row], fails[row], blind[row]
-            results[place] = SequentialResult(estimand, terms.alphas_in(series.slice), *interval, *decided)
+            results[place] = SequentialResult(judged[place][1], alpha, *interval, *decided)
     return [results[place] for place in range(len(judged))]
 
 
@@ -165,8 +174,8 @@ def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> Floats:
     """
     judged = [(series, estimand_of(rule, series)) for series in many]
     looks = np.empty((len(many), 3))
-    for places, bounds in _sequences(rule, judged, terms):
-        looks[places] = np.column_stack([bounds.estimate[:, -1], bounds.lower[:, -1], bounds.upper[:, -1]])
+    for places, _, bounds in _sequences(rule, judged, terms, "newest"):
+        looks[places] = np.column_stack([bounds.estimate, bounds.lower, bounds.upper])
     return looks
 
 
@@ -181,21 +190,27 @@ def _decisions(rule: Rule, bounds: ConfidenceSequence, size: Floats, blind: Flag
 
 
 def _sequences(
-    rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms
-) -> Iterator[tuple[list[int], ConfidenceSequence]]:
-    """Yield the places of some series with their sequences, of shape (series, observations).
+    rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
+) -> Iterator[tuple[list[int], tuple[float, float], ConfidenceSequence]]:
+    """Yield the places of some series with their alphas and their sequences, of shape (series, looks).
 
     Those of one length, range and alpha are computed at once, those of requests one by one.
     """
     groups: dict[tuple[int, tuple[float, float], tuple[float, float]], list[int]] = defaultdict(list)
     for place, (series, estimand) in enumerate(judged):
+        alpha = terms.alphas_in(series.slice)
         if terms.policy.unit == "request" and series.squares is not None:
             bounds = _of_requests(rule, series, series.squares, estimand, terms)
-            yield [place], ConfidenceSequence(bounds.lower[None], bounds.upper[None], bounds.estimate[None])
+            wanted = np.s_[None, first_of(looks, len(series.days)) :]
+            yield (
+                [place],
+                alpha,
+                ConfidenceSequence(bounds.lower[wanted], bounds.upper[wanted], bounds.estimate[wanted]),
+            )
         else:
-            groups[len(estimand.gains), estimand.range, terms.alphas_in(series.slice)].append(place)
+            groups[len(estimand.gains), estimand.range, alpha].append(place)
     for (_, _, alpha), places in groups.items():
-        yield places, _of_observations([judged[place][1] for place in places], alpha, terms)
+        yield places, alpha, _of_observations([judged[place][1] for place in places], alpha, terms, looks)
 
 
 def _of_requests(
@@ -218,7 +233,7 @@ def _of_requests(
 
 
 def _of_observations(
-    estimands: Sequence[Estimand], alpha: tuple[float, float], terms: JudgingTerms
+    estimands: Sequence[Estimand], alpha: tuple[float, float], terms: JudgingTerms, looks: Looks
 ) -> ConfidenceSequence:
     return weighted_mean_sequence(
         np.stack([each.gains for each in estimands]),
@@ -228,4 +243,5 @@ def _of_observations(
         tuned_for=terms.tuned_for,
         method=terms.policy.method,
         bounds=estimands[0].range,
+        looks=looks,
     )

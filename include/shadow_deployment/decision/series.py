@@ -122,13 +122,13 @@ class Series:
         whole = number < (number[-1] + last_is_over) if len(number) else np.zeros(0, bool)
         blocks, position = np.unique(number[whole], return_inverse=True)
         weight = self.weights[whole]
-        total = np.bincount(position, weight, len(blocks)).astype(np.float64)
+        total = np.bincount(position, weight).astype(np.float64)
 
         def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.asarray(np.bincount(position, weight * values[whole], len(blocks)) / total)
+            return np.asarray(np.bincount(position, weight * values[whole]) / total)
 
         def count(values: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.bincount(position, values[whole], len(blocks)).astype(np.int64)
+            return np.bincount(position, values[whole]).astype(np.int64)
 
         return Series(
             metric=self.metric,
@@ -240,22 +240,17 @@ def _series(
 
 def digest_of(evidence: Evidence) -> str:
     """Return the SHA-256 of all series: days, pairs and means, which are rounded to some twelve digits."""
-    total = hashlib.sha256()
-    day_bytes: dict[tuple[dt.date, ...], bytes] = {}  # most series have the same days
-    all_series = sorted(evidence.items())
-    columns = [_columns(series) for _, series in all_series]
-    fractions, exponents = rounded(np.concatenate([np.zeros(0), *(each for some in columns for each in some)]))
-    first = 0
-    for (key, series), own in zip(all_series, columns, strict=True):
-        metric, name = map(json.dumps, key)  # a list of them at once takes four times as long
-        for days in (series.days, series.unlabelled.days if series.unlabelled else ()):
-            if days not in day_bytes:
-                day_bytes[days] = np.array(days, "datetime64[D]").astype("<i8").tobytes()
-            total.update(f"[{metric}, {name}, {len(days)}]".encode() + day_bytes[days])
-        end = first + sum(map(len, own))
-        total.update(series.pairs.astype("<i8").tobytes() + fractions[first:end].tobytes())
-        total.update(exponents[first:end].tobytes())
-        first = end
+    days: dict[tuple[dt.date, ...], int] = {}  # most series have the same ones
+    names, numbers, columns = [], [], []
+    for (metric, name), series in sorted(evidence.items()):
+        unlabelled = series.unlabelled.days if series.unlabelled else ()
+        names.append((metric, name, *(days.setdefault(each, len(days)) for each in (series.days, unlabelled))))
+        numbers.append(series.pairs)
+        columns += _columns(series)
+    fractions, exponents = rounded(np.concatenate([np.zeros(0), *columns]))
+    total = hashlib.sha256(json.dumps([names, [list(map(dt.date.toordinal, each)) for each in days]]).encode())
+    for array in (np.concatenate([np.zeros(0, np.int64), *numbers]).astype("<i8"), fractions, exponents):
+        total.update(array.tobytes())
     return total.hexdigest()
 
 

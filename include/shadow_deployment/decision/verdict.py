@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -172,7 +173,7 @@ def _unfit(rule: Rule, name: str, series: Series) -> str | None:
     sums = [] if series.squares is None else [*series.squares.T]
     weights = [] if series.weight is None else [series.weight]
     columns = (series.champion, series.challenger, series.difference, *weights, *sums)
-    finite = np.logical_and.reduce([np.isfinite(column) for column in columns])
+    finite = np.isfinite(columns).all(axis=0)
     if not finite.all():
         return wording.not_a_number(series.days[int(np.argmin(finite))])
     needed = rule.requests_needed(name)
@@ -195,7 +196,7 @@ def _of_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> Find
     good, bad = int(recent.sum()), int((~recent).sum())
     outcome: Outcome = "PASS" if good >= hold else "FAIL" if bad > of - hold else "INCONCLUSIVE"
     reason = wording.daily_reason(rule, newest, value, holds=bool(held[-1]), held=good, recent=len(recent))
-    return replace(_finding(rule, name, outcome, reason, series), estimate=_finite(value))
+    return _finding(rule, name, outcome, reason, series, estimate=_finite(value))
 
 
 def _of_sequences(
@@ -217,7 +218,7 @@ def _of_sequences(
         if futile.get(name)
     }
     findings |= _charged(rule, _passing(findings, daily), terms)
-    findings = {name: _lately(rule, finding, daily[name], terms.policy) for name, finding in findings.items()}
+    findings |= _lately(rule, findings, daily, terms.policy)
     return findings | _with_missing_labels(rule, _passing(findings, daily), terms)
 
 
@@ -244,7 +245,7 @@ def _pass(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> list[bool]
     """Return of each series of days whether the rule passes, with the left-out days at their worst for each side."""
     cases = [(place, case) for place, series in enumerate(many) for case in _worst_cases(rule, series, terms)]
     observed = [case.observed(terms.policy) for _, case in cases]
-    results = judge_sequences(rule, [(series, estimand_of(rule, series)) for series in observed], terms)
+    results = judge_sequences(rule, [(series, estimand_of(rule, series)) for series in observed], terms, "newest")
     held = [True] * len(many)
     for (place, _), result in zip(cases, results, strict=True):
         held[place] &= bool(result.passes[-1])
@@ -254,6 +255,8 @@ def _pass(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> list[bool]
 def _worst_cases(rule: Rule, series: Series, terms: JudgingTerms) -> list[Series]:
     """Return a series of days with the left-out ones at their worst for each side; alone where there are none."""
     days = series.weighed(terms.policy)
+    if not terms.left_out:
+        return [days]
     charged = [at_their_worst(side, days, terms.left_out) for side in estimands_of(rule, days)]
     return [each for each in charged if each is not None] or [days]
 
@@ -270,19 +273,25 @@ def _charged(rule: Rule, passing: Mapping[str, tuple[Finding, Series]], terms: J
     }
 
 
-def _lately(rule: Rule, finding: Finding, series: Series, policy: Policy) -> Finding:
-    """Return a finding of a rule that compares with what its newest days say; PASS needs them."""
-    if finding.lower is None and finding.upper is None:
-        return finding
-    means = lately(rule, series, policy)
-    if finding.outcome == "PASS":
-        if means is not None and not means.holds:
-            return _undecided(finding, wording.not_lately(finding.reason, means))
-        since = turned(rule, series, policy)
-        return finding if since is None else _undecided(finding, wording.has_turned(finding.reason, since))
-    if means is None or means.held == means.holds:
-        return finding
-    return replace(finding, reason=f"{finding.reason}; {wording.both_means(means)}")
+def _lately(
+    rule: Rule, findings: Mapping[str, Finding], daily: Mapping[str, Series], policy: Policy
+) -> dict[str, Finding]:
+    """Return the findings of a rule that compares to which its newest days have something to add; PASS needs them."""
+    noted: dict[str, Finding] = {}
+    passing: dict[str, Series] = {}
+    for name, finding in findings.items():
+        means = lately(rule, daily[name], policy) if finding.has_interval else None
+        if finding.outcome != "PASS":
+            if means is not None and means.held != means.holds:
+                noted[name] = replace(finding, reason=f"{finding.reason}; {wording.both_means(means)}")
+        elif means is not None and not means.holds:
+            noted[name] = _undecided(finding, wording.not_lately(finding.reason, means))
+        elif finding.has_interval:
+            passing[name] = daily[name]
+    for name, since in zip(passing, turned(rule, list(passing.values()), policy), strict=True):
+        if since is not None:
+            noted[name] = _undecided(findings[name], wording.has_turned(findings[name].reason, since))
+    return noted
 
 
 def _undecided(finding: Finding, reason: str) -> Finding:
@@ -305,8 +314,12 @@ def _of_sequence(
     else:
         shown = (-math.inf, math.inf) if result.blind[-1] else bounds
         reason = wording.sequence_reason(rule, outcome, shown, observations, wording.forecast_of(more, terms.unit))
-    return replace(
-        _finding(rule, name, outcome, reason, series),
+    return _finding(
+        rule,
+        name,
+        outcome,
+        reason,
+        series,
         estimate=_finite(result.estimand.natural(float(result.estimate[-1]))),
         lower=_finite(bounds[0]),
         upper=_finite(bounds[1]),
@@ -317,7 +330,9 @@ def _of_sequence(
     )
 
 
-def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None) -> Finding:
+def _finding(
+    rule: Rule, name: str, outcome: Outcome, reason: str, series: Series | None = None, **figures: Any
+) -> Finding:
     unanswered, champion_missing = (series.total_unanswered, series.total_champion_missing) if series else (0, 0)
     champion, challenger = map(_finite, series.means) if series and series.days else (None, None)
     return Finding(
@@ -334,6 +349,7 @@ def _finding(rule: Rule, name: str, outcome: Outcome, reason: str, series: Serie
         champion_missing=champion_missing,
         champion=champion,
         challenger=challenger,
+        **figures,
     )
 
 

@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from shadow_deployment.statistics.betting import empirical_bernstein
 from shadow_deployment.statistics.cosine_variance import long_memory
-from shadow_deployment.statistics.long_run_variance import short_memory
+from shadow_deployment.statistics.long_run_variance import running_sums, short_memory
 from shadow_deployment.statistics.margin import Method, independent_margin, normal_margin, skewed_margin, student_margin
 
 Array = NDArray[np.float64]
 Side = Literal["both", "lower", "upper"]
+Looks = Literal["all", "newest"]
 Alpha = float | tuple[float, float]
 
 _SIDES: Final = ("both", "lower", "upper")
@@ -31,10 +32,11 @@ _SEARCHED: Final = 100_000
 
 @dataclass(frozen=True, eq=False)
 class ConfidenceSequence:
-    """Bounds for the mean after each observation, in the unit and shape of the observations.
+    """Bounds for the mean after each observation, or the newest alone, in the unit of the observations.
 
-    `lower` and `upper` are -inf and +inf where nothing may be concluded: before the burn-in, on a side not requested,
-    and while all observations so far are equal. `estimate` is the running mean.
+    All have the shape of the observations, with an entry a look on the last axis. `lower` and `upper` are -inf and +inf
+    where nothing may be concluded: before the burn-in, on a side not requested, and while all observations so far are
+    equal. `estimate` is the running mean.
     """
 
     lower: Array
@@ -51,6 +53,7 @@ def confidence_sequence(
     side: Side = "both",
     method: Method = "robust",
     bounds: tuple[float, float] = (-1.0, 1.0),
+    looks: Looks = "all",
 ) -> ConfidenceSequence:
     """Bound the mean of `observations` at every time, with error probability `alpha` over all times together.
 
@@ -69,28 +72,25 @@ def confidence_sequence(
             estimated variance, "long_memory" also for days that depend on many days before. "betting" needs
             independent observations within `bounds`, holds at any number of them, and is much wider.
         bounds: Smallest and largest possible observation, for "betting".
-
-    Returns:
-        Bounds and running mean, in the shape of `observations`.
+        looks: "newest" computes the last look alone, which is the same as that of "all".
 
     Raises:
         ValueError: An observation is not finite, or is outside `bounds` when betting; or an argument is out of range.
     """
-    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side)
-    if method not in _METHODS:
-        raise ValueError(f"method == {method!r}, must be one of {', '.join(_METHODS)}")
+    _check(alpha=alpha, burn_in=burn_in, tuned_for=tuned_for, side=side, method=method)
     x = _finite("observations", observations)
+    days = x.shape[-1]
     if method == "betting":
         _check_bounds(x, bounds)
-    estimate = np.cumsum(x, axis=-1) / np.arange(1.0, x.shape[-1] + 1)
-    if x.shape[-1] < burn_in:
+    estimate = (np.cumsum(x, axis=-1) / np.arange(1.0, days + 1))[..., first_of(looks, days) :]
+    if days < burn_in:
         return _padded(side, x[..., :0], x[..., :0], estimate)
-    one_sided = _one_sided(alpha, side)
+    one_sided, first = _one_sided(alpha, side), max(burn_in, first_of(looks, days) + 1)
     if method == "betting":
-        lower, upper = empirical_bernstein(x, one_sided, burn_in, bounds)
+        lower, upper = empirical_bernstein(x, one_sided, first, bounds)
     else:
-        lower, upper = _asymptotic(x, one_sided, burn_in, tuned_for, method)
-    blind = _constant(x)[..., burn_in - 1 :] | ~np.isfinite(lower) | ~np.isfinite(upper)
+        lower, upper = _asymptotic(x, one_sided, burn_in, np.arange(first, days + 1.0), tuned_for, method)
+    blind = _constant(x, first) | ~np.isfinite(lower) | ~np.isfinite(upper)
     return _padded(side, np.where(blind, -np.inf, lower), np.where(blind, np.inf, upper), estimate)
 
 
@@ -183,6 +183,11 @@ def observations_needed(
     return times[first] if first < len(times) else None
 
 
+def first_of(looks: Looks, observations: int) -> int:
+    """Return the index of the first look that is wanted."""
+    return max(observations - 1, 0) if looks == "newest" else 0
+
+
 def _one_sided(alpha: Alpha, side: Side) -> tuple[float, float]:
     """Return the error probability of the lower and of the upper bound."""
     if isinstance(alpha, tuple):
@@ -204,16 +209,15 @@ def _weighted_bounds(running: list[Array], alpha: tuple[float, float], tuned_for
 
 
 def _asymptotic(
-    x: Array, alpha: tuple[float, float], burn_in: int, tuned_for: float, method: Method
+    x: Array, alpha: tuple[float, float], burn_in: int, t: Array, tuned_for: float, method: Method
 ) -> tuple[Array, Array]:
-    """Lower and upper bounds from the burn-in on; NaN where the observations are constant so far."""
+    """Lower and upper bounds at times t; NaN where the observations are constant so far."""
     y, centre, scale = _standardised(x, burn_in)
-    t = np.arange(burn_in, x.shape[-1] + 1.0)
     mean, variance, skewness = _moments(y, t)
     deviation = np.sqrt(variance)
     below, above = (normal_margin(t, level, tuned_for) for level in alpha)
     if method != "plain":
-        long_run = long_memory(y, t) if method == "long_memory" else short_memory(y, t, mean, variance)
+        long_run = long_memory(y, t, burn_in) if method == "long_memory" else short_memory(y, t, mean, variance)
         with np.errstate(divide="ignore", invalid="ignore"):
             wider = np.sqrt(long_run.variance / variance)
             below, above = (wider * student_margin(margin, t, long_run.degrees) for margin in (below, above))
@@ -232,7 +236,7 @@ def _standardised(x: Array, burn_in: int) -> tuple[Array, Array, Array]:
 def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     """Mean, variance (divisor t - 1) and adjusted Fisher-Pearson skewness (0 below three observations) at times t."""
     square = y * y
-    power1, power2, power3 = (np.cumsum(power, axis=-1)[..., int(t[0]) - 1 :] / t for power in (y, square, square * y))
+    power1, power2, power3 = (running_sums(power, int(t[0])) / t for power in (y, square, square * y))
     second = np.maximum(power2 - power1**2, 0.0)
     third = power3 - 3 * power1 * power2 + 2 * power1 * power1**2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -240,9 +244,9 @@ def _moments(y: Array, t: Array) -> tuple[Array, Array, Array]:
     return power1, second * t / (t - 1), np.where((second > 0) & (t > 2), skewness, 0.0)
 
 
-def _constant(x: Array) -> Array:
-    """Whether the observations so far are all equal, but for rounding."""
-    most, least = np.maximum.accumulate(x, axis=-1), np.minimum.accumulate(x, axis=-1)
+def _constant(x: Array, first: int) -> Array:
+    """Whether the observations so far are all equal, but for rounding, from number `first` on."""
+    most, least = (extreme.accumulate(x, axis=-1)[..., first - 1 :] for extreme in (np.maximum, np.minimum))
     return np.asarray(most - least <= _ROUNDING * np.maximum(np.abs(most), np.abs(least)))
 
 
@@ -257,7 +261,7 @@ def _padded(side: Side, lower: Array, upper: Array, estimate: Array) -> Confiden
     return ConfidenceSequence(full_lower, full_upper, estimate)
 
 
-def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str) -> None:
+def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str, method: str = "plain") -> None:
     for level in alpha if isinstance(alpha, tuple) else (alpha,):
         if not 0 < level < 1:
             raise ValueError(f"alpha == {alpha}, must be > 0 and < 1")
@@ -267,6 +271,8 @@ def _check(*, alpha: Alpha, burn_in: object, tuned_for: float, side: str) -> Non
         raise ValueError(f"tuned_for == {tuned_for}, must be > 0 and finite")
     if side not in _SIDES:
         raise ValueError(f"side == {side!r}, must be one of {', '.join(_SIDES)}")
+    if method not in _METHODS:
+        raise ValueError(f"method == {method!r}, must be one of {', '.join(_METHODS)}")
 
 
 def _finite(name: str, values: ArrayLike) -> Array:

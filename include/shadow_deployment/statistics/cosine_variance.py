@@ -28,7 +28,7 @@ def cosine_degrees(t: Array) -> Array:
     return np.maximum(cosines(t) - 2.0, 1.0)
 
 
-def long_memory(y: Array, t: Array) -> LongRunVariance:
+def long_memory(y: Array, t: Array, first: int) -> LongRunVariance:
     """Estimate the long-run variance from the slowest waves: the mean of B squared cosine transforms.
 
     A transform is √(2/t) Σ y_i cos(π j (i - ½) / t), j from 1 to B. Waves faster than these, such as a weekly pattern,
@@ -40,16 +40,14 @@ def long_memory(y: Array, t: Array) -> LongRunVariance:
     Args:
         y: Observations, shape (..., days), in order of time.
         t: Consecutive numbers of observations, shape (times,), the last of them `days`.
+        first: Number of observations of the first estimate that is made.
 
     Returns:
         The variance, shape (..., times), in the unit of `y` squared; the degrees of freedom, shape (times,).
     """
-    fresh = t % np.maximum(t // _REFRESHED, 1) == 0
-    fresh[0] = True
-    made_at = t[fresh]
+    made_at, newest = np.unique(np.maximum(t - t % np.maximum(t // _REFRESHED, 1), first), return_inverse=True)
     flat = y.reshape(-1, y.shape[-1])
     made = [_at_times(flat, made_at[start : start + _AT_ONCE]) for start in range(0, len(made_at), _AT_ONCE)]
-    newest = np.cumsum(fresh) - 1
     variance = np.concatenate(made, axis=1)[:, newest]
     return LongRunVariance(variance.reshape(*y.shape[:-1], len(t)), cosine_degrees(made_at)[newest])
 

@@ -42,19 +42,29 @@ def fallen(observations: ArrayLike, *, threshold: float = TEN_YEARS) -> Change |
         observations: Shape (n,), in order of time, alike in variance and independent but for a change of their mean.
         threshold: How many observations it takes on average to a false alarm where the mean stays at 0.
     """
-    x = np.asarray(observations, np.float64)
-    number = np.arange(1.0, len(x) + 1)
-    squares = np.concatenate([[0.0], np.cumsum(np.diff(x) ** 2)])[: len(x)]
+    return falls(np.asarray(observations, np.float64)[np.newaxis], threshold=threshold)[0]
+
+
+def falls(observations: Array, *, threshold: float = TEN_YEARS) -> list[Change | None]:
+    """Return what `fallen` does for each of many series, shape (series, n)."""
+    if not observations.shape[-1]:
+        return [None] * len(observations)
+    since = _evidence(observations)
+    alarm = np.logaddexp.reduce(since, axis=(0, 2)) - np.log(len(_BETS)) > np.log(threshold)
+    likeliest = since.max(axis=0).argmax(axis=-1)
+    return [Change(int(place)) if on else None for place, on in zip(likeliest, alarm, strict=True)]
+
+
+def _evidence(x: Array) -> Array:
+    """Return the logarithm of each bet's evidence for a change just before each observation: (bets, series, n).
+
+    It is the product of the factors since; M is the sum of all. There is none before the standard deviation is known.
+    """
+    number = np.arange(1.0, x.shape[-1] + 1)
+    squares = np.zeros_like(x)
+    squares[:, 1:] = np.cumsum(np.diff(x) ** 2, axis=-1)
     known = (number > _FIRST) & (squares > 0)
-    scale = np.sqrt(squares[known] / (2 * (number[known] - 1)))
-    z, late = np.maximum(x[known] / scale, -_LARGEST), 1 + 1 / number[known]
-    logs = -_BETS[:, None] * z - _BETS[:, None] ** 2 / 2 * late
-    if not z.size or np.logaddexp.reduce(_evidence(logs)) - np.log(len(_BETS)) <= np.log(threshold):
-        return None
-    since = np.cumsum(logs[:, ::-1], axis=1)[:, ::-1]  # of a change just before each observation
-    return Change(int(np.flatnonzero(known)[int(np.argmax(since.max(axis=0)))]))
-
-
-def _evidence(logs: Array) -> Array:
-    """Return the logarithm of each bet's M at the end: the sum over all changes of the product of the factors since."""
-    return np.asarray(np.logaddexp.reduce(np.cumsum(logs[:, ::-1], axis=1), axis=1))
+    scale = np.sqrt(np.where(known, squares, 1.0) / (2 * np.maximum(number - 1, 1)))
+    z, bets = np.maximum(x / scale, -_LARGEST), _BETS[:, np.newaxis, np.newaxis]
+    factors = np.where(known, -bets * z - bets**2 / 2 * (1 + 1 / number), 0.0)
+    return np.where(known, np.cumsum(factors[..., ::-1], axis=-1)[..., ::-1], -np.inf)

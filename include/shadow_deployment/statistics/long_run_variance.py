@@ -75,14 +75,21 @@ def short_memory(y: Array, t: Array, mean: Array, variance: Array) -> LongRunVar
 def long_run_ratio(x: Array) -> float:
     """Return the ratio of the long-run variance of one series, shape (days,), to its plain variance, at least 1."""
     y, t = x - x.mean(), np.array([float(len(x))])
-    variance = y.var(ddof=1, keepdims=True)
+    variance = np.array([y.var(ddof=1)])
     return float((short_memory(y, t, np.zeros(1), variance).variance / variance)[0])
+
+
+def running_sums(x: Array, first: int) -> Array:
+    """Return the sums of the observations so far from number `first` on: shape (..., days - first + 1)."""
+    from_first = x[..., first - 1 :].copy()
+    from_first[..., 0] = x[..., :first].sum(axis=-1)
+    return np.cumsum(from_first, axis=-1)
 
 
 def _autocovariance(y: Array, sums: Array, t: Array, mean: Array, lag: int) -> Array:
     """Autocovariance (divisor t) of y[..., :t] around its own mean, at consecutive times t > lag, from running sums."""
     first, last = int(t[0]), y.shape[-1]
-    products = np.cumsum(y[..., lag:] * y[..., :-lag], axis=-1)[..., first - lag - 1 :]
+    products = running_sums(y[..., lag:] * y[..., :-lag], first - lag)
     leading = sums[..., first - 1 :] - sums[..., lag - 1 : lag]
     lagging = sums[..., first - lag - 1 : last - lag]
     return np.asarray((products - mean * (leading + lagging) + (t - lag) * mean**2) / t)

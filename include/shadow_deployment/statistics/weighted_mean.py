@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.statistics.confidence_sequence import ConfidenceSequence, confidence_sequence
+from shadow_deployment.statistics.confidence_sequence import ConfidenceSequence, Looks, confidence_sequence, first_of
 
 Array = NDArray[np.float64]
 
 
-def weighted_mean_sequence(observations: Array, weight: Array, *, burn_in: int, **settings: Any) -> ConfidenceSequence:
+def weighted_mean_sequence(
+    observations: Array, weight: Array, *, burn_in: int, looks: Looks = "all", **settings: Any
+) -> ConfidenceSequence:
     """Bound Σ W x / Σ W at every time, for observations x of weight W such as days with their requests.
 
     The sequence is one of W (x - centre), the centre being the plain mean of x at the burn-in, and is divided by the
@@ -20,14 +22,15 @@ def weighted_mean_sequence(observations: Array, weight: Array, *, burn_in: int, 
 
     Args:
         observations, weight: Shape (..., t), in order of time; weights above 0.
-        burn_in: As in `confidence_sequence`.
+        burn_in, looks: As in `confidence_sequence`.
         settings: The rest as there; "betting" is for equal weights.
     """
-    total = np.cumsum(weight, axis=-1)
-    estimate = np.cumsum(weight * observations, axis=-1) / total
+    wanted = np.s_[..., first_of(looks, weight.shape[-1]) :]
+    total, number = np.cumsum(weight, axis=-1)[wanted], np.arange(1.0, weight.shape[-1] + 1)[wanted]
+    estimate = np.cumsum(weight * observations, axis=-1)[wanted] / total
     centre = observations[..., :burn_in].mean(axis=-1, keepdims=True)
     if settings.get("method") == "betting":  # on observations as they are, within their range
         centre = np.zeros_like(centre)
-    bounds = confidence_sequence(weight * (observations - centre), burn_in=burn_in, **settings)
-    scale = total / np.arange(1.0, total.shape[-1] + 1)
+    bounds = confidence_sequence(weight * (observations - centre), burn_in=burn_in, looks=looks, **settings)
+    scale = total / number
     return ConfidenceSequence(centre + bounds.lower / scale, centre + bounds.upper / scale, estimate)

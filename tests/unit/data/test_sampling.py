@@ -165,6 +165,7 @@ def test_a_stratum_that_is_taken_whole_has_every_hash_as_candidate() -> None:
         {"requests": {"prediction": "other_probability"}},
         {"schedule": "0 6 * * *"},
         {"timezone": "Europe/Berlin"},
+        {"labels": {"key": "game_id"}},
     ],
 )
 def test_another_way_to_draw_is_another_design(changes: dict[str, Any]) -> None:

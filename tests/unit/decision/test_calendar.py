@@ -155,6 +155,15 @@ def test_the_days_of_a_verdict_in_short() -> None:
     }
 
 
+def test_days_before_the_first_that_counts_are_replayed_once_their_labels_count() -> None:
+    """Of five days, two lie before the trial's first and one of these waits for labels; one that counts is not live."""
+    taken = [Day(number) for number in range(1, 6)]
+    calendar = states(*taken, first=3, last=5)
+    labels = {dt.date(2024, 1, day): day != 1 for day in range(1, 6)}
+    counts = counts_of(calendar, taken, labels, dt.date(2024, 1, 4))
+    assert (counts.counted, counts.live, counts.replayed, counts.waiting) == (3, 2, 2, 0)
+
+
 @pytest.mark.parametrize(
     ("one", "counts"),
     [
@@ -189,3 +198,6 @@ def test_the_coverage_of_days_and_of_the_newest_final_one() -> None:
     assert newest_coverage(days, MATURITY) == 0.8
     assert newest_coverage([*days[:2], Day(4, rows=0, collected_after=7)], MATURITY) == 0.8
     assert newest_coverage(days[2:], MATURITY) is None
+    earlier = Day(5, labelled=50, collected_after=7)
+    many = [earlier, replace(earlier, id=6, labelled=60), replace(earlier, id=7, labelled=70)]
+    assert newest_coverage(many, MATURITY) == 0.7

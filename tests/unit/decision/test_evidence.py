@@ -1,13 +1,14 @@
 """Evidence in memory: which rows of the ledger count, and what a day's value is."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from shadow_deployment.decision.series import SQUARES, Evidence, LedgerSeries, Series, digest_of
+from shadow_deployment.decision.series import SQUARES, Evidence, LedgerSeries, Series, Unlabelled, digest_of
 from shadow_deployment.decision.series import gather as gather_columns
 from shadow_deployment.metrics.slices import slice_name
 
@@ -137,6 +138,20 @@ def test_requests_behind_a_series_are_its_pairs() -> None:
     assert found.total_requests == 12
 
 
+def test_counts_of_missing_predictions_stay_with_their_model_and_day() -> None:
+    sums = {name: np.array([2.0, 1.0]) for name in SUMS}
+    counts = {"days": [8, 7], "pairs": [30, 40], "unanswered": [3, 0], "champion_missing": [0, 5]}
+    columns = {name: np.array(values, np.int64) for name, values in counts.items()}
+    (series,) = gather_columns([LedgerSeries("brier_score", "all", "", columns, sums)]).values()
+    assert series.days == (dt.date(2000, 1, 8), dt.date(2000, 1, 9))
+    assert series.unanswered is not None
+    assert series.champion_missing is not None
+    assert (series.pairs.tolist(), series.unanswered.tolist()) == ([40, 30], [0, 3])
+    assert series.champion_missing.tolist() == [5, 0]
+    assert (series.total_unanswered, series.total_champion_missing, series.total_requests) == (3, 5, 70)
+    assert series.identical is None
+
+
 def test_the_digest_of_evidence_is_the_same_whatever_the_order_a_sum_was_added_up_in() -> None:
     one, other = (gather([row(0), row(1, difference_sum=value)]) for value in (0.1 + 0.2, 0.3))
     assert one["brier_score", "all"].difference[1] != other["brier_score", "all"].difference[1]
@@ -163,6 +178,20 @@ def test_the_digest_of_evidence_is_the_same_whatever_the_order_a_sum_was_added_u
 )
 def test_the_digest_of_evidence_tells_one_from_another(changed: list[dict[str, Any]]) -> None:
     assert digest_of(gather(changed)) != digest_of(gather([row(0), row(1)]))
+
+
+def test_the_digest_of_evidence_tells_the_requests_without_a_label() -> None:
+    (series,) = gather([row(0), row(1)]).values()
+    some = Unlabelled((day(1),), np.array([3.0]), np.array([-0.1]), np.array([0.2]))
+    changes = {
+        "days": (day(0),),
+        "weight": np.array([4.0]),
+        "least": np.array([-0.2]),
+        "most": np.array([0.3]),
+    }
+    others = [None, some, *(replace(some, **{name: value}) for name, value in changes.items())]
+    digests = {digest_of({("brier_score", "all"): replace(series, unlabelled=each)}) for each in others}
+    assert len(digests) == len(others)
 
 
 def test_the_digest_of_evidence_tells_zero_from_what_is_no_number() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.decision.safeguards.lately import lately, successor_got_worse
+from shadow_deployment.decision.safeguards.lately import lately, successor_got_worse, turned
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding
@@ -110,6 +110,22 @@ def test_a_change_that_the_newest_days_do_not_show_yet_is_the_alarms() -> None:
     changed = FIRST + dt.timedelta(days=203)
     assert found.reason.endswith(f"weekly means have fallen below that bound since about the week from {changed}")
     assert finding(one, recent_days=0).outcome == "PASS"
+
+
+def test_slices_with_other_days_have_weeks_of_their_own() -> None:
+    """The same days 8 days later, with a gap, change 8 days later; one without a change does not."""
+    rule = Policy.model_validate({"rules": [SUPERIOR]})
+    one, calm = days_of((203, 0.03), (28, -0.02), noise=0.01), days_of((231, 0.03), noise=0.01)
+    kept = np.delete(np.arange(231), [17, 18, *range(70, 77)])
+    shifted = replace(one, days=tuple(day + dt.timedelta(days=8) for day in one.days))
+    gappy = replace(
+        shifted,
+        days=tuple(shifted.days[number] for number in kept),
+        **{name: getattr(one, name)[kept] for name in ("pairs", "champion", "challenger", "difference")},
+    )
+    changed = FIRST + dt.timedelta(days=203)
+    later = changed + dt.timedelta(days=8)
+    assert turned(rule.rules[0], [gappy, one, calm, shifted], rule) == [later, changed, None, later]
 
 
 def test_means_that_disagree_are_shown_where_nothing_is_decided() -> None:

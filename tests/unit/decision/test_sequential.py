@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
 from shadow_deployment.decision.estimand import estimand_of
-from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences
+from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences, newest
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence, observations_needed
@@ -65,6 +66,60 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
         assert_array_equal(found.passes, alone.passes)
         assert_array_equal(found.fails, alone.fails)
         assert found.newest_bounds == tuple(float(bound[-1]) for bound in found.natural_bounds)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"is": "superior"},
+        {"is": "superior", "worst_day": 0.05},
+        {"is": "non_inferior", "relative_margin": 0.02},
+        {"is": "equivalent", "margin": 0.02},
+        {"is": "guardrail"},
+        {"is": "at_most", "value": 0.25},
+    ],
+)
+@pytest.mark.parametrize("changes", [{}, {"unit": "week", "burn_in": 14}, {"unit": "request"}])
+def test_the_newest_look_alone_decides_what_the_last_of_all_does(rule: dict[str, Any], changes: dict[str, Any]) -> None:
+    if rule["is"] == "equivalent" and changes.get("unit") == "request":
+        return
+    given = policy(rules=[{"metric": "brier_score", **rule}], **changes)
+    terms = JudgingTerms(given, AlphaSplit(0.02, 0.007))
+    many = [series("all", days, seed) for seed, days in enumerate([*LENGTHS, 200, 200])]
+    many.append(replace(many[0], difference=np.full(40, 0.01), challenger=many[0].champion - 0.01))
+    many = [replace(one, squares=one.pairs[:, None] * np.array([[1.0, 0.0, 0.2]])) for one in many]
+    observed = [one.observed(given) for one in many]
+    judged = [(one, estimand_of(given.rules[0], one)) for one in observed if one.days]
+    every = judge_sequences(given.rules[0], judged, terms)
+    newest = judge_sequences(given.rules[0], judged, terms, "newest")
+    for all_looks, look in zip(every, newest, strict=True):
+        for name in ("estimate", "lower", "upper", "passes", "fails", "blind"):
+            assert_allclose(getattr(look, name)[-1], getattr(all_looks, name)[-1], rtol=1e-12, atol=1e-14)
+        assert len(look.estimate) == (len(all_looks.estimate) if rule["is"] == "guardrail" else 1)
+
+
+def test_the_newest_looks_of_many_are_those_of_each_in_the_order_asked_for() -> None:
+    given = policy()
+    terms = JudgingTerms(given, AlphaSplit(0.02, 0.007, {"carrier=3": 0.001}))
+    many = [series(f"carrier={number}", days, number) for number, days in enumerate(LENGTHS)]
+    found = newest(given.rules[0], many, terms)
+    assert found.shape == (len(many), 3)
+    for row, one in zip(found, many, strict=True):
+        looks = judge_sequence(given.rules[0], one, terms)
+        assert_allclose(row, [looks.estimate[-1], looks.lower[-1], looks.upper[-1]], rtol=1e-12)
+    assert_array_equal(found[3, 1:], [-math.inf, math.inf])  # a single day
+    assert newest(given.rules[0], [], terms).shape == (0, 3)
+
+
+def test_a_gain_within_rounding_of_no_change_is_none_in_the_rules_unit() -> None:
+    """0.1 + 0.2 is not 0.3: a share that is 0 but for rounding is shown as 0, one that is not as it is."""
+    one = series("all", 40, 1)
+    rule = policy(rules=[{"metric": "brier_score", "is": "non_inferior", "margin": 0.3}]).rules[0]
+    estimand = estimand_of(rule, one)
+    gains = np.array([0.1 + 0.2, 0.3 + 1e-9, 0.5])
+    assert_allclose(estimand.naturals(gains), [0.0, 1e-9, 0.2], rtol=1e-6, atol=0)
+    assert estimand.naturals(gains)[0] == 0.0
+    assert [estimand.natural(gain) for gain in gains.tolist()] == estimand.naturals(gains).tolist()
 
 
 def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None:

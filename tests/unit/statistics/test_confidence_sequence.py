@@ -15,6 +15,7 @@ from shadow_deployment.statistics.confidence_sequence import (
     observations_needed,
     weighted_confidence_sequence,
 )
+from shadow_deployment.statistics.long_run_variance import long_run_ratio
 from tests import simulation
 
 ALPHA, BURN_IN, EXPECTED = 0.05, 28, 60
@@ -131,6 +132,24 @@ def test_long_memory_is_estimated_anew_whenever_there_is_a_hundredth_more_days()
         assert (got.lower[t - 1] == pytest.approx(want, rel=1e-9)) == (t != 398)
     first = confidence_sequence(x[:398], **DESIGN | {"burn_in": 398}, side="lower", method="long_memory")
     assert first.lower[-1] == pytest.approx(reference_bounds(x[:398], ALPHA, "long_memory")[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ratio_of_one_series_is_that_of_statsmodels(kind):
+    x = days_of(kind, 35)
+    assert long_run_ratio(x) == pytest.approx(max(short_memory_reference(x)[0] / x.var(ddof=1), 1.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("days", [0, 1, 27, 28, 29, 120, 305])
+def test_the_newest_look_alone_is_the_last_of_all(days, method):
+    x = np.clip(np.stack([days_of(kind, 305)[:days] for kind in KINDS] + [np.full(days, 0.3)]), -1, 1)
+    for side in ("both", "lower", "upper"):
+        every = confidence_sequence(x, **DESIGN, side=side, method=method)
+        newest = confidence_sequence(x, **DESIGN, side=side, method=method, looks="newest")
+        for name in ("lower", "upper", "estimate"):
+            assert getattr(newest, name).shape == (len(x), min(days, 1))
+            assert_allclose(getattr(newest, name), getattr(every, name)[:, -1:], rtol=1e-12, atol=1e-13)
 
 
 def test_long_memory_is_blind_to_a_weekly_pattern():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shadow_deployment.statistics.e_detector import fallen
+from shadow_deployment.statistics.e_detector import fallen, falls
 
 
 def evidence(weeks: np.ndarray) -> tuple[float, int]:
@@ -31,6 +31,15 @@ def test_the_alarm_is_that_of_the_recursion(seed: int, after: float) -> None:
         assert (found is not None) == (value > 50)
         if found is not None:
             assert found.since == since
+
+
+def test_many_series_at_once_are_each_by_itself() -> None:
+    rng = np.random.default_rng(5)
+    weeks = rng.normal(0, 0.3, (6, 40)) + np.where(np.arange(40) < 30, 1.0, np.array([[-1.0], [1.0]] * 3))
+    weeks[1], weeks[2, :12] = -1.0, 0.5  # no alarm without a spread, none before there is one
+    found = falls(weeks)
+    assert found == [fallen(each) for each in weeks]
+    assert [each is not None for each in found] == [True, False, True, False, True, False]
 
 
 def test_it_names_the_week_of_a_clear_change_and_goes_out_where_the_mean_recovers() -> None:

@@ -7,7 +7,8 @@ and no alarm that its weekly means have fallen below the bound (statistics/e_det
 
 import datetime as dt
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from shadow_deployment.decision.estimand import estimands_of
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Lately
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.statistics.e_detector import fallen
+from shadow_deployment.statistics.e_detector import falls
 
+Days = tuple[dt.date, ...]
 Floats = NDArray[np.float64]
 
 
@@ -33,27 +35,31 @@ def lately(rule: Rule, series: Series, policy: Policy) -> Lately | None:
     weighed = series.weighed(policy)
     weight, sides = weighed.weights, estimands_of(rule, weighed)
     new = bisect_right(series.days, newest - dt.timedelta(days=policy.recent_days))
-    every, recent = weight / weight.sum(), np.append(np.zeros(new), weight[new:] / weight[new:].sum())
+    every, recent = weight / weight.sum(), weight[new:] / weight[new:].sum()
     return Lately(
         first=first,
         days=policy.recent_days,
         since_first=float(every @ series.difference) * sides[0].scale,
-        newest=float(recent @ series.difference) * sides[0].scale,
+        newest=float(recent @ series.difference[new:]) * sides[0].scale,
         held=all(every @ side.gains > 0 for side in sides),
-        holds=all(recent @ side.gains > 0 for side in sides),
+        holds=all(recent @ side.gains[new:] > 0 for side in sides),
     )
 
 
-def turned(rule: Rule, series: Series, policy: Policy) -> dt.date | None:
-    """Return the first day of the week since which a rule that compares no longer holds; None without an alarm.
+def turned(rule: Rule, many: Sequence[Series], policy: Policy) -> list[dt.date | None]:
+    """Return of each series the first day of the week since which a rule that compares no longer holds on it.
 
-    Raises NoEstimandError as `estimand_of`.
+    None is without an alarm. Raises NoEstimandError as `estimand_of`.
     """
     if rule.is_ not in PROVING or not policy.recent_days:
-        return None
-    sides = estimands_of(rule, series.weighed(policy))
-    changes = [day for side in sides if (day := _change(series, side.gains, side.weight))]
-    return min(changes, default=None)
+        return [None] * len(many)
+    sides = [estimands_of(rule, series.weighed(policy)) for series in many]
+    days = [series.days for series in many]
+    changes = [
+        _changes(days, [each.gains for each in of_all], [each.weight for each in of_all])
+        for of_all in zip(*sides, strict=True)
+    ]
+    return [min(filter(None, of_one), default=None) for of_one in zip(*changes, strict=True)]
 
 
 def successor_got_worse(policy: Policy, evidence: Evidence) -> Iterator[tuple[str, dt.date]]:
@@ -63,16 +69,33 @@ def successor_got_worse(policy: Policy, evidence: Evidence) -> Iterator[tuple[st
         series = evidence.get((metric, ALL))
         if series is None or not series.days or not np.isfinite(series.difference).all():
             continue
-        since = _change(series, -series.difference, series.weighed(policy).weights)
+        (since,) = _changes([series.days], [-series.difference], [series.weighed(policy).weights])
         if since is not None:
             yield metric, since
 
 
-def _change(series: Series, gains: Floats, weight: Floats) -> dt.date | None:
-    """Return the first day of the week, as `Series.by_week` has them, since which weekly means have fallen below 0."""
-    first, last = series.days[0].toordinal(), series.days[-1].toordinal()
-    week = (np.fromiter((day.toordinal() for day in series.days), np.int64, len(series.days)) - first) // WEEK
-    total, sums = np.bincount(week, weight), np.bincount(week, weight * gains)
-    over = np.flatnonzero(total[: (last - first + 1) // WEEK])
-    change = fallen(sums[over] / total[over])
-    return None if change is None else series.days[0] + dt.timedelta(days=int(over[change.since]) * WEEK)
+def _changes(days: Sequence[Days], gains: Sequence[Floats], weight: Sequence[Floats]) -> list[dt.date | None]:
+    """Return of each series the first day of the week, as `Series.by_week` has them, since which it is below 0.
+
+    Weekly means of series on the same days are computed at once.
+    """
+    since: list[dt.date | None] = [None] * len(days)
+    alike: dict[Days, list[int]] = defaultdict(list)
+    for place, each in enumerate(days):
+        alike[each].append(place)
+    for same, places in alike.items():
+        begins, starts = _weeks(same)
+        weights = np.stack([weight[place] for place in places])
+        sums = weights * np.stack([gains[place] for place in places])
+        means = np.add.reduceat(sums, starts, axis=-1) / np.add.reduceat(weights, starts, axis=-1)
+        for place, change in zip(places, falls(means[:, : len(begins)]), strict=True):
+            since[place] = None if change is None else begins[change.since]
+    return since
+
+
+def _weeks(days: Days) -> tuple[list[dt.date], NDArray[np.int64]]:
+    """Return the first day of each week that is over and has a day, and the places of each week's first one."""
+    offset = np.array([(day - days[0]).days for day in days], np.int64)
+    weeks, starts = np.unique(offset // WEEK, return_index=True)
+    over = weeks[weeks < (offset[-1] + 1) // WEEK]
+    return [days[0] + dt.timedelta(days=int(week) * WEEK) for week in over], starts

@@ -151,35 +151,42 @@ class _Filled:
         middles. How many those are depends on c, so some numbers of them are tried.
         """
         least, most = self.unlabelled.least, self.unlabelled.most
-        highest = np.argsort(-self._with((least + most) / 2).difference[self._unlabelled_at], kind="stable")
-        numbers = [number for number in _AT_MOST if number < len(highest)]
-        return [
-            self._with(np.where(np.isin(np.arange(len(least)), highest[:number]), most, least))
-            for number in (0, *numbers, len(highest))
-        ]
+        (middle,) = self._differences((least + most)[np.newaxis] / 2)
+        place = np.argsort(np.argsort(-middle[self._unlabelled_at], kind="stable"))
+        numbers = [0, *(number for number in _AT_MOST if number < len(place)), len(place)]
+        return self._with(np.where(place < np.array(numbers)[:, np.newaxis], most, least))
 
     def losing(self, loss: float) -> Series:
         """Return the series where each request without a label loses so much, as far as it can."""
-        return self._with(np.clip(-loss, self.unlabelled.least, self.unlabelled.most))
+        (lost,) = self._with(np.clip(-loss, self.unlabelled.least, self.unlabelled.most)[np.newaxis])
+        return lost
 
-    def _with(self, gains: Floats) -> Series:
-        """Return the series with a mean gain for each day's requests without a label.
+    def _with(self, gains: Floats) -> list[Series]:
+        """Return the series with each of some mean gains, shape (cases, days), of the requests without a label.
 
         What the champion's loss would be is unknown too. It counts as 0, so that a margin that is a share of it is no
         larger than it would be.
         """
-        sums = self._difference + self._spread(self.unlabelled.weight * gains, self._unlabelled_at)
-        return Series(
-            metric=self.series.metric,
-            slice=self.series.slice,
-            days=self._days,
-            pairs=self._pairs,
-            identical=None,
-            champion=self._champion,
-            challenger=self._challenger,
-            difference=sums / self._total,
-            weight=self._total,
-        )
+        return [
+            Series(
+                metric=self.series.metric,
+                slice=self.series.slice,
+                days=self._days,
+                pairs=self._pairs,
+                identical=None,
+                champion=self._champion,
+                challenger=self._challenger,
+                difference=difference,
+                weight=self._total,
+            )
+            for difference in self._differences(gains)
+        ]
+
+    def _differences(self, gains: Floats) -> Floats:
+        """Return the mean difference of all requests, shape (cases, days), with these of those without a label."""
+        sums = np.repeat(self._difference[np.newaxis], len(gains), axis=0)
+        sums[:, self._unlabelled_at] += self.unlabelled.weight * gains
+        return sums / self._total
 
     def _of_labelled(self, values: Floats) -> Floats:
         """Return the weighted sum of each day's labelled requests, whose mean has these values."""

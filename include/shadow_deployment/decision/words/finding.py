@@ -82,8 +82,14 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""
-        plain = {("is" if name == "is_" else name): value for name, value in asdict(self).items()}
-        return plain | {"alpha": self.alpha_pass, "decided_on": str(self.decided_on) if self.decided_on else None}
+        plain = vars(self) | {
+            "is": self.is_,
+            "alpha": self.alpha_pass,
+            "decided_on": str(self.decided_on) if self.decided_on else None,
+            "missing_labels": asdict(self.missing_labels) if self.missing_labels else None,
+        }
+        del plain["is_"]
+        return plain
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Finding":

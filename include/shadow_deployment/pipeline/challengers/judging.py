@@ -71,7 +71,7 @@ def judge_challenger(
     evidence = evidence_of(session, policy, shown) if basis.replayed else alone
     alpha = basis.trial.alpha if basis.trial else policy.alpha
     problems = label_problems(session, deployment, basis)
-    doubted, acknowledged = too_good.doubts(session, deployment, challenger, key, basis, shown or counted)
+    doubted, acknowledged = too_good.doubts(session, deployment, challenger, key, basis, shown or counted, evidence)
     replayed_otherwise = _replay_failures(session, deployment, basis.shown)
     blocked = [*_blocked(deployment, challenger, basis), *problems.blocked, *doubted, *replayed_otherwise]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None

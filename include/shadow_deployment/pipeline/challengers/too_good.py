@@ -9,13 +9,14 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.safeguards.too_good import EVIDENCE, Alarm, alarms, area_under_curve, settle
-from shadow_deployment.decision.series import gather
+from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.ledger import series, verdicts
 from shadow_deployment.ledger.batches.histograms import labelled_bins
 from shadow_deployment.ledger.batches.same_predictions import shares
 from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
 from shadow_deployment.ledger.checks.acknowledgements import acknowledge as store
+from shadow_deployment.metrics.catalog import metrics_of
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, evidence_rows
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.challengers.identities import challenger_key
@@ -24,24 +25,37 @@ DAYS_OF_PREDICTIONS: Final = 3  # the newest, on which challengers are compared 
 
 
 def doubts(
-    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, basis: Basis, rows: Sequence[int]
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    basis: Basis,
+    rows: Sequence[int],
+    evidence: Evidence,
 ) -> tuple[list[str], list[str]]:
     """Return what blocks a challenger's PASS, and warnings where a person has acknowledged it.
 
-    `key` is the ledger's key of the challenger's model, `rows` are those of its evidence on all days that are shown.
+    `key` is the ledger's key of the challenger's model, `rows` are those of its evidence on all days that are shown, of
+    which `evidence` has been read.
     """
     command = f"shadow acknowledge {deployment.name} --challenger {challenger.name} --reason WHY"
-    found = raised(session, deployment, challenger, key, basis, rows)
+    found = raised(session, deployment, challenger, key, basis, rows, evidence)
     return settle(found, acknowledgements(session, key), command=command)
 
 
 def raised(
-    session: Session[Any], deployment: Deployment, challenger: Challenger, key: int, basis: Basis, rows: Sequence[int]
+    session: Session[Any],
+    deployment: Deployment,
+    challenger: Challenger,
+    key: int,
+    basis: Basis,
+    rows: Sequence[int],
+    evidence: Evidence,
 ) -> Sequence[Alarm]:
     """Return the alarms of a challenger, acknowledged or not; an A/A check has none. Arguments as for `doubts`."""
     if challenger.is_a_a_check or not basis.shown:
         return []
-    evidence = gather(series.read(session, rows, metrics=EVIDENCE, squares=False, every_slice=False))
+    evidence = _completed(session, deployment, rows, evidence)
     labels_count = calendar.in_order(basis.mature)
     mature = [each.id for each in basis.shown if labels_count[each.day]]
     auc: dict[str, float] = {}
@@ -52,6 +66,15 @@ def raised(
     shared = shares(session, deployment, key, others, basis.shown[-DAYS_OF_PREDICTIONS:])
     found = alarms(deployment.policy, evidence, auc=auc, shared=shared, live_from=basis.live_from)
     return list(found)
+
+
+def _completed(session: Session[Any], deployment: Deployment, rows: Sequence[int], evidence: Evidence) -> Evidence:
+    """Return evidence with the metrics of EVIDENCE that it has not, on all requests."""
+    known = {metric for metric, _ in evidence}
+    missing = [name for name in metrics_of(deployment.task) if name in EVIDENCE - known]
+    if not missing:
+        return evidence
+    return {**evidence, **gather(series.read(session, rows, metrics=missing, squares=False, every_slice=False))}
 
 
 def acknowledge(context: DeploymentContext, name: str, *, by: str, reason: str) -> tuple[dt.date, Sequence[Alarm]]:
@@ -75,7 +98,7 @@ def acknowledge(context: DeploymentContext, name: str, *, by: str, reason: str) 
         known = acknowledgements(session, key)
         basis = basis_of(session, deployment, challenger, key, judged.day)
         rows = evidence_rows(session, key, basis, basis.shown)
-        found = raised(session, deployment, challenger, key, basis, rows)
+        found = raised(session, deployment, challenger, key, basis, rows, {})
         open_alarms = [alarm for alarm in found if alarm.kind not in known]
         if challenger.is_watched and judged.outcome == "PASS":
             open_alarms.append(Alarm(REGRESSION, f"{name} is better than its successor, {judged.champion}"))

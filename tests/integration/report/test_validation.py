@@ -116,7 +116,7 @@ def test_every_section_is_filled_from_the_ledger(report: Path, world: World) -> 
 def test_the_sequences_are_those_of_the_days_that_count(report: Path) -> None:
     """Neither the withdrawn day is drawn, nor does the last point differ from the stored finding because of it."""
     results = section_of(report.read_text(), "results")
-    assert "interval valid on all days at once" in results
+    assert "confidence sequence" in results
     assert "Evidence has changed since this verdict" not in results
 
 

@@ -288,8 +288,8 @@ def test_pages_inside_airflow_are_found_read_and_left_again(live: Live) -> None:
         assert worst is not None
         assert worst.startswith(("origin=", "carrier="))
         assert frame.locator("svg[role=img]").count() >= 3
-        frame.get_by_role("link", name="roll back").click()
-        page.wait_for_url("**/dags/shadow_late_rollback**")
+        frame.get_by_role("link", name="the daily runs").click()
+        page.wait_for_url("**/dags/shadow_late")
         browser.close()
     assert asked
     assert [url for url in asked if not url.startswith((live.airflow.url, "data:"))] == []

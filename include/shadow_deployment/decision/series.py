@@ -87,10 +87,8 @@ class Series:
     @property
     def means(self) -> tuple[float, float]:
         """The champion's and the challenger's mean over all requests."""
-        champion, challenger = (
-            float(np.average(values, weights=self.weights)) for values in (self.champion, self.challenger)
-        )
-        return champion, challenger
+        share = self.weights / self.weights.sum()
+        return float(share @ self.champion), float(share @ self.challenger)
 
     @property
     def mean_difference(self) -> float:

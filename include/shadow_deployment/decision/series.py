@@ -87,8 +87,8 @@ class Series:
     @property
     def means(self) -> tuple[float, float]:
         """The champion's and the challenger's mean over all requests."""
-        share = self.weights / self.weights.sum()
-        return float(share @ self.champion), float(share @ self.challenger)
+        total = float(self.weights.sum())
+        return float(self.weights @ self.champion) / total, float(self.weights @ self.challenger) / total
 
     @property
     def mean_difference(self) -> float:

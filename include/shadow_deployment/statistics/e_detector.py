@@ -66,5 +66,5 @@ def _evidence(x: Array) -> Array:
     known = (number > _FIRST) & (squares > 0)
     scale = np.sqrt(np.where(known, squares, 1.0) / (2 * np.maximum(number - 1, 1)))
     z, bets = np.maximum(x / scale, -_LARGEST), _BETS[:, np.newaxis, np.newaxis]
-    factors = np.where(known, -bets * z - bets**2 / 2 * (1 + 1 / number), 0.0)
+    factors = -bets * z - bets**2 / 2 * (1 + 1 / number)
     return np.where(known, np.cumsum(factors[..., ::-1], axis=-1)[..., ::-1], -np.inf)

@@ -27,6 +27,8 @@ def test_the_alarm_is_that_of_the_recursion(seed: int, after: float) -> None:
     weeks = rng.normal(0, 1, 60) + np.where(np.arange(60) < 30, 0.8, after)
     for end in range(9, 61):
         value, since = evidence(weeks[:end])
+        assert fallen(weeks[:end], threshold=value * (1 - 1e-9)) is not None
+        assert fallen(weeks[:end], threshold=value * (1 + 1e-9)) is None
         found = fallen(weeks[:end], threshold=50.0)
         assert (found is not None) == (value > 50)
         if found is not None:

@@ -36,9 +36,9 @@ ones are retried as their `Retry-After` says. Credentials from `conn_id` go only
 _METRICS: Final = """
 *Sequence*: judged by a confidence sequence over all days. *Day*: operational, judged on the day's own value. *No
 champion value*: a rule can only bound the challenger's value, with `at_most` or `at_least`. `error_rate`: the share of
-requests without a usable prediction; `agreement`: of those on which both predict the same. Metrics of
-your own, `metrics[]`, are judged by a sequence and take part in rules, slices, charts, `calibrate` and `plan` as losses
-do.
+requests without a usable prediction; `agreement`: of those on which both predict the same; `latency_ratio_*`: the
+challenger's latency as a multiple of the champion's. Metrics of your own, `metrics[]`, are judged by a sequence and
+take part in rules, slices, charts, `calibrate` and `plan` as losses do.
 """
 _TYPES: Final = {"string": "text", "boolean": "`true` or `false`"}
 _NONE: Final = "\N{EN DASH}"

@@ -679,7 +679,7 @@ def test_the_gate_lets_inconclusive_through_and_stops_a_fail(continued: World) -
     continued.register_before_the_first_day(shadow.deployment)
     for name in names:
         steps.judge(shadow, day(2), name)
-    with pytest.raises(GateFailed, match=r"other FAILS: error_rate at_most: 0\.\d+ on 2024-03-03 is not at most 0"):
+    with pytest.raises(GateFailed, match=r"other FAILS: error rate is not at most 0: 0\.\d+ on 2024-03-03"):
         steps.gate(shadow, day(2))
 
 

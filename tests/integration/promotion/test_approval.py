@@ -292,7 +292,7 @@ def test_the_request_shows_its_terms_and_what_each_answer_does(world: World) -> 
     assert found.request.verdict is not None
     assert "against champion 7 on" in text
     assert "on 2 consecutive judged days since" in text
-    assert "| error\\_rate at most | all | PASS |" in text
+    assert "| error rate is at most 0\\.5 | all | PASS |" in text
     assert "within 5 hours" in text
     assert "9 days" in text
     trials = "trial 1 of 1 against champion 7 \\(1 model; trials\\: 1 PASS, 0 FAIL, 0 open\\); `shadow trials late`"

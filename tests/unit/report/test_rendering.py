@@ -89,7 +89,7 @@ def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
         "Requests on which they differ most",
         "Labels by day",
         "Latency by day",
-        "Population stability index (PSI), challenger against champion",
+        "Population stability index (PSI) between champion and challenger",
         "A/A noise: Brier score by day",
         "Expectations failed in 1 of 730 checks on 365 days: 2013-06-03 (inputs).",
         "2013-06-01-EWR-UA-1, 2013-06-02-EWR-UA-2",

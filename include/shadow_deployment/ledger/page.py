@@ -126,6 +126,8 @@ class QuadrantRow:
     weight: float
     labelled: int
     positive: int
+    labelled_weight: float
+    positive_weight: float
     days: int
     first: dt.date
     last: dt.date

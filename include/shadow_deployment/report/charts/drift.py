@@ -42,9 +42,7 @@ def _shown(view: DriftView) -> list[DriftSeries]:
 def _in_words(view: DriftView) -> str:
     if not view.drifting:
         features = sum(each.kind == "feature" for each in view.series)
-        return (
-            f"Nothing drifts lately, of {plural(features, 'feature')} and of the predictions of both models."
-        )
+        return f"Nothing drifts lately, of {plural(features, 'feature')} and of the predictions of both models."
     most = ", ".join(f"{each.name} ({_say(each.lately)}, {each.strength})" for each in view.drifting[:5])
     more = f" and {count(len(view.drifting) - 5)} more" if len(view.drifting) > 5 else ""
     return f"Drifting lately: {most}{more}. The numbers are medians of the newest {plural(NEWEST, 'day')}."

@@ -369,11 +369,17 @@ def test_a_page_whose_days_were_sampled_before_drift_was_kept_says_so(
     world = worlds(whole, production=whole.production)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "drift"):
         session.execute("DELETE FROM shadow.drift")
-    for name in ("other", "worse"):
-        found = pages.deployment_page(world.shadow(**CHANGES), name)
-        assert found.error is None
-        assert {one.kind for one in found.drift.series if found.drift} <= {"predictions"} if found.drift else True
-        assert found.drift is None or found.drift.unknown == LAST + 1
+    found = pages.deployment_page(world.shadow(**CHANGES), "other")
+    assert found.drift is not None
+    assert {one.kind for one in found.drift.series} == {"predictions"}
+    assert found.drift.unknown == LAST + 1
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        session.execute("DELETE FROM shadow.score_bin")
+    bare = pages.deployment_page(world.shadow(**CHANGES), "other")
+    assert bare.drift is None
+    assert bare.missing["drift"].startswith("no day was compared with the first days")
+    health = next(one for one in bare.health if one.name == "Drift")
+    assert (health.level, health.word) == ("attention", "not known")
 
 
 def test_wilson_is_that_of_statsmodels_and_stays_within_0_and_1() -> None:

@@ -31,7 +31,7 @@ def health(
         _a_a_check(known),
         _labels(deployment, view),
         _left_out(view.verdict),
-        _drift(view.drift),
+        drift_item(view.drift),
         _sampling(deployment, known),
         _served(session, deployment, known),
         _channels(deployment, view),
@@ -85,7 +85,7 @@ def _left_out(verdict: VerdictRow | None) -> HealthItem:
     return _item(name, "provenance", "alarm" if refused else "attention", str(len(days)), f"{named}; {counted} counted")
 
 
-def _drift(view: DriftView | None) -> HealthItem:
+def drift_item(view: DriftView | None) -> HealthItem:
     """Say what has moved since the first days; nothing is judged on it, so it is no alarm."""
     name, section = "Drift", "drift"
     if view is None:

@@ -26,7 +26,7 @@ from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.wording import Measure, measure_of
 
 if TYPE_CHECKING:
-    from shadow_deployment.report.drift import DriftView
+    from shadow_deployment.report.analyses.drift import DriftView
     from shadow_deployment.report.scorecard import HealthItem, Scorecard
 
 Role = Literal["promotable", "a_a_check", "watched"]

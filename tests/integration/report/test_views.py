@@ -33,7 +33,7 @@ from shadow_deployment.pipeline.challengers.basis import (
 from shadow_deployment.pipeline.history.verify import verify
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
-from shadow_deployment.report.decisions import confusion, sweep
+from shadow_deployment.report.analyses.decisions import confusion, sweep
 from shadow_deployment.report.html import tables
 from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages

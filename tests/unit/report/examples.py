@@ -15,7 +15,7 @@ from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, V
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.report.drift import DriftSeries, DriftView
+from shadow_deployment.report.analyses.drift import DriftSeries, DriftView
 from shadow_deployment.report.overview import ListedDeployment, Overview, UnreadableLedger
 from shadow_deployment.report.scorecard import HealthItem, ModelScore, Scorecard, ScoreRow
 from shadow_deployment.report.status import ChallengerStatus, Stage

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, r
 
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.ledger.page import QuadrantRow
-from shadow_deployment.report.decisions import Decisions, confusion, sweep, who_was_right
+from shadow_deployment.report.analyses.decisions import Decisions, confusion, sweep, who_was_right
 from shadow_deployment.report.html.tables import disagreements, disagreements_in_words
 from shadow_deployment.report.views import PredictionBin, QuadrantsView
 from tests.unit.report import examples

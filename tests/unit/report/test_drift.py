@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shadow_deployment.report.html.tables import drift
-from shadow_deployment.report.queries import health
+from shadow_deployment.report.queries.scorecard import health
 from tests.unit.report import examples
 
 

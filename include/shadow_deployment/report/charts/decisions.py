@@ -5,10 +5,10 @@ from typing import Any, Final, get_args
 import altair as alt
 
 from shadow_deployment.base.numbers import count, number, percent
+from shadow_deployment.report.analyses.decisions import Decisions, Model, confusion, sweep
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.charts.theme import colour
-from shadow_deployment.report.decisions import Decisions, Model, confusion, sweep
 from shadow_deployment.report.views import QuadrantsView, ScoresView
 from shadow_deployment.report.wording import Measure, capitalised
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import count, number, plural
+from shadow_deployment.report.analyses.drift import LARGE, MODERATE, NEWEST, DriftSeries, DriftView
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable
 from shadow_deployment.report.charts.theme import colour
-from shadow_deployment.report.drift import LARGE, MODERATE, NEWEST, DriftSeries, DriftView
 
 _MOST_FEATURES: Final = 4
 _HIGHEST: Final = 0.5  # beyond it an index is drawn at the row's top

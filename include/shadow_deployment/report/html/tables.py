@@ -10,9 +10,9 @@ from shadow_deployment.ledger.alerts import StoredAlert
 from shadow_deployment.ledger.page import ValidationRow, VerdictRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
+from shadow_deployment.report.analyses.decisions import who_was_right
+from shadow_deployment.report.analyses.drift import DriftView
 from shadow_deployment.report.charts.chart import ChartTable
-from shadow_deployment.report.decisions import who_was_right
-from shadow_deployment.report.drift import DriftView
 from shadow_deployment.report.html.markup import badge, missing, time
 from shadow_deployment.report.views import ChallengerLine, DayView, DeploymentView, QuadrantsView, RuleView
 from shadow_deployment.report.wording import ROLES, capitalised, typeset

@@ -18,7 +18,7 @@ from shadow_deployment.ledger.page import DailyBin
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.histograms import MODELS
 from shadow_deployment.metrics.scores import Distribution, stability_index
-from shadow_deployment.report.drift import DriftSeries, DriftView
+from shadow_deployment.report.analyses.drift import DriftSeries, DriftView
 from shadow_deployment.report.queries.predictions import ComparedPredictions
 
 

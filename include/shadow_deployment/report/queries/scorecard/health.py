@@ -11,7 +11,7 @@ from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry.serving import served_day
-from shadow_deployment.report.drift import MODERATE, NEWEST, DriftView
+from shadow_deployment.report.analyses.drift import MODERATE, NEWEST, DriftView
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.scorecard import Health, HealthItem
 from shadow_deployment.report.views import DeploymentView

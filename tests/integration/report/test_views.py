@@ -664,6 +664,7 @@ def test_health_is_what_the_ledger_says(worlds: Callable[..., World], whole: Wor
     found = health_of(shown)
     assert {name: item.level for name, item in found.items()} == {
         "A/A check": "good",
+        "Drift": "good",
         "Label coverage": found["Label coverage"].level,
         "Days left out": found["Days left out"].level,
         "Sampling rate": "good",

@@ -113,8 +113,8 @@ WHERE s.deployment_id = %(deployment)s
 """
 QUADRANTS = """
 INSERT INTO shadow.quadrant (challenger_id, snapshot_id, champion_version, champion_yes, challenger_yes, threshold,
-    requests, weight, labelled, positive)
-SELECT m, s.id, '7', a, b, 0.5, 250, 2500, 200, 120
+    requests, weight, labelled, positive, labelled_weight, positive_weight)
+SELECT m, s.id, '7', a, b, 0.5, 250, 2500, 200, 120, 2000, 1200
 FROM shadow.snapshot AS s CROSS JOIN unnest(%(models)s::int[]) AS m
 CROSS JOIN unnest(ARRAY[true, false]) AS a CROSS JOIN unnest(ARRAY[true, false]) AS b
 WHERE s.deployment_id = %(deployment)s

@@ -117,6 +117,17 @@ class HistogramRow:
 
 
 @dataclass(frozen=True)
+class DailyBin:
+    """Answers of one model in one bin on one day, with their weight."""
+
+    day: dt.date
+    model: str
+    bin: int
+    requests: int
+    weight: float
+
+
+@dataclass(frozen=True)
 class QuadrantRow:
     """One quadrant, summed over `days` days; `positive` of the `labelled` requests of mature days are positive."""
 
@@ -126,6 +137,8 @@ class QuadrantRow:
     weight: float
     labelled: int
     positive: int
+    labelled_weight: float
+    positive_weight: float
     days: int
     first: dt.date
     last: dt.date
@@ -232,6 +245,15 @@ def bins(
     with session.cursor(row_factory=class_row(HistogramRow)) as cursor:
         values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature)
         return cursor.execute(load_statement(_SQL / "page_bins.sql"), values).fetchall()
+
+
+def daily_bins(
+    session: Session[Any], challenger: int, snapshots: Sequence[Snapshot], champion_version: str
+) -> list[DailyBin]:
+    """Return the answers of both models in the same bins, by day, model and bin."""
+    with session.cursor(row_factory=class_row(DailyBin)) as cursor:
+        values = _on(challenger, snapshots) | {"champion_version": champion_version}
+        return cursor.execute(load_statement(_SQL / "page_daily_bins.sql"), values).fetchall()
 
 
 def quadrants(

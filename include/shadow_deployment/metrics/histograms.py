@@ -26,7 +26,7 @@ BIN_FIELDS: Final = (
     "label_sum",
     "label_squares",
 )
-QUADRANT_FIELDS: Final = ("requests", "labelled", "positive", "weight")
+QUADRANT_FIELDS: Final = ("requests", "labelled", "positive", "weight", "labelled_weight", "positive_weight")
 MODELS: Final = ("champion", "challenger")
 _FINEST: Final = 1e-300
 _NARROWEST: Final = 1e-12  # least width of a bin, as a share of the largest prediction
@@ -97,7 +97,8 @@ class Histograms:
         if self._threshold is not None:
             champion, challenger = ((predictions[model] >= self._threshold).astype(np.int64) for model in MODELS)
             group = version * 4 + champion * 2 + challenger
-            for row, amount in enumerate((None, known, known & (label == 1), weight)):
+            amounts = (None, known, known & (label == 1), weight, labelled_weight, label * labelled_weight)
+            for row, amount in enumerate(amounts):
                 self._quadrants[row] += np.bincount(group, amount, self._versions * 4)
 
     def bins(self) -> Iterator[tuple[int, str, int, list[float]]]:

@@ -59,14 +59,11 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
-    """One model's values on the pairs, shape (n,), n > 0; what several scores share is computed once."""
+class Distribution:
+    """Values with their weights, both of shape (n,), n > 0, in any order; what is computed from them is kept."""
 
     value: Array
     weight: Array
-    label: Array
-    threshold: float
-    bins: int
 
     @cached_property
     def _ranking(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -92,18 +89,6 @@ class _Model:
         weight = np.cumsum(self.per_level(self.weight))
         return np.asarray(weight / weight[-1], dtype=np.float64)
 
-    @cached_property
-    def classes(self) -> tuple[Array, Array]:
-        """The weight of positive and of negative labels at each distinct value."""
-        return self.per_level(self.weight * self.label), self.per_level(self.weight * (1 - self.label))
-
-    @cached_property
-    def confusion(self) -> tuple[float, float, float]:
-        """The weight of true positives, false positives and false negatives at the threshold."""
-        positive, predicted = self.label == 1, self.value >= self.threshold
-        hits, false_alarms, misses = positive & predicted, ~positive & predicted, positive & ~predicted
-        return float(self.weight[hits].sum()), float(self.weight[false_alarms].sum()), float(self.weight[misses].sum())
-
     def quantiles(self, shares: Array) -> Array:
         """Weighted quantiles: the smallest value at which the cumulated share of weight reaches each of `shares`.
 
@@ -115,6 +100,50 @@ class _Model:
     def share_up_to(self, points: Array) -> Array:
         """Return the share of weight whose value is at most each of `points`: the empirical distribution function."""
         return np.concatenate(([0.0], self.reached))[np.searchsorted(self.levels, points, side="right")]
+
+    def bin_ends(self, bins: int) -> Array:
+        """Return the values at which `bins` bins of equal weight end, each holding its end; the last has none.
+
+        A value so frequent that several of them fall on it is a bin of its own, so that a move off it to either side
+        shows.
+        """
+        ends = self.quantiles(np.arange(1, bins) / bins)
+        frequent = ends[1:][ends[1:] == ends[:-1]]
+        return np.unique(np.concatenate((ends, np.nextafter(frequent, -np.inf))))
+
+    def shares(self, ends: Array) -> Array:
+        """Return the share of weight in each bin, one more than there are `ends`."""
+        return np.diff(self.share_up_to(np.append(ends, np.inf)), prepend=0.0)
+
+
+def stability_index(expected: Array, actual: Array) -> float:
+    """Return the population stability index of shares in the same bins: the sum of (q - p) log(q / p) (Siddiqi 2006).
+
+    A share below `_EMPTY_SHARE` counts as that; shares are not rescaled.
+    """
+    p, q = np.maximum(expected, _EMPTY_SHARE), np.maximum(actual, _EMPTY_SHARE)
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Model(Distribution):
+    """One model's values on the pairs, with their labels."""
+
+    label: Array
+    threshold: float
+    bins: int
+
+    @cached_property
+    def classes(self) -> tuple[Array, Array]:
+        """The weight of positive and of negative labels at each distinct value."""
+        return self.per_level(self.weight * self.label), self.per_level(self.weight * (1 - self.label))
+
+    @cached_property
+    def confusion(self) -> tuple[float, float, float]:
+        """The weight of true positives, false positives and false negatives at the threshold."""
+        positive, predicted = self.label == 1, self.value >= self.threshold
+        hits, false_alarms, misses = positive & predicted, ~positive & predicted, positive & ~predicted
+        return float(self.weight[hits].sum()), float(self.weight[false_alarms].sum()), float(self.weight[misses].sum())
 
 
 Both = tuple[_Model, _Model]
@@ -288,18 +317,9 @@ def _r2(model: _Model) -> float | None:
 
 
 def _population_stability_index(champion: _Model, challenger: _Model) -> tuple[float, float]:
-    """Sum over bins of (q - p) log(q / p), p and q the champion's and the challenger's share of weight (Siddiqi 2006).
-
-    Bins end at the champion's weighted deciles (with 10 bins), each holding its upper end. A value so frequent that
-    several deciles fall on it is a bin of its own, so that a move off it to either side shows. A share below
-    `_EMPTY_SHARE` counts as that; shares are not rescaled.
-    """
-    deciles = champion.quantiles(np.arange(1, champion.bins) / champion.bins)
-    frequent = deciles[1:][deciles[1:] == deciles[:-1]]
-    ends = np.unique(np.concatenate((deciles, np.nextafter(frequent, -np.inf))))
-    reached = (model.share_up_to(np.append(ends, np.inf)) for model in (champion, challenger))
-    p, q = (np.maximum(np.diff(shares, prepend=0.0), _EMPTY_SHARE) for shares in reached)
-    return 0.0, float(np.sum((q - p) * np.log(q / p)))
+    """Bins end at the champion's weighted quantiles, deciles with 10 bins."""
+    ends = champion.bin_ends(champion.bins)
+    return 0.0, stability_index(champion.shares(ends), challenger.shares(ends))
 
 
 def _kolmogorov_smirnov(champion: _Model, challenger: _Model) -> tuple[float, float]:

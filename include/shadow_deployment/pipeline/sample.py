@@ -10,8 +10,10 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.data.db import Session, exclusively
-from shadow_deployment.errors import LedgerError
+from shadow_deployment.data.quality.drift import drift_from, first_days, read_features, reference_of
+from shadow_deployment.errors import LedgerError, SnapshotError
 from shadow_deployment.ledger import snapshots
+from shadow_deployment.ledger.checks import drift
 from shadow_deployment.ledger.retention import require_kept
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline.challengers import trials
@@ -53,6 +55,7 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
             manifest = read_manifest(context, registered)
         snapshot = registered or require_snapshot(session, deployment, day)
         trials.register(session, deployment, snapshot, challenger_keys(context, session))
+        keep_drift(context, session, snapshot, manifest)
     if not manifest.rows:
         logger.warning(
             "%s: no requests in %s from %s, so the day adds no evidence; check that the prediction log is loaded",
@@ -61,6 +64,32 @@ def sample(context: DeploymentContext, day: dt.date) -> SampledDay:
             window,
         )
     return SampledDay(day, manifest.rows, manifest.population, len(manifest.parts))
+
+
+def keep_drift(
+    context: DeploymentContext, session: Session[Any], snapshot: Snapshot, manifest: snapshots_on_disk.Manifest
+) -> None:
+    """Enter how far the day's features are from those of the first days, unless that was done.
+
+    Nothing is judged on it: where files of the first days are gone, the day goes without.
+    """
+    if not manifest.rows or drift.is_kept(session, snapshot):
+        return
+    deployment, features = context.deployment, context.deployment.requests.features
+    sampled = snapshots.snapshots(session, deployment, None, snapshot.day - dt.timedelta(days=1))
+    days = first_days([each for each in sampled if each.rows])
+    try:
+        today = read_features(context.store, [(snapshot.location, manifest)], features)
+        bins = drift.references(session, days)
+        if days and not today.keys() <= bins.keys():
+            read = [(each.location, read_manifest(context, each)) for each in days]
+            bins = {
+                name: reference_of(name, each) for name, each in read_features(context.store, read, features).items()
+            }
+    except SnapshotError as error:
+        logger.warning("%s: the drift of %s is not known: %s", deployment.name, snapshot.day, error)
+        return
+    drift.keep(session, snapshot, days, [drift_from(bins.get(name), name, each) for name, each in today.items()])
 
 
 def require_snapshot(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot:

@@ -26,6 +26,7 @@ from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.wording import Measure, measure_of
 
 if TYPE_CHECKING:
+    from shadow_deployment.report.analyses.drift import DriftView
     from shadow_deployment.report.scorecard import HealthItem, Scorecard
 
 Role = Literal["promotable", "a_a_check", "watched"]
@@ -182,9 +183,9 @@ class SlicesView:
 class PredictionBin:
     """One model's predictions in one bin: their share of the weight (shares sum to 1) and their unweighted number.
 
-    Of the labelled requests in the bin: how many, their mean prediction, their mean label (binary: the share of yes),
-    and its interval: Wilson's at 95 % for binary, at the effective number of requests where weights differ, and mean
-    ± 1.96 standard errors for regression. None in a bin without a label.
+    Of the labelled requests in the bin: how many and with what weight, their mean prediction, their mean label (binary:
+    the share of yes), and its interval: Wilson's at 95 % for binary, at the effective number of requests where weights
+    differ, and mean ± 1.96 standard errors for regression. None in a bin without a label.
     """
 
     share: float = 0.0
@@ -194,6 +195,7 @@ class PredictionBin:
     mean_label: float | None = None
     lower: float | None = None
     upper: float | None = None
+    labelled_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -329,9 +331,9 @@ class DeploymentView:
     is the one shown. `days` are all days with a verdict of the challenger shown, for going back and forth; `day` is the
     one shown, `last_day` the newest sampled one up to the day that was requested, `last_run` when a verdict or, where
     there is none, a sample was last written. `next_alpha` is alpha toward PASS of a trial that is opened next.
-    `compared` are the days of evidence, `snapshot` is that of `day`, `run` what its run did where that was requested.
-    `missing` maps the name of a field that is empty to why it is, and "a_a_check" to why there is none. `policy_words`
-    is Markdown. What is by day ascends; what was done descends.
+    `threshold` is that of a binary task. `compared` are the days of evidence, `snapshot` is that of `day`, `run` what
+    its run did where that was requested. `missing` maps the name of a field that is empty to why it is, and "a_a_check"
+    to why there is none. `policy_words` is Markdown. What is by day ascends; what was done descends.
     """
 
     name: str
@@ -357,6 +359,8 @@ class DeploymentView:
     quadrants: QuadrantsView | None = None
     disagreements: tuple[DisagreeingRequest, ...] = ()
     classes: tuple[str, ...] = ()
+    threshold: float | None = None
+    drift: "DriftView | None" = None
     labels: tuple[LabelDay, ...] = ()
     latency: DailySeries | None = None
     validations: tuple[ValidationRow, ...] = ()

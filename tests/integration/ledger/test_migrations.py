@@ -31,6 +31,7 @@ TABLES = {
     "delivery",
     "deployment",
     "disagreement",
+    "drift",
     "evidence_batch",
     "label_arrival",
     "label_collection",

@@ -160,6 +160,70 @@ def test_what_is_written_in_charts_lies_within_them(browser: "Browser", files: d
             assert watched.page.evaluate(outside) == []
 
 
+@pytest.mark.parametrize(("width", "box"), [(1280, ".wide"), (390, ".narrow")])
+def test_a_chart_says_the_values_of_the_day_at_the_pointer_and_of_the_one_that_the_keys_reach(
+    browser: "Browser", files: dict[str, Path], width: int, box: str
+) -> None:
+    facts = examples.a_small_page().sequences[0]
+    with Watched(browser, width) as watched:
+        watched.page.goto(files["whole"].as_uri())
+        chart = watched.page.locator(f"#section-sequences {box}")
+        svg, values = chart.locator("svg"), chart.locator(".values")
+        assert not values.is_visible()
+        svg.scroll_into_view_if_needed()
+        first, last = (one["x"] for one in svg.locator(".span_marks line").evaluate_all(
+            "lines => lines.map(line => ({x: line.getBoundingClientRect().left}))"))  # fmt: skip
+        area = svg.bounding_box()
+        assert area
+        for number in (0, 17, len(facts.days) - 1):
+            x = first + (last - first) * number / (len(facts.days) - 1)
+            watched.page.mouse.move(x, area["y"] + area["height"] / 2)
+            said = values.inner_text().splitlines()
+            assert said[0] == f"day {facts.days[number]}"
+            assert said[2].startswith("cumulative effect: ")
+            shown = float(said[2].removeprefix("cumulative effect: ").replace("\N{MINUS SIGN}", "-"))
+            assert shown == pytest.approx(facts.mean[number], abs=1e-3)
+            assert abs(chart.locator(".pointed").bounding_box()["x"] - x) < 2  # type: ignore[index]
+            place = values.bounding_box()
+            assert place
+            assert place["x"] >= 0
+            assert place["x"] + place["width"] <= width
+        watched.page.mouse.move(2, 2)
+        assert not values.is_visible()
+        svg.focus()
+        for key, day in (("Home", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", -1)):
+            watched.page.keyboard.press(key)
+            assert values.inner_text().startswith(f"day {facts.days[day]}"), key
+        watched.page.keyboard.press("Escape")
+        assert not values.is_visible()
+        assert watched.overflow() <= 0
+        assert watched.complaints == []
+
+
+def test_disagreements_can_be_sorted_by_their_difference(browser: "Browser", tmp_path: Path) -> None:
+    one = examples.a_small_page().disagreements[0]
+    pairs = ((0.9, 0.2), (0.1, 0.9), (0.5, 0.45), (0.2, 0.3))
+    apart = tuple(replace(one, champion=champion, challenger=challenger) for champion, challenger in pairs)
+    path = tmp_path / "page.html"
+    path.write_text(report(replace(examples.a_small_page(), disagreements=apart)), encoding="utf-8")
+    with Watched(browser) as watched:
+        watched.page.goto(path.as_uri())
+        table = watched.page.locator("#section-predictions table.sortable")
+        head = table.get_by_role("button", name="difference")
+
+        def differences() -> list[str]:
+            return [text.replace("\N{MINUS SIGN}", "-") for text in table.locator("td:nth-child(5)").all_inner_texts()]
+
+        assert differences() == ["-0.700", "+0.800", "-0.0500", "+0.100"]
+        head.click()
+        assert differences() == ["-0.700", "-0.0500", "+0.100", "+0.800"]
+        assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+        head.focus()
+        watched.page.keyboard.press("Enter")
+        assert differences() == ["+0.800", "+0.100", "-0.0500", "-0.700"]
+        assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
+
+
 def test_times_are_local_on_hover_and_the_first_stop_skips_to_the_content(
     browser: "Browser", files: dict[str, Path]
 ) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.series import gather
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.ledger import predictions, series, snapshots
+from shadow_deployment.metrics.scores import Distribution, stability_index
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.basis import (
@@ -32,6 +33,7 @@ from shadow_deployment.pipeline.challengers.basis import (
 from shadow_deployment.pipeline.history.verify import verify
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
+from shadow_deployment.report.analyses.decisions import confusion, sweep
 from shadow_deployment.report.html import tables
 from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
@@ -317,6 +319,67 @@ def test_quadrants_say_who_was_right_on_mature_days(whole: World, shown: Deploym
         assert (one.requests, one.labelled) == (len(inside), len(known))
         assert one.champion_right == ((known.champion >= 0.5) == (known.label == 1)).sum()
         assert one.challenger_right == ((known.challenger >= 0.5) == (known.label == 1)).sum()
+        assert one.labelled_weight == pytest.approx(known.weight.sum())
+        assert one.positive_weight == pytest.approx(known.weight[known.label == 1].sum())
+
+
+def test_a_sweep_at_the_threshold_is_the_confusion_matrix(shown: DeploymentView) -> None:
+    assert shown.scores is not None
+    assert shown.quadrants is not None
+    assert shown.threshold == shown.quadrants.threshold == 0.5
+    for model in ("champion", "challenger"):
+        swept = sweep(getattr(shown.scores, model))[10]
+        assert astuple(swept) == pytest.approx(astuple(confusion(shown.quadrants.rows, model, weighted=True)))
+
+
+def test_drift_of_features_is_what_was_kept_and_of_predictions_that_of_their_bins(
+    whole: World, shown: DeploymentView
+) -> None:
+    assert shown.drift is not None
+    by_name = {one.name: one for one in shown.drift.series}
+    assert set(by_name) == {"dep_hour", "distance", "champion's predictions", "challenger's predictions"}
+    assert (shown.drift.reference_days, shown.drift.first, shown.drift.is_settled) == (3, day(0), False)
+    kept = whole.query(
+        "SELECT psi FROM shadow.drift JOIN shadow.snapshot AS s ON s.id = snapshot_id WHERE feature = 'distance' "
+        "AND psi IS NOT NULL ORDER BY s.day"
+    )
+    assert by_name["distance"].values == tuple(psi for (psi,) in kept)
+    assert len(shown.drift.days) == LAST
+    rows = answers(whole)
+    compared = sorted(set(rows.day) - {day(2)})  # two champions answered on day 2
+    before, today = rows[rows.day.isin(compared[:3])], rows[rows.day == compared[-1]]
+    for model in ("champion", "challenger"):
+        places, now = (np.minimum(np.floor(each[model] * 20), 19) for each in (before, today))
+        reference = Distribution(places.to_numpy(), before.weight.to_numpy())
+        ends = reference.bin_ends(10)
+        expected = stability_index(
+            reference.shares(ends), Distribution(now.to_numpy(), today.weight.to_numpy()).shares(ends)
+        )
+        series = by_name[f"{model}'s predictions"]
+        assert series.values[-1] == pytest.approx(expected)
+        chance = len(ends) * (1 / len(today) + 1 / len(before))
+        assert series.chance == pytest.approx(chance)
+    health = next(one for one in shown.health if one.name == "Drift")
+    assert (health.level, health.word, health.section) == ("good", "none", "drift")
+
+
+def test_a_page_whose_days_were_sampled_before_drift_was_kept_says_so(
+    whole: World, worlds: Callable[..., World]
+) -> None:
+    world = worlds(whole, production=whole.production)
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "drift"):
+        session.execute("DELETE FROM shadow.drift")
+    found = pages.deployment_page(world.shadow(**CHANGES), "other")
+    assert found.drift is not None
+    assert {one.kind for one in found.drift.series} == {"predictions"}
+    assert found.drift.unknown == LAST + 1
+    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
+        session.execute("DELETE FROM shadow.score_bin")
+    bare = pages.deployment_page(world.shadow(**CHANGES), "other")
+    assert bare.drift is None
+    assert bare.missing["drift"].startswith("no day was compared with the first days")
+    health = next(one for one in bare.health if one.name == "Drift")
+    assert (health.level, health.word) == ("attention", "not known")
 
 
 def test_wilson_is_that_of_statsmodels_and_stays_within_0_and_1() -> None:
@@ -601,6 +664,7 @@ def test_health_is_what_the_ledger_says(worlds: Callable[..., World], whole: Wor
     found = health_of(shown)
     assert {name: item.level for name, item in found.items()} == {
         "A/A check": "good",
+        "Drift": "good",
         "Label coverage": found["Label coverage"].level,
         "Days left out": found["Days left out"].level,
         "Sampling rate": "good",

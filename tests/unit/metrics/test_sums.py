@@ -207,6 +207,8 @@ def test_quadrants_are_those_at_the_threshold_and_of_each_version() -> None:
             & ((frame.champion >= 0.3) == champion_yes)
             & ((frame.challenger >= 0.3) == challenger_yes)
         ]
-        expected = [len(inside), inside.label.notna().sum(), (inside.label == 1).sum(), inside.weight.sum()]
+        known = inside.dropna(subset=["label"])
+        expected = [len(inside), len(known), (known.label == 1).sum(), inside.weight.sum()]
+        expected += [known.weight.sum(), (known.weight * known.label).sum()]
         assert_allclose(sums, expected, rtol=1e-12)
     assert list(Histograms(Grid(0.05, 0, 19), 2, None).quadrants()) == []

@@ -15,6 +15,7 @@ from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, V
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.report.analyses.drift import DriftSeries, DriftView
 from shadow_deployment.report.overview import ListedDeployment, Overview, UnreadableLedger
 from shadow_deployment.report.scorecard import HealthItem, ModelScore, Scorecard, ScoreRow
 from shadow_deployment.report.status import ChallengerStatus, Stage
@@ -220,6 +221,7 @@ def binned(seed: int, shift: float) -> tuple[PredictionBin, ...]:
             float(rate[at]),
             float(max(rate[at] - width[at], 0)),
             float(min(rate[at] + width[at], 1)),
+            float(share[at]),
         )
         if requests[at]
         else PredictionBin(float(share[at]))
@@ -238,12 +240,28 @@ def quadrants() -> QuadrantsView:
     return QuadrantsView(
         0.5,
         (
-            QuadrantRow(True, True, 21_000, 0.115, 20_500, 14_000, *span),
-            QuadrantRow(True, False, 9_100, 0.051, 8_900, 3_300, *span),
-            QuadrantRow(False, True, 5_300, 0.029, 5_100, 3_100, *span),
-            QuadrantRow(False, False, 147_100, 0.805, 143_000, 18_000, *span),
+            QuadrantRow(True, True, 21_000, 0.115, 20_500, 14_000, 0.112, 0.077, *span),
+            QuadrantRow(True, False, 9_100, 0.051, 8_900, 3_300, 0.05, 0.019, *span),
+            QuadrantRow(False, True, 5_300, 0.029, 5_100, 3_100, 0.028, 0.017, *span),
+            QuadrantRow(False, False, 147_100, 0.805, 143_000, 18_000, 0.783, 0.099, *span),
         ),
     )
+
+
+def drift(number: int = 365) -> DriftView:
+    """Return the drift of twelve features, two of which move, and of the predictions of both models."""
+    generator, days = np.random.default_rng(11), days_from(number)
+    moves = {"distance": 0.6, "carrier": 0.15}
+
+    def a_series(name: str, kind: Any = "feature") -> DriftSeries:
+        trend = moves.get(name, 0.0) * np.linspace(0, 1, number)
+        values = tuple(float(value) for value in trend + generator.exponential(0.02, number))
+        shares = tuple(float(value) for value in generator.uniform(0.01, 0.03, number)) if kind == "feature" else ()
+        return DriftSeries(name, kind, (None, *values[1:]), shares, 0.02 if shares else None, 0.02)
+
+    features = ["distance", "carrier", *(f"feature_{one}" for one in range(10))]
+    models = [a_series(f"{model}'s predictions", "predictions") for model in ("champion", "challenger")]
+    return DriftView(days, (*map(a_series, features), *models), 14, days[0], days[min(13, number - 1)], number >= 28)
 
 
 def labels(number: int = 365) -> tuple[LabelDay, ...]:
@@ -615,6 +633,8 @@ def a_deployment_page(**changes: Any) -> DeploymentView:
             )
             for one in range(5)
         ),
+        threshold=0.5,
+        drift=drift(),
         labels=labels(),
         latency=latency(),
         validations=validations(),
@@ -640,6 +660,7 @@ def a_small_page(**changes: Any) -> DeploymentView:
         slices=slices(6),
         rules=page.rules[:6],
         disagreements=page.disagreements[:2],
+        drift=drift(12),
         labels=labels(12),
         latency=latency(12),
         distances=distances(12),
@@ -695,6 +716,7 @@ def a_hostile_page() -> DeploymentView:
         sequences=(a_sequence(text=HOSTILE, slice=HOSTILE, unit_words=HOSTILE),),
         slices=slices(names=[HOSTILE, quoted, turned, "$x^2$", "datum.x + 1", "x" * 300, "\x00\x1b[31m"]),
         disagreements=(replace(page.disagreements[0], request_id=HOSTILE, slices={HOSTILE: turned}),),
+        drift=replace(drift(12), series=(replace(drift(12).series[0], name=HOSTILE),)),
         noise=NoiseView("brier_score", "Brier score", None, (a_noise_series(HOSTILE, "promotable", 0.0, 0.1, 1),)),
         promotions=tuple(replace(one, approved_by=HOSTILE, reason=HOSTILE) for one in page.promotions),
         alerts=(an_alert(HOSTILE, HOSTILE, HOSTILE),),

@@ -20,7 +20,9 @@ from shadow_deployment.ledger.page import OutcomeDay
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.catalog import MOST_SEQUENCES, catalog
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, drawn_at_once
-from shadow_deployment.report.charts.days import distances, labels, latency, middles
+from shadow_deployment.report.charts.days import distances, labels, latency
+from shadow_deployment.report.charts.decisions import matrices, threshold_sweep
+from shadow_deployment.report.charts.drift import drift
 from shadow_deployment.report.charts.history import noise, timeline
 from shadow_deployment.report.charts.scores import distributions, quadrants, reliability
 from shadow_deployment.report.charts.sequence import sequence
@@ -264,7 +266,7 @@ def test_values_beyond_probability_have_their_own_range() -> None:
         for index, each in enumerate(examples.binned(1, 0.1))
     )
     facts = replace(examples.scores(), unit="value", edges=edges, champion=shifted, challenger=shifted)
-    assert "share of requests by predicted value" in drawn(distributions(facts)).words
+    assert {"share of requests, weighted", "predicted value"} <= set(drawn(distributions(facts)).words)
     drawing = drawn(reliability(facts))
     assert drawing.value_at(drawing.layer("champion")[0].y) == pytest.approx(7, abs=1)
 
@@ -278,10 +280,7 @@ def test_quadrants_are_the_darker_the_larger_and_say_who_was_right() -> None:
     shares = [facts.share(row) for row in facts.rows]
     assert sorted(range(4), key=lambda index: depths[index]) == sorted(range(4), key=lambda index: shares[index])
     assert [cell.colour for cell in cells] == ["muted", "challenger", "challenger", "muted"]
-    assert chart.finding.split(". ") == [
-        "They differ on 8.0\xa0% of the requests",
-        "Where they do, the challenger is right in 62\xa0%, the champion in 38\xa0%.",
-    ]
+    assert chart.finding == "They differ on 8.0\xa0% of the requests."
     says = [(text.words, text.x, text.y) for text in drawing.layer("right")]
     assert [words for words, _, _ in says] == [
         "both right: 68\xa0%",
@@ -333,11 +332,14 @@ def test_latency_breaks_where_a_day_has_none() -> None:
     assert drawn(latency(DailySeries(days, {}))).layer("axis-label")
 
 
-def test_a_year_of_latency_is_drawn_by_weeks_and_stands_in_the_table_by_days() -> None:
+def test_all_days_of_a_year_are_drawn() -> None:
     chart = latency(examples.latency())
     drawing = drawn(chart)
-    assert len(drawing.the("challenger_p95").points) == 52
-    assert "milliseconds, logarithmic, median of seven days" in drawing.words
+    known = [value is not None for value in examples.latency().values["challenger p95"]]
+    assert len(drawing.the("challenger_p95").points) == sum(known) > 360
+    assert "milliseconds by day, logarithmic" in drawing.words
+    (first, *_) = distances(examples.distances(365))
+    assert len(drawn(first).the("line").points) == 365
     dashes = {drawing.the(f"champion_{key}").element.get("stroke-dasharray") for key in ("p50", "p95", "p99")}
     assert len(dashes) == 3
     assert chart.table
@@ -349,7 +351,7 @@ def test_a_distance_is_held_against_its_bound_where_there_is_one() -> None:
     first, second = distances(facts)
     drawing = drawn(first)
     assert drawing.value_at(drawing.the("bound").y) == pytest.approx(0.2, abs=0.005)
-    assert [drawing.value_at(y) for _, y in drawing.the("middle").points] == pytest.approx(
+    assert [drawing.value_at(y) for _, y in drawing.the("line").points] == pytest.approx(
         facts.values["population_stability_index"], abs=0.01
     )
     assert drawn(second).layer("bound") == []
@@ -655,9 +657,6 @@ def test_a_logarithmic_axis_has_labels_whatever_its_reach(values: list[float]) -
 
 
 def test_small_pieces() -> None:
-    assert middles([1, None, 3, None, None, None, None], 7) == [None]
-    assert middles([5, 1, 3], 1) == [5, 1, 3]
-    assert middles([5, 1, 3, 9], 3) == [3, None]
     assert parts.reach([]) == (-1.0, 1.0)
     assert parts.reach([2.0, None]) == pytest.approx((1.88, 2.12))
     assert parts.wrapped("one two three four five six", 60) == ["one two", "three…"]
@@ -686,3 +685,85 @@ def test_a_chart_that_cannot_be_drawn_is_an_error_and_no_gap() -> None:
 
     with pytest.raises(ValueError, match="no chart of 400 pixels"):
         drawn_at_once({"rules": [Chart("broken", "title", "finding", broken)]})
+
+
+def test_confusion_matrices_stand_beside_each_other_right_and_wrong_apart() -> None:
+    facts = examples.quadrants()
+    chart = matrices(facts)
+    drawing = drawn(chart)
+    shares, requests = drawing.layer("share"), drawing.layer("requests")
+    champion = {"21,100", "17,300", "127,000", "12,100"}  # summed by hand over the quadrants
+    assert {text.words for text in requests if text.x < 230} == champion
+    assert [cell.colour for cell in drawing.layer("cell")] == ["challenger", "fail", "fail", "challenger"] * 2
+    assert max(text.x for text in shares if text.x < 230) < min(text.x for text in shares if text.x > 230)
+    assert {text.y for text in shares if text.x < 230} == {text.y for text in shares if text.x > 230}
+    hits = next(text for text in requests if text.words == "17,300")
+    assert all(text.x <= hits.x and text.y >= hits.y for text in requests if text.words in champion), "yes, yes: above"
+    assert "precision 59\xa0% for the champion and 67\xa0% for the challenger" in chart.finding.lower()
+    assert chart.table
+    assert ("champion", "false positive", "6.8\xa0%", "12,100") in chart.table.rows
+
+
+def test_a_sweep_has_a_line_for_each_model_and_measure_and_marks_the_threshold() -> None:
+    facts = examples.scores()
+    chart = threshold_sweep(facts, 0.3)
+    drawing = drawn(chart)
+    labelled = [(each.labelled_weight, each.mean_label or 0.0) for each in facts.champion]
+    at_six = sum(weight * mean for weight, mean in labelled[6:])
+    recall = at_six / sum(weight * mean for weight, mean in labelled)
+    precision = at_six / sum(weight for weight, _ in labelled[6:])
+    _, y = drawing.the("champion_recall").points[6]
+    assert drawing.value_at(y) == pytest.approx(100 * recall, abs=0.5)
+    x, y = drawing.the("champion_precision").points[6]
+    assert drawing.value_at(y) == pytest.approx(100 * precision, abs=0.5)
+    assert drawing.the("threshold").x == pytest.approx(x, abs=0.2)
+    assert drawing.the("threshold_words").words == "threshold 0.3"
+    assert set(drawing.legend) == {"champion", "challenger", "precision", "recall", "accuracy"}
+    assert chart.table
+    assert chart.table.rows[6][:2] == ("0.30", f"{100 * precision:.1f}\xa0%")
+    assert "Resolution 0.05" in chart.note
+
+
+def test_drift_names_what_moves_and_draws_a_row_for_it() -> None:
+    facts = examples.drift()
+    drawing, chart = drawn(drift(facts)), drift(facts)
+    rows = by_height(drawing.layer("name"))
+    assert [text.words for text in rows][:2] == ["distance", "carrier"]
+    assert [text.words for text in rows][-2:] == ["champion's predictions", "challenger's predictions"]
+    assert "distance (0.605, large), carrier (0.158, moderate)" in chart.finding
+    assert [text.colour for text in by_height(drawing.layer("lately"))] == ["fail", "open", *["ink"] * 4]
+    feet = sorted(mark.y for mark in drawing.layer("foot"))
+    large, moderate = sorted(mark.y for mark in drawing.layer("large")), sorted(
+        mark.y for mark in drawing.layer("moderate"))  # fmt: skip
+    assert (feet[0] - large[0]) / (feet[0] - moderate[0]) == pytest.approx(2.5, abs=0.01)
+    carrier = drawing.the("index_1").points[-1][1]
+    index = 0.1 * (feet[1] - carrier) / (feet[1] - moderate[1])
+    assert index == pytest.approx(facts.series[1].values[-1], abs=0.003)
+    assert "2013-01-01 to 2013-01-14" in chart.note
+    assert "conventions" in chart.note
+
+
+def test_what_small_samples_differ_by_is_not_called_drift() -> None:
+    values = tuple(value and value + 0.3 for value in examples.drift(20).series[2].values)
+    noisy = replace(examples.drift(20).series[2], values=values, chance=0.4)
+    assert (noisy.lately or 0) > 0.25
+    facts = replace(examples.drift(20), series=(noisy,), unknown=3)
+    assert drift(facts).finding == "Nothing drifts lately, of 1\xa0feature and of the predictions of both models."
+    assert "first half of the sampled days up to it" in drift(facts).note
+    assert "The inputs of 3\xa0days were sampled before this was kept." in drift(facts).note
+
+
+def test_every_chart_of_days_says_where_its_first_and_last_day_lie(charts: list[tuple[Chart, list[str]]]) -> None:
+    by_day = {"labels", "latency", "distance-1", "distance-2", "drift", "timeline", "sequence-1", "sequence-2"}
+    assert {chart.name for chart, _ in charts if chart.table and chart.table.headings[0] == "day"} == by_day
+    for chart, drawings in charts:
+        if chart.name not in by_day:
+            continue
+        assert chart.table
+        days = sorted(row[0] for row in chart.table.rows)
+        for svg in drawings:
+            drawing = Drawing(svg)
+            assert (drawing.root.get("data-from"), drawing.root.get("data-to")) == (days[0], days[-1])
+            first, last = sorted(mark.x for mark in drawing.layer("span"))
+            assert 0 < first < last < int(drawing.root.get("viewBox", "").split()[2])
+    assert "data-from" not in charts[0][0].file()

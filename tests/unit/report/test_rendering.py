@@ -103,7 +103,7 @@ def test_a_page_shows_verdict_next_step_and_every_section(whole: str) -> None:
         "182,500 of 365,000 requests, 50 %; rate 0.5",
     ):
         assert words in page.text, words
-    assert len(page.all("svg")) == 18
+    assert len(page.all("svg")) == 22
     sections = {one["id"] for one in page.all("section") if one.get("id", "").startswith("section-")}
     assert {one["href"].removeprefix("#") for one in page.all("a") if one["href"].startswith("#section")} == sections
 
@@ -257,7 +257,7 @@ def test_a_challenger_that_was_never_judged_has_a_page() -> None:
     bare = replace(
         examples.a_deployment_page(), challenger=line, verdict=None, rules=(), sequences=(), slices=None, scores=None,
         quadrants=None, disagreements=(), latency=None, validations=(), distances=None, noise=None,
-        scorecard=None, health=(), history=(), labels=(),
+        scorecard=None, health=(), history=(), labels=(), drift=None,
         promotions=(), compared=(), snapshot=None, day=None, days=(), next_step="Run a day.",
         missing=dict.fromkeys(
             ("rules", "sequences", "slices", "scores", "latency", "noise", "verdict"), "it was never judged"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ _DRAWING: Final = min(4, os.cpu_count() or 1)
 SVG: Final = "http://www.w3.org/2000/svg"
 _TITLE: Final = 32
 _WHOLE: Final = "aria-label"
+_HUNDREDTHS: Final = re.compile(r"(\.\d)\d+(?!\d*e)")  # of a pixel, which nobody sees
 _DROPPED: Final = ("role", "aria-roledescription", "aria-hidden", "font-family", "pointer-events", _WHOLE)
 
 Rows = Sequence[Mapping[str, Any]]
@@ -45,8 +47,9 @@ class Chart:
 
     `name` is an identifier, unique on a page. `finding` says in words what the chart shows. `spec` returns the chart at
     a width in pixels as a Vega-Lite specification, in whose `datasets` alone text from outside may occur. `widths` are
-    those that a page needs: one for all screens, or a wide and a narrow one. `note` stands below the chart. `drawings`
-    are what `inline` returns, where they were made before.
+    those that a page needs: one for all screens, or a wide and a narrow one. `note` stands below the chart. `span` is
+    the first and last place on the x axis of a chart whose table has a row for each place, days or numbers: the page's
+    script shows the values at the pointer. `drawings` are what `inline` returns, where they were made before.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Chart:
     widths: tuple[int, ...] = (SMALL,)
     table: ChartTable | None = None
     note: str = ""
+    span: tuple[str, str] | None = None
     drawings: Sequence[str] = ()
 
     def inline(self) -> Sequence[str]:
@@ -79,7 +83,10 @@ class Chart:
         with debug_mode(False):  # Altair would check every part as it is made, for longer than it takes to draw
             spec = json.dumps(self.spec(width), allow_nan=False)
         drawn = vegalite_to_svg(spec, allowed_base_urls=[])
-        return _finished(drawn, identity, visible(self.title), visible(self.finding), alone=alone)
+        finished = _finished(drawn, identity, visible(self.title), visible(self.finding), alone=alone)
+        if alone or self.span is None:
+            return finished
+        return finished.replace("<svg ", '<svg data-from="{}" data-to="{}" '.format(*self.span), 1)
 
 
 def drawn_at_once(catalog: Mapping[str, Sequence[Chart]]) -> dict[str, list[Chart]]:
@@ -135,6 +142,8 @@ def _own(root: ET.Element, identity: str) -> None:
             node.set("paint-order", "stroke")
         for name in _DROPPED:
             node.attrib.pop(name, None)
+        if "d" in node.attrib:
+            node.set("d", _HUNDREDTHS.sub(r"\1", node.attrib["d"]))
         if "id" in node.attrib:
             node.set("id", _renamed(node.attrib["id"], ids, identity))
         if "clip-path" in node.attrib:

@@ -13,9 +13,8 @@ from shadow_deployment.report.charts.chart import Chart, ChartTable
 from shadow_deployment.report.views import DailySeries, LabelDay
 from shadow_deployment.report.wording import LATENCY_NOTE, Measure, capitalised, measure_of
 
-WEEK: Final = 7
 _HEIGHT: Final = 300
-_MOST_DAYS: Final = 90  # beyond it, single days would be a blur
+_MANY_DAYS: Final = 90  # beyond it, steps and wide lines would be a blur
 _PERCENTILES: Final = {
     "p50": ("p50", (1, 0)),
     "p95": ("p95", (6, 3)),
@@ -35,7 +34,8 @@ def labels(days: Sequence[LabelDay]) -> Chart:
         counts = (day.sampled, day.labelled, day.expected, day.waiting, day.contradicted)
         numbers.append((str(day.day), *map(count, counts), "yes" if day.mature else "not yet"))
     table = ChartTable(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
-    return Chart("labels", "Labels by day", finding, lambda width: _labels(days, width), table=table)
+    span = (str(days[0].day), str(days[-1].day))
+    return Chart("labels", "Labels by day", finding, lambda width: _labels(days, width), table=table, span=span)
 
 
 def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
         {"day": start, "sampled": day.sampled, "labelled": day.labelled, "expected": day.labelled + (day.waiting or 0)}
         for start, day in zip([*starts, starts[-1] + parts.DAY], [*days, days[-1]], strict=True)
     ]
-    style: dict[str, Any] = {"interpolate": "step-after" if _step(starts) == 1 else "linear", "clip": True}
+    style: dict[str, Any] = {"interpolate": "step-after" if len(days) <= _MANY_DAYS else "linear", "clip": True}
     areas = [
         ("sampled", "sampled", alt.Y2Datum(0)),
         ("expected", "band", alt.Y2("labelled")),
@@ -69,7 +69,8 @@ def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
     if immature:
         layers.append(parts.layer("immature", parts.rule(dash=(3, 3)), immature, x=x("day")))
         legend.append(parts.Entry("line", "ink", "first immature day", dash=(3, 3)))
-    return parts.framed(width, _HEIGHT, layers, legend=legend)
+    layers.append(parts.days_ends(x, [day.day for day in days]))
+    return parts.framed(width, _HEIGHT, layers, legend=legend, caption="sampled requests, number by day")
 
 
 def latency(daily: DailySeries) -> Chart:
@@ -89,7 +90,14 @@ def latency(daily: DailySeries) -> Chart:
     ]
     columns = [map(str, daily.days), *(map(number, values) for _, values in lines)]
     table = ChartTable(("day", *(heading for heading, _ in lines)), list(zip(*columns, strict=True))[::-1])
-    return Chart("latency", "Latency by day", finding, lambda width: _latency(daily, width), table=table, note=note)
+    return Chart(
+        "latency", "Latency by day", finding, lambda width: _latency(daily, width), table=table, note=note,
+        span=_span(daily.days),
+    )  # fmt: skip
+
+
+def _span(days: Sequence[dt.date]) -> tuple[str, str]:
+    return str(days[0]), str(days[-1])
 
 
 def _newest(values: Sequence[float | None]) -> float | None:
@@ -97,14 +105,13 @@ def _newest(values: Sequence[float | None]) -> float | None:
 
 
 def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
-    step = _step(daily.days)
     x = parts.day_axis(daily.days[0], daily.days[-1], width)
     y = parts.log_axis([value for values in daily.values.values() for value in values if value])
-    days, layers = [parts.milliseconds(day) for day in daily.days[::step]], []
+    days, layers = [parts.milliseconds(day) for day in daily.days], []
     for model in _MODELS:
         for percentile, (_, dash) in _PERCENTILES.items():
-            line = parts.mark("line", model, strokeWidth=1.5, strokeDash=list(dash))
-            values = middles([value or None for value in daily.values.get(f"{model} {percentile}", ())], step)
+            line = parts.mark("line", model, strokeWidth=_thickness(daily.days), strokeDash=list(dash))
+            values = [value or None for value in daily.values.get(f"{model} {percentile}", ())]
             shown = parts.rows(day=days, value=values) if values else []
             layers.append(parts.layer(f"{model}_{percentile}", line, shown, x=x("day"), y=y("value")))
     legend = [parts.Entry("line", model, model) for model in _MODELS]
@@ -113,19 +120,12 @@ def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
         for percentile, (words, dash) in _PERCENTILES.items()
         if any(key.endswith(percentile) for key in daily.values)
     ]
-    caption = f"milliseconds, logarithmic{', median of seven days' if step > 1 else ''}"
-    return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)
+    layers.append(parts.days_ends(x, daily.days))
+    return parts.framed(width, _HEIGHT, layers, legend=legend, caption="milliseconds by day, logarithmic")
 
 
-def _step(days: Sequence[Any]) -> int:
-    """Return of how many days the middle one is drawn."""
-    return WEEK if len(days) > _MOST_DAYS else 1
-
-
-def middles(values: Sequence[float | None], step: int) -> list[float | None]:
-    """Return the median of each `step` values in a row, None where most of them are missing."""
-    spans = [[value for value in values[at : at + step] if value is not None] for at in range(0, len(values), step)]
-    return [sorted(span)[len(span) // 2] if 2 * len(span) > step else None for span in spans]
+def _thickness(days: Sequence[dt.date]) -> float:
+    return 1.5 if len(days) <= _MANY_DAYS else 1.0
 
 
 def distances(daily: DailySeries) -> list[Chart]:
@@ -145,31 +145,28 @@ def _of_metric(daily: DailySeries, metric: str, index: int) -> Chart:
     table = ChartTable(("day", "value"), list(zip(map(str, daily.days), map(measure.say, values), strict=True))[::-1])
     title, name = capitalised(METRICS[metric].title), f"distance-{index}"
     return Chart(
-        name, title, f"{finding}.", lambda width: _distance(daily.days, values, bound, measure, width), table=table
-    )
+        name, title, f"{finding}.", lambda width: _distance(daily.days, values, bound, measure, width), table=table,
+        span=_span(daily.days),
+    )  # fmt: skip
 
 
 def _distance(
     days: Sequence[dt.date], values: Sequence[float | None], bound: float | None, measure: Measure, width: int
 ) -> dict[str, Any]:
-    step, places = _step(days), [parts.milliseconds(day) for day in days]
     x = parts.day_axis(days[0], days[-1], width)
     known = [value for value in (*values, bound, 0.0) if value is not None]
     y = parts.value_axis(alt.Y, (min(known), parts.reach(known, 0.08)[1]), measure, count=5)
-    line = parts.mark("line", "challenger", strokeWidth=1.5)
-    middle, daily = (
-        parts.rows(day=places[::step], value=middles(values, step)),
-        parts.rows(day=places, value=list(values)),
-    )
+    line = parts.mark("line", "challenger", strokeWidth=_thickness(days))
+    daily = parts.rows(day=[parts.milliseconds(day) for day in days], value=list(values))
+    dot = 3.5 if len(days) <= _MANY_DAYS else 2.5
     layers = [
-        parts.dots(
-            "daily", 3.5, "champion" if step > 1 else "challenger", daily, x=x("day"), y=y("value"), gap="value"
-        ),
-        parts.layer("middle", line, middle, x=x("day"), y=y("value")),
+        parts.dots("daily", dot, "challenger", daily, x=x("day"), y=y("value"), gap="value"),
+        parts.layer("line", line, daily, x=x("day"), y=y("value")),
+        parts.days_ends(x, days),
     ]
-    legend = [parts.Entry("dots", "champion", "one day")] if step > 1 else []
-    legend.append(parts.Entry("line", "challenger", "median of seven days" if step > 1 else "one day"))
+    legend = [parts.Entry("line", "challenger", "one day")]
     if bound is not None:
         layers.append(parts.layer("bound", parts.rule(), parts.rows(value=bound), y=y("value")))
         legend.append(parts.Entry("line", "ink", f"bound {measure.exact(bound)}", dash=parts.DASH))
-    return parts.framed(width, _HEIGHT, layers, legend=legend)
+    caption = "no unit, by day; 0 where the two models' predictions are spread alike"
+    return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)

@@ -97,7 +97,11 @@ def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord
         "Verdicts by day, promotions and rollbacks",
         ChartTable(("day", "verdict", "times judged"), numbers, left=2),
     )
-    return Chart("timeline", title, finding, lambda width: _timeline(history, promotions, width), (WIDE, NARROW), table)
+    span = (str(history[0].day), str(history[-1].day)) if history else None
+    return Chart(
+        "timeline", title, finding, lambda width: _timeline(history, promotions, width), (WIDE, NARROW), table,
+        span=span,
+    )  # fmt: skip
 
 
 def _timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord], width: int) -> dict[str, Any]:
@@ -123,6 +127,8 @@ def _timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecor
         parts.layer("kind", symbol, marks, x=x("day"), y=top, shape=parts.raw(alt.Shape, "shape")),
         parts.layer("number", parts.small(color=colour("other"), dx=10), marks, x=x("day"), y=top, text=parts.TEXT),
     ]
+    if history:
+        layers.append(parts.days_ends(x, [day.day for day in history]))
     kinds = dict.fromkeys(change.kind for change in promotions)
     legend = [parts.Entry(_KINDS[kind][0], "other", _KINDS[kind][1]) for kind in kinds]
     return parts.framed(width, alt.Step(28), layers, legend=legend, left=_LEFT, head=26 if promotions else 0)

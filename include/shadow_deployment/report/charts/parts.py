@@ -139,6 +139,16 @@ def reach(values: Iterable[float | None], margin: float = 0.06) -> Reach:
     return low - margin * width, high + margin * width
 
 
+def ends(x: Channel, first: float, last: float) -> Layer:
+    """Return a layer that is not seen: where the first and last place of a chart's table lie, for the page's script."""
+    return layer("span", mark("rule", "ink", opacity=0), rows(at=[first, last]), x=x("at"))
+
+
+def days_ends(x: Channel, days: Sequence[dt.date]) -> Layer:
+    """Return that layer of days in order."""
+    return ends(x, milliseconds(days[0]), milliseconds(days[-1]))
+
+
 def day_axis(first: dt.date, last: dt.date, width: int, *, grid: bool = False) -> Channel:
     """Return the x channel of a field of days; half a day is left free on both sides."""
     length = (last - first).days + 1
@@ -155,16 +165,25 @@ def day_axis(first: dt.date, last: dt.date, width: int, *, grid: bool = False) -
 
 
 def value_axis(
-    channel: type[alt.X] | type[alt.Y], reach: Reach, measure: Measure, *, signed: bool = False, count: int = 6
+    channel: type[alt.X] | type[alt.Y],
+    reach: Reach,
+    measure: Measure,
+    *,
+    signed: bool = False,
+    count: int = 6,
+    title: str = "",
 ) -> Channel:
-    """Return the x or y channel of a field of values, whose labels are written as their measure is."""
+    """Return the x or y channel of a field of values, whose labels are written as their measure is.
+
+    `title` stands below an x axis; what a y axis shows is the chart's caption, which needs no head to be turned.
+    """
     is_percent = measure.factor == 100
     label = "slice(datum.label, 0, -1)" if is_percent else "datum.label"
     label = f"(length(datum.label) < 12 ? {label} : format(datum.value * {measure.factor}, '~g'))"
     plus = "(datum.value > 0 ? '+' : '') + " if signed else ""
     label = f"{plus}{label} + {json.dumps(measure.suffix)}"
     form, extent = "%" if is_percent else alt.Undefined, _EXTENT if channel is alt.Y else 0
-    axis = alt.Axis(grid=True, tickCount=count, format=form, labelExpr=label, minExtent=extent)
+    axis = alt.Axis(grid=True, tickCount=count, format=form, labelExpr=label, minExtent=extent, title=title or None)
     return lambda field: channel(f"{field}:Q", scale=alt.Scale(domain=list(reach), nice=False, zero=False), axis=axis)
 
 

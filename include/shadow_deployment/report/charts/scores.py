@@ -16,6 +16,7 @@ from shadow_deployment.report.wording import Measure
 
 _PERCENT: Final = Measure(100.0, "\N{NO-BREAK SPACE}%")
 _HEIGHT: Final = 300
+_AXES: Final[tuple[tuple[type[alt.X] | type[alt.Y], str], ...]] = ((alt.X, "mean prediction"), (alt.Y, ""))
 _MODELS: Final = ("champion", "challenger")
 
 
@@ -39,7 +40,7 @@ def distributions(scores: ScoresView) -> Chart:
 
 def _distributions(scores: ScoresView, width: int) -> dict[str, Any]:
     champion, challenger = ([each.share for each in bins] for bins in (scores.champion, scores.challenger))
-    x = parts.value_axis(alt.X, (scores.edges[0], scores.edges[-1]), Measure())
+    x = parts.value_axis(alt.X, (scores.edges[0], scores.edges[-1]), Measure(), title=f"predicted {scores.unit}")
     y = parts.value_axis(alt.Y, (0.0, 1.05 * max(*champion, *challenger, 0.01)), _PERCENT, count=5)
     blue, stairs = colour("challenger"), {"interpolate": "step-after"}
     filled = parts.mark("area", color=blue, fillOpacity=0.25, stroke=blue, strokeWidth=1.5, **stairs)
@@ -50,7 +51,7 @@ def _distributions(scores: ScoresView, width: int) -> dict[str, Any]:
         parts.layer("champion", dashed, bins, x=x("edge"), y=y("champion")),
     ]
     legend = [parts.Entry("line", "champion", "champion", dash=(5, 3)), parts.Entry("box", "band", "challenger")]
-    caption = f"share of requests by predicted {scores.unit}"
+    caption = "share of requests, weighted"
     return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)
 
 
@@ -91,7 +92,7 @@ def _reliability(scores: ScoresView, width: int) -> dict[str, Any]:
     is_share = scores.unit == "probability"
     means = [mean for bins in models for each in bins for mean in (each.mean_prediction, each.mean_label)]
     reach, measure = ((0.0, 1.0), _PERCENT) if is_share else (parts.reach(means), Measure())
-    x, y = (parts.value_axis(channel, reach, measure) for channel in (alt.X, alt.Y))
+    x, y = (parts.value_axis(channel, reach, measure, title=title) for channel, title in _AXES)
     truth = parts.mark("line", "ink", strokeWidth=1.5, strokeDash=list(parts.DASH))
     layers = [parts.layer("truth", truth, parts.rows(value=reach), x=x("value"), y=y("value"))]
     for name, bins, shape, fill in zip(_MODELS, models, ("square", "circle"), ("ground", "challenger"), strict=True):
@@ -109,18 +110,14 @@ def _reliability(scores: ScoresView, width: int) -> dict[str, Any]:
         parts.Entry("circle", "challenger", "challenger"),
         parts.Entry("line", "ink", "perfect", dash=parts.DASH),
     ]
-    caption = f"{'share that came true' if is_share else 'mean label'} by mean prediction"
+    caption = "share that came true" if is_share else "mean label"
     return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)
 
 
 def quadrants(view: QuadrantsView) -> Chart:
     """Return where the two say yes and no at the threshold; the darker, the larger the share of the requests."""
     differing = [row for row in view.rows if row.champion_yes != row.challenger_yes]
-    labelled = sum(row.labelled for row in differing)
     finding = f"They differ on {percent(view.share(*differing))} of the requests."
-    if labelled:
-        right = sum(row.challenger_right for row in differing) / labelled
-        finding += f" Where they do, the challenger is right in {percent(right)}, the champion in {percent(1 - right)}."
     numbers = [
         (
             _yes_no(row.champion_yes),

@@ -36,7 +36,8 @@ def sequence(view: SequenceView, number: int) -> Chart:
     )
     title = f"{capitalised(view.rule.text)}{in_slice(view.rule.finding.slice)}"
     name, widths, note = f"sequence-{number}", (WIDE, NARROW), _note(view)
-    return Chart(name, title, _in_words(view), lambda width: _plot(view, width), widths, table, note)
+    span = (str(view.days[0]), str(view.days[-1]))
+    return Chart(name, title, _in_words(view), lambda width: _plot(view, width), widths, table, note, span)
 
 
 def _places(view: SequenceView) -> int:
@@ -104,6 +105,7 @@ def _plot(view: SequenceView, width: int) -> dict[str, Any]:
         parts.layer("mean", line, mean, x=x("day"), y=y("value")),
         parts.layer("bound", parts.rule(), bound, y=y("value")),
         *_decision(view, x),
+        parts.days_ends(x, view.days),
     ]
     if width > NARROW:
         end, words = parts.small(color=blue, dx=6), _end(view, reach, signed=is_signed)

@@ -41,15 +41,19 @@ def shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def table(content: ChartTable, caption: str) -> Markup:
-    """Return a table; the first column heads its rows, and the first `left` ones are aligned as names are."""
+def table(content: ChartTable, caption: str, *, sortable: bool = False) -> Markup:
+    """Return a table; the first column heads its rows, and the first `left` ones are aligned as names are.
+
+    The rows of a `sortable` one can be ordered by each column, once the page's script has run.
+    """
     headings = "".join(f'<th scope="col">{_cell(heading)}</th>' for heading in content.headings)
     rows = "".join(
         f'<tr><th scope="row">{_cell(row[0])}</th>{"".join(f"<td>{_cell(text)}</td>" for text in row[1:])}</tr>'
         for row in content.rows
     )
+    look = f"left-{content.left} tail-{content.tail}{' sortable' if sortable else ''}"
     body = (
-        f'<table class="left-{content.left} tail-{content.tail}"><caption class="hidden">{_cell(caption)}</caption>'
+        f'<table class="{look}"><caption class="hidden">{_cell(caption)}</caption>'
         f"<thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>"
     )
     return scrolled(Markup(body), caption)  # noqa: S704 (every cell is escaped above)

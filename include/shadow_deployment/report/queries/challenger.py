@@ -12,6 +12,7 @@ from shadow_deployment.ledger import page
 from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.queries import days, predictions, rules
+from shadow_deployment.report.queries.drift import drift
 from shadow_deployment.report.queries.scorecard.evidence import EvidenceReader, JudgedEvidence
 from shadow_deployment.report.queries.scorecard.rows import scorecard
 from shadow_deployment.report.queries.summary import DeploymentSummary
@@ -43,6 +44,8 @@ def add_challenger(
         quadrants=predictions.quadrants(session, deployment, compared),
         disagreements=predictions.disagreements(session, compared, window_of(deployment, verdict.day).end),
         classes=tuple(deployment.classes),
+        threshold=deployment.threshold if deployment.task == "binary" else None,
+        drift=drift(session, summary.sampled, compared),
         validations=tuple(page.validations(session, summary.sampled, verdict.challenger_id)),
         history=tuple(each for each in history if each.day <= verdict.day),
         compared=tuple(compared.days),

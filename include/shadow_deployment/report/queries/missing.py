@@ -40,6 +40,8 @@ def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLi
         "quadrants": kept if deployment.task == "binary" else "only a yes or no has quadrants: task is not binary",
         "disagreements": "the two predicted the same for every request, or their requests are no longer kept",
         "labels": "no day was sampled yet",
+        "drift": "no day was compared with the first days: two sampled days are needed, and older ones were sampled "
+        "before this was kept",
         "latency": _latency(deployment, line),
         "validations": "nothing was validated yet",
         "distances": _distances(deployment),

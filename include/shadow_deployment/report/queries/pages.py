@@ -23,6 +23,7 @@ from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
 from shadow_deployment.report.queries.challenger import add_challenger
+from shadow_deployment.report.queries.drift import drift
 from shadow_deployment.report.queries.missing import why_missing
 from shadow_deployment.report.queries.scorecard.health import health
 from shadow_deployment.report.queries.summary import DeploymentSummary
@@ -128,6 +129,8 @@ def read_page(
     view = replace(view, next_step=step)
     if known.sampled and line.outcome is not None:
         view = add_challenger(session, deployment, known, view, line)
+    else:
+        view = replace(view, drift=drift(session, known.sampled))
     view = replace(view, health=health(session, deployment, known, view))
     return replace(view, missing=why_missing(deployment, view, line))
 

@@ -63,7 +63,7 @@ def _bin(row: HistogramRow, share: float, *, binary: bool) -> PredictionBin:
         return PredictionBin(share, row.requests)
     prediction, label = row.labelled_answer_sum / row.labelled_weight, row.label_sum / row.labelled_weight
     interval = _interval(row, label, binary=binary)
-    return PredictionBin(share, row.requests, row.labelled, prediction, label, *interval)
+    return PredictionBin(share, row.requests, row.labelled, prediction, label, *interval, row.labelled_weight)
 
 
 def _interval(row: HistogramRow, mean: float, *, binary: bool) -> tuple[float | None, float | None]:

@@ -250,6 +250,8 @@ CREATE TABLE shadow.quadrant (
     weight            float8 NOT NULL,
     labelled          int NOT NULL CHECK (labelled BETWEEN 0 AND requests),
     positive          int NOT NULL CHECK (positive BETWEEN 0 AND labelled),
+    labelled_weight   float8 NOT NULL,
+    positive_weight   float8 NOT NULL,
     PRIMARY KEY (challenger_id, snapshot_id, champion_version, champion_yes, challenger_yes)
 );
 COMMENT ON TABLE shadow.quadrant IS 'requests that both models answered, by which of the two predicts positive at the threshold; positive counts positive labels';

@@ -33,6 +33,33 @@ CREATE TABLE shadow.cell (
 );
 COMMENT ON TABLE shadow.cell IS 'one combination of slice values that occurs in a snapshot: {"origin": "EWR", "carrier": "UA"}';
 
+CREATE TABLE shadow.drift (
+    snapshot_id         int NOT NULL REFERENCES shadow.snapshot,
+    feature             text NOT NULL,
+    psi                 float8 CHECK (psi >= 0 AND psi < 'Infinity'),
+    missing             float8 NOT NULL CHECK (missing BETWEEN 0 AND 1),
+    requests            int NOT NULL CHECK (requests > 0),
+    reference           int[] NOT NULL,
+    reference_missing   float8 CHECK (reference_missing BETWEEN 0 AND 1),
+    reference_requests  int CHECK (reference_requests > 0),
+    ends                float8[],
+    categories          text[],
+    expected            float8[],
+    PRIMARY KEY (snapshot_id, feature),
+    CHECK (num_nonnulls(ends, categories) <= 1)
+);
+COMMENT ON TABLE shadow.drift IS 'append-only: how far a day''s values of one feature are from those of the first sampled days; no verdict reads it';
+COMMENT ON COLUMN shadow.drift.psi IS 'population stability index; null without a reference, or where one of the two has no value';
+COMMENT ON COLUMN shadow.drift.missing IS 'share of the day''s weight that has no value';
+COMMENT ON COLUMN shadow.drift.requests IS 'how many requests were looked at: all of a day, or every n-th of a large one';
+COMMENT ON COLUMN shadow.drift.reference IS 'the snapshots of the first days, at most 14; empty for the first day';
+COMMENT ON COLUMN shadow.drift.ends IS 'numbers: where the reference''s bins end, the last without an end';
+COMMENT ON COLUMN shadow.drift.categories IS 'texts: the reference''s most frequent values; all others are one more bin';
+COMMENT ON COLUMN shadow.drift.expected IS 'the share of the reference''s weight in each bin';
+
+CREATE TRIGGER drift_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.drift
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+
 -- Whole arrays are compared, not one row per element, which took longer than the insert itself. A comparison with ALL
 -- elements is null where one of them is null.
 CREATE FUNCTION shadow.requests_are_valid(

@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.alerting.outbox import targets
-from shadow_deployment.base.numbers import count, percent, plural
+from shadow_deployment.base.numbers import count, number, percent, plural
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry.serving import served_day
+from shadow_deployment.report.analyses.drift import MODERATE, NEWEST, DriftView
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.scorecard import Health, HealthItem
 from shadow_deployment.report.views import DeploymentView
 from shadow_deployment.report.wording import moment
 
+_MOST_DRIFTING = 3  # that are named
 _HALF_OF_A_RATE = 0.5  # of the declared sampling rate, below which the sample is called small
 
 
@@ -29,6 +31,7 @@ def health(
         _a_a_check(known),
         _labels(deployment, view),
         _left_out(view.verdict),
+        drift_item(view.drift),
         _sampling(deployment, known),
         _served(session, deployment, known),
         _channels(deployment, view),
@@ -80,6 +83,20 @@ def _left_out(verdict: VerdictRow | None) -> HealthItem:
     named = ", ".join(f"{each['day']} ({each['why']})" for each in days[-3:])
     refused = any("policy.max_days_left_out" in reason for reason in verdict.reasons)
     return _item(name, "provenance", "alarm" if refused else "attention", str(len(days)), f"{named}; {counted} counted")
+
+
+def drift_item(view: DriftView | None) -> HealthItem:
+    """Say what has moved since the first days; nothing is judged on it, so it is no alarm."""
+    name, section = "Drift", "drift"
+    if view is None:
+        return _item(name, section, "attention", "not known", "no day was compared with the first days yet")
+    since = f"against the first {plural(view.reference_days, 'day')}; PSI, median of the newest {NEWEST} days"
+    if not view.drifting:
+        return _item(name, section, "good", "none", f"{since} below {MODERATE:g}, or what small samples differ by")
+    most = ", ".join(f"{each.name} {number(each.lately)}" for each in view.drifting[:_MOST_DRIFTING])
+    more = len(view.drifting) - _MOST_DRIFTING
+    words = f"{most}{f' and {more} more' if more > 0 else ''} {since}"
+    return _item(name, section, "attention", f"{view.drifting[0].strength} in {len(view.drifting)}", words)
 
 
 def _sampling(deployment: Deployment, known: DeploymentSummary) -> HealthItem:

@@ -1,0 +1,1 @@
+"""What a page computes of what was read: drift, and decisions at a threshold."""

@@ -1,0 +1,118 @@
+"""The drift of inputs, as it was kept when days were sampled, and of predictions, from their histograms."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadow_deployment.data.db import Session
+from shadow_deployment.data.quality.drift import BINS, MOST_REFERENCE_DAYS, first_days
+from shadow_deployment.ledger import page
+from shadow_deployment.ledger.checks import drift as ledger_drift
+from shadow_deployment.ledger.checks.drift import DriftRow
+from shadow_deployment.ledger.page import DailyBin
+from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.metrics.histograms import MODELS
+from shadow_deployment.metrics.scores import Distribution, stability_index
+from shadow_deployment.report.analyses.drift import DriftSeries, DriftView
+from shadow_deployment.report.queries.predictions import ComparedPredictions
+
+
+def drift(
+    session: Session[Any], sampled: Sequence[Snapshot], compared: ComparedPredictions | None = None
+) -> DriftView | None:
+    """Return the drift up to the newest of the sampled days; None where no day has an index.
+
+    Predictions are those of the requests that both models answered, on days that are compared.
+    """
+    days = [each for each in sampled if each.rows]
+    rows = ledger_drift.read(session, days)
+    every = [*_features(rows, days), *(_predictions(session, compared, days) if compared else ())]
+    known = [index for index in range(len(days)) if any(each.values[index] is not None for each in every)]
+    if not known:
+        return None
+    reference = first_days(days[:-1])
+    ordered = sorted(every, key=lambda each: each.lately or 0.0, reverse=True)
+    return DriftView(
+        days=tuple(days[index].day for index in known),
+        series=tuple(_on(each, known) for each in ordered),
+        reference_days=len(reference),
+        first=reference[0].day,
+        last=reference[-1].day,
+        is_settled=len(reference) == MOST_REFERENCE_DAYS,
+        unknown=len({each.day for each in days} - {row.day for row in rows}),
+    )
+
+
+def _on(series: DriftSeries, known: Sequence[int]) -> DriftSeries:
+    """Return a series on some of its days."""
+    missing = tuple(series.missing[index] for index in known) if series.missing else ()
+    return replace(series, values=tuple(series.values[index] for index in known), missing=missing)
+
+
+def _features(rows: Sequence[DriftRow], days: Sequence[Snapshot]) -> Iterator[DriftSeries]:
+    for name, group in groupby(sorted(rows, key=lambda row: row.feature), key=lambda row: row.feature):
+        by_day = {row.day: row for row in group}
+        newest = by_day[max(by_day)]
+        yield DriftSeries(
+            name,
+            "feature",
+            tuple(by_day[day].psi if (day := each.day) in by_day else None for each in days),
+            tuple(by_day[day].missing if (day := each.day) in by_day else None for each in days),
+            newest.reference_missing,
+            _chance(newest.bins, newest.requests, newest.reference_requests or 0),
+        )
+
+
+def _predictions(
+    session: Session[Any], compared: ComparedPredictions, days: Sequence[Snapshot]
+) -> Iterator[DriftSeries]:
+    bins = page.daily_bins(session, compared.challenger, compared.days, compared.champion_version)
+    for model in MODELS:
+        mine = [each for each in bins if each.model == model]
+        by_day = {day: list(group) for day, group in groupby(mine, key=lambda each: each.day)}
+        values, chance = _of_model(by_day)
+        if values:
+            yield DriftSeries(
+                f"{model}'s predictions",
+                "predictions",
+                tuple(values.get(each.day) for each in days),
+                chance=chance,
+            )
+
+
+def _of_model(by_day: dict[dt.date, list[DailyBin]]) -> tuple[dict[dt.date, float], float]:
+    """Return the index of each day that has a reference, and about what it would be without any drift."""
+    days, values, chance = list(by_day), dict[dt.date, float](), 0.0
+    reference, length, ends, expected = _summed([]), 0, np.zeros(0), np.zeros(0)
+    for number, day in enumerate(days):
+        first = first_days(days[:number])
+        if not first:
+            continue
+        if len(first) != length:
+            reference, length = _summed([each for one in first for each in by_day[one]]), len(first)
+            ends = reference.bin_ends(BINS)
+            expected = reference.shares(ends)
+        today = by_day[day]
+        values[day] = stability_index(expected, _summed(today).shares(ends))
+        sizes = (sum(each.requests for each in today), sum(each.requests for one in first for each in by_day[one]))
+        chance = _chance(len(expected), *sizes)
+    return values, chance
+
+
+def _summed(bins: Sequence[DailyBin]) -> Distribution:
+    places: NDArray[np.float64] = np.array([each.bin for each in bins], np.float64)
+    return Distribution(places, np.array([each.weight for each in bins], np.float64))
+
+
+def _chance(bins: int, requests: int, reference: int) -> float:
+    """Return the mean of the index between two samples of one distribution: that of a chi-square, to first order.
+
+    Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation 14,
+    2020.
+    """
+    return (bins - 1) * (1 / requests + 1 / reference) if bins and requests and reference else 0.0

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import fields, replace
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -257,7 +258,7 @@ def drift(number: int = 365) -> DriftView:
         trend = moves.get(name, 0.0) * np.linspace(0, 1, number)
         values = tuple(float(value) for value in trend + generator.exponential(0.02, number))
         shares = tuple(float(value) for value in generator.uniform(0.01, 0.03, number)) if kind == "feature" else ()
-        return DriftSeries(name, kind, (None, *values[1:]), shares, 0.02 if shares else None, 0.02)
+        return DriftSeries(name, kind, (None, *values[1:]), shares, 0.02 if shares else None, median(values[-7:]), 0.02)
 
     features = ["distance", "carrier", *(f"feature_{one}" for one in range(10))]
     models = [a_series(f"{model}'s predictions", "predictions") for model in ("champion", "challenger")]

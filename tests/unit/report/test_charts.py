@@ -744,12 +744,11 @@ def test_drift_names_what_moves_and_draws_a_row_for_it() -> None:
 
 
 def test_what_small_samples_differ_by_is_not_called_drift() -> None:
-    values = tuple(value and value + 0.3 for value in examples.drift(20).series[2].values)
-    noisy = replace(examples.drift(20).series[2], values=values, chance=0.4)
-    assert (noisy.lately or 0) > 0.25
+    noisy = replace(examples.drift(20).series[2], lately=0.7, chance=0.4)
     facts = replace(examples.drift(20), series=(noisy,), unknown=3)
     assert drift(facts).finding == "Nothing drifts lately, of 1\xa0feature and of the predictions of both models."
     assert "first half of the sampled days up to it" in drift(facts).note
+    assert "after a week" in drift(replace(facts, series=(replace(noisy, lately=None),))).finding
     assert "The inputs of 3\xa0days were sampled before this was kept." in drift(facts).note
 
 

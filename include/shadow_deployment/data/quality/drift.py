@@ -63,10 +63,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How far a day's values of one feature are from those of its reference; None where either has no value."""
+    """How far a day's values of one feature are from those of its reference; None where either has no value.
+
+    `actual` is the day's share of weight in each of the reference's bins.
+    """
 
     feature: str
     psi: float | None
+    actual: list[float] | None
     missing: float
     requests: int
     reference: Reference | None
@@ -118,12 +122,12 @@ def reference_of(feature: str, values: FeatureValues) -> Reference:
 
 def drift_from(reference: Reference | None, feature: str, values: FeatureValues) -> FeatureDrift:
     """Return how far values are from a reference, None for one before there is any."""
-    psi = None
+    psi = shares = None
     comparable = reference and len(values.values) and values.is_number == (reference.ends is not None)
     if reference and comparable and reference.expected:
         actual = _shares(values, reference.ends, reference.categories)
-        psi = stability_index(np.array(reference.expected), actual)
-    return FeatureDrift(feature, psi, values.missing, values.requests, reference)
+        psi, shares = stability_index(np.array(reference.expected), actual), actual.tolist()
+    return FeatureDrift(feature, psi, shares, values.missing, values.requests, reference)
 
 
 def _shares(values: FeatureValues, ends: list[float] | None, categories: list[str] | None) -> NDArray[np.float64]:

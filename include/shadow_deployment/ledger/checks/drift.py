@@ -13,21 +13,22 @@ from shadow_deployment.ledger.snapshots import Snapshot
 
 _COLUMNS = (
     "snapshot_id, feature, psi, missing, requests, reference, reference_missing, reference_requests, ends, categories, "
-    "expected"
+    "expected, actual"
 )
 
 
 @dataclass(frozen=True)
 class DriftRow:
-    """One feature on one day beside its reference, of which it keeps the days, the missing share and the size."""
+    """One feature on one day: its share in each bin, and that of its reference, which is the snapshots `reference`."""
 
     day: dt.date
     feature: str
     psi: float | None
     missing: float
     requests: int
-    reference_days: int
-    bins: int
+    reference: list[int]
+    expected: list[float] | None
+    actual: list[float] | None
     reference_missing: float | None
     reference_requests: int | None
 
@@ -52,13 +53,14 @@ def references(session: Session[Any], days: Sequence[Snapshot]) -> dict[str, Ref
 
 def keep(session: Session[Any], snapshot: Snapshot, days: Sequence[Snapshot], drifts: Sequence[FeatureDrift]) -> None:
     """Enter a day's drift from the reference of `days`; what was entered before stays. Commits."""
+    ids = _ids(days)
     rows = [
-        [snapshot.id, each.feature, each.psi, each.missing, each.requests, _ids(days), *_of(each.reference)]
+        [snapshot.id, each.feature, each.psi, each.missing, each.requests, ids, *_of(each.reference), each.actual]
         for each in drifts
     ]
     with session.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO shadow.drift ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
+            f"INSERT INTO shadow.drift ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
             "ON CONFLICT DO NOTHING",
             rows,
         )
@@ -69,8 +71,8 @@ def read(session: Session[Any], snapshots: Sequence[Snapshot]) -> list[DriftRow]
     """Return the drift of these days, in their order and that of the features' names."""
     with session.cursor(row_factory=class_row(DriftRow)) as cursor:
         return cursor.execute(
-            "SELECT s.day, d.feature, d.psi, d.missing, d.requests, cardinality(d.reference) AS reference_days, "
-            "coalesce(cardinality(d.expected), 0) AS bins, d.reference_missing, d.reference_requests "
+            "SELECT s.day, d.feature, d.psi, d.missing, d.requests, d.reference, d.expected, d.actual, "
+            "d.reference_missing, d.reference_requests "
             "FROM shadow.drift AS d JOIN shadow.snapshot AS s ON s.id = d.snapshot_id "
             "WHERE d.snapshot_id = ANY(%s) ORDER BY s.day, d.feature",
             [_ids(snapshots)],

@@ -2,22 +2,22 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from statistics import median
 from typing import Final, Literal
 
 from shadow_deployment.report.views import Values
 
 MODERATE: Final = 0.1
 LARGE: Final = 0.25
-NEWEST: Final = 7  # days whose median says how it is lately
+NEWEST: Final = 7  # days that are taken together to say how it is lately: a week, so that weekdays are no drift
 
 
 @dataclass(frozen=True)
 class DriftSeries:
     """The drift of one feature, or of one model's predictions: the population stability index by day, None without one.
 
-    `missing` is the share of missing values by day and `reference_missing` the first days', of features only. `chance`
-    is about what the index of the newest day would be if nothing had moved: small samples differ anyhow.
+    `missing` is the share of missing values by day and `reference_missing` the first days', of features only. `lately`
+    is the index of the newest seven days taken together, None until as many were compared with one reference, and
+    `chance` about what it would be if nothing had moved: small samples differ anyhow.
     """
 
     name: str
@@ -25,13 +25,8 @@ class DriftSeries:
     values: Values
     missing: Values = ()
     reference_missing: float | None = None
+    lately: float | None = None
     chance: float = 0.0
-
-    @property
-    def lately(self) -> float | None:
-        """The median of the newest seven days that have an index."""
-        known = [value for value in self.values if value is not None][-NEWEST:]
-        return median(known) if known else None
 
     @property
     def strength(self) -> Literal["none", "moderate", "large"]:
@@ -57,6 +52,11 @@ class DriftView:
     last: dt.date
     is_settled: bool
     unknown: int = 0
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether a week was compared with one reference, so that it can be said what drifts."""
+        return any(each.lately is not None for each in self.series)
 
     @property
     def drifting(self) -> list[DriftSeries]:

@@ -40,12 +40,14 @@ def _shown(view: DriftView) -> list[DriftSeries]:
 
 
 def _in_words(view: DriftView) -> str:
+    if not view.is_rated:
+        return "What drifts is said after a week that was compared with the same first 14 days."
     if not view.drifting:
         features = sum(each.kind == "feature" for each in view.series)
         return f"Nothing drifts lately, of {plural(features, 'feature')} and of the predictions of both models."
     most = ", ".join(f"{each.name} ({_say(each.lately)}, {each.strength})" for each in view.drifting[:5])
     more = f" and {count(len(view.drifting) - 5)} more" if len(view.drifting) > 5 else ""
-    return f"Drifting lately: {most}{more}. The numbers are medians of the newest {plural(NEWEST, 'day')}."
+    return f"Drifting lately: {most}{more}. The numbers are of the newest {plural(NEWEST, 'day')} taken together."
 
 
 def _note(view: DriftView) -> str:
@@ -54,7 +56,7 @@ def _note(view: DriftView) -> str:
     notes = [f"Each day is compared with {reference}; {growing}." if view.is_settled else f"{_growing(view)}."]
     notes.append(
         f"{MODERATE:g} (moderate) and {LARGE:g} (large) are conventions, not tests; what samples of this size differ "
-        "by without any drift is not called drift. No verdict depends on it."
+        "by without any drift is not called drift. A day alone differs more. Nothing is judged on it."
     )
     if any(value is not None and value > _HIGHEST for each in _shown(view) for value in each.values):
         notes.append(f"Values above {_HIGHEST:g} are drawn at {_HIGHEST:g}.")

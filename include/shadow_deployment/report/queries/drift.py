@@ -18,7 +18,7 @@ from shadow_deployment.ledger.page import DailyBin
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.histograms import MODELS
 from shadow_deployment.metrics.scores import Distribution, stability_index
-from shadow_deployment.report.analyses.drift import DriftSeries, DriftView
+from shadow_deployment.report.analyses.drift import NEWEST, DriftSeries, DriftView
 from shadow_deployment.report.queries.predictions import ComparedPredictions
 
 
@@ -64,8 +64,23 @@ def _features(rows: Sequence[DriftRow], days: Sequence[Snapshot]) -> Iterator[Dr
             tuple(by_day[day].psi if (day := each.day) in by_day else None for each in days),
             tuple(by_day[day].missing if (day := each.day) in by_day else None for each in days),
             newest.reference_missing,
-            _chance(newest.bins, newest.requests, newest.reference_requests or 0),
+            *lately(list(by_day.values())),
         )
+
+
+def lately(rows: Sequence[DriftRow]) -> tuple[float | None, float]:
+    """Return the index of the newest days of a feature taken together, and about what it would be by chance.
+
+    None where fewer than seven days, in order, were compared with the newest one's reference.
+    """
+    newest = rows[-NEWEST:]
+    week = [row for row in newest if row.actual and row.reference == newest[-1].reference]
+    if len(week) < NEWEST or not week[0].expected:
+        return None, 0.0
+    requests = sum(row.requests for row in week)
+    shares: NDArray[np.float64] = np.sum([np.array(row.actual) * row.requests for row in week], axis=0) / requests
+    expected = np.array(week[0].expected)
+    return stability_index(expected, shares), _chance(len(expected), requests, week[0].reference_requests or 0)
 
 
 def _predictions(
@@ -75,33 +90,34 @@ def _predictions(
     for model in MODELS:
         mine = [each for each in bins if each.model == model]
         by_day = {day: list(group) for day, group in groupby(mine, key=lambda each: each.day)}
-        values, chance = _of_model(by_day)
+        values, index, chance = of_model(by_day)
         if values:
             yield DriftSeries(
                 f"{model}'s predictions",
                 "predictions",
                 tuple(values.get(each.day) for each in days),
+                lately=index,
                 chance=chance,
             )
 
 
-def _of_model(by_day: dict[dt.date, list[DailyBin]]) -> tuple[dict[dt.date, float], float]:
-    """Return the index of each day that has a reference, and about what it would be without any drift."""
-    days, values, chance = list(by_day), dict[dt.date, float](), 0.0
-    reference, length, ends, expected = _summed([]), 0, np.zeros(0), np.zeros(0)
+def of_model(by_day: dict[dt.date, list[DailyBin]]) -> tuple[dict[dt.date, float], float | None, float]:
+    """Return the index of each day that has a reference, and, as `lately` does, of the newest days taken together."""
+    days, values, length = list(by_day), dict[dt.date, float](), 0
+    ends, expected = np.zeros(0), np.zeros(0)
     for number, day in enumerate(days):
         first = first_days(days[:number])
-        if not first:
-            continue
-        if len(first) != length:
+        if first and len(first) != length:
             reference, length = _summed([each for one in first for each in by_day[one]]), len(first)
             ends = reference.bin_ends(BINS)
             expected = reference.shares(ends)
-        today = by_day[day]
-        values[day] = stability_index(expected, _summed(today).shares(ends))
-        sizes = (sum(each.requests for each in today), sum(each.requests for one in first for each in by_day[one]))
-        chance = _chance(len(expected), *sizes)
-    return values, chance
+        if first:
+            values[day] = stability_index(expected, _summed(by_day[day]).shares(ends))
+    if len(days) < NEWEST or len(first_days(days[:-NEWEST])) != length:
+        return values, None, 0.0
+    week, before = ([each for one in some for each in by_day[one]] for some in (days[-NEWEST:], days[:length]))
+    requests, known = (sum(each.requests for each in some) for some in (week, before))
+    return values, stability_index(expected, _summed(week).shares(ends)), _chance(len(expected), requests, known)
 
 
 def _summed(bins: Sequence[DailyBin]) -> Distribution:

@@ -45,7 +45,9 @@ CREATE TABLE shadow.drift (
     ends                float8[],
     categories          text[],
     expected            float8[],
+    actual              float8[],
     PRIMARY KEY (snapshot_id, feature),
+    CHECK ((psi IS NULL) = (actual IS NULL)),
     CHECK (num_nonnulls(ends, categories) <= 1)
 );
 COMMENT ON TABLE shadow.drift IS 'append-only: how far a day''s values of one feature are from those of the first sampled days; no verdict reads it';
@@ -56,6 +58,7 @@ COMMENT ON COLUMN shadow.drift.reference IS 'the snapshots of the first days, at
 COMMENT ON COLUMN shadow.drift.ends IS 'numbers: where the reference''s bins end, the last without an end';
 COMMENT ON COLUMN shadow.drift.categories IS 'texts: the reference''s most frequent values; all others are one more bin';
 COMMENT ON COLUMN shadow.drift.expected IS 'the share of the reference''s weight in each bin';
+COMMENT ON COLUMN shadow.drift.actual IS 'the share of the day''s weight in each bin; days of one reference may be added up';
 
 CREATE TRIGGER drift_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.drift
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();

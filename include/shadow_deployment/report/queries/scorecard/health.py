@@ -90,7 +90,9 @@ def drift_item(view: DriftView | None) -> HealthItem:
     name, section = "Drift", "drift"
     if view is None:
         return _item(name, section, "attention", "not known", "no day was compared with the first days yet")
-    since = f"against the first {plural(view.reference_days, 'day')}; PSI, median of the newest {NEWEST} days"
+    if not view.is_rated:
+        return _item(name, section, "good", "too early", "rated after a week against the same first 14 days")
+    since = f"against the first {plural(view.reference_days, 'day')}; PSI of the newest {NEWEST} days taken together"
     if not view.drifting:
         return _item(name, section, "good", "none", f"{since} below {MODERATE:g}, or what small samples differ by")
     most = ", ".join(f"{each.name} {number(each.lately)}" for each in view.drifting[:_MOST_DRIFTING])

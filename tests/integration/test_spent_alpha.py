@@ -81,7 +81,7 @@ def test_challengers_of_one_registration_share_a_batch_and_who_comes_later_is_in
     assert spent(invoke)[3:] == [("three", 2, 2, pytest.approx(BATCHES[1]))], "although it is the same day"
     code, out, _ = invoke("trials", "late")
     assert code == 0
-    assert "1, of 2" in " ".join(out.split())
+    assert "1 (of 2)" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

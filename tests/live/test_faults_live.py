@@ -152,7 +152,7 @@ def test_the_gate_names_each_challenger_that_has_failed(airflow: LocalAirflow, r
     assert gate["state"] == "failed"
     log = log_of(airflow, gate)
     for name in REASONS:
-        assert f"{name} FAILS: error_rate" in log
+        assert f"{name} FAILS: error rate is not at most" in log
     assert "good FAILS" not in log
 
 

@@ -171,7 +171,7 @@ def test_a_pass_of_the_daily_run_asks_and_only_who_may_can_answer(live: Live) ->
     run = live.question("late")
     asked = live.airflow.call("GET", live.details("late", run))
     case = registry.promotion_request(live.shadow("late"), "other")
-    assert case.digest in asked["body"]
+    assert case.digest[:12] in asked["body"]
     assert asked["subject"] == "Promote other 1 to champion of late, in place of champion 7?"
     with pytest.raises(AirflowError, match=" 403"):
         live.answer("late", run, "Approve", user="viewer")
@@ -209,7 +209,10 @@ def test_an_operator_puts_the_former_champion_back_with_a_form(live: Live) -> No
     assert live.ended("shadow_late_rollback", "back") == "success"
     made = registry.history(live.shadow("late"))[-1]
     assert (made.kind, made.undoes, made.approved_by, made.reason) == ("rollback", 1, "operator", "complaints")
-    assert live.told("late")[2:] == [("rolled_back", "late: rolled back, the champion is champion 7 again")]
+    assert live.told("late")[2:] == [
+        ("not_served", "late: other 1 is champion and not served"),  # production's log goes on with version 7
+        ("rolled_back", "late: rolled back, the champion is champion 7 again"),
+    ]
     assert live.standing("late") == "rolled_back"
 
 

@@ -293,6 +293,7 @@ def announced(world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch)
         context = {
             "params": {"day": str(day(number)), **params},
             "dag_run": SimpleNamespace(run_type=run_type, run_after=None),
+            "ti": SimpleNamespace(dag_id="shadow_late", run_id="a run", task_id="publish_results"),
             "outlet_events": Events(),
         }
         monkeypatch.setattr(tasks, "get_current_context", lambda: context)

@@ -17,7 +17,7 @@ DAYS, PER_DAY = 14, 120
 MEMORIZED = 6
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
 RULE = {"metric": "brier_score", "is": "superior"}
-POLICY = {"burn_in": 4, "tuned_for": 6, "rules": [RULE]}
+POLICY = {"burn_in": 4, "tuned_for": 6, "after_fail": "continue", "rules": [RULE]}
 TRAINED_UNTIL = str(day(-4))
 
 

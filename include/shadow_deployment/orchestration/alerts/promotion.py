@@ -55,8 +55,9 @@ def announce_change(
 
 def announce_not_served(run: Mapping[str, Any], context: "DeploymentContext", day: dt.date) -> None:
     """Alert once that production serves another model than was promoted; an error is logged, never raised."""
-    deployment, link = context.deployment, link_to(run)
+    deployment = context.deployment
     try:
+        link = link_to(run)
         engine.outbox.send_alert(
             context,
             lambda session: engine.deduplication.not_served_alert(session, deployment, day, link=link),

@@ -61,7 +61,8 @@ def worse(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, An
 def deploy(world: World, **changes: Any) -> None:
     policy = {**POLICY, "replay": "count", **changes.pop("policy", {})}
     challenger = {**OTHER, "trained_until": TRAINED_UNTIL, **changes.pop("challenger", {})}
-    world.deploy(**{"challengers": [challenger], "policy": policy, "slices": [], **changes})
+    usual = {"challengers": [challenger], "policy": policy, "slices": [], "sample": {"shard_rows": 1_000}}
+    world.deploy(**(usual | changes))
 
 
 def verdict(invoke: Invoke) -> dict[str, Any]:

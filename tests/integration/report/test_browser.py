@@ -12,8 +12,9 @@ import pytest
 from shadow_deployment.report.charts.theme import PALETTE
 from shadow_deployment.report.html.rendering import deployment_page, overview_page, report
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Links, asset
+from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.views import DeploymentView
-from tests.unit.report import examples
+from tests.unit.report import examples, test_status
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Route
@@ -306,3 +307,28 @@ def test_the_page_of_a_run_is_served_under_the_same_policy(framed: Watched) -> N
     framed.page.goto(f"{HOST}/shadow/run")
     assert "The run of 2013-06-03" in framed.page.inner_text("main")
     assert framed.complaints == []
+
+
+@pytest.mark.parametrize("status", test_status.every_stage(), ids=lambda status: status.stage)
+def test_the_head_of_a_page_says_its_state_in_each_width_and_theme(
+    status: ChallengerStatus, browser: "Browser", tmp_path: Path
+) -> None:
+    """The screens are left in the test's folder, for somebody to look at."""
+    page = examples.a_small_page()
+    assert page.challenger is not None
+    line = replace(page.challenger, status=status)
+    file = tmp_path / "page.html"
+    file.write_text(report(replace(page, challenger=line, next_step=status.action, scorecard=None, sequences=())))
+    for width in (1440, 1024, 390):
+        for theme in THEMES:
+            with Watched(browser, width, theme) as watched:
+                watched.page.goto(file.as_uri())
+                head = watched.page.locator("section.verdict")
+                head.screenshot(path=tmp_path / f"{status.stage}_{width}_{theme}.png")
+                said = [head.locator(part).inner_text() for part in ("h2", ".sentence", ".next")]
+                assert said[0].endswith(status.label)
+                assert said[1:] == [status.sentence, f"Next: {status.action}"]
+                assert watched.overflow() <= 0
+                top = head.locator("h2").bounding_box()
+                assert top is not None
+                assert top["y"] + top["height"] < 800, "it is seen without scrolling"

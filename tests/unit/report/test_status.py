@@ -13,7 +13,7 @@ from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.ledger.registry.serving import ServedDay
 from shadow_deployment.report.queries.status import StatusFacts, not_started, status_of
-from shadow_deployment.report.status import ChallengerStatus
+from shadow_deployment.report.status import LABELS, ChallengerStatus
 from tests.unit.report import examples
 
 TREES = Challenger(name="trees", version="2", model="onnx:trees.onnx")
@@ -62,6 +62,32 @@ def of(
 def served(**versions: int) -> StatusFacts:
     day = ServedDay(CHAMPION, PROMOTED_ON, dt.date(2024, 4, 30), {name.strip("v"): n for name, n in versions.items()})
     return facts(champion=CHAMPION, served=day)
+
+
+def every_stage() -> list[ChallengerStatus]:
+    """Return a status of each stage that there is."""
+    young = a_finding("INCONCLUSIVE", observations=12, lower=None, upper=None)
+    open_one, passing = a_finding("INCONCLUSIVE", more_days=12), a_finding("PASS")
+    alike = a_finding("INCONCLUSIVE", lower=None, upper=None)
+    return [
+        not_started(TREES, "it was never judged: run a day"),
+        of(TREES, "INCONCLUSIVE", young, days={"waiting": 3}),
+        of(TREES, "INCONCLUSIVE", open_one, reasons=[OPEN]),
+        of(TREES, "INCONCLUSIVE", replace(open_one, is_futile=True), reasons=[OPEN]),
+        of(TREES, "INCONCLUSIVE", passing, reasons=["12 requests have contradictory labels in flights.outcome"]),
+        of(TREES, "PASS", passing, decided_on=FIRST),
+        of(TREES, "PASS", passing, known=served(v1=384)),
+        of(TREES, "PASS", passing, known=served(v2=384)),
+        of(TREES, "FAIL", a_finding("FAIL", "log_loss"), decided_on=FIRST),
+        of(FORMER, "INCONCLUSIVE", open_one),
+        of(FORMER, "PASS", passing),
+        of(A_A_CHECK, "INCONCLUSIVE", alike),
+        of(A_A_CHECK, "INCONCLUSIVE", a_finding("FAIL", "error_rate")),
+    ]
+
+
+def test_every_stage_has_an_example() -> None:
+    assert [status.stage for status in every_stage()] == list(LABELS)
 
 
 def test_a_pass_is_ready_for_approval_and_says_since_when() -> None:

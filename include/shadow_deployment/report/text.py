@@ -24,7 +24,7 @@ from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.report.queries import days
-from shadow_deployment.report.queries.summary import summarise
+from shadow_deployment.report.queries.summary import lines_of
 from shadow_deployment.report.terminal import Listing, Prose
 
 MOST_REASONS: Final = 4
@@ -56,7 +56,8 @@ _NEVER_JUDGED: Final[dict[str, Any]] = {
 def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, Any]:
     """Return the newest verdict of each challenger of a deployment, up to a day."""
     stored = ledger_verdicts.latest(session, deployment, as_of)
-    statuses = {line.name: line.status for line in summarise(session, deployment, as_of).lines}
+    _, lines = lines_of(session, deployment, as_of)
+    statuses = {line.name: line.status for line in lines}
     newest = max((verdict.day for verdict in stored.values()), default=None)
     return {
         "deployment": deployment.name,

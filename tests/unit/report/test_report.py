@@ -16,7 +16,6 @@ from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report import text as report
 from shadow_deployment.report.description import describe
-from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.text import MOST_REASONS
 from tests.builders import a_deployment
@@ -68,7 +67,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, *found: StoredVerdict, as_of: dt.d
     monkeypatch.setattr(report, "alpha_of_next", lambda *_: 0.0076)
     outcomes = {one.name: cast(Outcome, one.outcome) for one in found}
     lines = tuple(a_line(each.name, outcomes.get(each.name)) for each in a_deployment().challengers)
-    monkeypatch.setattr(report, "summarise", lambda *_: DeploymentSummary([], {}, lines))
+    monkeypatch.setattr(report, "lines_of", lambda *_: ({}, lines))
     return report.verdicts(cast(Session[Any], None), a_deployment(), as_of)
 
 

@@ -1,7 +1,7 @@
 """What production serves since the newest promotion, as its log says."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.registry import promotions
-from shadow_deployment.ledger.registry.promotions import CurrentChampion
+from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 
 _SQL = Path(__file__).parents[1] / "sql"
 
@@ -45,13 +45,16 @@ class ServedDay:
         )
 
 
-def served_day(session: Session[Any], deployment: Deployment) -> ServedDay | None:
-    """Return what production serves since the newest promotion or rollback.
+def served_day(
+    session: Session[Any], deployment: Deployment, history: Sequence[PromotionRecord] | None = None
+) -> ServedDay | None:
+    """Return what production serves since the newest promotion or rollback; `history` where it has been read.
 
     None before the first, and until a day was sampled that began after it. The day on which it was made is no such day:
     production may have followed at any time of it.
     """
-    history = promotions.history(session, deployment)
+    if history is None:
+        history = promotions.history(session, deployment)
     if not history:
         return None
     newest = history[-1]

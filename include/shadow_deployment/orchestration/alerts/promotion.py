@@ -12,6 +12,7 @@ from shadow_deployment.orchestration import assets, engine
 from shadow_deployment.orchestration.ui.links import link_to
 
 if TYPE_CHECKING:
+    from shadow_deployment.alerting.outbox import Compose
     from shadow_deployment.context import DeploymentContext
     from shadow_deployment.ledger.alerts import Alert
     from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
@@ -55,20 +56,16 @@ def announce_change(
 
 def announce_not_served(run: Mapping[str, Any], context: "DeploymentContext", day: dt.date) -> None:
     """Alert once that production serves another model than was promoted; an error is logged, never raised."""
-    deployment = context.deployment
-    try:
-        link = link_to(run)
-        engine.outbox.send_alert(
-            context,
-            lambda session: engine.deduplication.not_served_alert(session, deployment, day, link=link),
-            engine.channels.send,
-        )
-    except Exception:
-        logger.exception("no alert was sent about what production serves for %s", deployment.name)
+
+    def alert() -> "Compose":
+        deployment, link = context.deployment, link_to(run)
+        return lambda session: engine.deduplication.not_served_alert(session, deployment, day, link=link)
+
+    send(context, alert)
 
 
-def send(context: "DeploymentContext", compose: Callable[[], "Alert"]) -> None:
-    """Send an alert that `compose` makes, of a promotion for example; an error is logged, never raised."""
+def send(context: "DeploymentContext", compose: Callable[[], "Alert | Compose"]) -> None:
+    """Send an alert that `compose` makes, or that is composed from the ledger; an error is logged, never raised."""
     try:
         engine.outbox.send_alert(context, compose(), engine.channels.send)
     except Exception:

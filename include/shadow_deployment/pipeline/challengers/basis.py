@@ -90,8 +90,9 @@ def basis_of(
     last = concluded_on or day
     days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=last)
     compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
-    mature = mature_labels(deployment, labels_on(session, deployment, [*replayed, *compared], last))
     compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
+    known = [*replayed, *compared]
+    mature = mature_labels(deployment, labels_on(session, deployment, known, last) if concluded_on else known)
     counts = calendar.counts_of(days, taken, calendar.in_order(mature), live_from)
     counts = replace(counts, concluded_on=concluded_on)
     return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from)

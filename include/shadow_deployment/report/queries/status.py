@@ -59,7 +59,7 @@ def status_facts(session: Session[Any], deployment: Deployment, former: VerdictR
         history[-1].champion if history else None,
         history,
         approval_requests.asked(session, deployment),
-        served_day(session, deployment),
+        served_day(session, deployment, history),
         is_acknowledged=known is not None and known.at >= history[-1].created_at,
         maturity=maturity_of(deployment),
     )

@@ -121,7 +121,8 @@ def _scoring_errors(
     for snapshot in today:
         if not snapshot.rows or not valid.get(None):
             continue
-        keys, ends = challenger_keys(context, session), concluded(context, session, snapshot.day)
+        keys = challenger_keys(context, session)
+        ends = concluded(session, context.deployment, keys, snapshot.day)
         answered = {scored.challenger_id: scored.rows - scored.errors for scored in page.scored(session, snapshot)}
         for name in (name for name in challengers if name not in ends):
             shares[name] = (snapshot.rows - answered.get(keys.get(name, -1), 0)) / snapshot.rows

@@ -7,7 +7,7 @@ is rolled back or acknowledged. All this is read from the ledger, so a day that 
 
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
@@ -40,9 +40,10 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
     challengers = [challenger for challenger in deployment.challengers if only is None or challenger.name in only]
     with context.ledger() as session:
         stored = verdicts.latest(session, deployment, day)
-        ends = concluded(context, session, day)
-        scored = [challenger.name for challenger in challengers if challenger.name not in ends]
-        problems = list(_incomparable(context, session, day, scored))
+        keys = challenger_keys(context, session)
+        ends = concluded(session, deployment, keys, day)
+        scored = {each.name: keys.get(each.name, -1) for each in challengers if each.name not in ends}
+        problems = list(_incomparable(session, deployment, day, scored))
         acknowledged = _acknowledged(context, session, day)
     outcomes: dict[str, str] = {}
     for challenger in challengers:
@@ -92,24 +93,23 @@ def _acknowledged(context: DeploymentContext, session: Session[Any], day: dt.dat
 
 
 def _incomparable(
-    context: DeploymentContext, session: Session[Any], day: dt.date, names: Collection[str]
+    session: Session[Any], deployment: Deployment, day: dt.date, keys: Mapping[str, int]
 ) -> Iterator[str]:
     """Yield why the day cannot be compared: not sampled, not validated, or expectations not met."""
-    snapshot = snapshots.find(session, context.deployment, day)
+    snapshot = snapshots.find(session, deployment, day)
     if snapshot is None:
         yield f"{day} was not sampled: see the task sample"
         return
     if not snapshot.rows:
         return
     recorded = {validation.challenger_id: validation for validation in validations.recorded(session, [snapshot])}
-    keys = challenger_keys(context, session)
     subjects: list[tuple[str, int | None]] = [("inputs", None)]
-    subjects += [(f"predictions of {name}", keys.get(name, -1)) for name in names]
+    subjects += [(f"predictions of {name}", key) for name, key in keys.items()]
     for subject, key in subjects:
         validation = recorded.get(key)
         if validation is None:
             yield f"{subject} were not validated: see the tasks before the gate"
-        elif not validation.success and (key is None or not _failed_before(session, context.deployment, day, key)):
+        elif not validation.success and (key is None or not _failed_before(session, deployment, day, key)):
             yield f"{subject} do not meet their expectations: {validation.summary}"
 
 

@@ -98,8 +98,8 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
         taken = snapshots.snapshots(session, deployment, None, None)
         sampled = [snapshot for snapshot in taken if snapshot.day not in withdrawn]
         failed = validations.inputs_failed(session, sampled)
-        ends = concluded(context, session, dt.date.max)
         keys = challenger_keys(context, session)
+        ends = concluded(session, deployment, keys, dt.date.max)
         scored = {name: validations.scored(session, sampled, key) for name, key in keys.items()}
     if not sampled:
         raise LedgerError(f"deployment {deployment.name} has no day yet: run one with --from first")

@@ -12,6 +12,7 @@ from shadow_deployment.ledger import predictions
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline.challengers import scoring
 from shadow_deployment.pipeline.challengers.conclusion import concluded
+from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def scoring_plan(
     One whose trial was concluded before the day is not scored.
     """
     with context.ledger() as session:
-        ends = concluded(context, session, day)
+        ends = concluded(session, context.deployment, challenger_keys(context, session), day)
     for name, end in ends.items():
         logger.info("%s is not scored: its trial was concluded by a FAIL on %s (policy.after_fail)", name, end)
     names = [each.name for each in context.deployment.challengers if only is None or each.name in only]

@@ -10,18 +10,8 @@ import sys
 
 import typer
 
-from shadow_deployment.cli import (
-    alerts,
-    analysis,
-    console,
-    days,
-    doctor,
-    ledger,
-    page,
-    promotion,
-    status,
-    trials,
-)
+from shadow_deployment.cli import console
+from shadow_deployment.cli.commands import alerts, analysis, days, doctor, ledger, page, promotion, status, trials
 from shadow_deployment.errors import ShadowError
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ import pytest
 
 from shadow_deployment.alerting import deduplication, gate_alert, outbox
 from shadow_deployment.alerting import messages as alerts
-from shadow_deployment.cli import alerts as cli_alerts
+from shadow_deployment.cli.commands import alerts as cli_alerts
 from shadow_deployment.config import discovery
 from shadow_deployment.config.actions import Channel
 from shadow_deployment.context import DeploymentContext

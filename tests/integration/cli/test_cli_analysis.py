@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from shadow_deployment.cli import analysis
+from shadow_deployment.cli.commands import analysis
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.alpha import alpha_of_trial
 from shadow_deployment.decision.calibration import calibrate

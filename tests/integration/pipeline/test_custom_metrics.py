@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from shadow_deployment.cli import analysis
+from shadow_deployment.cli.commands import analysis
 from shadow_deployment.doctor.checks import examine
 from shadow_deployment.doctor.deployment import probes
 from shadow_deployment.models.sandbox.metric import SandboxedMetric

@@ -16,6 +16,8 @@ from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.views import DeploymentView
 from tests.unit.report import examples, test_status
 
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Route
 
@@ -41,7 +43,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium o
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as running:
         chromium = running.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield chromium
@@ -278,7 +279,7 @@ def test_a_framed_page_takes_the_theme_of_the_page_around_it(framed: Watched) ->
     frame.wait_for_selector("section.verdict")
     assert frame.evaluate(ground) == rgb("dark")
     framed.page.evaluate("document.documentElement.className = 'light'")
-    frame.wait_for_function(f"{ground} === '{rgb('light')}'")
+    playwright.expect(frame.locator("html")).to_have_css("background-color", rgb("light"))
     asked = [url for url in framed.requests if not url.startswith("data:")]
     assert [urlsplit(url).path for url in asked] == [
         "/",

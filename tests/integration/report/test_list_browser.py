@@ -1,5 +1,6 @@
 """The list in a browser: searched, filtered and sorted where it is, also by keyboard; a plain table without script."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from shadow_deployment.report.html.rendering import overview_page
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Links, asset
 from tests.integration.report.test_browser import CHROMIUM, HOST, Watched, browser  # noqa: F401 (a fixture)
 from tests.unit.report import examples
+
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Route
@@ -47,10 +50,10 @@ def test_a_word_finds_names_owners_and_states_and_says_how_many(served: Watched)
     assert names(page) == FIRST
     for words, found in {"sales": ["churn", "arrivals"], "promoted": ["prices"], "SALES never": ["churn"]}.items():
         page.fill("[name=search]", words)
+        expect(page.locator("#hits")).to_have_text(f"{len(found)} of 7 deployments")
         assert names(page) == found
-        assert page.inner_text("#hits") == f"{len(found)} of 7 deployments"
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.getElementById('hits').textContent.startsWith('7 deployments')")
+    expect(page.locator("#hits")).to_have_text(re.compile("^7 deployments"))
     assert names(page) == FIRST
 
 
@@ -90,7 +93,7 @@ def test_what_was_looked_for_is_there_again_on_the_way_back(served: Watched) -> 
     page.locator("th[data-key=name] button").click()
     page.locator("#deployments a").first.click()
     page.go_back()
-    page.wait_for_function("document.getElementById('hits').textContent.startsWith('2 of 7')")
+    expect(page.locator("#hits")).to_have_text(re.compile("^2 of 7"))
     assert (names(page), page.input_value("[name=search]")) == (["arrivals", "churn"], "sales")
 
 

@@ -11,9 +11,9 @@ from rich.markup import escape
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.base.numbers import significant
 from shadow_deployment.cli import console
+from shadow_deployment.cli.commands.page import write_file
 from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
-from shadow_deployment.cli.page import write_file
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import PROVING
 from shadow_deployment.data.db import Session

@@ -10,7 +10,7 @@ from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern, is_parquet
 from shadow_deployment.data.connections import Connection, Connections
-from shadow_deployment.data.db import Session, connect, translated
+from shadow_deployment.data.db import Session, Sessions, translated
 from shadow_deployment.data.documents import Document, open_file
 from shadow_deployment.data.ports import LabelSource, RequestSource
 from shadow_deployment.data.sources.parquet.lake import Folder, Lake
@@ -94,6 +94,7 @@ class DeploymentContext:
 
     `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
     `functions` holds the loaded functions of custom metrics by name, filled by `pipeline.custom_values`.
+    `sessions` opens those with the ledger, and keeps them open between steps where many days are run.
     """
 
     deployment: Deployment
@@ -101,6 +102,7 @@ class DeploymentContext:
     cloud: Cloud = LOCAL_FILES
     digests: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
     functions: dict[str, "RequestFunction"] = field(default_factory=dict, repr=False, compare=False)
+    sessions: Sessions = field(default_factory=Sessions, repr=False, compare=False)
 
     @cached_property
     def store(self) -> Store:
@@ -149,5 +151,5 @@ class DeploymentContext:
     @contextmanager
     def ledger(self) -> Iterator[Session[Any]]:
         """Open the ledger for one step; raise LedgerError where it is not migrated."""
-        with translated(self.ledger_connection), connect(self.ledger_connection) as session:
+        with translated(self.ledger_connection), self.sessions.session(self.ledger_connection) as session:
             yield session

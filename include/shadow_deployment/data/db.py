@@ -40,6 +40,54 @@ def connect(connection: Connection, **settings: str) -> Session[tuple[Any, ...]]
         return session
 
 
+class Sessions:
+    """Opens sessions with one database; those that are kept are used again, which saves connecting and planning."""
+
+    def __init__(self) -> None:
+        self._is_keeping = False
+        self._idle: list[Session[Any]] = []
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Use sessions again inside the block, and close them at its end."""
+        self._is_keeping = True
+        try:
+            yield
+        finally:
+            self._is_keeping = False
+            while self._idle:
+                self._idle.pop().close()
+
+    @contextmanager
+    def session(self, connection: Connection) -> Iterator[Session[Any]]:
+        """Open a session as `connect` does; an error inside the block rolls back and ends it, kept or not."""
+        session = self._living() or connect(connection)
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            with session:  # rolls back and closes
+                raise
+        if self._is_keeping and not session.closed:
+            self._idle.append(session)
+        else:
+            session.close()
+
+    def _living(self) -> Session[Any] | None:
+        """Return a kept session that the server has not ended in the meantime."""
+        while self._idle:
+            session = self._idle.pop()
+            try:
+                session.autocommit = True
+                session.execute("")
+                session.autocommit = False
+            except psycopg.OperationalError:
+                session.close()
+            else:
+                return session
+        return None
+
+
 def utc_statement(scope: Literal["session", "transaction"]) -> sql.Composed:
     """Return what sets zone and date style where PGTZ and PGDATESTYLE override the options of a connection."""
     call = sql.SQL("set_config({}, {}, {})")

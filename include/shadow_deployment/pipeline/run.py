@@ -29,8 +29,9 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     """
     check(context, days)
     problems: list[PermanentError] = []
-    for day in with_progress(days, context.deployment.name, console):
-        problems += run_day(with_former_champion(context, day), day)
+    with context.sessions.kept():
+        for day in with_progress(days, context.deployment.name, console):
+            problems += run_day(with_former_champion(context, day), day)
     return problems
 
 
@@ -78,9 +79,10 @@ def replay_days(
     load(context, challenger, window_of(context.deployment, context.deployment.start))
     problems: list[ValidationFailed] = []
     days = replay.days_to_replay(context, challenger_name, most)
-    for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
-        problem = replay.replay_day(context, day, challenger_name)
-        problems += [problem] if problem else []
+    with context.sessions.kept():
+        for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
+            problem = replay.replay_day(context, day, challenger_name)
+            problems += [problem] if problem else []
     return replay.judge_newest(context, challenger_name).basis.day, problems
 
 

@@ -9,33 +9,37 @@ from typing import Final
 
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.report.status import LABELS, ChallengerStatus
+from shadow_deployment.report.views import ChallengerLine
 
 UNKNOWN: Final = "Unknown"
 _AFTER_ALL: Final = 9
-_DECISION_WAITS: Final = 1  # of ChallengerStatus.urgency
 
 
 @dataclass(frozen=True)
 class ListedDeployment:
     """A deployment in one row: where the challenger stands that needs looking at first.
 
-    `status` is None where the ledger cannot be read. `days` are days of that challenger's evidence, `last_day` is the
-    newest sampled one, `undelivered` the alerts of the last 30 days that reached not all of their channels.
+    `status` is None where the ledger cannot be read. `last_day` is the newest sampled one, `lines` are its challengers,
+    that one first, `undelivered` the alerts of the last 30 days that reached not all of their channels.
     """
 
     name: str
     status: ChallengerStatus | None
     owner: str | None = None
-    challenger: str | None = None
     champion: CurrentChampion | None = None
     last_day: dt.date | None = None
-    days: int | None = None
+    lines: tuple[ChallengerLine, ...] = ()
     undelivered: int = 0
 
     @property
     def state(self) -> str:
         """The stage in words, without what is known of its length: what rows are filtered by."""
         return LABELS[self.status.stage] if self.status else UNKNOWN
+
+    @property
+    def days(self) -> int | None:
+        """The days of evidence of the challenger that `status` is about, None where that is not known."""
+        return self.lines[0].days if self.lines else None
 
     @property
     def urgency(self) -> int:
@@ -45,16 +49,16 @@ class ListedDeployment:
     @property
     def needs_somebody(self) -> bool:
         """Whether somebody is needed now, or a decision waits."""
-        return self.urgency <= _DECISION_WAITS
+        return self.status is not None and self.status.needs_somebody
 
 
 @dataclass(frozen=True)
 class UnreadableLedger:
-    """A ledger that cannot be read: by which connection, why, and how many deployments are kept in it."""
+    """A ledger that cannot be read: by which connection, why, and the names of the deployments that are kept in it."""
 
     connection: str
     error: str
-    deployments: int
+    deployments: tuple[str, ...]
 
 
 @dataclass(frozen=True)

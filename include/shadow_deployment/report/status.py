@@ -77,3 +77,8 @@ class ChallengerStatus:
     def urgency(self) -> int:
         """0: somebody is needed now; 1: a decision waits; 2: nothing goes on by itself; 3: it goes on; 4: settled."""
         return _URGENCY[self.stage]
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether somebody is needed now, or a decision waits."""
+        return self.urgency <= _URGENCY["ready"]

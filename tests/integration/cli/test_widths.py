@@ -158,6 +158,17 @@ def test_nobody_is_needed_where_all_is_quiet(reading: World, invoke: Invoke) -> 
     assert (code, "Not started" in " ".join(shown.split())) == (0, True)
 
 
+def test_a_ledger_that_is_away_needs_somebody_and_is_named(
+    reading: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_EU_LEDGER", "postgresql://nobody@127.0.0.1:9/eu")
+    reading.deploy(**SETTINGS | {"store": {"conn_id": "eu_ledger"}})
+    code, rows, _ = invoke("status", "--all", "--json")
+    (line,) = map(json.loads, rows.splitlines())
+    assert (code, line["deployment"], line["state"], line["challenger"]) == (1, NAME, "Cannot be read", None)
+    assert line["what_to_do"].startswith("connection eu_ledger (nobody@127.0.0.1:9/eu) is lost or not there")
+
+
 @pytest.mark.parametrize("arguments", [[], [NAME, "--all"], ["--all", "--write"]])
 def test_a_name_or_all_is_given(arguments: list[str], invoke: Invoke) -> None:
     code, _, err = invoke("status", *arguments)

@@ -65,7 +65,7 @@ class Counting:
 def test_a_deployment_is_in_the_list_as_on_its_page(world: World) -> None:
     shadow = world.shadow(owner="Operations research")
     found = row(listing.overview([shadow]))
-    assert (found.owner, found.challenger, found.last_day) == ("Operations research", "other", day(1))
+    assert (found.owner, found.lines[0].name, found.last_day) == ("Operations research", "other", day(1))
     shown = pages.deployment_page(shadow, "other").challenger
     assert shown is not None
     assert (found.status, found.days) == (shown.status, shown.days)
@@ -157,7 +157,7 @@ def test_a_file_that_is_wrong_and_a_ledger_that_is_away_leave_the_others_as_they
     assert found.deployments[0].status is not None
     assert found.deployments[0].status.sentence == "deployment a_file: alpha == 7 (a_file.yaml:3)"
     (ledger,) = found.unreadable
-    assert (ledger.connection, ledger.deployments) == ("eu_ledger", 2)
+    assert (ledger.connection, ledger.deployments) == ("eu_ledger", ("lost", "gone"))
     assert "is lost or not there" in ledger.error
     assert "not to be shown" not in str(found)
 
@@ -207,4 +207,4 @@ def test_a_session_that_is_lost_on_the_way_leaves_what_was_read(world: World, mo
     found = listing.overview([shadow, named(shadow, "second"), named(shadow, "third")])
     assert row(found).status is not None
     assert [one.name for one in found.deployments if one.status is None] == ["second", "third"]
-    assert found.unreadable[0].deployments == 2
+    assert found.unreadable[0].deployments == ("second", "third")

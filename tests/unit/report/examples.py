@@ -730,10 +730,9 @@ def a_row(name: str, stage: Stage, sentence: str = "is as its stage says.", **ch
         name=name,
         status=ChallengerStatus(stage, sentence, "Look at it."),
         owner="Operations research",
-        challenger="gradient_boosting",
         champion=champion(),
         last_day=dt.date(2013, 12, 31),
-        days=365,
+        lines=(a_line("gradient_boosting"),),
     )
     return replace(usual, **changes)
 
@@ -743,16 +742,23 @@ def an_overview() -> Overview:
     wrong = "deployment fraud:\n  rules[1].metric == 'brier', must be brier_score (fraud.yaml:31)"
     day = {"last_day": dt.date(2013, 6, 3)}
     rows = (
-        a_row("fraud", "broken", wrong, owner=None, challenger=None, champion=None, last_day=None, days=None),
+        a_row("fraud", "broken", wrong, owner=None, lines=(), champion=None, last_day=None),
         a_row("prices", "promoted_not_served", "trees 2 was promoted on 2013-05-02, production still serves 7.", **day),
         a_row("flight_delay", "ready", "gradient_boosting 1 passes all 3 blocking rules.", undelivered=1),
-        a_row("churn", "not_started", "trees 1: it was never judged: run a day.", days=0, last_day=None, owner="Sales"),
+        a_row(
+            "churn",
+            "not_started",
+            "trees 1: it was never judged: run a day.",
+            lines=(a_line("trees", None),),
+            last_day=None,
+            owner="Sales",
+        ),
         a_row("arrivals", "failed", "trees 3 fails against 7: brier_score is entirely below 0 (worse).", owner="Sales"),
-        a_row("demand", "collecting", "trees 1 has 12 of the 28 days.", days=12),
-        a_row("lost", "ready", status=None, challenger=None, champion=None, last_day=None, days=None),
+        a_row("demand", "collecting", "trees 1 has 12 of the 28 days.", lines=(a_line("trees", days=12),)),
+        a_row("lost", "ready", status=None, lines=(), champion=None, last_day=None),
     )
     error = "connection eu_ledger is lost or not there: Connection refused"
-    return Overview(rows, (UnreadableLedger("eu_ledger", error, 1),))
+    return Overview(rows, (UnreadableLedger("eu_ledger", error, ("lost",)),))
 
 
 def a_run() -> DeploymentView:

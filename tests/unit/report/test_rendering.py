@@ -205,7 +205,7 @@ def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
             examples.champion(), version=examples.HOSTILE
         ),
     )  # fmt: skip
-    away = UnreadableLedger(examples.HOSTILE, examples.HOSTILE, 1)
+    away = UnreadableLedger(examples.HOSTILE, examples.HOSTILE, ("lost",))
     run = examples.a_run()
     assert run.run
     assert run.run.snapshot

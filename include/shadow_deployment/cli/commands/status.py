@@ -1,6 +1,6 @@
 """The command `status`: each challenger's status and the file that publishes it, or all deployments in one table."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,8 +14,10 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ShadowError
 from shadow_deployment.promotion import status as promotion_status
 from shadow_deployment.promotion.status import RecordedStatus
-from shadow_deployment.report.attention import AttentionLine, attention
+from shadow_deployment.report.overview import ListedDeployment, Overview
+from shadow_deployment.report.queries.overview import overview
 from shadow_deployment.report.terminal import Listing
+from shadow_deployment.report.views import ChallengerLine
 
 _COLOURS = {"promoted": "bold green", "passed": "green", "failed": "bold red", "rolled_back": "bold red"}
 _OUTCOMES = {"PASS": "green", "FAIL": "red"}
@@ -65,14 +67,44 @@ def _show_all(*, as_json: bool) -> None:
             contexts.append(context_of(load_deployment(path)))
         except ShadowError as error:
             broken[name] = str(error)
-    lines = attention(contexts, broken)
+    rows = _rows(overview(contexts, broken))
     if as_json:
-        console.print_json_lines(line.content for line in lines)
+        console.print_json_lines(rows)
     else:
         nothing = f"there is no deployment in {escape(str(deployments_folder()))}"
-        console.show(_table_of_all(lines) if lines else nothing)
-    if any(line.needs_somebody for line in lines):
+        console.show(_table_of_all(rows) if rows else nothing)
+    if any(row["needs_somebody"] for row in rows):
         raise typer.Exit(1)
+
+
+def _rows(found: Overview) -> list[dict[str, Any]]:
+    """Return a row for each challenger, and one for each deployment that cannot be read: those first."""
+    errors = {name: ledger.error for ledger in found.unreadable for name in ledger.deployments}
+    rows = [_unreadable(each, errors.get(each.name)) for each in found.deployments if not each.lines]
+    return rows + [_row(each, line) for each in found.deployments for line in each.lines]
+
+
+def _row(listed: ListedDeployment, line: ChallengerLine) -> dict[str, Any]:
+    return {
+        "deployment": listed.name,
+        "owner": listed.owner,
+        "needs_somebody": line.status.needs_somebody,
+        "state": line.status.label,
+        "what_to_do": line.status.action,
+        "champion": listed.champion and f"{listed.champion.name} {listed.champion.version}",
+        "challenger": line.name,
+        "version": line.version,
+        "stage": line.status.stage,
+        "outcome": line.outcome,
+        "since": str(line.decided_on or line.day) if line.day else None,
+    }
+
+
+def _unreadable(listed: ListedDeployment, error: str | None) -> dict[str, Any]:
+    nothing = dict.fromkeys(("champion", "challenger", "version", "stage", "outcome", "since"))
+    why = error or (listed.status and listed.status.sentence)
+    known = {"deployment": listed.name, "owner": listed.owner, "needs_somebody": True, "state": "Cannot be read"}
+    return known | {"what_to_do": why} | nothing
 
 
 def _table(statuses: list[RecordedStatus]) -> Listing:
@@ -93,17 +125,17 @@ def _table(statuses: list[RecordedStatus]) -> Listing:
     return shown
 
 
-def _table_of_all(lines: list[AttentionLine]) -> Listing:
+def _table_of_all(rows: list[dict[str, Any]]) -> Listing:
     headings = ("deployment", "champion", "challenger", "state", "what to do")
     shown = Listing(*headings, prose=headings[1:])
-    for line in lines:
-        colour = "bold red" if line.needs_somebody else _OUTCOMES.get(line.outcome or "", "yellow")
-        is_decided = line.outcome in _OUTCOMES and str(line.since) not in line.state
+    for row in rows:
+        colour = "bold red" if row["needs_somebody"] else _OUTCOMES.get(row["outcome"], "yellow")
+        is_decided = row["outcome"] in _OUTCOMES and row["since"] not in row["state"]
         shown.add_row(
-            escape(line.deployment),
-            escape(line.champion or "-"),
-            escape(f"{line.challenger} {line.version}") if line.challenger else "-",
-            f"[{colour}]{escape(line.state)}[/]{f' since {line.since}' if is_decided else ''}",
-            escape(line.what_to_do),
+            escape(row["deployment"]),
+            escape(row["champion"] or "-"),
+            escape(f"{row['challenger']} {row['version']}") if row["challenger"] else "-",
+            f"[{colour}]{escape(row['state'])}[/]" + (f" since {row['since']}" if is_decided else ""),
+            escape(row["what_to_do"]),
         )
     return shown

@@ -61,7 +61,8 @@ def _read(
     except ShadowError as error:
         rest = [context.deployment for context in contexts[len(rows) :]]
         rows += [ListedDeployment(deployment.name, None, deployment.owner) for deployment in rest]
-        return rows, UnreadableLedger(contexts[0].deployment.store.conn_id, str(error), len(rest))
+        names = tuple(deployment.name for deployment in rest)
+        return rows, UnreadableLedger(contexts[0].deployment.store.conn_id, str(error), names)
     return rows, None
 
 
@@ -85,17 +86,16 @@ def _in_savepoint(session: Session[Any], context: DeploymentContext) -> ListedDe
 def read_row(session: Session[Any], deployment: Deployment) -> ListedDeployment:
     """Return a deployment as the list shows it."""
     _, lines = lines_of(session, deployment, None)
-    first = min(lines, key=lambda line: (line.status.urgency, line.role != "promotable"))
+    ordered = sorted(lines, key=lambda line: (line.status.urgency, line.role != "promotable"))
     newest = page.newest_sampled(session, deployment)
     history = promotions.history(session, deployment)
     return ListedDeployment(
         deployment.name,
-        first.status,
+        ordered[0].status,
         deployment.owner,
-        challenger=first.name,
         champion=history[-1].champion if history else CurrentChampion(LOGGED, newest.version, None, None),
         last_day=newest.day,
-        days=first.days,
+        lines=tuple(ordered),
         undelivered=_undelivered(session, deployment),
     )
 

@@ -96,11 +96,6 @@ def reading(context: DeploymentContext) -> Iterator[Session[Any]]:
         yield session
 
 
-def read_line(session: Session[Any], deployment: Deployment) -> DeploymentView:
-    """Return a deployment without a challenger's sections."""
-    return _of_deployment(session, deployment, summary.summarise(session, deployment, None))
-
-
 def read_page(
     session: Session[Any],
     deployment: Deployment,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.report.status import LABELS, ChallengerStatus
@@ -82,3 +82,33 @@ class Overview:
     def owners(self) -> Mapping[str, int]:
         """How many deployments each owner has, by name; those without one count under an empty name."""
         return Counter(each.owner or "" for each in sorted(self.deployments, key=lambda each: each.owner or ""))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain data: a row for each challenger, and before these one for each deployment that cannot be read."""
+        errors = {name: ledger.error for ledger in self.unreadable for name in ledger.deployments}
+        rows = [_unreadable(each, errors.get(each.name)) for each in self.deployments if not each.lines]
+        return rows + [_row(each, line) for each in self.deployments for line in each.lines]
+
+
+def _row(listed: ListedDeployment, line: ChallengerLine) -> dict[str, Any]:
+    return {
+        "deployment": listed.name,
+        "owner": listed.owner,
+        "needs_somebody": line.status.needs_somebody,
+        "state": line.status.label,
+        "what_to_do": line.status.action,
+        "champion": listed.champion and f"{listed.champion.name} {listed.champion.version}",
+        "challenger": line.name,
+        "version": line.version,
+        "stage": line.status.stage,
+        "outcome": line.outcome,
+        "since": str(line.decided_on or line.day) if line.day else None,
+    }
+
+
+def _unreadable(listed: ListedDeployment, error: str | None) -> dict[str, Any]:
+    nothing = dict.fromkeys(("champion", "challenger", "version", "stage", "outcome", "since"))
+    why = error or (listed.status and listed.status.sentence)
+    known = {"deployment": listed.name, "owner": listed.owner, "needs_somebody": True, "state": "Cannot be read"}
+    return known | {"what_to_do": why} | nothing

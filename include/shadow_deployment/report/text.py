@@ -1,7 +1,7 @@
 """What is shown of verdicts and evidence: as tables at a terminal, and as plain data for JSON."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
@@ -16,7 +16,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import MISSING
 from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.decision.words.wording import interval_of, rule_of, value_of
-from shadow_deployment.errors import ShadowError
+from shadow_deployment.errors import LedgerError, ShadowError
 from shadow_deployment.ledger import evidence as ledger_evidence
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger import verdicts as ledger_verdicts
@@ -68,6 +68,17 @@ def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | Non
             for each in deployment.challengers
         ],
     }
+
+
+def explained(
+    session: Session[Any], deployment: Deployment, challenger: str, as_of: dt.date | None
+) -> ledger_verdicts.StoredVerdict:
+    """Return a challenger's newest verdict up to a day, with its explanation; raise LedgerError where it has none."""
+    wanted = deployment.challenger(challenger)
+    stored = ledger_verdicts.latest(session, deployment, as_of).get(wanted.name)
+    if stored is None:
+        raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {deployment.name} first")
+    return stored
 
 
 def _verdict(challenger: Challenger, stored: ledger_verdicts.StoredVerdict | None) -> dict[str, Any]:
@@ -155,19 +166,25 @@ def _findings(findings: Sequence[Finding]) -> Listing:
     return listing
 
 
-def evidence(session: Session[Any], deployment: Deployment) -> Iterator[dict[str, Any]]:
-    """Yield the evidence of the present challengers and design, by challenger, metric, slice and day."""
+def evidence(
+    session: Session[Any], deployment: Deployment, challenger: str | None = None, metrics: Collection[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the evidence of the present challengers and design, by challenger, metric, slice and day.
+
+    Of one challenger, and of some metrics, where these are given.
+    """
     sampled = snapshots.snapshots(session, deployment, None, None)
-    for challenger in deployment.challengers:
+    wanted = deployment.tracked if metrics is None else metrics
+    for model in [deployment.challenger(challenger)] if challenger else deployment.challengers:
         try:
-            digest = model_digest(challenger)
+            digest = model_digest(model)
         except ShadowError:
             continue
-        key = predictions.find_challenger(session, deployment, challenger, digest)
+        key = predictions.find_challenger(session, deployment, model, digest)
         if key is None:
             continue
-        for row in ledger_evidence.read(session, key, sampled, metrics=deployment.tracked):
-            yield _evidence(challenger.name, row)
+        for row in ledger_evidence.read(session, key, sampled, metrics=wanted):
+            yield _evidence(model.name, row)
 
 
 def _evidence(challenger: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from shadow_deployment.decision.calibration import calibrate
 from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger.checks import calibrations
+from shadow_deployment.pipeline.history import planning
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.statistics.long_run_variance import long_run_ratio
 from tests.conftest import Invoke, declare
@@ -60,7 +61,7 @@ def world(whole: World, worlds: Callable[..., World], monkeypatch: pytest.Monkey
 def long(monkeypatch: pytest.MonkeyPatch) -> Evidence:
     """Sixty days of evidence instead of the few that there are."""
     made = {(metric, "all"): a_series(metric) for metric in ("brier_score", "log_loss", "error_rate", "accuracy")}
-    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: made)
+    monkeypatch.setattr(planning, "evidence_of", lambda *_, **__: made)
     return made
 
 
@@ -172,7 +173,7 @@ def test_what_a_worse_challenger_cannot_miss_is_not_applicable(
 ) -> None:
     usual = a_series("brier_score")
     worse = {("brier_score", "all"): replace(usual, difference=usual.difference - usual.difference.mean() - 1.0)}
-    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: worse)
+    monkeypatch.setattr(planning, "evidence_of", lambda *_, **__: worse)
     world.deploy(challengers=CHALLENGERS, policy={"rules": [BRIER]})
     seen, assumed = ("calibrate", "late", "--challenger", "other", "--runs", "100"), ("--effect", "0.3")
     code, out, err = invoke(*seen)
@@ -187,7 +188,7 @@ def test_a_policy_that_errs_too_often_is_warned_of(
     world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swinging = {("brier_score", "all"): a_series("brier_score", memory=0.95)}
-    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: swinging)
+    monkeypatch.setattr(planning, "evidence_of", lambda *_, **__: swinging)
     world.deploy(challengers=CHALLENGERS, policy={"burn_in": 2, "method": "plain", "rules": [BRIER]})
     code, out, _ = invoke("calibrate", "late", "--challenger", "other", "--runs", "300")
     assert code == 0

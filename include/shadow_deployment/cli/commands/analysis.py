@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -14,19 +14,12 @@ from shadow_deployment.cli import console
 from shadow_deployment.cli.commands.page import write_file
 from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
-from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import PROVING
-from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calibration
 from shadow_deployment.decision.calibration import Calibration
-from shadow_deployment.decision.power import PowerAnalysis, power_analysis
-from shadow_deployment.decision.series import Evidence
-from shadow_deployment.errors import LedgerError
-from shadow_deployment.ledger import predictions, snapshots, trials
+from shadow_deployment.decision.power import PowerAnalysis
+from shadow_deployment.ledger import trials
 from shadow_deployment.ledger.checks import calibrations
-from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline.challengers.basis import basis_of, evidence_of, evidence_rows
+from shadow_deployment.pipeline.history import planning
 from shadow_deployment.report.terminal import Listing, Prose
 
 _NINE_TENTHS = "90\N{NO-BREAK SPACE}% by"
@@ -54,16 +47,9 @@ def plan(
     """Show in how many days an effect would be decided, and what other sampling rates would change."""
     _require_positive(effect)
     context = context_of(name)
-    policy, rate = context.deployment.policy, context.deployment.sample.rate
-    plans: dict[str, list[PowerAnalysis]] = {}
     with context.ledger() as session:
         next_alpha = trials.alpha_of_next(session, context.deployment)
-        for who, _, alpha, evidence in _histories(session, context.deployment, challenger):
-            plans[who] = [
-                power_analysis(evidence[rule.metric, ALL], rule, policy, alpha=alpha, effect=effect, present=rate)
-                for rule in policy.rules
-                if rule.is_ in PROVING and (rule.metric, ALL) in evidence
-            ]
+        plans = planning.plans(session, context.deployment, effect, challenger)
     if as_json:
         shown = {"next_alpha": next_alpha}
         console.print_json({who: [rule.to_json() | shown for rule in rules] for who, rules in plans.items()})
@@ -71,7 +57,7 @@ def plan(
     for who, rules in plans.items():
         at = f"at alpha {significant(rules[0].alpha if rules else None, 3)}"
         console.show(f"[bold]{who}[/]: days until an effect of {effect:g} beyond the bound passes, {at}")
-        console.show(_plan_table(rules, rate))
+        console.show(_plan_table(rules, context.deployment.sample.rate))
     console.show(_PLAN_LEGEND)
     console.show(f"the next trial, of one challenger alone, would have alpha {significant(next_alpha, 3)}")
 
@@ -95,10 +81,11 @@ def calibrate(
     policy = context.deployment.policy
     results: dict[str, Calibration] = {}
     with context.ledger() as session:
-        for who, key, alpha, evidence in _histories(session, context.deployment, challenger):
+        for model, key, alpha, evidence in planning.histories(session, context.deployment, challenger):
             result = calibration.calibrate(policy, evidence, alpha=alpha, effect=effect, runs=runs)
-            calibrations.store(session, context.deployment, key, result.warning, result.to_json())
-            results[who] = result
+            if key is not None:
+                calibrations.store(session, context.deployment, key, result.warning, result.to_json())
+            results[model.name] = result
     if plot is not None:
         _draw(plot, results)
     if as_json:
@@ -118,21 +105,6 @@ def calibrate(
 def _require_positive(effect: float | None) -> None:
     if effect is not None and not (math.isfinite(effect) and effect > 0):
         raise typer.BadParameter(f"{effect}, must be a number above 0", param_hint="--effect")
-
-
-def _histories(
-    session: Session[Any], deployment: Deployment, challenger: str | None
-) -> Iterator[tuple[str, int, float, Evidence]]:
-    """Yield each challenger's name, key, alpha toward PASS, and the evidence that a verdict of today would rest on."""
-    taken = snapshots.snapshots(session, deployment, None, None)
-    for model in [deployment.challenger(challenger)] if challenger else deployment.promotable:
-        if not taken:
-            raise LedgerError(f"deployment {deployment.name} has no day yet: run some first")
-        key = predictions.challenger_id(session, deployment, model, model_digest(model))
-        basis = basis_of(session, deployment, model, key, taken[-1].day)
-        rows = evidence_rows(session, key, basis, basis.shown)
-        alpha = basis.trial.alpha if basis.trial else deployment.policy.alpha
-        yield model.name, key, alpha, evidence_of(session, deployment.policy, rows, squares=True)
 
 
 def _plan_table(plans: list[PowerAnalysis], rate: float) -> Listing:

@@ -15,8 +15,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import days_between
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.errors import LedgerError, PermanentError
-from shadow_deployment.ledger import verdicts
+from shadow_deployment.errors import PermanentError
 from shadow_deployment.pipeline.run import replay_days, run_days, run_missing
 from shadow_deployment.report import text as report
 
@@ -79,11 +78,8 @@ def verdict(name: Name, as_of: AsOf = None, as_json: AsJson = False) -> None:
 def explain(name: Name, challenger: Annotated[str, typer.Option(help="Whose verdict.")], as_of: AsOf = None) -> None:
     """Explain a verdict in plain words: rules, slices, the requests that differ most, what would change it."""
     context = context_of(name)
-    wanted = context.deployment.challenger(challenger)
     with context.ledger() as session:
-        stored = verdicts.latest(session, context.deployment, as_of).get(wanted.name)
-    if stored is None:
-        raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {name} first")
+        stored = report.explained(session, context.deployment, challenger, as_of)
     console.show(escape(f"{stored.day}: {stored.explanation}"))
 
 

@@ -7,17 +7,13 @@ from rich.markup import escape
 
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJsonLines
-from shadow_deployment.cli.context import context_of
-from shadow_deployment.config.deployment import load_deployment
-from shadow_deployment.config.discovery import deployments_folder, files_by_name
-from shadow_deployment.context import DeploymentContext
-from shadow_deployment.errors import DeploymentError, ShadowError
+from shadow_deployment.cli.context import context_of, every_context
+from shadow_deployment.config.discovery import deployments_folder
+from shadow_deployment.errors import DeploymentError
 from shadow_deployment.promotion import status as promotion_status
 from shadow_deployment.promotion.status import RecordedStatus
-from shadow_deployment.report.overview import ListedDeployment, Overview
 from shadow_deployment.report.queries.overview import overview
 from shadow_deployment.report.terminal import Listing
-from shadow_deployment.report.views import ChallengerLine
 
 _COLOURS = {"promoted": "bold green", "passed": "green", "failed": "bold red", "rolled_back": "bold red"}
 _OUTCOMES = {"PASS": "green", "FAIL": "red"}
@@ -60,14 +56,7 @@ def _show(name: str, *, as_json: bool, write: bool) -> None:
 
 
 def _show_all(*, as_json: bool) -> None:
-    contexts: list[DeploymentContext] = []
-    broken: dict[str, str] = {}
-    for name, path in files_by_name().items():
-        try:
-            contexts.append(context_of(load_deployment(path)))
-        except ShadowError as error:
-            broken[name] = str(error)
-    rows = _rows(overview(contexts, broken))
+    rows = overview(*every_context()).rows
     if as_json:
         console.print_json_lines(rows)
     else:
@@ -75,36 +64,6 @@ def _show_all(*, as_json: bool) -> None:
         console.show(_table_of_all(rows) if rows else nothing)
     if any(row["needs_somebody"] for row in rows):
         raise typer.Exit(1)
-
-
-def _rows(found: Overview) -> list[dict[str, Any]]:
-    """Return a row for each challenger, and one for each deployment that cannot be read: those first."""
-    errors = {name: ledger.error for ledger in found.unreadable for name in ledger.deployments}
-    rows = [_unreadable(each, errors.get(each.name)) for each in found.deployments if not each.lines]
-    return rows + [_row(each, line) for each in found.deployments for line in each.lines]
-
-
-def _row(listed: ListedDeployment, line: ChallengerLine) -> dict[str, Any]:
-    return {
-        "deployment": listed.name,
-        "owner": listed.owner,
-        "needs_somebody": line.status.needs_somebody,
-        "state": line.status.label,
-        "what_to_do": line.status.action,
-        "champion": listed.champion and f"{listed.champion.name} {listed.champion.version}",
-        "challenger": line.name,
-        "version": line.version,
-        "stage": line.status.stage,
-        "outcome": line.outcome,
-        "since": str(line.decided_on or line.day) if line.day else None,
-    }
-
-
-def _unreadable(listed: ListedDeployment, error: str | None) -> dict[str, Any]:
-    nothing = dict.fromkeys(("champion", "challenger", "version", "stage", "outcome", "since"))
-    why = error or (listed.status and listed.status.sentence)
-    known = {"deployment": listed.name, "owner": listed.owner, "needs_somebody": True, "state": "Cannot be read"}
-    return known | {"what_to_do": why} | nothing
 
 
 def _table(statuses: list[RecordedStatus]) -> Listing:

@@ -13,6 +13,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.trial import Trial
+from shadow_deployment.decision.words import naming
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.wording import (
     change_needed,
@@ -63,7 +64,7 @@ def explain(
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])
     lines += _section("Warnings", [f"- {warning}" for warning in warnings])
     lines += _section("Slices, by mean difference", list(_slices(deployment, verdict, evidence)))
-    lines += _section("Requests on which the two disagree most", list(_requests(deployment, disagreements)))
+    lines += naming.disagreements(list(_requests(deployment, disagreements)))
     lines += ["What would change the verdict", *(f"- {text}" for text in _changes(verdict))]
     return "\n".join(lines)
 

@@ -18,6 +18,7 @@ from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.decision.words.naming import features_differ
 from shadow_deployment.ledger import disagreements
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -191,11 +192,11 @@ def _replay_failures(session: Session[Any], deployment: Deployment, comparable: 
     mismatches = replay_checks.mismatches(session, comparable, champion, model_digest(champion.as_challenger))
     if mismatches:
         newest = mismatches[-1]
-        worst = ", ".join(request["request_id"] for request in newest.worst[:MOST_REQUESTS])
-        yield (
-            f"features differ between serving and shadow: on {len(mismatches)} days the champion's own model predicts "
-            f"otherwise than the log, most recently for {newest.mismatched} of {newest.checked} requests, by up to "
-            f"{newest.largest:.3g} ({worst})"
+        yield features_differ(
+            len(mismatches),
+            (newest.mismatched, newest.checked),
+            newest.largest,
+            [request["request_id"] for request in newest.worst[:MOST_REQUESTS]],
         )
 
 

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +17,12 @@ from shadow_deployment.decision.calendar import label_progress
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.labels import maturity_of
+from shadow_deployment.ledger.predictions import find_challenger
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
 from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.slices import ALL
-from shadow_deployment.pipeline.challengers.basis import labels_on
+from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, labels_on
 from shadow_deployment.report.views import (
     ChallengerLine,
     DailySeries,
@@ -55,6 +58,37 @@ def labels(
         )
         for snapshot in known
     )
+
+
+def calendar(session: Session[Any], deployment: Deployment, name: str, day: dt.date | None) -> dict[str, Any]:
+    """Return what became of each day of a challenger's trial, consecutive days of one kind as one run.
+
+    `state` is as in the verdict's calendar; `labels_count` says of a day with evidence whether its labels are complete
+    or no longer expected, None of any other. `counts` are the days in short, as `verdict` has them. `day` is the last
+    one, None for the newest that was sampled. There is no run before the trial is opened. Raises DeploymentError for an
+    unknown challenger.
+    """
+    challenger, sampled = deployment.challenger(name), snapshots(session, deployment, None, day)
+    key = find_challenger(session, deployment, challenger, model_digest(challenger)) if sampled else None
+    shown: dict[str, Any] = {"deployment": deployment.name, "challenger": name, "version": challenger.version}
+    if key is None:
+        return shown | {"trial": None, "champion": None, "counts": None, "runs": []}
+    basis = basis_of(session, deployment, challenger, key, day or sampled[-1].day)
+    return shown | {
+        "trial": basis.trial.number if basis.trial else None,
+        "champion": basis.champion,
+        "live_from": str(basis.live_from),
+        "counts": basis.counts.to_json(),
+        "runs": list(_runs(basis)),
+    }
+
+
+def _runs(basis: Basis) -> Iterator[dict[str, Any]]:
+    states = basis.calendar.states
+    for (state, counts), run in groupby(states, lambda day: (states[day], basis.mature.get(day))):
+        days = list(run)
+        kind = {"state": state, "labels_count": counts}
+        yield {"from": str(days[0]), "to": str(days[-1]), "days": len(days)} | kind
 
 
 def latency(evidence: Evidence) -> DailySeries | None:

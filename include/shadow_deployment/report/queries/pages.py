@@ -27,7 +27,7 @@ from shadow_deployment.report.queries.drift import drift
 from shadow_deployment.report.queries.missing import why_missing
 from shadow_deployment.report.queries.scorecard.health import health
 from shadow_deployment.report.queries.summary import DeploymentSummary
-from shadow_deployment.report.views import ChallengerLine, DeploymentView
+from shadow_deployment.report.views import DeploymentView
 
 MOST_PROMOTIONS: Final = 50
 MOST_APPROVALS: Final = 20
@@ -109,7 +109,10 @@ def read_page(
     Where none is named, it is the one that needs looking at, and with `closed` one that closes the gate.
     """
     known = summary.summarise(session, deployment, day)
-    line = _chosen(deployment, known, challenger, closed=closed)
+    if challenger is None:
+        line = summary.first_to_look_at(known.lines, closed=closed)
+    else:
+        line = summary.line_of(deployment, known.lines, challenger)
     view = _of_deployment(session, deployment, known)
     view = replace(
         view,
@@ -128,18 +131,6 @@ def read_page(
         view = replace(view, drift=drift(session, known.sampled))
     view = replace(view, health=health(session, deployment, known, view))
     return replace(view, missing=why_missing(deployment, view, line))
-
-
-def _chosen(
-    deployment: Deployment, known: DeploymentSummary, challenger: str | None, *, closed: bool
-) -> ChallengerLine:
-    if challenger is None:
-        return summary.first_to_look_at(known.lines, closed=closed)
-    for line in known.lines:
-        if line.name == challenger:
-            return line
-    names = ", ".join(line.name for line in known.lines)
-    raise NotFoundError(f"deployment {deployment.name}: challenger == {challenger!r}, must be one of {names}")
 
 
 def _of_deployment(session: Session[Any], deployment: Deployment, known: DeploymentSummary) -> DeploymentView:

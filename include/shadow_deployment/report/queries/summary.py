@@ -11,6 +11,7 @@ from shadow_deployment.config.policy import WEEK
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome, findings_of
+from shadow_deployment.errors import NotFoundError
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots
@@ -107,6 +108,15 @@ def first_to_look_at(lines: Sequence[ChallengerLine], *, closed: bool = False) -
         return not (closed and closes), line.role != "promotable", order
 
     return min(lines, key=rank)
+
+
+def line_of(deployment: Deployment, lines: Sequence[ChallengerLine], name: str) -> ChallengerLine:
+    """Return a challenger's line; raise NotFoundError, with the names there are, for an unknown one."""
+    for line in lines:
+        if line.name == name:
+            return line
+    names = ", ".join(line.name for line in lines)
+    raise NotFoundError(f"deployment {deployment.name}: challenger == {name!r}, must be one of {names}")
 
 
 def _unjudged(challenger: Challenger, role: Role, judged: VerdictRow | None) -> ChallengerLine:

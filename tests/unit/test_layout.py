@@ -23,7 +23,7 @@ def named(path: Path) -> str:
 def test_the_command_line_starts_without_airflow_and_boto3() -> None:
     program = (
         "import sys, shadow_deployment.cli.main\n"
-        "print(sorted({'airflow', 'boto3', 'botocore', 'great_expectations', 'altair'} & set(sys.modules)))"
+        "print(sorted({'airflow', 'boto3', 'botocore', 'great_expectations', 'altair', 'mcp'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shadow_deployment.base.extras import install_command
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.errors import PermanentError
@@ -22,6 +23,14 @@ def probes(file: Path = _FILE) -> Iterator[Probe]:
     """Yield what to look at in this interpreter."""
     yield Probe("Python", lambda: _python(_project(file)), "take a Python that pyproject.toml's requires-python allows")
     yield Probe("packages", lambda: _packages(_project(file)), "pip install --requirement requirements.txt")
+    yield Probe("MCP server", _mcp, install_command("mcp"))
+
+
+def _mcp() -> str:
+    try:
+        return f"shadow mcp can serve, with mcp {importlib.metadata.version('mcp')}"
+    except importlib.metadata.PackageNotFoundError:
+        raise SkippedError(f"only shadow mcp needs it: {install_command('mcp')}") from None
 
 
 def _project(file: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import functools
 import hmac
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -68,6 +69,10 @@ def build(answers: Answers, token: str | None = None) -> MCPServer:
 
 def serve_stdio(answers: Answers) -> None:
     """Answer on standard input and output until the client closes them."""
+    if sys.stdin.isatty():
+        sys.stderr.write("waiting for an MCP client on standard input; clients start this command themselves\n")
+    # The SDK waits for input in a thread that an exception does not end; there is nothing to clean up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     build(answers).run("stdio")
 
 

@@ -1,5 +1,6 @@
 """The doctor: everything that can be missing is named with what to do, and what is there is proved by using it."""
 
+import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -295,12 +296,24 @@ def test_packages_that_are_missing_or_old_are_named(tmp_path: Path) -> None:
     file = tmp_path / "pyproject.toml"
     wanted = ["no-such-package-here>=1", "numpy<1", "pyarrow>=10", 'nothing-at-all; python_version < "3"']
     file.write_text(f'[project]\nrequires-python = "<3.9"\ndependencies = {json.dumps(wanted)}\n')
-    python, packages = examine("here", package_probes(file))
+    python, packages, _ = examine("here", package_probes(file))
     assert "must be <3.9" in python.found
     assert packages.found.startswith("no-such-package-here is not installed, must be >=1; numpy is ")
     assert packages.found.endswith("must be <1")
     file.unlink()
-    assert {one.state for one in examine("here", package_probes(file))} == {"skipped"}
+    assert {one.state for one in examine("here", package_probes(file))[:2]} == {"skipped"}
+
+
+def test_the_mcp_server_is_optional_and_says_how_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", installed)
+    found = next(one for one in examine("here", package_probes()) if one.what == "MCP server")
+    assert (found.state, found.found) == ("skipped", 'only shadow mcp needs it: pip install "shadow-deployment[mcp]"')
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.30.0")
+    found = next(one for one in examine("here", package_probes()) if one.what == "MCP server")
+    assert (found.state, found.found) == ("ok", "shadow mcp can serve, with mcp 1.30.0")
 
 
 def test_one_check_does_not_keep_the_next_from_looking() -> None:

@@ -23,7 +23,7 @@ from shadow_deployment.mcp import server
 from shadow_deployment.mcp.answers import Answers
 from shadow_deployment.pipeline.run import run_days
 from tests.conftest import Invoke, declare
-from tests.production import FIRST, MATURITY, World, day, linear_model
+from tests.production import FIRST, MATURITY, READER, World, day, linear_model
 
 TOKEN = "t" * 40
 DAYS = 6
@@ -222,10 +222,14 @@ def test_what_was_not_foreseen_tells_the_client_its_type_only(caplog: pytest.Log
     assert "secret" in caplog.text  # on the server's side
 
 
-def test_nothing_is_written(answers: Answers, declared: World) -> None:
+def test_a_role_that_can_only_select_is_enough_and_nothing_is_written(
+    answers: Answers, declared: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared.postgres.ensure_reader(declared.ledger, READER, "shadow")
+    monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", declared.postgres.uri(declared.ledger, READER))
     before = declared.dump()
     for tool, arguments in CALLS.items():
-        answer(answers, tool, **arguments)
+        assert "Cannot be read" not in json.dumps(answer(answers, tool, **arguments))
     assert declared.dump() == before
 
 

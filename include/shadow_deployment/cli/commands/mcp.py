@@ -29,8 +29,7 @@ def mcp(
 ) -> None:
     """Serve deployments, verdicts, evidence and trials to MCP clients, read only and without single requests.
 
-    Over HTTP a client must send the bearer token; make one with: python -c "import secrets;
-    print(secrets.token_urlsafe(32))"
+    Over HTTP a client must send the bearer token of SHADOW_MCP_TOKEN or of --token-file, of at least 32 characters.
     """
     with requires_extra("mcp", "shadow mcp"):
         from shadow_deployment.mcp import server

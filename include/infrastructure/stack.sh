@@ -99,7 +99,7 @@ deploy() {
     change_set=$(aws cloudformation deploy --no-execute-changeset --no-fail-on-empty-changeset \
         --stack-name "$stack" --template-file $template --capabilities CAPABILITY_IAM \
         --parameter-overrides ${parameters[@]+"${parameters[@]}"} "Environment=$ENV" "ProjectName=$project" \
-        --tags "Project=$project" "Environment=$ENV" | sed -n 's/.*\(arn:[^ ]*:changeSet[^ ]*\).*/\1/p')
+        --tags "Project=$project" "Environment=$ENV" RecommendationId=ml_systems_7 | sed -n 's/.*\(arn:[^ ]*:changeSet[^ ]*\).*/\1/p')
     if [[ $change_set ]]; then
         echo "change set to $kind $stack: $change_set"
         # Removals first, then replacements, other changes and additions.

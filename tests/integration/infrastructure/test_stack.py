@@ -5,7 +5,6 @@ replacements, protection and snapshots, which moto does not have, are in test_st
 """
 
 import re
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PROJECT
+from tests.integration.infrastructure.guide import DEPLOY, DESTROY
 from tests.integration.infrastructure.make import Copy
 from tests.integration.infrastructure.template import PARSED
 from tests.receivers import KEYS, REGION, aws
@@ -37,16 +36,6 @@ Resources:
       TopicName: !Sub "${ProjectName}-shadow-${Environment}"
       DisplayName: !Ref AlertEmail
 """
-
-
-@pytest.fixture(scope="module")
-def cli() -> None:
-    """The CLI that stack.sh asks uv for; tests skip where it cannot be installed."""
-    [run] = re.findall(r"\.venv/bin/uv (tool run .*) aws\}", (PROJECT / "include/infrastructure/stack.sh").read_text())
-    uv = [str(PROJECT / ".venv/bin/uv"), *run.split(), "aws", "--version"]
-    ended = subprocess.run(uv, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        pytest.skip(f"uv cannot install awscli: {ended.stderr.strip()[-300:]}")
 
 
 class Account:
@@ -74,7 +63,7 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account(cli: None) -> Iterator[Account]:
+def account(cli: list[str]) -> Iterator[Account]:
     from moto.cloudformation.responses import CloudFormationResponse
 
     with pytest.MonkeyPatch.context() as patch, aws() as endpoint:
@@ -109,7 +98,7 @@ def deployed(account: Account, copy: Copy, project: str) -> str:
 def test_the_whole_template_makes_a_change_set_that_is_shown_and_without_a_yes_nothing_stays(
     account: Account, copy: Copy, project: str
 ) -> None:
-    ended = copy.make("deploy", "ENV=dev", f"PROJECT={project}", answer="n\n")
+    ended = copy.make(*DEPLOY, f"PROJECT={project}", answer="n\n")
     assert ended.code != 0
     assert f"change set to create {project}-shadow-dev: arn:aws:cloudformation:{REGION}:123456789012:" in ended.out
     shown = re.findall(r"^\|  Add .*\|  (\w+) +\|  AWS::", ended.out, re.MULTILINE)
@@ -121,13 +110,17 @@ def test_the_whole_template_makes_a_change_set_that_is_shown_and_without_a_yes_n
 
 def test_a_yes_at_the_terminal_executes_the_change_set(account: Account, copy: Copy, project: str) -> None:
     copy.use(SMALL)
-    ended = copy.make("deploy", "ENV=dev", f"PROJECT={project}", answer="y\n")
+    ended = copy.make(*DEPLOY, f"PROJECT={project}", answer="y\n")
     assert ended.code == 0, ended.err
     assert "execute this change set? [y/N]" in ended.err
     found = account.stack(project)
     assert found is not None
     assert found["StackStatus"] == "CREATE_COMPLETE"
-    assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {"Project": project, "Environment": "dev"}
+    assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {
+        "Project": project,
+        "Environment": "dev",
+        "RecommendationId": "ml_systems_7",
+    }
     assert account.parameters(project) == {"AlertEmail": "", "Environment": "dev", "ProjectName": project}
 
 
@@ -153,7 +146,7 @@ def test_an_update_keeps_the_parameters_that_are_not_given(account: Account, cop
 def test_destroy_lists_what_goes_and_what_is_kept_and_deletes_after_a_yes(
     account: Account, copy: Copy, deployed: str
 ) -> None:
-    ended = copy.make("destroy", "ENV=dev", f"PROJECT={deployed}", answer="y\n")
+    ended = copy.make(*DESTROY, f"PROJECT={deployed}", answer="y\n")
     assert ended.code == 0, ended.err
     listed = ended.out[: ended.out.index("is deleted")]
     assert re.search(r"^  kept +Bucket +AWS::S3::Bucket", listed, re.MULTILINE)
@@ -161,7 +154,7 @@ def test_destroy_lists_what_goes_and_what_is_kept_and_deletes_after_a_yes(
     assert account.stack(deployed) is None
 
 
-def test_without_credentials_it_says_what_the_cli_says(cli: None, tmp_path: Path) -> None:
+def test_without_credentials_it_says_what_the_cli_says(cli: list[str], tmp_path: Path) -> None:
     ended = Copy.into(tmp_path, AWS_DEFAULT_REGION=REGION).make("deploy", "ENV=dev", "YES=1")
     assert ended.code != 0
     assert ended.out == ""

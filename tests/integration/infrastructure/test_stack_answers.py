@@ -164,7 +164,9 @@ def test_a_new_stack_is_shown_then_made(fake: FakeAws) -> None:
     assert "--no-execute-changeset" in sent
     assert "--stack-name nba-shadow-staging --template-file shadow.yaml --capabilities CAPABILITY_IAM" in sent
     values = "AlertEmail=ada@example.com PrivateSubnetIds=subnet-1,subnet-2 Environment=staging ProjectName=nba"
-    assert f"--parameter-overrides {values} --tags Project=nba Environment=staging" in sent
+    assert (
+        f"--parameter-overrides {values} --tags Project=nba Environment=staging RecommendationId=ml_systems_7" in sent
+    )
     assert fake_aws.option(fake.call("execute-change-set"), "--change-set-name") == SET
 
 

@@ -9,6 +9,7 @@ from shadow_deployment.base.redaction import one_line
 _HEADING: Final = "Requests on which the two disagree most"
 _SECTION = re.compile(rf"^{_HEADING}\n(?:- .*\n)*\n?", re.MULTILINE)
 _MISMATCH = re.compile(r"(features differ between serving and shadow: .*?, by up to \S+) \(.*")
+_SMALL_SLICE = re.compile(r"^.*: mean difference in .* over \d+ days, \d requests.*\n", re.MULTILINE)
 
 
 def features_differ(days: int, requests: tuple[int, int], largest: float, worst: Iterable[str]) -> str:
@@ -34,5 +35,8 @@ def disagreements(lines: Sequence[str]) -> list[str]:
 
 
 def without_requests(text: str) -> str:
-    """Remove what names or describes a single request from a reason, a status or an explanation."""
-    return _MISMATCH.sub(r"\1", _SECTION.sub("", text))
+    """Remove what names or describes single requests from a reason, a status or an explanation.
+
+    The mean difference of a slice with fewer than ten of them describes these too.
+    """
+    return _MISMATCH.sub(r"\1", _SMALL_SLICE.sub("", _SECTION.sub("", text)))

@@ -11,7 +11,19 @@ import sys
 import typer
 
 from shadow_deployment.cli import console
-from shadow_deployment.cli.commands import alerts, analysis, days, doctor, ledger, mcp, page, promotion, status, trials
+from shadow_deployment.cli.commands import (
+    alerts,
+    analysis,
+    days,
+    doctor,
+    ledger,
+    mcp,
+    onboarding,
+    page,
+    promotion,
+    status,
+    trials,
+)
 from shadow_deployment.errors import ShadowError
 
 app = typer.Typer(
@@ -26,6 +38,7 @@ for command in (
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
     *(trials.trials, trials.withdraw, trials.acknowledge),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor, mcp.mcp),
+    *(onboarding.schema,),
     *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
 ):
     app.command()(command)

@@ -16,6 +16,7 @@ from shadow_deployment.config.yaml_source import suggestion
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
 MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
 DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
+_IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")
 _MACHINE_ZONES = {"localtime", "Factory"}  # names that mean something else on each machine
 _FOLDER = "must be a path, file:///an/absolute/folder or s3://BUCKET/PREFIX"
 
@@ -39,7 +40,7 @@ def matching(pattern: str, allowed: str) -> AfterValidator:
 
 
 def _identifier(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", value):
+    if not _IDENTIFIER.fullmatch(value):
         foreign = next((f": {letter!r} is U+{ord(letter):04X}" for letter in value if not letter.isascii()), "")
         raise ValueError(
             f"must be lower-case ASCII letters, digits and underscores, starting with a letter, at most 63{foreign}"
@@ -115,7 +116,9 @@ def _http(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Identifier = Annotated[str, AfterValidator(_identifier)]
+Identifier = Annotated[
+    str, Field(json_schema_extra={"pattern": f"^{_IDENTIFIER.pattern}$"}), AfterValidator(_identifier)
+]
 Column = Annotated[str, Field(min_length=1, max_length=63)]
 Columns = Annotated[
     Annotated[Column, Tag("one")] | Annotated[list[Column], Field(min_length=2), Tag("several")],

@@ -94,7 +94,8 @@ def _require_endpoint(address: str) -> None:
         raise ValueError("must be without login, ? and #: put credentials into the connection of conn_id")
 
 
-Address = Annotated[str, AfterValidator(_address)]
+_PREFIX = f"^(champion$|({'|'.join(kind for kind in KINDS if kind != 'champion')}):)"
+Address = Annotated[str, Field(json_schema_extra={"pattern": _PREFIX}), AfterValidator(_address)]
 FunctionAddress = Annotated[
     str,
     matching(rf"python:{_FUNCTION.pattern}", "must be python:MODULE:FUNCTION, as in python:include.my_metrics:profit"),

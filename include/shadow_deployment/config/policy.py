@@ -102,6 +102,9 @@ class Last(Section):
     of: Days = Field(description="Days that are looked at, in days.")
 
 
+RoleName = Literal["blocking", "gate", "advisory", "monitor"]
+
+
 def _role(value: object) -> object:
     """Return the name of a role; MLOps tools also say gate and monitor."""
     return {"gate": "blocking", "monitor": "advisory"}.get(value, value) if isinstance(value, str) else value
@@ -110,7 +113,7 @@ def _role(value: object) -> object:
 class Rule(Section):
     """One condition of a promotion, on one metric."""
 
-    metric: str = Field(description="Name of the metric: see Metrics.")
+    metric: str = Field(description="Name of the metric: see Metrics.", json_schema_extra={"examples": [*METRICS]})
     is_: Literal["superior", "non_inferior", "equivalent", "guardrail", "at_most", "at_least"] = Field(
         alias="is", description="What must hold: see Rules."
     )
@@ -147,7 +150,7 @@ class Rule(Section):
         None,
         description="Judge `at_most` and `at_least` on the last days' values instead of an interval over all days.",
     )
-    role: Annotated[Literal["blocking", "advisory"], BeforeValidator(_role)] = Field(
+    role: Annotated[Literal["blocking", "advisory"], BeforeValidator(_role, json_schema_input_type=RoleName)] = Field(
         "blocking",
         description="`blocking` (or `gate`): must hold for a promotion; `advisory` (or `monitor`): shown only.",
     )

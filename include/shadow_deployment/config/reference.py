@@ -1,6 +1,6 @@
 """The reference of deployment files, generated from the schema: `python -m shadow_deployment.config.reference FOLDER`.
 
-It writes FOLDER/README.md with the example files of FOLDER/examples; `--check` only compares.
+It writes FOLDER/README.md, with the example files of FOLDER/examples, and the schema's file; `--check` only compares.
 """
 
 import json
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.model import KINDS
 from shadow_deployment.config.policy import RULES
+from shadow_deployment.config.schema import SCHEMA_FILE, deployment_schema, schema_text
 from shadow_deployment.metrics.catalog import METRICS, Metric, metrics_of
 
 Schema = Mapping[str, Any]
@@ -23,6 +23,9 @@ _INTRODUCTION: Final = """\
 Each YAML file in this folder (or in the folder that `SHADOW_DEPLOYMENTS` names) is one deployment: one champion, its
 challengers, and one daily DAG, `shadow_<name>`. Subfolders are not read. `shadow validate FILE` reports every mistake
 with its line; Airflow shows the same text as an import error of that deployment and still loads the others.
+
+`shadow init NAME` proposes such a file from a table. `shadow schema` prints the JSON Schema that editors complete and
+check it by: a first line `# yaml-language-server: $schema=deployment.schema.json` names that file beside it.
 
 `make reference` generates this page from the schema in `shadow_deployment/config/`; edit the descriptions there.
 """
@@ -69,7 +72,7 @@ def render_reference(examples: Sequence[Path]) -> str:
 
 def _sections() -> Iterator[str]:
     """Yield the heading, docstring and table of keys of each section, the outer ones first."""
-    schema = Deployment.model_json_schema()
+    schema = deployment_schema()
     yield f"## Top level\n\n{schema['description']}\n\n{_keys(schema)}\n"
     for name, paths in _paths(schema, schema["$defs"]).items():
         section = schema["$defs"][name]
@@ -158,19 +161,22 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write or check FOLDER/README.md; return the exit code."""
+    """Write or check FOLDER/README.md and the schema; return the exit code."""
     folders = [Path(argument) for argument in arguments if argument != "--check"]
     if len(folders) != 1 or not folders[0].is_dir():
         sys.stderr.write("usage: python -m shadow_deployment.config.reference FOLDER [--check]\n")
         return 2
-    path = folders[0] / "README.md"
-    text = render_reference(sorted((folders[0] / "examples").glob("*.yaml")))
-    if "--check" not in arguments:
-        path.write_text(text, encoding="utf-8")
-    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-        sys.stderr.write(f"{path} is stale: run make reference\n")
-        return 1
-    return 0
+    texts = {
+        folders[0] / "README.md": render_reference(sorted((folders[0] / "examples").glob("*.yaml"))),
+        SCHEMA_FILE: schema_text(),
+    }
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if "--check" in arguments:
+            sys.stderr.write(f"{path} is stale: run make reference\n")
+        else:
+            path.write_text(texts[path], encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ for command in (
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
     *(trials.trials, trials.withdraw, trials.acknowledge),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor, mcp.mcp),
-    *(onboarding.schema,),
+    *(onboarding.init, onboarding.schema),
     *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
 ):
     app.command()(command)

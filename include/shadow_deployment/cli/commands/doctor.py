@@ -54,18 +54,24 @@ def doctor(
     ] = False,
 ) -> None:
     """Check what each deployment needs; exit code 1 where something is missing."""
-    from shadow_deployment.doctor import examination  # imports Airflow, which no other command needs
-
-    with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is for the result
-        checks: list[Check] = examination.installation()
-        for name in names or discovery.files_by_name():
-            checks += examination.of_deployment(name, context_of, send_test=send_test)
+    checks = checks_of(names or discovery.files_by_name(), with_installation=True, send_test=send_test)
     if as_json:
         console.print_json([check.content() for check in checks])
     else:
         console.show(table(checks))
     if any(check.state == "failed" for check in checks):
         raise typer.Exit(1)
+
+
+def checks_of(names: Iterable[str], *, with_installation: bool, send_test: bool = False) -> list[Check]:
+    """Return what the doctor finds in deployments, after what it finds in the installation."""
+    from shadow_deployment.doctor import examination  # imports Airflow, which no other command needs
+
+    with redirect_stdout(sys.stderr):  # Airflow logs to standard output, which is for the result
+        checks: list[Check] = examination.installation() if with_installation else []
+        for name in names:
+            checks += examination.of_deployment(name, context_of, send_test=send_test)
+    return checks
 
 
 def table(checks: Iterable[Check]) -> Group:

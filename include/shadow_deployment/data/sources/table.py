@@ -33,6 +33,11 @@ class Table:
         self._columns = columns
 
     @property
+    def columns(self) -> Mapping[str, Column]:
+        """All columns by name, in the table's order."""
+        return self._columns
+
+    @property
     def identifier(self) -> sql.Identifier:
         """The quoted name."""
         return sql.Identifier(*self.name.split("."))

@@ -1,0 +1,119 @@
+"""Questions about a deployment, answered by a flag, by somebody at a terminal, or by what was recognised."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shadow_deployment.config.yaml_source import suggestion
+from shadow_deployment.errors import DeploymentError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value and why it is this one; `is_inferred` unless somebody gave it."""
+
+    value: Any
+    why: str
+    is_inferred: bool = True
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a deployment needs to know.
+
+    `flag` answers it without a terminal. `found` is the proposal. `choices` are the columns it may name, several of
+    them separated by commas where it is `several`; none are any text. Where it `may_be_empty`, nothing is an answer.
+    `parse` turns an answer into a value, and raises ValueError that says what it must be.
+    """
+
+    key: str
+    flag: str
+    text: str
+    found: Found | None = None
+    choices: Sequence[str] = ()
+    several: bool = False
+    may_be_empty: bool = False
+    hint: str = ""
+    parse: Callable[[str], Any] = str
+
+    def proposing(self, value: Any, why: str) -> "Question":
+        """Return the question with a proposal."""
+        return replace(self, found=Found(value, why))
+
+
+class Interview:
+    """Answers questions in their order: flags first, then `ask` where there is a terminal, then the proposals."""
+
+    def __init__(self, flags: Mapping[str, Any], ask: Callable[[Question], str] | None = None) -> None:
+        self._flags, self._ask = flags, ask
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether somebody can be asked."""
+        return self._ask is not None
+
+    def flag(self, name: str) -> Any:
+        """Return what a flag was given, None where it was not."""
+        return self._flags.get(name.removeprefix("--").replace("-", "_"))
+
+    def answer(self, question: Question) -> Found | None:
+        """Return the answer; None only where nothing is one.
+
+        Raises:
+            DeploymentError: A flag is no answer, or without a terminal nothing was recognised: names the flag.
+        """
+        given = self.flag(question.flag)
+        if given is not None:
+            return self._checked(question, str(given), f"given by {question.flag}")
+        if self._ask is not None:
+            return self.asked(question)
+        if question.found is None and not question.may_be_empty:
+            raise DeploymentError(_unknown(question))
+        return question.found
+
+    def asked(self, question: Question) -> Found | None:
+        """Return what somebody answers at the terminal, asked again until it is an answer; None without a terminal."""
+        while self._ask is not None:
+            text = self._ask(question).strip()
+            if question.found is not None and text == shown(question.found.value):
+                return question.found
+            try:
+                return self._checked(question, text, "answered at the terminal")
+            except DeploymentError as error:
+                question = replace(question, hint=str(error))
+        return None
+
+    def required(self, question: Question) -> Found:
+        """Return the answer to a question that must have one."""
+        found = self.answer(question)
+        if found is None:
+            raise DeploymentError(_unknown(question))
+        return found
+
+    @staticmethod
+    def _checked(question: Question, text: str, why: str) -> Found | None:
+        if text in ("", "none") and question.may_be_empty:
+            return None
+        names = [name.strip() for name in text.split(",")] if question.several else [text]
+        for name in names:
+            if not name or (question.choices and name not in question.choices):
+                near = suggestion(name, question.choices)
+                allowed = ", ".join(question.choices) or "some text"
+                raise DeploymentError(f"{question.flag} == {name!r}, must be one of {allowed}{near}")
+        if question.several:
+            return Found(names, why, is_inferred=False)
+        try:
+            return Found(question.parse(text), why, is_inferred=False)
+        except ValueError as error:
+            raise DeploymentError(f"{question.flag} == {text!r}, {error}") from None
+
+
+def shown(value: Any) -> str:
+    """Return a value as an answer is written."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _unknown(question: Question) -> str:
+    among = f" among {', '.join(question.choices)}" if question.choices else ""
+    hint = f"; {question.hint}" if question.hint else ""
+    return f"{question.key} cannot be recognised{among}: give {question.flag}{hint}"

@@ -20,6 +20,7 @@ from shadow_deployment.cli.commands import (
     mcp,
     onboarding,
     page,
+    preview,
     promotion,
     status,
     trials,
@@ -38,7 +39,7 @@ for command in (
     *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
     *(trials.trials, trials.withdraw, trials.acknowledge),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor, mcp.mcp),
-    *(onboarding.init, onboarding.schema),
+    *(onboarding.init, preview.preview, onboarding.schema),
     *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
 ):
     app.command()(command)

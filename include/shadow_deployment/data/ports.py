@@ -22,7 +22,8 @@ should not.
 import datetime as dt
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import pyarrow as pa
 
@@ -39,6 +40,21 @@ LABELS = pa.schema(
         ("invalid", pa.string()),
     ]
 )
+
+
+@dataclass(frozen=True)
+class Access:
+    """How production finds the rows of a statement: by an `index`, in the whole `table`, or in `files`.
+
+    `rows` is the planner's estimate of the rows that are read, or the `bytes` of the files; `name` is the index's.
+    """
+
+    table: str
+    how: Literal["index", "table", "files"]
+    name: str | None = None
+    rows: int | None = None
+    files: int | None = None
+    bytes: int | None = None
 
 
 class Reading(Protocol):
@@ -74,6 +90,10 @@ class RequestSource(Protocol):
         """Open the window for reading; raise SourceError, CredentialsError or TransientError."""
         ...
 
+    def access(self, window: "Window") -> Access:
+        """Return how the requests of a window are found, without reading them."""
+        ...
+
     def logged(self, address: str, requests: Sequence[str], window: "Window") -> dict[str, tuple[float | None, ...]]:
         """Return predictions that were logged, by request id; ids without a row are left out.
 
@@ -97,6 +117,10 @@ class LabelSource(Protocol):
 
     def check(self) -> None:
         """Raise SourceError where a table, file or column that the deployment names is missing or of the wrong type."""
+        ...
+
+    def access(self, requests: "pa.Table", since: dt.datetime, until: dt.datetime) -> Access:
+        """Return how the labels of requests are found, without reading them; the requests as in `labels`."""
         ...
 
     def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":

@@ -51,7 +51,7 @@ def statement_digest(deployment: Deployment) -> str:
     """
     how = (
         EVIDENCE_VERSION,
-        _settings(deployment),
+        metric_settings(deployment),
         _metrics(deployment),
         custom_terms(deployment, deployment.custom_metrics),
         deployment.requests.champion_identity,
@@ -184,7 +184,7 @@ class _Day:
         slices: Slices,
         custom: CustomValues | None,
     ) -> None:
-        settings, metrics = _settings(deployment), _metrics(deployment)
+        settings, metrics = metric_settings(deployment), _metrics(deployment)
         self._session, self._versions, self._requests = session, snapshot.champions, 0
         self._keys: dict[str, Any] = {
             "deployment_id": deployment_id(session, deployment),
@@ -291,7 +291,8 @@ def read(
         )
 
 
-def _settings(deployment: Deployment) -> MetricSettings:
+def metric_settings(deployment: Deployment) -> MetricSettings:
+    """Return the parameters of a deployment's metrics."""
     tolerance = math.nan if deployment.tolerance is None else deployment.tolerance
     falls_back = deployment.policy.fallback == "champion"
     custom = {name: metric.definition for name, metric in deployment.custom_metrics.items()}

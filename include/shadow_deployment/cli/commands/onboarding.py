@@ -138,9 +138,7 @@ def _examine(name: str, path: Path) -> None:
     for doubt in policy_warnings(context_of(name).deployment, path):
         console.warning(doubt)
     failed = [check.what for check in checks if check.state == "failed"]
-    if failed == ["migrations"]:
-        console.show(f"next: [bold]shadow migrate[/], then [bold]shadow preview {name}[/]")
-    elif failed:
+    if failed and failed != ["migrations"]:  # a preview needs no ledger
         console.show(f"next: correct {escape(', '.join(failed))}, then [bold]shadow doctor {name}[/]")
     else:
         console.show(f"next: [bold]shadow preview {name}[/]")

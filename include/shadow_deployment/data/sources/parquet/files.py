@@ -10,6 +10,7 @@ import duckdb
 
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.partitions import Pattern
+from shadow_deployment.data.ports import Access
 from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
 from shadow_deployment.data.sources.parquet.session import open_session
 from shadow_deployment.data.sources.parquet.table import ParquetTable, open_table
@@ -79,6 +80,10 @@ class ParquetFiles:
                 files = [*files, file] if day_of_file == newest else [file]
                 newest = day_of_file
         return files
+
+    def access(self, files: Sequence[LakeFile]) -> Access:
+        """Return how many files and bytes these are."""
+        return Access(self.name, "files", files=len(files), bytes=sum(file.size for file in files))
 
     def require_some(self) -> None:
         """Raise SourceError where no file matches, on any day."""

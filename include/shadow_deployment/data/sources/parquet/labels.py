@@ -9,7 +9,7 @@ from psycopg import sql
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.ports import LABELS
+from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.sources.columns import label_pieces
 from shadow_deployment.data.sources.parquet.files import ParquetFiles
 from shadow_deployment.data.sources.parquet.lake import Lake
@@ -50,6 +50,10 @@ class ParquetLabels:
             session.register("requests", requests)
             rows: pa.Table = session.sql(statement, params={"start": since, "end": until}).to_arrow_table()
         return rows.cast(LABELS)
+
+    def access(self, requests: pa.Table, since: dt.datetime, until: dt.datetime) -> Access:  # noqa: ARG002 (no index)
+        """Return which files hold the labels that became known in between."""
+        return self._files.access(self._files.between(since, until, self.deployment.labels.time, "labels.time"))
 
     def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels

@@ -18,7 +18,7 @@ from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.config.window import Window
-from shadow_deployment.data.ports import UNVERSIONED
+from shadow_deployment.data.ports import UNVERSIONED, Access
 from shadow_deployment.data.sampling import HASHES, Draw
 from shadow_deployment.data.sources.columns import (
     first_of_each_stratum,
@@ -56,6 +56,10 @@ class ParquetRequests:
             return
         with self._files.table(files) as (session, table):
             yield ParquetReading(session, self._pieces(table), window, self.deployment.salt)
+
+    def access(self, window: Window) -> Access:
+        """Return which files hold a window."""
+        return self._files.access(self._between(window))
 
     def logged(self, address: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
         """Return what `COLUMN,COLUMN` of the log holds for these request ids; ids without a row are left out.

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from psycopg import errors, sql
 
 from shadow_deployment.base.redaction import first_line
-from shadow_deployment.base.sql_templates import load_statement
+from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, translated
-from shadow_deployment.data.ports import LABELS
+from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.sources.columns import label_pieces
+from shadow_deployment.data.sources.postgres.access import access_of
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres.requests import SETTINGS
 from shadow_deployment.data.sources.postgres.throttle import (
@@ -68,6 +69,15 @@ class PostgresLabels:
                     if row is not None and row[0] is not None:
                         tables.append(_table(chunk["ordinal"].to_numpy(), *row))
         return pa.concat_tables(tables)
+
+    def access(self, requests: pa.Table, since: dt.datetime, until: dt.datetime) -> Access:
+        """Return how the labels of requests are found."""
+        with self._session() as session:
+            pieces = self._pieces(session)
+            name = self._lookup(session, pieces, requests.num_rows)
+            values = {"ids": requests["request_id"].to_pylist(), "since": since, "until": until}
+            statement = load_literal_statement(_HERE / name, pieces, values)
+            return access_of(session, statement, self.deployment.labels.table)
 
     def _lookup(self, session: Session[Any], pieces: Mapping[str, sql.Composable], count: int) -> str:
         """Return the statement's file for so many ids, and prepare the transaction for it.

@@ -22,8 +22,9 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, connection_keywords, translated, utc_statement
-from shadow_deployment.data.ports import UNVERSIONED
+from shadow_deployment.data.ports import UNVERSIONED, Access
 from shadow_deployment.data.sources.columns import request_pieces
+from shadow_deployment.data.sources.postgres.access import access_of
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres.reading import PostgresReading, feasible_share
 from shadow_deployment.data.sources.postgres.throttle import lookup_throttle
@@ -81,6 +82,16 @@ class PostgresRequests:
             raise TransientError(f"connection {self._connection} is lost or not there: {first_line(error)}") from error
         except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
             raise self._stream_error(error) from error
+
+    def access(self, window: Window) -> Access:
+        """Return how the requests of a window are found: as `reading` would, by an index where it pauses."""
+        with self._session() as session:
+            pieces = self._pieces(session)
+            statement = load_literal_statement(_HERE / "strata.sql", pieces, window.bounds)
+            share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.throttle
+            if feasible_share(session, pieces, window, share) < 1:
+                session.execute("SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off")
+            return access_of(session, statement, self.deployment.requests.table)
 
     def logged(self, address: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
         """Return what `COLUMN,COLUMN` of the log, or `TABLE.COLUMN,COLUMN`, holds for these request ids.

@@ -1,0 +1,100 @@
+"""What each challenger says of the previewed requests, scored as the step `score` does."""
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from shadow_deployment.config.deployment import Challenger
+from shadow_deployment.config.model import REMOTE
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.errors import ShadowError
+from shadow_deployment.models.loading import load
+from shadow_deployment.onboarding.preview.days import PreviewedDay
+from shadow_deployment.pipeline.challengers import scoring
+
+SHOWN: Final = 3  # rows
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAnswers:
+    """A challenger's predictions, a table as `scoring.score` yields for each day; only SHOWN rows of a remote model.
+
+    `problem` says why there are none. `milliseconds` are those of a row.
+    """
+
+    name: str
+    model: str
+    is_remote: bool
+    tables: Sequence[pa.Table] = ()
+    problem: str | None = None
+    milliseconds: float | None = None
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were shown to it."""
+        return sum(table.num_rows for table in self.tables)
+
+
+def answers_of(context: DeploymentContext, challenger: Challenger, days: Sequence[PreviewedDay]) -> ModelAnswers:
+    """Score the requests of all days; one of a server only the rows that are shown: calls cost money."""
+    is_remote = challenger.kind in REMOTE
+    parts = [day.requests for day in days]
+    shown = [parts[0].slice(0, SHOWN)] if is_remote else parts
+    began = time.monotonic()
+    try:
+        tables = _score(context, challenger, days[: len(shown)], shown)
+    except ShadowError as error:
+        return ModelAnswers(challenger.name, challenger.model, is_remote, problem=str(error))
+    seconds = time.monotonic() - began
+    return ModelAnswers(
+        challenger.name,
+        challenger.model,
+        is_remote,
+        tables,
+        milliseconds=1000 * seconds / max(sum(part.num_rows for part in shown), 1),
+        errors=_errors(tables),
+    )
+
+
+def _score(
+    context: DeploymentContext, challenger: Challenger, days: Sequence[PreviewedDay], parts: Sequence[pa.Table]
+) -> list[pa.Table]:
+    """Return a table of predictions a day; what is logged is looked up day by day, any other model loaded once."""
+    deployment = context.deployment
+    features, classes = deployment.requests.features, len(deployment.classes)
+    predictor: Any = None
+    tables = []
+    for day, part in zip(days, parts, strict=True):
+        if predictor is None or challenger.kind == "logged":
+            predictor = load(context, challenger, day.window)
+        scored = scoring.score(predictor, _file(part), 0, features, classes=classes)
+        tables.append(pa.concat_tables(scored))
+    return tables
+
+
+def _file(rows: pa.Table) -> pq.ParquetFile:
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer)
+    return pq.ParquetFile(buffer)
+
+
+def _errors(tables: Sequence[pa.Table]) -> dict[str, int]:
+    """Return how many rows have each error."""
+    counts: dict[str, int] = {}
+    for table in tables:
+        for text in table["error"].drop_null().to_pylist():
+            counts[text] = counts.get(text, 0) + 1
+    return counts
+
+
+def numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return a column of numbers, NaN where it is null."""
+    return np.asarray(column.cast(pa.float64()).to_numpy())

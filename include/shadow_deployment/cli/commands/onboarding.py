@@ -88,6 +88,7 @@ def schema() -> None:
 
 def _ask(question: Question) -> str:
     """Put a question with its proposal and the reason for it."""
+    console.show("")
     if question.hint:
         console.warning(question.hint)
     if question.found is not None:

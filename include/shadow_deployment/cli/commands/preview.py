@@ -93,17 +93,16 @@ def _cost(shown: Preview) -> Iterator[str]:
 
 def _rows(shown: Preview) -> Listing:
     names = list(shown.rows[0].challengers) if shown.rows else []
-    texts = [name for name in names if any(isinstance(row.challengers[name], str) for row in shown.rows)]
-    numbers = {"label", "champion", *names}.difference(texts)
-    listing = Listing("request", "label", "champion", *names, prose=texts, right=numbers)
+    headings = ("label", "champion", *names)
+    listing = Listing("request", *headings, right=() if shown.task == "multiclass" else headings)
     for row in shown.rows:
-        said = [_number(value) if not isinstance(value, str) else escape(value) for value in row.challengers.values()]
-        listing.add_row(escape(row.request_id), _number(row.label), _number(row.champion), *said)
+        said = (row.label, row.champion, *row.challengers.values())
+        listing.add_row(escape(row.request_id), *map(_value, said))
     return listing
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else significant(value, 4)
+def _value(value: float | str | None) -> str:
+    return escape(value) if isinstance(value, str) else significant(value, 4, none="none")
 
 
 def _horizons(shown: Preview) -> Listing:

@@ -45,12 +45,16 @@ class LabelArrival:
 
 @dataclass(frozen=True)
 class ScoredRow:
-    """One request with what the champion logged and each challenger says: a number, or why there is none."""
+    """One request with its label, what the champion logged and each challenger says: a number or a class.
+
+    `errors` has the reasons of those that say nothing.
+    """
 
     request_id: str
-    champion: float | None
-    label: float | None
+    label: float | str | None
+    champion: float | str | None
     challengers: dict[str, float | str | None]
+    errors: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def preview(context: DeploymentContext, *, day: dt.date | None, gain: float) -> 
         sampled=sum(draw.size for draw in draws),
         strata=len(draws),
         labels=_arrival(days),
-        rows=_rows(shown, answers),
+        rows=_rows(deployment, shown, answers),
         problems=_problems(answers),
         horizons=list(horizons(deployment, days, answers, gain)),
         days_there=_days_there(deployment, first, last),
@@ -164,24 +168,23 @@ def _arrival(days: Sequence[PreviewedDay]) -> LabelArrival:
     )
 
 
-def _rows(day: PreviewedDay, answers: Sequence[ModelAnswers]) -> list[ScoredRow]:
+def _rows(deployment: Deployment, day: PreviewedDay, answers: Sequence[ModelAnswers]) -> list[ScoredRow]:
     champion, ids = numbers(day.requests["champion"]), day.requests["request_id"]
     rows = []
     for number in range(min(SHOWN, day.requests.num_rows)):
-        said = {each.name: _said(each, number) for each in answers if each.tables}
-        label = float(day.labels[number])
-        value = float(champion[number])
-        rows.append(ScoredRow(str(ids[number]), _finite(value), _finite(label), said))
+        said = {each.name: each.tables[0].slice(number, 1).to_pylist()[0] for each in answers if each.tables}
+        label, logged = (_shown(deployment, float(each[number])) for each in (day.labels, champion))
+        values = {name: _shown(deployment, each["value"]) for name, each in said.items()}
+        errors = {name: each["error"] for name, each in said.items() if each["error"] is not None}
+        rows.append(ScoredRow(str(ids[number]), label, logged, values, errors))
     return rows
 
 
-def _said(model: ModelAnswers, row: int) -> float | str | None:
-    scored = model.tables[0].slice(row, 1).to_pylist()[0]
-    return scored["value"] if scored["error"] is None else str(scored["error"])
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _shown(deployment: Deployment, value: float | None) -> float | str | None:
+    """Return a number, or the class that it stands for."""
+    if value is None or not np.isfinite(value):
+        return None
+    return deployment.classes[int(value)] if deployment.classes else value
 
 
 def _problems(answers: Sequence[ModelAnswers]) -> dict[str, str]:
@@ -198,12 +201,15 @@ def _problems(answers: Sequence[ModelAnswers]) -> dict[str, str]:
 
 
 def _days_there(deployment: Deployment, first: dt.date, last: dt.date) -> int:
-    """Return how many past days can be run at once: whole, with labels, and where days count, after the training."""
-    begin = max(first, deployment.start)
+    """Return how many past days can be run at once: with labels, and where days count, begun after the training.
+
+    Of the first days after it a challenger may have learned from labels: those of so many days as labels take.
+    """
+    begin, maturity = max(first, deployment.start), deployment.labels.maturity_days * _DAY
     ends = [each.trained_until for each in deployment.promotable if each.trained_until]
     if deployment.policy.replay == "count" and ends:
-        begin = max(begin, max(ends) + _DAY)
-    return max((last - deployment.labels.maturity_days * _DAY - begin).days + 1, 0)
+        begin = max(begin, max(ends) + max(maturity, _DAY) + _DAY)
+    return max((last - maturity - begin).days + 1, 0)
 
 
 def _cost(deployment: Deployment, day: PreviewedDay, answers: Sequence[ModelAnswers], sampled: int) -> DailyCost:

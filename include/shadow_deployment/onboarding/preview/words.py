@@ -1,5 +1,6 @@
 """A preview in words."""
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.data.ports import Access
 from shadow_deployment.onboarding.preview.preview import LabelArrival, Preview
 from shadow_deployment.onboarding.proposal.profile import duration
@@ -19,18 +20,16 @@ def in_bytes(size: float) -> str:
 def requests_access(access: Access, time: str) -> str:
     """Return how a day's requests are read, and what would make that cheaper."""
     if access.how == "files":
-        return f"{access.files} files of {access.table}, {in_bytes(access.bytes or 0)}"
+        return f"{quantity(access.files or 0, 'file')} of {access.table}, {in_bytes(access.bytes or 0)}"
     if access.how == "index":
         return f"{access.table} by {_index(access)}, about {access.rows:,} rows"
-    return (
-        f"the whole of {access.table}, {_size(access)}, each day: no index begins with {time}, and one would spare that"
-    )
+    return _whole(access, time)
 
 
 def labels_access(access: Access, column: str) -> str:
     """Return how labels are looked up, and what would make that cheaper."""
     if access.how == "files":
-        return f"{access.files} files of {access.table}, {in_bytes(access.bytes or 0)}"
+        return f"{quantity(access.files or 0, 'file')} of {access.table}, {in_bytes(access.bytes or 0)}"
     if access.how == "index":
         return f"{access.table} by {_index(access)}, an id at a time"
     return _whole(access, column)

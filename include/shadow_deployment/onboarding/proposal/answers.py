@@ -4,12 +4,13 @@ import datetime as dt
 
 from pydantic import TypeAdapter, ValidationError
 
-from shadow_deployment.config.fields import Identifier
+from shadow_deployment.config.fields import Identifier, TimeZone
 from shadow_deployment.config.model import Address
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.metrics.catalog import Task
 
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Address)
+_ZONE: TypeAdapter[str] = TypeAdapter(TimeZone)
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 TASKS: dict[str, Task] = {"binary": "binary", "regression": "regression", "multiclass": "multiclass"}
 
@@ -43,6 +44,11 @@ def share(text: str) -> float:
 def address(text: str) -> str:
     """Return a model's address."""
     return _valid(_ADDRESS, text)
+
+
+def timezone(text: str) -> str:
+    """Return a time zone."""
+    return _valid(_ZONE, text)
 
 
 def identifier(text: str) -> str:

@@ -50,10 +50,11 @@ def input_names(challengers: Sequence[Line]) -> list[str]:
     return list(names)
 
 
-def count_from(challengers: Sequence[Line]) -> dt.date | None:
-    """Return the first day after the training data of all challengers; None where one's end is not known."""
+def count_from(challengers: Sequence[Line], maturity_days: int) -> dt.date | None:
+    """Return the first day of whose labels no challenger can have learned; None where a training's end is not known."""
     ends = [each.value.get("trained_until") for each in challengers]
-    return None if None in ends else max(end + dt.timedelta(days=1) for end in ends if end)
+    last = dt.timedelta(days=max(maturity_days, 1) + 1)
+    return None if None in ends else max(end + last for end in ends if end)
 
 
 def _given(interview: Interview) -> Iterator[tuple[str, str]]:
@@ -70,12 +71,12 @@ def _given(interview: Interview) -> Iterator[tuple[str, str]]:
 def _asked(interview: Interview) -> Iterator[tuple[str, str]]:
     seen = set[str]()
     while interview.has_terminal:
-        more = "; empty: no more" if seen else ""
+        more = " (empty: no more)" if seen else ""
         model = interview.answer(
             Question(
                 "challengers[].model",
                 "--challenger",
-                f"Model of a challenger ({_FORMS}{more})",
+                f"Model of a challenger, such as onnx:models/trees.onnx or python:MODULE:FUNCTION{more}",
                 may_be_empty=bool(seen),
                 parse=answers.address,
             )

@@ -23,6 +23,11 @@ class Tables:
     matches: Matches | None = None
 
     @property
+    def are_one(self) -> bool:
+        """Whether requests and labels are columns of one table."""
+        return self.log_table.name == self.label_table.name
+
+    @property
     def found(self) -> Matches:
         """What was looked up."""
         assert self.matches is not None  # noqa: S101 (ask_labels comes first)
@@ -57,6 +62,7 @@ def ask_labels(draft: Draft, tables: Tables) -> None:
     ids = {key: labels.some_ids(log, key, time) for key in keys}
     only = draft.interview.flag("--label-id")
     _require_column("--label-id", only, tables.labels)
+    _require_time(tables)
     matches = labels.match_labels(log, tables.label_table, tables.labels, ids, only)
     if matches is None:
         raise DeploymentError(
@@ -77,7 +83,7 @@ def ask_task(draft: Draft, tables: Tables) -> None:
     """Ask for task, prediction, classes, and which text of a label means 1."""
     log, value = tables.log, tables.labels[draft["labels.value"]]
     taken = [draft["requests.id"], draft["requests.time"]]
-    taken += [value.name] if tables.log_table.name == tables.label_table.name else []
+    taken += [value.name] if tables.are_one else []
     probabilities = recognition.find_probabilities(log, taken)
     found = labels.find_task(value, log, probabilities)
     task = draft.ask(Question("task", "--task", "What is predicted", found, list(answers.TASKS)))
@@ -97,7 +103,7 @@ def ask_inputs(draft: Draft, tables: Tables, inputs: list[str]) -> None:
     log = tables.log
     roles = ("requests.id", "requests.time", "requests.prediction", "labels.key")
     taken = [name for role in roles for name in _listed(draft.get(role))]
-    if tables.log_table.name == tables.label_table.name:
+    if tables.are_one:
         taken += [name for role in ("labels.value", "labels.time", "labels.id") for name in _listed(draft.get(role))]
     free = [name for name in log if name not in taken]
     for key, text, find in (
@@ -109,6 +115,9 @@ def ask_inputs(draft: Draft, tables: Tables, inputs: list[str]) -> None:
             taken.append(chosen)
         elif key == "version":
             draft.notes.append("no version of the champion is logged: a new one is compared as if it were the old one")
+    if tables.are_one:
+        taken += recognition.deciding(log, draft["labels.value"], taken)
+        draft.notes.append("log and labels are one table: check that no feature is known only with the label")
     found, left_out = recognition.find_features(log, taken)
     if inputs and set(inputs) <= set(log):
         found, left_out = Found(inputs, "the inputs of the ONNX models"), []
@@ -133,16 +142,10 @@ def _ask_slices(draft: Draft, tables: Tables, taken: list[str], free: list[str])
 def _ask_label_columns(draft: Draft, tables: Tables, matches: Matches) -> None:
     found = labels.find_known_time(matches, tables.log, tables.labels, draft["requests.time"])
     times = [name for name, each in tables.labels.items() if each.kind == "time"]
-    if not times:
-        raise DeploymentError(
-            f"labels.time cannot be recognised: {tables.label_table.name} has no column of times "
-            f"({', '.join(tables.labels)}), and without it nobody knows which labels a day's verdict may rest on; give "
-            "--labels a table or view that says when each label became known"
-        )
     text = "Column of the time at which the label became known"
     time = draft.ask(Question("labels.time", "--label-time", text, found, times))
     taken = [matches.column, time]
-    if tables.log_table.name == tables.label_table.name:
+    if tables.are_one:
         taken += [draft["requests.id"], draft["requests.time"]]
     choices = [name for name in tables.labels if name not in taken]
     found = labels.find_value(tables.labels, taken)
@@ -182,6 +185,15 @@ def _possible_keys(draft: Draft, tables: Tables) -> list[str]:
         return [key]
     taken = [id_, draft["requests.time"]]
     return [id_, *labels.shared_keys(tables.log, tables.labels, taken)]
+
+
+def _require_time(tables: Tables) -> None:
+    if not any(each.kind == "time" for each in tables.labels.values()):
+        raise DeploymentError(
+            f"labels.time cannot be recognised: {tables.label_table.name} has no column of times "
+            f"({', '.join(tables.labels)}), and without it nobody knows which labels a day's verdict may rest on; give "
+            "--labels a table or view that says when each label became known"
+        )
 
 
 def _require_column(flag: str, name: Any, columns: dict[str, Profile]) -> None:

@@ -114,6 +114,6 @@ def shown(value: Any) -> str:
 
 
 def _unknown(question: Question) -> str:
-    among = f" among {', '.join(question.choices)}" if question.choices else ""
-    hint = f"; {question.hint}" if question.hint else ""
-    return f"{question.key} cannot be recognised{among}: give {question.flag}{hint}"
+    if not question.choices:
+        return f"{question.key} is missing: give {question.flag}"
+    return f"{question.key} cannot be recognised among {', '.join(question.choices)}: give {question.flag}"

@@ -46,7 +46,7 @@ def find_start(volume: Volume, count_from: dt.date | None) -> Found:
     """Return the first day to run: not before the log, nor much before now, nor before days that can count."""
     recent = volume.last - (HISTORY_DAYS - 1) * _DAY
     if count_from is not None and max(volume.first, recent) < count_from <= volume.last:
-        return Found(count_from, "the first day after the training data of all challengers")
+        return Found(count_from, "the first day that counts: labels of earlier ones may have been training data")
     if recent > volume.first:
         return Found(recent, f"the newest {HISTORY_DAYS} whole days of the log, which ends on {volume.last}")
     return Found(volume.first, f"the first whole day of the log, which ends on {volume.last}")

@@ -62,7 +62,7 @@ def propose(name: str, interview: Interview, connections: Connections, cloud: Cl
     _ask_places(draft)
     text = "IANA time zone in which a day is a day"
     zone = Found("UTC", "by default: a day begins at midnight in this time zone")
-    draft.ask(Question("timezone", "--timezone", text, zone))
+    draft.ask(Question("timezone", "--timezone", text, zone, parse=answers.timezone))
     _measure(draft, tables, _lines(draft, name, challengers), connections, cloud)
     text = yaml_text(_heading(draft, tables), _lines(draft, name, challengers))
     deployment = parse_deployment(YamlSource.from_text(text, str(path)))
@@ -114,7 +114,7 @@ def _measure(
     volume = measure(context, span)
     text = "Share of the requests to draw"
     draft.ask(Question("sample.rate", "--rate", text, find_rate(volume), parse=answers.share))
-    start = find_start(volume, count_from(list(lines["challengers"].value)[:-1]))
+    start = find_start(volume, count_from(list(lines["challengers"].value)[:-1], draft["labels.maturity_days"]))
     draft.ask(Question("start", "--start", "First day to run", start, parse=answers.day))
 
 
@@ -154,7 +154,7 @@ def _sample(draft: Draft) -> dict[str, Line]:
 
 
 def _policy(draft: Draft, challengers: list[Line]) -> dict[str, Line]:
-    counts = count_from(challengers) is not None
+    counts = all("trained_until" in each.value for each in challengers)
     replay = (
         Line("count", "days before the challengers were registered count, after trained_until")
         if counts

@@ -56,17 +56,28 @@ def find_time(profiles: Profiles, words: Sequence[str] = _REQUEST_TIME) -> Found
 
 
 def find_probabilities(profiles: Profiles, taken: Iterable[str]) -> Found | None:
-    """Return the columns, three or more of one prefix or suffix, whose numbers add up to 1 in every row."""
-    shares = [each for each in _free(profiles, taken) if each.kind == "number" and _within(each, 0.0, 1.0)]
+    """Return the columns whose numbers add up to 1 in every row; of several such groups the champion's."""
+    groups = _groups(_free(profiles, taken))
+    named = [each for each in groups if any(column.names(*_PREDICTION, *_CHAMPION) for column in each)]
+    chosen = groups if len(groups) == 1 else named
+    if len(chosen) != 1:
+        return None
+    names = [each.name for each in chosen[0]]
+    others = _also([each.name for group in groups if group is not chosen[0] for each in group], "such a group")
+    return Found(names, f"these columns add up to 1 in each of {len(chosen[0][0].values):,} rows{others}")
+
+
+def _groups(free: Sequence[Profile]) -> list[list[Profile]]:
+    """Return the groups of three or more columns, alike in the first or last word, that add up to 1."""
+    shares = [each for each in free if each.kind == "number" and _within(each, 0.0, 1.0)]
     for place in (0, -1):
         groups: dict[str, list[Profile]] = defaultdict(list)
         for each in shares:
             groups[each.words[place] if each.words else ""].append(each)
-        for columns in groups.values():
-            if len(columns) >= 3 and _add_up(columns):
-                names = [each.name for each in columns]
-                return Found(names, f"these columns add up to 1 in each of {len(columns[0].values):,} rows")
-    return None
+        found = [columns for columns in groups.values() if len(columns) >= 3 and _add_up(columns)]
+        if found:
+            return found
+    return []
 
 
 def find_probability(profiles: Profiles, taken: Iterable[str]) -> Found | None:
@@ -107,8 +118,10 @@ def find_latency(profiles: Profiles, taken: Iterable[str]) -> Found | None:
 def find_features(profiles: Profiles, taken: Iterable[str]) -> tuple[Found | None, list[str]]:
     """Return the other columns that a model can learn from, and of each that is left out why."""
     features, left_out = [], []
-    for each in _free(profiles, taken):
-        if reason := _no_feature(each):
+    free = _free(profiles, taken)
+    grouped = {each.name: "probabilities of another model" for group in _groups(free) for each in group}
+    for each in free:
+        if reason := grouped.get(each.name) or _no_feature(each):
             left_out.append(f"{each.name} ({reason})")
         else:
             features.append(each.name)
@@ -172,6 +185,16 @@ def _add_up(columns: Sequence[Profile]) -> bool:
 
 def _rank(profile: Profile, words: Sequence[str]) -> int:
     return min((words.index(word) for word in profile.words if word in words), default=len(words))
+
+
+def deciding(profiles: Profiles, label: str, taken: Iterable[str]) -> list[str]:
+    """Return the columns with few values each of which has one label only: they are known with the label."""
+    return [
+        each.name
+        for each in _free(profiles, taken)
+        if 2 <= len(each.counts) <= _FEW
+        and len(set(zip(each.values, profiles[label].values, strict=True))) == len(set(each.values))
+    ]
 
 
 def _champions(named: Sequence[Profile]) -> Found | None:

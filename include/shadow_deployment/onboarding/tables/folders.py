@@ -13,11 +13,13 @@ _HIVE: Final = re.compile(r"(?P<y>\w+=)\d{4}/(?P<m>\w+=)\d{2}/(?P<d>\w+=)\d{2}(?
 def parquet_name(name: str) -> str:
     """Return `parquet:PATTERN` of a path of Parquet files or of a folder with some; any other name as it is.
 
-    A date in the path of a folder's files becomes {day}.
+    A date in the path of a folder's files becomes {day}. Raises ValueError for a path without such files.
     """
     path = name.removeprefix(PARQUET).rstrip("/")
     folder = PROJECT / path
     files = sorted(folder.rglob("*.parquet")) if "{" not in path and folder.is_dir() else []
+    if not files and "/" in name and not name.startswith(PARQUET) and not path.endswith(".parquet"):
+        raise ValueError("must be SCHEMA.TABLE, a folder with *.parquet files, or parquet:PATTERN")
     if not files:
         return f"{PARQUET}{path}" if path.endswith(".parquet") else name
     inner = files[-1].relative_to(folder).as_posix()

@@ -34,7 +34,7 @@ def preview(
 ) -> None:
     """Show what a deployment would do: requests, labels, predictions, days to a verdict, cost.
 
-    It reads a few requests of up to fourteen past days of production, and writes nothing; it needs no ledger. Exit code
+    It reads a few requests of up to ten past days of production, and writes nothing; it needs no ledger. Exit code
     1 where a challenger cannot be scored.
     """
     context = context_of(name)
@@ -43,7 +43,7 @@ def preview(
         console.print_json(shown.to_json())
     else:
         _show(shown, context.deployment)
-    if shown.problems:
+    if shown.unscored:
         raise typer.Exit(1)
 
 
@@ -61,7 +61,7 @@ def _show(shown: Preview, deployment: Deployment) -> None:
         f"supposed. It rests on {shown.days} days up to {shown.day}; shadow plan says more once there is evidence.[/]"
     )
     next_ = f"shadow migrate[/], then [bold]shadow run {shown.deployment} --from {deployment.start} --to {shown.log_to}"
-    console.show(f"next: [bold]{'correct what cannot be scored' if shown.problems else next_}[/]")
+    console.show(f"next: [bold]{'correct what cannot be scored' if shown.unscored else next_}[/]")
 
 
 def _facts(shown: Preview, deployment: Deployment) -> Listing:

@@ -21,7 +21,7 @@ from shadow_deployment.onboarding.preview.days import PreviewedDay, known_until,
 from shadow_deployment.onboarding.preview.horizon import RuleHorizon, horizons
 from shadow_deployment.onboarding.tables.opening import open_table
 
-DAYS: Final = 14
+DAYS: Final = 10
 _CALL_ROWS: Final = 256  # of a call to a server, unless limits.rows says otherwise
 _DAY: Final = dt.timedelta(days=1)
 
@@ -70,7 +70,10 @@ class DailyCost:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a deployment would do: on `day`, the newest one whose labels should be there, and `days` before it."""
+    """What a deployment would do: on `day`, the newest one whose labels should be there, and `days` before it.
+
+    `problems` says by challenger what went wrong with some or all requests, `unscored` names those without any answer.
+    """
 
     deployment: str
     task: Task
@@ -84,6 +87,7 @@ class Preview:
     labels: LabelArrival
     rows: list[ScoredRow]
     problems: dict[str, str]
+    unscored: list[str]
     horizons: list[RuleHorizon]
     days_there: int
     past_counts: bool
@@ -110,13 +114,12 @@ def preview(context: DeploymentContext, *, day: dt.date | None, gain: float) -> 
     deployment = context.deployment
     context.check_sources()
     first, last = _span(context)
-    newest = day or max(min(last, last - deployment.labels.maturity_days * _DAY), first)
-    wanted = [newest - number * _DAY for number in range(DAYS) if newest - number * _DAY >= first]
-    days = list(read_days(context, wanted))
+    mature = max(last - deployment.labels.maturity_days * _DAY, first)
+    days = next(filter(None, (_days(context, first, newest) for newest in ([day] if day else [mature, last]))), [])
     if not days:
         raise SourceError(
-            f"deployment {deployment.name}: {deployment.requests.table} has no requests from {newest - DAYS * _DAY} to "
-            f"{newest}, must have some: it goes from {first} to {last}"
+            f"deployment {deployment.name}: {deployment.requests.table} has no requests in the {DAYS} days up to "
+            f"{day or last}, must have some: it goes from {first} to {last}"
         )
     answers = [answers_of(context, each, days) for each in deployment.challengers]
     shown = days[0]
@@ -134,12 +137,19 @@ def preview(context: DeploymentContext, *, day: dt.date | None, gain: float) -> 
         labels=_arrival(days),
         rows=_rows(deployment, shown, answers),
         problems=_problems(answers),
+        unscored=[each.name for each in answers if sum(each.errors.values()) == each.rows],
         horizons=list(horizons(deployment, days, answers, gain)),
         days_there=_days_there(deployment, first, last),
         past_counts=deployment.policy.replay == "count",
         cost=_cost(deployment, shown, answers, sum(draw.size for draw in draws)),
         access=_access(context, shown),
     )
+
+
+def _days(context: DeploymentContext, first: dt.date, newest: dt.date) -> list[PreviewedDay]:
+    """Return up to DAYS days with requests, the newest first."""
+    days = (newest - number * _DAY for number in range(DAYS))
+    return list(read_days(context, [each for each in days if each >= first]))
 
 
 def _span(context: DeploymentContext) -> tuple[dt.date, dt.date]:
@@ -208,7 +218,7 @@ def _days_there(deployment: Deployment, first: dt.date, last: dt.date) -> int:
     begin, maturity = max(first, deployment.start), deployment.labels.maturity_days * _DAY
     ends = [each.trained_until for each in deployment.promotable if each.trained_until]
     if deployment.policy.replay == "count" and ends:
-        begin = max(begin, max(ends) + max(maturity, _DAY) + _DAY)
+        begin = max(begin, max(ends) + max(maturity, _DAY))
     return max((last - maturity - begin).days + 1, 0)
 
 

@@ -5,6 +5,7 @@ from shadow_deployment.data.ports import Access
 from shadow_deployment.onboarding.preview.preview import LabelArrival, Preview
 from shadow_deployment.onboarding.proposal.profile import duration
 
+_SMALL = 20_000  # rows that are read in milliseconds
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -66,4 +67,6 @@ def _index(access: Access) -> str:
 
 def _whole(access: Access, column: str) -> str:
     size = f"about {access.rows:,} rows" if access.rows else "of unknown size"
+    if access.rows and access.rows < _SMALL:
+        return f"the whole of {access.table}, {size}, each day, which is little"
     return f"the whole of {access.table}, {size}, each day; an index that begins with {column} spares production that"

@@ -29,7 +29,10 @@ def ask_challengers(interview: Interview) -> list[Line]:
     Raises:
         DeploymentError: None is named, or what is named is none.
     """
-    named = dict(_given(interview) if interview.flag("--challenger") else _asked(interview))
+    pairs = list(_given(interview) if interview.flag("--challenger") else _asked(interview))
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise DeploymentError(f"--challenger names {', '.join(name for name, _ in pairs)}: give each a name of its own")
     if not named:
         raise DeploymentError(
             "challengers are not named: give --challenger NAME=MODEL, as in --challenger trees=onnx:models/trees.onnx; "
@@ -53,8 +56,8 @@ def input_names(challengers: Sequence[Line]) -> list[str]:
 def count_from(challengers: Sequence[Line], maturity_days: int) -> dt.date | None:
     """Return the first day of whose labels no challenger can have learned; None where a training's end is not known."""
     ends = [each.value.get("trained_until") for each in challengers]
-    last = dt.timedelta(days=max(maturity_days, 1) + 1)
-    return None if None in ends else max(end + last for end in ends if end)
+    untaught = dt.timedelta(days=max(maturity_days, 1))
+    return None if None in ends else max(end + untaught for end in ends if end)
 
 
 def _given(interview: Interview) -> Iterator[tuple[str, str]]:

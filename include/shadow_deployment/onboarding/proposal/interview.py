@@ -30,7 +30,7 @@ class Question:
     flag: str
     text: str
     found: Found | None = None
-    choices: Sequence[str] = ()
+    choices: Sequence[str] | None = None
     several: bool = False
     may_be_empty: bool = False
     hint: str = ""
@@ -96,10 +96,11 @@ class Interview:
             return None
         names = [name.strip() for name in text.split(",")] if question.several else [text]
         for name in names:
-            if not name or (question.choices and name not in question.choices):
-                near = suggestion(name, question.choices)
-                allowed = ", ".join(question.choices) or "some text"
-                raise DeploymentError(f"{question.flag} == {name!r}, must be one of {allowed}{near}")
+            if question.choices is not None and name not in question.choices:
+                allowed = f"{', '.join(question.choices)}{suggestion(name, question.choices)}"
+                raise DeploymentError(f"{question.flag} == {name!r}, must be one of {allowed}")
+            if not name:
+                raise DeploymentError(f"{question.flag} == '', must be some text")
         if question.several:
             return Found(names, why, is_inferred=False)
         try:
@@ -114,6 +115,7 @@ def shown(value: Any) -> str:
 
 
 def _unknown(question: Question) -> str:
-    if not question.choices:
+    if question.choices is None:
         return f"{question.key} is missing: give {question.flag}"
-    return f"{question.key} cannot be recognised among {', '.join(question.choices)}: give {question.flag}"
+    among = ", ".join(question.choices) or "the columns, none of which is of such a type"
+    return f"{question.key} cannot be recognised among {among}: give {question.flag}"

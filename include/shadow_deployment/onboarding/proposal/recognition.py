@@ -51,7 +51,7 @@ def find_time(profiles: Profiles, words: Sequence[str] = _REQUEST_TIME) -> Found
     facts = [f"of type {chosen.type}"]
     facts += ["the only time"] if len(times) == 1 else ["named as the time of a request"]
     facts += ["rising from row to row"] if chosen.is_rising else []
-    facts += [] if "with" in chosen.type or "tz" in chosen.type else ["read as UTC, since it has no time zone"]
+    facts += [] if " with " in chosen.type or "tz" in chosen.type else ["read as UTC, since it has no time zone"]
     return Found(chosen.name, ", ".join(facts) + _also([each.name for each in times if each is not chosen], "a time"))
 
 

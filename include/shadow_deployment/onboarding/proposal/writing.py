@@ -56,7 +56,7 @@ def _is_block(values: Any) -> bool:
 
 
 def _comments(comment: str, indent: str) -> Iterator[str]:
-    for line in textwrap.wrap(comment, _WIDTH - len(indent), break_long_words=False, break_on_hyphens=False):
+    for line in textwrap.wrap(comment, _WIDTH - len(indent) - 2, break_long_words=False, break_on_hyphens=False):
         yield f"{indent}# {line}"
 
 

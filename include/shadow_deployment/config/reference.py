@@ -1,22 +1,27 @@
-"""The reference of deployment files, generated from the schema: `python -m shadow_deployment.config.reference FOLDER`.
+"""The reference of deployment files and their JSON Schema: `python -m shadow_deployment.config.reference FOLDER`.
 
 It writes FOLDER/README.md, with the example files of FOLDER/examples, and the schema's file; `--check` only compares.
+The schema says which keys and types there are; contradictions between keys are found by `shadow validate` alone.
 """
 
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic.json_schema import GenerateJsonSchema
+
+from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.model import KINDS
 from shadow_deployment.config.policy import RULES
-from shadow_deployment.config.schema import SCHEMA_FILE, deployment_schema, schema_text
 from shadow_deployment.metrics.catalog import METRICS, Metric, metrics_of
 
 Schema = Mapping[str, Any]
 
+SCHEMA_FILE: Final = Path(__file__).with_name("deployment.schema.json")  # in the wheel, for `shadow schema`
 _INTRODUCTION: Final = """\
 # Deployment files
 
@@ -46,6 +51,26 @@ take part in rules, slices, charts, `calibrate` and `plan` as losses do.
 _TYPES: Final = {"string": "text", "boolean": "`true` or `false`"}
 _NONE: Final = "\N{EN DASH}"
 _BOUNDS: Final = {"exclusiveMinimum": "> ", "minimum": "≥ ", "exclusiveMaximum": "< ", "maximum": "≤ "}
+
+
+class _WithoutFieldTitles(GenerateJsonSchema):
+    """A field is called by its key: a title would only repeat it."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 (of no field)
+        return False
+
+
+@cache
+def deployment_schema() -> dict[str, Any]:
+    """Return the schema as plain data: draft 2020-12, with a description of every key."""
+    schema = Deployment.model_json_schema(schema_generator=_WithoutFieldTitles)
+    head = {"$schema": GenerateJsonSchema.schema_dialect, "title": "Deployment file of shadow-deployment"}
+    return head | {key: value for key, value in schema.items() if key != "title"}
+
+
+def schema_text() -> str:
+    """Return the schema as its file holds it."""
+    return json.dumps(deployment_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def render_reference(examples: Sequence[Path]) -> str:

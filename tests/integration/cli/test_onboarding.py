@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shadow_deployment.config.deployment import load_deployment
-from shadow_deployment.config.schema import schema_text
+from shadow_deployment.config.reference import schema_text
 from shadow_deployment.onboarding.preview import days
 from tests.conftest import Invoke, declare
 from tests.production import DAYS, READER, World, day

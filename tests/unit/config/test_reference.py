@@ -8,8 +8,7 @@ import pytest
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.model import KINDS
 from shadow_deployment.config.policy import RULES, Rule
-from shadow_deployment.config.reference import main, render_reference
-from shadow_deployment.config.schema import deployment_schema
+from shadow_deployment.config.reference import deployment_schema, main, render_reference
 from shadow_deployment.metrics.catalog import metrics_of
 
 FOLDER = PROJECT / "include" / "deployments"

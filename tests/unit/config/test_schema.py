@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from shadow_deployment.base.paths import PROJECT
-from shadow_deployment.config.schema import SCHEMA_FILE, deployment_schema, schema_text
+from shadow_deployment.config.reference import SCHEMA_FILE, deployment_schema, schema_text
 
 FOLDER = PROJECT / "include" / "deployments"
 CORPUS = PROJECT / "tests" / "integration" / "corpus" / "good"

@@ -1,4 +1,4 @@
-"""The commands of a newcomer: `init` proposes a deployment file from tables, and `schema` is for editors."""
+"""The commands `init`, which proposes a deployment file from tables, and `schema`, for editors."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from shadow_deployment.cli.commands.doctor import checks_of
 from shadow_deployment.cli.commands.doctor import table as table_of_checks
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config import discovery
-from shadow_deployment.config.schema import SCHEMA_FILE
+from shadow_deployment.config.reference import SCHEMA_FILE
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.storage import replacing
 from shadow_deployment.doctor.policy import policy_warnings
@@ -37,8 +37,8 @@ def init(
     labels: Annotated[str | None, _option(_PLACES, "Labels: SCHEMA.TABLE, or Parquet files.")] = None,
     conn_id: Annotated[str | None, _option(_PLACES, "Airflow connection of the log.")] = None,
     labels_conn_id: Annotated[str | None, _option(_PLACES, "That of the labels, if it is another.")] = None,
-    store_conn_id: Annotated[str | None, _option(_PLACES, "That of the ledger [shadow_db].")] = None,
-    snapshots: Annotated[str | None, _option(_PLACES, "Folder of the daily samples [.shadow/snapshots].")] = None,
+    store_conn_id: Annotated[str | None, _option(_PLACES, "That of the ledger (shadow_db).")] = None,
+    snapshots: Annotated[str | None, _option(_PLACES, "Folder of the daily samples (.shadow/snapshots).")] = None,
     id: Annotated[str | None, _option(_COLUMNS, "Request id.")] = None,  # noqa: A002
     time: Annotated[str | None, _option(_COLUMNS, "Time of the request.")] = None,
     prediction: Annotated[str | None, _option(_COLUMNS, "Champion's prediction; or A,B,C: one a class.")] = None,
@@ -57,7 +57,7 @@ def init(
     maturity_days: Annotated[str | None, _option(_CHOICES, "Days that labels may take to arrive.")] = None,
     rate: Annotated[str | None, _option(_CHOICES, "Share of the requests to draw.")] = None,
     start: Annotated[str | None, _option(_CHOICES, "First day to run, YYYY-MM-DD.")] = None,
-    timezone: Annotated[str | None, _option(_CHOICES, "IANA time zone of the days [UTC].")] = None,
+    timezone: Annotated[str | None, _option(_CHOICES, "IANA time zone of the days (UTC).")] = None,
     challenger: Annotated[list[str] | None, _option(_CHOICES, "NAME=MODEL; again for another one.")] = None,
     trained_until: Annotated[list[str] | None, _option(_CHOICES, "NAME=DAY: last day of its training data.")] = None,
     unpickle: Annotated[bool, typer.Option("--unpickle", help="Accept that sklearn: files can run any code.")] = False,
@@ -66,8 +66,8 @@ def init(
 ) -> None:
     """Propose a deployment file from a prediction log and labels, and check it.
 
-    At a terminal each proposal is a question; otherwise flags and proposals answer. The file says what was inferred,
-    and from what.
+    At a terminal each proposal is a question; elsewhere flags and proposals
+    answer. The file says what was inferred, and from what.
     """
     flags = {key: value for key, value in locals().items() if value}
     path = discovery.deployments_folder() / f"{name}.yaml"

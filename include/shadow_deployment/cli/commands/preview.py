@@ -34,8 +34,8 @@ def preview(
 ) -> None:
     """Show what a deployment would do: requests, labels, predictions, days to a verdict, cost.
 
-    It reads a few requests of up to ten past days of production, and writes nothing; it needs no ledger. Exit code
-    1 where a challenger cannot be scored.
+    It reads a few requests of up to ten past days, writes nothing, and needs no
+    ledger. Exit code 1 where a challenger cannot be scored.
     """
     context = context_of(name)
     shown = look(context, day=day, gain=gain)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shadow_deployment.cli.commands import onboarding as commands
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.config.reference import schema_text
 from shadow_deployment.onboarding.preview import days
@@ -90,6 +91,30 @@ def test_a_file_that_is_there_is_kept_unless_forced(world: World, invoke: Invoke
     assert (code, found.policy.replay, found.challengers[0].trained_until) == (0, "shown", None)
     assert "only live days decide" in path.read_text()
     path.unlink()
+
+
+def test_at_a_terminal_each_proposal_is_a_question_with_its_reason(
+    world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, str | None] = {}
+    typed = {"Model of a challenger": "logged:altScore", "Last day of the training": "2024-01-31"}
+
+    def prompt(text: str, default: str | None, **_: object) -> str:
+        answers = [answer for beginning, answer in typed.items() if text.startswith(beginning) and text not in asked]
+        asked[text] = default
+        return answers[0] if answers and not text.endswith("no more)") else default or ""
+
+    monkeypatch.setattr(commands, "_is_terminal", lambda: True)
+    monkeypatch.setattr("typer.prompt", prompt)
+    code, out, err = invoke("init", "asked", *TABLES)
+    found = load_deployment(world.deployments / "asked.yaml")
+    assert (code, asked["Column of the request id"], asked["Label that means 1"]) == (0, "flightNo", "late"), err
+    assert "named as an id and different in each of" in out
+    assert found.challengers[0].model_dump(include={"name", "model", "trained_until"}) == {
+        "name": "altscore",
+        "model": "logged:altScore",
+        "trained_until": dt.date(2024, 1, 31),
+    }
 
 
 @pytest.mark.parametrize(

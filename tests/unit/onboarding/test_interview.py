@@ -1,13 +1,16 @@
 """Flags answer first, then a person, then what was recognised; and nothing is guessed where none of them knows."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.proposal import answers
-from shadow_deployment.onboarding.proposal.challengers import ask_challengers
+from shadow_deployment.onboarding.proposal.challengers import ask_challengers, count_from, input_names
 from shadow_deployment.onboarding.proposal.interview import Found, Interview, Question
+from shadow_deployment.onboarding.proposal.writing import Line
+from tests.production import linear_model
 
 ID = Question("requests.id", "--id", "Column of the request id", Found("no", "named as an id"), ["no", "age"])
 UNKNOWN = Question("requests.id", "--id", "Column of the request id", None, ["no", "age"])
@@ -102,3 +105,19 @@ def test_challengers_are_asked_for_with_the_end_of_their_training() -> None:
 def test_a_wrong_challenger_names_its_flag(flags: dict[str, Any], message: str) -> None:
     with pytest.raises(DeploymentError, match=message):
         ask_challengers(Interview(flags))
+
+
+def test_inputs_of_onnx_models_are_the_features_that_they_take(tmp_path: Path) -> None:
+    trees = linear_model(tmp_path / "trees.onnx", {"distance": 1.0, "dep_hour": 1.0})
+    forest = linear_model(tmp_path / "forest.onnx", {"distance": 1.0, "origin": 1.0})
+    entries = [Line({"model": f"onnx:{path}"}) for path in (trees, forest)]
+    assert input_names([*entries, Line({"model": "python:m:f"})]) == ["distance", "dep_hour", "origin"]
+    (tmp_path / "no.onnx").write_bytes(b"no model")
+    assert input_names([Line({"model": f"onnx:{tmp_path}/no.onnx"})]) == []
+
+
+def test_days_count_from_the_one_whose_labels_nobody_has_learned_from() -> None:
+    ends = [Line({"trained_until": answers.day(day)}) for day in ("2026-01-31", "2026-02-10")]
+    assert count_from(ends, 7) == answers.day("2026-02-17")
+    assert count_from(ends, 0) == answers.day("2026-02-11")
+    assert count_from([*ends, Line({})], 7) is None

@@ -73,8 +73,7 @@ def init(
     path = discovery.deployments_folder() / f"{name}.yaml"
     if path.exists() and not force:
         raise DeploymentError(f"{path} is there already: give --force to overwrite it, or another name")
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not yes
-    interview = Interview(flags, _ask if is_terminal else None)
+    interview = Interview(flags, _ask if _is_terminal() and not yes else None)
     proposed = propose(name, interview, environment, TerminalCloud(), path)
     _write(proposed, path)
     _show(proposed, path)
@@ -84,6 +83,10 @@ def init(
 def schema() -> None:
     """Print the JSON Schema of deployment files, for editors: every key, its type and what it means."""
     sys.stdout.write(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _ask(question: Question) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from shadow_deployment.metrics.catalog import Task
 from shadow_deployment.onboarding.proposal.interview import Found
 from shadow_deployment.onboarding.proposal.profile import (
     Profile,
@@ -245,9 +244,3 @@ def _candidates(key: Profile, labels: Profiles) -> list[str]:
 
 def _rank(profile: Profile, words: Sequence[str]) -> int:
     return min((words.index(word) for word in profile.words if word in words), default=len(words))
-
-
-def task_named(text: str) -> Task | None:
-    """Return the task of a name."""
-    tasks: dict[str, Task] = {"binary": "binary", "regression": "regression", "multiclass": "multiclass"}
-    return tasks.get(text)

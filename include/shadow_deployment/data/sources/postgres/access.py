@@ -19,9 +19,10 @@ def access_of(session: Session[Any], statement: sql.Composable, table: str) -> A
     whole = [plan for plan in scans if plan["Node Type"] == "Seq Scan"]
     if whole:
         return Access(table, "table", rows=sum(_size(session, plan) for plan in whole))
-    indexes = dict.fromkeys(str(plan["Index Name"]) for plan in scans if "Index Name" in plan)
+    indexes = list(dict.fromkeys(str(plan["Index Name"]) for plan in scans if "Index Name" in plan))
+    more = f" and {len(indexes) - 1} more" if len(indexes) > 1 else ""  # as of partitions
     rows = sum(int(plan["Plan Rows"]) for plan in scans if "Relation Name" in plan)
-    return Access(table, "index", name=", ".join(indexes) or None, rows=rows)
+    return Access(table, "index", name=f"{indexes[0]}{more}" if indexes else None, rows=rows)
 
 
 def _size(session: Session[Any], plan: Plan) -> int:

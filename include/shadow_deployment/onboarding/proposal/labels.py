@@ -155,7 +155,7 @@ def find_maturity(delays: Sequence[float], matches: Matches) -> Found | None:
     early = len(delays) - len(late)
     why = (
         f"{QUANTILE:.0%} of {len(late)} labels came within {duration(high)}, half within {duration(median(late))}; "
-        f"{matches.found} of {len(matches.ids)} older requests have one"
+        f"{matches.found} of {len(matches.ids)} older ids have one"
     )
     if early:
         why += f"; {early} are known before their request, and never evidence"

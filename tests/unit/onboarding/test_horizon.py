@@ -47,7 +47,9 @@ def previewed(deployment: Deployment, population: int = PER_DAY) -> tuple[list[P
 
 def planned(deployment: Deployment, *, is_remote: bool = False, population: int = PER_DAY) -> RuleHorizon:
     days, scored = previewed(deployment, population)
-    (answers,) = horizons(deployment, days, [ModelAnswers("graph_model", "logged:x.y", is_remote, scored)], GAIN)
+    (answers,) = horizons(
+        deployment, days, [ModelAnswers("graph_model", "logged:x.y", is_remote=is_remote, tables=scored)], GAIN
+    )
     return answers
 
 

@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ SHOWN: Final = 3  # rows
 
 @dataclass(frozen=True, eq=False)
 class ModelAnswers:
-    """A challenger's predictions, a table as `scoring.score` yields for each day; only SHOWN rows of a remote model.
+    """A challenger's predictions, a table as `scoring.score` yields for each day; of some models only SHOWN rows.
 
     `problem` says why there are none. `milliseconds` are those of a row.
     """
@@ -44,24 +45,39 @@ class ModelAnswers:
 
 
 def answers_of(context: DeploymentContext, challenger: Challenger, days: Sequence[PreviewedDay]) -> ModelAnswers:
-    """Score the requests of all days; one of a server only the rows that are shown: calls cost money."""
+    """Score the requests of all days; only SHOWN where calls cost money, or where these already fail."""
     is_remote = challenger.kind in REMOTE
     parts = [day.requests for day in days]
-    shown = [parts[0].slice(0, SHOWN)] if is_remote else parts
+    first = [parts[0].slice(0, SHOWN)]
     began = time.monotonic()
     try:
-        tables = _score(context, challenger, days[: len(shown)], shown)
+        with _without_warnings():
+            tables = _score(context, challenger, days[:1], first)
+            errors = _errors(tables)
+            if not is_remote and sum(errors.values()) < first[0].num_rows:
+                began = time.monotonic()
+                tables = _score(context, challenger, days, parts)
     except ShadowError as error:
         return ModelAnswers(challenger.name, challenger.model, is_remote, problem=str(error))
-    seconds = time.monotonic() - began
+    seconds, rows = time.monotonic() - began, sum(table.num_rows for table in tables)
     return ModelAnswers(
         challenger.name,
         challenger.model,
         is_remote,
         tables,
-        milliseconds=1000 * seconds / max(sum(part.num_rows for part in shown), 1),
+        milliseconds=1000 * seconds / max(rows, 1),
         errors=_errors(tables),
     )
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Leave out the warning that scoring logs of each row: what fails is in the result."""
+    before, scoring.logger.disabled = scoring.logger.disabled, True
+    try:
+        yield
+    finally:
+        scoring.logger.disabled = before
 
 
 def _score(

@@ -78,7 +78,7 @@ def _horizon(
     gain: float,
 ) -> RuleHorizon:
     title = f"{rule.metric} {rule.is_}"
-    has_own = bool(model.tables) and not model.is_remote
+    has_own = len(model.tables) == len(days) and not model.is_remote
     basis = "the two models' differences" if has_own else "the champion's own losses"
     if rule.metric not in losses_of(deployment.task):
         return RuleHorizon(model.name, title, None, "", basis, "planned once there is evidence: shadow plan")

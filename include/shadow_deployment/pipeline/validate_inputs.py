@@ -8,7 +8,12 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.data.quality.expectations import Validation, input_expectations, prediction_expectations
+from shadow_deployment.data.quality.expectations import (
+    UNIQUE,
+    Validation,
+    input_expectations,
+    prediction_expectations,
+)
 from shadow_deployment.data.quality.validation import validate
 from shadow_deployment.data.rows import Rows, SnapshotRows
 from shadow_deployment.errors import ValidationFailed
@@ -35,17 +40,30 @@ def validate_inputs(context: DeploymentContext, day: dt.date) -> Validation:
             validation = validate(rows, input_expectations(deployment, snapshot.rows))
             _check_replay(context, session, snapshot, rows)
         validations.record(session, snapshot, None, validation)
-    require_success(validation, f"the inputs of {day}")
+    require_success(validation, f"the inputs of {day}", _remedy(deployment, validation))
     return validation
 
 
-def require_success(validation: Validation, subject: str) -> None:
-    """Raise ValidationFailed with every failure of a validation."""
+def require_success(validation: Validation, subject: str, remedy: str = "") -> None:
+    """Raise ValidationFailed with every failure of a validation, and what to do about them."""
     if not validation.success:
         lines = "\n".join(f"- {failure}" for failure in validation.failures)
         raise ValidationFailed(
-            f"{len(validation.failures)} of {validation.evaluated} expectations are not met by {subject}:\n{lines}"
+            f"{len(validation.failures)} of {validation.evaluated} expectations are not met by {subject}:\n{lines}{remedy}"
         )
+
+
+def _remedy(deployment: Deployment, validation: Validation) -> str:
+    """Return which setting accepts ids that were logged twice, where these are what fails."""
+    repeated = any(
+        failure.column == "request_id" and failure.expectation.startswith(UNIQUE) for failure in validation.failures
+    )
+    if not repeated or deployment.requests.duplicates == "first":
+        return ""
+    return (
+        "\nrequest ids are logged twice: set duplicates: first in requests, which keeps the earliest row of each id on "
+        "all days that are sampled from then on, or correct the log"
+    )
 
 
 def check_suites(deployment: Deployment) -> None:

@@ -272,6 +272,32 @@ def test_a_suite_is_read_as_great_expectations_stores_one(suite: WriteSuite) -> 
     assert read_suite(path, "expectations.inputs") == [{"type": "expect_x", "kwargs": {}}]
 
 
+def test_a_suite_of_version_0_18_demands_what_it_did(suite: WriteSuite) -> None:
+    kwargs = {"column": "dep_hour", "min_value": 0, "max_value": 5, "mostly": 1.0}
+    old = {"auto": False, "result_format": "BASIC", "catch_exceptions": True, "parse_strings_as_datetimes": None}
+    entry = {"expectation_type": "expect_column_values_to_be_between", "kwargs": kwargs | old, "meta": {}}
+    path = suite({"expectation_suite_name": "x", "data_asset_type": None, "expectations": [entry], "meta": {}})
+    expectations = read_suite(path, "expectations.inputs")
+    assert expectations == one("expect_column_values_to_be_between", **kwargs)
+    assert validate(inputs(), expectations).evaluated == 1
+
+
+def test_what_cannot_be_read_of_an_old_suite_is_named(suite: WriteSuite) -> None:
+    between, column = "expect_column_values_to_be_between", {"column": "dep_hour", "min_value": 0}
+    entries = [
+        {"expectation_type": between, "kwargs": column},
+        {"expectation_type": between, "kwargs": column | {"parse_strings_as_datetimes": True}},
+        {"expectation_type": between, "kwargs": {"column": "distance", "min_value": {"$PARAMETER": "least"}}},
+    ]
+    path = suite({"expectation_suite_name": "x", "expectations": entries})
+    with pytest.raises(DeploymentError) as caught:
+        validate(inputs(), read_suite(path, "expectations.inputs"))
+    said = str(caught.value)
+    assert f"{between} on dep_hour: parse_strings_as_datetimes extra fields not permitted" in said
+    assert f"{between} on distance: No value found for $PARAMETER least" in said
+    assert said.count("dep_hour") == 1
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,7 +1,8 @@
 """What must hold of a day's inputs and of each challenger's predictions, and the result of a check.
 
 The package's own expectations always apply: without them rows cannot be paired. A deployment's suites add to them. A
-suite is a JSON file as Great Expectations stores it: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}.
+suite is a JSON file as Great Expectations stores it: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}, or
+as its versions up to 0.18 did: {"expectation_suite_name": ..., "expectations": [{"expectation_type": ..., ...}]}.
 """
 
 import json
@@ -15,6 +16,9 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.metrics.validity import LEAST_TOTAL, MOST_TOTAL
 
 MOST_REQUESTS = 20
+UNIQUE = "expect_column_values_to_be_unique"
+_RUN_OPTIONS = {"auto", "batch_id", "catch_exceptions", "include_config", "profiler_config", "result_format"}  # of 0.18
+_OFF_BY_DEFAULT = {"allow_cross_type_comparisons", "output_strftime_format", "parse_strings_as_datetimes"}
 
 Expectation = Mapping[str, Any]
 
@@ -57,7 +61,7 @@ def input_expectations(deployment: Deployment, rows: int) -> list[Expectation]:
     defaults = [
         _expect("expect_table_row_count_to_equal", value=rows),
         _expect("expect_column_values_to_not_be_null", column="request_id"),
-        _expect("expect_column_values_to_be_unique", column="request_id"),
+        _expect(UNIQUE, column="request_id"),
         *(_expect("expect_column_to_exist", column=name) for name in deployment.requests.features),
     ]
     if deployment.task == "binary":
@@ -79,7 +83,7 @@ def prediction_expectations(deployment: Deployment, rows: int) -> list[Expectati
         bounds = {"value": {"min_value": 0, "max_value": 1} if deployment.task == "binary" else _FINITE}
     defaults = [
         _expect("expect_table_row_count_to_equal", value=rows),
-        _expect("expect_column_values_to_be_unique", column="request_id"),
+        _expect(UNIQUE, column="request_id"),
         *(_expect("expect_column_values_to_be_between", column=name, **between) for name, between in bounds.items()),
     ]
     return [*defaults, *read_suite(deployment.expectations.predictions, "expectations.predictions")]
@@ -97,15 +101,31 @@ def read_suite(path: str | None, key: str) -> list[Expectation]:
         content = json.loads(file.read_text(encoding="utf-8"))
         expectations = content["expectations"]
         is_valid = all(
-            isinstance(each.get("type"), str) and isinstance(each.get("kwargs", {}), dict) for each in expectations
+            isinstance(_type(each), str) and isinstance(each.get("kwargs", {}), dict) for each in expectations
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DeploymentError(
             f"{key} == {path!r}, must be a Great Expectations suite in JSON: {error} ({file})"
         ) from None
     if not is_valid:
-        raise DeploymentError(f"{key} == {path!r}: each of its expectations must have type and kwargs ({file})")
-    return [{"type": each["type"], "kwargs": each.get("kwargs", {})} for each in expectations]
+        raise DeploymentError(f"{key} == {path!r}: each of its expectations must have type (up to Great Expectations 0.18 expectation_type) and kwargs ({file})")
+    return [{"type": _type(each), "kwargs": _kwargs(each)} for each in expectations]
+
+
+def _type(entry: Mapping[str, Any]) -> Any:
+    return entry.get("type", entry.get("expectation_type"))
+
+
+def _kwargs(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an expectation demands; of one in the old form without what only said how it was to be run."""
+    kwargs: dict[str, Any] = entry.get("kwargs", {})
+    if "expectation_type" not in entry:
+        return kwargs
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if name not in _RUN_OPTIONS and not (name in _OFF_BY_DEFAULT and not value)
+    }
 
 
 def _expect(kind: str, **kwargs: Any) -> Expectation:

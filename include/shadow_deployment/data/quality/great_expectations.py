@@ -7,12 +7,12 @@ what most expectations do.
 import gc
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shadow_deployment.base.redaction import first_line, without_failed_values
+from shadow_deployment.base.redaction import first_line, one_line, without_failed_values
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation
 from shadow_deployment.errors import DeploymentError
 
@@ -39,20 +39,38 @@ class ExpectationResult:
 
 
 def build_configurations(expectations: Sequence[Expectation]) -> list[Any]:
-    """Return configurations with the expectation's number as id; raise DeploymentError where one is not valid."""
-    numbered = [dict(expectation) | {"id": str(number)} for number, expectation in enumerate(expectations)]
-    try:
-        suite = great_expectations().ExpectationSuite(name="shadow", expectations=numbered)
-        configurations = suite.expectation_configurations
-        for configuration in configurations:
-            configuration.process_suite_parameters(None, True, _context())
-    except Exception as error:
-        raise DeploymentError(f"expectations: Great Expectations refuses the suite: {error}") from error
-    known = {configuration.type for configuration in configurations}
+    """Return configurations with the expectation's number as id; raise DeploymentError that names each invalid one."""
+    great_expectations()
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
+
+    known = set(list_registered_expectation_implementations())
     unknown = sorted({str(expectation["type"]) for expectation in expectations} - known)
     if unknown:  # Great Expectations skips them, with a line in its log
         raise DeploymentError(f"expectations: {', '.join(unknown)} is no expectation of Great Expectations")
-    return list(configurations)
+    try:
+        return _configurations(expectations)
+    except Exception as error:
+        refused = [line for expectation in expectations for line in _problems(expectation)]
+        text = "; ".join(refused) or str(error)
+        raise DeploymentError(f"expectations: Great Expectations refuses the suite: {text}") from error
+
+
+def _configurations(expectations: Sequence[Expectation]) -> list[Any]:
+    numbered = [dict(expectation) | {"id": str(number)} for number, expectation in enumerate(expectations)]
+    suite = great_expectations().ExpectationSuite(name="shadow", expectations=numbered)
+    for configuration in suite.expectation_configurations:
+        configuration.process_suite_parameters(None, True, _context())
+    return list(suite.expectation_configurations)
+
+
+def _problems(expectation: Expectation) -> Iterator[str]:
+    """Yield why one expectation is refused, with its type and column."""
+    try:
+        _configurations([expectation])
+    except Exception as error:  # noqa: BLE001 (as above: whatever the library raises says why)
+        column = expectation["kwargs"].get("column")
+        reason = one_line(str(error).partition("\n")[2] or str(error))
+        yield f"{expectation['type']}{f' on {column}' if column else ''}: {reason}"
 
 
 def evaluate(frame: "pd.DataFrame", configurations: Sequence[Any]) -> dict[str, ExpectationResult]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation, Failure, Validation
+from shadow_deployment.data.quality.expectations import MOST_REQUESTS, UNIQUE, Expectation, Failure, Validation
 from shadow_deployment.data.quality.great_expectations import ExpectationResult, build_configurations, evaluate
 from shadow_deployment.data.quality.uniqueness import TextHashes
 from shadow_deployment.data.rows import PART_COLUMNS, PART_ROWS, FrameReader, Rows
@@ -26,7 +26,6 @@ from shadow_deployment.data.sampling import digest
 _OBSERVES_A_VALUE: Final = frozenset(  # of a single request
     f"expect_column_{statistic}_to_be_between" for statistic in ("max", "min", "median")
 )
-_UNIQUE: Final = "expect_column_values_to_be_unique"
 _ABOUT_ROWS: Final = frozenset(
     f"expect_{name}"
     for name in (
@@ -110,8 +109,8 @@ class _Check:
 
     def _evaluate_in_parts(self, group: Sequence[Any]) -> dict[str, ExpectationResult]:
         """Evaluate on one part after the other, and leave out what cannot be evaluated so."""
-        results = {each.id: list[ExpectationResult]() for each in group if each.type != _UNIQUE}
-        hashes = {each.id: TextHashes(each.kwargs["column"]) for each in group if each.type == _UNIQUE}
+        results = {each.id: list[ExpectationResult]() for each in group if each.type != UNIQUE}
+        hashes = {each.id: TextHashes(each.kwargs["column"]) for each in group if each.type == UNIQUE}
         rows = parts = 0
         for frame in self._frames.parts(sorted({name for each in group for name in _columns(each)})):
             divisible = [each for each in group if each.id in results]
@@ -126,7 +125,7 @@ class _Check:
         self._rows = rows
         merged = {each.id: _merge(results[each.id], each) for each in group if each.id in results}
         if parts > 1:
-            for configuration in (each for each in group if each.type == _UNIQUE):
+            for configuration in (each for each in group if each.type == UNIQUE):
                 texts, considered = hashes[configuration.id], hashes[configuration.id].considered
                 suspects = [evaluate(frame, [configuration]) for frame in texts.repeated(self._frames)]
                 repeated = [result for by_id in suspects for result in by_id.values()]
@@ -150,7 +149,7 @@ class _Check:
             return False
         type_ = schema.field(columns[0]).type
         is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
-        return configuration.type in _ABOUT_ROWS or (configuration.type == _UNIQUE and is_text)
+        return configuration.type in _ABOUT_ROWS or (configuration.type == UNIQUE and is_text)
 
     def _columns_needed(self, configuration: Any) -> tuple[str, ...]:
         """Return the columns that an expectation may look at, among those there are; one at least."""

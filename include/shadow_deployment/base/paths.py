@@ -19,6 +19,21 @@ PROJECT = _project()
 _BUCKET = re.compile(r"[A-Za-z0-9.:_-]+")
 
 
+def beside(path: str, folder: Path) -> str:
+    """Return a relative path that leads to something in `folder` as one that starts in PROJECT, or an absolute one.
+
+    Any other path or address stays as it is.
+    """
+    found = folder.absolute() / path
+    try:
+        is_there = bool(path) and not Path(path).is_absolute() and ":" not in path and found.exists()
+    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
+        is_there = False
+    if not is_there:
+        return path
+    return str(found.relative_to(PROJECT) if found.is_relative_to(PROJECT) else found)
+
+
 def is_supported_address(uri: str) -> bool:
     """Return whether an address is a path, file:///AN/ABSOLUTE/PATH or s3://BUCKET/KEY.
 

@@ -4,6 +4,7 @@ One YAML file is one deployment. `load_deployment` reports every wrong value at 
 got, what is allowed, and the file and line. It uses neither network nor database: Airflow parses DAGs twice a minute.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,17 +12,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Discriminator, Field, ModelWrapValidatorHandler, Tag, ValidationError, model_validator
 
+from shadow_deployment.base.paths import beside
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
     DAILY,
     MAX_ROWS,
     Column,
-    Columns,
     Day,
     Folder,
     HttpAddress,
     Identifier,
+    PredictionColumns,
     Probability,
     RowCount,
     Schedule,
@@ -60,8 +62,9 @@ class Requests(Section):
     id: Column = Field(description="Column of the request id, unique within a day.")
     time: Column = Field(description="Column of the time of the request.")
     features: Annotated[list[Column], Field(min_length=1)] = Field(description="Columns that challengers receive.")
-    prediction: Columns = Field(
-        description="Column of the champion's prediction; with several classes, one column of probabilities per class."
+    prediction: PredictionColumns = Field(
+        description="Column of the champion's prediction; with several classes, one column of probabilities per class: "
+        "a list in the order of `classes`, or a mapping `CLASS: COLUMN`."
     )
     version: Column | None = Field(None, description="Column of the champion's version.")
     champion_identity: Literal["version", "service"] = Field(
@@ -79,7 +82,16 @@ class Requests(Section):
     @property
     def columns(self) -> list[str]:
         """The columns of the champion's prediction: one, or a probability for each class."""
-        return [self.prediction] if isinstance(self.prediction, str) else self.prediction
+        if isinstance(self.prediction, str):
+            return [self.prediction]
+        return list(self.prediction.values() if isinstance(self.prediction, dict) else self.prediction)
+
+    def in_order_of(self, classes: Sequence[str]) -> Self:
+        """Return it with a mapping of classes to columns as the list that it stands for, where it names all of them."""
+        columns = self.prediction
+        if not isinstance(columns, dict) or set(columns) != set(classes):
+            return self
+        return self.model_copy(update={"prediction": [columns[name] for name in classes]})
 
 
 class Labels(Section):
@@ -275,10 +287,15 @@ class Deployment(Section):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _with_custom_metrics(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Let the rules carry the custom metrics that they name: a policy is then judged by itself wherever it is."""
+    def _in_one_form(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Let columns be in the order of classes, and rules carry the custom metrics that they name.
+
+        A policy is then judged by itself wherever it is.
+        """
         deployment = handler(value)
-        return deployment.model_copy(update={"policy": deployment.policy.with_custom(deployment.custom_metrics)})
+        requests = deployment.requests.in_order_of(deployment.classes)
+        policy = deployment.policy.with_custom(deployment.custom_metrics)
+        return deployment.model_copy(update={"requests": requests, "policy": policy})
 
     @property
     def custom_metrics(self) -> dict[str, CustomMetric]:
@@ -340,7 +357,7 @@ def load_deployment(path: Path) -> Deployment:
         DeploymentError: with a line for every wrong value, or, once each value by itself is right, for every
             contradiction between keys.
     """
-    return _loaded(text_of(path), str(path))
+    return _beside(_loaded(text_of(path), str(path)), path.parent)
 
 
 @lru_cache(maxsize=1024)
@@ -360,7 +377,19 @@ def parse_deployment(source: YamlSource) -> Deployment:
         raise deployment_error(
             title, [describe_error(Deployment, source, problem) for problem in error.errors()]
         ) from None
-    lines = [f"{message} ({source.where(location)})" for location, message in deployment_conflicts(deployment)]
+    conflicts = deployment_conflicts(_beside(deployment, Path(source.name).parent))
+    lines = [f"{message} ({source.where(location)})" for location, message in conflicts]
     if lines:
         raise deployment_error(title, lines)
     return deployment
+
+
+def _beside(deployment: Deployment, folder: Path) -> Deployment:
+    """Return a deployment with the relative paths of models and suites that lie beside its file written out."""
+    champion, suites = deployment.champion, {key: beside(path, folder) for key, path in deployment.expectations if path}
+    changes = {
+        "challengers": [challenger.beside(folder) for challenger in deployment.challengers],
+        "champion": champion and champion.beside(folder),
+        "expectations": deployment.expectations.model_copy(update=suites),
+    }
+    return deployment.model_copy(update=changes)

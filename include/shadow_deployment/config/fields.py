@@ -17,6 +17,7 @@ DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
 MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
 DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
 _IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")
+_QUERY = re.compile(r"\s*(\(|(select|with|values)\s)", re.IGNORECASE)
 _MACHINE_ZONES = {"localtime", "Factory"}  # names that mean something else on each machine
 _FOLDER = "must be a path, file:///an/absolute/folder or s3://BUCKET/PREFIX"
 
@@ -84,6 +85,8 @@ def _possible_day(value: dt.date) -> dt.date:
 def _table(value: str) -> str:
     if is_parquet(value):
         Pattern.parse(value)
+    elif _QUERY.match(value):
+        raise ValueError("must be TABLE or SCHEMA.TABLE, not a query: CREATE VIEW gives a query a name to use here")
     elif "://" in value or value.count(".") > 1 or not all(value.split(".")):
         raise ValueError(ALLOWED if "://" in value else "must be TABLE or SCHEMA.TABLE")
     return value
@@ -123,6 +126,12 @@ Column = Annotated[str, Field(min_length=1, max_length=63)]
 Columns = Annotated[
     Annotated[Column, Tag("one")] | Annotated[list[Column], Field(min_length=2), Tag("several")],
     Discriminator(lambda value: "several" if isinstance(value, list) else "one"),
+]
+PredictionColumns = Annotated[
+    Annotated[Column, Tag("one")]
+    | Annotated[list[Column], Field(min_length=2), Tag("several")]
+    | Annotated[dict[str, Column], Tag("by class")],
+    Discriminator(lambda value: {list: "several", dict: "by class"}.get(type(value), "one")),
 ]
 Table = Annotated[Text, AfterValidator(_table)]
 Folder = Annotated[str, AfterValidator(_folder)]

@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shadow_deployment.base.paths import is_supported_address
+from shadow_deployment.base.paths import beside, is_supported_address
 from shadow_deployment.config.fields import Section, Text, matching
 
 
@@ -44,6 +45,7 @@ _FORMS = [kind.form for kind in KINDS.values()]
 ALLOWED = f"must be {', '.join(_FORMS[:-1])} or {_FORMS[-1]}"
 FOREIGN = ("python", "mlflow", "skops", "sklearn")  # run foreign code, so each runs in a process of its own
 REMOTE = ("endpoint", "sagemaker")
+IN_FILES = ("onnx", "mlflow", "skops", "sklearn")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _REGISTERED = re.compile(r"models:/[^/@\s]+(/[1-9]\d*|@[A-Za-z0-9_-]+)")
 _ENDPOINT = re.compile(r"/v2/models/[^/\s]+(/versions/[^/\s]+)?")
@@ -181,6 +183,17 @@ class ModelSettings(Section):
     def address(self) -> str:
         """The part of `model` after the first colon."""
         return self.model.partition(":")[2]
+
+    @property
+    def path(self) -> str | None:
+        """Where its file or folder lies, None for a model that has none on this machine."""
+        is_file = self.kind in IN_FILES and not self.address.startswith(("s3://", "models:"))
+        return self.address.removeprefix("file://") if is_file else None
+
+    def beside(self, folder: Path) -> Self:
+        """Return the model with a relative path that leads to something in a folder written out."""
+        found = beside(self.path or "", folder)
+        return self if found == (self.path or "") else self.model_copy(update={"model": f"{self.kind}:{found}"})
 
     @property
     def is_alias(self) -> bool:

@@ -35,6 +35,8 @@ check it by: a first line `# yaml-language-server: $schema=deployment.schema.jso
 `make reference` generates this page from the schema in `shadow_deployment/config/`; edit the descriptions there.
 """
 _MODELS: Final = """
+A relative path, of a model or a suite, is looked for beside the deployment's file first, then in the project.
+
 `python`, `mlflow`, `skops` and `sklearn`, and `onnx` with `limits`, run in a process of their own without Airflow's
 connections in its environment. A call that hangs, crashes, exceeds its limits or returns invalid predictions is an
 error of the rows that caused it; other rows and challengers go on. `shadow doctor` says whether such a process is kept

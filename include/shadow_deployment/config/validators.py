@@ -1,8 +1,10 @@
 """Contradictions between the keys of a deployment file, looked for once each value by itself is right."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_parquet
@@ -245,8 +247,7 @@ def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:
     """Yield what a kind of model lacks, and keys that do not apply to it."""
     is_on_s3 = model.kind == "onnx" and model.address.startswith("s3://")
     if (is_on_s3 or model.kind == "sklearn") and not model.digest:
-        text = "is missing, must be the SHA-256 of the model's file: nothing else identifies the model"
-        yield (*location, "digest"), f"{key}.digest {text}"
+        yield (*location, "digest"), f"{key}.digest is missing, must be {_digest_wanted(model)}"
     if model.kind == "sklearn" and not model.unpickle:
         text = "must be true: reading a pickle can run arbitrary code, so confirm that you trust it"
         yield (*location, "unpickle"), f"{key}.unpickle {text}"
@@ -261,6 +262,17 @@ def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:
             (*location, *name.split(".")),
             f"{key}.{name} does not apply to {model.kind}, only to endpoints; remove it",
         )
+
+
+def _digest_wanted(model: ModelSettings) -> str:
+    """Return which digest a model must have: that of its file where it can be read here."""
+    try:
+        digest = None if model.path is None else hashlib.sha256((PROJECT / model.path).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        digest = None
+    if digest is None:
+        return "the SHA-256 of the model's file, as sha256sum prints it: nothing else identifies the model"
+    return f"{digest}, the SHA-256 of {PROJECT / str(model.path)}, if you trust that file"
 
 
 def _promotion(deployment: "Deployment") -> Conflicts:
@@ -292,16 +304,36 @@ def _classes(deployment: "Deployment") -> Conflicts:
         allowed = "at least three, for a multiclass task" if is_multiclass else "none, except for a multiclass task"
         yield ("classes",), f"classes has {count}, must have {allowed}"
         return
-    columns: dict[str, tuple[Location, list[str]]] = {
-        "requests.prediction": (("requests", "prediction"), deployment.requests.columns)
-    }
+    yield from _prediction_by_class(deployment)
+    columns: dict[str, tuple[Location, list[str]]] = {}
+    if not isinstance(deployment.requests.prediction, dict):
+        columns["requests.prediction"] = ("requests", "prediction"), deployment.requests.columns
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged":
             location: Location = ("challengers", position, "model")
             columns[f"challengers[{position}].model"] = location, challenger.address.rpartition(".")[2].split(",")
     for key, (location, names) in columns.items():
         if len(names) != max(count, 1):
-            yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class"
+            text = ", a probability each" if is_multiclass and len(names) == 1 else ""
+            yield location, f"{key} names {len(names)} columns, must name {max(count, 1)}, one for each class{text}"
+
+
+def _prediction_by_class(deployment: "Deployment") -> Conflicts:
+    """Yield the classes without a column, and the columns of what is no class."""
+    columns, classes = deployment.requests.prediction, deployment.classes
+    if not isinstance(columns, dict):
+        return
+    if not classes:
+        text = "must be one column: CLASS: COLUMN is for a multiclass task"
+        yield ("requests", "prediction"), f"requests.prediction == {shorten(columns)}, {text}"
+        return
+    for name in classes:
+        if name not in columns:
+            yield ("requests", "prediction"), f"requests.prediction.{name} is missing, must be the column of that class"
+    for name in columns:
+        if name not in classes:
+            text = f"must be one of classes: {', '.join(classes)}{suggestion(name, classes)}"
+            yield ("requests", "prediction", name), f"requests.prediction.{name} {text}"
 
 
 def _label_texts(deployment: "Deployment") -> Conflicts:

@@ -76,8 +76,8 @@ def _read_local(model: Challenger) -> ModelBytes:
     path = PROJECT / model.address.removeprefix("file://")
     if not path.is_file():
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}, but {path} does not exist: put the model there, or "
-            "correct challengers[].model; `make demo` trains the models of the demo"
+            f"challenger {model.name}: model == {model.model!r}, but {path} does not exist: put the model there or "
+            "beside the deployment's file, or correct challengers[].model; `make demo` trains the models of the demo"
         )
 
     def beside(name: str) -> Path:

@@ -49,7 +49,8 @@ def require_success(validation: Validation, subject: str, remedy: str = "") -> N
     if not validation.success:
         lines = "\n".join(f"- {failure}" for failure in validation.failures)
         raise ValidationFailed(
-            f"{len(validation.failures)} of {validation.evaluated} expectations are not met by {subject}:\n{lines}{remedy}"
+            f"{len(validation.failures)} of {validation.evaluated} expectations are not met by {subject}:\n"
+            f"{lines}{remedy}"
         )
 
 

@@ -1,6 +1,7 @@
 """A deployment file: what it means, and that each mistake in it is named with its key, its line and what is allowed."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,46 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
     assert [one.version for one in deployment.challengers] == ["1", "1", "1"]
     assert [rule.is_ for rule in deployment.policy.rules] == ["superior", "non_inferior", "at_most", "at_least"]
     assert [rule.role for rule in deployment.policy.rules] == ["blocking", "blocking", "blocking", "advisory"]
+
+
+def test_columns_by_class_are_the_list_in_the_order_of_classes() -> None:
+    """So that all that is made of a deployment is the same: sample, trial and evidence."""
+    classes = "task: multiclass\nclasses: [home, draw, away]\nthreshold: 0.5\n"
+    text = MINIMAL.replace("task: binary\n", classes).replace("brier_score", "log_loss").replace("log.q", "log.q,r,s")
+    listed, mapped = (
+        parse_deployment(YamlSource.from_text(text.replace("prediction: p", f"prediction: {columns}"), FILE))
+        for columns in ("[p_home, p_draw, p_away]", "{away: p_away, home: p_home, draw: p_draw}")
+    )
+    assert mapped == listed
+
+
+def test_models_and_suites_are_looked_for_beside_the_file_first(tmp_path: Path) -> None:
+    path, model = tmp_path / "late.yaml", "onnx:models/own.onnx"
+    suite = (
+        '\nexpectations: {inputs: own.json, predictions: include/elsewhere.json}\nchampion: {model: "skops:no.skops"}\n'
+    )
+    path.write_text(MINIMAL.replace("logged:log.q", model) + suite)
+    assert load_deployment(path).challengers[0].model == model
+    for name in ("models/own.onnx", "own.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    deployment = load_deployment(path)
+    assert deployment.challengers[0].model == f"onnx:{tmp_path}/models/own.onnx"
+    assert deployment.expectations.inputs == f"{tmp_path}/own.json"
+    assert deployment.expectations.predictions == "include/elsewhere.json"
+    assert deployment.champion is not None
+    assert deployment.champion.model == "skops:no.skops"
+
+
+def test_a_digest_that_is_missing_is_shown_where_the_file_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "late.yaml"
+    path.write_text(MINIMAL.replace("logged:log.q", "sklearn:own.pkl"))
+    with pytest.raises(DeploymentError, match="as sha256sum prints it"):
+        load_deployment(path)
+    (tmp_path / "own.pkl").write_bytes(b"a model")
+    wanted = f"digest is missing, must be {hashlib.sha256(b'a model').hexdigest()}, the SHA-256 of {tmp_path}/own.pkl"
+    with pytest.raises(DeploymentError, match=wanted):
+        load_deployment(path)
 
 
 def test_optional_keys_have_defaults() -> None:

@@ -42,7 +42,7 @@ def test_every_key_has_a_row_with_its_description() -> None:
         ("Top level", "| `start` | date, YYYY-MM-DD | **required** |"),
         ("Top level", "| `challengers` | list of sections | **required** |"),
         ("Top level", "| `throttle` | number, ≥ 0.001, ≤ 1 | `0.03` |"),
-        ("`requests`", "| `prediction` | text or list of text | **required** |"),
+        ("`requests`", "| `prediction` | text or list of text or text by name | **required** |"),
         ("`policy.rules[]`", "| `of` | `value`, `change`, `relative_change` | `value` |"),
         (
             "`metrics[].limits`, `champion.limits`, `challengers[].limits`",

@@ -1,8 +1,8 @@
 """What must hold of a day's inputs and of each challenger's predictions, and the result of a check.
 
 The package's own expectations always apply: without them rows cannot be paired. A deployment's suites add to them. A
-suite is a JSON file as Great Expectations stores it: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}, or
-as its versions up to 0.18 did: {"expectation_suite_name": ..., "expectations": [{"expectation_type": ..., ...}]}.
+suite is a JSON file as Great Expectations stores it: {"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}.
+Its versions up to 0.18 wrote {"expectation_suite_name": ..., "expectations": [{"expectation_type": ..., ...}]}.
 """
 
 import json
@@ -108,7 +108,9 @@ def read_suite(path: str | None, key: str) -> list[Expectation]:
             f"{key} == {path!r}, must be a Great Expectations suite in JSON: {error} ({file})"
         ) from None
     if not is_valid:
-        raise DeploymentError(f"{key} == {path!r}: each of its expectations must have type (up to Great Expectations 0.18 expectation_type) and kwargs ({file})")
+        raise DeploymentError(
+            f"{key} == {path!r}: each of its expectations must have type (or expectation_type) and kwargs ({file})"
+        )
     return [{"type": _type(each), "kwargs": _kwargs(each)} for each in expectations]
 
 

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.ledger.batching import in_batches
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
+
+_SQL = Path(__file__).parent / "sql"
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
@@ -53,6 +57,13 @@ def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> i
         [snapshot.id, challenger],
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def common_error(session: Session[Any], snapshot: Snapshot, challenger: int) -> tuple[str, int] | None:
+    """Return the most frequent error and how many requests have it where no request of a snapshot has an answer."""
+    key = {"day": snapshot.day, "snapshot": snapshot.id, "challenger": challenger}
+    row = session.execute(load_statement(_SQL / "common_error.sql"), key).fetchone()
+    return (str(row[0]), int(row[1])) if row else None
 
 
 def has_answered(session: Session[Any], challenger: int) -> bool:

@@ -1,11 +1,28 @@
 """What models and servers write about requests, without the values of those requests."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shadow_deployment.base.redaction import without_secrets, without_values
+
+_MISSING = re.compile(r"(?:columns are missing: |missing inputs )[\[{](.*?)[\]}]")  # of scikit-learn and MLflow
+_QUOTED = re.compile(r"'([^']*)'")
+
+
+def without_columns(text: str, absent: Sequence[str], batch: pa.RecordBatch) -> str | None:
+    """Return which columns a model needs and is not given, by what it looked up or wrote; None where it is not that.
+
+    A name that is also a value of the batch is not repeated.
+    """
+    found = _MISSING.search(text)
+    names = [*absent, *(_QUOTED.findall(found[1]) if found else [])]
+    if not names or set(names) & text_values(batch):
+        return None
+    many, given = "columns" if len(names) > 1 else "column", ", ".join(batch.schema.names)
+    return f"the model needs the {many} {', '.join(names)}, which requests.features ({given}) does not list"
 
 
 def text_values(batch: pa.RecordBatch) -> set[str]:

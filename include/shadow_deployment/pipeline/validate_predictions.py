@@ -1,11 +1,12 @@
 """The step `validate_predictions`: check one challenger's predictions of a day."""
 
 import datetime as dt
+from dataclasses import replace
 
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data.quality.expectations import Validation, prediction_expectations
+from shadow_deployment.data.quality.expectations import Failure, Validation, prediction_expectations
 from shadow_deployment.data.quality.validation import validate
-from shadow_deployment.errors import LedgerError
+from shadow_deployment.errors import LedgerError, ValidationFailed
 from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.batches.prediction_rows import PredictionRows
 from shadow_deployment.ledger.checks import validations
@@ -19,7 +20,7 @@ def validate_predictions(context: DeploymentContext, day: dt.date, challenger_na
     """Check one challenger's predictions and record the result.
 
     Raises:
-        ValidationFailed: an expectation is not met.
+        ValidationFailed: an expectation is not met, or no request has an answer.
         LedgerError: a shard was not scored, or the day's requests were removed.
     """
     deployment = context.deployment
@@ -38,6 +39,19 @@ def validate_predictions(context: DeploymentContext, day: dt.date, challenger_na
             return Validation("", 0, [])
         rows = PredictionRows(session, snapshot, key)
         validation = validate(rows, prediction_expectations(deployment, snapshot.rows))
+        error = None if challenger.is_a_a_check else predictions.common_error(session, snapshot, key)
+        unanswered = _unanswered(snapshot.rows, *error) if error else None
+        if unanswered is not None:
+            failures = [Failure("expect_an_answer()", "value", unanswered, []), *validation.failures]
+            validation = replace(validation, evaluated=validation.evaluated + 1, failures=failures)
         validations.record(session, snapshot, key, validation)
+    if unanswered is not None and len(validation.failures) == 1:
+        raise ValidationFailed(f"challenger {challenger.name}, {day}: {unanswered}")
     require_success(validation, f"the predictions of {challenger.name} for {day}")
     return validation
+
+
+def _unanswered(rows: int, error: str, count: int) -> str:
+    """Return that every request of a day failed, and why: of one reason as of the most frequent one."""
+    reasons = "all for one reason" if count == rows else f"{count} of them for this reason"
+    return f"none of {rows} requests has an answer, {reasons}: {error}"

@@ -178,6 +178,16 @@ def takes_memory(frame: pd.DataFrame) -> Any:
         _kept.append(bytearray(b"x" * (16 << 20)))
 
 
+def asks_for_wind(rows: pd.DataFrame) -> pd.Series:
+    """Ask for a column that is no feature."""
+    return rows["wind"] / 100
+
+
+def asks_for_wind_and_rain(rows: pd.DataFrame) -> pd.Series:
+    """Ask for several columns, of which two are no features."""
+    return rows[["distance", "wind", "rain"]].sum(axis=1)
+
+
 def sorted_by_value(rows: pd.DataFrame) -> pd.Series:
     """Return what each row says, in another order than the rows: only the index tells which is whose."""
     return (rows["distance"] / 1000).sort_values()

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from shadow_deployment.pipeline.run import run_day
+from tests.conftest import Invoke
 from tests.integration.corpus.cases import HERE
 from tests.production import OWNER, World, day
 
@@ -109,6 +110,23 @@ def answers(prepared: Callable[[], World]) -> Errors:
     limits = {"rows": 1, "seconds": 1.5, "memory_mb": 400}
     asked = {title: {"s": title} for title in ANSWERS}
     return shadowed(prepared(), asked, model="python:tests.integration.corpus.answers:answer", limits=limits)
+
+
+def test_a_model_that_answers_no_request_is_one_line_and_an_exit_code(
+    reading: World, invoke: Invoke, caplog: pytest.LogCaptureFixture
+) -> None:
+    windy = {"name": "windy", "model": "python:tests.integration.corpus.answers:asks_for_wind"}
+    reading.deploy(challengers=[windy], sample={"shard_rows": 1000})
+    code, out, err = invoke("run", "late", "--from", day(0))
+    assert code == 1
+    needed = "the model needs the column wind, which requests.features (dep_hour, distance) does not list"
+    reason = f"all for one reason: ModelCallError: KeyError: {needed}"
+    assert f"error challenger windy, {day(0)}: none of 60 requests has an answer, {reason}\n" in err
+    assert err.count("error ") == 1
+    assert out.startswith(f"late as of {day(0)}")
+    said = [each.getMessage() for each in caplog.records if "cannot be scored" in each.getMessage()]
+    assert [text.partition(":")[0] for text in said] == ["60 of 60 rows cannot be scored"]
+    assert reading.query("SELECT success FROM shadow.validation WHERE challenger_id IS NOT NULL") == [(False,)]
 
 
 def assert_kept(error: str | None, says: str | None) -> None:

@@ -119,6 +119,12 @@ def test_one_number_for_any_batch_is_no_prediction_of_any_row() -> None:
     assert set(errors) == {"ModelCallError: the model returned predictions of shape () for 50 requests, must be (50,)"}
 
 
+def test_columns_that_are_no_features_are_named() -> None:
+    _, errors = scored(loaded({"model": "python:tests.integration.corpus.answers:asks_for_wind_and_rain"}), HOURS)
+    needed = "the model needs the columns wind, rain, which requests.features (dep_hour, distance) does not list"
+    assert set(errors) == {f"ModelCallError: KeyError: {needed}"}
+
+
 def test_what_is_no_answer_is_an_error_of_its_row_and_the_process_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
     started = counted(monkeypatch)
     predictor = misbehaving("choose")

@@ -115,7 +115,8 @@ def test_whatever_a_model_raises_is_reported_and_bounded(raised: str, text: str,
     name = f"worker_raises_{abs(hash(raised))}"
     load = a_module(tmp_path, name, RAISING.format(raised))
     _, (answer, body) = served(frame({**load, "number": 1}), frame({"do": "predict", "number": 2}, stream(FRAME)))
-    assert answer == {"is": "error", "text": text, "missing": None, "kind": kind, "is_foreign": True, "number": 2}
+    said = {"is": "error", "text": text, "kind": kind, "is_foreign": True, "number": 2}
+    assert answer == {**said, "missing": None, "columns": []}
     assert body == b""
 
 

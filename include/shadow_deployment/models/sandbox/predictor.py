@@ -23,7 +23,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import Limits
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
-from shadow_deployment.models.model_words import without_requests
+from shadow_deployment.models.model_words import without_columns, without_requests
 from shadow_deployment.models.sandbox.process import ModelDiedError, SandboxProcess, environment
 from shadow_deployment.models.sandbox.runtimes import interpreter, missing_packages
 from shadow_deployment.models.sandbox.worker import MisalignedOutputError
@@ -182,6 +182,8 @@ class SandboxedPredictor:
             raise ModelCallError(text)
         if kind == ModelError.__name__ and self._program.task["kind"] == "onnx":  # our own code, about all rows
             raise ModelError(text)
+        if needed := without_columns(text, reply.get("columns") or [], batch):
+            raise ModelCallError(f"{kind}: {needed}")
         words = f"{kind}: {text}"
         raise ModelCallError(words if _EXIT_CODE.fullmatch(words) else self._without_requests(words, batch))
 

@@ -302,7 +302,20 @@ def _error(error: BaseException) -> dict[str, Any]:
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     is_foreign = not isinstance(error, ModelOutputError)
     text = text[:LONGEST_ERROR].encode("utf-8", "replace").decode()
-    return {"is": "error", "text": text, "missing": missing, "kind": type(error).__name__, "is_foreign": is_foreign}
+    said = {"is": "error", "text": text, "kind": type(error).__name__, "is_foreign": is_foreign}
+    return {**said, "missing": missing, "columns": _absent_columns(error)}
+
+
+def _absent_columns(error: BaseException) -> list[str]:
+    """Return the columns that a DataFrame was asked for and does not have, where that is what was raised."""
+    trace = error.__traceback__ if isinstance(error, KeyError) else None
+    while trace is not None:
+        code, local = trace.tb_frame.f_code, trace.tb_frame.f_locals
+        if code.co_name == "__getitem__" and code.co_filename.endswith("frame.py"):
+            keys = [local["key"]] if isinstance(local["key"], str) else list(local["key"])
+            return [key for key in keys if isinstance(key, str) and key not in local["self"].columns]
+        trace = trace.tb_next
+    return []
 
 
 def end_with_parent(parent: int) -> None:

@@ -6,6 +6,7 @@ numbers, without the texts of these requests, and without what stands in quotes 
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 8_192
 LONGEST_ERROR = 500
+_SHOWN_ERRORS = 3  # of a shard, in the log
 _SHOWN = ("request_id", "champion", "champion_probabilities")  # to a model, besides the features
 _OURS = "shadow_deployment."
 
@@ -86,15 +88,20 @@ def score(
     Raises:
         ShadowError: What is wrong is no fault of a row, as where a server cannot be reached.
     """
-    ordinal = first_ordinal
+    ordinal, refused = first_ordinal, Counter[str]()
     columns = [name for name in file.schema_arrow.names if name in _SHOWN or name in features]
     rows = getattr(predictor, "batch_rows", BATCH_ROWS)
     for batch in prefetch(file.iter_batches(batch_size=rows, columns=columns)):
-        yield _score_batch(predictor, batch, features, classes).table(ordinal)
+        yield _score_batch(predictor, batch, features, classes, refused).table(ordinal)
         ordinal += batch.num_rows
+    for text, count in refused.most_common(_SHOWN_ERRORS):
+        logger.warning("%d of %d rows cannot be scored: %s", count, ordinal - first_ordinal, text)
 
 
-def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence[str], classes: int) -> ScoredBatch:
+def _score_batch(
+    predictor: Predictor, batch: pa.RecordBatch, features: Sequence[str], classes: int, refused: Counter[str]
+) -> ScoredBatch:
+    """Score a batch; count in `refused`, by error, the rows at which the model raised."""
     rows = batch.num_rows
     scored = ScoredBatch(np.full(rows, np.nan), _infinite(batch, features), np.full(rows, np.nan))
     if classes:
@@ -109,7 +116,7 @@ def _score_batch(predictor: Predictor, batch: pa.RecordBatch, features: Sequence
         except Exception as error:  # noqa: BLE001 (a model may raise anything; its rows then get the error)
             if not search.split(chunk):
                 text = _error_text(error, part, features)
-                logger.warning("%d rows cannot be scored: %s", len(chunk), text)
+                refused[text] += len(chunk)
                 scored.errors.update(dict.fromkeys(chunk.tolist(), text))
     _refuse_non_finite(batch, features, scored)
     return scored

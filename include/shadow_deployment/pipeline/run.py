@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,6 +22,14 @@ from shadow_deployment.pipeline.history import replay
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 
+class InterruptedDayError(KeyboardInterrupt):
+    """The user has interrupted a day; what of it is complete stays, and is not done again."""
+
+    def __init__(self, day: dt.date) -> None:
+        super().__init__(f"interrupted during {day}")
+        self.day = day
+
+
 def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Console) -> list[PermanentError]:
     """Run every step of every day, with a progress bar on `console`; return the failed validations.
 
@@ -31,8 +40,18 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     problems: list[PermanentError] = []
     with context.sessions.kept():
         for day in with_progress(days, context.deployment.name, console):
-            problems += run_day(with_former_champion(context, day), day)
+            with _interruptible(day):
+                problems += run_day(with_former_champion(context, day), day)
     return problems
+
+
+@contextmanager
+def _interruptible(day: dt.date) -> Iterator[None]:
+    """Raise InterruptedDayError where the user interrupts the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedDayError(day) from None
 
 
 def with_progress(days: Sequence[dt.date], title: str, console: Console) -> Iterator[dt.date]:
@@ -81,7 +100,8 @@ def replay_days(
     days = replay.days_to_replay(context, challenger_name, most)
     with context.sessions.kept():
         for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
-            problem = replay.replay_day(context, day, challenger_name)
+            with _interruptible(day):
+                problem = replay.replay_day(context, day, challenger_name)
             problems += [problem] if problem else []
     return replay.judge_newest(context, challenger_name).basis.day, problems
 

@@ -1,5 +1,6 @@
 """What goes wrong at the command line: one message that says what to do, code 1, nothing half-written, no secret."""
 
+import datetime as dt
 import json
 import os
 import socket
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres
+from shadow_deployment.context import DeploymentContext
+from shadow_deployment.pipeline import steps
 from tests.conftest import PROJECT, Invoke, database, declare
 from tests.production import OWNER, READER, SHADOW, World, day, linear_model
 
@@ -385,6 +388,28 @@ def test_an_unknown_day_or_order_of_days_is_a_usage_error(untouched: World, invo
         assert code == 2
         assert "Traceback" not in out + err
         assert "must" in err
+
+
+def test_an_interrupted_run_says_during_which_day_and_how_to_go_on(
+    reading: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.deploy(challengers=[OTHER])
+    compare = steps.compare
+
+    def interrupted(context: DeploymentContext, of: dt.date) -> int:
+        if of == day(1):
+            raise KeyboardInterrupt
+        return compare(context, of)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "compare", interrupted)
+        code, out, err = invoke("run", "late", "--from", day(0), "--to", day(2))
+    *_, said, command = err.splitlines()
+    assert (code, out) == (130, "")
+    assert said == f"warning interrupted during {day(1)}: what is complete is kept; go on with"
+    assert command == f"shadow run late --from {day(1)} --to {day(2)}"
+    assert invoke(*command.split()[1:])[0] == 0
+    assert set(reading.evidence().day) == {day(0), day(1), day(2)}
 
 
 def test_the_real_program_ends_with_code_1_and_one_message(untouched: World) -> None:

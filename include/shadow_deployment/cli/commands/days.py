@@ -1,7 +1,8 @@
 """The commands of days: run them, replay them, and show their verdicts, evidence and labels."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from shadow_deployment.config.window import days_between
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import PermanentError
-from shadow_deployment.pipeline.run import replay_days, run_days, run_missing
+from shadow_deployment.pipeline.run import InterruptedDayError, replay_days, run_days, run_missing
 from shadow_deployment.report import text as report
 
 
@@ -38,12 +39,14 @@ def run(
         raise typer.BadParameter("give --from DAY, with --to or without, or --missing", param_hint="--from")
     context = context_of(name)
     if first is None:
-        days, problems = run_missing(context, console=console.errors)
+        with _continued_by(lambda _: f"shadow run {name} --missing"):
+            days, problems = run_missing(context, console=console.errors)
     else:
         days = list(days_between(first, last or first))
         if not days:
             raise typer.BadParameter(f"{last}, must not be before --from == {first}", param_hint="--to")
-        problems = run_days(context, days, console=console.errors)
+        with _continued_by(lambda day: f"shadow run {name} --from {day or days[0]} --to {days[-1]}"):
+            problems = run_days(context, days, console=console.errors)
     _conclude(context, days[-1], problems)
 
 
@@ -60,7 +63,9 @@ def replay(
     where its trained_until is declared and policy.replay is count.
     """
     context = context_of(name)
-    day, problems = replay_days(context, challenger, console.errors, days)
+    most = "" if days is None else f" --days {days}"
+    with _continued_by(lambda _: f"shadow replay {name} --challenger {challenger}{most}"):
+        day, problems = replay_days(context, challenger, console.errors, days)
     _conclude(context, day, problems)
 
 
@@ -91,6 +96,18 @@ def evidence(name: Name, as_json: AsJsonLines = False) -> None:
 def labels(name: Name, as_json: AsJsonLines = False) -> None:
     """Show how many labels each day has, how many are expected, and whether the day counts."""
     _rows(name, report.maturity, report.maturity_table, as_json=as_json)
+
+
+@contextmanager
+def _continued_by(command: Callable[[dt.date | None], str]) -> Iterator[None]:
+    """Where the user interrupts the block, say during which day and how to go on; exit with 130, as shells do."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        day = stop.day if isinstance(stop, InterruptedDayError) else None
+        when = f"during {day}: what is complete is kept" if day else "between days"
+        console.warning(f"interrupted {when}; go on with\n{command(day)}")
+        raise typer.Exit(130) from None
 
 
 def _conclude(context: DeploymentContext, day: dt.date, problems: Sequence[PermanentError]) -> None:

@@ -78,6 +78,10 @@ class Reading(Protocol):
         """
         ...
 
+    def newest(self, most: int) -> "pa.Table":
+        """Return the newest requests of the window, with the columns of a sample but without the stratum."""
+        ...
+
 
 class RequestSource(Protocol):
     """Where the champion's prediction log lies."""
@@ -105,6 +109,10 @@ class RequestSource(Protocol):
         Raises:
             SourceError: A column is missing or no number.
         """
+        ...
+
+    def newest_time(self) -> dt.datetime | None:
+        """Return the time of the newest request, None where there is no request."""
         ...
 
     def newest_version(self, since: dt.datetime | None) -> str | None:

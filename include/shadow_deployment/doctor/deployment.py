@@ -6,16 +6,20 @@ import random
 from collections.abc import Iterator
 from functools import partial
 
-from shadow_deployment.config.deployment import Challenger, Dependency
-from shadow_deployment.config.window import window_of
+from shadow_deployment.config.deployment import Dependency
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.doctor import models
 from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
 from shadow_deployment.doctor.horizon import decides_within_a_year
+from shadow_deployment.doctor.production import indexes
+from shadow_deployment.doctor.production.labels import joined
+from shadow_deployment.doctor.production.requests import KnownRequests
+from shadow_deployment.doctor.production.selection import unfiltered
+from shadow_deployment.doctor.production.versions import served
 from shadow_deployment.errors import LedgerError, RegistryError, SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.registry.serving import served_day
-from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.custom_values import check_custom_metrics
 from shadow_deployment.pipeline.history.verify import verify
@@ -30,19 +34,14 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
     deployment = context.deployment
     yield from ledger_probes(context)
     yield from production_probes(context)
+    known = KnownRequests(context)
+    yield from _production(known)
     yield Probe("suites", partial(_suites, context), "correct expectations.inputs or expectations.predictions")
     if deployment.custom_metrics:
         yield Probe(
             "metrics", partial(_metrics, context), "correct the functions of metrics, or put their modules there"
         )
-    models = [*([deployment.champion.as_challenger] if deployment.champion else []), *deployment.challengers]
-    for model in models:
-        yield Probe(
-            f"model {model.name}",
-            partial(_model, context, model, day),
-            "put the model where the deployment's file says, with the features it declares, or correct the file",
-            ("production",) if model.kind == "logged" else (),
-        )
+    yield from models.probes(context, known, day)
     yield Probe(
         "snapshots",
         partial(_store, context),
@@ -75,6 +74,25 @@ def probes(context: DeploymentContext, day: dt.date) -> Iterator[Probe]:
         )
 
 
+def _production(known: KnownRequests) -> Iterator[Probe]:
+    """Yield what to look at in the log and the labels themselves."""
+    yield from indexes.probes(known.context)
+    yield Probe("newest requests", known.look, "look at the log, and at requests in the file", ("tables and columns",))
+    looks = {
+        "labels join": (partial(joined, known), "let labels.id, or labels.key, be what the ids of requests are"),
+        "logged version": (
+            partial(served, known),
+            "log the version and name its column in requests.version, or set requests.champion_identity: service",
+        ),
+        "filtered log": (
+            partial(unfiltered, known),
+            "log also what the champion turns down, and label a random share of it: a verdict is about the rest alone",
+        ),
+    }
+    for what, (look, remedy) in looks.items():
+        yield Probe(what, look, remedy, ("newest requests",))
+
+
 def _suites(context: DeploymentContext) -> str:
     steps.check_suites(context.deployment)
     declared = context.deployment.expectations
@@ -84,12 +102,6 @@ def _suites(context: DeploymentContext) -> str:
 def _metrics(context: DeploymentContext) -> str:
     check_custom_metrics(context)
     return f"functions of {', '.join(context.deployment.custom_metrics)} take what they are given"
-
-
-def _model(context: DeploymentContext, model: Challenger, day: dt.date) -> str:
-    digest = model_digest(model)
-    load(context, model, window_of(context.deployment, day))
-    return f"{model.model}, {digest[:12]}, takes the deployment's features"
 
 
 def _store(context: DeploymentContext) -> str:

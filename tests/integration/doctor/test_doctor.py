@@ -16,11 +16,12 @@ from shadow_demo.postgres import SUPERUSER
 from shadow_deployment.doctor.checks import Probe, SkippedError, examine
 from shadow_deployment.doctor.packages import probes as package_probes
 from shadow_deployment.errors import TransientError
-from tests.conftest import Invoke, database
-from tests.production import OWNER, READER, SHADOW, World
+from tests.conftest import Invoke, database, declare
+from tests.production import OWNER, READER, SHADOW, World, day, linear_model
 from tests.receivers import HOST, KEYS, REGION, Topic, aws, mail_server, topic, web_server
 
 ELSEWHERE = {"Airflow", "pool", "isolation"}  # of an Airflow that no test here has
+UNINDEXED = {"index requests.time", "index labels.id"}  # in this production, whose days are small
 
 
 @pytest.fixture
@@ -48,13 +49,17 @@ def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., An
     rule = {"metric": "brier_score", "is": "superior"}
     deployment = reading.deploy(policy={"burn_in": 28, "rules": [rule]})
     found = examined()
-    assert {name for name, one in found.items() if one["state"] != "ok"} - ELSEWHERE == {"alert channels"}
+    assert {name for name, one in found.items() if one["state"] != "ok"} - ELSEWHERE == {"alert channels"} | UNINDEXED
     assert found["alert channels"]["state"] == "warning"
     assert "nobody is told" in found["alert channels"]["found"]
     wanted = {"ledger", "migrations", "ledger rights", "production", "production is read only", "tables and columns"}
     assert wanted | {f"model {one.name}" for one in deployment.challengers} | {"snapshots", "suites"} <= set(found)
     assert READER in found["production is read only"]["found"]
     assert [path.name for path in reading.snapshots.rglob("*") if path.is_file()] == ["doctor.json"]
+    assert found["labels join"]["found"] == f"50 of 60 requests of {day(3)} find a label (83.3%)"
+    assert found["logged version"]["found"] == "the newest 60 requests are of 7"
+    assert found["filtered log"]["found"].startswith("no sign in 60 requests")
+    assert "has 19 of the 20 newest requests" in found["model other"]["found"]
 
 
 def test_the_table_shows_what_to_do(reading: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +131,56 @@ def test_a_role_that_cannot_keep_evidence(
     said = failed(examined())["ledger rights"]
     assert "may not call shadow.ensure_partitions" in said
     assert "may not INSERT shadow.alert" in said
+
+
+def test_indexes_that_are_missing_are_created_by_the_remedy(world: World, examined: Callable[..., Any]) -> None:
+    world.change_production("CREATE VIEW flights.seen AS SELECT * FROM flights.outcome")
+    world.change_production(f"GRANT SELECT ON flights.seen TO {READER}")
+    world.deploy(labels={"table": "flights.seen"})
+    found = examined()
+    assert {name for name, one in found.items() if name.startswith("index ") and one["state"] == "warning"} == UNINDEXED
+    assert "flights.prediction_log has no index on predicted_at" in found["index requests.time"]["found"]
+    assert found["index requests.id"]["state"] == "ok"
+    for name in UNINDEXED:
+        statement, _, of_views = found[name]["remedy"].partition("; ")
+        assert of_views == "where that is a view, on the table behind it"
+        with psycopg.connect(world.postgres.uri(world.production, OWNER), autocommit=True) as session:
+            session.execute(statement.replace('"seen"', '"outcome"').encode())
+    assert {one["state"] for name, one in examined().items() if name.startswith("index ")} == {"ok"}
+
+
+def test_each_model_is_called_with_the_newest_requests(world: World, examined: Callable[..., Any]) -> None:
+    world.change_production(
+        "UPDATE flights.prediction_log SET dep_hour = NULL WHERE request_id IN "
+        "(SELECT request_id FROM flights.prediction_log ORDER BY predicted_at DESC LIMIT 3)"
+    )
+    linear = linear_model(world.folder / "linear.onnx", {"dep_hour": 0.1, "distance": -0.001})
+    answers = "python:tests.integration.corpus.answers"
+    models = {"windy": f"{answers}:asks_for_wind", "far": f"{answers}:sorted_by_value", "linear": f"onnx:{linear}"}
+    world.deploy(challengers=[{"name": name, "model": model} for name, model in models.items()])
+    found = examined()
+    assert set(failed(found)) == {"model windy", "model far"}
+    assert (
+        "fails on all of the 20 newest requests: ModelCallError: KeyError: the model needs the column wind"
+        in (found["model windy"]["found"])
+    )
+    assert "must be probabilities from 0 to 1" in found["model far"]["found"]
+    assert (found["model linear"]["state"], "fails on 3 of the 20 newest requests: the model predicted nan") == (
+        "warning",
+        found["model linear"]["found"].partition(" ")[2].partition(";")[0],
+    )
+
+
+def test_a_log_without_requests_is_no_failure(
+    worlds: Callable[..., World], empty_production: str, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = declare(worlds(production=empty_production), monkeypatch)
+    linear = linear_model(world.folder / "linear.onnx", {"dep_hour": 0.1})
+    world.deploy(challengers=[{"name": "linear", "model": f"onnx:{linear}"}])
+    found = examined()
+    assert failed(found) == {}
+    assert (found["newest requests"]["state"], found["labels join"]["found"]) == ("skipped", "needs newest requests")
+    assert "not called, as there is no request to call it with" in found["model linear"]["found"]
 
 
 def test_every_other_check_goes_on_without_production(

@@ -363,6 +363,18 @@ def test_the_newest_version_is_that_of_the_newest_partition(put: Any, shadow: An
     assert source.newest_version(NOON) == UNVERSIONED
 
 
+def test_the_newest_requests_are_those_of_the_newest_partition(put: Any, shadow: Any) -> None:
+    put("log/2024-03-07/a.parquet", log(model_version=["6"] * 4))
+    put("log/2024-03-09/a.parquet", log())
+    found = shadow()
+    newest = found.request_source.newest_time()
+    with found.request_source.reading(window_of(found.deployment, newest.date())) as reading:
+        some = reading.newest(2)
+    assert newest == max(log()["predicted_at"].to_pylist())
+    assert some["requested_at"].to_pylist() == sorted(log()["predicted_at"].to_pylist())[:-3:-1]
+    assert {"request_id", "champion", *found.deployment.requests.features} <= set(some.column_names)
+
+
 def test_nothing_is_left_behind(put: Any, shadow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put("log/2024-03-09/a.parquet", log())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spill"))

@@ -12,6 +12,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import Draw
 from shadow_deployment.data.sources.table import Table
+from shadow_deployment.errors import SourceError
 
 
 def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Composable]:
@@ -63,7 +64,7 @@ def label_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Composab
         otherwise = None if negative else 0
         value = table.number_of_text(labels.value, "labels.value", {labels.positive: 1, **negative}, otherwise)
     else:
-        number = table.number(labels.value, "labels.value")
+        number = _label_number(table, deployment)
         is_label = "{0} IN (0, 1)" if deployment.task == "binary" else "{0} > '-Infinity' AND {0} < 'Infinity'"
         value = sql.SQL("(CASE WHEN {1} AND " + is_label + " THEN {0} ELSE 'NaN'::float8 END)").format(
             number, table.fits_double(labels.value, "labels.value")
@@ -124,6 +125,14 @@ def _champion(table: Table, names: Sequence[str]) -> dict[str, sql.Composable]:
         "champion": complete.format(array, table.argmax(array)),
         "champion_probabilities": complete.format(array, array),
     }
+
+
+def _label_number(table: Table, deployment: Deployment) -> sql.Composable:
+    try:
+        return table.number(deployment.labels.value, "labels.value")
+    except SourceError as error:
+        hint = "; where it is text, labels.positive names the one that means 1" if deployment.task == "binary" else ""
+        raise SourceError(f"{error}{hint}") from None
 
 
 def _stratum(table: Table, names: Sequence[str]) -> sql.Composable:

@@ -85,6 +85,13 @@ class ParquetRequests:
             rows = session.execute(statement, {"ids": list(requests), **window.bounds}).fetchall()
         return {str(request): tuple(values) for request, *values in rows}
 
+    def newest_time(self) -> dt.datetime | None:
+        """Return the time of the newest request, None where there is no request; raise as `newest_version` does."""
+        with self._files.table(self._newest(dt.date.min)) as (session, table):
+            statement = load_literal_statement(_HERE / "newest_time.sql", self._pieces(table), {}).as_string()
+            newest: dt.datetime | None = session.sql(statement).to_arrow_table()["newest"][0].as_py()
+        return newest
+
     def newest_version(self, since: dt.datetime | None) -> str | None:
         """Return the champion version of the newest request since a moment, None where there is no request.
 
@@ -151,6 +158,14 @@ class ParquetReading:
         }
         rows = self._session.sql(self._statement("sample.sql"), params=values).to_arrow_reader(_BATCH_ROWS)
         return first_of_each_stratum(without_field_metadata(rows), draws)
+
+    def newest(self, most: int) -> pa.Table:
+        """Return the newest requests of the window, as `Reading` does."""
+        if self._session is None:
+            return pa.table({})
+        values: dict[str, Any] = {**self._window.bounds, "most": most}
+        rows = self._session.sql(self._statement("newest.sql"), params=values).to_arrow_reader(_BATCH_ROWS)
+        return without_field_metadata(rows).read_all()
 
     def _statement(self, name: str) -> str:
         return load_literal_statement(_HERE / name, self._pieces, {}).as_string()

@@ -63,6 +63,10 @@ class PostgresReading:
         rows = self._read_at_once(statement) if self._share >= 1 else self._read_in_chunks(statement)
         return first_of_each_stratum(sort_by_draw(without_field_metadata(rows), draws, highest), draws)
 
+    def newest(self, most: int) -> pa.Table:
+        """Return the newest requests of the window, as `Reading` does."""
+        return without_field_metadata(self._read_at_once(self._statement("newest.sql", most=most))).read_all()
+
     def _read_at_once(self, statement: str) -> pa.RecordBatchReader:
         self._cursor.execute(statement)
         reader: pa.RecordBatchReader = self._cursor.fetch_record_batch()

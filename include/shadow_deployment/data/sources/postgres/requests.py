@@ -125,6 +125,12 @@ class PostgresRequests:
                 values |= {str(request): tuple(numbers) for request, *numbers in rows}
             return values
 
+    def newest_time(self) -> dt.datetime | None:
+        """Return the time of the newest request, None where there is no request; raise as `newest_version` does."""
+        with self._session() as session:
+            row = session.execute(load_statement(_HERE / "newest_time.sql", self._pieces(session))).fetchone()
+        return row[0] if row else None
+
     def newest_version(self, since: dt.datetime | None) -> str | None:
         """Return the champion version of the newest request since a moment, None where there is no request.
 

@@ -1,0 +1,1 @@
+"""The doctor on production: real requests, their labels and versions, indexes, and signs of a filtered log."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.doctor.checks import ConcernError
@@ -58,8 +59,11 @@ def test_a_version_that_cannot_be_seen_or_is_not_the_declared_one_is_doubted() -
     assert served(known(versions=["7", "7", "8"])) == "the newest 3 requests are of 7, 8"
     assert "requests.version is not given" in concern(served, known(requests={"version": None}))
     assert "1 of 2 newest requests have no model_version" in concern(served, known(versions=["7", UNVERSIONED]))
-    champion = {"model": "onnx:champion.onnx", "version": "6"}
-    said = concern(served, known(versions=["7"], champion=champion))
+    replayed = known(versions=["7"])
+    champion = ChampionSettings(model="onnx:champion.onnx", version="6")
+    declared = replayed.context.deployment.model_copy(update={"champion": champion})
+    replayed.context = cast(Any, SimpleNamespace(deployment=declared))
+    said = concern(served, replayed)
     assert said == "champion.version == '6', but the newest requests are of 7: none is replayed"
     service = {"version": None, "champion_identity": "service"}
     assert "whatever is served" in served(known(requests=service))

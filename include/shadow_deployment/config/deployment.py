@@ -19,6 +19,7 @@ from shadow_deployment.config.fields import (
     DAILY,
     MAX_ROWS,
     Column,
+    Columns,
     Day,
     Folder,
     HttpAddress,
@@ -59,7 +60,7 @@ class Requests(Section):
         description="TABLE, SCHEMA.TABLE, or `parquet:PATH` on disk or S3, with the UTC day in it, as in "
         "`parquet:s3://BUCKET/log/dt={day}/*.parquet`."
     )
-    id: Column = Field(description="Column of the request id, unique within a day.")
+    id: Columns = Field(description="Column of the request id, unique within a day, or a list of columns that are.")
     time: Column = Field(description="Column of the time of the request.")
     features: Annotated[list[Column], Field(min_length=1)] = Field(description="Columns that challengers receive.")
     prediction: PredictionColumns = Field(
@@ -102,8 +103,11 @@ class Labels(Section):
         description="As for `requests`; Parquet files are partitioned by the day on which labels became known, or not "
         "at all."
     )
-    id: Column = Field(description="Column of the request id, or of what `key` is matched with.")
-    key: Column | None = Field(
+    id: Columns = Field(
+        description="Column of the request id, or of what `key` is matched with; as many columns as that has, in its "
+        "order."
+    )
+    key: Columns | None = Field(
         None,
         description="Column of the requests that `id` is matched with, where several share a label, such as a game "
         "that is predicted on seven days; by default `requests.id`. Requests of one key are drawn together.",

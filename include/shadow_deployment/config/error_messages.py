@@ -13,7 +13,10 @@ from shadow_deployment.errors import DeploymentError
 MAX_PROBLEMS = 20  # lines of an error
 _LONGEST_LINE = 1_200
 _UNIONS: tuple[tuple[str | None, ...], ...] = (  # None stands for a position in a list
+    ("requests", "id"),
     ("requests", "prediction"),
+    ("labels", "id"),
+    ("labels", "key"),
     ("policy", "rules", None, "minimum_requests"),
     ("alerts", "channels", None),
     ("metrics", None),

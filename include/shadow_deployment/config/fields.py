@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -116,6 +117,11 @@ def _http(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not is_readable:
         raise ValueError("must be an address such as http://host:8080/path, without a login")
     return value
+
+
+def in_words(columns: str | Sequence[str] | None) -> str:
+    """Return the columns of an id or a key as a person writes them."""
+    return columns if isinstance(columns, str) else " and ".join(columns or ())
 
 
 Text = Annotated[str, Field(min_length=1)]

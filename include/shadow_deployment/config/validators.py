@@ -172,8 +172,10 @@ def _columns(deployment: "Deployment") -> Conflicts:
     yield from _duplicates("requests.prediction", requests.columns)
     yield from _duplicates("sample.strata", deployment.sample.strata)
     yield from _duplicates("metrics", [entry if isinstance(entry, str) else entry.name for entry in deployment.metrics])
-    columns = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
-    for section, key, identity in columns:
+    for key, columns in {"requests.id": requests.id, "labels.id": labels.id, "labels.key": labels.key}.items():
+        yield from _duplicates(key, columns if isinstance(columns, list) else [])
+    identities = (("requests", "time", requests.id), ("labels", "time", labels.id), ("labels", "value", labels.id))
+    for section, key, identity in identities:
         if getattr(getattr(deployment, section), key) == identity:
             yield (section, key), f"{section}.{key} == {shorten(identity)}, must not be the column of {section}.id"
     copied = {
@@ -350,7 +352,10 @@ def _label_texts(deployment: "Deployment") -> Conflicts:
 
 def _shared_labels(deployment: "Deployment") -> Conflicts:
     """Yield a key that shares nothing, and single requests that depend on each other through their labels."""
-    labels = deployment.labels
+    labels, matched = deployment.labels, "requests.id" if deployment.labels.key is None else "labels.key"
+    counts = [1 if isinstance(each, str) else len(each) for each in (labels.id, labels.key or deployment.requests.id)]
+    if counts[0] != counts[1]:
+        yield ("labels", "id"), f"labels.id names {counts[0]} columns, must name {counts[1]}, as {matched} does"
     if labels.key == deployment.requests.id:
         yield ("labels", "key"), f"labels.key == {shorten(labels.key)}, is requests.id, the default; remove it"
     if labels.shared == "all" and labels.key is None:

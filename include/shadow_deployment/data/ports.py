@@ -13,7 +13,8 @@ A new source is one folder in `sources`, which implements `RequestSource`, `Read
 - In a stratum, the requests with the smallest hashes are drawn; equal ones are ordered by id, then by time.
 - A window includes its start and excludes its end. Where requests.duplicates is "first", only the earliest row of each
   id is counted and drawn.
-- Ids, strata and versions are the text that Postgres would write.
+- Ids, strata and versions are the text that Postgres would write; an id or key of several columns is what
+  `sources/identity.py` makes of them.
 
 `sources/columns.py` builds the columns of a sample for SQL engines, and `sources/ordering.py` sorts for engines that
 should not.

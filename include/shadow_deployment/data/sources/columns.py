@@ -11,15 +11,17 @@ from psycopg import sql
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import Draw
+from shadow_deployment.data.sources.identity import columns_of_key, key_text
 from shadow_deployment.data.sources.table import Table
 from shadow_deployment.errors import SourceError
 
 
 def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Composable]:
-    """Return the SQL that statements over the log contain: "id", "hashed", "stratum", "columns", and their "names".
+    """Return the SQL that statements over the log contain.
+
+    "id" is its text, "ids" its columns, "names" those of "columns"; the others are "hashed" and "stratum".
 
     Where requests share labels, those of one key are hashed alike, so that they are drawn together.
-
 
     Raises SourceError where a column is missing or has a type that cannot be used.
     """
@@ -32,15 +34,17 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
     columns["champion_latency_ms"] = (
         sql.SQL("NULL::float8") if log.latency is None else table.number(log.latency, "requests.latency")
     )
-    hashed = table.text(log.id, "requests.id")
+    id_text = key_text(table, log.id, "requests.id")
+    hashed = id_text
     if deployment.labels.key is not None:
-        columns["label_key"] = table.text(deployment.labels.key, "labels.key")
+        columns["label_key"] = key_text(table, deployment.labels.key, "labels.key")
         by_key = "CASE WHEN {0} IS NOT NULL THEN coalesce({1}, {0}) END"
         hashed = sql.SQL(by_key).format(hashed, columns["label_key"])
     for name, key in _input_columns(deployment).items():
         columns[name] = table.feature(name, key)
     return {
-        "id": sql.Identifier(log.id),
+        "id": id_text,
+        "ids": sql.SQL(", ").join(map(sql.Identifier, columns_of_key(log.id))),
         "hashed": hashed,
         "stratum": _stratum(table, deployment.sample.strata),
         "columns": sql.SQL(", ").join(

@@ -8,6 +8,8 @@ from psycopg import sql
 from shadow_deployment.config.yaml_source import suggestion
 from shadow_deployment.errors import SourceError
 
+_MOMENT = "to_char({}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -70,6 +72,12 @@ class Table:
         """Return a column as text."""
         self.require(name, key)
         return cast(name, "text")
+
+    def part_of_key(self, name: str, key: str) -> sql.Composed:
+        """Return a column as the text that it has in a key of several columns: a time in UTC, to the microsecond."""
+        if not self.require(name, key).type.startswith("timestamp"):
+            return self.text(name, key)
+        return sql.SQL(_MOMENT).format(sql.Identifier(name))
 
     def number(self, name: str, key: str) -> sql.Composed:
         """Return a column as double precision; a boolean becomes 0 or 1."""

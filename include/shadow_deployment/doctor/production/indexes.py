@@ -11,6 +11,7 @@ from psycopg import sql
 from shadow_deployment.config.partitions import is_parquet
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import connect, translated
+from shadow_deployment.data.sources.identity import columns_of_key
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.doctor.checks import ConcernError, Probe
 
@@ -24,7 +25,7 @@ class WantedIndex:
     key: str
     conn_id: str
     table: str
-    columns: tuple[str, ...]
+    columns: list[str]
     uses: str
     comparison: str = "="
 
@@ -51,15 +52,19 @@ def _wanted(context: DeploymentContext) -> Iterator[WantedIndex]:
     deployment = context.deployment
     log, labels = deployment.requests, deployment.labels
     if log.conn_id and not is_parquet(log.table):
-        yield WantedIndex("requests.time", log.conn_id, log.table, (log.time,), "a day's requests are read by it", ">=")
+        yield WantedIndex("requests.time", log.conn_id, log.table, [log.time], "a day's requests are read by it", ">=")
         logged = [
             each.address.rpartition(".")[0] or log.table for each in deployment.challengers if each.kind == "logged"
         ]
         for table in dict.fromkeys(logged):
             key = "requests.id" if table == log.table else f"requests.id of {table}"
-            yield WantedIndex(key, log.conn_id, table, (log.id,), "predictions that were logged are looked up by it")
+            yield WantedIndex(
+                key, log.conn_id, table, columns_of_key(log.id), "predictions that were logged are looked up by it"
+            )
     if labels.conn_id and not is_parquet(labels.table):
-        yield WantedIndex("labels.id", labels.conn_id, labels.table, (labels.id,), "labels are looked up by it")
+        yield WantedIndex(
+            "labels.id", labels.conn_id, labels.table, columns_of_key(labels.id), "labels are looked up by it"
+        )
 
 
 def _is_used(context: DeploymentContext, wanted: WantedIndex) -> str:

@@ -23,9 +23,7 @@ def joined(known: KnownRequests) -> str:
     if not is_labelled.any():
         name = "request_id" if deployment.labels.key is None else "label_key"
         examples = ", ".join(map(repr, mature[name].drop_null()[:3].to_pylist()))
-        raise SourceError(
-            f"{found}; ids such as {examples} are not in {deployment.labels.table}.{deployment.labels.id}"
-        )
+        raise SourceError(f"{found}; ids such as {examples} are not in labels.id of {deployment.labels.table}")
     if share < least:
         raise ConcernError(f"{found}, fewer than policy.minimum_coverage == {least:g} asks for")
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from shadow_deployment.base.numbers import plain_percent, quantity
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import in_words
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
@@ -86,7 +87,7 @@ def _shared(session: Session[Any], deployment: Deployment, basis: Basis) -> Iter
     counted = _counted(basis)
     requests, repeated = sum(each.rows for each in counted), shared_labels.count(session, counted)
     if repeated:
-        key = deployment.labels.key
+        key = in_words(deployment.labels.key)
         said = (
             f"{quantity(requests, 'request')} are about {quantity(requests - repeated, 'label')}, shared by {key}: "
             f"{plain_percent(repeated / requests)} repeat an earlier prediction of theirs"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from shadow_deployment.base.numbers import NOTHING, count, percent, plural, significant
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import in_words
 from shadow_deployment.decision.words.wording import missing_labels_note, role_note
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.charts.chart import ChartTable
@@ -172,7 +173,9 @@ def _shared(deployment: Deployment) -> str:
     if deployment.labels.key is None:
         return "none: each request has a label of its own"
     first = deployment.labels.shared == "first"
-    return f"by {deployment.labels.key}: {'the first request alone has it' if first else 'all requests have it'}"
+    return (
+        f"by {in_words(deployment.labels.key)}: {'the first request alone has it' if first else 'all requests have it'}"
+    )
 
 
 def method(view: "ValidationView") -> Facts:

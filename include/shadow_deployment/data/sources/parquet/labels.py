@@ -11,6 +11,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.sources.columns import label_pieces
+from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.data.sources.parquet.files import ParquetFiles
 from shadow_deployment.data.sources.parquet.lake import Lake
 from shadow_deployment.data.sources.parquet.table import ParquetTable
@@ -57,7 +58,7 @@ class ParquetLabels:
 
     def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
-        table.id_text(labels.id, "labels.id")
+        table.key_text(labels.id, "labels.id")
         times = table.time_pieces(labels.time, "labels.time")
         if table.require(labels.time, "labels.time").type == "date":
             times |= dict.fromkeys(("moment", "time"), table.known_at(labels.time, "labels.time"))
@@ -65,7 +66,6 @@ class ParquetLabels:
             times
             | label_pieces(table, self.deployment)
             | {
-                "id": sql.Identifier(labels.id),
-                "type": table.type_of(labels.id, "labels.id"),
+                "match": has_key(table, labels.id, "labels.id", "files"),
             }
         )

@@ -3,6 +3,6 @@ SELECT ordinal, value, known_at, CASE WHEN isnan(value) THEN left(label, 40) END
 FROM (
     SELECT "request ordinal" AS ordinal, :value AS value, :moment AS known_at, CAST(:label AS text) AS label
     FROM (SELECT ordinal AS "request ordinal", request_id AS "request id" FROM requests)
-    JOIN files ON files.:"id" = CAST("request id" AS :type)
+    JOIN files ON :match
     WHERE :time > :start AND :time <= :end AND :label IS NOT NULL
 )

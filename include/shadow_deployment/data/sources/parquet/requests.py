@@ -25,6 +25,7 @@ from shadow_deployment.data.sources.columns import (
     request_pieces,
     without_field_metadata,
 )
+from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.data.sources.parquet.files import ParquetFiles
 from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
 from shadow_deployment.data.sources.parquet.table import ParquetTable
@@ -74,9 +75,8 @@ class ParquetRequests:
         log = self.deployment.requests
         with self._files.table(files) as (session, table):
             pieces = table.time_pieces(log.time, "requests.time") | {
-                "id": sql.Identifier(log.id),
-                "text": table.id_text(log.id, "requests.id"),
-                "type": table.type_of(log.id, "requests.id"),
+                "text": table.key_text(log.id, "requests.id"),
+                "match": has_key(table, log.id, "requests.id", "files"),
                 "values": sql.SQL(", ").join(table.number(column, "model") for column in address.split(",")),
             }
             if not requests:
@@ -122,7 +122,7 @@ class ParquetRequests:
 
     def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
         log = self.deployment.requests
-        pieces = table.time_pieces(log.time, "requests.time") | {"id": table.id_text(log.id, "requests.id")}
+        pieces = table.time_pieces(log.time, "requests.time") | {"id": table.key_text(log.id, "requests.id")}
         once = "QUALIFY row_number() OVER (PARTITION BY {id} ORDER BY {moment}) = 1"
         once = once if log.duplicates == "first" else ""
         return request_pieces(table, self.deployment) | pieces | {"once": sql.SQL(once).format(**pieces)}

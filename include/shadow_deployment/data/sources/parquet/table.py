@@ -10,6 +10,7 @@ from itertools import islice
 from duckdb import DuckDBPyConnection
 from psycopg import sql
 
+from shadow_deployment.data.sources.identity import key_text
 from shadow_deployment.data.sources.table import Column, Table, cast
 from shadow_deployment.errors import SourceError
 
@@ -27,6 +28,7 @@ _CATEGORIES = {
     "null": ('"null"',),
 }
 _WIDER = {"tinyint": "smallint", "utinyint": "smallint", "usmallint": "integer", "uinteger": "bigint"}
+_MOMENT = "strftime({}::timestamptz AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
 _ID_TYPES = (*_INTEGERS, "varchar", "uuid", '"null"')
 
 
@@ -66,6 +68,10 @@ class ParquetTable(Table):
             )
         return cast(name, "text")
 
+    def key_text(self, columns: str | Sequence[str], key: str) -> sql.Composable:
+        """Return a request's id as text, of one column or of several."""
+        return self.id_text(columns, key) if isinstance(columns, str) else key_text(self, columns, key)
+
     def text(self, name: str, key: str) -> sql.Composed:
         """Return a column as text; raise SourceError where Postgres would write another text."""
         column = self.require(name, key)
@@ -75,6 +81,12 @@ class ParquetTable(Table):
                 "UUID in Parquet: the text of other types is not the same everywhere"
             )
         return cast(name, "text")
+
+    def part_of_key(self, name: str, key: str) -> sql.Composed:
+        """Return a column as the text that it has in a key of several columns, as in Postgres."""
+        if not self.require(name, key).type.startswith("timestamp"):
+            return self.text(name, key)
+        return sql.SQL(_MOMENT).format(sql.Identifier(name))
 
     def time_pieces(self, name: str, key: str) -> dict[str, sql.Composable]:
         """Return "moment", a time with its zone, and "time", "start", "end", to compare it with parameters.

@@ -19,6 +19,7 @@ from shadow_deployment.data.db import Session, connect, translated
 from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.sources.columns import label_pieces
+from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.data.sources.postgres.access import access_of
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres.requests import SETTINGS
@@ -28,6 +29,7 @@ from shadow_deployment.data.sources.postgres.throttle import (
     has_bulk_index,
     lookup_throttle,
 )
+from shadow_deployment.data.sources.table import Table
 from shadow_deployment.errors import SourceError
 
 _HERE = Path(__file__).parent
@@ -89,7 +91,7 @@ class PostgresLabels:
             return "labels.sql"
         session.execute("SET LOCAL enable_bitmapscan TO off")
         if self._bulk_index is None:
-            self._bulk_index = has_bulk_index(session, pieces)
+            self._bulk_index = "id" in pieces and has_bulk_index(session, pieces)
         if self._bulk_index:
             return "labels_by_index.sql"
         session.execute("SET LOCAL enable_bitmapscan TO DEFAULT")
@@ -115,11 +117,16 @@ class PostgresLabels:
         table = Catalogue(session, self._connection).table(labels.table, "labels.table")
         return {
             "table": table.identifier,
-            "id": sql.Identifier(labels.id),
+            "match": has_key(table, labels.id, "labels.id", "l"),
             "moment": table.known_at(labels.time, "labels.time"),
-            "type": table.type_of(labels.id, "labels.id"),
+            **self._one_column(table),
             **label_pieces(table, self.deployment),
         }
+
+    def _one_column(self, table: Table) -> dict[str, sql.Composable]:
+        """Return "id" and its "type", where an index can be searched for many ids at once."""
+        name = self.deployment.labels.id
+        return {"id": sql.Identifier(name), "type": table.type_of(name, "labels.id")} if isinstance(name, str) else {}
 
 
 def _table(

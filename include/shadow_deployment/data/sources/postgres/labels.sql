@@ -4,5 +4,5 @@
 SELECT array_agg("request place"), array_agg(:value), array_agg(:moment),
     array_agg(left(CAST(:label AS text), 40)) FILTER (WHERE :value = 'NaN')
 FROM unnest((SELECT :'ids'::text[])) WITH ORDINALITY AS requests ("request id", "request place")
-JOIN :"table" AS l ON l.:"id" = CAST("request id" AS :type)
+JOIN :"table" AS l ON :match
 WHERE :moment > :'since'::timestamptz AND :moment <= :'until'::timestamptz AND :label IS NOT NULL

@@ -1,6 +1,6 @@
 -- What some columns hold for these request ids. Of an id that is there twice, the row that :last orders last counts.
-SELECT l.:"id"::text, :values
+SELECT "request id", :values
 FROM unnest(:'ids'::text[]) AS requests ("request id")
-JOIN :"table" AS l ON l.:"id" = CAST("request id" AS :type)
+JOIN :"table" AS l ON :match
 WHERE :inside
-ORDER BY l.:"id", :last
+ORDER BY "request id", :last

@@ -6,7 +6,7 @@ WITH design AS (
 ),
 keyed AS (
     SELECT
-        :"id"::text AS request_id,
+        :id AS request_id,
         :"time"::timestamptz AS requested_at,
         :stratum AS stratum,
         coalesce(

@@ -70,18 +70,22 @@ def lookup_throttle(
 ) -> Throttle:
     """Return the throttle for looking ids up: without pauses where one look-up costs as much as the whole table.
 
-    `pieces` are the SQL of the table, its id column and that column's type: "table", "id", "type".
+    `pieces` are the SQL of the "table", and "match": that its row `l` has the "request id".
     """
     if share < 1 and len(ids) > SMALL_LOOKUP_IDS:
         whole = sql.SQL("SELECT FROM {table}").format(**pieces)
-        part = sql.SQL("{} WHERE {id} = CAST({} AS {type})").format(whole, str(ids[0]), **pieces)
+        one = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
+        part = one.format(str(ids[0]), **pieces)
         share = share if is_cheaper(session, part, whole) else 1.0
     round_trip = 0.0 if share >= 1 else round_trip_seconds(lambda: session.execute("SELECT 1"))
     return Throttle(share, SMALL_LOOKUP_IDS, MAX_CHUNK_IDS, round_trip)
 
 
 def has_bulk_index(session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:
-    """Return whether the planner looks many ids up in an index: if not, each row is compared with each of them."""
+    """Return whether the planner looks many ids up in an index: if not, each row is compared with each of them.
+
+    `pieces` are the SQL of the table, its id column and that column's type: "table", "id", "type".
+    """
     whole = sql.SQL("SELECT FROM {table}").format(**pieces)
     ids = sql.SQL("CAST((SELECT '{{}}'::text[]) AS {type}[])").format(**pieces)  # hides how many there are
     return is_cheaper(session, sql.SQL("{} WHERE {id} = ANY ({})").format(whole, ids, **pieces), whole)

@@ -94,8 +94,10 @@ def score(
     for batch in prefetch(file.iter_batches(batch_size=rows, columns=columns)):
         yield _score_batch(predictor, batch, features, classes, refused).table(ordinal)
         ordinal += batch.num_rows
+    rows = ordinal - first_ordinal
     for text, count in refused.most_common(_SHOWN_ERRORS):
-        logger.warning("%d of %d rows cannot be scored: %s", count, ordinal - first_ordinal, text)
+        level = logging.INFO if count == rows else logging.WARNING  # that none is scored is an error of the day
+        logger.log(level, "%d of %d rows cannot be scored: %s", count, rows, text)
 
 
 def _score_batch(

@@ -14,6 +14,7 @@ from rich.console import Console
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor.checks import examine
 from shadow_deployment.doctor.production import indexes
+from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from tests.parquet import encoded, on_disk
 from tests.production import OWNER, READER, World, day, moment
@@ -54,9 +55,10 @@ def world(worlds: Callable[..., World]) -> World:
     return world
 
 
-def shadow(world: World, *, log: dict[str, Any], outcome: dict[str, Any]) -> DeploymentContext:
+def shadow(world: World, *, log: dict[str, Any], outcome: dict[str, Any], name: str = "late") -> DeploymentContext:
     answers = {"time": "predicted_at", "features": ["x"], "prediction": "p", "version": None, "latency": None}
     deployment = world.deploy(
+        name=name,
         requests={"id": ID, "duplicates": "first", **answers, **log},
         labels={"id": ID, "value": "label", "time": "known_at", "maturity_days": 0, **outcome},
         slices=[],
@@ -98,6 +100,15 @@ def test_each_request_finds_its_own_label_and_prediction_from_either_source(
     for champion, other, label in world.query(joined):
         assert other == pytest.approx(1 - champion)
         assert label == round(champion * ROWS - 0.5) % 2
+
+
+def test_a_label_may_be_shared_by_the_requests_of_several_columns(world: World) -> None:
+    log = {"table": "games.log", "id": "q"}
+    found = shadow(world, name="keyed", log=log, outcome={"table": "games.outcome", "key": ID})
+    steps.sample(found, day(0))
+    steps.collect_labels(found, day(0))
+    labelled = "SELECT labelled, early, rows FROM shadow.labelled_snapshot AS s JOIN shadow.deployment AS d "
+    assert world.query(f"{labelled} ON d.id = s.deployment_id WHERE d.name = 'keyed'") == [(ROWS, 1, ROWS + 1)]
 
 
 def test_an_index_on_the_columns_is_used(world: World) -> None:

@@ -24,7 +24,7 @@ from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, connection_keywords, translated, utc_statement
 from shadow_deployment.data.ports import UNVERSIONED, Access
 from shadow_deployment.data.sources.columns import request_pieces
-from shadow_deployment.data.sources.identity import has_key
+from shadow_deployment.data.sources.identity import has_key, key_text
 from shadow_deployment.data.sources.postgres.access import access_of
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
 from shadow_deployment.data.sources.postgres.reading import PostgresReading, feasible_share
@@ -171,6 +171,7 @@ class PostgresRequests:
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
         log = self.deployment.requests
         table = Catalogue(session, self._connection).table(log.table, "requests.table")
+        key_text(table, log.id, "requests.id")
         table.require_time(log.time, "requests.time")
         pieces = request_pieces(table, self.deployment)
         return pieces | {"table": table.identifier, "time": sql.Identifier(log.time)}

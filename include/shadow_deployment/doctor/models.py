@@ -43,7 +43,7 @@ def _answers(context: DeploymentContext, known: KnownRequests, model: Challenger
         return f"{name} repeats the champion"
     if model.is_transform:
         return f"{name} is not called: each call would be a job"
-    if known.newest is None:
+    if not known.newest:
         return f"{name} takes the deployment's features; not called, as there is no request to call it with"
     return f"{name} {_called(predictor, model, context.deployment, known.newest[:ROWS])}"
 

@@ -12,6 +12,7 @@ from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import in_words
 from shadow_deployment.onboarding.preview import words
 from shadow_deployment.onboarding.preview.horizon import DEFAULT_GAIN
 from shadow_deployment.onboarding.preview.preview import Preview
@@ -75,7 +76,7 @@ def _facts(shown: Preview, deployment: Deployment) -> Listing:
         listing.add_row(f"verdict {challenger.name}", escape(words.verdict_days(shown, challenger.name)))
     requests, labels = shown.access["requests"], shown.access["labels"]
     listing.add_row("reads requests", escape(words.requests_access(requests, deployment.requests.time)))
-    listing.add_row("reads labels", escape(words.labels_access(labels, deployment.labels.id)))
+    listing.add_row("reads labels", escape(words.labels_access(labels, in_words(deployment.labels.id))))
     listing.add_row("costs a day", escape("; ".join(_cost(shown))))
     return listing
 

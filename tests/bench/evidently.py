@@ -41,10 +41,12 @@ FILL = """
 INSERT INTO shadow.model_version (deployment_id, name, version, uri, digest)
 VALUES (%(deployment)s, 'other', '1', %(uri)s, %(digest)s);
 SELECT shadow.ensure_partitions(%(day)s);
-INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, source, champion_versions)
+INSERT INTO shadow.sampled_day (deployment_id, day, design, window_start, window_end, location, source)
 VALUES (%(deployment)s, %(day)s, %(design)s, %(day)s::timestamp AT TIME ZONE 'UTC',
-    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC', %(rows)s, %(rows)s, 1, 'digest', 'day', 'log', ARRAY['7']);
+    (%(day)s + 1)::timestamp AT TIME ZONE 'UTC', 'day', 'log');
+INSERT INTO shadow.sampled_window (snapshot_id, number, window_start, window_end, population, first_ordinal, rows,
+    first_shard, shards, digest, champion_versions)
+SELECT id, 1, window_start, window_end, %(rows)s, 0, %(rows)s, 0, 1, 'digest', ARRAY['7'] FROM shadow.sampled_day;
 INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,
     early, complete_at)
 VALUES (1, 1, (%(day)s + 10)::timestamp AT TIME ZONE 'UTC', 1, %(rows)s, 0, 0, 0,

@@ -15,9 +15,9 @@ from psycopg import sql
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.data.db import connection_keywords
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.sample import files_of, require_sampled
 from tests.bench.apart import Work
 from tests.bench.place import LEDGER, PRODUCTION, Place, new_place
 from tests.bench.table import Row
@@ -264,5 +264,5 @@ def _shadow(folder: str) -> DeploymentContext:
 
 def _shards(folder: str) -> int:
     shadow = _shadow(folder)
-    where = snapshots_on_disk.folder_of(shadow.deployment, DAY)
-    return len(snapshots_on_disk.read_manifest(shadow.store, where).parts)
+    with shadow.ledger() as session:
+        return len(files_of(shadow, require_sampled(session, shadow.deployment, DAY)).parts)

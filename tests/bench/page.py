@@ -33,10 +33,16 @@ INSERT INTO shadow.model_version (deployment_id, name, version, uri, digest)
 SELECT %(to)s, name, version, uri, digest FROM shadow.model_version WHERE deployment_id = %(of)s ORDER BY id
 """
 SNAPSHOTS = """
-INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, source, champion_versions)
-SELECT %(to)s, day, %(design)s, window_start, window_end, population, 0, 0, digest, location, source, champion_versions
-FROM shadow.snapshot WHERE deployment_id = %(of)s ORDER BY day
+WITH d AS (
+    INSERT INTO shadow.sampled_day (deployment_id, day, design, window_start, window_end, location, source)
+    SELECT %(to)s, day, %(design)s, window_start, window_end, location, source
+    FROM shadow.sampled_day WHERE deployment_id = %(of)s ORDER BY day
+    RETURNING id, day
+)
+INSERT INTO shadow.sampled_window (snapshot_id, number, window_start, window_end, population, first_ordinal, rows,
+    first_shard, shards, digest, champion_versions)
+SELECT d.id, 1, s.window_start, s.window_end, s.population, 0, 0, 0, 0, s.digest, s.champion_versions
+FROM d JOIN shadow.snapshot AS s ON (s.deployment_id, s.day) = (%(of)s, d.day)
 """
 COLLECTIONS = """
 INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,

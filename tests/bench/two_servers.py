@@ -196,7 +196,7 @@ def whole_day(place: Place) -> dict[str, tuple[float, float]]:
 
     sampled = timed("sample", steps.sample, DAY)
     timed("validate_inputs", steps.validate_inputs, DAY)
-    for task in steps.scoring_plan(shadow, sampled.day, sampled.shards):
+    for task in steps.scoring_plan(shadow, sampled.day, sampled.own):
         timed("score", steps.score, DAY, task["challenger"], task["shard"])
     for name in CHALLENGERS:
         timed("validate_predictions", steps.validate_predictions, DAY, name)

@@ -21,13 +21,17 @@ EFFECTS = {"better": 0.004, "worse": -0.004, "equal": 0.0}
 PER_DAY = 60
 
 SNAPSHOTS = """
-INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, digest,
-    location, source, champion_versions)
-SELECT %(deployment)s, %(first)s::date + n, %(design)s, (%(first)s::date + n)::timestamp AT TIME ZONE 'UTC',
-    (%(first)s::date + n + 1)::timestamp AT TIME ZONE 'UTC', 10 * %(rows)s, %(rows)s, 1, 'digest ' || n, 'day-' || n,
-    'production.log', '{7}'
-FROM generate_series(0, %(days)s - 1) AS n
-ORDER BY n
+WITH d AS (
+    INSERT INTO shadow.sampled_day (deployment_id, day, design, window_start, window_end, location, source)
+    SELECT %(deployment)s, %(first)s::date + n, %(design)s, (%(first)s::date + n)::timestamp AT TIME ZONE 'UTC',
+        (%(first)s::date + n + 1)::timestamp AT TIME ZONE 'UTC', 'day-' || n, 'production.log'
+    FROM generate_series(0, %(days)s - 1) AS n
+    ORDER BY n
+    RETURNING id, window_start, window_end
+)
+INSERT INTO shadow.sampled_window (snapshot_id, number, window_start, window_end, population, first_ordinal, rows,
+    first_shard, shards, digest, champion_versions)
+SELECT id, 1, window_start, window_end, 10 * %(rows)s, 0, %(rows)s, 0, 1, 'digest ' || id, '{7}' FROM d
 """
 COLLECTIONS = """
 INSERT INTO shadow.label_collection (snapshot_id, collection, labels_until, arrival, labelled, contradicted, invalid,

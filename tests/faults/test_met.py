@@ -139,13 +139,13 @@ def test_a_day_that_is_registered_already_is_only_compared(worlds: Callable[...,
     shadow = world.shadow(**SMALL)
     steps.sample(shadow, day(0))
     before, folder = world.content(), drawing.folder_of(shadow.deployment, day(0))
-    manifest = drawing.read_manifest(shadow.store, folder)
+    manifest = drawing.read_manifest(shadow.store, f"{folder}/{drawing.window_folder(moment(0))}")
     with shadow.ledger() as session:
-        snapshots.register(session, shadow.deployment, manifest, shadow.store, folder)
+        snapshots.register(session, shadow.deployment, manifest, shadow.store)
     assert world.content() == before
     other = replace(manifest, parts=manifest.parts[:1])
     with shadow.ledger() as session, pytest.raises(SnapshotError, match="as registered: the inputs were changed"):
-        snapshots.register(session, shadow.deployment, other, shadow.store, folder)
+        snapshots.register(session, shadow.deployment, other, shadow.store)
     assert world.content() == before
 
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg.rows import dict_row
 
-from shadow_deployment.data.snapshots import read_manifest
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.evidence import digest_of_row
+from shadow_deployment.pipeline.sample import files_of
 from tests.conftest import Invoke, declare
 from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, verdict, worse
 from tests.production import SHADOW, World, day, linear_model, unguarded
@@ -126,7 +126,7 @@ def snapshot_file(world: World) -> None:
     with shadow.ledger() as session:
         snapshot = snapshots.find(session, shadow.deployment, day(2))
     assert snapshot is not None
-    part = read_manifest(shadow.store, snapshot.location).parts[0]
+    part = files_of(shadow, snapshot).parts[0]
     path = shadow.store.path(f"{snapshot.location}/{part.name}")
     table = pq.read_table(path)
     place = table.schema.get_field_index("champion")

@@ -178,7 +178,7 @@ def run_undisturbed(world: World, number: int, name: str) -> None:
     shadow, date = world.shadow(**DEPLOYED), day(number)
     sampled = steps.sample(shadow, date)
     steps.validate_inputs(shadow, date)
-    for task in steps.scoring_plan(shadow, date, sampled.shards, [name]):
+    for task in steps.scoring_plan(shadow, date, sampled.own, [name]):
         steps.score(shadow, date, name, task["shard"])
     steps.validate_predictions(shadow, date, name)
     for changed in steps.collect_labels(shadow, date):

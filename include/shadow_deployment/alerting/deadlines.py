@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.fields import Clock
-from shadow_deployment.config.window import window_of
+from shadow_deployment.config.window import window_of, windows_of
 
 STANDING = dt.date(2100, 1, 1)  # so far ahead a time zone follows the rule now in force
 _YEAR = 366
@@ -27,13 +27,13 @@ def due(deployment: Deployment, day: dt.date) -> dt.datetime | None:
 
 
 def intervals(deployment: Deployment) -> list[dt.timedelta]:
-    """Return the possible times from a window's start to its deadline, shortest first; [] without a deadline.
+    """Return the possible times from the start of a day's last window to its deadline, shortest first; [] without one.
 
     One where clocks never change, else usually three. They depend on the deployment alone, not on today.
     """
     return sorted(
         {
-            moment - window_of(deployment, day).start
+            moment - windows_of(deployment, day)[-1].start
             for day in _days_of_each_length(deployment)
             if (moment := due(deployment, day)) is not None
         }

@@ -44,6 +44,9 @@ def recovery_alert(session: Session[Any], deployment: Deployment, day: dt.date, 
     """Return a recovery alert, at most once per failure or missed deadline."""
     if not is_newest_day(session, deployment, day):
         return None
+    if snapshots.find(session, deployment, day) is None:
+        logger.info("%s has windows to come: no recovery before it is judged", day)
+        return None
     previous = alerts.newest(session, deployment, ["failed", "late", "recovered"])
     if previous is None or previous.kind == "recovered":
         return None

@@ -29,6 +29,7 @@ _TASKS = (
     ("predictions of ", "validate_predictions"),
     (" was not judged on ", "judge, and the tasks before it"),
     (" was not sampled", "sample"),
+    (" are not all scored by ", "score"),
 )
 
 

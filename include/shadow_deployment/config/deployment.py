@@ -7,6 +7,7 @@ got, what is allowed, and the file and line. It uses neither network nor databas
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from re import Match
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from shadow_deployment.base.paths import beside
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
-    DAILY,
+    CRON,
     MAX_ROWS,
     Column,
     Columns,
@@ -159,19 +160,19 @@ class StoreSettings(Section):
 
 
 class Sample(Section):
-    """How many of a day's requests are shadowed.
+    """How many of a window's requests are shadowed.
 
     In each stratum the requests with the smallest keyed hash of their id are drawn.
     """
 
-    rate: Share = Field(description="Share of the requests to draw in each stratum.")
+    rate: Share = Field(description="Share of the requests to draw in each stratum of a window.")
     rates: dict[str, Share] = Field({}, description="Shares of single strata, by value, in place of `rate`.")
     strata: list[Column] = Field([], description="Columns whose values form the strata.")
     minimum_per_stratum: Annotated[int, Field(ge=0, le=MAX_ROWS)] = Field(
-        0, description="Requests to draw at least from a stratum, in rows; all where it has fewer."
+        0, description="Requests to draw at least from a stratum of a window, in rows; all where it has fewer."
     )
     max_rows: RowCount = Field(
-        100_000, description="Requests to draw at most in a day, in rows, shared among strata in proportion."
+        100_000, description="Requests to draw at most from a window, in rows, shared among strata in proportion."
     )
     salt: str | None = Field(None, description="Key of the hash; by default the deployment's name.")
     shard_rows: RowCount = Field(65_536, description="Requests scored by one task instance, in rows.")
@@ -247,7 +248,10 @@ class Deployment(Section):
         None, description="What the predictions are used for, and by whom, as text: the validation report says it."
     )
     schedule: Schedule = Field(
-        "0 0 * * *", description='When a day begins: `"MINUTE HOUR * * *"` or `"@daily"`, in `timezone`.'
+        "0 0 * * *",
+        description='When a window begins, in `timezone`: once a day (`"MINUTE HOUR * * *"`, `"@daily"`), every hour '
+        '(`"MINUTE * * * *"`, `"@hourly"`) or every 2, 3, 4, 6, 8 or 12 hours (`"MINUTE */6 * * *"`). Each window is '
+        "sampled and scored by a run; a day is compared and judged once all its windows are.",
     )
     timezone: TimeZone = Field("UTC", description="IANA time zone of the schedule.")
     start: Day = Field(description="First day, inclusive.")
@@ -318,10 +322,21 @@ class Deployment(Section):
 
     @property
     def tick(self) -> tuple[int, int]:
-        """Local hour and minute at which a day begins."""
-        match = DAILY.fullmatch(self.schedule)
+        """Local hour and minute at which a day begins: with several windows a day, after midnight."""
+        parts = self._cron
+        return int(parts["hour"] or 0), int(parts["minute"])
+
+    @property
+    def window_hours(self) -> int:
+        """Hours that a window lasts on a day whose clocks are not changed: 24 where a day is one window."""
+        parts = self._cron
+        return 24 if parts["hour"] else int(parts["every"] or 1)
+
+    @property
+    def _cron(self) -> Match[str]:
+        match = CRON.fullmatch(self.schedule)
         assert match is not None  # noqa: S101 (the type of the field guarantees it)
-        return int(match["hour"]), int(match["minute"])
+        return match
 
     @property
     def zone(self) -> ZoneInfo:

@@ -16,7 +16,7 @@ from shadow_deployment.config.yaml_source import suggestion
 
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
 MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
-DAILY = re.compile(r"(?P<minute>[0-5]?\d) (?P<hour>[01]?\d|2[0-3]) \* \* \*")
+CRON = re.compile(r"(?P<minute>[0-5]?\d) (?:(?P<hour>[01]?\d|2[0-3])|\*(?:/(?P<every>2|3|4|6|8|12))?) \* \* \*")
 _IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")
 _QUERY = re.compile(r"\s*(\(|(select|with|values)\s)", re.IGNORECASE)
 _MACHINE_ZONES = {"localtime", "Factory"}  # names that mean something else on each machine
@@ -50,10 +50,13 @@ def _identifier(value: str) -> str:
     return value
 
 
-def _daily(value: str) -> str:
-    cron = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *"}.get(value, value)
-    if not DAILY.fullmatch(cron):
-        raise ValueError('must be once a day, "MINUTE HOUR * * *" or @daily: the day is the unit of evidence')
+def _cron(value: str) -> str:
+    cron = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *"}.get(value, value)
+    if not CRON.fullmatch(cron):
+        raise ValueError(
+            'must be once a day ("MINUTE HOUR * * *", @daily), every hour ("MINUTE * * * *", @hourly) or every 2, 3, '
+            '4, 6, 8 or 12 hours ("MINUTE */6 * * *"): evidence is of days, and of weeks with policy.unit: week'
+        )
     return cron
 
 
@@ -144,7 +147,7 @@ Folder = Annotated[str, AfterValidator(_folder)]
 Document = Annotated[str, AfterValidator(_document)]
 HttpAddress = Annotated[str, AfterValidator(_http)]
 
-Schedule = Annotated[str, AfterValidator(_daily)]
+Schedule = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 Day = Annotated[dt.date, Field(strict=False), BeforeValidator(_iso_day), AfterValidator(_possible_day)]
 Clock = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d", 'must be a time of day as "HH:MM"')]

@@ -1,17 +1,20 @@
-"""Windows: the period of time that a day is, in the deployment's own time zone."""
+"""Windows: the periods of time that a day consists of, in the deployment's own time zone."""
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.fields import DAYS
 from shadow_deployment.errors import DeploymentError
 
+_MINUTE = dt.timedelta(minutes=1)
+
 
 @dataclass(frozen=True)
 class Window:
-    """One day of a deployment: `start` is inclusive, `end` exclusive; both are aware and in UTC."""
+    """A period of one day, or the day as a whole: `start` is inclusive, `end` exclusive; both are aware and in UTC."""
 
     day: dt.date
     start: dt.datetime
@@ -27,7 +30,7 @@ class Window:
 
 
 def window_of(deployment: Deployment, day: dt.date) -> Window:
-    """Return the window that begins on `day`, at the time of the schedule: the data interval of the daily DAG.
+    """Return the whole day that begins on `day`, at the first time of the schedule.
 
     It lasts 23 or 25 hours when the clocks change.
 
@@ -37,6 +40,22 @@ def window_of(deployment: Deployment, day: dt.date) -> Window:
     if not DAYS[0] <= day <= DAYS[1]:
         raise DeploymentError(f"deployment {deployment.name}: day == {day}, must be from {DAYS[0]} to {DAYS[1]}")
     return Window(day, _tick(deployment, day), _tick(deployment, day + dt.timedelta(days=1)))
+
+
+def windows_of(deployment: Deployment, day: dt.date) -> list[Window]:
+    """Return a day's windows in order: each is the data interval of one run, and together they are the day.
+
+    An hourly schedule has as many as the day has hours: 23 or 25 when the clocks change. Raises as `window_of` does.
+    """
+    whole = window_of(deployment, day)
+    starts = _hours(deployment, whole) if deployment.window_hours == 1 else _local_times(deployment, day)
+    return [Window(day, start, end) for start, end in pairwise([*sorted(set(starts)), whole.end])]
+
+
+def window_at(deployment: Deployment, moment: dt.datetime) -> Window:
+    """Return the window that contains a moment."""
+    windows = windows_of(deployment, day_of(deployment, moment))
+    return next(window for window in windows if moment < window.end)
 
 
 def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
@@ -57,9 +76,28 @@ def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
         yield first + dt.timedelta(days=offset)
 
 
-def _tick(deployment: Deployment, day: dt.date) -> dt.datetime:
+def _hours(deployment: Deployment, day: Window) -> Iterator[dt.datetime]:
+    """Yield when the hourly windows of a day begin: as Airflow does, whenever the minute comes on the local clock."""
+    _, minute = deployment.tick
+    start = day.start
+    while start < day.end:
+        yield start
+        start += ((minute - start.astimezone(deployment.zone).minute - 1) % 60 + 1) * _MINUTE
+
+
+def _local_times(deployment: Deployment, day: dt.date) -> Iterator[dt.datetime]:
+    """Yield when the windows of a day begin that are at fixed local times; one that a clock change skips has none."""
+    first, _ = deployment.tick
+    for hour in range(first, 24, deployment.window_hours):
+        yield _tick(deployment, day, hour)
+
+
+def _tick(deployment: Deployment, day: dt.date, at: int | None = None) -> dt.datetime:
+    """Return the moment of a local hour, by default the one at which a day begins."""
     hour, minute = deployment.tick
     return max(  # of two equal local times Airflow takes the second, and before a gap the clock that was
-        dt.datetime.combine(day, dt.time(hour, minute, fold=fold), tzinfo=deployment.zone).astimezone(dt.UTC)
+        dt.datetime.combine(
+            day, dt.time(hour if at is None else at, minute, fold=fold), tzinfo=deployment.zone
+        ).astimezone(dt.UTC)
         for fold in (0, 1)
     )

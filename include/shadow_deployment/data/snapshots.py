@@ -1,6 +1,6 @@
-"""Snapshots: a day's sampled inputs as Parquet, with a manifest that says what they are.
+"""Snapshots: sampled inputs as Parquet, a folder for each window of a day, with a manifest that says what they are.
 
-Parts are written first and the manifest last, each atomically, so a snapshot with a manifest is complete. It is written
+Parts are written first and the manifest last, each atomically, so a window with a manifest is complete. It is written
 once: where there is a manifest, production is not read again.
 """
 
@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,10 @@ _NEARLY_UNIQUE: Final = ("request_id", "requested_at")  # as floats are: their d
 
 @dataclass(frozen=True)
 class SnapshotPart:
-    """One Parquet file: a shard of the snapshot, the unit in which scoring is spread over workers."""
+    """One Parquet file: a shard, the unit in which scoring is spread over workers.
+
+    In a manifest `name` and `first_ordinal` count from the window, in a day's files from the day.
+    """
 
     name: str
     first_ordinal: int
@@ -40,7 +43,7 @@ class SnapshotPart:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot holds; `champion_versions` are in the order of their last predictions.
+    """What the sample of one window holds; `champion_versions` are in the order of their last predictions.
 
     `digest` is the SHA-256 of the manifest, and so, through its parts, of all rows.
     """
@@ -71,7 +74,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """The snapshot's identity."""
+        """The sample's identity."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -94,17 +97,51 @@ class Manifest:
         )
 
 
+@dataclass(frozen=True)
+class DayFiles:
+    """What the sampled windows of a day hold together: what was drawn from each, and all parts by their numbers."""
+
+    strata: Sequence[Draw]
+    parts: Sequence[SnapshotPart]
+
+    @classmethod
+    def of(cls, windows: Sequence[tuple[int, Manifest]]) -> "DayFiles":
+        """Join windows, each with the day's number of its first request."""
+        return cls(
+            [draw for _, manifest in windows for draw in manifest.strata],
+            [
+                replace(
+                    part,
+                    name=f"{window_folder(manifest.window_start)}/{part.name}",
+                    first_ordinal=first + part.first_ordinal,
+                )
+                for first, manifest in windows
+                for part in manifest.parts
+            ],
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many requests were drawn."""
+        return sum(part.rows for part in self.parts)
+
+
 def folder_of(deployment: Deployment, day: dt.date) -> str:
-    """Return the folder of a day's snapshot below the store."""
+    """Return the folder of a day below the store, in which each window has one."""
     return f"{deployment.name}/{day}/{digest(design(deployment))[:12]}"
 
 
+def window_folder(start: dt.datetime) -> str:
+    """Return the folder of a window in that of its day."""
+    return f"{start:%Y%m%dT%H%MZ}"
+
+
 def take(deployment: Deployment, window: Window, source: RequestSource, store: Store) -> Manifest:
-    """Draw the window's sample and write it, or return the manifest of an existing snapshot.
+    """Draw the window's sample and write it, or return the manifest of an existing one.
 
     Raises SourceError, CredentialsError or TransientError from production, SnapshotError from the store.
     """
-    folder = folder_of(deployment, window.day)
+    folder = f"{folder_of(deployment, window.day)}/{window_folder(window.start)}"
     if store.exists(f"{folder}/manifest.json"):
         return read_manifest(store, folder)
     store.sweep(folder)

@@ -3,8 +3,8 @@
 A day counts where one champion served it (a version, or whatever production serves) and its inputs met their
 expectations. A metric that needs labels counts days in order, up to the first whose labels may still change: labels
 tend to arrive in an order that depends on what they say, so a day that is half labelled misleads. Days that somebody
-could have chosen to leave out (whose inputs failed, which were not run, which were withdrawn) are named, and a PASS
-must hold with each of them at its worst.
+could have chosen to leave out (whose inputs failed, which were not run, or not in all their windows, which were
+withdrawn) are named, and a PASS must hold with each of them at its worst.
 """
 
 import datetime as dt
@@ -22,9 +22,10 @@ State = Literal[
     "seen before the trial",
     "inputs failed",
     "not run",
+    "not complete",
     "withdrawn",
 ]
-LEFT_OUT: Final[tuple[State, ...]] = ("inputs failed", "not run", "withdrawn")
+LEFT_OUT: Final[tuple[State, ...]] = ("inputs failed", "not run", "not complete", "withdrawn")
 FEWEST_LEFT_OUT: Final = 2  # days that may always be left out, however short a trial is
 
 
@@ -88,10 +89,12 @@ class LabelProgress:
 class DayRecords:
     """What is known of days besides their samples: keys of snapshots, and dates.
 
-    `failed` inputs do not meet their expectations, `scored` snapshots were validated and answered as a whole by the
-    challenger, `seen` days had evidence of the same model before the trial was opened.
+    Of `begun` days some windows were not sampled. `failed` inputs do not meet their expectations, `scored` snapshots
+    were validated and answered as a whole by the challenger, `seen` days had evidence of the same model before the
+    trial was opened.
     """
 
+    begun: Collection[dt.date] = ()
     failed: Collection[int] = ()
     scored: Collection[int] = ()
     seen: Collection[dt.date] = ()
@@ -162,7 +165,7 @@ def _state(day: dt.date, sampled: LabelledSample | None, records: DayRecords, ch
     if day in records.withdrawn:
         return "withdrawn"
     if sampled is None:
-        return "not run"
+        return "not complete" if day in records.begun else "not run"
     if sampled.champions != [champion_version]:
         served_by = len(sampled.champions)
         return "no requests" if not served_by else "another champion" if served_by == 1 else "several champions"

@@ -185,7 +185,7 @@ class _Day:
         custom: CustomValues | None,
     ) -> None:
         settings, metrics = metric_settings(deployment), _metrics(deployment)
-        self._session, self._versions, self._requests = session, snapshot.champions, 0
+        self._session, self._versions, self._requests = session, snapshot.numbered_champions, 0
         self._keys: dict[str, Any] = {
             "deployment_id": deployment_id(session, deployment),
             "day": snapshot.day,

@@ -50,6 +50,14 @@ def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard:
     ).fetchone()
 
 
+def unscored(session: Session[Any], snapshot: Snapshot, challenger: int) -> set[int]:
+    """Return the shards of a day so far that one challenger has not answered."""
+    rows = session.execute(
+        "SELECT shard FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s", [snapshot.id, challenger]
+    )
+    return set(range(sum(window.shards for window in snapshot.windows))) - {int(shard) for (shard,) in rows}
+
+
 def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> int:
     """Return how many of a snapshot's requests one challenger has answered, errors included."""
     row = session.execute(

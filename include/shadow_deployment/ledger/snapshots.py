@@ -1,9 +1,9 @@
-"""Snapshots in the ledger: which days were drawn, and which requests are in them."""
+"""Snapshots in the ledger: which windows of which days were drawn, and which requests are in them."""
 
 import datetime as dt
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg.rows import class_row
+from psycopg.rows import kwargs_row
 
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import Window, window_of, windows_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.data.sampling import design, digest
-from shadow_deployment.data.snapshots import Manifest, read_part
+from shadow_deployment.data.snapshots import Manifest, folder_of, read_part, window_folder
 from shadow_deployment.data.storage import Store
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.errors import SnapshotError
@@ -40,9 +41,23 @@ _OPTIONAL = _REQUEST_COLUMNS[-2:]
 
 
 @dataclass(frozen=True)
+class SampledWindow:
+    """A registered window of a day; its requests and shards are numbered on from those of the windows before it."""
+
+    start: dt.datetime
+    end: dt.datetime
+    first_ordinal: int
+    first_shard: int
+    shards: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A registered snapshot: one day of one sampling design, with its labels as they were collected last.
 
+    `windows` are in the order in which they were sampled, and all of the day's where `is_complete`. `champion_versions`
+    are in the order of their last predictions, `numbered_versions` as the ledger's requests refer to them.
     `label_revision` is the newest arrival of labels, `complete_at` when the last request got its label. `by_service`
     says whether the deployment compares with the service and not with a version.
     """
@@ -62,12 +77,24 @@ class Snapshot:
     invalid: int
     early: int
     complete_at: dt.datetime | None
+    numbered_versions: list[str]
+    windows: list[SampledWindow]
+    is_complete: bool
     by_service: bool = False
 
     @property
     def champions(self) -> list[str]:
         """The champions that the day's evidence is against: the versions that served it, or the service as one."""
         return [SERVICE] if self.by_service and self.champion_versions else self.champion_versions
+
+    @property
+    def numbered_champions(self) -> list[str]:
+        """The same in the order in which the ledger's requests refer to them."""
+        return self.champions if self.by_service else self.numbered_versions
+
+    def window_of(self, shard: int) -> SampledWindow:
+        """Return the window that a shard belongs to."""
+        return next(each for each in self.windows if each.first_shard <= shard < each.first_shard + each.shards)
 
 
 _FIELDS = ", ".join(field.name for field in fields(Snapshot) if field.name != "by_service")
@@ -85,15 +112,30 @@ def deployment_id(session: Session[Any], deployment: Deployment) -> int:
 
 
 def find(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot | None:
-    """Return the day's snapshot under the present sampling design, None where there is none."""
+    """Return the day's snapshot under the present sampling design, None where there is none or a window is missing."""
     return next(iter(snapshots(session, deployment, day, day)), None)
+
+
+def so_far(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot | None:
+    """Return the day with the windows that were sampled, complete or not; None where none was."""
+    return next(iter(sampled(session, deployment, day, day)), None)
 
 
 def snapshots(
     session: Session[Any], deployment: Deployment, first: dt.date | None, last: dt.date | None
 ) -> list[Snapshot]:
-    """Return the snapshots of the present sampling design from `first` to `last`, in order; None is no limit."""
-    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
+    """Return the snapshots of the present sampling design from `first` to `last`, in order; None is no limit.
+
+    A day of which a window is missing has none.
+    """
+    return [each for each in sampled(session, deployment, first, last) if each.is_complete]
+
+
+def sampled(
+    session: Session[Any], deployment: Deployment, first: dt.date | None, last: dt.date | None
+) -> list[Snapshot]:
+    """Return the days from `first` to `last` with the windows that were sampled, complete or not, in order."""
+    with session.cursor(row_factory=kwargs_row(_snapshot)) as cursor:
         return cursor.execute(
             f"SELECT {_FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
             "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
@@ -106,6 +148,19 @@ def snapshots(
                 last,
             ],
         ).fetchall()
+
+
+def _snapshot(windows: list[dict[str, Any]], **columns: Any) -> Snapshot:
+    moments = ({key: dt.datetime.fromisoformat(window[key]) for key in ("start", "end")} for window in windows)
+    return Snapshot(
+        windows=[SampledWindow(**window | times) for window, times in zip(windows, moments, strict=True)], **columns
+    )
+
+
+def missing_windows(deployment: Deployment, snapshot: Snapshot) -> list[Window]:
+    """Return the windows of a day that were not sampled, in order."""
+    there = {window.start for window in snapshot.windows}
+    return [window for window in windows_of(deployment, snapshot.day) if window.start not in there]
 
 
 def sampled_before(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> set[dt.date]:
@@ -123,61 +178,90 @@ def keys(snapshots: Iterable[Snapshot]) -> str:
     return "{" + ",".join(str(snapshot.id) for snapshot in snapshots) + "}"
 
 
-def register(session: Session[Any], deployment: Deployment, manifest: Manifest, store: Store, folder: str) -> None:
-    """Enter a snapshot with all its requests in one transaction; one that is there already is only checked.
+def register(session: Session[Any], deployment: Deployment, manifest: Manifest, store: Store) -> None:
+    """Enter a window with all its requests in one transaction; one that is there already is only checked.
 
-    Raises SnapshotError where the day is registered with another digest, or a part is not what the manifest says.
+    Raises SnapshotError where the window is registered with another digest, or a part is not what the manifest says.
     """
     key = deployment_id(session, deployment)
     session.execute("SELECT shadow.ensure_partitions(%s)", [manifest.day])
     session.commit()  # a new partition locks its parent, and a new deployment its name: days beside this one need both
     share(session, deployment)
-    row = session.execute(
-        "INSERT INTO shadow.snapshot (deployment_id, day, design, window_start, window_end, population, rows, shards, "
-        "digest, location, source, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
-        "ON CONFLICT (deployment_id, day, design) DO NOTHING RETURNING id",
-        [
-            key,
-            manifest.day,
-            manifest.design_digest,
-            manifest.window_start,
-            manifest.window_end,
-            manifest.population,
-            manifest.rows,
-            len(manifest.parts),
-            manifest.digest,
-            folder,
-            deployment.requests.table,
-            list(manifest.champion_versions),
-        ],
-    ).fetchone()
-    if row is None:
-        require_same(find(session, deployment, manifest.day), manifest)
+    folder, before = folder_of(deployment, manifest.day), so_far(session, deployment, manifest.day)
+    if before is not None and any(each.start == manifest.window_start for each in before.windows):
+        require_same(before, manifest)
         return
-    snapshot_id, cells = int(row[0]), Cells(deployment.slices)
+    snapshot_id = _day(session, deployment, key, manifest, folder) if before is None else before.id
+    first, versions = _enter(session, snapshot_id, manifest, before)
+    cells = Cells(deployment.slices, _cells(session, snapshot_id))
     whose = {"day": pa.scalar(manifest.day), "snapshot_id": pa.scalar(snapshot_id, pa.int32())}
-    with closing(prefetch(_requests(manifest, store, folder, cells))) as parts:
-        batches = (in_batches(first, whose, requests, optional=_OPTIONAL) for first, requests in parts)
+    files = f"{folder}/{window_folder(manifest.window_start)}"
+    with closing(prefetch(_requests(manifest, store, files, cells, versions))) as parts:
+        batches = (in_batches(first + place, whose, requests, optional=_OPTIONAL) for place, requests in parts)
         copy(session, "request_batch", batches)
     cells.enter(session, snapshot_id)
     session.commit()
 
 
-def require_same(snapshot: Snapshot | None, manifest: Manifest) -> None:
-    """Raise SnapshotError where a day is registered with other inputs than the store holds."""
-    if snapshot is None or snapshot.digest != manifest.digest:
-        registered = snapshot.digest if snapshot else "nothing"
+def require_same(snapshot: Snapshot, manifest: Manifest) -> None:
+    """Raise SnapshotError where a window is registered with other inputs than the store holds."""
+    registered = next((each.digest for each in snapshot.windows if each.start == manifest.window_start), "nothing")
+    if registered != manifest.digest:
         raise SnapshotError(
             f"snapshot of {manifest.day} has digest {manifest.digest}, must be {registered} as registered: "
             "the inputs were changed; restore them from a backup"
         )
 
 
+def _day(session: Session[Any], deployment: Deployment, key: int, manifest: Manifest, folder: str) -> int:
+    """Enter a day, whose first window is about to be; return its key."""
+    whole, source = window_of(deployment, manifest.day), deployment.requests.table
+    return int(
+        session.execute(
+            "INSERT INTO shadow.sampled_day (deployment_id, day, design, window_start, window_end, location, source) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+            [key, manifest.day, manifest.design_digest, whole.start, whole.end, folder, source],
+        ).fetchall()[0][0]
+    )
+
+
+def _enter(
+    session: Session[Any], snapshot_id: int, manifest: Manifest, before: Snapshot | None
+) -> tuple[int, list[str]]:
+    """Enter a window after those of its day; return its first ordinal, and the versions of the day by their numbers."""
+    known, first = (before.numbered_versions, before.rows) if before else ([], 0)
+    shard = sum(window.shards for window in before.windows) if before else 0
+    session.execute(
+        "INSERT INTO shadow.sampled_window (snapshot_id, number, window_start, window_end, population, first_ordinal, "
+        "rows, first_shard, shards, digest, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            snapshot_id,
+            len(before.windows) + 1 if before else 1,
+            manifest.window_start,
+            manifest.window_end,
+            manifest.population,
+            first,
+            manifest.rows,
+            shard,
+            len(manifest.parts),
+            manifest.digest,
+            list(manifest.champion_versions),
+        ],
+    )
+    return first, list(dict.fromkeys([*known, *manifest.champion_versions]))
+
+
+def _cells(session: Session[Any], snapshot_id: int) -> dict[int, dict[str, str]]:
+    """Return the combinations of slice values that earlier windows have brought, by number."""
+    rows = session.execute("SELECT cell, slices FROM shadow.cell WHERE snapshot_id = %s", [snapshot_id])
+    return {int(cell): slices for cell, slices in rows}
+
+
 def _requests(
-    manifest: Manifest, store: Store, folder: str, cells: "Cells"
+    manifest: Manifest, store: Store, folder: str, cells: "Cells", numbered: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, pa.Array]]]:
-    """Yield some requests of a snapshot: the ordinal of the first, and the columns of `shadow.request_batch`."""
-    versions = pa.array(manifest.champion_versions, pa.string())
+    """Yield some requests of a window: the place of the first, and the columns of `shadow.request_batch`."""
+    versions = pa.array(numbered, pa.string())
     for part in manifest.parts:
         ordinal, file = part.first_ordinal, read_part(store, folder, part)
         names = [name for name in file.schema_arrow.names if name in (*_REQUEST_COLUMNS, *cells.columns)]
@@ -200,11 +284,17 @@ def _columns(batch: pa.RecordBatch, cells: "Cells", versions: pa.StringArray) ->
 
 
 class Cells:
-    """The combinations of slice values that occur in a snapshot, numbered as they come."""
+    """The combinations of slice values that occur in a snapshot, numbered as they come; `known` are there already."""
 
-    def __init__(self, columns: list[str]) -> None:
+    def __init__(self, columns: list[str], known: Mapping[int, Mapping[str, str]]) -> None:
         self.columns = columns
-        self._numbers: dict[tuple[str, ...], int] = {}
+        self._known = {
+            tuple(slices[name] for name in columns): cell
+            for cell, slices in known.items()
+            if set(slices) == set(columns)
+        }
+        self._new: dict[tuple[str, ...], int] = {}
+        self._next = max(known, default=-1) + 1
 
     def numbered(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the number of each row's combination; a null value is the text (null)."""
@@ -219,12 +309,12 @@ class Cells:
         return pa.array(np.asarray(numbers, np.int32)[encoded.indices.to_numpy()])
 
     def enter(self, session: Session[Any], snapshot_id: int) -> None:
-        """Enter the combinations that have come."""
-        slices = [json.dumps(dict(zip(self.columns, values, strict=True))) for values in self._numbers]
+        """Enter the combinations that are new."""
+        slices = [json.dumps(dict(zip(self.columns, values, strict=True))) for values in self._new]
         session.execute(
             "INSERT INTO shadow.cell (snapshot_id, cell, slices) "
             "SELECT %s, c.cell, c.slices FROM unnest(%s::int[], %s::jsonb[]) AS c (cell, slices)",
-            [snapshot_id, list(self._numbers.values()), slices],
+            [snapshot_id, list(self._new.values()), slices],
         )
 
     def _number(self, code: int, dictionaries: list[list[str]]) -> int:
@@ -232,4 +322,6 @@ class Cells:
         for dictionary in reversed(dictionaries):
             code, index = divmod(code, len(dictionary))
             values.append(dictionary[index])
-        return self._numbers.setdefault(tuple(reversed(values)), len(self._numbers))
+        combination = tuple(reversed(values))
+        known = self._known.get(combination)
+        return self._new.setdefault(combination, self._next + len(self._new)) if known is None else known

@@ -15,7 +15,7 @@ from shadow_deployment.ledger.evidence import CustomValues
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.losses import Array, Batch, Both
 from shadow_deployment.models.sandbox.metric import SandboxedMetric, identity_of
-from shadow_deployment.pipeline.sample import read_manifest
+from shadow_deployment.pipeline.sample import files_of
 
 _NOT_A_COLUMN: Final = "\0"  # begins the names of what is shown beside features, which no column of Postgres has
 
@@ -38,7 +38,7 @@ def custom_values(context: DeploymentContext, snapshot: Snapshot) -> CustomValue
     if not context.deployment.custom_metrics or not snapshot.rows:
         return None
     functions = _loaded(context)
-    rows = SnapshotRows(context.store, snapshot.location, read_manifest(context, snapshot).parts)
+    rows = SnapshotRows(context.store, snapshot.location, files_of(context, snapshot).parts)
     return _Values(context.deployment, functions, _Features(rows, context.deployment.requests.features))
 
 

@@ -7,31 +7,40 @@ is rolled back or acknowledged. All this is read from the ledger, so a day that 
 
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import Window, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import GateFailed
-from shadow_deployment.ledger import snapshots, verdicts
+from shadow_deployment.ledger import predictions, snapshots, verdicts
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
 from shadow_deployment.ledger.registry import promotions
+from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.challengers.former_champion import watched_promotion
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
+from shadow_deployment.pipeline.window_guard import what_is_missing
 
 logger = logging.getLogger(__name__)
 
 
-def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None = None) -> dict[str, str]:
-    """Return each challenger's outcome.
+def gate(
+    context: DeploymentContext,
+    day: dt.date,
+    only: Collection[str] | None = None,
+    windows: Sequence[Window] | None = None,
+) -> dict[str, str]:
+    """Return each challenger's outcome; none where the day has later windows, and those of the run are scored.
 
     Args:
         context: the deployment as it is on that day.
         day: the judged day.
         only: names of the challengers that the run is about; None means all.
+        windows: the windows that the run is about; None means all.
 
     Raises:
         GateFailed: somebody has to look.
@@ -43,6 +52,10 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
         keys = challenger_keys(context, session)
         ends = concluded(session, deployment, keys, day)
         scored = {each.name: keys.get(each.name, -1) for each in challengers if each.name not in ends}
+        sampled = snapshots.so_far(session, deployment, day)
+        if windows is not None and _goes_on(deployment, sampled, windows):
+            problems = list(_unscored(session, sampled, windows, scored))
+            return _outcomes(deployment, day, problems, {})
         problems = list(_incomparable(session, deployment, day, scored))
         acknowledged = _acknowledged(context, session, day)
     outcomes: dict[str, str] = {}
@@ -54,9 +67,39 @@ def gate(context: DeploymentContext, day: dt.date, only: Collection[str] | None 
         outcomes[challenger.name] = verdict.outcome
         logger.info("%s: %s. %s", challenger.name, verdict.outcome, "; ".join(verdict.reasons))
         problems += _alarm(deployment, challenger, verdict, acknowledged=acknowledged)
+    return _outcomes(deployment, day, problems, outcomes)
+
+
+def _outcomes(
+    deployment: Deployment, day: dt.date, problems: Sequence[str], outcomes: dict[str, str]
+) -> dict[str, str]:
     if problems:
         raise GateFailed("\n".join([f"{deployment.name} on {day}: the gate is closed", *problems]))
     return outcomes
+
+
+def _goes_on(deployment: Deployment, sampled: Snapshot | None, windows: Sequence[Window]) -> bool:
+    """Whether a day waits for windows that come after those of a run."""
+    if sampled is not None and sampled.is_complete:
+        return False
+    return max(window.end for window in windows) < window_of(deployment, windows[0].day).end
+
+
+def _unscored(
+    session: Session[Any], sampled: Snapshot | None, windows: Sequence[Window], keys: Mapping[str, int]
+) -> Iterator[str]:
+    """Yield which windows of a run were not sampled, or not scored."""
+    there = {} if sampled is None else {window.start: window for window in sampled.windows}
+    left = {name: predictions.unscored(session, sampled, key) if sampled else set() for name, key in keys.items()}
+    for window in windows:
+        mine = there.get(window.start)
+        if mine is None:
+            yield f"{window} was not sampled: see the task sample"
+            continue
+        shards = {mine.first_shard + number for number in range(mine.shards)}
+        names = [name for name, unscored in left.items() if shards & unscored]
+        if names:
+            yield f"the requests of {window} are not all scored by {', '.join(names)}: see the task score"
 
 
 def _alarm(
@@ -96,9 +139,13 @@ def _incomparable(
     session: Session[Any], deployment: Deployment, day: dt.date, keys: Mapping[str, int]
 ) -> Iterator[str]:
     """Yield why the day cannot be compared: not sampled, not validated, or expectations not met."""
-    snapshot = snapshots.find(session, deployment, day)
+    snapshot = snapshots.so_far(session, deployment, day)
     if snapshot is None:
         yield f"{day} was not sampled: see the task sample"
+        return
+    if not snapshot.is_complete:
+        missing = what_is_missing(deployment, snapshot)
+        yield f"{day} is not complete: {missing}; shadow run {deployment.name} --missing runs them"
         return
     if not snapshot.rows:
         return

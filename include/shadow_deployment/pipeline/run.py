@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from shadow_deployment.config.window import days_between, window_of
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.db import clock
 from shadow_deployment.errors import LedgerError, PermanentError, ValidationFailed
 from shadow_deployment.ledger import migrations, snapshots, trials
 from shadow_deployment.ledger.checks import validations
@@ -107,23 +108,24 @@ def replay_days(
 
 
 def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
-    """Return the days that were not run, or not completely, from the deployment's first to the newest sampled one.
+    """Return the days that were not run, or not completely, from the deployment's first to the newest one.
 
-    The newest one is returned beside them.
+    The newest one is returned beside them: the last of which a window was sampled and that is over.
 
     A day whose inputs fail or that was withdrawn is left out for good, and not among them. A challenger whose trial was
     concluded need not have answered the days since.
     """
     deployment = context.deployment
     with context.ledger() as session:
-        withdrawn = trials.withdrawn(session, deployment)
-        taken = snapshots.snapshots(session, deployment, None, None)
-        sampled = [snapshot for snapshot in taken if snapshot.day not in withdrawn]
+        withdrawn, now = trials.withdrawn(session, deployment), clock(session)
+        taken = [day for day in snapshots.sampled(session, deployment, None, None) if day.day not in withdrawn]
+        sampled = [snapshot for snapshot in taken if snapshot.is_complete]
         failed = validations.inputs_failed(session, sampled)
         keys = challenger_keys(context, session)
         ends = concluded(session, deployment, keys, dt.date.max)
         scored = {name: validations.scored(session, sampled, key) for name, key in keys.items()}
-    if not sampled:
+    over = [each.day for each in taken if each.window_end <= now]
+    if not over:
         raise LedgerError(f"deployment {deployment.name} has no day yet: run one with --from first")
     whole = {
         each.day
@@ -132,9 +134,8 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
         or each.id in failed
         or all(each.id in ids or each.day > ends.get(name, dt.date.max) for name, ids in scored.items())
     }
-    newest = sampled[-1].day
-    days = days_between(deployment.start, newest)
-    return [day for day in days if day not in whole and day not in withdrawn], newest
+    days = days_between(deployment.start, max(over))
+    return [day for day in days if day not in whole and day not in withdrawn], max(over)
 
 
 def check(context: DeploymentContext, days: Sequence[dt.date]) -> None:
@@ -165,7 +166,7 @@ def require_migrated(context: DeploymentContext) -> None:
 
 
 def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:
-    """Run one day without its gate; return the failed validations."""
+    """Run all windows of one day without its gate; return the failed validations."""
     context.digests.clear()  # a model may be replaced between two days
     names = [challenger.name for challenger in context.deployment.challengers]
     problems: list[PermanentError] = []
@@ -175,7 +176,7 @@ def run_day(context: DeploymentContext, day: dt.date) -> list[PermanentError]:
     except ValidationFailed as error:
         problems.append(error)
     else:
-        plan = steps.scoring_plan(context, day, sampled.shards)
+        plan = steps.scoring_plan(context, day, sampled.own)
         for task in plan:
             steps.score(context, day, task["challenger"], task["shard"])
         for name in dict.fromkeys(task["challenger"] for task in plan):

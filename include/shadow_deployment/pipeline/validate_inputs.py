@@ -22,7 +22,7 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline.challengers import replay_check
 from shadow_deployment.pipeline.challengers.identities import digest_of
-from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
+from shadow_deployment.pipeline.sample import files_of, require_snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +32,9 @@ def validate_inputs(context: DeploymentContext, day: dt.date) -> Validation:
     deployment = context.deployment
     with context.ledger() as session:
         snapshot = require_snapshot(session, deployment, day)
-        manifest = read_manifest(context, snapshot)
         validation = Validation("", 0, [])
         if snapshot.rows:
-            rows = SnapshotRows(context.store, snapshot.location, manifest.parts)
+            rows = SnapshotRows(context.store, snapshot.location, files_of(context, snapshot).parts)
             _require_features(deployment, day, rows)
             validation = validate(rows, input_expectations(deployment, snapshot.rows))
             _check_replay(context, session, snapshot, rows)

@@ -1,6 +1,6 @@
-"""Which days may be run: those within the deployment's dates whose window is over, and that were not withdrawn.
+"""Which days and windows may be run: those within the deployment's dates that are over and were not withdrawn.
 
-A day that is not over would be sampled half and stay so, and one in the far future would be the newest for ever.
+A window that is not over would be sampled half and stay so, and a day in the far future would be the newest for ever.
 """
 
 import datetime as dt
@@ -8,39 +8,53 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import day_of, days_between, window_of
+from shadow_deployment.config.window import Window, day_of, days_between, window_of
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.errors import DeploymentError, LedgerError, TransientError
 from shadow_deployment.ledger import snapshots, trials
+from shadow_deployment.ledger.snapshots import Snapshot
 
 _CLOCKS_DIFFER = dt.timedelta(minutes=1)
+_MOST_SPANS = 3  # of missing windows that are named
 
 
-def require_runnable(session: Session[Any], deployment: Deployment, days: Sequence[dt.date]) -> None:
-    """Raise for the first day that cannot be run, by the ledger's clock.
+def require_runnable(
+    session: Session[Any], deployment: Deployment, days: Sequence[dt.date], windows: Sequence[Window] | None = None
+) -> None:
+    """Raise for the first day that cannot be run, by the ledger's clock; `windows` are those to run, by default all.
 
     Raises:
-        DeploymentError: it is before `start`, after `end`, or its window is not over.
+        DeploymentError: it is before `start`, after `end`, or a window is not over.
         LedgerError: it was withdrawn.
-        TransientError: its window ends within a minute, as where the scheduler's clock is ahead of the ledger's.
+        TransientError: a window ends within a minute, as where the scheduler's clock is ahead of the ledger's.
     """
     now = clock(session)
     withdrawn = trials.withdrawn(session, deployment)
     for day in days:
         _require_declared(deployment, day)
-        window = window_of(deployment, day)
-        if window.end > now:
-            text = (
-                f"deployment {deployment.name}: day == {day}, must be over: its window ends at "
-                f"{window.end:%Y-%m-%d %H:%M} UTC, and by the ledger's clock it is {now:%Y-%m-%d %H:%M:%S} UTC"
-            )
-            raise (TransientError if window.end - now < _CLOCKS_DIFFER else DeploymentError)(text)
+        for window in [window_of(deployment, day)] if windows is None else windows:
+            _require_over(deployment, window, now)
         if day in withdrawn:
             raise LedgerError(f"deployment {deployment.name}: {day} was withdrawn: {withdrawn[day]}")
 
 
+def what_is_missing(deployment: Deployment, snapshot: Snapshot) -> str:
+    """Say which windows of a day were not sampled."""
+    windows = snapshots.missing_windows(deployment, snapshot)
+    spans: list[tuple[dt.datetime, dt.datetime]] = []
+    for window in windows:
+        if spans and spans[-1][1] == window.start:
+            spans[-1] = (spans[-1][0], window.end)
+        else:
+            spans.append((window.start, window.end))
+    named = [f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC" for start, end in spans[:_MOST_SPANS]]
+    named += [f"{more} more"] if (more := len(spans) - _MOST_SPANS) > 0 else []
+    of = len(windows) + len(snapshot.windows)
+    return f"{len(windows)} of {of} windows were not sampled ({', '.join(named)})"
+
+
 def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> dt.date:
-    """Return the first day that was over at a moment and had not been sampled by then, else the newest that was over.
+    """Return the first day that was over at a moment and not wholly sampled by then, else the newest that was over.
 
     Days that were withdrawn are passed over.
 
@@ -58,6 +72,15 @@ def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime)
         )
     done = snapshots.sampled_before(session, deployment, moment) | set(trials.withdrawn(session, deployment))
     return next((day for day in days_between(deployment.start, newest) if day not in done), newest)
+
+
+def _require_over(deployment: Deployment, window: Window, now: dt.datetime) -> None:
+    if window.end > now:
+        text = (
+            f"deployment {deployment.name}: day == {window.day}, must be over: its window ends at "
+            f"{window.end:%Y-%m-%d %H:%M} UTC, and by the ledger's clock it is {now:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        raise (TransientError if window.end - now < _CLOCKS_DIFFER else DeploymentError)(text)
 
 
 def _require_declared(deployment: Deployment, day: dt.date) -> None:

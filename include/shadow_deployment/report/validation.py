@@ -27,7 +27,7 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import TrialRecord
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.history.verify import Verification, verify
-from shadow_deployment.pipeline.sample import read_manifest
+from shadow_deployment.pipeline.sample import files_of
 from shadow_deployment.report.queries.pages import read_page
 from shadow_deployment.report.queries.rules import policy_of
 from shadow_deployment.report.views import ChallengerLine, DeploymentView, LabelDay
@@ -136,7 +136,7 @@ def _strata(context: DeploymentContext, compared: Sequence[Snapshot]) -> tuple[l
     found: dict[str, StratumTotals] = {}
     try:
         for snapshot in compared:
-            for draw in read_manifest(context, snapshot).strata:
+            for draw in files_of(context, snapshot).strata:
                 before = found.get(draw.stratum, StratumTotals(draw.stratum, 0, 0, 1.0, 0.0))
                 found[draw.stratum] = StratumTotals(
                     draw.stratum,

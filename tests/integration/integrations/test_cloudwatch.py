@@ -119,7 +119,7 @@ def shadowed(worlds: Callable[..., World]) -> World:
     for number in range(NEWEST + 1):
         sampled = steps.sample(shadow, day(number))
         steps.collect_labels(shadow, day(number))
-    for one in steps.scoring_plan(shadow, sampled.day, sampled.shards):
+    for one in steps.scoring_plan(shadow, sampled.day, sampled.own):
         steps.score(shadow, day(NEWEST), one["challenger"], one["shard"])
     validate(shadow, None)
     for name in NAMES:

@@ -77,7 +77,8 @@ def check_as_at_commit(session: "psycopg.Connection[Any]") -> None:
     [
         "deployment",
         "model_version",
-        "snapshot",
+        "sampled_day",
+        "sampled_window",
         "cell",
         "request_batch",
         "prediction_batch",
@@ -310,19 +311,26 @@ def test_an_inclusion_probability_is_above_0_and_at_most_1(
         ask(session, ROWS, [0.5, 0.5], inclusion_probability=[0.5, probability])
 
 
+def another_window(session: "psycopg.Connection[Any]", **changes: Any) -> int | None:
+    """Insert the window of another day; return the day's key."""
+    snapshot = again(session, "sampled_day", design="another")
+    again(session, "sampled_window", snapshot_id=snapshot, **changes)
+    return snapshot
+
+
 @pytest.mark.parametrize(("found", "firsts"), [(0, []), (1, [0]), (1, [0, 2])])
-def test_a_snapshot_with_fewer_requests_than_its_rows_is_refused_at_commit(
+def test_a_window_with_fewer_requests_than_its_rows_is_refused_at_commit(
     session: "psycopg.Connection[Any]", found: int, firsts: list[int]
 ) -> None:
-    snapshot = again(session, "snapshot", design="another", rows=2)
+    snapshot = another_window(session, rows=2)
     for first in firsts:
         ask(session, first, [0.5], snapshot_id=snapshot)
     with pytest.raises(errors.IntegrityConstraintViolation, match=f"has {found} requests, must have 2"):
         session.commit()
 
 
-def test_a_snapshot_with_all_its_requests_is_accepted(session: "psycopg.Connection[Any]") -> None:
-    snapshot = again(session, "snapshot", design="another", rows=2)
+def test_a_window_with_all_its_requests_is_accepted(session: "psycopg.Connection[Any]") -> None:
+    snapshot = another_window(session, rows=2)
     for ordinal in range(2):
         ask(session, ordinal, [0.5], snapshot_id=snapshot)
     check_as_at_commit(session)
@@ -365,11 +373,48 @@ def test_no_collection_counts_less_than_nothing(session: "psycopg.Connection[Any
 
 
 @pytest.mark.parametrize("changes", [{"rows": ROWS + 1}, {"rows": -1}])
-def test_a_snapshot_has_no_more_rows_than_there_were_requests(
+def test_a_window_has_no_more_rows_than_there_were_requests(
     session: "psycopg.Connection[Any]", changes: dict[str, int]
 ) -> None:
     with pytest.raises(errors.CheckViolation):
-        again(session, "snapshot", design="another", **changes)
+        another_window(session, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"first_ordinal": ROWS, "first_shard": 1}, "lies outside 2024-03-01 or overlaps another"),
+        ({"window_start": "2024-03-02", "window_end": "2024-03-03"}, "lies outside 2024-03-01 or overlaps another"),
+        ({"window_start": "2024-02-29 23:00", "window_end": "2024-03-01"}, "lies outside 2024-03-01"),
+    ],
+)
+def test_windows_of_a_day_lie_in_it_and_do_not_overlap(
+    session: "psycopg.Connection[Any]", changes: dict[str, Any], error: str
+) -> None:
+    times = {"window_start": "2024-03-01 12:00", "window_end": "2024-03-01 13:00"} | changes
+    again(session, "sampled_window", number=2, rows=0, shards=0, **times)
+    with pytest.raises(errors.IntegrityConstraintViolation, match=error):
+        check_as_at_commit(session)
+
+
+@pytest.mark.parametrize("changes", [{"first_ordinal": 1}, {"first_shard": 1}])
+def test_a_window_goes_on_where_the_ones_before_end(
+    session: "psycopg.Connection[Any]", changes: dict[str, int]
+) -> None:
+    another_window(session, rows=0, shards=0, **changes)
+    with pytest.raises(errors.IntegrityConstraintViolation, match="does not go on where the ones before end"):
+        check_as_at_commit(session)
+
+
+def test_a_day_is_no_snapshot_before_its_windows_cover_it(session: "psycopg.Connection[Any]") -> None:
+    noon, end = "2024-03-01 12:00", "2024-03-02 00:00"
+    snapshot = another_window(session, window_end=noon, rows=0, shards=0)
+    found = ("SELECT FROM shadow.snapshot WHERE id = %s", [snapshot])
+    assert session.execute(*found).fetchall() == []
+    where = f"snapshot_id = {snapshot}"
+    again(session, "sampled_window", where, number=2, window_start=noon, window_end=end)
+    assert len(session.execute(*found).fetchall()) == 1
+    check_as_at_commit(session)
 
 
 def test_evidence_has_a_number_for_every_metric_in_every_slice(session: "psycopg.Connection[Any]") -> None:

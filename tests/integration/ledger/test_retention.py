@@ -12,7 +12,7 @@ from tests.conftest import Invoke, declare
 from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, verdict
 from tests.production import SHADOW, World, day
 
-KEPT = ("evidence_batch", "validation", "comparison", "verdict", "chain", "snapshot", "scoring")
+KEPT = ("evidence_batch", "validation", "comparison", "verdict", "chain", "sampled_window", "scoring")
 
 
 @pytest.fixture

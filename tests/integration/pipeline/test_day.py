@@ -754,7 +754,7 @@ def test_evidence_waits_for_whole_predictions(continued: World) -> None:
 
 def test_a_snapshot_is_parquet_with_a_manifest_that_names_its_bytes(whole: World) -> None:
     ((location, rows),) = whole.query("SELECT location, rows FROM shadow.snapshot WHERE day = %s", [day(0)])
-    folder = whole.snapshots / location
+    (folder,) = (whole.snapshots / location).iterdir()
     manifest = json.loads((folder / "manifest.json").read_text())
     assert [part["rows"] for part in manifest["parts"]] == [25, rows - 25]
     for part in manifest["parts"]:

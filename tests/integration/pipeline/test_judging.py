@@ -795,7 +795,7 @@ def test_inputs_that_were_changed_stop_every_step_and_never_pass(
     shadow = continued.shadow(challengers=[OTHER], policy=PASSING)
     steps.sample(shadow, day(RUN))
     ((location,),) = continued.query("SELECT location FROM shadow.snapshot WHERE day = %s", [day(RUN)])
-    path = continued.snapshots / location / name
+    (path,) = (continued.snapshots / location).glob(f"*/{name}")
     path.write_bytes(change(path.read_bytes()))
     for step in (lambda: steps.validate_inputs(shadow, day(RUN)), lambda: steps.score(shadow, day(RUN), "other", 1)):
         with pytest.raises(SnapshotError, match="must be"):

@@ -31,7 +31,10 @@ policy: {rules: [{metric: brier_score, is: superior}]}
 RULES = EXAMPLE[EXAMPLE.index("  rules:") :]
 CHALLENGERS = EXAMPLE[EXAMPLE.index("challengers:") : EXAMPLE.index("expectations:")]
 STORE = EXAMPLE[EXAMPLE.index("store:") : EXAMPLE.index("sample:")]
-DAILY = 'must be once a day, "MINUTE HOUR * * *" or @daily: the day is the unit of evidence'
+SCHEDULES = (
+    'must be once a day ("MINUTE HOUR * * *", @daily), every hour ("MINUTE * * * *", @hourly) or every 2, 3, 4, 6, 8 '
+    'or 12 hours ("MINUTE */6 * * *"): evidence is of days, and of weeks with policy.unit: week'
+)
 NAME = "must be lower-case ASCII letters, digits and underscores, starting with a letter, at most 63"
 ZONE = "must be an IANA time zone such as UTC or Europe/Berlin"
 MODEL = ALLOWED
@@ -197,18 +200,29 @@ def test_a_rule_that_does_not_exist_is_answered_with_those_that_do(got: str, nea
 
 
 @pytest.mark.parametrize(
-    "schedule", ["0 * * * *", "0 0 * * 1", "0 0 1 * *", "*/5 0 * * *", "0 24 * * *", "@hourly", ""]
+    "schedule",
+    ["0 0 * * 1", "@weekly", "0 0 1 * *", "*/5 * * * *", "*/5 0 * * *", "0 24 * * *", "0 */5 * * *", "* * * * *", ""],
 )
-def test_a_schedule_that_is_not_daily_is_refused(schedule: str) -> None:
+def test_a_schedule_whose_windows_do_not_make_up_days_is_refused(schedule: str) -> None:
     (line,) = problems_of(changed(('"0 0 * * *"', f'"{schedule}"')))
-    assert line == f"deployment flight_delay: schedule == {schedule!r}, {DAILY} ({FILE}:2)"
+    assert line == f"deployment flight_delay: schedule == {schedule!r}, {SCHEDULES} ({FILE}:2)"
 
 
 @pytest.mark.parametrize(
-    ("schedule", "tick"), [("0 0 * * *", (0, 0)), ("@daily", (0, 0)), ("30 6 * * *", (6, 30)), ("5 23 * * *", (23, 5))]
+    ("schedule", "tick", "hours"),
+    [
+        ("0 0 * * *", (0, 0), 24),
+        ("@daily", (0, 0), 24),
+        ("30 6 * * *", (6, 30), 24),
+        ("5 23 * * *", (23, 5), 24),
+        ("@hourly", (0, 0), 1),
+        ("15 * * * *", (0, 15), 1),
+        ("15 */12 * * *", (0, 15), 12),
+    ],
 )
-def test_a_day_begins_at_the_hour_of_the_schedule(schedule: str, tick: tuple[int, int]) -> None:
-    assert a_deployment(schedule=schedule).tick == tick
+def test_a_day_begins_at_the_first_time_of_the_schedule(schedule: str, tick: tuple[int, int], hours: int) -> None:
+    deployment = a_deployment(schedule=schedule)
+    assert (deployment.tick, deployment.window_hours) == (tick, hours)
 
 
 @pytest.mark.parametrize("version", ["1", "1.5", "true"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import day_of, days_between, window_of
+from shadow_deployment.config.window import day_of, days_between, window_at, window_of, windows_of
 from shadow_deployment.errors import DeploymentError
 from tests.builders import a_deployment
 
@@ -23,6 +23,7 @@ CHANGES = [  # zone, and a day on which its clocks are changed in the hour
     ("America/New_York", 1, dt.date(2013, 11, 3)),
     ("Australia/Lord_Howe", 2, dt.date(2013, 10, 6)),
     ("Australia/Lord_Howe", 1, dt.date(2013, 4, 7)),
+    ("America/Santiago", 0, dt.date(2019, 9, 8)),
 ]
 
 
@@ -112,23 +113,60 @@ def test_every_moment_belongs_to_its_day_where_the_day_begins_as_the_clocks_chan
         assert {day_of(deployment, window.start + dt.timedelta(minutes=minute)) for minute in range(minutes)} == {one}
 
 
-@pytest.mark.parametrize(("zone", "hour", "day"), CHANGES)
-def test_windows_are_the_data_intervals_of_airflow(zone: str, hour: int, day: dt.date) -> None:
+@pytest.mark.parametrize(
+    ("cron", "zone", "hour", "day"),
+    [
+        (cron, *change)
+        for cron in ("30 {hour} * * *", "30 * * * *", "15 */2 * * *")
+        for change in CHANGES
+        # Airflow's hourly timetable does not get past a change of the clocks by half an hour.
+        if not (cron.startswith("30 *") and change[0] == "Australia/Lord_Howe")
+    ],
+)
+def test_windows_are_the_data_intervals_of_airflow(cron: str, zone: str, hour: int, day: dt.date) -> None:
     import pendulum
     from airflow.timetables.base import DataInterval, TimeRestriction
     from airflow.timetables.interval import CronDataIntervalTimetable
 
-    timetable = CronDataIntervalTimetable(f"30 {hour} * * *", timezone=zone)
-    deployment = at(hour, zone)
-    first = window_of(deployment, day - dt.timedelta(days=3))
+    schedule = cron.format(hour=hour)
+    timetable = CronDataIntervalTimetable(schedule, timezone=zone)
+    deployment = a_deployment(schedule=schedule, timezone=zone)
+    days = days_between(day - dt.timedelta(days=2), day + dt.timedelta(days=1))
+    first, *windows = [window for one in days for window in windows_of(deployment, one)]
     interval = DataInterval(pendulum.instance(first.start), pendulum.instance(first.end))
-    for one in days_between(day - dt.timedelta(days=2), day + dt.timedelta(days=2)):
+    for window in windows:
         run = timetable.next_dagrun_info(
             last_automated_data_interval=interval, restriction=TimeRestriction(None, None, catchup=True)
         )
         assert run is not None
-        interval, window = run.data_interval, window_of(deployment, one)
+        interval = run.data_interval
         assert (interval.start, interval.end) == (window.start, window.end)
+
+
+@pytest.mark.parametrize(
+    ("zone", "schedule", "day", "count"),
+    [
+        ("UTC", "30 6 * * *", dt.date(2013, 3, 31), 1),
+        ("UTC", "0 * * * *", dt.date(2013, 3, 31), 24),
+        ("Europe/Berlin", "0 * * * *", dt.date(2013, 3, 31), 23),
+        ("Europe/Berlin", "0 * * * *", dt.date(2013, 10, 27), 25),
+        ("Asia/Kolkata", "45 * * * *", dt.date(2013, 3, 31), 24),
+        ("America/Santiago", "0 * * * *", dt.date(2019, 9, 8), 23),
+        ("Europe/Berlin", "0 */6 * * *", dt.date(2013, 3, 31), 4),
+    ],
+)
+def test_the_windows_of_a_day_are_the_day_without_gap_or_overlap(
+    zone: str, schedule: str, day: dt.date, count: int
+) -> None:
+    deployment = a_deployment(timezone=zone, schedule=schedule)
+    windows, whole = windows_of(deployment, day), window_of(deployment, day)
+    assert len(windows) == count
+    assert [window.start for window in windows] == [whole.start, *(window.end for window in windows[:-1])]
+    assert windows[-1].end == whole.end
+    for window in windows:
+        assert window.day == day
+        assert window_at(deployment, window.start) == window_at(deployment, window.end - dt.timedelta(microseconds=1))
+        assert window_at(deployment, window.start) == window
 
 
 @pytest.mark.parametrize(

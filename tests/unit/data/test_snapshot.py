@@ -13,9 +13,10 @@ import pytest
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window, window_of
+from shadow_deployment.data import snapshots
 from shadow_deployment.data.ports import RequestSource
 from shadow_deployment.data.sampling import Draw
-from shadow_deployment.data.snapshots import Manifest, folder_of, read_manifest, read_part, take
+from shadow_deployment.data.snapshots import Manifest, read_manifest, read_part, take
 from shadow_deployment.data.storage import FolderStore, open_store
 from shadow_deployment.errors import DeploymentError, ShadowError, SnapshotError, SourceError, TransientError
 from tests.builders import a_deployment
@@ -103,8 +104,12 @@ def taken(store: FolderStore, production: Production | None = None, deployment: 
     return take(deployment, window_of(deployment, DAY), cast(RequestSource, production or Production()), store)
 
 
+def folder_of(deployment: Deployment) -> str:
+    return f"{snapshots.folder_of(deployment, DAY)}/20130301T0000Z"
+
+
 def rows_of(store: FolderStore, manifest: Manifest, deployment: Deployment | None = None) -> pa.Table:
-    folder = folder_of(deployment or sampled(), DAY)
+    folder = folder_of(deployment or sampled())
     return pa.concat_tables([read_part(store, folder, part).read() for part in manifest.parts])
 
 
@@ -172,7 +177,7 @@ def test_a_snapshot_that_is_there_is_not_read_from_production_again(store: Folde
 def test_a_manifest_can_be_stored_and_read_again(store: FolderStore) -> None:
     manifest = taken(store)
     again = Manifest.from_json(manifest.to_json())
-    assert again == manifest == read_manifest(store, folder_of(sampled(), DAY))
+    assert again == manifest == read_manifest(store, folder_of(sampled()))
     assert again.digest == manifest.digest
     assert (again.window_start, again.window_end) == (
         dt.datetime(2013, 3, 1, tzinfo=dt.UTC),
@@ -197,7 +202,7 @@ def test_killed_before_the_manifest_a_second_take_gives_what_the_first_would_hav
 def test_what_a_killed_process_left_behind_is_written_over(tmp_path: Path) -> None:
     whole = taken(FolderStore(tmp_path / "whole"))
     store = FolderStore(tmp_path / "killed")
-    folder = store.folder / folder_of(sampled(), DAY)
+    folder = store.folder / folder_of(sampled())
     folder.mkdir(parents=True)
     for name in ("part-00000.parquet", "part-00001.parquet", ".manifest.json.x1y2"):
         (folder / name).write_bytes(b"half a file")
@@ -239,7 +244,7 @@ def test_other_requests_another_design_or_other_shards_have_another_digest(
 
 def test_another_design_of_the_same_day_has_a_folder_of_its_own(store: FolderStore) -> None:
     first, second = sampled(), sampled(rate=0.5)
-    assert folder_of(first, DAY) != folder_of(second, DAY)
+    assert folder_of(first) != folder_of(second)
     assert (taken(store, deployment=first).rows, taken(store, deployment=second).rows) == (17, 9)
     assert taken(store, deployment=first).rows == 17
 
@@ -247,18 +252,18 @@ def test_another_design_of_the_same_day_has_a_folder_of_its_own(store: FolderSto
 @pytest.mark.parametrize("change", [lambda content: content[:-1] + b"x", lambda content: content + b" ", lambda _: b""])
 def test_a_part_that_was_changed_is_refused(change: Any, store: FolderStore) -> None:
     manifest = taken(store)
-    path = store.folder / folder_of(sampled(), DAY) / "part-00001.parquet"
+    path = store.folder / folder_of(sampled()) / "part-00001.parquet"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(SnapshotError, match=r"part-00001\.parquet has SHA-256 .*, must be .*: the inputs were changed"):
-        read_part(store, folder_of(sampled(), DAY), manifest.parts[1])
-    assert read_part(store, folder_of(sampled(), DAY), manifest.parts[0]).metadata.num_rows == 5
+        read_part(store, folder_of(sampled()), manifest.parts[1])
+    assert read_part(store, folder_of(sampled()), manifest.parts[0]).metadata.num_rows == 5
 
 
 def test_a_part_that_is_gone_is_named(store: FolderStore) -> None:
     manifest = taken(store)
-    (store.folder / folder_of(sampled(), DAY) / "part-00001.parquet").unlink()
+    (store.folder / folder_of(sampled()) / "part-00001.parquet").unlink()
     with pytest.raises(SnapshotError, match=r"part-00001\.parquet is missing"):
-        read_part(store, folder_of(sampled(), DAY), manifest.parts[1])
+        read_part(store, folder_of(sampled()), manifest.parts[1])
 
 
 def test_a_manifest_that_was_changed_has_another_digest(store: FolderStore) -> None:

@@ -22,8 +22,8 @@ WITH = {
     "score_bin": "comparison",
     "quadrant": "comparison",
     "disagreement": "comparison",
-    "trial": "snapshot",  # a day's sampling opens trials
-    "trial_training": "snapshot",
+    "trial": "sampled_window",  # a day's sampling opens trials
+    "trial_training": "sampled_window",
 }
 NOT_SHOWN = {"calibration"}
 

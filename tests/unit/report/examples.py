@@ -486,6 +486,9 @@ def snapshots(number: int = 365) -> tuple[Snapshot, ...]:
             invalid=0,
             early=0,
             complete_at=None,
+            numbered_versions=["logistic-1"],
+            windows=[],
+            is_complete=True,
         )
         for index, day in enumerate(days_from(number))
     )

@@ -50,7 +50,7 @@ def withdraw(
     if not reason.strip():
         raise typer.BadParameter("it is empty, must say why the day is withdrawn", param_hint="--reason")
     with context.ledger() as session:
-        if snapshots.find(session, context.deployment, day) is None:
+        if snapshots.so_far(session, context.deployment, day) is None:
             raise DeploymentError(f"deployment {name}: day == {day}, must be a day that was sampled")
         is_new = ledger_trials.withdraw(
             session, context.deployment, day, by=by or getpass.getuser(), reason=reason.strip()

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shadow_deployment.data.snapshots import Manifest, read_part
+from shadow_deployment.data.snapshots import DayFiles, read_part
 from shadow_deployment.data.storage import Store
 from shadow_deployment.metrics.scores import Distribution, stability_index
 
@@ -82,20 +82,20 @@ def first_days(earlier: Sequence[T]) -> Sequence[T]:
 
 
 def read_features(
-    store: Store, days: Sequence[tuple[str, Manifest]], features: Sequence[str]
+    store: Store, days: Sequence[tuple[str, DayFiles]], features: Sequence[str]
 ) -> dict[str, FeatureValues]:
     """Return the features of the requests of some days, by name, without those of a type that has no bins.
 
     Args:
         store: Where the snapshots lie.
-        days: The folder and the manifest of each.
+        days: The folder and the files of each.
         features: The names of columns.
 
     Raises:
         SnapshotError: A file is missing or was changed.
     """
     columns = [*dict.fromkeys(features)]
-    tables = [looked_at for folder, manifest in days for looked_at in _looked_at(store, folder, manifest, columns)]
+    tables = [looked_at for folder, files in days for looked_at in _looked_at(store, folder, files, columns)]
     if not tables:
         return {}
     weights = [1 / table[_WEIGHT].to_numpy() * step for table, step in tables]
@@ -140,12 +140,10 @@ def _shares(values: FeatureValues, ends: list[float] | None, categories: list[st
     return np.asarray(weight / weight.sum(), np.float64)
 
 
-def _looked_at(
-    store: Store, folder: str, manifest: Manifest, columns: list[str]
-) -> Iterator[tuple[pa.RecordBatch, int]]:
+def _looked_at(store: Store, folder: str, files: DayFiles, columns: list[str]) -> Iterator[tuple[pa.RecordBatch, int]]:
     """Yield the requests of a day that are looked at, and how many each of them stands for."""
-    step = -(-manifest.rows // MOST_REQUESTS)
-    for part in manifest.parts:
+    step = -(-files.rows // MOST_REQUESTS)
+    for part in files.parts:
         ordinal = part.first_ordinal
         for batch in read_part(store, folder, part).iter_batches(columns=[_WEIGHT, *columns]):
             chosen = np.arange(-ordinal % step, batch.num_rows, step)

@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_arrays
-from shadow_deployment.data.snapshots import Manifest, read_part
+from shadow_deployment.data.snapshots import DayFiles, read_part
 from shadow_deployment.data.storage import Store
 from shadow_deployment.ledger import evidence
 from shadow_deployment.ledger.batching import cut
@@ -17,12 +17,12 @@ from shadow_deployment.ledger.snapshots import Snapshot
 _COLUMNS = ("request_id", "champion", "inclusion_probability")
 
 
-def changed_request(session: Session[Any], snapshot: Snapshot, manifest: Manifest, store: Store) -> str | None:
+def changed_request(session: Session[Any], snapshot: Snapshot, files: DayFiles, store: Store) -> str | None:
     """Return which request of the ledger is not as the snapshot's files have it, None where all are.
 
     Raises SnapshotError where a file is not the one that was written.
     """
-    for part in manifest.parts:
+    for part in files.parts:
         first, file = part.first_ordinal, read_part(store, snapshot.location, part)
         for batch in file.iter_batches(columns=list(_COLUMNS)):
             span = {"day": snapshot.day, "snapshot": snapshot.id, "first": first, "end": first + batch.num_rows}

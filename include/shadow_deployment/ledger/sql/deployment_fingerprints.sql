@@ -3,7 +3,8 @@
 SELECT d.name, ARRAY[
     (SELECT coalesce(max(c.number), 0) FROM shadow.chain AS c WHERE c.deployment_id = d.id),
     (SELECT count(*) FROM shadow.model_version AS m WHERE m.deployment_id = d.id),
-    (SELECT count(*) FROM shadow.snapshot AS s WHERE s.deployment_id = d.id),
+    (SELECT count(*) FROM shadow.sampled_day AS s JOIN shadow.sampled_window AS w ON w.snapshot_id = s.id
+        WHERE s.deployment_id = d.id),
     (SELECT count(*) FROM shadow.verification AS v WHERE v.deployment_id = d.id),
     (SELECT count(*) FROM shadow.withdrawal AS w WHERE w.deployment_id = d.id),
     (SELECT count(*) FROM shadow.acknowledgement AS a WHERE a.deployment_id = d.id),

@@ -1,4 +1,4 @@
-"""The deadline of a daily run: Airflow's deadline alert, and what it calls when a run is not done by its time.
+"""The deadline of a day: Airflow's deadline alert on the run of its last window, and what it calls when that is late.
 
 Airflow counts a deadline as a fixed time after a run's logical date, which is the window's start. Where clocks are put
 forward and back a local time of day is not a fixed time after it, so there is one deadline alert for each length that
@@ -18,7 +18,7 @@ from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback  # type: 
 
 from shadow_deployment.alerting.deadlines import due, intervals
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import day_of
+from shadow_deployment.config.window import window_at, window_of
 from shadow_deployment.orchestration import engine
 from shadow_deployment.orchestration.ui.links import address
 
@@ -57,7 +57,11 @@ def send_late_alert(name: str, context: Mapping[str, Any]) -> None:
         return
     deployed = engine.run_context.context_of(name)
     deployment = deployed.deployment
-    day = day_of(deployment, _moment(run["data_interval_start"]))
+    window = window_at(deployment, _moment(run["data_interval_start"]))
+    day = window.day
+    if window.end < window_of(deployment, day).end:
+        logger.info("%s has later windows: no alert before the last is late", day)
+        return
     moment, counted = due(deployment, day), _moment(context["deadline"]["deadline_time"])
     if moment is None or counted < moment:
         logger.info("%s need not be done before %s: no alert", day, moment)

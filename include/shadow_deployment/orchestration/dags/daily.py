@@ -1,4 +1,4 @@
-"""The daily DAG of a deployment: shadow_<name>, a day at a time.
+"""The daily DAG of a deployment: shadow_<name>, a window at a time, and with the last of a day its verdicts.
 
 The tasks and their order are here; what each does is a step of `shadow_deployment.pipeline.steps`, which the command
 line calls too.
@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import window_of
+from shadow_deployment.config.window import window_of, windows_of
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.alerts.deadline import deadline_of
 from shadow_deployment.orchestration.alerts.gate import gate_callbacks
@@ -46,7 +46,7 @@ def daily_dag(deployment: Deployment) -> DAG:
         tags=["shadow", deployment.task],
     ) as dag:
         _tasks(name)
-    dag.params.update(_params(challengers))  # after the tasks: each of them would copy them
+    dag.params.update(_params(deployment, challengers))  # after the tasks: each of them would copy them
     dag.task_dict["gate"].operator_extra_links = (VerdictLink(),)
     return dag
 
@@ -55,10 +55,17 @@ def _schedule(deployment: Deployment) -> Any:
     cron, timezone = deployment.schedule, deployment.timezone
     if deployment.end is None:
         return CronDataIntervalTimetable(cron, timezone=timezone)
-    return LastWindowTimetable(cron, timezone, window_of(deployment, deployment.end).start)
+    return LastWindowTimetable(cron, timezone, windows_of(deployment, deployment.end)[-1].start)
 
 
-def _params(challengers: list[str]) -> dict[str, Param]:
+def _params(deployment: Deployment, challengers: list[str]) -> dict[str, Param]:
+    hour = Param(
+        None,
+        type=["null", "string"],
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        title="Hour",
+        description=f"Only its window that begins then, as HH:MM in {deployment.timezone}. Left empty: all of them.",
+    )
     return {
         "day": Param(
             None,
@@ -67,6 +74,7 @@ def _params(challengers: list[str]) -> dict[str, Param]:
             title="Day",
             description="Shadow this day. Left empty: the first day that is over and was not run, else the newest.",
         ),
+        **({"hour": hour} if deployment.window_hours < 24 else {}),
         "challengers": Param(
             challengers,
             type="array",
@@ -91,7 +99,7 @@ def _tasks(name: str) -> None:
     )
     validated_predictions = (
         task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")(tasks.validate_predictions)
-        .partial(name=name, plan=plan)
+        .partial(name=name, sampled=sampled, plan=plan)
         .expand(challenger=challengers)
     )
     changed_days = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.collect_labels)(name, sampled)
@@ -103,7 +111,8 @@ def _tasks(name: str) -> None:
     )
     gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
     report = task(tasks.publish_report)(name, challengers)
-    results = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.publish_results)(name)
+    publish = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.publish_results)
+    results = publish(name, sampled)
     validated_inputs >> plan
     scored >> validated_predictions >> changed_days
     compared >> judged >> [gate, results, report]

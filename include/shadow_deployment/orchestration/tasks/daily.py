@@ -4,6 +4,7 @@ This file is imported where DAGs are parsed, so the engine is imported inside th
 """
 
 import datetime as dt
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -27,18 +28,21 @@ def select_challengers(name: str) -> list[str]:
 
 
 def sample(name: str) -> dict[str, Any]:
-    """Draw the day's requests; return the snapshot in short. A challenger that is new has its replay started."""
+    """Draw the requests of the run's windows; return the day so far. A new challenger has its replay started."""
     run = get_current_context()
-    context, day = engine.run_context.context_of(name), engine.run_context.day_of_run(run, name)
-    sampled = engine.steps.sample(context, day)
+    context, windows = engine.run_context.context_of(name), engine.run_context.windows_of_run(run, name)
+    day = windows[0].day
+    sampled = engine.steps.sample(context, day, windows)
     if run_type(run) != "backfill":  # which scores the past days itself
         for challenger in engine.replay.new_challengers(context, day):
             run["outlet_events"][assets.alias(name)].add(assets.replay(name), extra={"challenger": challenger})
-    return {"day": str(sampled.day), "rows": sampled.rows, "population": sampled.population, "shards": sampled.shards}
+    return asdict(sampled) | {"day": str(day), "own": list(sampled.own)}
 
 
 def validate_inputs(name: str, sampled: dict[str, Any]) -> None:
-    """Check the day's inputs against their expectations."""
+    """Check the day's inputs against their expectations, once all its windows are there."""
+    if not sampled["is_complete"]:
+        return
     day = dt.date.fromisoformat(sampled["day"])
     engine.steps.validate_inputs(engine.run_context.context_of(name, day), day)
 
@@ -46,7 +50,7 @@ def validate_inputs(name: str, sampled: dict[str, Any]) -> None:
 def plan_scoring(name: str, sampled: dict[str, Any], challengers: list[str]) -> list[dict[str, Any]]:
     """Return one entry for each mapped score task: every challenger whose trial goes on, on every shard."""
     day = dt.date.fromisoformat(sampled["day"])
-    plan = engine.steps.scoring_plan(engine.run_context.context_of(name, day), day, sampled["shards"], challengers)
+    plan = engine.steps.scoring_plan(engine.run_context.context_of(name, day), day, sampled["own"], challengers)
     return [{"day": sampled["day"], **entry} for entry in plan]
 
 
@@ -59,9 +63,12 @@ def score(name: str, day: str, challenger: str, shard: int) -> dict[str, int]:
     return {"rows": rows, "errors": errors}
 
 
-def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenger: str) -> None:
-    """Check one challenger's predictions."""
+def validate_predictions(
+    name: str, sampled: dict[str, Any] | None, plan: list[dict[str, Any]] | None, challenger: str
+) -> None:
+    """Check one challenger's predictions of the day, once all its windows are there."""
     run = _label(challenger=challenger)
+    _require_complete(sampled)
     if plan is None:
         raise AirflowSkipException("the day stopped at its inputs: nothing was scored")
     if challenger not in {entry["challenger"] for entry in plan}:
@@ -72,9 +79,7 @@ def validate_predictions(name: str, plan: list[dict[str, Any]] | None, challenge
 
 def collect_labels(name: str, sampled: dict[str, Any] | None) -> list[str]:
     """Collect labels that have become known; return the days whose evidence changes with them."""
-    if sampled is None:
-        raise AirflowSkipException("the day was not sampled")
-    day = dt.date.fromisoformat(sampled["day"])
+    day = dt.date.fromisoformat(_require_complete(sampled)["day"])
     return [str(changed) for changed in engine.steps.collect_labels(engine.run_context.context_of(name, day), day)]
 
 
@@ -86,9 +91,9 @@ def compare(name: str, day: str) -> int:
 
 
 def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]:
-    """Judge one challenger; return its outcome and the reasons."""
+    """Judge one challenger, once all windows of the day are there; return its outcome and the reasons."""
     _label(challenger=challenger)
-    day = dt.date.fromisoformat(sampled["day"])
+    day = dt.date.fromisoformat(_require_complete(sampled)["day"])
     judged = engine.steps.judge(engine.run_context.context_of(name, day), day, challenger)
     verdict = judged.verdict
     facts = {
@@ -103,9 +108,10 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
 def gate(name: str) -> dict[str, str]:
     """Fail where a challenger fails or the day is not comparable; return each challenger's outcome otherwise."""
     run = get_current_context()
-    day = engine.run_context.day_of_run(run, name)
+    windows = engine.run_context.windows_of_run(run, name)
+    day = windows[0].day
     context = engine.run_context.context_of(name, day)
-    return engine.steps.gate(context, day, engine.run_context.chosen(run, context.deployment))
+    return engine.steps.gate(context, day, engine.run_context.chosen(run, context.deployment), windows)
 
 
 def publish_report(name: str, challengers: list[str]) -> list[str]:
@@ -114,11 +120,14 @@ def publish_report(name: str, challengers: list[str]) -> list[str]:
     return engine.publishing.publish(engine.run_context.context_of(name, day), day, challengers)
 
 
-def publish_results(name: str) -> list[str]:
+def publish_results(name: str, sampled: dict[str, Any] | None) -> list[str]:
     """Add the asset events of the day: its verdicts, a promotion request, a regression; return which.
 
-    Metrics and the status file say the same. A backfill, and a day that is not the newest, is no news.
+    Metrics and the status file say the same. A backfill, a day that is not the newest, and one with windows to come is
+    no news.
     """
+    if sampled is not None:
+        _require_complete(sampled)
     run = get_current_context()
     day = engine.run_context.day_of_run(run, name)
     context = engine.run_context.context_of(name, day)
@@ -143,6 +152,15 @@ def publish_results(name: str) -> list[str]:
     for asset, extra in events:
         run["outlet_events"][assets.alias(name)].add(asset, extra=extra)
     return [asset.uri for asset, _ in events]
+
+
+def _require_complete(sampled: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the day so far; skip the task where nothing was sampled, or the day has windows to come."""
+    if sampled is None:
+        raise AirflowSkipException("the day was not sampled")
+    if not sampled["is_complete"]:
+        raise AirflowSkipException(f"{sampled['day']} is not complete: it is compared once all its windows are sampled")
+    return sampled
 
 
 def _facts(verdict: "StoredVerdict") -> dict[str, Any]:

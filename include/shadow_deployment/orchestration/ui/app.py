@@ -27,7 +27,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, NotFoundError, ShadowError
 from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import last_versions
-from shadow_deployment.orchestration.run_context import run_day
+from shadow_deployment.orchestration.run_context import run_windows
 from shadow_deployment.orchestration.ui.links import PREFIX, base_path
 from shadow_deployment.report.html import rendering
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
@@ -148,14 +148,14 @@ def run(name: NameOfDag, dag_id: str, run_id: str, session: SessionDep, challeng
     def page(context: DeploymentContext) -> str:
         if dag_id != f"{DAG_PREFIX}{name}":
             return rendering.deployment_page(pages.deployment_page(context, challenger), LINKS)
-        day = run_day(
+        windows = run_windows(
             context,
             kind=dag_run.run_type,
             named=(dag_run.conf or {}).get("day"),
             interval_start=dag_run.data_interval_start,
             started_at=dag_run.run_after,
         )
-        return rendering.deployment_page(pages.run_page(context, day, challenger), LINKS)
+        return rendering.deployment_page(pages.run_page(context, windows[0].day, challenger), LINKS)
 
     return _page(name, ("run", run_id, challenger), page)
 

@@ -73,7 +73,8 @@ def basis_of(
     nothing, `opening` opens it where there is none.
     """
     withdrawn = trials.withdrawn(session, deployment)
-    taken = [each for each in snapshots.snapshots(session, deployment, None, day) if each.day not in withdrawn]
+    sampled = snapshots.sampled(session, deployment, None, day)
+    taken = [each for each in sampled if each.is_complete and each.day not in withdrawn]
     version = champion_of(taken)
     has_champion = any(snapshot.champions for snapshot in taken)
     trial = trial_for(session, deployment, challenger, key, version) if has_champion else None
@@ -81,6 +82,7 @@ def basis_of(
         return Basis(day, version, None, taken, Calendar({}), [], [], {}, DayCounts(0, 0, 0, 0, {}, {}), day)
     first, shown_from, live_from = _first_days(deployment, challenger, trial, taken)
     records = DayRecords(
+        begun=[each.day for each in sampled if not each.is_complete],
         failed=validations.inputs_failed(session, taken),
         scored=validations.scored(session, taken, key),
         seen=trials.seen_days(session, trial) if trial.is_of_a_challenger else (),

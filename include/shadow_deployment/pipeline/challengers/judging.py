@@ -148,6 +148,8 @@ def _of_the_day(challenger: Challenger, basis: Basis) -> Iterator[str]:
     state = basis.calendar.states.get(basis.day)
     if state == "withdrawn":
         yield f"{basis.day} was withdrawn"
+    elif state == "not complete":
+        yield f"{basis.day} is not complete: not all its windows were sampled"
     elif today is None:
         yield f"{basis.day} was not sampled"
     elif state == "inputs failed":

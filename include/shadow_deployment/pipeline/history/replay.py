@@ -21,7 +21,7 @@ from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
 from shadow_deployment.pipeline.challengers.judging import JudgedChallenger
 from shadow_deployment.pipeline.challengers.trials import known_trial, opening
-from shadow_deployment.pipeline.sample import read_manifest, require_snapshot
+from shadow_deployment.pipeline.sample import files_of, require_snapshot
 
 
 def replayable(deployment: Deployment, name: str) -> Challenger:
@@ -64,7 +64,7 @@ def replay_day(context: DeploymentContext, day: dt.date, challenger_name: str) -
     A day that was replayed is left unchanged.
     """
     with context.ledger() as session:
-        shards = len(read_manifest(context, require_snapshot(session, context.deployment, day)).parts)
+        shards = len(files_of(context, require_snapshot(session, context.deployment, day)).parts)
     for shard in range(shards):
         steps.score(context, day, challenger_name, shard)
     problem = None

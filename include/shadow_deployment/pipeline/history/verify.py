@@ -31,7 +31,7 @@ from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import evidence_of
 from shadow_deployment.pipeline.challengers.judging import input_of, judge_challenger
 from shadow_deployment.pipeline.custom_values import custom_values
-from shadow_deployment.pipeline.sample import read_manifest
+from shadow_deployment.pipeline.sample import files_of
 
 _WHOLE = ("chain", "trials")  # verified all at once
 _TOLERANCE = 1e-9  # of figures that are computed again, perhaps by another machine
@@ -103,8 +103,7 @@ def _parts(
 def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> str | None:
     """Return what of a day is not as it was written, or not what it was computed from."""
     try:
-        manifest = read_manifest(context, snapshot)
-        changed = days.changed_request(session, snapshot, manifest, context.store)
+        changed = days.changed_request(session, snapshot, files_of(context, snapshot), context.store)
     except SnapshotError as error:
         return str(error)
     if changed is not None:

@@ -2,7 +2,7 @@
 -- one challenger is one row of arrays, so that a verdict on a year reads hundreds of rows, not hundreds of thousands.
 CREATE TABLE shadow.comparison (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    snapshot_id     int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id     int NOT NULL REFERENCES shadow.sampled_day,
     challenger_id   int NOT NULL REFERENCES shadow.model_version,
     label_revision  int NOT NULL,
     is_final        boolean NOT NULL,
@@ -57,7 +57,7 @@ COMMENT ON FUNCTION shadow.evidence_is_valid IS 'each array has a number for eve
 CREATE TABLE shadow.provisional_evidence (
     deployment_id                int NOT NULL REFERENCES shadow.deployment,
     day                          date NOT NULL,
-    snapshot_id                  int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id                  int NOT NULL REFERENCES shadow.sampled_day,
     challenger_id                int NOT NULL REFERENCES shadow.model_version,
     champion_version             text NOT NULL,
     metrics                      text[] NOT NULL,
@@ -111,7 +111,7 @@ CREATE TABLE shadow.evidence_batch (
     id                           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deployment_id                int NOT NULL REFERENCES shadow.deployment,
     day                          date NOT NULL,
-    snapshot_id                  int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id                  int NOT NULL REFERENCES shadow.sampled_day,
     challenger_id                int NOT NULL REFERENCES shadow.model_version,
     champion_version             text NOT NULL,
     needs_labels                 boolean NOT NULL,
@@ -219,7 +219,7 @@ COMMENT ON VIEW shadow.evidence IS 'sums over the pairs of a day and slice, weig
 
 CREATE TABLE shadow.score_bin (
     challenger_id            int NOT NULL REFERENCES shadow.model_version,
-    snapshot_id              int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id              int NOT NULL REFERENCES shadow.sampled_day,
     champion_version         text NOT NULL,
     model                    text NOT NULL CHECK (model IN ('champion', 'challenger')),
     width                    float8 NOT NULL CHECK (width > 0),
@@ -241,7 +241,7 @@ COMMENT ON COLUMN shadow.score_bin.width IS 'regression: a power of two that sui
 
 CREATE TABLE shadow.quadrant (
     challenger_id     int NOT NULL REFERENCES shadow.model_version,
-    snapshot_id       int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id       int NOT NULL REFERENCES shadow.sampled_day,
     champion_version  text NOT NULL,
     champion_yes      boolean NOT NULL,
     challenger_yes    boolean NOT NULL,
@@ -258,7 +258,7 @@ COMMENT ON TABLE shadow.quadrant IS 'requests that both models answered, by whic
 
 CREATE TABLE shadow.disagreement (
     challenger_id  int NOT NULL REFERENCES shadow.model_version,
-    snapshot_id    int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id    int NOT NULL REFERENCES shadow.sampled_day,
     rank           int NOT NULL CHECK (rank > 0),
     ordinal        int NOT NULL,
     distance       float8 NOT NULL,

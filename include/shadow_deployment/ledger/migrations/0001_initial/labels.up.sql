@@ -59,7 +59,7 @@ COMMENT ON COLUMN shadow.label_arrival.invalid IS 'the beginning of the first va
 COMMENT ON COLUMN shadow.label_arrival.early_at IS 'when a label was known that was known before its request: it is never used; infinity where there is none';
 
 CREATE TABLE shadow.label_collection (
-    snapshot_id   int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id   int NOT NULL REFERENCES shadow.sampled_day,
     collection    int NOT NULL CHECK (collection > 0),
     labels_until  timestamptz NOT NULL,
     arrival       int NOT NULL CHECK (arrival >= 0),
@@ -87,11 +87,11 @@ CREATE VIEW shadow.labelled_snapshot AS
 SELECT
     s.*, c.labels_until, coalesce(c.arrival, 0) AS label_revision, coalesce(c.labelled, 0) AS labelled,
     coalesce(c.contradicted, 0) AS contradicted, coalesce(c.invalid, 0) AS invalid, coalesce(c.early, 0) AS early, c.complete_at
-FROM shadow.snapshot AS s
+FROM shadow.day_so_far AS s
 LEFT JOIN LATERAL (
     SELECT * FROM shadow.label_collection AS c WHERE c.snapshot_id = s.id ORDER BY collection DESC LIMIT 1
 ) AS c ON true;
-COMMENT ON VIEW shadow.labelled_snapshot IS 'each snapshot with the newest collection of its labels';
+COMMENT ON VIEW shadow.labelled_snapshot IS 'each sampled day, complete or not, with the newest collection of its labels';
 
 CREATE FUNCTION shadow.unnest_labels(
     int[], float8[], timestamptz[], float8[], timestamptz[], text[], timestamptz[], timestamptz[]

@@ -33,7 +33,7 @@ COMMENT ON COLUMN shadow.prediction_batch.error IS 'null where the batch has no 
 COMMENT ON COLUMN shadow.prediction_batch.probabilities IS 'multiclass: one row per request, one column per class, null where the batch has no prediction; value is the most likely class, from 0';
 
 CREATE TABLE shadow.scoring (
-    snapshot_id    int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id    int NOT NULL REFERENCES shadow.sampled_day,
     challenger_id  int NOT NULL REFERENCES shadow.model_version,
     shard          int NOT NULL,
     first_ordinal  int NOT NULL,
@@ -67,7 +67,7 @@ COMMENT ON COLUMN shadow.prediction.probabilities IS 'multiclass: of each class;
 CREATE FUNCTION shadow.shard_is_complete() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     stored bigint;
-    the_day date := (SELECT day FROM shadow.snapshot WHERE id = NEW.snapshot_id);
+    the_day date := (SELECT day FROM shadow.sampled_day WHERE id = NEW.snapshot_id);
 BEGIN
     SELECT coalesce(sum(rows), 0) INTO stored FROM shadow.prediction_batch
     WHERE day = the_day AND snapshot_id = NEW.snapshot_id AND challenger_id = NEW.challenger_id

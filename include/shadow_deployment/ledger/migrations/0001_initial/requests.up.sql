@@ -1,32 +1,91 @@
 -- Sampled requests with the champion's predictions, as arrays of up to 8,192 requests per row: a row and an index entry
 -- for each request took most of a day's time and space. The view shadow.request shows one row per request.
-CREATE TABLE shadow.snapshot (
-    id                 int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    deployment_id      int NOT NULL REFERENCES shadow.deployment,
-    day                date NOT NULL,
-    design             text NOT NULL,
+-- A day is sampled window by window, in any order; a daily schedule has one window a day. Requests are numbered as their
+-- windows come. The view shadow.snapshot shows the days all of whose windows are there.
+CREATE TABLE shadow.sampled_day (
+    id             int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id  int NOT NULL REFERENCES shadow.deployment,
+    day            date NOT NULL,
+    design         text NOT NULL,
+    window_start   timestamptz NOT NULL,
+    window_end     timestamptz NOT NULL,
+    location       text NOT NULL,
+    source         text NOT NULL,
+    UNIQUE (deployment_id, day, design),
+    CHECK (window_start < window_end)
+);
+COMMENT ON TABLE shadow.sampled_day IS 'one day of which at least one window was sampled';
+COMMENT ON COLUMN shadow.sampled_day.location IS 'the folder of the day''s Parquet files, in which each window has one';
+COMMENT ON COLUMN shadow.sampled_day.source IS 'requests.table, by which days of other deployments on the same requests are found';
+
+CREATE TABLE shadow.sampled_window (
+    snapshot_id        int NOT NULL REFERENCES shadow.sampled_day,
+    number             int NOT NULL CHECK (number > 0),
     window_start       timestamptz NOT NULL,
     window_end         timestamptz NOT NULL,
     population         bigint NOT NULL,
+    first_ordinal      int NOT NULL CHECK (first_ordinal >= 0),
     rows               int NOT NULL CHECK (rows >= 0),
+    first_shard        int NOT NULL CHECK (first_shard >= 0),
     shards             int NOT NULL CHECK (shards >= 0),
     digest             text NOT NULL,
-    location           text NOT NULL,
-    source             text NOT NULL,
     champion_versions  text[] NOT NULL,
-    created_at         timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (deployment_id, day, design),
+    sampled_at         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (snapshot_id, number),
+    UNIQUE (snapshot_id, window_start),
     CHECK (window_start < window_end),
     CHECK (population >= rows)
 );
-COMMENT ON TABLE shadow.snapshot IS 'one day of sampled inputs; the inputs themselves are Parquet files at location';
-COMMENT ON COLUMN shadow.snapshot.source IS 'requests.table, by which days of other deployments on the same requests are found';
+COMMENT ON TABLE shadow.sampled_window IS 'one window of sampled inputs; the inputs themselves are Parquet files';
+COMMENT ON COLUMN shadow.sampled_window.number IS 'in the order in which the windows of a day were sampled, from 1';
+COMMENT ON COLUMN shadow.sampled_window.champion_versions IS 'in the order of their last predictions in the window';
 
-CREATE TRIGGER snapshot_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.snapshot
+CREATE TRIGGER sampled_day_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.sampled_day
+    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CREATE TRIGGER sampled_window_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.sampled_window
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
+CREATE VIEW shadow.day_so_far AS
+SELECT
+    d.id, d.deployment_id, d.day, d.design, d.window_start, d.window_end, w.population, w.rows, w.shards, w.digest, d.location,
+    d.source,
+    ARRAY(
+        SELECT v.version FROM shadow.sampled_window AS o CROSS JOIN LATERAL
+            unnest(o.champion_versions) WITH ORDINALITY AS v (version, place)
+        WHERE o.snapshot_id = d.id
+        GROUP BY v.version
+        ORDER BY max(ARRAY[extract(epoch FROM o.window_start), v.place])
+    ) AS champion_versions,
+    ARRAY(
+        SELECT v.version FROM shadow.sampled_window AS o CROSS JOIN LATERAL
+            unnest(o.champion_versions) WITH ORDINALITY AS v (version, place)
+        WHERE o.snapshot_id = d.id
+        GROUP BY v.version
+        ORDER BY min(ARRAY[o.number, v.place])
+    ) AS numbered_versions,
+    w.windows, w.created_at, w.covered = d.window_end - d.window_start AS is_complete
+FROM shadow.sampled_day AS d
+CROSS JOIN LATERAL (
+    SELECT
+        sum(o.population)::bigint AS population, sum(o.rows)::int AS rows, sum(o.shards)::int AS shards,
+        encode(sha256(string_agg(o.digest, ',' ORDER BY o.window_start)::bytea), 'hex') AS digest,
+        jsonb_agg(jsonb_build_object(
+            'start', o.window_start, 'end', o.window_end, 'first_ordinal', o.first_ordinal, 'first_shard', o.first_shard,
+            'shards', o.shards, 'digest', o.digest) ORDER BY o.number) AS windows,
+        max(o.sampled_at) AS created_at, sum(o.window_end - o.window_start) AS covered
+    FROM shadow.sampled_window AS o
+    WHERE o.snapshot_id = d.id
+) AS w;
+COMMENT ON VIEW shadow.day_so_far IS 'each day with what its sampled windows add up to; is_complete says whether all are there';
+COMMENT ON COLUMN shadow.day_so_far.champion_versions IS 'in the order of their last predictions';
+COMMENT ON COLUMN shadow.day_so_far.numbered_versions IS 'the same in the order in which windows brought them: what shadow.request_batch refers to';
+COMMENT ON COLUMN shadow.day_so_far.digest IS 'SHA-256 of the windows'' digests, in the order of time';
+
+CREATE VIEW shadow.snapshot AS SELECT * FROM shadow.day_so_far WHERE is_complete;
+COMMENT ON VIEW shadow.snapshot IS 'one day of sampled inputs, all of whose windows are there: what evidence is made of';
+
 CREATE TABLE shadow.cell (
-    snapshot_id  int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id  int NOT NULL REFERENCES shadow.sampled_day,
     cell         int NOT NULL,
     slices       jsonb NOT NULL,
     PRIMARY KEY (snapshot_id, cell)
@@ -34,7 +93,7 @@ CREATE TABLE shadow.cell (
 COMMENT ON TABLE shadow.cell IS 'one combination of slice values that occurs in a snapshot: {"origin": "EWR", "carrier": "UA"}';
 
 CREATE TABLE shadow.drift (
-    snapshot_id         int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id         int NOT NULL REFERENCES shadow.sampled_day,
     feature             text NOT NULL,
     psi                 float8 CHECK (psi >= 0 AND psi < 'Infinity'),
     missing             float8 NOT NULL CHECK (missing BETWEEN 0 AND 1),
@@ -110,7 +169,7 @@ ALTER TABLE shadow.request_batch
 COMMENT ON TABLE shadow.request_batch IS 'consecutive requests of a snapshot, in the order of the draw; shadow.request shows one row per request';
 COMMENT ON COLUMN shadow.request_batch.champion IS 'the champion''s prediction, NaN where it gave none';
 COMMENT ON COLUMN shadow.request_batch.label_key IS 'by what a request''s label is looked up in place of its id; requests of one key share a label';
-COMMENT ON COLUMN shadow.request_batch.champion_version IS 'index into the snapshot''s champion_versions, from 1';
+COMMENT ON COLUMN shadow.request_batch.champion_version IS 'index into the day''s numbered_versions, from 1';
 COMMENT ON COLUMN shadow.request_batch.champion_latency_ms IS 'NaN where unknown';
 
 CREATE FUNCTION shadow.unnest_requests(text[], timestamptz[], float8[], int[], float8[], int[], float8[], float8[])
@@ -132,28 +191,46 @@ COMMENT ON FUNCTION shadow.unnest_requests IS 'the columns of a batch, one row p
 CREATE VIEW shadow.request AS
 SELECT
     b.day, b.snapshot_id, (b.first_ordinal + a.place - 1)::int AS ordinal, a.request_id COLLATE "C" AS request_id,
-    a.requested_at, a.inclusion_probability, a.cell, a.champion, s.champion_versions[a.champion_version] AS champion_version,
+    a.requested_at, a.inclusion_probability, a.cell, a.champion, s.numbered_versions[a.champion_version] AS champion_version,
     a.champion_latency_ms, a.champion_probabilities
 FROM shadow.request_batch AS b
-JOIN shadow.snapshot AS s ON s.id = b.snapshot_id
+JOIN shadow.day_so_far AS s ON s.id = b.snapshot_id
 CROSS JOIN LATERAL shadow.unnest_requests(
     b.request_id, b.requested_at, b.inclusion_probability, b.cell, b.champion, b.champion_version, b.champion_latency_ms,
     b.champion_probabilities
 ) AS a;
 COMMENT ON VIEW shadow.request IS 'one sampled request with the champion''s prediction';
 
-CREATE FUNCTION shadow.snapshot_is_complete() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION shadow.window_is_complete() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
+    whole shadow.sampled_day := (SELECT d FROM shadow.sampled_day AS d WHERE d.id = NEW.snapshot_id);
     stored bigint;
 BEGIN
     SELECT coalesce(sum(rows), 0) INTO stored FROM shadow.request_batch
-    WHERE day = NEW.day AND snapshot_id = NEW.id AND first_ordinal + rows <= NEW.rows;
+    WHERE day = whole.day AND snapshot_id = NEW.snapshot_id
+      AND first_ordinal >= NEW.first_ordinal AND first_ordinal + rows <= NEW.first_ordinal + NEW.rows;
     IF stored <> NEW.rows THEN
-        RAISE EXCEPTION 'snapshot % of % has % requests, must have %', NEW.id, NEW.day, stored, NEW.rows
+        RAISE EXCEPTION 'window % of snapshot % of % has % requests, must have %',
+            NEW.number, NEW.snapshot_id, whole.day, stored, NEW.rows
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.window_start < whole.window_start OR NEW.window_end > whole.window_end OR EXISTS (
+        SELECT FROM shadow.sampled_window AS o
+        WHERE o.snapshot_id = NEW.snapshot_id AND o.number <> NEW.number
+          AND o.window_start < NEW.window_end AND NEW.window_start < o.window_end
+    ) THEN
+        RAISE EXCEPTION 'window % of snapshot % lies outside % or overlaps another', NEW.number, NEW.snapshot_id, whole.day
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (NEW.first_ordinal, NEW.first_shard) <> (
+        SELECT coalesce(sum(o.rows), 0), coalesce(sum(o.shards), 0) FROM shadow.sampled_window AS o
+        WHERE o.snapshot_id = NEW.snapshot_id AND o.number < NEW.number
+    ) THEN
+        RAISE EXCEPTION 'window % of snapshot % does not go on where the ones before end', NEW.number, NEW.snapshot_id
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
 END $$;
 
-CREATE CONSTRAINT TRIGGER snapshot_is_complete AFTER INSERT ON shadow.snapshot
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shadow.snapshot_is_complete();
+CREATE CONSTRAINT TRIGGER window_is_complete AFTER INSERT ON shadow.sampled_window
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shadow.window_is_complete();

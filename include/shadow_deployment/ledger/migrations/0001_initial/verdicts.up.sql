@@ -1,6 +1,6 @@
 -- Verdicts, and the checks that they take into account: expectations, replay checks, calibrations.
 CREATE TABLE shadow.validation (
-    snapshot_id    int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id    int NOT NULL REFERENCES shadow.sampled_day,
     challenger_id  int REFERENCES shadow.model_version,
     revision       int NOT NULL CHECK (revision > 0),
     digest         text NOT NULL,
@@ -25,7 +25,7 @@ WHERE NOT EXISTS (
 COMMENT ON VIEW shadow.newest_validation IS 'the newest result of each validation';
 
 CREATE TABLE shadow.replay_check (
-    snapshot_id  int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id  int NOT NULL REFERENCES shadow.sampled_day,
     revision     int NOT NULL CHECK (revision > 0),
     digest       text NOT NULL,
     model        text NOT NULL,

@@ -44,7 +44,8 @@ def recovery_alert(session: Session[Any], deployment: Deployment, day: dt.date, 
     """Return a recovery alert, at most once per failure or missed deadline."""
     if not is_newest_day(session, deployment, day):
         return None
-    if snapshots.find(session, deployment, day) is None:
+    sampled = snapshots.so_far(session, deployment, day)
+    if sampled is not None and not sampled.is_complete:
         logger.info("%s has windows to come: no recovery before it is judged", day)
         return None
     previous = alerts.newest(session, deployment, ["failed", "late", "recovered"])

@@ -18,6 +18,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
     CRON,
+    HOURS_OF_A_DAY,
     MAX_ROWS,
     Column,
     Columns,
@@ -330,7 +331,7 @@ class Deployment(Section):
     def window_hours(self) -> int:
         """Hours that a window lasts on a day whose clocks are not changed: 24 where a day is one window."""
         parts = self._cron
-        return 24 if parts["hour"] else int(parts["every"] or 1)
+        return HOURS_OF_A_DAY if parts["hour"] else int(parts["every"] or 1)
 
     @property
     def _cron(self) -> Match[str]:

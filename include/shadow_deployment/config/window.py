@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.fields import DAYS
+from shadow_deployment.config.fields import DAYS, HOURS_OF_A_DAY
 from shadow_deployment.errors import DeploymentError
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -58,6 +58,12 @@ def window_at(deployment: Deployment, moment: dt.datetime) -> Window:
     return next(window for window in windows if moment < window.end)
 
 
+def counted_since(deployment: Deployment, window: Window) -> dt.datetime:
+    """Return from when on rows of an id count as logged before: where each counts once a day, from the day's start."""
+    is_once = deployment.requests.duplicates == "first"
+    return window_of(deployment, window.day).start if is_once else window.start
+
+
 def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
     """Return the day whose window contains the moment `start`."""
     day = start.astimezone(deployment.zone).date()
@@ -88,7 +94,7 @@ def _hours(deployment: Deployment, day: Window) -> Iterator[dt.datetime]:
 def _local_times(deployment: Deployment, day: dt.date) -> Iterator[dt.datetime]:
     """Yield when the windows of a day begin that are at fixed local times; one that a clock change skips has none."""
     first, _ = deployment.tick
-    for hour in range(first, 24, deployment.window_hours):
+    for hour in range(first, HOURS_OF_A_DAY, deployment.window_hours):
         yield _tick(deployment, day, hour)
 
 

@@ -11,8 +11,8 @@ A new source is one folder in `sources`, which implements `RequestSource`, `Read
 - The keyed hash is the first 52 bits of SHA-256 of "salt:id" in UTF-8, and -1 where the id is null. Where labels.key is
   declared, it is of "salt:key", of the id where the key is null: so requests that share a label are drawn together.
 - In a stratum, the requests with the smallest hashes are drawn; equal ones are ordered by id, then by time.
-- A window includes its start and excludes its end. Where requests.duplicates is "first", only the earliest row of each
-  id is counted and drawn.
+- A window includes its start and excludes its end. Where requests.duplicates is "first", only the day's earliest row of
+  each id is counted and drawn, in the window that has it.
 - Ids, strata and versions are the text that Postgres would write; an id or key of several columns is what
   `sources/identity.py` makes of them.
 

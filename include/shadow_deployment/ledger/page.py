@@ -285,7 +285,7 @@ def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:
 
 def shards(session: Session[Any], snapshot: Snapshot) -> int:
     """Return in how many parts a day's sample is scored."""
-    row = session.execute("SELECT shards FROM shadow.snapshot WHERE id = %s", [snapshot.id]).fetchone()
+    row = session.execute("SELECT shards FROM shadow.day_so_far WHERE id = %s", [snapshot.id]).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -15,7 +15,7 @@ from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import resolve_aliases
 from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
-from shadow_deployment.pipeline.window_guard import next_day
+from shadow_deployment.pipeline.window_guard import next_day, with_missing_before
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,15 @@ def windows_of_run(run: Mapping[str, Any], name: str) -> list[Window]:
         interval_start=run.get("data_interval_start"),
         started_at=run["dag_run"].run_after,
     )
+
+
+def windows_to_sample(run: Mapping[str, Any], context: DeploymentContext) -> list[Window]:
+    """Return the windows of a run; of a scheduled one also those of the day that the scheduler has missed before it."""
+    windows = windows_of_run(run, context.deployment.name)
+    if run_type(run) == "manual":
+        return windows
+    with context.ledger() as session:
+        return with_missing_before(session, context.deployment, windows)
 
 
 def run_windows(

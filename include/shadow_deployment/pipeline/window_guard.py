@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import Window, day_of, days_between, window_of
+from shadow_deployment.config.fields import HOURS_OF_A_DAY
+from shadow_deployment.config.window import Window, day_of, days_between, window_of, windows_of
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.errors import DeploymentError, LedgerError, TransientError
 from shadow_deployment.ledger import snapshots, trials
@@ -40,17 +41,34 @@ def require_runnable(
 
 def what_is_missing(deployment: Deployment, snapshot: Snapshot) -> str:
     """Say which windows of a day were not sampled."""
-    windows = snapshots.missing_windows(deployment, snapshot)
-    spans: list[tuple[dt.datetime, dt.datetime]] = []
-    for window in windows:
-        if spans and spans[-1][1] == window.start:
-            spans[-1] = (spans[-1][0], window.end)
-        else:
-            spans.append((window.start, window.end))
-    named = [f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC" for start, end in spans[:_MOST_SPANS]]
-    named += [f"{more} more"] if (more := len(spans) - _MOST_SPANS) > 0 else []
-    of = len(windows) + len(snapshot.windows)
-    return f"{len(windows)} of {of} windows were not sampled ({', '.join(named)})"
+    return _in_words(snapshots.missing_windows(deployment, snapshot), len(windows_of(deployment, snapshot.day)))
+
+
+def with_missing_before(session: Session[Any], deployment: Deployment, windows: Sequence[Window]) -> list[Window]:
+    """Return windows of a day with those before them that were not sampled, in order: what the scheduler has missed."""
+    snapshot = snapshots.so_far(session, deployment, windows[0].day)
+    there = {window.start for window in snapshot.windows} if snapshot else set()
+    wanted = {window.start for window in windows}
+    return [
+        window
+        for window in windows_of(deployment, windows[0].day)
+        if window.start in wanted or (window.start < min(wanted) and window.start not in there)
+    ]
+
+
+def gaps(session: Session[Any], deployment: Deployment, last: dt.date | None = None) -> list[str]:
+    """Say of each day up to `last` which of its windows were not sampled, though a later one was."""
+    if deployment.window_hours == HOURS_OF_A_DAY:
+        return []
+    withdrawn = trials.withdrawn(session, deployment)
+    days = [each for each in snapshots.sampled(session, deployment, None, last) if each.day not in withdrawn]
+    newest = max((window.end for each in days for window in each.windows), default=None)
+    found: list[str] = []
+    for each in days:
+        windows = [one for one in snapshots.missing_windows(deployment, each) if newest and one.end <= newest]
+        if windows:
+            found.append(f"{each.day} is not complete: {_in_words(windows, len(windows_of(deployment, each.day)))}")
+    return found
 
 
 def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> dt.date:
@@ -72,6 +90,19 @@ def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime)
         )
     done = snapshots.sampled_before(session, deployment, moment) | set(trials.withdrawn(session, deployment))
     return next((day for day in days_between(deployment.start, newest) if day not in done), newest)
+
+
+def _in_words(windows: Sequence[Window], of: int) -> str:
+    """Return how many windows of a day were not sampled, and when they are: adjacent ones as one span."""
+    spans: list[tuple[dt.datetime, dt.datetime]] = []
+    for window in windows:
+        if spans and spans[-1][1] == window.start:
+            spans[-1] = (spans[-1][0], window.end)
+        else:
+            spans.append((window.start, window.end))
+    named = [f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC" for start, end in spans[:_MOST_SPANS]]
+    named += [f"{more} more"] if (more := len(spans) - _MOST_SPANS) > 0 else []
+    return f"{len(windows)} of {of} windows were not sampled ({', '.join(named)})"
 
 
 def _require_over(deployment: Deployment, window: Window, now: dt.datetime) -> None:

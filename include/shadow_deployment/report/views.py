@@ -309,6 +309,7 @@ class NoiseView:
 class DayView:
     """What the run of one day did: its sample (`snapshot`, None before it), validations, scoring and labels.
 
+    `missing` says which windows of the day were not sampled; it is empty where all were, or none.
     `validations` are by what was validated ("inputs" or a challenger's name), `scoring` and `judged` by challenger;
     None where there is none yet.
     """
@@ -316,6 +317,7 @@ class DayView:
     window: Window
     judged: Mapping[str, Outcome | None]
     snapshot: Snapshot | None = None
+    missing: str = ""
     shards: int = 0
     labels: LabelDay | None = None
     validations: Mapping[str, ValidationRow | None] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def in_parquet(root: str, conn_id: str | None) -> dict[str, Any]:
 
 def parts(world: World) -> dict[tuple[str, str], bytes]:
     """Return every part of every snapshot, by day and name."""
-    return {(path.parts[-3], path.name): path.read_bytes() for path in sorted(world.snapshots.rglob("*.parquet"))}
+    return {(path.parts[-4], path.name): path.read_bytes() for path in sorted(world.snapshots.rglob("*.parquet"))}
 
 
 def run(world: World, **changes: Any) -> DeploymentContext:

@@ -75,6 +75,14 @@ def test_where_clocks_change_there_is_one_for_each_length(reading: World) -> Non
     assert [one.interval for one in found] == [29 * HOURS, 30 * HOURS, 31 * HOURS]
 
 
+def test_the_run_of_the_days_last_window_has_the_deadline(reading: World, hook: Posts) -> None:
+    [found] = deadline_of(reading.deploy(schedule="@hourly", alerts=alerts())) or []
+    assert found.interval == 7 * HOURS
+    for hour in (22, 23):
+        send_late_alert("late", missed(midnight(1) + hour * HOURS, (30 - hour) * HOURS))
+        assert len(hook.received) == (hour == 23)
+
+
 def test_a_late_day_is_alerted_once(reading: World, hook: Posts) -> None:
     reading.deploy(alerts=alerts())
     for _ in range(2):

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from shadow_deployment.config.window import windows_of
 from shadow_deployment.errors import DeploymentError
-from shadow_deployment.orchestration.run_context import day_of_run
+from shadow_deployment.orchestration.run_context import day_of_run, windows_of_run, windows_to_sample
+from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.window_guard import next_day
 from tests.conftest import PROJECT
-from tests.production import World, day
+from tests.production import World, day, moment
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 DagBag = Callable[[], Any]
@@ -59,6 +61,7 @@ def test_form_offers_a_day_and_the_challengers(dag_bag: DagBag, reading: World) 
     params = dag_bag().dags["shadow_late"].params
     assert params.get_param("day").schema["format"] == "date"
     assert params["challengers"] == [one.name for one in deployment.challengers]
+    assert "hour" not in params
 
 
 def test_broken_file_loses_its_own_dag_and_says_why(dag_bag: DagBag, reading: World) -> None:
@@ -174,6 +177,52 @@ def test_a_day_through_airflow_is_the_day_of_the_command_line(
     assert by_airflow.content() == by_hand.content()
 
 
+def test_the_run_of_a_window_scores_it_and_that_of_the_last_judges_the_day(dag_bag: DagBag, reading: World) -> None:
+    names = [one.name for one in reading.deploy(schedule="0 */12 * * *").challengers]
+    morning = run(dag_bag().dags["shadow_late"], 0, hour="00:00")
+    assert {task for (task, _), state in morning.items() if state == "success"} == {
+        *("select_challengers", "sample", "validate_inputs", "plan_scoring", "score", "gate")
+    }
+    assert {state for state in morning.values() if state != "success"} == {"skipped"}
+    assert reading.query("SELECT FROM shadow.verdict") == []
+    evening = run(dag_bag().dags["shadow_late"], 0, hour="12:00")
+    assert set(evening.values()) == {"success"}
+    assert {label for task, label in evening if task == "judge"} == set(names)
+    assert reading.query("SELECT rows, is_complete FROM shadow.snapshot") == [(60, True)]
+
+
+def test_a_scheduled_run_is_about_the_window_of_its_interval_and_a_form_about_those_it_names(reading: World) -> None:
+    reading.deploy(schedule="@hourly", timezone="Europe/Berlin")
+
+    def windows(start: dt.datetime | None, kind: str = "manual", **params: str) -> list[str]:
+        dag_run = SimpleNamespace(run_type=kind, run_after=start)
+        found = windows_of_run({"dag_run": dag_run, "data_interval_start": start, "params": params}, "late")
+        return [f"{window.day} {window.start:%H:%M}" for window in found]
+
+    night = dt.datetime(2024, 10, 27, 1, tzinfo=dt.UTC)
+    for kind in ("scheduled", "backfill"):
+        assert windows(night, kind) == ["2024-10-27 01:00"]
+    assert windows(None, day="2024-10-27", hour="02:00") == ["2024-10-27 00:00", "2024-10-27 01:00"]
+    assert len(windows(None, day="2024-10-27")) == 25
+    with pytest.raises(
+        DeploymentError, match="hour == '02:30' on 2024-10-27, must be one of 00:00, 01:00, 02:00, 03:00"
+    ):
+        windows(None, day="2024-10-27", hour="02:30")
+    with pytest.raises(DeploymentError, match="hour == '02:00', must come with a day"):
+        windows(None, hour="02:00")
+
+
+def test_a_scheduled_run_makes_up_the_windows_of_its_day_that_the_scheduler_has_missed(reading: World) -> None:
+    shadow = reading.shadow(schedule="0 */6 * * *")
+    first, *others = windows_of(shadow.deployment, day(0))
+    steps.sample(shadow, day(0), [first])
+    for kind, expected in (("scheduled", others[:2]), ("backfill", others[:2]), ("manual", others[1:2])):
+        dag_run = SimpleNamespace(run_type=kind, run_after=moment(3))
+        run = {"dag_run": dag_run, "data_interval_start": others[1].start}
+        run |= {"params": {"day": str(day(0)), "hour": "12:00"}} if kind == "manual" else {}
+        assert windows_to_sample(run, shadow) == expected
+
+
 def test_chosen_challengers_alone_are_scored_and_judged(dag_bag: DagBag, reading: World) -> None:
     deployment = reading.deploy()
     chosen = deployment.challengers[0].name
@@ -228,11 +277,14 @@ def test_a_scheduled_run_and_a_backfill_are_about_their_interval(reading: World)
         assert day_of_run({"dag_run": dag_run, "data_interval_start": start}, "late") == day(5)
 
 
-def test_the_end_ends_the_schedule_and_no_run_by_hand(dag_bag: DagBag, reading: World) -> None:
+@pytest.mark.parametrize(("schedule", "runs"), [("@daily", [0, 24]), ("0 */12 * * *", [0, 12, 24, 36])])
+def test_the_end_ends_the_schedule_and_no_run_by_hand(
+    schedule: str, runs: list[int], dag_bag: DagBag, reading: World
+) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
     from airflow.timetables.base import DataInterval, TimeRestriction
 
-    reading.deploy(end=str(day(1)))
+    reading.deploy(end=str(day(1)), schedule=schedule)
     dag = DagSerialization.from_dict(DagSerialization.to_dict(dag_bag().dags["shadow_late"]))
     assert dag.end_date is None
     assert all(task.end_date is None for task in dag.tasks)
@@ -245,8 +297,8 @@ def test_the_end_ends_the_schedule_and_no_run_by_hand(dag_bag: DagBag, reading: 
         if info is None:
             break
         interval = DataInterval(info.data_interval.start, info.data_interval.end)
-        starts.append(interval.start.date())
-    assert starts == [day(0), day(1)]
+        starts.append(interval.start)
+    assert starts == [moment(hours / 24) for hours in runs]
 
 
 def test_failed_inputs_stop_the_day_and_close_the_gate(dag_bag: DagBag, world: World) -> None:

@@ -73,7 +73,7 @@ def answered(world: World) -> list[dt.date]:
         for (each,) in world.query(
             "SELECT s.day FROM shadow.scoring AS o JOIN shadow.snapshot AS s ON s.id = o.snapshot_id "
             "JOIN shadow.model_version AS m ON m.id = o.challenger_id WHERE m.name = 'fresh' "
-            "GROUP BY s.id HAVING sum(o.rows) = s.rows ORDER BY s.day"
+            "GROUP BY s.day, s.rows HAVING sum(o.rows) = s.rows ORDER BY s.day"
         )
     ]
 

@@ -1,17 +1,47 @@
 """A day is the same whether one run samples it or a run an hour does: in order, late, twice, or killed in between."""
 
+import datetime as dt
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
+import psycopg
+import pyarrow as pa
 import pytest
 
-from shadow_deployment.config.window import Window, windows_of
+from shadow_deployment.config.window import Window, window_at, windows_of
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.sampling import design, digest
+from shadow_deployment.errors import DeploymentError, GateFailed, LedgerError
+from shadow_deployment.ledger import snapshots
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.run import run_day
-from tests.production import World, day
+from shadow_deployment.pipeline.run import missing_days, run_day
+from shadow_deployment.report.queries.pages import read_page
+from tests.conftest import Invoke, declare
+from tests.parquet import by_day, encoded, on_disk
+from tests.production import OWNER, World, day, moment
 
-DAYS = 3
+DAYS = 2
+NAMES = ("other", "a_a_check")
+QUARTERS = "0 */6 * * *"
+MISSING = "1 of 4 windows were not sampled (2024-03-01 06:00 to 12:00 UTC)"
+REQUESTS = (
+    "SELECT r.day, request_id, requested_at, inclusion_probability, champion, champion_version, champion_latency_ms, "
+    "slices FROM shadow.request AS r JOIN shadow.cell USING (snapshot_id, cell) ORDER BY 1, 2"
+)
+TOTALS = (
+    "SELECT day, window_start, window_end, population, rows, labelled, labels_until, champion_versions "
+    "FROM shadow.labelled_snapshot ORDER BY 1"
+)
+VERDICTS = (
+    "SELECT day, name, revision, outcome, reasons, warnings, days FROM shadow.verdict "
+    "JOIN shadow.model_version AS m ON m.id = challenger_id ORDER BY 1, 2, 3"
+)
+DRAWN = (
+    "SELECT request_id, requested_at, champion, inclusion_probability FROM shadow.request "
+    "JOIN shadow.snapshot AS s ON s.id = snapshot_id WHERE s.design = %s ORDER BY 1"
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +55,14 @@ def daily(worlds: Callable[..., World]) -> World:
 
 @pytest.fixture(scope="module")
 def hourly(worlds: Callable[..., World]) -> World:
-    """The same days by the hour, as the scheduler runs them: one window after the other, and late ones at the end."""
+    """The same days by the hour: the first by a run for each window, some late and some twice, then day by day."""
     world = worlds()
     shadow = world.shadow(schedule="@hourly")
-    for number in range(DAYS):
-        windows = windows_of(shadow.deployment, day(number))
-        for window in [*windows[:5], *windows[9:], *windows[5:9]]:
-            run_window(shadow, window)
+    windows = windows_of(shadow.deployment, day(0))
+    for window in [*windows[:5], windows[3], *windows[9:], *windows[5:9], windows[3]]:
+        run_window(shadow, window)
+    for number in range(1, DAYS):
+        assert run_day(shadow, day(number)) == []
     return world
 
 
@@ -42,30 +73,170 @@ def run_window(shadow: DeploymentContext, window: Window) -> None:
         steps.validate_inputs(shadow, window.day)
     for task in steps.scoring_plan(shadow, window.day, sampled.own):
         steps.score(shadow, window.day, task["challenger"], task["shard"])
-    if not sampled.is_complete:
-        return
-    for challenger in shadow.deployment.challengers:
-        steps.validate_predictions(shadow, window.day, challenger.name)
-    for changed in steps.collect_labels(shadow, window.day):
-        steps.compare(shadow, changed)
-    for challenger in shadow.deployment.challengers:
-        steps.judge(shadow, window.day, challenger.name)
+    if sampled.is_complete:
+        for name in NAMES:
+            steps.validate_predictions(shadow, window.day, name)
+        for changed in steps.collect_labels(shadow, window.day):
+            steps.compare(shadow, changed)
+        for name in NAMES:
+            steps.judge(shadow, window.day, name)
 
 
-def requests_of(world: World) -> list[tuple[object, ...]]:
-    return world.query(
-        "SELECT r.day, request_id, requested_at, inclusion_probability, champion, champion_version, slices "
-        "FROM shadow.request AS r JOIN shadow.cell USING (snapshot_id, cell) ORDER BY 1, 2"
-    )
+@pytest.mark.parametrize("statement", [REQUESTS, TOTALS, VERDICTS])
+def test_24_windows_give_the_requests_totals_and_verdicts_of_one(statement: str, daily: World, hourly: World) -> None:
+    assert hourly.query(statement) == daily.query(statement)
 
 
 def test_24_windows_give_the_evidence_of_one(daily: World, hourly: World) -> None:
-    assert requests_of(hourly) == requests_of(daily)
     pd.testing.assert_frame_equal(hourly.evidence(), daily.evidence(), rtol=1e-9)
-    totals = "SELECT day, window_start, window_end, population, rows, labelled, labels_until, champion_versions FROM shadow.labelled_snapshot ORDER BY day"
-    assert hourly.query(totals) == daily.query(totals)
 
 
-def test_24_windows_give_the_verdicts_of_one(daily: World, hourly: World) -> None:
-    outcomes = "SELECT day, name, revision, outcome, reasons, days FROM shadow.verdict JOIN shadow.model_version AS m ON m.id = challenger_id ORDER BY 1, 2, 3"
-    assert hourly.query(outcomes) == daily.query(outcomes)
+def test_a_request_at_the_edge_of_two_windows_belongs_to_the_later_one(world: World) -> None:
+    noon = moment(0.5)
+    world.change_production("UPDATE flights.prediction_log SET predicted_at = %s WHERE request_id = 'f0003'", [noon])
+    shadow = world.shadow(schedule="0 */12 * * *")
+    for window in windows_of(shadow.deployment, day(0)):
+        steps.sample(shadow, day(0), [window])
+        ids = {name for (name,) in world.query("SELECT request_id FROM shadow.request")}
+        assert ("f0003" in ids) == (window.start >= noon)
+    assert len(ids) == 60
+
+
+def test_versions_are_in_the_order_of_time_in_whichever_order_windows_come(world: World) -> None:
+    later = "UPDATE flights.prediction_log SET model_version = '8' WHERE predicted_at >= %s AND predicted_at < %s"
+    world.change_production(later, [moment(0.5), moment(1)])
+    shadow = world.shadow(schedule="0 */12 * * *")
+    for window in reversed(windows_of(shadow.deployment, day(0))):
+        steps.sample(shadow, day(0), [window])
+    assert world.query("SELECT champion_versions, numbered_versions FROM shadow.snapshot") == [(["7", "8"], ["8", "7"])]
+    served = "SELECT champion_version, min(requested_at) >= %s, max(requested_at) < %s FROM shadow.request GROUP BY 1"
+    assert sorted(world.query(served, [moment(0.5), moment(0.5)])) == [("7", False, True), ("8", True, False)]
+
+
+@pytest.mark.parametrize("source", ["postgres", "parquet"])
+def test_the_first_row_of_an_id_counts_once_a_day_though_the_others_are_in_later_windows(
+    source: str, world: World
+) -> None:
+    world.change_production("ALTER TABLE flights.prediction_log DROP CONSTRAINT prediction_log_pkey")
+    world.change_production(
+        "INSERT INTO flights.prediction_log SELECT request_id, predicted_at + interval '7 hours', dep_hour, distance, "
+        "origin, carrier, 0.5, 0.5, model_version, latency_ms FROM flights.prediction_log WHERE predicted_at < %s",
+        [moment(1.5)],
+    )
+    logged = read_log(world)
+    requests: dict[str, Any] = {"duplicates": "first"}
+    if source == "parquet":
+        for of_day, rows in by_day(logged, "predicted_at").items():
+            on_disk(world.folder)(f"log/{of_day}.parquet", encoded(rows))
+        requests |= {"conn_id": None, "table": f"parquet:{world.folder}/log/{{day}}.parquet"}
+    drawn = []
+    for schedule in ("@daily", QUARTERS):
+        challengers = [{"name": "a_a_check", "model": "champion"}]
+        shadow = world.shadow(requests=requests, challengers=challengers, schedule=schedule)
+        for window in windows_of(shadow.deployment, day(1)):
+            steps.sample(shadow, day(1), [window])
+        drawn.append(world.query(DRAWN, [digest(design(shadow.deployment))]))
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == len({name for name, *_ in drawn[0]}) < by_day(logged, "predicted_at")[day(1)].num_rows
+
+
+def read_log(world: World) -> pa.Table:
+    with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
+        cursor = session.execute("SELECT * FROM flights.prediction_log")
+        names = [column.name for column in cursor.description or ()]
+        return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in cursor])
+
+
+@pytest.fixture(scope="module")
+def two_days(worlds: Callable[..., World]) -> World:
+    """Two days by the quarter: the first lacks its second window, the second is complete."""
+    world = worlds()
+    shadow = world.shadow(schedule=QUARTERS)
+    first, _, *later = windows_of(shadow.deployment, day(0))
+    for window in [first, *later, *windows_of(shadow.deployment, day(1))]:
+        run_window(shadow, window)
+    return world
+
+
+@pytest.fixture
+def begun(two_days: World, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    return declare(worlds(two_days), monkeypatch)
+
+
+def test_a_missing_window_keeps_its_day_out_of_evidence_until_it_is_run(begun: World, invoke: Invoke) -> None:
+    shadow = begun.shadow(schedule=QUARTERS)
+    assert begun.query("SELECT DISTINCT day FROM shadow.evidence") == [(day(1),)]
+    left_out = (
+        "SELECT days #> '{left_out,0}' FROM shadow.verdict JOIN shadow.model_version AS m ON m.id = challenger_id"
+    )
+    assert begun.query(f"{left_out} WHERE name = 'other'") == [({"day": str(day(0)), "why": "not complete"},)]
+    with pytest.raises(LedgerError, match=re.escape(f"{day(0)} is not complete: {MISSING}")):
+        steps.validate_inputs(shadow, day(0))
+    assert missing_days(shadow) == ([day(0)], day(1))
+    for command in (("status", "late"), ("status", "--all", "--json")):
+        assert f"{day(0)} is not complete: {MISSING}" in " ".join(invoke(*command)[1].split())
+    with shadow.ledger() as session:
+        page = read_page(session, shadow.deployment)
+        assert [item.detail for item in page.health if item.name == "Windows"] == [
+            f"{day(0)} is not complete: {MISSING}; shadow run late --missing runs them"
+        ]
+    code, out, err = invoke("run", "late", "--missing")
+    assert code == 0, err
+    assert begun.query("SELECT DISTINCT day FROM shadow.evidence ORDER BY 1") == [(day(0),), (day(1),)]
+    assert "missing" not in invoke("status", "late")[1]
+    assert "left out" not in out
+
+
+def test_the_gate_asks_of_each_run_for_its_windows_and_of_the_last_for_the_day(begun: World) -> None:
+    shadow = begun.shadow(schedule=QUARTERS)
+    windows = windows_of(shadow.deployment, day(0))
+    assert steps.gate(shadow, day(0), windows=windows[:1]) == {}
+    with pytest.raises(GateFailed, match=r"2024-03-01 06:00 to 2024-03-01 12:00 UTC was not sampled"):
+        steps.gate(shadow, day(0), windows=windows[1:2])
+    with pytest.raises(GateFailed, match=re.escape(f"{day(0)} is not complete: {MISSING}")):
+        steps.gate(shadow, day(0), windows=windows[-1:])
+    sampled = steps.sample(shadow, day(2), windows_of(shadow.deployment, day(2))[:1])
+    assert not sampled.is_complete
+    with pytest.raises(GateFailed, match="are not all scored by other, a_a_check: see the task score"):
+        steps.gate(shadow, day(2), windows=windows_of(shadow.deployment, day(2))[:1])
+    run_window(shadow, windows[1])
+    assert set(steps.gate(shadow, day(0), windows=windows[1:2])) == set(NAMES)
+
+
+def test_what_an_earlier_run_has_left_unscored_is_scored_by_the_next(begun: World) -> None:
+    shadow = begun.shadow(schedule=QUARTERS)
+    first, second, *_ = windows_of(shadow.deployment, day(2))
+    left = steps.sample(shadow, day(2), [first])
+    after = steps.sample(shadow, day(2), [second])
+    assert not set(left.own) & set(after.own)
+    planned = {task["shard"] for task in steps.scoring_plan(shadow, day(2), after.own)}
+    assert planned == {*left.own, *after.own}
+    for name in NAMES:
+        for shard in left.own:
+            steps.score(shadow, day(2), name, shard)
+    assert {task["shard"] for task in steps.scoring_plan(shadow, day(2), after.own)} == set(after.own)
+
+
+def test_killed_between_the_files_and_the_ledger_a_window_is_registered_by_the_next_try(
+    worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = worlds()
+    shadow = world.shadow(schedule=QUARTERS)
+    first, second, *rest = windows_of(shadow.deployment, day(0))
+    steps.sample(shadow, day(0), [first])
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshots, "register", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            steps.sample(shadow, day(0), [second])
+    steps.sample(shadow, day(0), rest)
+    assert steps.sample(shadow, day(0), [second]).is_complete
+    assert world.query("SELECT rows, population FROM shadow.snapshot") == [(60, 60)]
+
+
+def test_a_window_that_is_not_over_is_not_run_though_its_day_has_begun(worlds: Callable[..., World]) -> None:
+    world = worlds()
+    now = dt.datetime.now(dt.UTC)
+    shadow = world.shadow(schedule="@hourly")
+    with pytest.raises(DeploymentError, match="must be over"):
+        steps.sample(shadow, now.date(), [window_at(shadow.deployment, now)])
+    assert world.query("SELECT FROM shadow.sampled_day") == []

@@ -86,13 +86,14 @@ def states(*taken: Day, first: int = 1, shown_from: int = 1, last: int = 3, **re
         (["6", "7"], {}, "several champions"),
         ([], {}, "no requests"),
         (None, {}, "not run"),
+        (None, {"begun": [dt.date(2024, 1, 2)]}, "not complete"),
     ],
 )
 def test_every_day_is_accounted_for(versions: list[str] | None, records: dict[str, Any], state: str) -> None:
     second = [] if versions is None else [Day(2, champion_versions=versions)]
     calendar = states(Day(1), *second, Day(3), **records)
     assert list(calendar.states.values()) == ["compared", state, "compared"]
-    chosen = state in ("not run", "inputs failed", "withdrawn")
+    chosen = state in ("not run", "not complete", "inputs failed", "withdrawn")
     assert calendar.left_out == ([dt.date(2024, 1, 2)] if chosen else [])
 
 

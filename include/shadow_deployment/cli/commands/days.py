@@ -34,7 +34,7 @@ def run(
         bool, typer.Option("--missing", help="Run the days that were not run, or not completely, up to the newest one.")
     ] = False,
 ) -> None:
-    """Shadow a deployment for some days: sample, validate, score, collect labels, compare, judge."""
+    """Shadow a deployment for some days, all their windows: sample, validate, score, collect labels, compare, judge."""
     if missing == (first is not None) or (missing and last):
         raise typer.BadParameter("give --from DAY, with --to or without, or --missing", param_hint="--from")
     context = context_of(name)

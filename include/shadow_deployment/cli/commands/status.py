@@ -10,6 +10,7 @@ from shadow_deployment.cli.console import AsJsonLines
 from shadow_deployment.cli.context import context_of, every_context
 from shadow_deployment.config.discovery import deployments_folder
 from shadow_deployment.errors import DeploymentError
+from shadow_deployment.pipeline.window_guard import gaps
 from shadow_deployment.promotion import status as promotion_status
 from shadow_deployment.promotion.status import RecordedStatus
 from shadow_deployment.report.queries.overview import overview
@@ -51,6 +52,9 @@ def _show(name: str, *, as_json: bool, write: bool) -> None:
         console.print_json_lines(each.content for each in statuses)
         return
     console.show(_table(statuses))
+    with context.ledger() as session:
+        for gap in gaps(session, context.deployment):
+            console.show(f"[yellow]missing[/] {escape(gap)}; shadow run {escape(name)} --missing runs them")
     if write and target is not None:
         console.show(f"{'wrote' if changed else 'nothing to change in'} {escape(target.file)}")
 

@@ -30,7 +30,8 @@ def select_challengers(name: str) -> list[str]:
 def sample(name: str) -> dict[str, Any]:
     """Draw the requests of the run's windows; return the day so far. A new challenger has its replay started."""
     run = get_current_context()
-    context, windows = engine.run_context.context_of(name), engine.run_context.windows_of_run(run, name)
+    context = engine.run_context.context_of(name)
+    windows = engine.run_context.windows_to_sample(run, context)
     day = windows[0].day
     sampled = engine.steps.sample(context, day, windows)
     if run_type(run) != "backfill":  # which scores the past days itself

@@ -18,11 +18,12 @@ from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.predictions import find_challenger
-from shadow_deployment.ledger.snapshots import Snapshot, snapshots
+from shadow_deployment.ledger.snapshots import Snapshot, snapshots, so_far
 from shadow_deployment.metrics.catalog import Metric
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, labels_on
+from shadow_deployment.pipeline.window_guard import what_is_missing
 from shadow_deployment.report.views import (
     ChallengerLine,
     DailySeries,
@@ -143,11 +144,11 @@ def run_of_day(
     session: Session[Any], deployment: Deployment, day: dt.date, challengers: Sequence[ChallengerLine]
 ) -> DayView:
     """Return what the run of one day did for the challengers; a day that was not sampled has only its window."""
-    window, sampled = window_of(deployment, day), snapshots(session, deployment, None, day)
+    window, snapshot = window_of(deployment, day), so_far(session, deployment, day)
     judged = {line.name: line.outcome if line.day == day else None for line in challengers}
-    if not sampled or sampled[-1].day != day:
+    if snapshot is None:
         return DayView(window, judged)
-    snapshot = sampled[-1]
+    whole = snapshot.is_complete
     # Of several models under one name, the one that was validated or scored last.
     validated = sorted(page.validations(session, [snapshot], None), key=lambda row: row.validated_at)
     validations = {(row.name, row.version): row for row in validated}
@@ -157,8 +158,9 @@ def run_of_day(
         window=window,
         judged=judged,
         snapshot=snapshot,
+        missing="" if whole else what_is_missing(deployment, snapshot),
         shards=page.shards(session, snapshot),
-        labels=labels(session, deployment, sampled, day)[-1],
+        labels=labels(session, deployment, snapshots(session, deployment, None, day), day)[-1] if whole else None,
         validations={
             "inputs": validations.get((None, None)),
             **{line.name: validations.get((line.name, line.version)) for line in challengers},

@@ -12,13 +12,14 @@ from typing import Any, Final
 
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.window import windows_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import NotFoundError, ShadowError
 from shadow_deployment.ledger import alerts, page
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
-from shadow_deployment.ledger.snapshots import snapshots
+from shadow_deployment.ledger.snapshots import Snapshot, snapshots
 from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.report.description import describe
 from shadow_deployment.report.queries import days, summary
@@ -123,7 +124,7 @@ def read_page(
         alerts=view.alerts[:MOST_ALERTS],
         policy_words=describe(deployment),
     )
-    step = line.status.action if known.sampled else _first_step(deployment, day)
+    step = line.status.action if known.sampled else _first_step(deployment, day, known.begun)
     view = replace(view, next_step=step)
     if known.sampled and line.outcome is not None:
         view = add_challenger(session, deployment, known, view, line)
@@ -141,7 +142,7 @@ def _of_deployment(session: Session[Any], deployment: Deployment, known: Deploym
     return DeploymentView(
         name=deployment.name,
         state="ready" if known.sampled else "empty",
-        next_step=None if known.sampled else _first_step(deployment, None),
+        next_step=None if known.sampled else _first_step(deployment, None, known.begun),
         champion=champion or CurrentChampion(LOGGED, logged_version(known.sampled), None, None),
         challengers=known.lines,
         last_day=known.last_day,
@@ -150,7 +151,10 @@ def _of_deployment(session: Session[Any], deployment: Deployment, known: Deploym
     )
 
 
-def _first_step(deployment: Deployment, day: dt.date | None) -> str:
+def _first_step(deployment: Deployment, day: dt.date | None, begun: Snapshot | None) -> str:
     name, first = deployment.name, day or deployment.start
+    if begun is not None:
+        windows = f"{len(begun.windows)} of {len(windows_of(deployment, begun.day))} windows"
+        return f"{begun.day} has {windows} so far: it is compared once all are sampled"
     none = f"No day up to {day} was sampled" if day else "No day was sampled yet"
     return f"{none}. Unpause the DAG shadow_{name} in Airflow, or run a day by hand: shadow run {name} --from {first}"

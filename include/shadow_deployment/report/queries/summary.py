@@ -14,7 +14,8 @@ from shadow_deployment.decision.words.finding import Outcome, findings_of
 from shadow_deployment.errors import NotFoundError
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.page import VerdictRow
-from shadow_deployment.ledger.snapshots import Snapshot, snapshots
+from shadow_deployment.ledger.snapshots import Snapshot, sampled
+from shadow_deployment.pipeline.window_guard import gaps
 from shadow_deployment.report.queries.status import StatusFacts, not_started, status_facts, status_of, waiting_for
 from shadow_deployment.report.views import ChallengerLine, Role
 
@@ -23,11 +24,16 @@ _ORDER: Final[tuple[Outcome, ...]] = ("PASS", "FAIL", "INCONCLUSIVE")
 
 @dataclass(frozen=True)
 class DeploymentSummary:
-    """A deployment up to a day: its sampled days, the newest verdicts by name, and a line for each challenger."""
+    """A deployment up to a day: its sampled days, the newest verdicts by name, and a line for each challenger.
+
+    `begun` is a day after those of which only some windows were sampled; `gaps` says of each day which are missing.
+    """
 
     sampled: Sequence[Snapshot]
     verdicts: Mapping[str, VerdictRow]
     lines: tuple[ChallengerLine, ...]
+    begun: Snapshot | None = None
+    gaps: Sequence[str] = ()
 
     @property
     def last_day(self) -> dt.date | None:
@@ -37,7 +43,13 @@ class DeploymentSummary:
 
 def summarise(session: Session[Any], deployment: Deployment, day: dt.date | None) -> DeploymentSummary:
     """Return every challenger as of a day, None for the newest one."""
-    return DeploymentSummary(snapshots(session, deployment, None, day), *lines_of(session, deployment, day))
+    taken = sampled(session, deployment, None, day)
+    return DeploymentSummary(
+        [each for each in taken if each.is_complete],
+        *lines_of(session, deployment, day),
+        begun=next((each for each in taken[-1:] if not each.is_complete), None),
+        gaps=gaps(session, deployment, day),
+    )
 
 
 def lines_of(

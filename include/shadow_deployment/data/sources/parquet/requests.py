@@ -7,6 +7,7 @@ same text as Postgres does: so the same rows give the same sample.
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from psycopg import sql
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.config.window import Window
+from shadow_deployment.config.window import Window, counted_since
 from shadow_deployment.data.ports import UNVERSIONED, Access
 from shadow_deployment.data.sampling import HASHES, Draw
 from shadow_deployment.data.sources.columns import (
@@ -51,12 +52,13 @@ class ParquetRequests:
     @contextmanager
     def reading(self, window: Window) -> "Iterator[ParquetReading]":
         """Open the window for reading; raise TransientError where a file was changed before the end of it."""
-        files = self._between(window)
+        since = counted_since(self.deployment, window)
+        files = self._between(replace(window, start=since))
         if not files:
-            yield ParquetReading(None, {}, window, self.deployment.salt)
+            yield ParquetReading(None, {}, window, since, self.deployment.salt)
             return
         with self._files.table(files) as (session, table):
-            yield ParquetReading(session, self._pieces(table), window, self.deployment.salt)
+            yield ParquetReading(session, self._pieces(table), window, since, self.deployment.salt)
 
     def access(self, window: Window) -> Access:
         """Return which files hold a window."""
@@ -132,18 +134,23 @@ class ParquetReading:
     """One window of the log; without a session, because it has no files, it is empty."""
 
     def __init__(
-        self, session: DuckDBPyConnection | None, pieces: Mapping[str, sql.Composable], window: Window, salt: str
+        self,
+        session: DuckDBPyConnection | None,
+        pieces: Mapping[str, sql.Composable],
+        window: Window,
+        since: dt.datetime,
+        salt: str,
     ) -> None:
         self._session = session
         self._pieces = pieces
-        self._window = window
+        self._bounds = {**window.bounds, "since": since}
         self._salt = salt
 
     def population(self) -> dict[str, int]:
         """Return how many requests the window holds, by stratum."""
         if self._session is None:
             return {}
-        rows = self._session.execute(self._statement("population.sql"), dict(self._window.bounds)).fetchall()
+        rows = self._session.execute(self._statement("population.sql"), self._bounds).fetchall()
         return {str(stratum): int(count) for stratum, count in rows}
 
     def sample(self, draws: Sequence[Draw], *, all_candidates: bool = False) -> pa.RecordBatchReader:
@@ -151,7 +158,7 @@ class ParquetReading:
         if self._session is None:
             return pa.RecordBatchReader.from_batches(pa.schema([]), iter(()))
         values: dict[str, Any] = {
-            **self._window.bounds,
+            **self._bounds,
             "salt": self._salt,
             "strata": [draw.stratum for draw in draws],
             "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],

@@ -6,7 +6,7 @@ WITH design AS (
 hashed AS (
     SELECT *, coalesce(('0x' || substr(sha256($salt || ':' || :hashed), 1, 13))::BIGINT, -1) AS "keyed hash"
     FROM files
-    WHERE :time >= :start AND :time < :end
+    WHERE :time >= :since AND :time < :end
 ),
 log AS (
     SELECT *
@@ -17,6 +17,7 @@ log AS (
 keyed AS (
     SELECT :id AS request_id, :moment AS requested_at, :stratum AS stratum, "keyed hash", :columns
     FROM log
+    WHERE :time >= :start
 )
 SELECT request_id, requested_at, stratum, :names
 FROM keyed JOIN design USING (stratum)

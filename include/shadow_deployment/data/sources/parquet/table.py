@@ -89,7 +89,7 @@ class ParquetTable(Table):
         return sql.SQL(_MOMENT).format(sql.Identifier(name))
 
     def time_pieces(self, name: str, key: str) -> dict[str, sql.Composable]:
-        """Return "moment", a time with its zone, and "time", "start", "end", to compare it with parameters.
+        """Return "moment", a time with its zone, and "time", "since", "start", "end", to compare it with parameters.
 
         A time without a zone is in UTC. Bounds have the column's type, so that the files' statistics spare reading what
         lies outside.
@@ -135,7 +135,7 @@ class ParquetTable(Table):
         return sql.SQL("(list_position({0}, list_max({0})) - 1)::float8").format(array)
 
 
-_BOUNDS = ("start", "end")
+_BOUNDS = ("since", "start", "end")
 
 
 def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> ParquetTable:

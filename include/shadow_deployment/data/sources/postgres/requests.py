@@ -19,7 +19,7 @@ from pyarrow import ArrowInvalid
 from shadow_deployment.base.redaction import first_line, without_quoted
 from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import Window
+from shadow_deployment.config.window import Window, counted_since
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, connect, connection_keywords, translated, utc_statement
 from shadow_deployment.data.ports import UNVERSIONED, Access
@@ -69,7 +69,8 @@ class PostgresRequests:
             first_only = self.deployment.requests.duplicates == "first"
             share = feasible_share(session, pieces, window, 1.0 if first_only else self.deployment.throttle)
         if first_only:
-            first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, window.bounds)
+            bounds = window.bounds | {"start": counted_since(self.deployment, window)}
+            first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, bounds)
             pieces |= {"table": sql.SQL("({}) AS log").format(first_rows)}
         try:
             with (

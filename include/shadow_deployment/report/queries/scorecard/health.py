@@ -1,11 +1,12 @@
 """The health line: what a verdict relies on beside its evidence, each good, in need of attention, or an alarm."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shadow_deployment.alerting.outbox import targets
 from shadow_deployment.base.numbers import count, number, percent, plural
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import HOURS_OF_A_DAY
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
@@ -18,6 +19,7 @@ from shadow_deployment.report.views import DeploymentView
 from shadow_deployment.report.wording import moment
 
 _MOST_DRIFTING = 3  # that are named
+_MOST_GAPS = 3  # days with missing windows that are named
 _HALF_OF_A_RATE = 0.5  # of the declared sampling rate, below which the sample is called small
 
 
@@ -32,6 +34,7 @@ def health(
         _labels(deployment, view),
         _left_out(view.verdict),
         drift_item(view.drift),
+        *_windows(deployment, known),
         _sampling(deployment, known),
         _served(session, deployment, known),
         _channels(deployment, view),
@@ -83,6 +86,18 @@ def _left_out(verdict: VerdictRow | None) -> HealthItem:
     named = ", ".join(f"{each['day']} ({each['why']})" for each in days[-3:])
     refused = any("policy.max_days_left_out" in reason for reason in verdict.reasons)
     return _item(name, "provenance", "alarm" if refused else "attention", str(len(days)), f"{named}; {counted} counted")
+
+
+def _windows(deployment: Deployment, known: DeploymentSummary) -> Iterator[HealthItem]:
+    """Yield, of a deployment with several windows a day, whether one is missing."""
+    name, section = "Windows", "provenance"
+    if deployment.window_hours == HOURS_OF_A_DAY:
+        return
+    if known.gaps:
+        remedy = f"shadow run {deployment.name} --missing runs them"
+        yield _item(name, section, "attention", "missing", f"{'; '.join(known.gaps[-_MOST_GAPS:])}; {remedy}")
+    else:
+        yield _item(name, section, "good", "all sampled", f"{len(known.sampled[-1].windows)} on {known.last_day}")
 
 
 def drift_item(view: DriftView | None) -> HealthItem:

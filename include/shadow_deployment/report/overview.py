@@ -20,7 +20,8 @@ class ListedDeployment:
     """A deployment in one row: where the challenger stands that needs looking at first.
 
     `status` is None where the ledger cannot be read. `last_day` is the newest sampled one, `lines` are its challengers,
-    that one first, `undelivered` the alerts of the last 30 days that reached not all of their channels.
+    that one first, `undelivered` the alerts of the last 30 days that reached not all of their channels. `gap` says of
+    the newest day that is not complete which windows were not sampled.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ListedDeployment:
     last_day: dt.date | None = None
     lines: tuple[ChallengerLine, ...] = ()
     undelivered: int = 0
+    gap: str | None = None
 
     @property
     def state(self) -> str:
@@ -92,12 +94,13 @@ class Overview:
 
 
 def _row(listed: ListedDeployment, line: ChallengerLine) -> dict[str, Any]:
+    gap = f"{listed.gap}: shadow run {listed.name} --missing. " if listed.gap else ""
     return {
         "deployment": listed.name,
         "owner": listed.owner,
         "needs_somebody": line.status.needs_somebody,
         "state": line.status.label,
-        "what_to_do": line.status.action,
+        "what_to_do": f"{gap}{line.status.action}",
         "champion": listed.champion and f"{listed.champion.name} {listed.champion.version}",
         "challenger": line.name,
         "version": line.version,

@@ -13,6 +13,7 @@ from shadow_deployment.ledger import alerts, page
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.models.aliases import last_versions
+from shadow_deployment.pipeline.window_guard import gaps
 from shadow_deployment.report.overview import ListedDeployment, Overview, UnreadableLedger
 from shadow_deployment.report.queries.pages import ALERTS_WITHIN, LOGGED, reading
 from shadow_deployment.report.queries.summary import lines_of
@@ -97,6 +98,7 @@ def read_row(session: Session[Any], deployment: Deployment) -> ListedDeployment:
         last_day=newest.day,
         lines=tuple(ordered),
         undelivered=_undelivered(session, deployment),
+        gap=next(reversed(gaps(session, deployment)), None),
     )
 
 

@@ -100,9 +100,9 @@ def _in_words(windows: Sequence[Window], of: int) -> str:
             spans[-1] = (spans[-1][0], window.end)
         else:
             spans.append((window.start, window.end))
-    named = [f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC" for start, end in spans[:_MOST_SPANS]]
+    named = [f"{Window(start.date(), start, end)}" for start, end in spans[:_MOST_SPANS]]
     named += [f"{more} more"] if (more := len(spans) - _MOST_SPANS) > 0 else []
-    return f"{len(windows)} of {of} windows were not sampled ({', '.join(named)})"
+    return f"{len(windows)} of {of} windows not sampled ({', '.join(named)})"
 
 
 def _require_over(deployment: Deployment, window: Window, now: dt.datetime) -> None:

@@ -94,7 +94,9 @@ class Overview:
 
 
 def _row(listed: ListedDeployment, line: ChallengerLine) -> dict[str, Any]:
-    gap = f"{listed.gap}: shadow run {listed.name} --missing. " if listed.gap else ""
+    is_first, gap = line is listed.lines[0], ""
+    if listed.gap and is_first:
+        gap = f"{listed.gap}: shadow run {listed.name} --missing. "
     return {
         "deployment": listed.name,
         "owner": listed.owner,

@@ -40,7 +40,7 @@ def inputs(world: World, numbers: range) -> pd.DataFrame:
     """Return the sampled requests of some days, with their weights, from the files."""
     parts = []
     for number in numbers:
-        (folder,) = (world.snapshots / "late" / str(day(number))).iterdir()
+        (folder,) = (world.snapshots / "late" / str(day(number))).glob("*/*")
         parts += [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
     found = pd.concat(parts)
     return found.assign(weight=1 / found.inclusion_probability)

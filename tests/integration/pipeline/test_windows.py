@@ -25,7 +25,7 @@ from tests.production import OWNER, World, day, moment
 DAYS = 2
 NAMES = ("other", "a_a_check")
 QUARTERS = "0 */6 * * *"
-MISSING = "1 of 4 windows were not sampled (2024-03-01 06:00 to 12:00 UTC)"
+MISSING = "1 of 4 windows not sampled (2024-03-01 06:00 to 2024-03-01 12:00 UTC)"
 REQUESTS = (
     "SELECT r.day, request_id, requested_at, inclusion_probability, champion, champion_version, champion_latency_ms, "
     "slices FROM shadow.request AS r JOIN shadow.cell USING (snapshot_id, cell) ORDER BY 1, 2"

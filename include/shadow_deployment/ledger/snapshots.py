@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg.rows import kwargs_row
+from psycopg.rows import class_row
 
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.config.deployment import Deployment
@@ -78,9 +79,15 @@ class Snapshot:
     early: int
     complete_at: dt.datetime | None
     numbered_versions: list[str]
-    windows: list[SampledWindow]
+    windows_json: str
     is_complete: bool
     by_service: bool = False
+
+    @cached_property
+    def windows(self) -> list[SampledWindow]:
+        """The sampled windows, read when they are asked for: of a year's hours there are thousands."""
+        parse = dt.datetime.fromisoformat
+        return [SampledWindow(parse(start), parse(end), *rest) for start, end, *rest in json.loads(self.windows_json)]
 
     @property
     def champions(self) -> list[str]:
@@ -97,7 +104,11 @@ class Snapshot:
         return next(each for each in self.windows if each.first_shard <= shard < each.first_shard + each.shards)
 
 
-_FIELDS = ", ".join(field.name for field in fields(Snapshot) if field.name != "by_service")
+_FIELDS = ", ".join(
+    "windows::text AS windows_json" if field.name == "windows_json" else field.name
+    for field in fields(Snapshot)
+    if field.name != "by_service"
+)
 
 
 def deployment_id(session: Session[Any], deployment: Deployment) -> int:
@@ -135,7 +146,7 @@ def sampled(
     session: Session[Any], deployment: Deployment, first: dt.date | None, last: dt.date | None
 ) -> list[Snapshot]:
     """Return the days from `first` to `last` with the windows that were sampled, complete or not, in order."""
-    with session.cursor(row_factory=kwargs_row(_snapshot)) as cursor:
+    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
         return cursor.execute(
             f"SELECT {_FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
             "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
@@ -148,13 +159,6 @@ def sampled(
                 last,
             ],
         ).fetchall()
-
-
-def _snapshot(windows: list[dict[str, Any]], **columns: Any) -> Snapshot:
-    moments = ({key: dt.datetime.fromisoformat(window[key]) for key in ("start", "end")} for window in windows)
-    return Snapshot(
-        windows=[SampledWindow(**window | times) for window, times in zip(windows, moments, strict=True)], **columns
-    )
 
 
 def missing_windows(deployment: Deployment, snapshot: Snapshot) -> list[Window]:

@@ -487,7 +487,7 @@ def snapshots(number: int = 365) -> tuple[Snapshot, ...]:
             early=0,
             complete_at=None,
             numbered_versions=["logistic-1"],
-            windows=[],
+            windows_json="[]",
             is_complete=True,
         )
         for index, day in enumerate(days_from(number))

@@ -49,34 +49,35 @@ CREATE VIEW shadow.day_so_far AS
 SELECT
     d.id, d.deployment_id, d.day, d.design, d.window_start, d.window_end, w.population, w.rows, w.shards, w.digest, d.location,
     d.source,
-    ARRAY(
+    CASE WHEN w.versions IS NOT NULL THEN w.versions ELSE ARRAY(
         SELECT v.version FROM shadow.sampled_window AS o CROSS JOIN LATERAL
             unnest(o.champion_versions) WITH ORDINALITY AS v (version, place)
         WHERE o.snapshot_id = d.id
         GROUP BY v.version
         ORDER BY max(ARRAY[extract(epoch FROM o.window_start), v.place])
-    ) AS champion_versions,
-    ARRAY(
+    ) END AS champion_versions,
+    CASE WHEN w.versions IS NOT NULL THEN w.versions ELSE ARRAY(
         SELECT v.version FROM shadow.sampled_window AS o CROSS JOIN LATERAL
             unnest(o.champion_versions) WITH ORDINALITY AS v (version, place)
         WHERE o.snapshot_id = d.id
         GROUP BY v.version
         ORDER BY min(ARRAY[o.number, v.place])
-    ) AS numbered_versions,
+    ) END AS numbered_versions,
     w.windows, w.created_at, w.covered = d.window_end - d.window_start AS is_complete
 FROM shadow.sampled_day AS d
 CROSS JOIN LATERAL (
     SELECT
         sum(o.population)::bigint AS population, sum(o.rows)::int AS rows, sum(o.shards)::int AS shards,
         encode(sha256(string_agg(o.digest, ',' ORDER BY o.window_start)::bytea), 'hex') AS digest,
-        jsonb_agg(jsonb_build_object(
-            'start', o.window_start, 'end', o.window_end, 'first_ordinal', o.first_ordinal, 'first_shard', o.first_shard,
-            'shards', o.shards, 'digest', o.digest) ORDER BY o.number) AS windows,
+        CASE WHEN min(o.champion_versions) = max(o.champion_versions) THEN min(o.champion_versions) END AS versions,
+        json_agg(json_build_array(o.window_start, o.window_end, o.first_ordinal, o.first_shard, o.shards, o.digest)
+            ORDER BY o.number) AS windows,
         max(o.sampled_at) AS created_at, sum(o.window_end - o.window_start) AS covered
     FROM shadow.sampled_window AS o
     WHERE o.snapshot_id = d.id
 ) AS w;
 COMMENT ON VIEW shadow.day_so_far IS 'each day with what its sampled windows add up to; is_complete says whether all are there';
+COMMENT ON COLUMN shadow.day_so_far.windows IS 'start, end, first ordinal, first shard, shards and digest of each, in the order of their numbers';
 COMMENT ON COLUMN shadow.day_so_far.champion_versions IS 'in the order of their last predictions';
 COMMENT ON COLUMN shadow.day_so_far.numbered_versions IS 'the same in the order in which windows brought them: what shadow.request_batch refers to';
 COMMENT ON COLUMN shadow.day_so_far.digest IS 'SHA-256 of the windows'' digests, in the order of time';

@@ -7,7 +7,6 @@ got, what is allowed, and the file and line. It uses neither network nor databas
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from re import Match
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -17,8 +16,6 @@ from shadow_deployment.base.paths import beside
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
-    CRON,
-    HOURS_OF_A_DAY,
     MAX_ROWS,
     Column,
     Columns,
@@ -320,24 +317,6 @@ class Deployment(Section):
     def metric_names(self) -> list[str]:
         """The metrics that rules may name, in the order in which they are shown."""
         return list(dict.fromkeys([*metrics_of(self.task), *self.custom_metrics]))
-
-    @property
-    def tick(self) -> tuple[int, int]:
-        """Local hour and minute at which a day begins: with several windows a day, after midnight."""
-        parts = self._cron
-        return int(parts["hour"] or 0), int(parts["minute"])
-
-    @property
-    def window_hours(self) -> int:
-        """Hours that a window lasts on a day whose clocks are not changed: 24 where a day is one window."""
-        parts = self._cron
-        return HOURS_OF_A_DAY if parts["hour"] else int(parts["every"] or 1)
-
-    @property
-    def _cron(self) -> Match[str]:
-        match = CRON.fullmatch(self.schedule)
-        assert match is not None  # noqa: S101 (the type of the field guarantees it)
-        return match
 
     @property
     def zone(self) -> ZoneInfo:

@@ -16,8 +16,8 @@ from shadow_deployment.config.yaml_source import suggestion
 
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
 MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
-CRON = re.compile(r"(?P<minute>[0-5]?\d) (?:(?P<hour>[01]?\d|2[0-3])|\*(?:/(?P<every>2|3|4|6|8|12))?) \* \* \*")
-HOURS_OF_A_DAY = 24
+_CRON = re.compile(r"(?P<minute>[0-5]?\d) (?:(?P<hour>[01]?\d|2[0-3])|\*(?:/(?P<every>2|3|4|6|8|12))?) \* \* \*")
+_HOURS_OF_A_DAY = 24
 _IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")
 _QUERY = re.compile(r"\s*(\(|(select|with|values)\s)", re.IGNORECASE)
 _MACHINE_ZONES = {"localtime", "Factory"}  # names that mean something else on each machine
@@ -53,12 +53,20 @@ def _identifier(value: str) -> str:
 
 def _cron(value: str) -> str:
     cron = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *"}.get(value, value)
-    if not CRON.fullmatch(cron):
+    if not _CRON.fullmatch(cron):
         raise ValueError(
             'must be once a day ("MINUTE HOUR * * *", @daily), every hour ("MINUTE * * * *", @hourly) or every 2, 3, '
             '4, 6, 8 or 12 hours ("MINUTE */6 * * *"): evidence is of days, and of weeks with policy.unit: week'
         )
     return cron
+
+
+def ticks_of(schedule: str) -> tuple[range, int]:
+    """Return the local hours at which windows begin, and the minute; an hourly schedule has every hour."""
+    parts = _CRON.fullmatch(schedule)
+    assert parts is not None  # noqa: S101 (the type of the field guarantees it)
+    every = _HOURS_OF_A_DAY if parts["hour"] else int(parts["every"] or 1)
+    return range(int(parts["hour"] or 0), _HOURS_OF_A_DAY, every), int(parts["minute"])
 
 
 def _timezone(value: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.fields import DAYS, HOURS_OF_A_DAY
+from shadow_deployment.config.fields import DAYS, ticks_of
 from shadow_deployment.errors import DeploymentError
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -47,9 +47,14 @@ def windows_of(deployment: Deployment, day: dt.date) -> list[Window]:
 
     An hourly schedule has as many as the day has hours: 23 or 25 when the clocks change. Raises as `window_of` does.
     """
-    whole = window_of(deployment, day)
-    starts = _hours(deployment, whole) if deployment.window_hours == 1 else _local_times(deployment, day)
+    whole, (hours, _) = window_of(deployment, day), ticks_of(deployment.schedule)
+    starts = _hours(deployment, whole) if hours.step == 1 else (_tick(deployment, day, hour) for hour in hours)
     return [Window(day, start, end) for start, end in pairwise([*sorted(set(starts)), whole.end])]
+
+
+def has_several_windows(deployment: Deployment) -> bool:
+    """Return whether a day has several windows."""
+    return len(ticks_of(deployment.schedule)[0]) > 1
 
 
 def window_at(deployment: Deployment, moment: dt.datetime) -> Window:
@@ -84,26 +89,18 @@ def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
 
 def _hours(deployment: Deployment, day: Window) -> Iterator[dt.datetime]:
     """Yield when the hourly windows of a day begin: as Airflow does, whenever the minute comes on the local clock."""
-    _, minute = deployment.tick
+    _, minute = ticks_of(deployment.schedule)
     start = day.start
     while start < day.end:
         yield start
         start += ((minute - start.astimezone(deployment.zone).minute - 1) % 60 + 1) * _MINUTE
 
 
-def _local_times(deployment: Deployment, day: dt.date) -> Iterator[dt.datetime]:
-    """Yield when the windows of a day begin that are at fixed local times; one that a clock change skips has none."""
-    first, _ = deployment.tick
-    for hour in range(first, HOURS_OF_A_DAY, deployment.window_hours):
-        yield _tick(deployment, day, hour)
-
-
 def _tick(deployment: Deployment, day: dt.date, at: int | None = None) -> dt.datetime:
     """Return the moment of a local hour, by default the one at which a day begins."""
-    hour, minute = deployment.tick
+    hours, minute = ticks_of(deployment.schedule)
+    hour = hours[0] if at is None else at
     return max(  # of two equal local times Airflow takes the second, and before a gap the clock that was
-        dt.datetime.combine(
-            day, dt.time(hour if at is None else at, minute, fold=fold), tzinfo=deployment.zone
-        ).astimezone(dt.UTC)
+        dt.datetime.combine(day, dt.time(hour, minute, fold=fold), tzinfo=deployment.zone).astimezone(dt.UTC)
         for fold in (0, 1)
     )

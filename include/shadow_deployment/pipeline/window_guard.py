@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.fields import HOURS_OF_A_DAY
-from shadow_deployment.config.window import Window, day_of, days_between, window_of, windows_of
+from shadow_deployment.config.window import Window, day_of, days_between, has_several_windows, window_of, windows_of
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.errors import DeploymentError, LedgerError, TransientError
 from shadow_deployment.ledger import snapshots, trials
@@ -58,7 +57,7 @@ def with_missing_before(session: Session[Any], deployment: Deployment, windows: 
 
 def gaps(session: Session[Any], deployment: Deployment, last: dt.date | None = None) -> list[str]:
     """Say of each day up to `last` which of its windows were not sampled, though a later one was."""
-    if deployment.window_hours == HOURS_OF_A_DAY:
+    if not has_several_windows(deployment):
         return []
     withdrawn = trials.withdrawn(session, deployment)
     days = [each for each in snapshots.sampled(session, deployment, None, last) if each.day not in withdrawn]

@@ -297,7 +297,7 @@ def announced(world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch)
             "outlet_events": Events(),
         }
         monkeypatch.setattr(tasks, "get_current_context", lambda: context)
-        return tasks.publish_results("late")
+        return tasks.publish_results("late", None)
 
     world.deploy(**asked(world, receiver))
     return call

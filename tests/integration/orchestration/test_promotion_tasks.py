@@ -180,7 +180,7 @@ def test_the_day_announces_a_former_champion_that_is_better(world: World, contex
 
     better_before(world)
     context["params"] = {"day": str(day(2))}
-    tasks.publish_results("late")
+    tasks.publish_results("late", None)
     added = dict(context["outlet_events"].added)
     assert (added["shadow://late/regression"]["promotion"], added["shadow://late/verdict"]["outcome"]) == (2, "PASS")
     assert "shadow://late/case" not in added
@@ -195,7 +195,7 @@ def test_backfills_and_past_days_announce_nothing(
     better_before(world)
     context["params"] = {"day": str(day(number))}
     context["dag_run"].run_type = run_type
-    assert tasks.publish_results("late") == []
+    assert tasks.publish_results("late", None) == []
     assert context["outlet_events"].added == []
 
 

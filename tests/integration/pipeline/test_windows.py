@@ -235,8 +235,8 @@ def test_killed_between_the_files_and_the_ledger_a_window_is_registered_by_the_n
 
 def test_a_window_that_is_not_over_is_not_run_though_its_day_has_begun(worlds: Callable[..., World]) -> None:
     world = worlds()
-    now = dt.datetime.now(dt.UTC)
     shadow = world.shadow(schedule="@hourly")
+    next_hour = window_at(shadow.deployment, dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
     with pytest.raises(DeploymentError, match="must be over"):
-        steps.sample(shadow, now.date(), [window_at(shadow.deployment, now)])
+        steps.sample(shadow, next_hour.day, [next_hour])
     assert world.query("SELECT FROM shadow.sampled_day") == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shadow_deployment.config.deployment import Deployment, load_deployment, parse_deployment
 from shadow_deployment.config.discovery import VARIABLE, deployment_files, deployments_folder, find_deployment
+from shadow_deployment.config.fields import ticks_of
 from shadow_deployment.config.model import ALLOWED
 from shadow_deployment.config.yaml_source import YamlSource
 from shadow_deployment.errors import DeploymentError
@@ -209,20 +210,19 @@ def test_a_schedule_whose_windows_do_not_make_up_days_is_refused(schedule: str) 
 
 
 @pytest.mark.parametrize(
-    ("schedule", "tick", "hours"),
+    ("schedule", "hours", "minute"),
     [
-        ("0 0 * * *", (0, 0), 24),
-        ("@daily", (0, 0), 24),
-        ("30 6 * * *", (6, 30), 24),
-        ("5 23 * * *", (23, 5), 24),
-        ("@hourly", (0, 0), 1),
-        ("15 * * * *", (0, 15), 1),
-        ("15 */12 * * *", (0, 15), 12),
+        ("0 0 * * *", range(0, 24, 24), 0),
+        ("@daily", range(0, 24, 24), 0),
+        ("30 6 * * *", range(6, 24, 24), 30),
+        ("5 23 * * *", range(23, 24, 24), 5),
+        ("@hourly", range(24), 0),
+        ("15 * * * *", range(24), 15),
+        ("15 */12 * * *", range(0, 24, 12), 15),
     ],
 )
-def test_a_day_begins_at_the_first_time_of_the_schedule(schedule: str, tick: tuple[int, int], hours: int) -> None:
-    deployment = a_deployment(schedule=schedule)
-    assert (deployment.tick, deployment.window_hours) == (tick, hours)
+def test_windows_begin_at_the_times_of_the_schedule(schedule: str, hours: range, minute: int) -> None:
+    assert ticks_of(a_deployment(schedule=schedule).schedule) == (hours, minute)
 
 
 @pytest.mark.parametrize("version", ["1", "1.5", "true"])

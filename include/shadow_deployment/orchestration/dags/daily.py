@@ -10,8 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.fields import HOURS_OF_A_DAY
-from shadow_deployment.config.window import window_of, windows_of
+from shadow_deployment.config.window import has_several_windows, window_of, windows_of
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.alerts.deadline import deadline_of
 from shadow_deployment.orchestration.alerts.gate import gate_callbacks
@@ -75,7 +74,7 @@ def _params(deployment: Deployment, challengers: list[str]) -> dict[str, Param]:
             title="Day",
             description="Shadow this day. Left empty: the first day that is over and was not run, else the newest.",
         ),
-        **({"hour": hour} if deployment.window_hours < HOURS_OF_A_DAY else {}),
+        **({"hour": hour} if has_several_windows(deployment) else {}),
         "challengers": Param(
             challengers,
             type="array",

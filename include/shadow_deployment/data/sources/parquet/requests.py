@@ -143,6 +143,7 @@ class ParquetReading:
     ) -> None:
         self._session = session
         self._pieces = pieces
+        self._window = window
         self._bounds = {**window.bounds, "since": since}
         self._salt = salt
 

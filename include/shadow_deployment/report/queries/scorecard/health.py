@@ -6,7 +6,7 @@ from typing import Any
 from shadow_deployment.alerting.outbox import targets
 from shadow_deployment.base.numbers import count, number, percent, plural
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.fields import HOURS_OF_A_DAY
+from shadow_deployment.config.window import has_several_windows
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
@@ -91,7 +91,7 @@ def _left_out(verdict: VerdictRow | None) -> HealthItem:
 def _windows(deployment: Deployment, known: DeploymentSummary) -> Iterator[HealthItem]:
     """Yield, of a deployment with several windows a day, whether one is missing."""
     name, section = "Windows", "provenance"
-    if deployment.window_hours == HOURS_OF_A_DAY:
+    if not has_several_windows(deployment):
         return
     if known.gaps:
         remedy = f"shadow run {deployment.name} --missing runs them"

@@ -38,7 +38,8 @@ KINDS: Final = {
     ),
     "logged": ModelKind(
         "logged:TABLE.COLUMN or logged:COLUMN",
-        "predictions that mirrored traffic logged, in another table or in the log; COLUMN,COLUMN for several classes",
+        "predictions that mirrored traffic logged: in another table, looked up by `requests.id`, which needs an index "
+        "there, or in the log, whose columns come with the sample; COLUMN,COLUMN for several classes",
     ),
 }
 _FORMS = [kind.form for kind in KINDS.values()]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from shadow_deployment.base.sql_templates import load_literal_statement
+from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sources.postgres.reading import PostgresReading
@@ -39,11 +40,12 @@ class ThrottledReading(PostgresReading):
     """One window of the log; production works for `share` of the time."""
 
     def __init__(
-        self, cursor: Any, pieces: Mapping[str, sql.Composable], window: Window, salt: str, share: float
+        self, cursor: Any, pieces: Mapping[str, sql.Composable], window: Window, deployment: Deployment, share: float
     ) -> None:
         from adbc_driver_postgresql import StatementOptions
 
-        super().__init__(cursor, pieces, window, salt)
+        super().__init__(cursor, pieces, window, deployment.salt)
+        self._table = deployment.requests.table
         for setting in _SETTINGS:
             cursor.execute(setting)
         cursor.adbc_statement.set_options(**{StatementOptions.USE_COPY.value: "false"})  # it reads no prepared query
@@ -72,8 +74,9 @@ class ThrottledReading(PostgresReading):
                 yield from _drawn(piece).to_batches()
             if drawn_from != self._counted:
                 raise TransientError(
-                    f"{self._window} held {self._counted} requests when they were counted, and {drawn_from} when they "
-                    "were drawn: the log of a day that is over still changes; run the day again once it is complete"
+                    f"requests.table == {self._table!r} held {self._counted} requests from {self._window} when they "
+                    f"were counted, and {drawn_from} when they were drawn: the log of a day that is over still "
+                    "changes; run the day again once it is complete"
                 )
 
         first = next(pieces)

@@ -88,7 +88,7 @@ class PostgresRequests:
             ):
                 cursor.execute(utc_statement().as_string())
                 if share < 1:
-                    yield ThrottledReading(cursor, pieces, window, self.deployment.salt, share)
+                    yield ThrottledReading(cursor, pieces, window, self.deployment, share)
                 else:
                     yield PostgresReading(cursor, pieces, window, self.deployment.salt)
         except adbc_driver_manager.OperationalError as error:

@@ -345,11 +345,6 @@ class Deployment(Section):
         """The challengers that a verdict may promote, among which alpha is divided."""
         return [each for each in self.challengers if not each.is_a_a_check and not each.is_watched]
 
-    def logged_columns(self, model: Challenger) -> list[str]:
-        """Return the columns of the log that hold a model's predictions; none where it has them elsewhere."""
-        table, _, columns = model.address.rpartition(".")
-        return columns.split(",") if model.kind == "logged" and table in ("", self.requests.table) else []
-
     def challenger(self, name: str) -> Challenger:
         """Return a challenger by name; raise DeploymentError that lists the names there are."""
         names = [challenger.name for challenger in self.challengers]

@@ -196,6 +196,11 @@ class ModelSettings(Section):
         found = beside(self.path or "", folder)
         return self if found == (self.path or "") else self.model_copy(update={"model": f"{self.kind}:{found}"})
 
+    def logged_columns(self, log: str) -> list[str]:
+        """Return the columns of the log, by its table, that hold the predictions; none where they are elsewhere."""
+        table, _, columns = self.address.rpartition(".")
+        return columns.split(",") if self.kind == "logged" and table in ("", log) else []
+
     @property
     def is_alias(self) -> bool:
         """Whether it is an alias in MLflow, which may point at another version tomorrow."""

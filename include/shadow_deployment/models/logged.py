@@ -61,7 +61,7 @@ class LoggedPredictor:
 
 def sampled(deployment: Deployment, model: Challenger, names: Collection[str]) -> SampledPredictor | None:
     """Return a logged model whose predictions are among these columns of a snapshot; None for any other."""
-    columns = deployment.logged_columns(model)
+    columns = model.logged_columns(deployment.requests.table)
     are_there = columns and all(f"{LOGGED}{name}" in names for name in columns)
     return SampledPredictor(model.address, columns) if are_there else None
 

@@ -43,7 +43,7 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
         hashed = sql.SQL(by_key).format(hashed, columns["label_key"])
     for name, key in _input_columns(deployment).items():
         columns[name] = table.feature(name, key)
-    for name in chain.from_iterable(map(deployment.logged_columns, deployment.challengers)):
+    for name in chain.from_iterable(each.logged_columns(log.table) for each in deployment.challengers):
         if table.has_number(name):  # else that challenger alone cannot be scored
             columns[f"{LOGGED}{name}"] = table.number(name, "model")
     return {

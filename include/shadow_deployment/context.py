@@ -1,6 +1,6 @@
 """A deployment and what surrounds it: connections, ledger, production, the snapshots' store, and what lies outside."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +34,22 @@ class RequestFunction(Protocol):
 
     def is_loaded(self, identity: str) -> bool:
         """Return whether it can be called, and is the function of this identity."""
+        ...
+
+
+class ModelProcesses(Protocol):
+    """Processes of models, which live from day to day; see `models/sandbox/kept.py`."""
+
+    def find(self, program: Any) -> Any:
+        """Return the process that runs a program, None where there is none."""
+        ...
+
+    def keep(self, program: Any, process: Any) -> None:
+        """Keep a process that has just loaded its program."""
+        ...
+
+    def is_as_new(self, program: Any, batch: "pa.RecordBatch", answer: "Callable[[pa.RecordBatch], Any]") -> bool:
+        """Return whether a program's process answers as it did when it was new."""
         ...
 
 
@@ -95,6 +111,7 @@ class DeploymentContext:
     `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
     `functions` holds the loaded functions of custom metrics by name, filled by `pipeline.custom_values`.
     `sessions` opens those with the ledger, and keeps them open between steps where many days are run.
+    Where models stay loaded from day to day, `processes` holds theirs.
     """
 
     deployment: Deployment
@@ -103,6 +120,7 @@ class DeploymentContext:
     digests: dict[tuple[str, str], str] = field(default_factory=dict, repr=False, compare=False)
     functions: dict[str, "RequestFunction"] = field(default_factory=dict, repr=False, compare=False)
     sessions: Sessions = field(default_factory=Sessions, repr=False, compare=False)
+    processes: ModelProcesses | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def store(self) -> Store:

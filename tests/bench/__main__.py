@@ -20,7 +20,18 @@ from rich.console import Console
 from tests.bench.apart import PROJECT
 from tests.bench.table import Row, machine, markdown_of, table_of
 
-BENCHES = ("large_day", "evidently", "judging", "sampling", "parsing", "scheduler", "growth", "page", "isolation")
+BENCHES = (
+    "large_day",
+    "evidently",
+    "judging",
+    "sampling",
+    "parsing",
+    "scheduler",
+    "fixed_cost",
+    "growth",
+    "page",
+    "isolation",
+)
 FILE = PROJECT / ".shadow" / "bench.json"
 
 

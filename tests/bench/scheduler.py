@@ -59,7 +59,7 @@ def measure(size: str) -> dict[str, Any]:
         folder = Path(name)
         folder.chmod(0o711)  # the server may run as another user
         with EmbeddedPostgres(folder / "postgres") as server:
-            world = _world(server, folder / "world")
+            world = a_world(server, folder / "world")
             world.deploy(end=day(9), sample={"shard_rows": 1000})  # ended: unpausing runs no day of today
             airflow = AirflowWithEmpty(home_in(folder / "home", server, world), port=0)
             try:
@@ -128,7 +128,7 @@ def _seconds(start: str, end: str) -> float:
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
 
 
-def _world(server: EmbeddedPostgres, folder: Path) -> World:
+def a_world(server: EmbeddedPostgres, folder: Path) -> World:
     for role in (OWNER, READER, SHADOW, WRITER):
         server.ensure_role(role)
     server.ensure_database("production", OWNER)

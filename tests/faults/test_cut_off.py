@@ -107,7 +107,7 @@ def test_a_session_that_is_cut_at_every_moment_in_turn_leaves_the_evidence_of_an
 
     failures = until_it_ends(invoke, cut, monkeypatch)
     assert {moment.split()[0] for moment in diary.moments} >= set(STEPS)
-    assert failures >= len(diary.moments) * 0.8  # one that is cut when its work is done has nothing to lose
+    assert failures >= len(diary.moments) * 0.75  # one that is cut when its work is done has nothing to lose
     assert_same(world, undisturbed)
 
 

@@ -38,7 +38,8 @@ KINDS: Final = {
     ),
     "logged": ModelKind(
         "logged:TABLE.COLUMN or logged:COLUMN",
-        "predictions that mirrored traffic logged, in another table or in the log; COLUMN,COLUMN for several classes",
+        "predictions that mirrored traffic logged: in another table, looked up by `requests.id`, which needs an index "
+        "there, or in the log, whose columns come with the sample; COLUMN,COLUMN for several classes",
     ),
 }
 _FORMS = [kind.form for kind in KINDS.values()]
@@ -194,6 +195,11 @@ class ModelSettings(Section):
         """Return the model with a relative path that leads to something in a folder written out."""
         found = beside(self.path or "", folder)
         return self if found == (self.path or "") else self.model_copy(update={"model": f"{self.kind}:{found}"})
+
+    def logged_columns(self, log: str) -> list[str]:
+        """Return the columns of the log, by its table, that hold the predictions; none where they are elsewhere."""
+        table, _, columns = self.address.rpartition(".")
+        return columns.split(",") if self.kind == "logged" and table in ("", log) else []
 
     @property
     def is_alias(self) -> bool:

@@ -40,7 +40,10 @@ A relative path, of a model or a suite, is looked for beside the deployment's fi
 `python`, `mlflow`, `skops` and `sklearn`, and `onnx` with `limits`, run in a process of their own without Airflow's
 connections in its environment. A call that hangs, crashes, exceeds its limits or returns invalid predictions is an
 error of the rows that caused it; other rows and challengers go on. `shadow doctor` says whether such a process is kept
-from the environments of other processes. Endpoints receive at most 256 rows a call; busy
+from the environments of other processes. A task has processes of its own. `shadow run --from --to` and `shadow replay`
+load each model once, and show it the same few requests again before each day: one that then predicts something else
+keeps state or draws at random, and is loaded anew for each day, with a warning.
+Endpoints receive at most 256 rows a call; busy
 ones are retried as their `Retry-After` says. Credentials from `conn_id` go only to the host that the connection names.
 """
 _METRICS: Final = """

@@ -29,6 +29,7 @@ RESERVED = (
     "champion_probabilities",
     "label_key",
 )
+LOGGED = "logged:"  # begins the names of the columns in which a snapshot holds what challengers logged
 _KINDS_WITH = {
     "digest": ("onnx", "skops", "sklearn", "mlflow"),
     "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
@@ -185,7 +186,7 @@ def _columns(deployment: "Deployment") -> Conflicts:
     }
     for key, names in copied.items():
         for position, name in enumerate(names):
-            if name in RESERVED or (key == "slices" and name == "all"):
+            if name in RESERVED or name.startswith(LOGGED) or (key == "slices" and name == "all"):
                 text = f"{key}[{position}] == {shorten(name)}, is a name that snapshots use; rename the column"
                 yield (*key.split("."), position), text
 

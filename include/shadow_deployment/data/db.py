@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
@@ -35,7 +35,7 @@ def connect(connection: Connection, **settings: str) -> Session[tuple[Any, ...]]
         session = psycopg.connect(**connection_keywords(connection, **settings))
         parameter = session.info.parameter_status
         if parameter("TimeZone") != "UTC" or not str(parameter("DateStyle")).startswith("ISO"):
-            session.execute(utc_statement("session"))
+            session.execute(utc_statement())
             session.commit()
         return session
 
@@ -88,10 +88,10 @@ class Sessions:
         return None
 
 
-def utc_statement(scope: Literal["session", "transaction"]) -> sql.Composed:
+def utc_statement() -> sql.Composed:
     """Return what sets zone and date style where PGTZ and PGDATESTYLE override the options of a connection."""
-    call = sql.SQL("set_config({}, {}, {})")
-    calls = (call.format(name, value, scope == "transaction") for name, value in _UTC_SETTINGS.items())
+    call = sql.SQL("set_config({}, {}, false)")
+    calls = (call.format(name, value) for name, value in _UTC_SETTINGS.items())
     return sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls))
 
 

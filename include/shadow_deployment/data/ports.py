@@ -75,7 +75,8 @@ class Reading(Protocol):
         Returns:
             Columns request_id, requested_at, stratum, champion, champion_probabilities where there are classes,
             champion_version, champion_latency_ms, label_key where labels.key is declared, then features, slices and
-            strata under their own names.
+            strata under their own names, and as logged:COLUMN each column of the log that holds a challenger's
+            predictions.
         """
         ...
 

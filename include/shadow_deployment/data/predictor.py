@@ -23,7 +23,11 @@ class Predictions:
 
 
 class Predictor(Protocol):
-    """A loaded model. One that is better shown many rows at once says how many in `batch_rows`."""
+    """A loaded model.
+
+    One that is better shown many rows at once says how many in `batch_rows`, and one that reads more of the snapshot
+    than ids, features and the champion's predictions says which columns in `columns`.
+    """
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Answer each row of a snapshot's batch. May raise: the rows at fault are then found one by one."""

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +15,7 @@ from shadow_deployment.errors import LedgerError, PermanentError, ValidationFail
 from shadow_deployment.ledger import migrations, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.models.loading import load
+from shadow_deployment.models.sandbox.kept import KeptProcesses
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
@@ -35,14 +37,16 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     """Run every step of every day, with a progress bar on `console`; return the failed validations.
 
     What would stop every day, such as a missing table or model, is raised before the first, with nothing written. A
-    failed validation of inputs stops that day; one of predictions stops that challenger on that day.
+    failed validation of inputs stops that day; one of predictions stops that challenger on that day. Models stay loaded
+    from the first day to the last.
     """
-    check(context, days)
     problems: list[PermanentError] = []
-    with context.sessions.kept():
+    with KeptProcesses() as processes, context.sessions.kept():
+        kept = replace(context, processes=processes)
+        check(kept, days)
         for day in with_progress(days, context.deployment.name, console):
             with _interruptible(day):
-                problems += run_day(with_former_champion(context, day), day)
+                problems += run_day(with_former_champion(kept, day), day)
     return problems
 
 
@@ -96,13 +100,14 @@ def replay_days(
     require_migrated(context)
     steps.check_suites(context.deployment)
     check_custom_metrics(context)
-    load(context, challenger, window_of(context.deployment, context.deployment.start))
     problems: list[ValidationFailed] = []
-    days = replay.days_to_replay(context, challenger_name, most)
-    with context.sessions.kept():
+    with KeptProcesses() as processes, context.sessions.kept():
+        kept = replace(context, processes=processes)
+        load(kept, challenger, window_of(context.deployment, context.deployment.start))
+        days = replay.days_to_replay(kept, challenger_name, most)
         for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
             with _interruptible(day):
-                problem = replay.replay_day(context, day, challenger_name)
+                problem = replay.replay_day(kept, day, challenger_name)
             problems += [problem] if problem else []
     return replay.judge_newest(context, challenger_name).basis.day, problems
 

@@ -9,6 +9,7 @@ from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.ledger import predictions
+from shadow_deployment.models import logged
 from shadow_deployment.models.loading import load, model_digest
 from shadow_deployment.pipeline.challengers import scoring
 from shadow_deployment.pipeline.challengers.conclusion import concluded
@@ -58,8 +59,10 @@ def score(context: DeploymentContext, day: dt.date, challenger_name: str, shard:
             return scored
         sampled = snapshot.window_of(shard)
         part = files_of(context, snapshot, [sampled]).parts[shard - sampled.first_shard]
-        predictor = load(context, challenger, Window(day, sampled.start, sampled.end), digest)
         file = snapshots_on_disk.read_part(context.store, snapshot.location, part)
+        predictor = logged.sampled(deployment, challenger, file.schema_arrow.names) or load(
+            context, challenger, Window(day, sampled.start, sampled.end), digest
+        )
         features, classes = deployment.requests.features, len(deployment.classes)
         tables = scoring.score(predictor, file, part.first_ordinal, features, classes=classes)
         return predictions.store(session, snapshot, key, shard, tables)

@@ -13,6 +13,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect
+from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres import requests as source
 from shadow_deployment.data.sources.postgres.reading import PostgresReading
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
@@ -107,9 +108,10 @@ def test_counting_and_drawing_see_the_same_rows(worlds: Callable[..., World]) ->
     world = worlds(own=True)
     shadow = world.shadow()
     with shadow.request_source.reading(window_of(shadow.deployment, day(0))) as reading:
-        before = reading.population()
+        counted = reading.population()
         world.change_production("DELETE FROM flights.prediction_log")
-        assert reading.population() == before
+        draws = allocate(shadow.deployment.sample, counted)
+        assert reading.sample(draws).read_all().num_rows == sum(draw.size for draw in draws)
 
 
 @pytest.mark.parametrize("step", ["draw", "labels"])

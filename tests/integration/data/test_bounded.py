@@ -190,7 +190,7 @@ def test_an_error_about_what_is_not_there_still_names_it(ours: World) -> None:
     ours.change_production("CREATE VIEW flights.gone AS SELECT * FROM flights.prediction_log")
     shadow = ours.shadow(requests={"table": "flights.gone"})
     requests = source.PostgresRequests(shadow.deployment, ours.connection("production_db"))
-    with requests._session() as session:
+    with source.reading_session(ours.connection("production_db")) as session:
         pieces = requests._pieces(session)
     requests._pieces = lambda _: pieces  # type: ignore[method-assign]
     ours.change_production("DROP VIEW flights.gone")

@@ -11,10 +11,11 @@ import pytest
 from psycopg import sql
 
 from shadow_deployment.base.sql_templates import load_statement
-from shadow_deployment.data.db import connect
+from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.sources.postgres import labels as postgres_labels
 from shadow_deployment.data.sources.postgres import throttle
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
+from shadow_deployment.data.sources.postgres.requests import reading_session
 from shadow_deployment.data.sources.postgres.throttle import SMALL_LOOKUP_IDS
 from tests.builders import asked
 from tests.production import OWNER, World, moment
@@ -160,12 +161,12 @@ def test_each_chunk_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch:
     plans = list[Any]()
 
     @contextmanager
-    def watched(*arguments: Any, **settings: Any) -> Iterator[Any]:
-        with connect(*arguments, **settings) as session:
+    def watched(connection: Connection) -> Iterator[Any]:
+        with reading_session(connection) as session:
             yield session
             plans.extend(session.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements"))
 
-    monkeypatch.setattr(postgres_labels, "connect", watched)
+    monkeypatch.setattr(postgres_labels, "reading_session", watched)
     monkeypatch.setattr(throttle, "MAX_CHUNK_IDS", 2 * SMALL_LOOKUP_IDS)
     labels = labels_of(ours, "text_btree", 0.99)
     assert len(found(labels, ids_of("text", {place: place for place in range(6000)}), None, moment(9))) > 6000

@@ -93,8 +93,8 @@ def test_requests_and_labels_may_lie_in_different_places(
     world, folder = files
     found = in_parquet(folder.as_uri(), None)
     changes = {name: found[name] for name in lies_in_parquet}
-    challengers = [{"name": "a_a_check", "model": "champion"}]
-    shadow = DeploymentContext(world.deploy(sample=SAMPLE, challengers=challengers, **changes), world.connection)
+    changes["challengers"] = found["challengers"]
+    shadow = DeploymentContext(world.deploy(sample=SAMPLE, **changes), world.connection)
     for number in range(RUN):
         steps.sample(shadow, day(number))
     steps.collect_labels(shadow, day(RUN - 1))

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -13,8 +15,9 @@ from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres import throttle as throttles
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 from shadow_deployment.data.sources.postgres.requests import PostgresRequests
+from shadow_deployment.errors import TransientError
 from tests.builders import asked
-from tests.production import World, day, moment
+from tests.production import READER, World, day, moment
 
 ROWS = 20_000
 FILLED = f"""
@@ -81,6 +84,49 @@ def test_a_day_is_drawn_in_chunks_with_pauses_and_is_the_same_day(ours: World, p
     assert sum(pauses) < 9 * elapsed
 
 
+@pytest.mark.parametrize("throttle", [0.1, 1])
+def test_production_has_no_transaction_open_while_this_process_pauses_or_writes(
+    ours: World, monkeypatch: pytest.MonkeyPatch, throttle: float
+) -> None:
+    seen = list[tuple[Any, ...]]()
+    uri = ours.postgres.uri(ours.production, READER)
+    sessions = "SELECT state, xact_start, backend_xmin FROM pg_stat_activity WHERE application_name = 'shadow'"
+    monkeypatch.setattr(throttles, "FREE_SECONDS", 0.0)
+    with psycopg.connect(uri, autocommit=True, application_name="watcher") as watcher:
+        look = partial(watcher.execute, sessions)
+        monkeypatch.setattr(time, "sleep", lambda _: seen.extend(look().fetchall()))
+        deployment = a_deployment(ours, "long_log", throttle=throttle)
+        source, window = PostgresRequests(deployment, ours.connection("production_db")), window_of(deployment, day(0))
+        with source.reading(window) as reading:
+            rows = reading.sample(allocate(deployment.sample, reading.population())).read_all()
+            seen += look().fetchall()
+        ids = {number: f"r{number}" for number in range(5000)}
+        source.logged("p", list(ids.values()), window)
+        PostgresLabels(deployment, ours.connection("production_db")).labels(asked(ids), None, moment(5))
+    assert rows.num_rows == 10_001
+    assert len(seen) > (30 if throttle < 1 else 0)
+    assert set(seen) == {("idle", None, None)}
+
+
+def test_a_request_that_arrives_late_in_a_window_that_is_read_in_pieces_is_no_part_of_a_wrong_draw(
+    ours: World, pauses: list[float]
+) -> None:
+    deployment = a_deployment(ours, "long_log", throttle=0.1)
+    source = PostgresRequests(deployment, ours.connection("production_db"))
+    late = "INSERT INTO flights.long_log VALUES ('late', '2024-03-01 12:00+00', 'A', 1, 1)"
+    complaint = (
+        "flights.long_log' held 20000 requests from 2024-03-01 00:00 to .* counted, and 20001 when they were drawn"
+    )
+    with source.reading(window_of(deployment, day(0))) as reading:
+        draws = allocate(deployment.sample, reading.population())
+        ours.change_production(late)
+        rows = reading.sample(draws)
+        with pytest.raises(TransientError, match=complaint):
+            rows.read_all()
+    ours.change_production("DELETE FROM flights.long_log WHERE id = 'late'")
+    assert pauses
+
+
 def test_a_draw_goes_along_the_index_of_the_time(ours: World, pauses: list[float]) -> None:
     """Any other plan would read the whole window, or the whole table, before its first row."""
     deployment = a_deployment(ours, "long_log", throttle=0.1)
@@ -91,9 +137,7 @@ def test_a_draw_goes_along_the_index_of_the_time(ours: World, pauses: list[float
         reader = reading.sample(draws)
         before_the_first = len(pauses) - counted
         assert reader.read_all().num_rows == 10_001
-        reading._cursor.execute("SELECT statement FROM pg_cursors")
-        declared = reading._cursor.fetchone()[0]
-        reading._cursor.execute("EXPLAIN " + declared[declared.index("FOR ") + 4 :])
+        reading._cursor.execute("EXPLAIN EXECUTE piece ('2024-03-01 06:00+00', 100)")
         plan = "\n".join(line for (line,) in reading._cursor.fetchall())
     assert "Index Scan using long_log_at_idx on long_log" in plan
     assert "Sort" not in plan

@@ -7,6 +7,8 @@ import datetime as dt
 import decimal
 import gc
 import re
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -412,3 +414,21 @@ def test_a_part_is_let_go_as_soon_as_it_was_judged() -> None:
         assert kept() is None
     finally:
         gc.enable()
+
+
+def test_what_a_day_validates_loads_no_database_or_cloud_and_scipy_stats_where_distributions_are_compared() -> None:
+    program = (
+        "import sys, pyarrow as pa\n"
+        "from shadow_deployment.data.quality.validation import validate\n"
+        "from shadow_deployment.data.rows import TableRows\n"
+        "rows = TableRows(pa.table({'request_id': ['a', 'b'], 'text': ['x', 'y']}))\n"
+        "expect = lambda kind, **about: {'type': f'expect_column_{kind}', 'kwargs': about}\n"
+        "print(validate(rows, [expect('values_to_be_unique', column='request_id')]).success)\n"
+        "print('scipy.stats._continuous_distns' in sys.modules, {'sqlalchemy', 'boto3'} & set(sys.modules))\n"
+        "import boto3, sqlalchemy\n"
+        "halves = {'values': ['x', 'y'], 'weights': [0.5, 0.5]}\n"
+        "divergence = expect('kl_divergence_to_be_less_than', column='text', partition_object=halves, threshold=0.1)\n"
+        "print(validate(rows, [divergence]).success, 'scipy.stats._continuous_distns' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "set()", "True", "True"]

@@ -157,6 +157,19 @@ def leave_at_the_second(frame: pd.DataFrame) -> Any:
     return good(frame)
 
 
+def remember(frame: pd.DataFrame) -> Any:
+    _kept.append(bytearray())
+    return good(frame) + len(_kept)
+
+
+def speak_and_leave(frame: pd.DataFrame) -> Any:
+    if POISON in list(frame["dep_hour"]):
+        print("the last words", flush=True)
+        os._exit(3)
+    print("words of the day before", flush=True)
+    return good(frame)
+
+
 class UnreadableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")

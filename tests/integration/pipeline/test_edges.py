@@ -6,14 +6,18 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from numpy.testing import assert_array_equal
 from rich.console import Console
 
+from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.sources.postgres.reading import PostgresReading
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
 from shadow_deployment.ledger import migrations
+from shadow_deployment.models import logged
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from tests.conftest import Invoke, connection_to, database
@@ -87,12 +91,40 @@ def test_a_logged_prediction_that_is_not_there_is_named_before_anything_is_writt
     assert reading.dump() == before
 
 
+def test_a_logged_prediction_of_the_log_comes_with_the_sample_and_is_what_a_look_up_finds(world: World) -> None:
+    world.change_production("UPDATE flights.prediction_log SET other_probability = NULL WHERE request_id < 'f0003'")
+    shadow = world.shadow(challengers=[OTHER], sample={"rate": 1, "shard_rows": 100})
+    steps.sample(shadow, day(0))
+    [path] = world.snapshots.rglob("*.parquet")
+    file = pq.ParquetFile(path)
+    [batch] = file.iter_batches()
+    [challenger] = shadow.deployment.challengers
+    looked_up = logged.load(shadow, challenger, window_of(shadow.deployment, day(0))).predict(batch)
+    predictor = logged.sampled(shadow.deployment, challenger, file.schema_arrow.names)
+    assert predictor is not None
+    found = predictor.predict(batch)
+    assert_array_equal(found.values, looked_up.values)
+    assert found.errors == looked_up.errors
+    assert len(found.errors) == 3
+    world.change_production("DROP TABLE flights.prediction_log CASCADE")
+    assert steps.score(shadow, day(0), "other", 0) == (batch.num_rows, len(found.errors))
+
+
+def test_a_challenger_that_was_declared_after_the_sample_has_its_logged_predictions_looked_up(world: World) -> None:
+    world.change_production("UPDATE flights.prediction_log SET other_probability = NULL WHERE request_id < 'f0003'")
+    whole = {"rate": 1, "shard_rows": 100}
+    steps.sample(world.shadow(challengers=[{"name": "a_a_check", "model": "champion"}], sample=whole), day(0))
+    shadow = world.shadow(challengers=[OTHER], sample=whole)
+    assert steps.score(shadow, day(0), "other", 0) == (60, 3)
+
+
 def test_a_logged_prediction_that_cannot_be_read_any_more_stops_and_is_no_error_of_each_row(
     world: World, invoke: Invoke
 ) -> None:
-    shadow = world.shadow(challengers=[OTHER])
+    world.change_production("CREATE TABLE flights.other AS SELECT * FROM flights.prediction_log")
+    shadow = world.shadow(challengers=[{"name": "other", "model": "logged:flights.other.other_probability"}])
     steps.sample(shadow, day(0))
-    world.change_production("ALTER TABLE flights.prediction_log DROP COLUMN other_probability")
+    world.change_production("ALTER TABLE flights.other DROP COLUMN other_probability")
     with pytest.raises(SourceError, match="must be a column of"):
         steps.score(shadow, day(0), "other", 0)
     assert world.query("SELECT FROM shadow.scoring") == []

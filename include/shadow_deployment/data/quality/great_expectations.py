@@ -5,12 +5,15 @@ what most expectations do.
 """
 
 import gc
+import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shadow_deployment.base.redaction import first_line, one_line, without_failed_values
 from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Expectation
@@ -18,6 +21,8 @@ from shadow_deployment.errors import DeploymentError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OPTIONAL: Final = ("azure", "boto3", "botocore", "google.cloud", "psycopg2", "pyspark", "snowflake", "sqlalchemy")
 
 
 @dataclass(frozen=True)
@@ -122,18 +127,61 @@ def great_expectations() -> Any:
     """Import Great Expectations with a log of warnings alone, and return it."""
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    is_collecting = gc.isenabled()
-    gc.disable()  # collections would scan, many times, all that the import creates and keeps
-    try:
+    _defer_scipy_stats()
+    with _without_collections(), _without_optional():
         import great_expectations
-    finally:
-        if is_collecting:
-            gc.enable()
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("great_expectations."):  # some set a level of their own
             logging.getLogger(name).setLevel(logging.WARNING)
 
     return great_expectations
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Collect no garbage: collections would scan, many times, all that the import creates and keeps."""
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_collecting:
+            gc.enable()
+
+
+@contextmanager
+def _without_optional() -> Iterator[None]:
+    """Let databases and clouds, all optional for Great Expectations, be as if not installed: only frames are checked.
+
+    Their imports are a fifth of its own, and far more where a cloud's image has its libraries.
+    """
+    hidden = [name for name in _OPTIONAL if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment] # as the import system says that a module cannot be imported
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def _defer_scipy_stats() -> None:
+    """Let `scipy.stats` be imported when it is first used: by three expectations of distributions, and no other.
+
+    Great Expectations imports it by `from scipy import stats`, and that is two fifths of the time of its own import.
+    """
+    if "scipy.stats" in sys.modules:
+        return
+    import scipy
+
+    spec = importlib.util.find_spec("scipy.stats")
+    if spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    stats = importlib.util.module_from_spec(spec)
+    sys.modules["scipy.stats"] = stats
+    spec.loader.exec_module(stats)
+    scipy.stats = stats
 
 
 @cache

@@ -1,7 +1,7 @@
 """The columns of a sample, as SQL that Postgres and DuckDB both understand, and its rows as Arrow batches."""
 
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.validators import LOGGED
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import Draw
 from shadow_deployment.data.sources.identity import columns_of_key, key_text
@@ -42,6 +43,9 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
         hashed = sql.SQL(by_key).format(hashed, columns["label_key"])
     for name, key in _input_columns(deployment).items():
         columns[name] = table.feature(name, key)
+    for name in chain.from_iterable(each.logged_columns(log.table) for each in deployment.challengers):
+        if table.has_number(name):  # else that challenger alone cannot be scored
+            columns[f"{LOGGED}{name}"] = table.number(name, "model")
     return {
         "id": id_text,
         "ids": sql.SQL(", ").join(map(sql.Identifier, columns_of_key(log.id))),

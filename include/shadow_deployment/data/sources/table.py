@@ -9,6 +9,7 @@ from shadow_deployment.config.yaml_source import suggestion
 from shadow_deployment.errors import SourceError
 
 _MOMENT = "to_char({}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+_NUMBERS = ("N", "B")
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,13 @@ class Table:
     def number(self, name: str, key: str) -> sql.Composed:
         """Return a column as double precision; a boolean becomes 0 or 1."""
         column = self.require(name, key)
-        if column.category not in ("N", "B"):
+        if column.category not in _NUMBERS:
             raise SourceError(f"{key} == {name!r} is of type {column.type}, must be a number or boolean")
         return cast(name, "int::float8" if column.category == "B" else "float8")
+
+    def has_number(self, name: str) -> bool:
+        """Return whether there is such a column that `number` takes."""
+        return name in self._columns and self._columns[name].category in _NUMBERS
 
     def argmax(self, array: sql.Composed) -> sql.Composed:
         """Return the position of the largest number of an array, counted from 0; the first of equal ones."""

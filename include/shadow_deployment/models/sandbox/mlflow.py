@@ -43,7 +43,7 @@ _MOST_BYTES = 1 << 16
 
 def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedPredictor:
     """Return an MLflow model in a sandbox; raise as `program` does, and ModelError where it cannot be loaded."""
-    return SandboxedPredictor(program(context, model), context.deployment)
+    return SandboxedPredictor(program(context, model), context.deployment, context.processes)
 
 
 def program(context: DeploymentContext, model: Challenger) -> SandboxProgram:

@@ -32,9 +32,10 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> Predictor:
         file=model.address,
         sizes=[["", len(read.content)], *([name, len(content)] for name, content in read.external.items())],
         features=features,
+        sha256=same.digest,
         read=lambda: _joined(files.read(context, same)),
     )
-    return SandboxedPredictor(program, deployment)
+    return SandboxedPredictor(program, deployment, context.processes)
 
 
 def _joined(read: ModelBytes) -> bytes:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from shadow_deployment.base.redaction import secrets_in, without_secrets, without_values
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.model import Limits
+from shadow_deployment.context import ModelProcesses
 from shadow_deployment.data.predictor import Predictions
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.model_words import without_columns, without_requests
@@ -52,7 +53,8 @@ class SandboxProgram:
     """What a sandbox runs: interpreter, environment, the request that loads the model, and the bytes of its file.
 
     `read` returns the same bytes at each start, or raises ModelError; `stage` puts a model's files into a folder of the
-    process, whose path the request then has. `missing` says, by module, what to do where the interpreter lacks it.
+    process, whose path the request then has; the request has a digest of either. `missing` says, by module, what to do
+    where the interpreter lacks it. Equal programs load the same model.
     """
 
     name: str
@@ -61,8 +63,8 @@ class SandboxProgram:
     task: Mapping[str, Any]
     limits: Limits
     missing: Mapping[str, str]
-    read: Callable[[], bytes] = _no_file
-    stage: Callable[[Path], None] | None = None
+    read: Callable[[], bytes] = field(default=_no_file, compare=False)
+    stage: Callable[[Path], None] | None = field(default=None, compare=False)
 
     @property
     def secrets(self) -> list[str]:
@@ -100,11 +102,13 @@ class SandboxedPredictor:
     """A predictor whose model runs in a sandbox process.
 
     Raises ModelError where the model cannot be loaded there. A call may raise ModelDiedError or ModelCallError, which
-    scoring turns into errors of rows; their texts hold no values of the requests.
+    scoring turns into errors of rows; their texts hold no values of the requests. Where processes are kept, it takes
+    over that of the same program.
     """
 
-    def __init__(self, program: SandboxProgram, deployment: Deployment) -> None:
+    def __init__(self, program: SandboxProgram, deployment: Deployment, kept: ModelProcesses | None = None) -> None:
         self._program = program
+        self._kept = kept
         self._limits = program.limits
         self._features = list(deployment.requests.features)
         self._classes = len(deployment.classes)
@@ -112,7 +116,9 @@ class SandboxedPredictor:
         self._wasted_seconds = 0.0
         self._has_responded = False
         self._last_error: str | None = None  # once the model is given up
-        self._process = self._start()
+        found = kept.find(program) if kept else None
+        self._is_checked = kept is None
+        self._process = found or self._start()
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Return a prediction for each row, in calls of `limits.rows` rows; only errors once the model is given up."""
@@ -131,8 +137,10 @@ class SandboxedPredictor:
     def _timed(self, batch: pa.RecordBatch) -> Predictions:
         """Predict each row; count the time of a call that brought nothing."""
         began = time.monotonic()
+        inputs = batch.select(self._features)
         try:
-            predictions = self._in_parts(batch.select(self._features))
+            self._check_state(inputs)
+            predictions = self._in_parts(inputs)
         except ModelDiedError:
             self._deaths += 1
             self._wasted_seconds += time.monotonic() - began
@@ -149,6 +157,25 @@ class SandboxedPredictor:
         parts = [self._call(batch.slice(first, rows)) for first in range(0, batch.num_rows, rows)]
         errors = {number * rows + row: text for number, part in enumerate(parts) for row, text in part.errors.items()}
         return Predictions(np.concatenate([part.values for part in parts]), errors)
+
+    def _check_state(self, inputs: pa.RecordBatch) -> None:
+        """Replace a kept process whose model does not answer as it did when it was new, before its first call."""
+        if self._is_checked or self._kept is None:
+            return
+        self._is_checked = True
+        self._ensure_process()
+        if not self._kept.is_as_new(self._program, inputs, self._answer):
+            self._process.kill()
+        if self._process.is_alive:
+            self._process.forget_output()  # it may show other days' requests
+
+    def _answer(self, batch: pa.RecordBatch) -> tuple[bytes, Mapping[int, str]] | str:
+        """Return what the model says of some requests, to be compared; an error of the call is one answer too."""
+        try:
+            predictions = self._call(batch)
+        except (ModelDiedError, ModelCallError) as error:
+            return str(error)
+        return predictions.values.tobytes(), predictions.errors
 
     def _call(self, batch: pa.RecordBatch) -> Predictions:
         self._ensure_process()
@@ -217,6 +244,8 @@ class SandboxedPredictor:
         except ModelDiedError as error:
             raise ModelError(f"{problem}: {error.reason}{_printed(program, error.output)}") from None
         if reply["is"] == "ready":
+            if self._kept is not None:
+                self._kept.keep(program, process)
             return process
         output = process.output_tail
         process.kill()

@@ -116,6 +116,14 @@ class SandboxProcess:
         text = " ".join(self._printed.decode("utf-8", "replace").split())
         return text if len(text) <= _OUTPUT_TAIL else f"...{text[-_OUTPUT_TAIL:]}"
 
+    def forget_output(self) -> None:
+        """Forget what it has printed so far."""
+        before = -1
+        while before != len(self._printed):
+            before = len(self._printed)
+            self._read(self._output, bytearray())
+        self._printed.clear()
+
     def memory(self) -> float:
         """Return the MiB that it and the processes it started hold."""
         return _memory(self._process.pid, self._limit)

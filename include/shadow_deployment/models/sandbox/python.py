@@ -39,7 +39,7 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
         function=function,
         sha256=None if source is None else hashlib.sha256(source).hexdigest(),
     )
-    return SandboxedPredictor(program, context.deployment)
+    return SandboxedPredictor(program, context.deployment, context.processes)
 
 
 def digest(model: Challenger) -> str:

@@ -30,5 +30,6 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
         context.deployment,
         read=lambda: files.read(context, same).content,
         trusted=model.trusted,
+        sha256=same.digest,
     )
-    return SandboxedPredictor(program, context.deployment)
+    return SandboxedPredictor(program, context.deployment, context.processes)

@@ -89,7 +89,8 @@ def score(
         ShadowError: What is wrong is no fault of a row, as where a server cannot be reached.
     """
     ordinal, refused = first_ordinal, Counter[str]()
-    columns = [name for name in file.schema_arrow.names if name in _SHOWN or name in features]
+    shown = {*_SHOWN, *features, *getattr(predictor, "columns", ())}
+    columns = [name for name in file.schema_arrow.names if name in shown]
     rows = getattr(predictor, "batch_rows", BATCH_ROWS)
     for batch in prefetch(file.iter_batches(batch_size=rows, columns=columns)):
         yield _score_batch(predictor, batch, features, classes, refused).table(ordinal)

@@ -15,14 +15,14 @@ from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import Session, connect, translated
+from shadow_deployment.data.db import Session
 from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.sources.columns import label_pieces
 from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.data.sources.postgres.access import access_of
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
-from shadow_deployment.data.sources.postgres.requests import SETTINGS
+from shadow_deployment.data.sources.postgres.requests import reading_session
 from shadow_deployment.data.sources.postgres.throttle import (
     SMALL_LOOKUP_IDS,
     Throttle,
@@ -47,7 +47,7 @@ class PostgresLabels:
 
     def check(self) -> None:
         """Raise SourceError where the table or a column is missing or has the wrong type."""
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             self._pieces(session)
 
     def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
@@ -56,7 +56,7 @@ class PostgresLabels:
         Ids are sent as one array, and each column comes back as one: no value is converted by itself.
         """
         tables = [LABELS.empty_table()]
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             pieces = self._pieces(session)
             with reading_arrays(session) as cursor, self._checked_ids():
                 if self._throttle is None:
@@ -74,7 +74,7 @@ class PostgresLabels:
 
     def access(self, requests: pa.Table, since: dt.datetime, until: dt.datetime) -> Access:
         """Return how the labels of requests are found."""
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             pieces = self._pieces(session)
             name = self._lookup(session, pieces, requests.num_rows)
             values = {"ids": requests["request_id"].to_pylist(), "since": since, "until": until}
@@ -82,25 +82,20 @@ class PostgresLabels:
             return access_of(session, statement, self.deployment.labels.table)
 
     def _lookup(self, session: Session[Any], pieces: Mapping[str, sql.Composable], count: int) -> str:
-        """Return the statement's file for so many ids, and prepare the transaction for it.
+        """Return the statement's file for so many ids, and prepare the session for it.
 
         Bitmaps that are not exact, of a hash index or of many rows, compare each row with each id: so where an index
         finds many ids at once, none is made.
         """
         if count <= SMALL_LOOKUP_IDS:
             return "labels.sql"
-        session.execute("SET LOCAL enable_bitmapscan TO off")
+        session.execute("SET enable_bitmapscan TO off")
         if self._bulk_index is None:
             self._bulk_index = "id" in pieces and has_bulk_index(session, pieces)
         if self._bulk_index:
             return "labels_by_index.sql"
-        session.execute("SET LOCAL enable_bitmapscan TO DEFAULT")
+        session.execute("SET enable_bitmapscan TO DEFAULT")
         return "labels.sql"
-
-    @contextmanager
-    def _session(self) -> Iterator[Session[Any]]:
-        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
-            yield session
 
     @contextmanager
     def _checked_ids(self) -> Iterator[None]:

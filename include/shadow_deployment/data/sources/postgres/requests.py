@@ -1,9 +1,9 @@
 """Requests in Postgres.
 
 Every session is read-only, bounded by a statement and a lock time-out, and uses one connection at a time; a query runs
-in one process of the server and is not compiled. Rows come as Arrow batches, so that memory does not grow with them.
-Tables and columns are looked up in the catalogue before a query names them. A server's error about a value is repeated
-without the value.
+in one process of the server and is not compiled, and leaves no transaction open. Rows come as Arrow batches, so that
+memory does not grow with them. Tables and columns are looked up in the catalogue before a query names them. A server's
+error about a value is repeated without the value.
 """
 
 import datetime as dt
@@ -27,7 +27,8 @@ from shadow_deployment.data.sources.columns import request_pieces
 from shadow_deployment.data.sources.identity import has_key, key_text
 from shadow_deployment.data.sources.postgres.access import access_of
 from shadow_deployment.data.sources.postgres.catalogue import Catalogue
-from shadow_deployment.data.sources.postgres.reading import PostgresReading, feasible_share
+from shadow_deployment.data.sources.postgres.pieces import ThrottledReading, feasible_share
+from shadow_deployment.data.sources.postgres.reading import PostgresReading
 from shadow_deployment.data.sources.postgres.throttle import lookup_throttle
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
 
@@ -46,6 +47,14 @@ _NAME_ERRORS, _VALUE_ERRORS = "42", "22"  # classes of SQLSTATE; an error inside
 _HERE = Path(__file__).parent
 
 
+@contextmanager
+def reading_session(connection: Connection) -> Iterator[Session[Any]]:
+    """Open a session whose statements are transactions of their own: no pause between two of them holds one open."""
+    with translated(connection), connect(connection, **SETTINGS) as session:
+        session.autocommit = True
+        yield session
+
+
 class PostgresRequests:
     """One deployment's prediction log, and predictions that were logged elsewhere."""
 
@@ -55,16 +64,16 @@ class PostgresRequests:
 
     def check(self) -> None:
         """Raise SourceError where a table or column that the deployment names is missing or has the wrong type."""
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             self._pieces(session)
 
     @contextmanager
     def reading(self, window: Window) -> "Iterator[PostgresReading]":
-        """Open the window for reading: counting and drawing see the same rows, whatever is written meanwhile."""
+        """Open the window for reading: at once, or in pieces where the index of its time makes them cheaper."""
         import adbc_driver_manager
         from adbc_driver_postgresql import dbapi
 
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             pieces = self._pieces(session)
             first_only = self.deployment.requests.duplicates == "first"
             share = feasible_share(session, pieces, window, 1.0 if first_only else self.deployment.throttle)
@@ -72,14 +81,17 @@ class PostgresRequests:
             bounds = window.bounds | {"start": counted_since(self.deployment, window)}
             first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, bounds)
             pieces |= {"table": sql.SQL("({}) AS log").format(first_rows)}
+        keywords = connection_keywords(self._connection, **SETTINGS)
         try:
             with (
-                closing(dbapi.connect(make_conninfo(**connection_keywords(self._connection, **SETTINGS)))) as stream,
+                closing(dbapi.connect(make_conninfo(**keywords), autocommit=True)) as stream,
                 closing(stream.cursor()) as cursor,
             ):
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                cursor.execute(utc_statement("transaction").as_string())
-                yield PostgresReading(cursor, pieces, window, self.deployment.salt, share)
+                cursor.execute(utc_statement().as_string())
+                if share < 1:
+                    yield ThrottledReading(cursor, pieces, window, self.deployment, share)
+                else:
+                    yield PostgresReading(cursor, pieces, window, self.deployment.salt)
         except adbc_driver_manager.OperationalError as error:
             raise TransientError(f"connection {self._connection} is lost or not there: {first_line(error)}") from error
         except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
@@ -87,12 +99,12 @@ class PostgresRequests:
 
     def access(self, window: Window) -> Access:
         """Return how the requests of a window are found: as `reading` would, by an index where it pauses."""
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             pieces = self._pieces(session)
-            statement = load_literal_statement(_HERE / "strata.sql", pieces, window.bounds)
+            statement = load_literal_statement(_HERE / "population.sql", pieces, window.bounds)
             share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.throttle
             if feasible_share(session, pieces, window, share) < 1:
-                session.execute("SET LOCAL enable_seqscan TO off; SET LOCAL enable_bitmapscan TO off")
+                session.execute("SET enable_seqscan TO off; SET enable_bitmapscan TO off")
             return access_of(session, statement, self.deployment.requests.table)
 
     def logged(self, address: str, requests: Sequence[str], window: Window) -> dict[str, tuple[float | None, ...]]:
@@ -108,7 +120,7 @@ class PostgresRequests:
             time = sql.SQL("l.{}").format(sql.Identifier(log.time))
             inside = sql.SQL("{0} >= {1} AND {0} < {2}").format(time, window.start, window.end)
             last = sql.SQL("{} DESC").format(time)
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             table = Catalogue(session, self._connection).table(table_name or log.table, "model")
             pieces = {
                 "values": sql.SQL(", ").join(table.number(column, "model") for column in columns.split(",")),
@@ -128,7 +140,7 @@ class PostgresRequests:
 
     def newest_time(self) -> dt.datetime | None:
         """Return the time of the newest request, None where there is no request; raise as `newest_version` does."""
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             row = session.execute(load_statement(_HERE / "newest_time.sql", self._pieces(session))).fetchone()
         return row[0] if row else None
 
@@ -140,7 +152,7 @@ class PostgresRequests:
         log = self.deployment.requests
         if log.version is None:
             return UNVERSIONED
-        with self._session() as session:
+        with reading_session(self._connection) as session:
             table = Catalogue(session, self._connection).table(log.table, "requests.table")
             table.require(log.version, "requests.version")
             table.require_time(log.time, "requests.time")
@@ -163,11 +175,6 @@ class PostgresRequests:
         if state != _VALUE_ERRORS and any(words in str(error) for words in _TRANSIENT):
             return TransientError(text)
         raise SourceError(text) from None
-
-    @contextmanager
-    def _session(self) -> Iterator[Session[Any]]:
-        with translated(self._connection), connect(self._connection, **SETTINGS) as session:
-            yield session
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
         log = self.deployment.requests

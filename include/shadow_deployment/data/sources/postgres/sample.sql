@@ -1,6 +1,6 @@
--- The requests of a span of time with the smallest keyed hashes of each stratum: at least as many as are drawn, and few
--- more, in no order. A request without an id has the smallest hash, so that it is drawn and seen. Where every request is
--- a candidate, no hash is compared, so that Postgres computes it once.
+-- The requests of a span of time, which is :inside, with the smallest keyed hashes of each stratum: at least as many as
+-- are drawn, and few more, in no order. A request without an id has the smallest hash, so that it is drawn and seen.
+-- Where every request is a candidate, no hash is compared, so that Postgres computes it once.
 WITH design AS (
     SELECT * FROM unnest(:'strata'::text[], :'candidates'::bigint[]) AS d (stratum, "candidate hashes")
 ),
@@ -15,7 +15,7 @@ keyed AS (
         ) AS "keyed hash",
         :columns
     FROM :"table"
-    WHERE :"time" >= :'start'::timestamptz AND :"time" < :'end'::timestamptz
+    WHERE :inside
 )
 SELECT request_id, requested_at, stratum, "keyed hash", :names
 FROM keyed JOIN design USING (stratum)

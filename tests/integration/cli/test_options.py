@@ -12,9 +12,9 @@ from tests.production import World
 def test_a_command_looks_where_the_option_says(reading: World, invoke: Invoke, tmp_path: Path) -> None:
     reading.deploy()
     (tmp_path / "other.yaml").write_text(EXAMPLE.replace("name: flight_delay\n", "name: other\n", 1))
-    code, _, said = invoke("plan", "late", "--deployments", tmp_path)
+    code, _, said = invoke("status", "late", "--deployments", tmp_path)
     assert (code, said) == (1, f"error there is no deployment 'late' in {tmp_path}, must be one of other\n")
-    code, _, said = invoke("plan", "late", "--deployments", tmp_path / "gone")
+    code, _, said = invoke("status", "late", "--deployments", tmp_path / "gone")
     assert (code, said.endswith(f"is {tmp_path / 'gone'}, which is not a folder\n")) == (1, True)
 
 

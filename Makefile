@@ -77,6 +77,9 @@ deploy: $(VENV) ## make deploy ENV=dev: show what would change on AWS, ask, do i
 destroy: $(VENV) ## make destroy ENV=dev: show what goes and what is kept, ask, delete the stack (YES=1)
 	@include/infrastructure/stack.sh destroy
 
+package: $(VENV) ## make package ENV=dev: write what the bucket of an MWAA environment holds into .shadow/mwaa-dev
+	@.venv/bin/python include/infrastructure/package.py
+
 up: $(VENV) ## start Airflow on the demo's data and print the login
 	@.venv/bin/python -m shadow_demo up
 
@@ -91,4 +94,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
-.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit env deploy destroy up down clean lock
+.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit compat env deploy destroy package up down clean lock

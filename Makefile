@@ -68,6 +68,9 @@ lint: $(VENV) ## ruff, mypy, import-linter, bandit and cfn-lint, and whether the
 audit: $(VENV) ## ask PyPI for known vulnerabilities of what is installed (needs its JSON API; fails where it cannot ask)
 	@.venv/bin/uv tool run --quiet "pip-audit>=2.10" --strict --disable-pip --no-deps --requirement requirements.txt
 
+compat: $(VENV) ## a day of the demo on other releases of Airflow, by their constraints (CONSTRAINTS=FOLDER)
+	@.venv/bin/python -m tests.compat
+
 env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
 	@python3 include/shadow_demo/env_file.py
 

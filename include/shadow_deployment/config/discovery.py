@@ -41,7 +41,7 @@ def deployment_files() -> list[Path]:
     """Return the deployment files, sorted by name; raise DeploymentError, with all places, if there is no folder."""
     folder = deployments_folder()
     if not folder.is_dir():
-        raise DeploymentError(f"there are no deployments: {'; '.join(_looked_at())}")
+        raise DeploymentError(f"there is no folder of deployments, name one: {'; '.join(_looked_at())}")
     return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
 
 

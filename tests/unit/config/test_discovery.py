@@ -54,7 +54,8 @@ def test_an_error_names_each_place_up_to_the_one_that_is_named(home: Path, monke
     with pytest.raises(DeploymentError) as caught:
         deployment_files()
     assert str(caught.value) == (
-        "there are no deployments: --deployments (in a DAG file the argument of shadow_dags) is not set; "
+        "there is no folder of deployments, name one: --deployments (in a DAG file the argument of shadow_dags) is not "
+        "set; "
         f"{VARIABLE} is not set; [shadow] deployments in {home / 'airflow.cfg'} is {home / 'of_the_file'}, "
         "which is not a folder"
     )

@@ -68,6 +68,9 @@ lint: $(VENV) ## ruff, mypy, import-linter, bandit and cfn-lint, and whether the
 audit: $(VENV) ## ask PyPI for known vulnerabilities of what is installed (needs its JSON API; fails where it cannot ask)
 	@.venv/bin/uv tool run --quiet "pip-audit>=2.10" --strict --disable-pip --no-deps --requirement requirements.txt
 
+compat: $(VENV) ## a day of the demo on other releases of Airflow, by their constraints (CONSTRAINTS=FOLDER)
+	@.venv/bin/python -m tests.compat
+
 env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
 	@python3 include/shadow_demo/env_file.py
 
@@ -76,6 +79,9 @@ deploy: $(VENV) ## make deploy ENV=dev: show what would change on AWS, ask, do i
 
 destroy: $(VENV) ## make destroy ENV=dev: show what goes and what is kept, ask, delete the stack (YES=1)
 	@include/infrastructure/stack.sh destroy
+
+package: $(VENV) ## make package ENV=dev: write what the bucket of an MWAA environment holds into .shadow/mwaa-dev
+	@.venv/bin/python include/infrastructure/package.py
 
 up: $(VENV) ## start Airflow on the demo's data and print the login
 	@.venv/bin/python -m shadow_demo up
@@ -91,4 +97,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
-.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit env deploy destroy up down clean lock
+.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit compat env deploy destroy package up down clean lock

@@ -27,7 +27,7 @@ IMPORTED = (  # by both before the clock starts: what an import costs is a row o
     "shadow_deployment.orchestration.ui.links",
     "shadow_deployment.orchestration.alerts.gate",
     "shadow_deployment.orchestration.tasks.promotion",
-    "shadow_deployment.orchestration.dags.retry",
+    "shadow_deployment.orchestration.dags.step",
     "shadow_deployment.orchestration.tasks.daily",
     "airflow.providers.amazon.aws.assets.redshift",  # what Airflow itself imports for the first asset there is
     "airflow.providers.amazon.aws.assets.s3",

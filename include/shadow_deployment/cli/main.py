@@ -25,6 +25,7 @@ from shadow_deployment.cli.commands import (
     status,
     trials,
 )
+from shadow_deployment.cli.options import with_deployments
 from shadow_deployment.errors import ShadowError
 
 app = typer.Typer(
@@ -42,7 +43,7 @@ for command in (
     *(onboarding.init, preview.preview, onboarding.schema),
     *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
 ):
-    app.command()(command)
+    app.command()(with_deployments(command))
 
 
 def main() -> None:

@@ -1,6 +1,11 @@
 """The deployments there are: the YAML files of one folder, not of the folders in it."""
 
 import os
+from collections.abc import Iterator
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,21 +15,33 @@ from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError
 
 VARIABLE = "SHADOW_DEPLOYMENTS"
+_chosen: ContextVar[Path | None] = ContextVar("deployments", default=None)
+
+
+@contextmanager
+def looking_in(folder: Path | None) -> Iterator[None]:
+    """Look for deployments in this folder inside the block, whatever else names one; None leaves it to the rest."""
+    token = _chosen.set(folder)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 def deployments_folder() -> Path:
-    """Return the folder of deployment files: SHADOW_DEPLOYMENTS, or `include/deployments` by default."""
-    path = os.environ.get(VARIABLE, "").strip()
-    return Path(path) if path else PROJECT / "include" / "deployments"
+    """Return the folder of deployment files: the first that is named, `include/deployments` by default.
+
+    It is named by `looking_in` (a DAG file, or the option --deployments), by SHADOW_DEPLOYMENTS, or by the key
+    `deployments` in the section `shadow` of Airflow's configuration, where a path starts in AIRFLOW_HOME.
+    """
+    return next(folder for _, folder in _places() if folder is not None)
 
 
 def deployment_files() -> list[Path]:
-    """Return the deployment files, sorted by name; raise DeploymentError if the folder is missing."""
+    """Return the deployment files, sorted by name; raise DeploymentError, with all places, if there is no folder."""
     folder = deployments_folder()
     if not folder.is_dir():
-        raise DeploymentError(
-            f"{folder} is not a folder: put deployment files there, or set {VARIABLE} to their folder"
-        )
+        raise DeploymentError(f"there is no folder of deployments, name one: {'; '.join(_looked_at())}")
     return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.is_file())
 
 
@@ -65,3 +82,38 @@ def _declared_name(path: Path) -> str | None:
 @lru_cache(maxsize=1024)
 def _name(text: str, file: str) -> str:
     return str(YamlSource.from_text(text, file).content.get("name"))
+
+
+def _places() -> Iterator[tuple[str, Path | None]]:
+    """Give what may name the folder, and the folder that it names."""
+    yield "--deployments (in a DAG file the argument of shadow_dags)", _chosen.get()
+    variable = os.environ.get(VARIABLE, "").strip()
+    yield VARIABLE, Path(variable) if variable else None
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    file = Path(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg").expanduser()
+    named = os.environ.get("AIRFLOW__SHADOW__DEPLOYMENTS", "").strip() or _configured(file)
+    yield f"[shadow] deployments in {file}", home / named if named else None
+    yield "the default", PROJECT / "include" / "deployments"
+
+
+def _looked_at() -> Iterator[str]:
+    for place, folder in _places():
+        if folder is not None:
+            yield f"{place} is {folder}, which is not a folder"
+            return
+        yield f"{place} is not set"
+
+
+def _configured(file: Path) -> str:
+    """Return what Airflow's configuration says, read without Airflow, which takes seconds to import."""
+    try:
+        return _deployments_of(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, ConfigParserError):
+        return ""  # Airflow itself says what is wrong with its file
+
+
+@lru_cache(maxsize=1)
+def _deployments_of(text: str) -> str:
+    parser = ConfigParser(interpolation=None, strict=False)
+    parser.read_string(text)
+    return parser.get("shadow", "deployments", fallback="").strip()

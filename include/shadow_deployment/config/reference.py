@@ -25,9 +25,11 @@ SCHEMA_FILE: Final = Path(__file__).with_name("deployment.schema.json")  # in th
 _INTRODUCTION: Final = """\
 # Deployment files
 
-Each YAML file in this folder (or in the folder that `SHADOW_DEPLOYMENTS` names) is one deployment: one champion, its
-challengers, and one daily DAG, `shadow_<name>`. Subfolders are not read. `shadow validate FILE` reports every mistake
-with its line; Airflow shows the same text as an import error of that deployment and still loads the others.
+Each YAML file in this folder is one deployment: one champion, its challengers, and one daily DAG, `shadow_<name>`.
+Another folder is named by the option `--deployments`, by `SHADOW_DEPLOYMENTS`, by `[shadow] deployments` in Airflow's
+configuration, or in the DAG file by `shadow_dags("FOLDER")`. Subfolders are not read. `shadow validate FILE` reports
+every mistake with its line; Airflow shows the same text as an import error of that deployment and still loads the
+others.
 
 `shadow init NAME` proposes such a file from a table. `shadow schema` prints the JSON Schema that editors complete and
 check it by: a first line `# yaml-language-server: $schema=deployment.schema.json` names that file beside it.

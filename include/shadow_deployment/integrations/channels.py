@@ -8,7 +8,7 @@ import smtplib
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowSecretsBackendAccessDenied
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from shadow_deployment.alerting.formats import as_json, markup, slack, subject, text
 from shadow_deployment.config.actions import Channel, Email, Slack, Sns, Webhook
@@ -146,7 +146,7 @@ def _connection(channel: Channel) -> Any:
             f"connection {conn_id} is not declared: add it in Airflow under Admin, Connections, or set "
             f"AIRFLOW_CONN_{conn_id.upper()}"
         ) from None
-    except AirflowSecretsBackendAccessDenied:
+    except PermissionError:  # AirflowSecretsBackendAccessDenied, which Airflow 3.2.1 does not have
         if isinstance(channel, Sns):
             return None
         raise CredentialsError(

@@ -1,7 +1,7 @@
 """Connections as Airflow declares them: secrets backend, environment or its own page."""
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError
@@ -11,7 +11,7 @@ def airflow_connection(conn_id: str) -> Connection:
     """Return a connection as Airflow declares it: secrets backend, environment or its own page."""
     try:
         connection = BaseHook.get_connection(conn_id)
-    except AirflowSecretsBackendAccessDenied:
+    except PermissionError:  # AirflowSecretsBackendAccessDenied, which Airflow 3.2.1 does not have
         raise CredentialsError(
             f"connection {conn_id} cannot be read here: Airflow keeps the connections of its own database from the "
             f"callback of a deadline; set AIRFLOW_CONN_{conn_id.upper()} or put it into a secrets backend"

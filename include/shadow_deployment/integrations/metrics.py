@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.sdk.configuration import conf
-from airflow.sdk.observability import stats
+from airflow.sdk.observability.stats import Stats
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.calendar import newest_coverage
@@ -63,9 +63,9 @@ def promotion(deployment: str, made: PromotionRecord) -> None:
     """
     with _quietly(f"promotion {made.number} of {deployment}"):
         tags = {"deployment": deployment, "challenger": made.name, "kind": made.kind}
-        stats.incr("shadow.promotion", tags=tags)
+        Stats.incr("shadow.promotion", tags=tags)
         if _by_name():
-            stats.incr(_name("promotion", tags))
+            Stats.incr(_name("promotion", tags))
 
 
 def _rules(stored: StoredVerdict, tags: dict[str, str]) -> None:
@@ -86,9 +86,9 @@ def _day(taken: list[Snapshot], coverage: float | None, tags: dict[str, str]) ->
 def _gauge(name: str, value: float | None, tags: dict[str, str]) -> None:
     if value is None or not math.isfinite(value):
         return
-    stats.gauge(f"shadow.{name}", value, tags=tags)
+    Stats.gauge(f"shadow.{name}", value, tags=tags)
     if _by_name():
-        stats.gauge(_name(name, tags), value)
+        Stats.gauge(_name(name, tags), value)
 
 
 def _name(name: str, tags: dict[str, str]) -> str:

@@ -128,7 +128,7 @@ def test_the_readme_has_every_parameter_with_its_default_and_every_resource() ->
         ("ModelPrefix", "a/", "*/"),
         ("PrivateSubnetIds", "subnet-0a1b2c3d,subnet-0a1b2c3e", "subnet-0a1b2c3d"),
         ("DatabaseVersion", "17.4", "14"),
-        ("MwaaAirflowVersion", "3.10.0", "3.2.1"),
+        ("MwaaPluginsVersion", "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY+MTRCxf3vjVBH40Nr8X8gdRQBpUMLUo", "two ids"),
         ("MetricNamespace", "Shadow", "AWS Shadow"),
         ("AlertEmail", "ada@example.com", "ada"),
     ],
@@ -352,6 +352,13 @@ def test_the_role_of_mwaa_is_the_workers_and_cannot_be_borrowed_from_another_acc
 
 
 # ---- options
+
+
+def test_mwaa_reads_the_keys_that_make_package_writes() -> None:
+    found = properties("Mwaa")
+    keys = {found[name] for name in ("DagS3Path", "PluginsS3Path", "RequirementsS3Path", "StartupScriptS3Path")}
+    assert keys == {f"airflow/{name}" for name in ("dags", "plugins.zip", "requirements.txt", "startup.sh")}
+    assert PARSED["Parameters"]["MwaaAirflowVersion"]["Default"] == "3.3.1"
 
 
 def test_database_and_mwaa_are_made_only_where_they_are_wanted() -> None:

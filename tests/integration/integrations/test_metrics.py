@@ -243,7 +243,7 @@ def test_a_failure_to_send_is_logged_and_nothing_more(
     gone = replace(shadow, connections=lambda name: replace(shadow.connections(name), port=1))
     metrics.verdict(gone, "other", day(3))
     assert "no metric of the verdict of other on 2024-03-04 is sent" in caplog.text
-    monkeypatch.setattr(metrics.stats, "incr", lambda *arguments, **terms: 1 / 0)
+    monkeypatch.setattr(metrics.Stats, "incr", lambda *arguments, **terms: 1 / 0)
     made = registry.promote(shadow, "other", **by("ada"))
     metrics.promotion("late", made)
     assert "no metric of promotion 1 of late is sent" in caplog.text

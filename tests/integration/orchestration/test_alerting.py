@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from shadow_deployment.errors import GateFailed
 from shadow_deployment.integrations import channels
@@ -153,8 +154,9 @@ def test_without_a_ledger_the_gates_own_error_is_sent(
 ) -> None:
     reading.deploy(alerts=ONE)
     monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", "postgresql://shadow:s3cret@127.0.0.1:1/nowhere")
-    context = a_context(0)
-    called(context, failed=True)
+    fails_at_once = AirflowFailException("late: the gate is closed")
+    fails_at_once.__cause__ = GateFailed("late: the gate is closed\nother FAILS: worse")
+    called(a_context(0, exception=fails_at_once), failed=True)
     [body] = hook.bodies
     assert body["title"] == "late: gate closed for 2024-03-01: other FAILS: worse"
     assert "this alert may be repeated" in body["lines"][-1]

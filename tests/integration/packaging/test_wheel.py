@@ -13,25 +13,19 @@ from tests.conftest import PROJECT
 SOURCE = PROJECT / "include"
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
-    program = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
-    command = [sys.executable, "-c", program, str(folder)]
-    name = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.split()[-1]
-    return zipfile.ZipFile(folder / name)
-
-
-def test_the_wheel_holds_every_file_of_the_engine_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_every_file_of_the_engine_and_nothing_else(wheel: Path) -> None:
     engine = SOURCE / "shadow_deployment"
     files = {path.relative_to(SOURCE).as_posix() for path in engine.rglob("*") if path.is_file()}
-    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == {name for name in files if "__pycache__" not in name}
 
 
-def test_the_wheel_registers_the_command_and_the_plugin(wheel: zipfile.ZipFile) -> None:
-    [name] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
-    text = wheel.read(name).decode()
+def test_the_wheel_registers_the_command_and_the_plugin(wheel: Path) -> None:
+    [text] = [
+        zipfile.ZipFile(wheel).read(name).decode()
+        for name in zipfile.ZipFile(wheel).namelist()
+        if name.endswith("entry_points.txt")
+    ]
     assert "shadow = shadow_deployment.cli.main:main" in text
     assert "[airflow.plugins]\nshadow = shadow_deployment.orchestration.ui.plugin:ShadowPlugin" in text
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadow_deployment.config.deployment import Deployment, load_deployment, parse_deployment
-from shadow_deployment.config.discovery import VARIABLE, deployment_files, deployments_folder, find_deployment
+from shadow_deployment.config.discovery import VARIABLE, deployment_files, find_deployment
 from shadow_deployment.config.fields import ticks_of
 from shadow_deployment.config.model import ALLOWED
 from shadow_deployment.config.yaml_source import YamlSource
@@ -585,22 +585,6 @@ def test_a_deployment_that_is_not_there_is_answered_with_those_that_are(write: C
     with pytest.raises(DeploymentError) as caught:
         find_deployment("flight_dela")
     assert "must be one of flight_delay, small, did you mean flight_delay?" in str(caught.value)
-
-
-def test_a_folder_that_is_missing_says_how_to_name_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(DeploymentError, match=f"nowhere is not a folder: .*set {VARIABLE}"):
-        deployment_files()
-
-
-@pytest.mark.parametrize("value", [None, "", "  "])
-def test_deployments_lie_in_the_project_unless_set_otherwise(
-    value: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    if value is not None:
-        monkeypatch.setenv(VARIABLE, value)
-    assert deployments_folder() == Path(__file__).parents[3] / "include" / "deployments"
 
 
 def test_of_two_files_of_one_name_neither_is_taken(write: Callable[[str, str], None]) -> None:

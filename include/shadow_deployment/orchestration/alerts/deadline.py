@@ -39,7 +39,6 @@ def deadline_of(deployment: Deployment) -> list[DeadlineAlert] | None:
             callback=SyncCallback(
                 "shadow_deployment.orchestration.alerts.deadline.send_late_alert", kwargs={"name": deployment.name}
             ),
-            name=f"done by {deployment.alerts.deadline} {deployment.timezone}",
         )
         for interval in intervals(deployment)
     ]

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import BaseNotifier, Context
+from airflow.sdk.exceptions import AirflowFailException
 
+from shadow_deployment.config.discovery import deployments_folder, looking_in
 from shadow_deployment.orchestration import engine
 from shadow_deployment.orchestration.run_type import run_type
 from shadow_deployment.orchestration.ui.links import verdict_page
@@ -49,6 +51,7 @@ class GateNotifier(BaseNotifier):
         super().__init__()
         self.name = name
         self.send = send
+        self.folder = deployments_folder()  # where the DAG file looks
 
     def notify(self, context: Context) -> None:
         """Send the alert, if the run calls for one."""
@@ -57,8 +60,9 @@ class GateNotifier(BaseNotifier):
             if run_type(run) == "backfill":
                 logger.info("run %s is a backfill: no alert is sent", run.get("run_id"))
                 return
-            day = engine.run_context.day_of_run(run, self.name)
-            self.send(engine.run_context.context_of(self.name), day, run)
+            with looking_in(self.folder):
+                day = engine.run_context.day_of_run(run, self.name)
+                self.send(engine.run_context.context_of(self.name), day, run)
         except Exception:
             logger.exception("no alert was sent about the gate of %s, run %s", self.name, run.get("run_id"))
 
@@ -68,6 +72,7 @@ def _send_failure(context: "DeploymentContext", day: dt.date, run: Mapping[str, 
     from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
     error, link = run.get("exception"), verdict_page(run)
+    error = error.__cause__ if isinstance(error, AirflowFailException) else error
     problems = [
         str(redact(line)) for line in engine.gate_alert.problems_in(error if isinstance(error, BaseException) else None)
     ]

@@ -7,14 +7,14 @@ line calls too.
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import has_several_windows, window_of, windows_of
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.alerts.deadline import deadline_of
 from shadow_deployment.orchestration.alerts.gate import gate_callbacks
-from shadow_deployment.orchestration.dags.retry import RETRY
+from shadow_deployment.orchestration.dags.step import defaults, step
 from shadow_deployment.orchestration.tasks import daily as tasks
 from shadow_deployment.orchestration.timetable import LastWindowTimetable
 from shadow_deployment.orchestration.ui.links import VerdictLink
@@ -37,12 +37,7 @@ def daily_dag(deployment: Deployment) -> DAG:
         max_active_runs=1,
         dagrun_timeout=dt.timedelta(hours=12),
         deadline=deadline_of(deployment),
-        default_args={
-            "owner": "shadow",
-            "retries": 3,
-            "retry_policy": RETRY,
-            "execution_timeout": dt.timedelta(minutes=deployment.timeout_minutes),
-        },
+        default_args=defaults(deployment.timeout_minutes),
         tags=["shadow", deployment.task],
     ) as dag:
         _tasks(name)
@@ -88,30 +83,30 @@ def _params(deployment: Deployment, challengers: list[str]) -> dict[str, Param]:
 
 def _tasks(name: str) -> None:
     """Wire the day: steps that report a failure run whatever came before; only the gate fails and alerts for it."""
-    challengers = task(tasks.select_challengers)(name)
-    sampled = task(outlets=[assets.alias(name)])(tasks.sample)(name)
-    validated_inputs = task(tasks.validate_inputs)(name, sampled)
-    plan = task(tasks.plan_scoring)(name, sampled, challengers)
+    challengers = step(tasks.select_challengers)(name)
+    sampled = step(tasks.sample, outlets=[assets.alias(name)])(name)
+    validated_inputs = step(tasks.validate_inputs)(name, sampled)
+    plan = step(tasks.plan_scoring)(name, sampled, challengers)
     scored = (
-        task(pool=SCORING_POOL, map_index_template="{{ challenger }}, shard {{ shard }}")(tasks.score)
+        step(tasks.score, pool=SCORING_POOL, map_index_template="{{ challenger }}, shard {{ shard }}")
         .partial(name=name)
         .expand_kwargs(plan)
     )
     validated_predictions = (
-        task(trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")(tasks.validate_predictions)
+        step(tasks.validate_predictions, trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ challenger }}")
         .partial(name=name, sampled=sampled, plan=plan)
         .expand(challenger=challengers)
     )
-    changed_days = task(trigger_rule=TriggerRule.ALL_DONE)(tasks.collect_labels)(name, sampled)
-    compared = task(map_index_template="{{ day }}")(tasks.compare).partial(name=name).expand(day=changed_days)
+    changed_days = step(tasks.collect_labels, trigger_rule=TriggerRule.ALL_DONE)(name, sampled)
+    compared = step(tasks.compare, map_index_template="{{ day }}").partial(name=name).expand(day=changed_days)
     judged = (
-        task(trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ challenger }}")(tasks.judge)
+        step(tasks.judge, trigger_rule=TriggerRule.NONE_FAILED, map_index_template="{{ challenger }}")
         .partial(name=name, sampled=sampled)
         .expand(challenger=challengers)
     )
-    gate = task(trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(tasks.gate)(name)
-    report = task(tasks.publish_report)(name, challengers)
-    publish = task(trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])(tasks.publish_results)
+    gate = step(tasks.gate, trigger_rule=TriggerRule.ALL_DONE, **gate_callbacks(name))(name)
+    report = step(tasks.publish_report)(name, challengers)
+    publish = step(tasks.publish_results, trigger_rule=TriggerRule.ALL_DONE, outlets=[assets.alias(name)])
     results = publish(name, sampled)
     validated_inputs >> plan
     scored >> validated_predictions >> changed_days

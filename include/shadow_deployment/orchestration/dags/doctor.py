@@ -6,8 +6,9 @@ that challengers can be scored: where the pool is missing, that task never start
 
 import datetime as dt
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG
 
+from shadow_deployment.orchestration.dags.step import defaults, step
 from shadow_deployment.orchestration.tasks import doctor as doctor_tasks
 
 DOCTOR = "shadow_doctor"
@@ -25,11 +26,11 @@ def doctor_dag() -> DAG:
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=dt.timedelta(hours=1),
-        default_args={"owner": "shadow", "retries": 1, "execution_timeout": dt.timedelta(minutes=20)},
+        default_args=defaults(20, retries=1),
         tags=["shadow"],
     ) as dag:
-        task(doctor_tasks.installation)()
-        task(pool=SCORING_POOL)(doctor_tasks.scoring_pool)()
-        names = task(doctor_tasks.deployments)()
-        task(map_index_template="{{ deployment }}")(doctor_tasks.deployment).expand(name=names)
+        step(doctor_tasks.installation)()
+        step(doctor_tasks.scoring_pool, pool=SCORING_POOL)()
+        names = step(doctor_tasks.deployments)()
+        step(doctor_tasks.deployment, map_index_template="{{ deployment }}").expand(name=names)
     return dag

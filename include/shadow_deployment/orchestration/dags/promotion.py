@@ -8,11 +8,11 @@ better where the deployment says so.
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, XComArg, task
+from airflow.sdk import DAG, Param, TriggerRule, XComArg
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.orchestration import assets
-from shadow_deployment.orchestration.dags.retry import RETRY
+from shadow_deployment.orchestration.dags.step import defaults, step
 from shadow_deployment.orchestration.tasks import promotion as tasks
 from shadow_deployment.orchestration.tasks.approval import ANSWER, PromotionApproval
 from shadow_deployment.orchestration.tasks.promotion import ANY, BY_HAND
@@ -48,8 +48,8 @@ def promotion_dag(deployment: Deployment) -> DAG:
 
 def _request_and_promote(deployment: Deployment) -> None:
     name, policy = deployment.name, deployment.promotion
-    request = task(tasks.prepare_request)(name)
-    promote = task(outlets=[assets.alias(name)])(tasks.promote)
+    request = step(tasks.prepare_request)(name)
+    promote = step(tasks.promote, outlets=[assets.alias(name)])
     if policy.approval == "automatic":
         promote(name, request)
         return
@@ -63,8 +63,8 @@ def _request_and_promote(deployment: Deployment) -> None:
         params={"reason": _reason(OF_PROMOTION, default="")},
     )
     request >> approve
-    promote(name, request, XComArg(approve, key=ANSWER)) >> task(trigger_rule=TriggerRule.ALL_DONE)(
-        tasks.record_answer
+    promote(name, request, XComArg(approve, key=ANSWER)) >> step(
+        tasks.record_answer, trigger_rule=TriggerRule.ALL_DONE
     )(name, request)
 
 
@@ -79,7 +79,7 @@ def rollback_dag(deployment: Deployment) -> DAG:
         tags=["shadow", "rollback"],
         **_common(),
     ) as dag:
-        task(outlets=[assets.alias(deployment.name)])(tasks.rollback)(deployment.name)
+        step(tasks.rollback, outlets=[assets.alias(deployment.name)])(deployment.name)
     undoes = Param(
         None,
         type=["null", "integer"],
@@ -102,10 +102,5 @@ def _common() -> dict[str, Any]:
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": dt.timedelta(hours=24),
-        "default_args": {
-            "owner": "shadow",
-            "retries": 3,
-            "retry_policy": RETRY,
-            "execution_timeout": dt.timedelta(minutes=10),
-        },
+        "default_args": defaults(10),
     }

@@ -6,12 +6,12 @@ hand; it is a DAG of its own because many past days would hold up the next one.
 
 import datetime as dt
 
-from airflow.sdk import DAG, Param, TriggerRule, task
+from airflow.sdk import DAG, Param, TriggerRule
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.dags.doctor import SCORING_POOL
-from shadow_deployment.orchestration.dags.retry import RETRY
+from shadow_deployment.orchestration.dags.step import defaults, step
 from shadow_deployment.orchestration.tasks import replay as tasks
 from shadow_deployment.report.description import describe_replay
 
@@ -27,20 +27,15 @@ def replay_dag(deployment: Deployment) -> DAG:
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=dt.timedelta(hours=24),
-        default_args={
-            "owner": "shadow",
-            "retries": 3,
-            "retry_policy": RETRY,
-            "execution_timeout": dt.timedelta(minutes=deployment.timeout_minutes),
-        },
+        default_args=defaults(deployment.timeout_minutes),
         tags=["shadow", "replay"],
     ) as dag:
         replayed = (
-            task(pool=SCORING_POOL, map_index_template="{{ challenger }} {{ day }}")(tasks.replay_day)
+            step(tasks.replay_day, pool=SCORING_POOL, map_index_template="{{ challenger }} {{ day }}")
             .partial(name=name)
-            .expand_kwargs(task(tasks.days)(name))
+            .expand_kwargs(step(tasks.days)(name))
         )
-        replayed >> task(trigger_rule=TriggerRule.NONE_FAILED)(tasks.judge)(name)
+        replayed >> step(tasks.judge, trigger_rule=TriggerRule.NONE_FAILED)(name)
     dag.params.update(_params(deployment))  # after the tasks: each of them would copy them
     return dag
 

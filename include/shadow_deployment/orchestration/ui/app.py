@@ -98,12 +98,14 @@ def _of_dag(dag_id: str, user: GetUserDep) -> str:
     """Return the deployment of a DAG that the user may read; 404 where the user may not, or the DAG is of none."""
     if not _readable_dags([dag_id], user):
         raise _UnknownError(user)
+    if not dag_id.startswith(DAG_PREFIX):
+        raise _ElsewhereError
     name = dag_id.removeprefix(DAG_PREFIX)
     known = files_by_name()
     for suffix in _SUFFIXES:
         if name not in known and name.endswith(suffix):
             name = name.removesuffix(suffix)
-    if not dag_id.startswith(DAG_PREFIX) or name not in known:
+    if name not in known:
         raise _ElsewhereError
     return _named(name, user)
 

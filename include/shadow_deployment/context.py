@@ -10,7 +10,7 @@ from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern, is_parquet
 from shadow_deployment.data.connections import Connection, Connections
-from shadow_deployment.data.db import Session, Sessions, translated
+from shadow_deployment.data.db import Session, Sessions, connect, translated
 from shadow_deployment.data.documents import Document, open_file
 from shadow_deployment.data.ports import LabelSource, RequestSource
 from shadow_deployment.data.sources.parquet.lake import Folder, Lake
@@ -170,4 +170,11 @@ class DeploymentContext:
     def ledger(self) -> Iterator[Session[Any]]:
         """Open the ledger for one step; raise LedgerError where it is not migrated."""
         with translated(self.ledger_connection), self.sessions.session(self.ledger_connection) as session:
+            yield session
+
+    @contextmanager
+    def owned_ledger(self) -> Iterator[Session[Any]]:
+        """Open the ledger as its owner, who may remove requests."""
+        connection = self.connections(self.deployment.store.owner)
+        with translated(connection), connect(connection) as session:
             yield session

@@ -41,7 +41,7 @@ for command in (
     *(trials.trials, trials.withdraw, trials.acknowledge),
     *(status.status, alerts.alerts, doctor.validate, doctor.doctor, mcp.mcp),
     *(onboarding.init, preview.preview, onboarding.schema),
-    *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune),
+    *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune, ledger.erase),
 ):
     app.command()(with_deployments(command))
 

@@ -141,14 +141,21 @@ class StoreSettings(Section):
     conn_id: Text = Field(description="Airflow connection of the Postgres database that holds the ledger.")
     owner_conn_id: Text | None = Field(
         None,
-        description="Airflow connection of the ledger's owner, for `shadow migrate`, `backup`, `restore` and `prune`; "
-        "the role of `conn_id` then only reads and adds rows. By default `conn_id` is the owner.",
+        description="Airflow connection of the ledger's owner, for `shadow migrate`, `backup`, `restore`, `prune` and "
+        "`erase`; the role of `conn_id` then only reads and adds rows. By default `conn_id` is the owner.",
     )
     snapshots: Folder = Field(
         description="Folder of the daily samples: a path, `file:///PATH` or `s3://BUCKET/PREFIX`."
     )
     snapshots_conn_id: Text | None = Field(
         None, description="Airflow connection for snapshots on S3; without it, boto3's default credentials."
+    )
+
+    keep_days: Annotated[int, Field(ge=2, le=36500)] | None = Field(
+        None,
+        description="How long requests, predictions, labels and snapshots are kept after a day was sampled, in "
+        "days; by default for ever. Each run removes older ones, once all their labels were collected; sums, verdicts "
+        "and promotions stay. `shadow migrate` enters it in the ledger.",
     )
 
     @property

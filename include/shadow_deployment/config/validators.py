@@ -57,6 +57,7 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     yield from _classes(deployment)
     yield from _label_texts(deployment)
     yield from _shared_labels(deployment)
+    yield from _retention(deployment)
     yield from _models(deployment)
     yield from _promotion(deployment)
 
@@ -230,6 +231,14 @@ def _metrics(deployment: "Deployment") -> Conflicts:
         yield ("policy", "weighting"), f"policy.weighting == 'request', {text}"
     elif policy.unit == "request" and policy.weighting == "day":
         yield ("policy", "weighting"), "policy.weighting == 'day', must be request where policy.unit is request"
+
+
+def _retention(deployment: "Deployment") -> Conflicts:
+    """Yield that days are removed while their labels, or requests of later days that share them, are waited for."""
+    keep, waits = deployment.store.keep_days, deployment.labels.maturity_days
+    if keep is not None and keep < waits + 2:
+        text = f"must be at least {waits + 2}, two days more than labels.maturity_days"
+        yield ("store", "keep_days"), f"store.keep_days == {keep}, {text}: labels arrive until then"
 
 
 def _models(deployment: "Deployment") -> Conflicts:

@@ -7,7 +7,7 @@ once: where there is a manifest, production is not read again.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -183,6 +183,36 @@ def read_part(store: Store, folder: str, part: SnapshotPart) -> pq.ParquetFile:
     return pq.ParquetFile(path)
 
 
+def rewrite_without(
+    store: Store, folder: str, manifest: Manifest, ordinals: Collection[int]
+) -> tuple[Manifest, str, list[int]]:
+    """Write a snapshot again, beside the one that is there, without some of its requests.
+
+    Written again it is the same. A part that would have no rows is left out.
+
+    Returns:
+        The new manifest and its folder, and the places of the parts that are left out.
+
+    Raises:
+        SnapshotError: A file is not the one that was written, or the store cannot be written.
+    """
+    base, _, number = folder.partition(".")
+    target, parts, dropped = f"{base}.{int(number or 0) + 1}", list[SnapshotPart](), list[int]()
+    for place, part in enumerate(manifest.parts):
+        table = read_part(store, folder, part).read()
+        kept = [row not in ordinals for row in range(part.first_ordinal, part.first_ordinal + part.rows)]
+        table = table.filter(pa.array(kept, pa.bool_()))
+        if table.num_rows:
+            first = sum(each.rows for each in parts)
+            parts.append(_write_part(len(parts), first, table, store, target))
+        else:
+            dropped.append(place)
+    rewritten = replace(manifest, parts=parts)
+    with store.writing(f"{target}/manifest.json") as file:
+        file.write(rewritten.to_json().encode())
+    return rewritten, target, dropped
+
+
 def tables_of_one_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Yield tables of so many rows, the last with the rest."""
     slices, missing = list[pa.RecordBatch](), rows
@@ -235,17 +265,21 @@ def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, fol
 
     def write(numbered: tuple[int, pa.Table]) -> SnapshotPart:
         number, table = numbered
-        name = f"part-{number:05d}.parquet"
-        dictionaries = [
-            field.name
-            for field in table.schema
-            if not pa.types.is_floating(field.type) and field.name not in _NEARLY_UNIQUE
-        ]
-        with store.writing(f"{folder}/{name}") as file:
-            pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=rows)
-        return SnapshotPart(name, number * rows, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
+        return _write_part(number, number * rows, table, store, folder)
 
     return prefetch_map(write, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
+
+
+def _write_part(number: int, first_ordinal: int, table: pa.Table, store: Store, folder: str) -> SnapshotPart:
+    name = f"part-{number:05d}.parquet"
+    dictionaries = [
+        field.name
+        for field in table.schema
+        if not pa.types.is_floating(field.type) and field.name not in _NEARLY_UNIQUE
+    ]
+    with store.writing(f"{folder}/{name}") as file:
+        pq.write_table(table, file, use_dictionary=dictionaries, row_group_size=max(table.num_rows, 1))
+    return SnapshotPart(name, first_ordinal, table.num_rows, _sha256(store.path(f"{folder}/{name}")))
 
 
 def _sha256(path: Path) -> str:

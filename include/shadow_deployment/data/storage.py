@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -28,6 +29,10 @@ class Store(Protocol):
 
     def sweep(self, folder: str) -> None:
         """Remove what a killed process left half-written in a folder that nobody else is writing to."""
+        ...
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder with all its files, where it is there."""
         ...
 
     def path(self, name: str) -> Path:
@@ -66,6 +71,20 @@ class FolderStore:
         """Remove what a killed process left half-written in a folder that nobody else is writing to."""
         for leftover in (self.folder / folder).glob(".*"):
             leftover.unlink(missing_ok=True)
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder with all its files, where it is there; raise SnapshotError where that fails."""
+        path = (self.folder / folder).resolve()
+        if self.folder.resolve() not in path.parents:
+            raise SnapshotError(f"{folder!r}, must be a folder below {self.folder}")
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SnapshotError(
+                f"{path} cannot be removed: {error.strerror or error}; allow whoever runs this to delete there"
+            ) from error
 
     def path(self, name: str) -> Path:
         """Return a local path to read a file from; raise SnapshotError where it is missing."""

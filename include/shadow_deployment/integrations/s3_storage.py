@@ -18,7 +18,7 @@ from shadow_deployment.integrations.aws import client, code_of, source_of, trans
 
 _MISSING = {"NoSuchKey", "404"}
 _TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}
-_RIGHTS = "allow s3:GetObject and s3:PutObject below the prefix, and s3:ListBucket on the bucket"
+_RIGHTS = "allow s3:GetObject, s3:PutObject and s3:DeleteObject below the prefix, and s3:ListBucket on the bucket"
 _IN_MEMORY = 8 << 20
 
 
@@ -61,6 +61,21 @@ class S3Store:
 
     def sweep(self, folder: str) -> None:
         """Do nothing: S3 shows no half-written object, and the bucket's life cycle ends broken uploads."""
+
+    def remove(self, folder: str) -> None:
+        """Remove all objects below a folder; raise SnapshotError or TransientError where S3 refuses or fails.
+
+        A bucket that keeps versions keeps those of removed objects too, as long as its life cycle says.
+        """
+        if not folder.strip("/") or ".." in folder.split("/"):
+            raise SnapshotError(f"{folder!r}, must be a folder below {self}")
+        with self._translated(folder, "removed"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=f"{self._prefix}{folder.strip('/')}/"
+            )
+            for each in (each for page in pages for each in page.get("Contents", [])):
+                self._client.delete_object(Bucket=self._bucket, Key=each["Key"])
+        shutil.rmtree(self._fetched / folder, ignore_errors=True)
 
     def path(self, name: str) -> Path:
         """Fetch a file, once in this process; raise SnapshotError where it is missing, TransientError where S3 fails.

@@ -105,6 +105,14 @@ def record(session: Session[Any], before: Snapshot, after: Snapshot, until: dt.d
     session.commit()
 
 
+def count_again(session: Session[Any], snapshot: Snapshot) -> None:
+    """Record the newest collection again, of a snapshot from which requests were taken out. The caller commits."""
+    if snapshot.labels_until is not None:
+        until = snapshot.labels_until
+        whose = {"snapshot": snapshot.id, "until": until, "arrival": snapshot.label_revision}
+        session.execute(load_statement(_SQL / "add_collection.sql"), whose | _counts(session, snapshot, until))
+
+
 def as_of(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> list[Snapshot]:
     """Return snapshots with their labels as production knew them at a moment, whatever was collected since."""
     return [
@@ -115,17 +123,15 @@ def as_of(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datet
     ]
 
 
-def invalid_examples(
-    session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime
-) -> list[tuple[str, str]]:
-    """Return the first invalid values of some days that were known at a moment, each with its request."""
+def invalid_examples(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> list[str]:
+    """Return the first invalid values of some days that were known at a moment; verdicts name no request."""
     values = {
         "days": [snapshot.day for snapshot in snapshots],
         "snapshots": [snapshot.id for snapshot in snapshots],
         "known_by": moment,
         "most": MOST_EXAMPLES,
     }
-    return session.execute(load_statement(_SQL / "invalid_labels.sql"), values).fetchall()
+    return [value for (value,) in session.execute(load_statement(_SQL / "invalid_labels.sql"), values)]
 
 
 def maturity_of(deployment: Deployment) -> dt.timedelta:

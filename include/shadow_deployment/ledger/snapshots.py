@@ -104,7 +104,7 @@ class Snapshot:
         return next(each for each in self.windows if each.first_shard <= shard < each.first_shard + each.shards)
 
 
-_FIELDS = ", ".join(
+FIELDS = ", ".join(
     "windows::text AS windows_json" if field.name == "windows_json" else field.name
     for field in fields(Snapshot)
     if field.name != "by_service"
@@ -148,7 +148,7 @@ def sampled(
     """Return the days from `first` to `last` with the windows that were sampled, complete or not, in order."""
     with session.cursor(row_factory=class_row(Snapshot)) as cursor:
         return cursor.execute(
-            f"SELECT {_FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
+            f"SELECT {FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
             "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
             "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
             [

@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shadow_deployment.base.redaction import without_credentials
-from shadow_deployment.decision.words.naming import without_requests
+from shadow_deployment.decision.words.naming import without_small_slices
 
 FEWEST_REQUESTS: Final = 10
 _MEANS: Final = ("champion", "challenger", "challenger_value", "difference", "estimate", "lower", "upper")
 
 
 def redacted(value: Any) -> Any:
-    """Return an answer as JSON has it: texts without requests and logins, days as text, None for NaN and infinity."""
+    """Return an answer as JSON has it: texts without small slices and logins, days as text, None for NaN."""
     if isinstance(value, Mapping):
         return {str(key): redacted(each) for key, each in _without_small_means(value).items()}
     if isinstance(value, list | tuple):
         return [redacted(each) for each in value]
     if isinstance(value, str):
-        return without_requests(without_credentials(value))
+        return without_small_slices(without_credentials(value))
     if isinstance(value, dt.date):
         return value.isoformat()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -36,7 +36,7 @@ _MODULES = {
     "ledger": ("verdicts",),
     "orchestration": ("run_context",),
     "pipeline": ("steps",),
-    "pipeline.history": ("replay",),
+    "pipeline.history": ("prune", "replay"),
     "promotion": ("approval", "approval_text", "registry", "status", "watch"),
     "report": ("publishing",),
 }

@@ -14,6 +14,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.ports import LabelSource
 from shadow_deployment.ledger import evidence, labels, snapshots
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.writing.locks import share_steps
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
 
@@ -27,6 +28,7 @@ def collect_labels(context: DeploymentContext, day: dt.date) -> list[dt.date]:
     deployment = context.deployment
     maturity = labels.maturity_of(deployment)
     with context.ledger() as session:
+        share_steps(session, deployment)
         taken = snapshots.snapshots(session, deployment, None, None)
         cutoff = max([window_of(deployment, day).end, *(snapshot.window_end for snapshot in taken)])
         for snapshot in labels.due(taken, maturity, cutoff):

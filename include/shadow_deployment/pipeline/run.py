@@ -14,6 +14,7 @@ from shadow_deployment.data.db import clock
 from shadow_deployment.errors import LedgerError, PermanentError, ValidationFailed
 from shadow_deployment.ledger import migrations, snapshots, trials
 from shadow_deployment.ledger.checks import validations
+from shadow_deployment.ledger.removal import retention
 from shadow_deployment.models.loading import load
 from shadow_deployment.models.sandbox.kept import KeptProcesses
 from shadow_deployment.pipeline import steps
@@ -22,6 +23,7 @@ from shadow_deployment.pipeline.challengers.former_champion import with_former_c
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.custom_values import check_custom_metrics
 from shadow_deployment.pipeline.history import replay
+from shadow_deployment.pipeline.history.prune import prune
 from shadow_deployment.pipeline.window_guard import require_runnable
 
 
@@ -47,6 +49,7 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
         for day in with_progress(days, context.deployment.name, console):
             with _interruptible(day):
                 problems += run_day(with_former_champion(kept, day), day)
+    prune(context)
     return problems
 
 
@@ -117,8 +120,8 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
 
     The newest one is returned beside them: the last of which a window was sampled and that is over.
 
-    A day whose inputs fail or that was withdrawn is left out for good, and not among them. A challenger whose trial was
-    concluded need not have answered the days since.
+    A day whose inputs fail, that was withdrawn or whose requests were removed stays as it is, and is not among them. A
+    challenger whose trial was concluded need not have answered the days since.
     """
     deployment = context.deployment
     with context.ledger() as session:
@@ -129,6 +132,7 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
         keys = challenger_keys(context, session)
         ends = concluded(session, deployment, keys, dt.date.max)
         scored = {name: validations.scored(session, sampled, key) for name, key in keys.items()}
+        kept = retention.kept(session, sampled)
     over = [each.day for each in taken if each.window_end <= now]
     if not over:
         raise LedgerError(f"deployment {deployment.name} has no day yet: run one with --from first")
@@ -137,6 +141,7 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
         for each in sampled
         if not each.rows
         or each.id in failed
+        or each.id not in kept
         or all(each.id in ids or each.day > ends.get(name, dt.date.max) for name, ids in scored.items())
     }
     days = days_between(deployment.start, max(over))

@@ -15,8 +15,9 @@ from shadow_deployment.data.quality.drift import drift_from, first_days, read_fe
 from shadow_deployment.errors import LedgerError, SnapshotError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.checks import drift
-from shadow_deployment.ledger.retention import require_kept
+from shadow_deployment.ledger.removal.retention import require_kept
 from shadow_deployment.ledger.snapshots import SampledWindow, Snapshot
+from shadow_deployment.ledger.writing.locks import share_steps
 from shadow_deployment.pipeline.challengers import trials
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.window_guard import require_runnable, what_is_missing
@@ -119,7 +120,11 @@ def require_snapshot(session: Session[Any], deployment: Deployment, day: dt.date
 
 
 def require_sampled(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot:
-    """Return the day with the windows that were sampled; raise LedgerError where none was."""
+    """Return the day with the windows that were sampled; raise LedgerError where none was.
+
+    None of its requests is erased while the session lasts.
+    """
+    share_steps(session, deployment)
     snapshot = snapshots.so_far(session, deployment, day)
     if snapshot is None:
         raise LedgerError(f"deployment {deployment.name}: {day} was not sampled; run its sample step first")

@@ -10,7 +10,7 @@ from shadow_deployment.errors import LedgerError, ValidationFailed
 from shadow_deployment.ledger import predictions
 from shadow_deployment.ledger.batches.prediction_rows import PredictionRows
 from shadow_deployment.ledger.checks import validations
-from shadow_deployment.ledger.retention import require_kept
+from shadow_deployment.ledger.removal.retention import require_kept
 from shadow_deployment.pipeline.challengers.identities import challenger_key
 from shadow_deployment.pipeline.sample import require_snapshot
 from shadow_deployment.pipeline.validate_inputs import require_success

@@ -12,8 +12,10 @@ from rich.markup import escape
 
 from shadow_deployment.base.numbers import plain_percent, significant
 from shadow_deployment.config.deployment import Challenger, Deployment
+from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import MISSING
+from shadow_deployment.decision.words import explanation
 from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.decision.words.wording import interval_of, rule_of, value_of
 from shadow_deployment.errors import LedgerError, ShadowError
@@ -24,7 +26,9 @@ from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import slice_name
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.report.queries import days
-from shadow_deployment.report.queries.summary import lines_of
+from shadow_deployment.report.queries import predictions as predictions_of_page
+from shadow_deployment.report.queries.scorecard.evidence import EvidenceReader
+from shadow_deployment.report.queries.summary import lines_of, summarise
 from shadow_deployment.report.terminal import Listing, Prose
 
 MOST_REASONS: Final = 4
@@ -79,6 +83,14 @@ def explained(
     if stored is None:
         raise LedgerError(f"challenger {wanted.name} was never judged: run a day of {deployment.name} first")
     return stored
+
+
+def disagreements(session: Session[Any], deployment: Deployment, stored: ledger_verdicts.StoredVerdict) -> list[str]:
+    """Return the lines that name the requests on which the two disagree most; only the ledger has them."""
+    known = summarise(session, deployment, stored.day)
+    compared = EvidenceReader(session, deployment, known).compared(known.verdicts[stored.name])
+    found = predictions_of_page.disagreements(session, compared, window_of(deployment, stored.day).end)
+    return list(explanation.disagreements(deployment, found))
 
 
 def _verdict(challenger: Challenger, stored: ledger_verdicts.StoredVerdict | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ ALARMS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudW
 WORKER_ACTIONS = {
     "s3:GetObject",
     "s3:PutObject",
+    "s3:DeleteObject",
     "s3:AbortMultipartUpload",
     "s3:ListBucket",
     "sns:Publish",

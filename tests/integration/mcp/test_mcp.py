@@ -110,16 +110,9 @@ def test_each_tool_is_described_and_read_only(answers: Answers) -> None:
 
 
 def test_no_answer_names_or_describes_a_single_request(answers: Answers, declared: World) -> None:
-    """The explanation as stored lists the requests that differ most, and a reason those that are not repeated."""
     ids = {name for (name,) in declared.query("SELECT request_id FROM shadow.request")}
     values = {repr(value) for (value,) in declared.query("SELECT champion FROM shadow.request WHERE champion > 0")}
     values = {value for value in values if len(value) > 8}  # 0.01 is said of much
-    ((stored,),) = declared.query(
-        "SELECT explanation FROM shadow.verdict AS v JOIN shadow.model_version AS m ON m.id = v.challenger_id "
-        "WHERE m.name = 'other' ORDER BY v.day DESC, revision DESC LIMIT 1"
-    )
-    before = {word.strip("(),.:") for word in stored.split()}
-    assert len(ids & before) > 5, "the explanation names no request, so this test proves nothing"
     for tool, arguments in CALLS.items():
         said = json.dumps(answer(answers, tool, **arguments))
         words = {word.strip("()[]{},.:\"'") for word in said.replace("\\n", " ").split()}

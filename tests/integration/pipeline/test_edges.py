@@ -162,7 +162,7 @@ def test_a_label_that_is_no_number_is_set_aside_and_named_with_its_request(
     rules = [{"metric": "squared_error", "is": "superior"}]
     world.deploy(task="regression", policy={"rules": rules}, challengers=[OTHER])
     code, out, _ = invoke("run", "late", "--from", day(0))
-    assert (code, f"'{value}' of request f0003; flights.outcome.is_late must be finite" in " ".join(out.split())) == (
+    assert (code, f"'{value}'; flights.outcome.is_late must be finite" in " ".join(out.split())) == (
         0,
         True,
     )

@@ -85,7 +85,8 @@ def explain(name: Name, challenger: Annotated[str, typer.Option(help="Whose verd
     context = context_of(name)
     with context.ledger() as session:
         stored = report.explained(session, context.deployment, challenger, as_of)
-    console.show(escape(f"{stored.day}: {stored.explanation}"))
+        requests = report.disagreements(session, context.deployment, stored)
+    console.show(escape("\n".join([f"{stored.day}: {stored.explanation}", *([""] if requests else []), *requests])))
 
 
 def evidence(name: Name, as_json: AsJsonLines = False) -> None:

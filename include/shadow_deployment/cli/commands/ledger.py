@@ -1,10 +1,12 @@
-"""The commands of the ledger: migrate, backup, restore, verify, prune."""
+"""The commands of the ledger: migrate, backup, restore, verify, prune, erase."""
 
 import datetime as dt
+import getpass
 import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -17,16 +19,29 @@ from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import connect, translated
-from shadow_deployment.ledger import migrations, retention
+from shadow_deployment.errors import NotFoundError
+from shadow_deployment.ledger import migrations
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.backup import backup as ledger
 from shadow_deployment.ledger.backup.backup import Backup
+from shadow_deployment.ledger.removal import retention
+from shadow_deployment.pipeline.history import erase as erasure
+from shadow_deployment.pipeline.history import prune as days
+from shadow_deployment.pipeline.history.erase import ErasedDay
 from shadow_deployment.pipeline.history.verify import verify as verify_ledger
 
 ConnId = Annotated[str | None, typer.Option(help="Whose database; by default the one of all deployments.")]
 PgBin = Annotated[
     Path | None, typer.Option(help="Folder of pg_dump and pg_restore; by default SHADOW_PG_BIN, PATH, or our own.")
 ]
+
+
+By = Annotated[str | None, typer.Option(help="Who, for the line that stays; by default the user of this terminal.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+_NOT_REACHED = (
+    "not reached: production, logs, alerts and reports that were sent or saved elsewhere, backups, older versions of "
+    "objects on S3; sums, in which single requests are not told apart, stay"
+)
 
 
 class Direction(StrEnum):
@@ -68,6 +83,8 @@ def migrate(
         kept = ledger.require_kept(connection, backup, pg_bin) if backup else None
         role = writer or (None if conn_id else _writer_of(target))
         before, after = migrations.migrate(connection, direction.value, kept=kept, writer=role)
+        if direction is Direction.UP:
+            _declare_retention(target)
         change = " already" if before == after else f", was at {before or 'none'}"
         console.show(f"{target}: ledger at revision {after or 'none'}{change}")
 
@@ -89,10 +106,12 @@ def verify(
     with context.ledger() as session:
         head = chain.head(session, context.deployment)
     if as_json:
-        found = {"verified": dict(verification.verified), "difference": verification.difference}
+        found: dict[str, Any] = {"verified": dict(verification.verified), "difference": verification.difference}
+        found["removed"] = list(verification.removed)
         console.print_json(found | {"chain": vars(head) if head else None})
     elif verification.difference is None:
-        console.show(f"{name}: as it was written: {verification}\nnewest row of the hash chain: {head or 'none'}")
+        lines = [f"{name}: as it was written: {verification}", *verification.removed]
+        console.show("\n".join([*lines, f"newest row of the hash chain: {head or 'none'}"]))
     else:
         console.show(f"{name}: [bold red]differs[/]: {escape(verification.difference)}")
     if verification.difference is not None:
@@ -100,18 +119,82 @@ def verify(
 
 
 def prune(
+    name: Name,
     before: Annotated[
-        dt.date, typer.Option(parser=console.parse_day, metavar="YYYY-MM-DD", help="The first day that is kept whole.")
-    ],
-    conn_id: ConnId = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+        dt.date | None,
+        typer.Option(
+            parser=console.parse_day, metavar="YYYY-MM-DD", help="The first day to keep; by default by store.keep_days."
+        ),
+    ] = None,
+    by: By = None,
+    yes: Yes = False,
 ) -> None:
-    """Remove requests, predictions and labels of old days; evidence, validations and verdicts are kept."""
-    (target,) = _conn_ids(conn_id, only_one=True)
-    console.confirm(f"Remove all requests, predictions and labels before {before} from {target}", yes=yes)
-    with translated(environment(target)), connect(environment(target)) as session:
-        days = retention.prune(session, before)
-    console.show(f"{target}: {quantity(len(days), 'day')} removed" + (f", {days[0]} to {days[-1]}" if days else ""))
+    """Remove requests, predictions, labels and snapshots of old days; evidence, verdicts and promotions stay."""
+    context, remover = context_of(name), by or getpass.getuser()
+    if before is None and context.deployment.store.keep_days is None:
+        raise typer.BadParameter(
+            f"give --before DAY, or declare store.keep_days in the file of {name}", param_hint="--before"
+        )
+    which = f"sampled more than {context.deployment.store.keep_days} days ago" if before is None else f"before {before}"
+    console.confirm(f"Remove the requests of {name}'s days {which}, with their predictions, labels and files", yes=yes)
+    done = days.prune(context, remover) if before is None else days.prune_before(context, before, remover)
+    console.show(f"{name}: {done}")
+
+
+def erase(
+    name: Name,
+    key: Annotated[str, typer.Option("--key", metavar="VALUE", help="Whose requests: a value of the column.")],
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="A column of the snapshots that names a subject, such as a feature; by default label_key where "
+            "labels.key is declared, else request_id."
+        ),
+    ] = None,
+    by: By = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and change nothing.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a subject's requests, with features, predictions and labels; the sums that they are in stay.
+
+    Exits with 1 where there are none.
+    """
+    context = context_of(name)
+    chosen = column or erasure.default_column(context)
+    found = erasure.would_erase(context, key, chosen)
+    count = sum(each.requests for each in found)
+    if found and not dry_run:
+        console.confirm(f"Erase {quantity(count, 'request')} of {quantity(len(found), 'day')} of {name}", yes=yes)
+    before = None if found else erasure.erased_before(context, key)
+    if not dry_run:
+        found = erasure.erase(context, key, chosen, by or getpass.getuser())
+    _show_erased(name, chosen, found, before, as_json=as_json, dry_run=dry_run)
+    if not found and before is None:
+        raise typer.Exit(1)
+
+
+def _show_erased(
+    name: str,
+    column: str,
+    found: Sequence[ErasedDay],
+    before: dt.datetime | None,
+    *,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    if as_json:
+        rows = [{"day": each.day, "requests": each.requests} for each in found]
+        console.print_json({"column": column, "dry_run": dry_run, "days": rows, "erased_before": before})
+    elif found:
+        verb = "would be erased" if dry_run else "erased"
+        for each in found:
+            console.show(f"{each.day}: {quantity(each.requests, 'request')} {verb}")
+        console.show(_NOT_REACHED)
+    elif before is not None:
+        console.show(f"{name}: nothing is left to erase: this value was erased on {before:%Y-%m-%d %H:%M} UTC")
+    else:
+        console.error(NotFoundError(f"{name}: no kept request has this value in {column}"))
 
 
 def backup(
@@ -141,6 +224,15 @@ def restore(
     _show(target, restored, as_json=as_json)
     if not is_newest and not as_json:
         console.show(f"next: shadow migrate --conn-id {escape(target)}, to revision {migrations.head()}")
+
+
+def _declare_retention(owner: str) -> None:
+    """Enter the keep_days of the deployments whose ledger this connection owns."""
+    stores = [load_deployment(path) for path in discovery.deployment_files()]
+    with translated(environment(owner)), connect(environment(owner)) as session:
+        for deployment in stores:
+            if deployment.store.owner == owner:
+                retention.declare(session, deployment)
 
 
 def _conn_ids(named: str | None, *, only_one: bool) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from shadow_deployment.base.numbers import significant
+from shadow_deployment.base.redaction import one_line
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.trial import Trial
-from shadow_deployment.decision.words import naming
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.wording import (
     change_needed,
@@ -48,13 +48,12 @@ def explain(
     challenger: Challenger,
     verdict: Verdict,
     evidence: Evidence,
-    disagreements: Sequence[DisagreeingRequest],
     *,
     champion: str,
     trial: Trial | None,
     warnings: Sequence[str],
 ) -> str:
-    """Return the explanation of a verdict, several lines that name requests but never their features.
+    """Return the explanation of a verdict, several lines. They are kept for good, so they name no request.
 
     `champion` is what the challenger is compared with, in words.
     """
@@ -64,7 +63,6 @@ def explain(
     lines += _section("Why not PASS", [f"- {reason}" for reason in verdict.reasons if verdict.outcome != "PASS"])
     lines += _section("Warnings", [f"- {warning}" for warning in warnings])
     lines += _section("Slices, by mean difference", list(_slices(deployment, verdict, evidence)))
-    lines += naming.disagreements(list(_requests(deployment, disagreements)))
     lines += ["What would change the verdict", *(f"- {text}" for text in _changes(verdict))]
     return "\n".join(lines)
 
@@ -144,14 +142,18 @@ def _shown(verdict: Verdict, series: Series) -> str:
     return f", interval {interval_of(finding)}: {f'{side} than the champion' if side else 'no difference is shown'}"
 
 
-def _requests(deployment: Deployment, disagreements: Sequence[DisagreeingRequest]) -> Iterator[str]:
+def disagreements(deployment: Deployment, requests: Sequence[DisagreeingRequest]) -> Iterator[str]:
+    """Yield the lines that name the requests on which the two disagree most, none where there are none."""
+
     def prediction(value: float) -> str:
         return deployment.classes[int(value)] if deployment.classes else significant(value)
 
-    for request in disagreements:
+    if requests:
+        yield "Requests on which the two disagree most"
+    for request in requests:
         label = "no label yet" if request.label is None else f"label {prediction(request.label)}"
         slices = ", ".join(f"{name}={value}" for name, value in request.slices.items())
-        yield (
+        yield one_line(
             f"- {request.day} {request.request_id}: champion {prediction(request.champion)}, "
             f"challenger {prediction(request.challenger)}, {label}{f' ({slices})' if slices else ''}"
         )

@@ -1,5 +1,6 @@
 """Requests and evidence of a day, compared with the snapshot's files and with predictions and labels."""
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
@@ -31,23 +32,32 @@ def changed_request(session: Session[Any], snapshot: Snapshot, files: DayFiles, 
                 batch[name].fill_null(np.nan).to_numpy(zero_copy_only=False) for name in _COLUMNS[1:]
             )
             with reading_arrays(session) as cursor:
+                seen = 0
                 for where, stored in cut(cursor, "request_batch", _COLUMNS, span):
+                    seen = where.stop
                     same = np.array([a == b for a, b in zip(stored["request_id"], ids[where], strict=True)])
                     same &= _equal(stored["champion"], champion[where])
                     same &= stored["inclusion_probability"] == probability[where]
                     if not same.all():
                         return f"request {ids[where.start + int(np.argmin(same))]} of {snapshot.day}"
+            if seen < batch.num_rows:
+                return f"request {ids[seen]} of {snapshot.day}"
             first += batch.num_rows
     return None
 
 
 def changed_evidence(
-    session: Session[Any], deployment: Deployment, snapshot: Snapshot, custom: evidence.CustomValues | None = None
+    session: Session[Any],
+    deployment: Deployment,
+    snapshot: Snapshot,
+    since: dt.datetime | None,
+    custom: evidence.CustomValues | None = None,
 ) -> str | None:
     """Return whose evidence of a day is not what it was, or not what predictions and labels give; None for nobody's.
 
     Only the newest revision can be computed again, and only where its requests are kept and it was computed as it would
-    be today, against the same champion. `custom` as for `evidence.compare`.
+    be today, against the same champion, after `since`: when requests were erased that it holds. `custom` as for
+    `evidence.compare`.
     """
     with session.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
@@ -59,6 +69,7 @@ def changed_evidence(
     for row in rows:
         if evidence.digest_of_row(row) != row["digest"]:
             return f"evidence {row['id']} of {row['name']} on {snapshot.day}, which was changed"
+    rows = [row for row in rows if since is None or row["computed_at"] > since]
     stale = {key for _, key in evidence.stale(session, deployment, [snapshot], [row["challenger_id"] for row in rows])}
     for key in {row["challenger_id"] for row in rows} - stale:
         expected = evidence.recomputed(session, deployment, snapshot, key, custom)

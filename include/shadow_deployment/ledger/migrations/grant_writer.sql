@@ -9,12 +9,15 @@ BEGIN
     FOR kept IN
         SELECT relname FROM pg_class
         WHERE relnamespace = 'shadow'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
-          AND relname NOT IN ('alembic_version', 'chain')
+          AND relname NOT IN ('alembic_version', 'chain', 'retention', 'removal', 'leftover')
     LOOP
         EXECUTE format('GRANT INSERT ON shadow.%I TO %I', kept, writer);
     END LOOP;
     EXECUTE format(
         'GRANT UPDATE, DELETE ON shadow.provisional_evidence, shadow.score_bin, shadow.quadrant, shadow.disagreement TO %I',
         writer);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION shadow.ensure_partitions, shadow.analyze_day TO %I', writer);
+    EXECUTE format('GRANT DELETE ON shadow.leftover TO %I', writer);
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION shadow.ensure_partitions, shadow.analyze_day, shadow.prune, shadow.drop_pruned_partitions '
+        'TO %I', writer);
 END $$;

@@ -22,6 +22,21 @@ def share(session: Session[Any], deployment: Deployment) -> None:
     until_commit(session, f"deployment/{deployment.name}", shared=True)
 
 
+def share_steps(session: Session[Any], deployment: Deployment) -> None:
+    """Let nobody erase requests of this deployment until the session ends; for steps that work on requests."""
+    session.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", [_steps_of(deployment)])
+
+
+def no_steps(session: Session[Any], deployment: Deployment) -> bool:
+    """Return whether no other session works on requests of this deployment; none begins to until this one ends."""
+    row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_steps_of(deployment)]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _steps_of(deployment: Deployment) -> str:
+    return f"shadow/steps/{deployment.name}"
+
+
 def whole(session: Session[Any], deployment: Deployment) -> None:
     """Let nobody else promote, judge or sample this deployment until the transaction ends.
 

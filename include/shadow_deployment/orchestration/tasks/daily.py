@@ -121,6 +121,11 @@ def publish_report(name: str, challengers: list[str]) -> list[str]:
     return engine.publishing.publish(engine.run_context.context_of(name, day), day, challengers)
 
 
+def prune(name: str) -> list[str]:
+    """Remove the days that are kept no longer and that nothing waits for; return them."""
+    return [str(day) for day in engine.prune.prune(engine.run_context.context_of(name)).days]
+
+
 def publish_results(name: str, sampled: dict[str, Any] | None) -> list[str]:
     """Add the asset events of the day: its verdicts, a promotion request, a regression; return which.
 

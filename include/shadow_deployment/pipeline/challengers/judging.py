@@ -7,7 +7,6 @@ from typing import Any
 
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.lately import successor_got_worse
 from shadow_deployment.decision.safeguards.memory import long_memory_advised
@@ -19,7 +18,6 @@ from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.naming import features_differ
-from shadow_deployment.ledger import disagreements
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.slices import ALL
@@ -29,8 +27,6 @@ from shadow_deployment.pipeline.challengers.basis import Basis, basis_of, eviden
 from shadow_deployment.pipeline.challengers.label_checks import label_problems, never_labelled
 from shadow_deployment.pipeline.challengers.trials import FindTrial, known_trial
 
-DAYS_OF_DISAGREEMENTS = 7
-MOST_REQUESTS = 5
 MOST_DAYS = 5
 
 
@@ -84,7 +80,6 @@ def judge_challenger(
         challenger,
         verdict,
         evidence,
-        disagreements.largest(session, key, basis.shown[-DAYS_OF_DISAGREEMENTS:], window_of(deployment, day).end),
         champion=basis.champion,
         trial=basis.trial,
         warnings=warnings,
@@ -198,7 +193,6 @@ def _replay_failures(session: Session[Any], deployment: Deployment, comparable: 
             len(mismatches),
             (newest.mismatched, newest.checked),
             newest.largest,
-            [request["request_id"] for request in newest.worst[:MOST_REQUESTS]],
         )
 
 

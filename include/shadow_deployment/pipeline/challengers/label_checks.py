@@ -59,7 +59,7 @@ def _limited(problems: LabelProblems, deployment: Deployment, basis: Basis, coun
 
 def _examples(session: Session[Any], basis: Basis, known_by: dt.datetime) -> str:
     examples = labels.invalid_examples(session, basis.compared, known_by)
-    return ", ".join(f"{value!r} of request {request}" for value, request in examples)
+    return ", ".join(dict.fromkeys(repr(value) for value in examples))
 
 
 def _allowed(deployment: Deployment) -> str:

@@ -12,9 +12,10 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.trial import Trial
 from shadow_deployment.errors import DeploymentError, LedgerError, ValidationFailed
-from shadow_deployment.ledger import evidence, predictions, retention, snapshots, trials
+from shadow_deployment.ledger import evidence, predictions, snapshots, trials
 from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
+from shadow_deployment.ledger.removal import retention
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.basis import champion_of

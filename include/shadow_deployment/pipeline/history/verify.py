@@ -1,8 +1,8 @@
 """Verification: all that verdicts rest on is as it was, and they follow from it.
 
-The chain of verdicts and promotions, trials against their terms and batches, snapshots against their manifests,
-requests against snapshots, evidence against predictions and labels, verdicts against evidence, and models against the
-digests that were judged.
+The chain of verdicts, promotions and removals, trials against their terms and batches, snapshots against their
+manifests, requests against snapshots, evidence against predictions and labels, verdicts against evidence, and models
+against the digests that were judged. Where requests were removed, sums are compared with their digests alone.
 """
 
 import datetime as dt
@@ -10,10 +10,11 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
@@ -23,8 +24,10 @@ from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.audit import chain, days
 from shadow_deployment.ledger.audit.trials import changed_trial
+from shadow_deployment.ledger.batches.shared_labels import days_before
 from shadow_deployment.ledger.checks import verifications
 from shadow_deployment.ledger.predictions import find_challenger
+from shadow_deployment.ledger.removal import removals
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import KeptVerdict
 from shadow_deployment.models.loading import model_digest
@@ -32,6 +35,8 @@ from shadow_deployment.pipeline.challengers.basis import evidence_of
 from shadow_deployment.pipeline.challengers.judging import input_of, judge_challenger
 from shadow_deployment.pipeline.custom_values import custom_values
 from shadow_deployment.pipeline.sample import files_of
+
+_Removals = Mapping[int, Sequence[removals.Removal]]
 
 _WHOLE = ("chain", "trials")  # verified all at once
 _TOLERANCE = 1e-9  # of figures that are computed again, perhaps by another machine
@@ -41,12 +46,13 @@ _TOLERANCE = 1e-9  # of figures that are computed again, perhaps by another mach
 class Verification:
     """How many of each kind were verified, and the first that differs; None where none does.
 
-    `is_complete` says whether the time was enough.
+    `is_complete` says whether the time was enough, `removed` what cannot be computed again, and why.
     """
 
     verified: Mapping[str, int]
     difference: str | None
     is_complete: bool = True
+    removed: Sequence[str] = ()
 
     def __str__(self) -> str:
         parts = [kind if kind in _WHOLE else f"{count} {kind}" for kind, count in self.verified.items()]
@@ -64,7 +70,9 @@ def verify(
         seconds: After how long no further day is looked at.
     """
     with context.ledger() as session:
-        found = _verified(_parts(context, session, wanted), time.monotonic() + seconds)
+        removed = removals.removals(session, context.deployment)
+        found = _verified(_parts(context, session, wanted, removed), time.monotonic() + seconds)
+        found = replace(found, removed=list(_in_words(removed, wanted)))
         verifications.store(
             session, context.deployment, found.verified, wanted, found.difference, is_complete=found.is_complete
         )
@@ -84,14 +92,16 @@ def _verified(parts: "Iterator[tuple[str, partial[str | None]]]", until: float) 
 
 
 def _parts(
-    context: DeploymentContext, session: Session[Any], wanted: Sequence[dt.date] | None
+    context: DeploymentContext, session: Session[Any], wanted: Sequence[dt.date] | None, removed: _Removals
 ) -> Iterator[tuple[str, "partial[str | None]"]]:
     deployment = context.deployment
     yield "chain", partial(chain.first_break, session, deployment)
     yield "trials", partial(changed_trial, session, deployment)
     for snapshot in snapshots.snapshots(session, deployment, None, None):
         if wanted is None or snapshot.day in wanted:
-            yield "days", partial(_of_day, context, session, snapshot)
+            is_pruned = any(each.kind == "retention" for each in removed.get(snapshot.id, ()))
+            look = _of_pruned_day if is_pruned else _of_day
+            yield ("pruned days" if is_pruned else "days"), partial(look, context, session, snapshot, removed)
     for kept in verdicts.kept(session, deployment, wanted):
         yield "verdicts", partial(_of_verdict, session, kept)
     declared = {challenger.name for challenger in deployment.challengers}
@@ -100,7 +110,40 @@ def _parts(
             yield "newest verdicts", partial(_of_model, context, session, verdict)
 
 
-def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> str | None:
+def _in_words(removed: _Removals, wanted: Sequence[dt.date] | None) -> Iterator[str]:
+    """Yield what cannot be computed again since requests were removed."""
+    lines = [each for of_day in removed.values() for each in of_day if wanted is None or each.day in wanted]
+    pruned, erased = ([each for each in lines if each.kind == kind] for kind in ("retention", "erasure"))
+    if pruned:
+        yield (
+            f"{quantity(len(pruned), 'day')}, {pruned[0].day} to {pruned[-1].day}, were removed by retention, last on "
+            f"{max(each.removed_at for each in pruned):%Y-%m-%d}: their evidence is compared with its digest only"
+        )
+    if erased:
+        count, days = sum(each.requests for each in erased), {each.day for each in erased}
+        yield (
+            f"{quantity(count, 'request')} of {quantity(len(days), 'day')} were erased, last on "
+            f"{max(each.removed_at for each in erased):%Y-%m-%d}: evidence from before is compared with its digest only"
+        )
+
+
+def _of_pruned_day(
+    context: DeploymentContext, session: Session[Any], snapshot: Snapshot, removed: _Removals
+) -> str | None:
+    """Return whose evidence of a day without requests is not as it was written."""
+    since = max(each.removed_at for each in removed[snapshot.id])
+    changed = days.changed_evidence(session, context.deployment, snapshot, since)
+    return None if changed is None else f"the ledger has {changed}"
+
+
+def _erased_since(context: DeploymentContext, snapshot: Snapshot, removed: _Removals) -> dt.datetime | None:
+    """Return when requests were last erased of a day, or of one before it that may share labels with it."""
+    first = snapshot.day - dt.timedelta(days=days_before(context.deployment))
+    moments = [each.removed_at for of_day in removed.values() for each in of_day if first <= each.day <= snapshot.day]
+    return max(moments, default=None)
+
+
+def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapshot, removed: _Removals) -> str | None:
     """Return what of a day is not as it was written, or not what it was computed from."""
     try:
         changed = days.changed_request(session, snapshot, files_of(context, snapshot), context.store)
@@ -108,7 +151,8 @@ def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapsho
         return str(error)
     if changed is not None:
         return f"{changed} is not in the ledger as its snapshot has it"
-    changed = days.changed_evidence(session, context.deployment, snapshot, custom_values(context, snapshot))
+    since = _erased_since(context, snapshot, removed)
+    changed = days.changed_evidence(session, context.deployment, snapshot, since, custom_values(context, snapshot))
     return None if changed is None else f"the ledger has {changed}"
 
 

@@ -1,15 +1,15 @@
--- One chain per deployment: each verdict and promotion, in the order in which they were entered, with the hash of the one before.
+-- One chain per deployment: each verdict, promotion and removal, in the order in which they were entered, with the hash of the one before.
 CREATE TABLE shadow.chain (
     deployment_id  int NOT NULL REFERENCES shadow.deployment,
     number         bigint NOT NULL CHECK (number > 0),
-    kind           text NOT NULL CHECK (kind IN ('verdict', 'promotion')),
+    kind           text NOT NULL CHECK (kind IN ('verdict', 'promotion', 'removal')),
     subject_id     bigint NOT NULL,
     previous       text NOT NULL,
     hash           text NOT NULL,
     PRIMARY KEY (deployment_id, number),
     UNIQUE (kind, subject_id)
 );
-COMMENT ON TABLE shadow.chain IS 'append-only: a verdict or promotion that was changed, removed or slipped in breaks it; a chain that was computed anew differs from the hashes in manifests, reports and alerts';
+COMMENT ON TABLE shadow.chain IS 'append-only: a verdict, promotion or removal that was changed, taken away or slipped in breaks it; a chain that was computed anew differs from the hashes in manifests, reports and alerts';
 COMMENT ON COLUMN shadow.chain.previous IS 'the hash of the row before; empty in the first';
 
 -- A row as text is the same in every session: time zone and digits are set here.
@@ -20,15 +20,17 @@ DECLARE
 BEGIN
     IF the_kind = 'verdict' THEN
         SELECT to_jsonb(v) INTO subject FROM shadow.verdict AS v WHERE v.id = the_subject;
-    ELSE
+    ELSIF the_kind = 'promotion' THEN
         SELECT to_jsonb(p) INTO subject FROM shadow.promotion AS p WHERE p.id = the_subject;
+    ELSE
+        SELECT to_jsonb(r) INTO subject FROM shadow.removal AS r WHERE r.id = the_subject;
     END IF;
     IF subject IS NULL THEN
         RETURN NULL;
     END IF;
     RETURN encode(sha256(convert_to(jsonb_build_array(the_previous, the_number, the_kind, subject)::text, 'UTF8')), 'hex');
 END $$;
-COMMENT ON FUNCTION shadow.chain_hash IS 'SHA-256 of a verdict or promotion as it is now, with its place; null where it is gone';
+COMMENT ON FUNCTION shadow.chain_hash IS 'SHA-256 of a verdict, promotion or removal as it is now, with its place; null where it is gone';
 
 CREATE FUNCTION shadow.append_to_chain() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

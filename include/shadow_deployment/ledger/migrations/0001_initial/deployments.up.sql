@@ -20,6 +20,7 @@ CREATE TABLE shadow.model_version (
 );
 COMMENT ON TABLE shadow.model_version IS 'a challenger as it was scored; evidence belongs to one digest';
 
+-- Triggers that are off while shadow.removing is yes let removal.up.sql take rows away: the setting gives no right to it.
 CREATE FUNCTION shadow.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'shadow.% is append-only: % is refused', TG_TABLE_NAME, TG_OP;

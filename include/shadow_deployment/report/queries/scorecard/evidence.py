@@ -53,7 +53,7 @@ class EvidenceReader:
         """Return a challenger's evidence in all kept metrics; with `every_slice` that of the metric shown by slices."""
         verdict = self.summary.verdicts[line.name]
         policy = rules.policy_of(verdict, self.deployment.policy)
-        compared = self._compared(verdict)
+        compared = self.compared(verdict)
         findings = list(rules.with_rules(findings_of(verdict.findings), policy))
         by_slice = {rule.metric for rule in policy.rules if set(rule.slices) - {ALL}}
         by_slice |= {rules.compared_rule(policy, self.deployment).metric} if every_slice else set()
@@ -61,7 +61,7 @@ class EvidenceReader:
         evidence = dict(self._series(compared, policy, overall, by_slice))
         return JudgedEvidence(line, verdict, policy, compared, findings, evidence)
 
-    def _compared(self, verdict: VerdictRow) -> ComparedPredictions:
+    def compared(self, verdict: VerdictRow) -> ComparedPredictions:
         """Return the days that the verdict rests on: none that was withdrawn, or that the challenger learned from."""
         known = page.evidence_days(self.session, verdict)
         sampled = [

@@ -46,6 +46,7 @@ COMMANDS = {
     "alerts": ["alerts", NAME],
     "plan": ["plan", NAME, "--effect", "0.05"],
     "verify": ["verify", NAME],
+    "erase": ["erase", NAME, "--key", "f0001", "--dry-run"],
     "doctor": ["doctor", NAME],
 }
 WIDTHS = {"100 columns": "100", "80 columns": "80", "a pipe": None}

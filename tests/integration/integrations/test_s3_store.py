@@ -119,6 +119,21 @@ def test_a_file_is_there_whole_or_not_at_all(store: S3Store, bucket: Any) -> Non
     assert keys(bucket) == ["shadow/snapshots/late/a.bin"]
 
 
+def test_a_folder_is_removed_with_all_its_objects_and_nothing_beside_it(store: S3Store) -> None:
+    for name in ("late/day/part.parquet", "late/day/manifest.json", "late/day.1/part.parquet"):
+        with store.writing(name) as file:
+            file.write(b"x")
+    store.path("late/day/part.parquet")
+    store.remove("late/day")
+    store.remove("late/day")
+    assert not store.exists("late/day/manifest.json")
+    assert store.exists("late/day.1/part.parquet")
+    with pytest.raises(SnapshotError, match="part.parquet is missing"):
+        store.path("late/day/part.parquet")
+    with pytest.raises(SnapshotError, match="must be a folder below"):
+        store.remove("late/../other")
+
+
 def test_what_was_fetched_goes_with_the_store(bucket: Any) -> None:
     bucket.put_object(Key="a", Body=b"1")
     store = open_s3(f"s3://{bucket.name}", "store_aws")

@@ -69,9 +69,9 @@ def test_an_explanation_says_what_both_models_reach_and_what_its_trial_spends() 
     found = evidence(errors())
     verdict = judge(deployment.policy, found, alpha=TRIAL.alpha)
     challenger = deployment.challengers[0]
-    text = explain(deployment, challenger, verdict, found, [], champion="champion 7", trial=TRIAL, warnings=[])
+    text = explain(deployment, challenger, verdict, found, champion="champion 7", trial=TRIAL, warnings=[])
     assert "- mean squared error: champion 9 (RMSE 3), challenger 4 (RMSE 2)" in text
     assert "- trial 3, in batch 2, with alpha 0.0076 toward PASS" in text
     check = replace(TRIAL, batch=None, place=None)
-    text = explain(deployment, challenger, verdict, found, [], champion="champion 7", trial=check, warnings=[])
+    text = explain(deployment, challenger, verdict, found, champion="champion 7", trial=check, warnings=[])
     assert "- trial 3, which spends no alpha" in text

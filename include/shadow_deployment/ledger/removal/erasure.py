@@ -43,9 +43,8 @@ def erased_at(session: Session[Any], deployment: Deployment, value: str) -> dt.d
 def kept_snapshots(session: Session[Any], deployment: Deployment) -> list[Snapshot]:
     """Return the snapshots of every sampling design whose requests were not removed, in order."""
     with session.cursor(row_factory=class_row(Snapshot)) as cursor:
-        return cursor.execute(
-            f"{_READ} WHERE {_OF_DEPLOYMENT} AND {_KEPT} ORDER BY s.day, s.id", [deployment.name]
-        ).fetchall()
+        statement = f"{_READ} WHERE {_OF_DEPLOYMENT} AND {_KEPT} ORDER BY s.day, s.id"
+        return cursor.execute(statement, [deployment.name]).fetchall()
 
 
 def erase_requests(

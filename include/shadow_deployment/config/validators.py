@@ -238,7 +238,7 @@ def _retention(deployment: "Deployment") -> Conflicts:
     keep, waits = deployment.store.keep_days, deployment.labels.maturity_days
     if keep is not None and keep < waits + 2:
         text = f"must be at least {waits + 2}, two days more than labels.maturity_days"
-        yield ("store", "keep_days"), f"store.keep_days == {keep}, {text}: labels arrive until then"
+        yield ("store", "keep_days"), f"store.keep_days == {keep}, {text}"
 
 
 def _models(deployment: "Deployment") -> Conflicts:

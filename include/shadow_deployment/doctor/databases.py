@@ -11,6 +11,7 @@ from shadow_deployment.data.db import connect, translated
 from shadow_deployment.doctor.checks import ConcernError, Probe
 from shadow_deployment.errors import CredentialsError, LedgerError
 from shadow_deployment.ledger import migrations
+from shadow_deployment.ledger.removal import retention
 
 _HERE = Path(__file__).parent
 _MOST = 8
@@ -33,6 +34,8 @@ def ledger_probes(context: DeploymentContext) -> Iterator[Probe]:
         "declare another role in store.conn_id, the owner in store.owner_conn_id, and run shadow migrate",
         ("ledger", "migrations"),
     )
+    if context.deployment.store.keep_days is not None:
+        yield Probe("retention", partial(_retained, context), "shadow migrate", ("ledger", "migrations"))
 
 
 def production_probes(context: DeploymentContext) -> Iterator[Probe]:
@@ -97,6 +100,14 @@ def _is_no_owner(context: DeploymentContext, conn_id: str) -> str:
     if owns and owns[0]:
         raise ConcernError(f"{role}, who runs the days, owns the ledger and could change what verdicts rest on")
     return f"{role} is not the owner: it reads and adds rows"
+
+
+def _retained(context: DeploymentContext) -> str:
+    days = context.deployment.store.keep_days
+    with context.ledger() as session:
+        if not retention.is_declared(session, context.deployment):
+            raise ConcernError(f"store.keep_days == {days} was not entered in the ledger as it is: nothing is removed")
+    return f"days are removed {days} days after they were sampled"
 
 
 def _read_only(context: DeploymentContext, conn_id: str) -> str:

@@ -16,6 +16,8 @@ from rich.console import Console
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.storage import FolderStore
+from shadow_deployment.doctor.checks import ConcernError
+from shadow_deployment.doctor.databases import ledger_probes
 from shadow_deployment.errors import LedgerError, TransientError
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.history import erase as erasure
@@ -23,6 +25,7 @@ from shadow_deployment.pipeline.history.prune import prune
 from shadow_deployment.pipeline.history.replay import days_to_replay
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.pipeline.sample import require_snapshot
+from shadow_deployment.report.publishing import publish
 from tests.conftest import Invoke, declare
 from tests.integration.wrong_passes.story import DAYS, OTHER, better, deploy, produce, run, verdict
 from tests.production import SHADOW, WRITER, World, day, unguarded
@@ -86,14 +89,18 @@ def test_the_daily_run_removes_what_is_older_than_the_owner_declared(world: Worl
     small(world, keep_days=30)
     sampled_long_ago(world, 4)
     assert prune(context(world)).days == []  # the owner has not declared it
+    (probe,) = (each for each in ledger_probes(context(world)) if each.what == "retention")
+    with pytest.raises(ConcernError, match="nothing is removed"):
+        probe.look()
     assert invoke("migrate")[0] == 0
+    assert "30 days after" in probe.look()
     assert prune(context(world)).days == [day(number) for number in range(5)]
     assert world.query("SELECT min(day) FROM shadow.request") == [(day(5),)]
     assert world.query("SELECT count(*) FROM pg_class WHERE relname LIKE '%%_batch_20240305'") == [(0,)]
     assert folders(world) == {str(day(number)) for number in range(5, DAYS)}
     assert prune(context(world)).days == []
     code, said = verified(invoke)
-    assert (code, "5 pruned days, 9 days" in said, "were removed by retention" in said) == (0, True, True), said
+    assert (code, "5 pruned days, 9 days" in said, "removed by retention: 5 days" in said) == (0, True, True), said
     assert json.loads(invoke("verify", "late", "--json")[1])["removed"]
     assert invoke("run", "late", "--missing")[0] == 0  # they are not missing
     assert (sums(world), verdict(invoke)) == (before, found)
@@ -158,6 +165,9 @@ def test_a_subject_is_erased_from_ledger_and_files_and_the_sums_stay(world: Worl
     code, out, _ = invoke("erase", "late", "--key", SUBJECT, "--dry-run")
     assert (code, f"{day(ITS_DAY)}: 1 request would be erased" in out) == (0, True)
     assert SUBJECT in str(world.dump())
+    (page,) = publish(context(world), day(ITS_DAY), ["other"])
+    ids = {name for (name,) in world.query("SELECT request_id FROM shadow.request")}
+    assert not [name for name in ids if name in (world.snapshots / page).read_text()]
     code, out, err = invoke("erase", "late", "--key", SUBJECT, "--by", "ann", "--yes")
     assert (code, f"{day(ITS_DAY)}: 1 request erased" in out, "not reached: production" in out) == (0, True, True), err
     assert SUBJECT not in str(world.dump())
@@ -169,7 +179,7 @@ def test_a_subject_is_erased_from_ledger_and_files_and_the_sums_stay(world: Worl
     assert world.query("SELECT removed_by, requests, kind FROM shadow.removal") == [("ann", 1, "erasure")]
     assert (sums(world, "label_collection"), verdict(invoke)) == (before, found)
     code, said = verified(invoke)
-    assert (code, "1 request of 1 day were erased" in said) == (0, True), said
+    assert (code, "erased: 1 request of 1 day" in said) == (0, True), said
     assert run(invoke, ITS_DAY)[0] == 0
     code, out, _ = invoke("erase", "late", "--key", SUBJECT, "--yes")
     assert (code, "was erased on" in out) == (0, True)
@@ -257,6 +267,11 @@ def test_a_whole_shard_is_erased(world: World, invoke: Invoke, monkeypatch: pyte
     deploy(world, sample={"shard_rows": 40}, challenger={"version": "2"})
     assert invoke("replay", "late", "--challenger", OTHER["name"])[0] == 0
     assert verified(invoke)[0] == 0
+
+
+def test_rows_of_a_matrix_are_taken_out_as_elements_are(world: World) -> None:
+    arrays = "shadow.without('{{1,2},{3,4},{5,6}}'::float8[], '{1,3}'), shadow.without('{a,NULL,c}'::text[], '{3}')"
+    assert world.query(f"SELECT {arrays}, shadow.without(NULL::int[], '{{1}}')") == [([[3, 4]], ["a", None], None)]
 
 
 def test_nothing_is_erased_while_a_step_works_on_requests(world: World) -> None:

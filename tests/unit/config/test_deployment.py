@@ -386,6 +386,11 @@ def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
             "end == 2013-02-28, must not be before start == 2013-03-01",
         ),
         (
+            "snapshots: file:///var/lib/shadow/snapshots}",
+            "snapshots: snapshots, keep_days: 4}",
+            "store.keep_days == 4, must be at least 5, two days more than labels.maturity_days",
+        ),
+        (
             "alpha: 0.05",
             "too_good: {auc: 0.97}",
             "policy.too_good.champion_auc == 0.98, must be below policy.too_good.auc == 0.97",

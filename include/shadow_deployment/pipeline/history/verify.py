@@ -116,13 +116,13 @@ def _in_words(removed: _Removals, wanted: Sequence[dt.date] | None) -> Iterator[
     pruned, erased = ([each for each in lines if each.kind == kind] for kind in ("retention", "erasure"))
     if pruned:
         yield (
-            f"{quantity(len(pruned), 'day')}, {pruned[0].day} to {pruned[-1].day}, were removed by retention, last on "
+            f"removed by retention: {quantity(len(pruned), 'day')}, {pruned[0].day} to {pruned[-1].day}, last on "
             f"{max(each.removed_at for each in pruned):%Y-%m-%d}: their evidence is compared with its digest only"
         )
     if erased:
         count, days = sum(each.requests for each in erased), {each.day for each in erased}
         yield (
-            f"{quantity(count, 'request')} of {quantity(len(days), 'day')} were erased, last on "
+            f"erased: {quantity(count, 'request')} of {quantity(len(days), 'day')}, last on "
             f"{max(each.removed_at for each in erased):%Y-%m-%d}: evidence from before is compared with its digest only"
         )
 

@@ -165,7 +165,7 @@ def test_what_keeps_s3_from_being_used_is_reported(bucket: Any, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("code", "status", "error", "message"),
     [
-        ("AccessDenied", 403, SnapshotError, "allow s3:GetObject and s3:PutObject below the prefix"),
+        ("AccessDenied", 403, SnapshotError, "allow s3:GetObject, s3:PutObject and s3:DeleteObject below the prefix"),
         ("ExpiredToken", 400, SnapshotError, "renew the session's credentials"),
         ("SlowDown", 503, TransientError, "SlowDown"),
         ("InternalError", 500, TransientError, "InternalError"),

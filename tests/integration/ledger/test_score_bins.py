@@ -19,7 +19,6 @@ from shadow_deployment.ledger import page as ledger_page
 from shadow_deployment.ledger.disagreements import largest
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.pipeline.run import run_day, run_days
 from tests.integration.pipeline.test_multiclass import football, matches  # noqa: F401 (fixtures)
 from tests.integration.pipeline.test_multiclass import shadow as multiclass
@@ -150,11 +149,10 @@ def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) ->
     assert not control.requests.any()
 
 
-def test_the_requests_that_differ_most_are_those_that_the_explanation_names(whole: World) -> None:
+def test_the_requests_that_differ_most_are_those_of_pandas(whole: World) -> None:
     shadow, taken, key = of(whole)
     with shadow.ledger() as session:
         found = largest(session, key, taken, taken[-1].window_end)
-        judged = judge_challenger(session, shadow.deployment, shadow.deployment.challengers[0], key, taken[-1].day)
     expected = frame(
         whole,
         "SELECT r.day, request_id, champion, value, (SELECT l.value FROM shadow.label AS l WHERE l.day = r.day AND "
@@ -167,8 +165,6 @@ def test_the_requests_that_differ_most_are_those_that_the_explanation_names(whol
         (*row[:4], None if isnan(row[4]) else row[4], row[5]) for row in expected.itertuples(index=False)
     ]
     assert len(found) == 20
-    named = [one for one in found if one.day in {snapshot.day for snapshot in taken[-7:]}]
-    assert all(f"{one.day} {one.request_id}: champion" in judged.explanation for one in named)
 
 
 def test_a_late_label_changes_the_bins_and_comparing_again_changes_nothing(continued: World) -> None:

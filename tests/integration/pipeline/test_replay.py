@@ -153,6 +153,7 @@ def test_days_that_are_withdrawn_removed_or_failed_are_not_replayed(world: World
     from shadow_deployment.ledger import snapshots
     from shadow_deployment.ledger.checks import validations
 
+    deploy(world)  # with this world's own files
     invoke("withdraw", "late", "--day", day(9), "--reason", "the log was loaded twice", "--by", "ada")
     code, _, err = invoke("prune", "late", "--before", day(5), "--yes")
     assert code == 0, err

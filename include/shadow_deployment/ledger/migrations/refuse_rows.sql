@@ -1,4 +1,4 @@
--- A ledger with rows is kept, unless the setting shadow.drop_evidence is yes.
+-- A ledger with rows, beside what deployment files declare, is kept, unless the setting shadow.drop_evidence is yes.
 DO $$
 DECLARE
     filled text;
@@ -9,7 +9,7 @@ BEGIN
             || ') AS t WHERE rows > 0'
         FROM pg_class
         WHERE relnamespace = to_regnamespace('shadow') AND relkind IN ('r', 'p') AND NOT relispartition
-          AND relname <> 'alembic_version') INTO filled;
+          AND relname NOT IN ('alembic_version', 'retention')) INTO filled;
     IF filled IS NOT NULL AND coalesce(current_setting('shadow.drop_evidence', true), '') <> 'yes' THEN
         RAISE EXCEPTION 'the ledger has rows, which would be lost: %', filled
             USING ERRCODE = 'object_in_use', HINT = 'Make a backup: shadow backup --to FILE. '

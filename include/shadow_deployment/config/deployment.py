@@ -144,18 +144,14 @@ class StoreSettings(Section):
         description="Airflow connection of the ledger's owner, for `shadow migrate`, `backup`, `restore`, `prune` and "
         "`erase`; the role of `conn_id` then only reads and adds rows. By default `conn_id` is the owner.",
     )
-    snapshots: Folder = Field(
-        description="Folder of the daily samples: a path, `file:///PATH` or `s3://BUCKET/PREFIX`."
-    )
+    snapshots: Folder = Field(description="Folder of daily samples: a path, `file:///PATH` or `s3://BUCKET/PREFIX`.")
     snapshots_conn_id: Text | None = Field(
         None, description="Airflow connection for snapshots on S3; without it, boto3's default credentials."
     )
-
     keep_days: Annotated[int, Field(ge=2, le=36500)] | None = Field(
         None,
-        description="How long requests, predictions, labels and snapshots are kept after a day was sampled, in "
-        "days; by default for ever. Each run removes older ones, once all their labels were collected; sums, verdicts "
-        "and promotions stay. `shadow migrate` enters it in the ledger.",
+        description="How long requests, predictions, labels and files are kept after a day was sampled, in days; by "
+        "default for ever. Sums and verdicts stay; `shadow migrate` enters it in the ledger.",
     )
 
     @property
@@ -273,9 +269,7 @@ class Deployment(Section):
     metrics: list[MetricEntry] = Field(
         [], description="Metrics to compute besides the basic ones and those that rules name: names, and your own."
     )
-    champion: ChampionSettings | None = Field(
-        None, description="The champion's model file; without it, no replay check."
-    )
+    champion: ChampionSettings | None = Field(None, description="The champion's model file, for the replay check.")
     requests: Requests = Field(description="The champion's prediction log.")
     labels: Labels = Field(description="The ground truth.")
     store: StoreSettings = Field(description="Where ledger and snapshots are kept.")

@@ -83,7 +83,7 @@ def migrate(
         kept = ledger.require_kept(connection, backup, pg_bin) if backup else None
         role = writer or (None if conn_id else _writer_of(target))
         before, after = migrations.migrate(connection, direction.value, kept=kept, writer=role)
-        if direction is Direction.UP:
+        if direction is Direction.UP and conn_id is None:
             _declare_retention(target)
         change = " already" if before == after else f", was at {before or 'none'}"
         console.show(f"{target}: ledger at revision {after or 'none'}{change}")

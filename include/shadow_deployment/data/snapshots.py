@@ -184,20 +184,19 @@ def read_part(store: Store, folder: str, part: SnapshotPart) -> pq.ParquetFile:
 
 
 def rewrite_without(
-    store: Store, folder: str, manifest: Manifest, ordinals: Collection[int]
-) -> tuple[Manifest, str, list[int]]:
-    """Write a snapshot again, beside the one that is there, without some of its requests.
+    store: Store, folder: str, target: str, manifest: Manifest, ordinals: Collection[int]
+) -> tuple[Manifest, list[int]]:
+    """Write a window again into another folder, without some of its requests.
 
     Written again it is the same. A part that would have no rows is left out.
 
     Returns:
-        The new manifest and its folder, and the places of the parts that are left out.
+        The new manifest, and the places of the parts that are left out.
 
     Raises:
         SnapshotError: A file is not the one that was written, or the store cannot be written.
     """
-    base, _, number = folder.partition(".")
-    target, parts, dropped = f"{base}.{int(number or 0) + 1}", list[SnapshotPart](), list[int]()
+    parts, dropped = list[SnapshotPart](), list[int]()
     for place, part in enumerate(manifest.parts):
         table = read_part(store, folder, part).read()
         kept = [row not in ordinals for row in range(part.first_ordinal, part.first_ordinal + part.rows)]
@@ -210,7 +209,13 @@ def rewrite_without(
     rewritten = replace(manifest, parts=parts)
     with store.writing(f"{target}/manifest.json") as file:
         file.write(rewritten.to_json().encode())
-    return rewritten, target, dropped
+    return rewritten, dropped
+
+
+def folder_after(folder: str) -> str:
+    """Return the folder that a day is written into again; the first is `folder_of`."""
+    base, _, number = folder.partition(".")
+    return f"{base}.{int(number or 0) + 1}"
 
 
 def tables_of_one_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:

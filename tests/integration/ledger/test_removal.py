@@ -64,19 +64,22 @@ def sums(world: World, *but: str) -> dict[str, Any]:
     return {table: rows for table, rows in world.dump().items() if table in SUMS and table not in but}
 
 
-def as_owner(world: World, statement: str, *values: Any, table: str = "snapshot") -> None:
+def as_owner(world: World, statement: str, *values: Any, table: str = "sampled_window") -> None:
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, table):
         session.execute(statement, values)
 
 
 def sampled_long_ago(world: World, last: int) -> None:
     as_owner(
-        world, "UPDATE shadow.snapshot SET created_at = created_at - interval '99 days' WHERE day <= %s", day(last)
+        world,
+        "UPDATE shadow.sampled_window AS w SET sampled_at = sampled_at - interval '99 days' "
+        "FROM shadow.sampled_day AS d WHERE d.id = w.snapshot_id AND d.day <= %s",
+        day(last),
     )
 
 
 def folders(world: World) -> set[str]:
-    return {path.parents[1].name for path in world.snapshots.rglob("*.parquet")}
+    return {path.parents[2].name for path in world.snapshots.rglob("*.parquet")}
 
 
 def verified(invoke: Invoke) -> tuple[int, str]:
@@ -206,7 +209,7 @@ def test_an_erasure_that_is_killed_ends_the_same(
     erasure.erase(context(world), SUBJECT, "request_id", "ann")
     assert verified(invoke)[0] == 0
     (folder,) = world.query("SELECT location FROM shadow.snapshot WHERE day = %s", [day(ITS_DAY)])[0]
-    assert {path.parent.name for path in (world.snapshots / "late" / str(day(ITS_DAY))).rglob("*.parquet")} == {
+    assert {path.parents[1].name for path in (world.snapshots / "late" / str(day(ITS_DAY))).rglob("*.parquet")} == {
         folder.rpartition("/")[2]
     }
 
@@ -266,6 +269,20 @@ def test_a_whole_shard_is_erased(world: World, invoke: Invoke, monkeypatch: pyte
     assert verified(invoke)[0] == 0
     deploy(world, sample={"shard_rows": 40}, challenger={"version": "2"})
     assert invoke("replay", "late", "--challenger", OTHER["name"])[0] == 0
+    assert verified(invoke)[0] == 0
+
+
+def test_a_window_of_a_day_is_erased_whole(
+    worlds: Callable[..., World], judged: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = declare(worlds(production=judged.production), monkeypatch)
+    deploy(world, sample={"shard_rows": 40}, schedule="0 */12 * * *")
+    run(invoke, ITS_DAY)
+    first = world.query("SELECT request_id FROM shadow.request WHERE requested_at < %s", [f"{day(ITS_DAY)} 12:00Z"])
+    monkeypatch.setattr(erasure, "_is", lambda column, _: pc.is_in(column, pa.array([name for (name,) in first])))
+    erasure.erase(context(world), "those of a window", "request_id", "ann")
+    found = world.query("SELECT number, first_ordinal, rows, first_shard FROM shadow.sampled_window ORDER BY number")
+    assert found == [(1, 0, 0, 0), (2, 0, 120 - len(first), 0)]
     assert verified(invoke)[0] == 0
 
 

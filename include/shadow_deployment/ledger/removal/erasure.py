@@ -10,7 +10,6 @@ from psycopg.rows import class_row
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.data.snapshots import Manifest
 from shadow_deployment.ledger import labels
 from shadow_deployment.ledger.snapshots import FIELDS, Snapshot
 from shadow_deployment.ledger.writing.locks import until_commit
@@ -53,7 +52,7 @@ def erase_requests(
     ordinals: Sequence[int],
     ids: Sequence[str],
     dropped: Sequence[int],
-    rewritten: tuple[Manifest, str],
+    rewritten: tuple[Sequence[str], str],
     *,
     subject: str,
     by: str,
@@ -66,15 +65,15 @@ def erase_requests(
         ordinals: The requests.
         ids: Their ids; what names one is removed too.
         dropped: The shards that have no other requests.
-        rewritten: The manifest without them, and its folder.
+        rewritten: The digests of the day's windows without them, in the order of their numbers, and the day's folder.
         subject: The salted hash of what was asked for.
         by: Who removes.
     """
-    manifest, location = rewritten
+    digests, location = rewritten
     until_commit(session, f"labels/{snapshot.id}")
     session.execute(
-        "SELECT shadow.erase_requests(%s, %s::int[], %s::text[], %s::int[], %s, %s, %s, %s)",
-        [snapshot.id, list(ordinals), list(ids), list(dropped), manifest.digest, location, subject, by],
+        "SELECT shadow.erase_requests(%s, %s::int[], %s::text[], %s::int[], %s::text[], %s, %s, %s)",
+        [snapshot.id, list(ordinals), list(ids), list(dropped), list(digests), location, subject, by],
     )
     with session.cursor(row_factory=class_row(Snapshot)) as cursor:
         (after,) = cursor.execute(f"{_READ} WHERE s.id = %s", [snapshot.id]).fetchall()

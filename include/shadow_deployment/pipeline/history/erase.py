@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.data.snapshots import Manifest, read_part, rewrite_without
+from shadow_deployment.data.snapshots import folder_after, read_manifest, read_part, rewrite_without, window_folder
 from shadow_deployment.errors import DeploymentError, TransientError
 from shadow_deployment.ledger.removal import erasure
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.locks import no_steps
 from shadow_deployment.pipeline.history.prune import remove_leftovers
-from shadow_deployment.pipeline.sample import read_manifest
+from shadow_deployment.pipeline.sample import files_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class _Found:
     """The requests of a day that a subject has: their places in the day, and their ids."""
 
     snapshot: Snapshot
-    manifest: Manifest
     ordinals: list[int]
     ids: list[str]
 
@@ -58,7 +57,7 @@ def erase(context: DeploymentContext, value: str, column: str, by: str) -> list[
     Days that were erased by a run that was killed are not among them, their files are removed all the same.
 
     Raises:
-        TransientError: A step is working on requests.
+        TransientError: A step is working on requests, or a day of the subject is not complete yet.
         DeploymentError: No snapshot has the column.
         CredentialsError: The connection of `store.owner_conn_id` may not change the ledger.
         SnapshotError: A file is not the one that was written, or the store cannot be changed.
@@ -84,12 +83,20 @@ def erased_before(context: DeploymentContext, value: str) -> dt.datetime | None:
 
 
 def _erase(context: DeploymentContext, session: Session[Any], found: _Found, subject: str, by: str) -> None:
-    snapshot = found.snapshot
-    manifest, folder, dropped = rewrite_without(
-        context.store, snapshot.location, found.manifest, frozenset(found.ordinals)
-    )
+    """Write a day's windows again without some requests, and let the ledger change over to them."""
+    snapshot, target = found.snapshot, folder_after(found.snapshot.location)
+    digests, dropped = list[str](), list[int]()
+    for window in snapshot.windows:
+        name = window_folder(window.start)
+        manifest = read_manifest(context.store, f"{snapshot.location}/{name}")
+        own = frozenset(ordinal - window.first_ordinal for ordinal in found.ordinals)
+        rewritten, without = rewrite_without(
+            context.store, f"{snapshot.location}/{name}", f"{target}/{name}", manifest, own
+        )
+        digests.append(rewritten.digest)
+        dropped += [window.first_shard + place for place in without]
     erasure.erase_requests(
-        session, snapshot, found.ordinals, found.ids, dropped, (manifest, folder), subject=subject, by=by
+        session, snapshot, found.ordinals, found.ids, dropped, (digests, target), subject=subject, by=by
     )
 
 
@@ -99,9 +106,9 @@ def _found(context: DeploymentContext, session: Session[Any], value: str, column
     snapshots = erasure.kept_snapshots(session, context.deployment)
     session.commit()
     for snapshot in snapshots:
-        manifest = read_manifest(context, snapshot)
+        files = files_of(context, snapshot)
         ordinals, ids = list[int](), list[str]()
-        for part in manifest.parts:
+        for part in files.parts:
             file = read_part(context.store, snapshot.location, part)
             names |= set(file.schema_arrow.names)
             if column in file.schema_arrow.names:
@@ -109,8 +116,13 @@ def _found(context: DeploymentContext, session: Session[Any], value: str, column
                 same = _is(table[column], value)
                 ordinals += [part.first_ordinal + place for place in pc.indices_nonzero(same).to_pylist()]
                 ids += [name for name in table["request_id"].filter(same).to_pylist() if name is not None]
+        if ordinals and not snapshot.is_complete:
+            raise TransientError(
+                f"deployment {context.deployment.name}: {snapshot.day} has the subject's requests and windows to come; "
+                "erase when all of them are sampled"
+            )
         if ordinals:
-            yield _Found(snapshot, manifest, ordinals, ids)
+            yield _Found(snapshot, ordinals, ids)
     if names and column not in names:
         raise DeploymentError(
             f"deployment {context.deployment.name}: column == {column!r}, must be one of {', '.join(sorted(names))}"

@@ -14,7 +14,7 @@ COMMENT ON COLUMN shadow.retention.look_back IS 'how many days before a day may 
 CREATE TABLE shadow.removal (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deployment_id  int NOT NULL REFERENCES shadow.deployment,
-    snapshot_id    int NOT NULL REFERENCES shadow.snapshot,
+    snapshot_id    int NOT NULL REFERENCES shadow.sampled_day,
     kind           text NOT NULL CHECK (kind IN ('retention', 'erasure')),
     requests       int NOT NULL CHECK (requests >= 0),
     subject        text,
@@ -44,7 +44,7 @@ CREATE TABLE shadow.leftover (
 );
 COMMENT ON TABLE shadow.leftover IS 'folders of snapshots that the ledger needs no longer, until their files are removed';
 
-CREATE FUNCTION shadow.unneeded(the_deployment text, sampled_before timestamptz, keep date[]) RETURNS SETOF shadow.snapshot
+CREATE FUNCTION shadow.unneeded(the_deployment text, sampled_before timestamptz, keep date[]) RETURNS SETOF shadow.day_so_far
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH sampled AS MATERIALIZED (
         SELECT
@@ -62,21 +62,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT * FROM sampled AS s
         WHERE NOT EXISTS (SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (s.id, 'retention'))
     )
-    SELECT snapshot.* FROM kept AS s JOIN shadow.snapshot ON snapshot.id = s.id
+    SELECT d.* FROM kept AS s JOIN shadow.day_so_far AS d ON d.id = s.id
     WHERE s.is_old AND (s.is_of_another_design OR NOT s.is_open AND NOT EXISTS (
         SELECT FROM kept AS later
         WHERE later.design = s.design AND later.day > s.day AND later.day <= s.day + s.look_back AND later.is_open))
-    ORDER BY snapshot.day
+    ORDER BY d.day
 $$;
 COMMENT ON FUNCTION shadow.unneeded IS 'the days sampled before a moment of which nothing will be computed again: their labels were collected, and no later day that waits for labels looks back at them; keep names days to keep besides';
 
 CREATE FUNCTION shadow.remove_day(the_snapshot int, the_remover text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s shadow.snapshot;
+    s shadow.day_so_far;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('shadow/labels/' || the_snapshot, 0));
-    SELECT * INTO STRICT s FROM shadow.snapshot WHERE id = the_snapshot;
+    SELECT * INTO STRICT s FROM shadow.day_so_far WHERE id = the_snapshot;
     IF EXISTS (SELECT FROM shadow.removal WHERE (snapshot_id, kind) = (s.id, 'retention')) THEN
         RETURN;
     END IF;
@@ -99,7 +99,7 @@ COMMENT ON FUNCTION shadow.remove_day IS 'removes the requests, predictions and 
 CREATE FUNCTION shadow.prune(the_deployment text, keep date[], the_remover text) RETURNS date LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s shadow.snapshot;
+    s shadow.day_so_far;
     the_days int := (SELECT keep_days FROM shadow.retention WHERE deployment = the_deployment);
 BEGIN
     SELECT * INTO s
@@ -122,9 +122,9 @@ BEGIN
         FROM pg_class AS c
         CROSS JOIN LATERAL to_date(right(relname, 8), 'YYYYMMDD') AS p (day)
         WHERE relnamespace = 'shadow'::regnamespace AND relispartition AND relkind = 'r' AND relname ~ '_[0-9]{8}$'
-          AND EXISTS (SELECT FROM shadow.snapshot AS s WHERE s.day = p.day)
+          AND EXISTS (SELECT FROM shadow.sampled_day AS s WHERE s.day = p.day)
           AND NOT EXISTS (
-              SELECT FROM shadow.snapshot AS s
+              SELECT FROM shadow.day_so_far AS s
               WHERE s.day = p.day AND s.rows > 0 AND NOT EXISTS (
                   SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (s.id, 'retention')))
         ORDER BY relname
@@ -149,7 +149,7 @@ END $$;
 COMMENT ON FUNCTION shadow.without IS 'an array without the elements (of a matrix: the rows) in some places';
 
 -- In ascending order, so that a row that moves up never meets the one before it. Every array of the table is of the requests.
-CREATE FUNCTION shadow.move_rows(parent regclass, s shadow.snapshot, erased int[]) RETURNS void
+CREATE FUNCTION shadow.move_rows(parent regclass, s shadow.day_so_far, erased int[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     batch record;
@@ -179,16 +179,17 @@ END $$;
 COMMENT ON FUNCTION shadow.move_rows IS 'takes some requests out of the arrays of a day; those after them move up';
 
 CREATE FUNCTION shadow.erase_requests(
-    the_snapshot int, erased int[], ids text[], dropped_shards int[], the_digest text, the_location text, the_subject text,
+    the_snapshot int, erased int[], ids text[], dropped_shards int[], the_digests text[], the_location text, the_subject text,
     the_remover text
 )
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s shadow.snapshot;
+    s shadow.day_so_far;
     part record;
     places int[];
+    the_digest text;
 BEGIN
-    SELECT * INTO STRICT s FROM shadow.snapshot WHERE id = the_snapshot;
+    SELECT * INTO STRICT s FROM shadow.day_so_far WHERE id = the_snapshot;
     PERFORM set_config('shadow.removing', 'yes', true);
     PERFORM shadow.move_rows('shadow.request_batch', s, erased);
     PERFORM shadow.move_rows('shadow.prediction_batch', s, erased);
@@ -252,10 +253,16 @@ BEGIN
     WHERE deployment_id = s.deployment_id
       AND EXISTS (SELECT FROM unnest(ids) AS i WHERE starts_with(difference, 'request ' || i || ' of ' || s.day));
 
-    UPDATE shadow.snapshot SET
-        rows = s.rows - cardinality(erased), shards = s.shards - cardinality(dropped_shards), digest = the_digest,
-        location = the_location
-    WHERE id = s.id;
+    UPDATE shadow.sampled_window AS w SET
+        rows = w.rows - (SELECT count(*) FROM unnest(erased) AS e WHERE e >= w.first_ordinal AND e < w.first_ordinal + w.rows),
+        first_ordinal = w.first_ordinal - (SELECT count(*) FROM unnest(erased) AS e WHERE e < w.first_ordinal),
+        shards = w.shards - (
+            SELECT count(*) FROM unnest(dropped_shards) AS d WHERE d >= w.first_shard AND d < w.first_shard + w.shards),
+        first_shard = w.first_shard - (SELECT count(*) FROM unnest(dropped_shards) AS d WHERE d < w.first_shard),
+        digest = the_digests[w.number]
+    WHERE w.snapshot_id = s.id;
+    UPDATE shadow.sampled_day SET location = the_location WHERE id = s.id;
+    the_digest := (SELECT digest FROM shadow.day_so_far WHERE id = s.id);
     PERFORM set_config('shadow.removing', '', true);
     INSERT INTO shadow.leftover (location, deployment_id) VALUES (s.location, s.deployment_id) ON CONFLICT DO NOTHING;
     INSERT INTO shadow.removal (

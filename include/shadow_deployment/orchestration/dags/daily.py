@@ -42,7 +42,7 @@ def daily_dag(deployment: Deployment) -> DAG:
     ) as dag:
         _tasks(name)
         if deployment.store.keep_days is not None:
-            dag.task_dict["judge"] >> task(tasks.prune)(name)
+            dag.task_dict["judge"] >> step(tasks.prune)(name)
     dag.params.update(_params(deployment, challengers))  # after the tasks: each of them would copy them
     dag.task_dict["gate"].operator_extra_links = (VerdictLink(),)
     return dag

@@ -187,7 +187,7 @@ def _of_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> Find
     """
     newest = series.days[-1]
     if day is not None and newest != day and not rule.definition.needs_label:
-        return _finding(rule, name, "INCONCLUSIVE", wording.no_value_on(day, newest), series)
+        return _finding(rule, name, "INCONCLUSIVE", wording.no_value_on(day, newest), series, more_days=1)
     estimand = estimand_of(rule, series)
     held = holds(rule, estimand.gains, size_of(series))
     value = estimand.natural(float(estimand.gains[-1]))

@@ -346,6 +346,7 @@ def test_a_metric_without_labels_is_judged_on_the_day_itself_or_not_at_all() -> 
         "2013-03-04 has no value, the newest is of 2013-03-03",
     )
     assert (later.observations, later.requests, later.estimate) == (3, 150, None)
+    assert later.more_days == 1, "the next day with requests decides it"
 
 
 def test_a_metric_with_labels_is_judged_on_the_newest_day_that_is_ripe() -> None:

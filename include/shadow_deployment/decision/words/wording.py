@@ -142,7 +142,7 @@ def change_needed(finding: Finding) -> str:
             bound = f"within {_within(finding.bound)}"
         return f"{name} must return to {bound}: fix the challenger and give it a new version"
     if finding.more_days is not None:
-        return f"{name} would be decided by about {finding.more_days} more days like those so far"
+        return f"{name} would be decided by about {quantity(finding.more_days, 'more day')} like those so far"
     return f"{name} is not decided by waiting: {finding.reason}"
 
 

@@ -1,13 +1,11 @@
 """Whether each model answers: it is called with production's newest requests, in its sandbox, as scoring does."""
 
 import datetime as dt
-import io
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.window import window_of
@@ -17,7 +15,7 @@ from shadow_deployment.doctor.checks import ConcernError, Probe
 from shadow_deployment.doctor.production.requests import KnownRequests
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.loading import load, model_digest
-from shadow_deployment.pipeline.challengers.scoring import score
+from shadow_deployment.pipeline.challengers.scoring import score_table
 
 ROWS = 20  # that a model is called with
 
@@ -50,10 +48,8 @@ def _answers(context: DeploymentContext, known: KnownRequests, model: Challenger
 
 def _called(predictor: Predictor, model: Challenger, deployment: Deployment, requests: pa.Table) -> str:
     """Return how many requests have an answer; raise ModelError where none has, ConcernError where only some have."""
-    file, count = io.BytesIO(), requests.num_rows
-    pq.write_table(requests, file)
-    features, classes = deployment.requests.features, len(deployment.classes)
-    answers = next(score(predictor, pq.ParquetFile(file), 0, features, classes=classes))  # so few are one batch
+    count, features = requests.num_rows, deployment.requests.features
+    answers = score_table(predictor, requests, features, classes=len(deployment.classes))
     errors = [each for each in answers["error"].to_pylist() if each is not None]
     if model.kind == "logged" and len(errors) < count:
         return f"has {count - len(errors)} of the {count} newest requests"

@@ -1,6 +1,5 @@
 """What each challenger says of the previewed requests, scored as the step `score` does."""
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Challenger
@@ -91,15 +89,8 @@ def _score(
     for day, part in zip(days, parts, strict=True):
         if predictor is None or challenger.kind == "logged":
             predictor = load(context, challenger, day.window)
-        scored = scoring.score(predictor, _file(part), 0, features, classes=classes)
-        tables.append(pa.concat_tables(scored))
+        tables.append(scoring.score_table(predictor, part, features, classes=classes))
     return tables
-
-
-def _file(rows: pa.Table) -> pq.ParquetFile:
-    buffer = io.BytesIO()
-    pq.write_table(rows, buffer)
-    return pq.ParquetFile(buffer)
 
 
 def _errors(tables: Sequence[pa.Table]) -> dict[str, int]:

@@ -4,6 +4,7 @@ A model that cannot predict a request often repeats it. Of a foreign exception t
 numbers, without the texts of these requests, and without what stands in quotes unless it is a feature's name.
 """
 
+import io
 import logging
 import time
 from collections import Counter
@@ -99,6 +100,13 @@ def score(
     for text, count in refused.most_common(_SHOWN_ERRORS):
         level = logging.INFO if count == rows else logging.WARNING  # that none is scored is an error of the day
         logger.log(level, "%d of %d rows cannot be scored: %s", count, rows, text)
+
+
+def score_table(predictor: Predictor, requests: pa.Table, features: Sequence[str], *, classes: int = 0) -> pa.Table:
+    """Return the predictions of requests in memory, as `score` yields those of a shard; raise as it does."""
+    file = io.BytesIO()
+    pq.write_table(requests, file)
+    return pa.concat_tables(score(predictor, pq.ParquetFile(file), 0, features, classes=classes))
 
 
 def _score_batch(

@@ -7,6 +7,7 @@ shadow verdict flight_delay
 
 import logging
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -34,16 +35,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (
-    *(days.run, days.replay, days.verdict, days.evidence, days.explain, days.labels, page.report),
-    *(analysis.plan, analysis.calibrate),
-    *(promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
-    *(trials.trials, trials.withdraw, trials.acknowledge),
-    *(status.status, alerts.alerts, doctor.validate, doctor.doctor, mcp.mcp),
-    *(onboarding.init, preview.preview, onboarding.schema),
-    *(ledger.verify, ledger.migrate, ledger.backup, ledger.restore, ledger.prune, ledger.erase),
-):
-    app.command()(with_deployments(command))
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Begin": (onboarding.init, preview.preview, doctor.validate, doctor.doctor, onboarding.schema),
+    "Days": (days.run, days.replay, days.labels, days.evidence, trials.withdraw),
+    "Verdicts": (days.verdict, days.explain, status.status, trials.trials, trials.acknowledge, page.report),
+    "Planning": (analysis.plan, analysis.calibrate),
+    "Promotion": (promotion.promote, promotion.rollback, promotion.champion, promotion.promotions),
+    "Ledger": (ledger.migrate, ledger.verify, ledger.backup, ledger.restore, ledger.prune, ledger.erase),
+    "Telling others": (alerts.alerts, mcp.mcp),
+}
+for panel, commands in _COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(with_deployments(command))
 
 
 def main() -> None:

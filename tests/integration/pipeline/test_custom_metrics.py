@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from shadow_deployment.cli.commands import analysis
 from shadow_deployment.doctor.checks import examine
 from shadow_deployment.doctor.deployment import probes
 from shadow_deployment.models.sandbox.metric import SandboxedMetric
+from shadow_deployment.pipeline.history import planning
 from shadow_deployment.pipeline.run import run_days
 from tests.conftest import Invoke, declare
 from tests.integration.cli.test_cli_analysis import a_series
@@ -158,7 +158,7 @@ def test_verdict_and_page_know_it(world: World, invoke: Invoke, tmp_path: Path) 
 
 def test_calibration_and_plan_know_it(world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     sixty_days = {(metric, "all"): a_series(metric) for metric in ("profit", "gain", "price")}
-    monkeypatch.setattr(analysis, "evidence_of", lambda *_, **__: sixty_days)
+    monkeypatch.setattr(planning, "evidence_of", lambda *_, **__: sixty_days)
     world.deploy(**DECLARED | {"policy": {**DECLARED["policy"], "rules": [{"metric": "profit", "is": "superior"}]}})
     for command in (("calibrate", "--runs", "100"), ("plan", "--effect", "0.1")):
         code, out, err = invoke(command[0], "late", *command[1:], "--challenger", "other", "--json")

@@ -85,9 +85,11 @@ def produce(postgres: EmbeddedPostgres, empty_production: str, worlds: Callable[
     return make
 
 
-def run(world: World, numbers: range, **changes: Any) -> None:
+def run(world: World, numbers: range, *, unanswered: int = 0, **changes: Any) -> None:
+    """Run days, on so many of which the challenger answers no request."""
     shadow = world.shadow(**{"challengers": [OTHER], **changes})
-    assert run_days(shadow, [day(number) for number in numbers], Console(file=io.StringIO())) == []
+    problems = run_days(shadow, [day(number) for number in numbers], Console(file=io.StringIO()))
+    assert ["none of 60 requests has an answer" in str(problem) for problem in problems] == [True] * unanswered
 
 
 def judged(world: World, number: int, **changes: Any) -> JudgedChallenger:
@@ -782,7 +784,7 @@ def test_answers_that_are_no_numbers_are_errors_and_never_evidence(continued: Wo
     continued.change_production(
         "UPDATE flights.prediction_log SET other_probability = 'NaN' WHERE predicted_at >= %s", [moment(RUN)]
     )
-    run(continued, range(RUN, RUN + 1))
+    run(continued, range(RUN, RUN + 1), unanswered=1)
     row = continued.evidence().query("slice_column == 'all'").set_index(["day", "metric"]).loc[day(RUN)]
     assert (row.loc["error_rate"].challenger_sum, row.loc["agreement"].challenger_sum) == (60, 0)
     errors = continued.query("SELECT DISTINCT error FROM shadow.prediction WHERE day = %s", [day(RUN)])
@@ -823,7 +825,7 @@ def test_an_operational_rule_does_not_pass_on_the_value_of_an_earlier_day(contin
         "UPDATE flights.prediction_log SET other_probability = NULL WHERE predicted_at >= %s", [moment(RUN)]
     )
     distance, agreement = "population_stability_index", {"metric": "agreement", "is": "at_least", "value": 0.1}
-    run(continued, range(RUN - 1, RUN + 1), metrics=[distance])
+    run(continued, range(RUN - 1, RUN + 1), unanswered=1, metrics=[distance])
     for rule, outcome in (({"metric": distance, "is": "at_most", "value": 99}, "INCONCLUSIVE"), (agreement, "FAIL")):
         assert judged(continued, RUN - 1, policy={"burn_in": 2, "rules": [rule]}).verdict.outcome == "PASS"
         assert judged(continued, RUN, policy={"burn_in": 2, "rules": [rule]}).verdict.outcome == outcome

@@ -13,6 +13,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError, ValidationFailed
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
+from shadow_deployment.report import text
 from tests.conftest import database
 from tests.production import OWNER, READER, World, day, moment
 
@@ -121,12 +122,12 @@ def test_a_challenger_that_answers_nothing_is_charged_for_every_request(
 
 
 def test_explanation_names_the_classes(football: World) -> None:
-    run_day(shadow(football), day(0))
-    [(text,)] = football.query(
-        "SELECT explanation FROM shadow.verdict AS v JOIN shadow.model_version AS m ON m.id = challenger_id "
-        "WHERE m.name = 'other'"
-    )
-    assert any(f"champion {name}, challenger" in text for name in CLASSES)
+    ours = shadow(football)
+    run_day(ours, day(0))
+    with ours.ledger() as session:
+        stored = text.explained(session, ours.deployment, "other", None)
+        lines = text.disagreements(session, ours.deployment, stored)
+    assert any(f"champion {name}, challenger" in line for name in CLASSES for line in lines)
 
 
 def test_probabilities_that_do_not_add_up_stop_the_challenger(football: World) -> None:
@@ -142,7 +143,7 @@ def test_label_that_is_no_class_is_set_aside_and_the_verdict_names_the_classes(f
     ours = shadow(football)
     run_day(ours, day(0))
     judged = steps.judge(ours, day(0), ours.deployment.challengers[0].name)
-    said = [reason for reason in judged.verdict.reasons if "had an invalid label: 'nobody' of request" in reason]
+    said = [reason for reason in judged.verdict.reasons if "had an invalid label: 'nobody'" in reason]
     assert ["must be one of home, draw, away" in reason for reason in said] == [True]
 
 

@@ -12,6 +12,7 @@ FOLDER = Path(ledger.__file__).parent
 WITH = {
     "verdict": "chain",
     "promotion": "chain",
+    "removal": "chain",
     "label_collection": "labelled_snapshot",
     "label_arrival": "labelled_snapshot",
     "request_batch": "labelled_snapshot",
@@ -25,7 +26,7 @@ WITH = {
     "trial": "sampled_window",  # a day's sampling opens trials
     "trial_training": "sampled_window",
 }
-NOT_SHOWN = {"calibration"}
+NOT_SHOWN = {"calibration", "leftover", "retention"}
 
 
 def tables() -> list[str]:

@@ -43,14 +43,20 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
     from the first day to the last.
     """
     problems: list[PermanentError] = []
-    with KeptProcesses() as processes, context.sessions.kept():
-        kept = replace(context, processes=processes)
+    with _kept(context) as kept:
         check(kept, days)
         for day in with_progress(days, context.deployment.name, console):
             with _interruptible(day):
                 problems += run_day(with_former_champion(kept, day), day)
     prune(context)
     return problems
+
+
+@contextmanager
+def _kept(context: DeploymentContext) -> Iterator[DeploymentContext]:
+    """Give the context with models that stay loaded, and sessions that stay open, to the end of the block."""
+    with KeptProcesses() as processes, context.sessions.kept():
+        yield replace(context, processes=processes)
 
 
 @contextmanager
@@ -104,8 +110,7 @@ def replay_days(
     steps.check_suites(context.deployment)
     check_custom_metrics(context)
     problems: list[ValidationFailed] = []
-    with KeptProcesses() as processes, context.sessions.kept():
-        kept = replace(context, processes=processes)
+    with _kept(context) as kept:
         load(kept, challenger, window_of(context.deployment, context.deployment.start))
         days = replay.days_to_replay(kept, challenger_name, most)
         for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):

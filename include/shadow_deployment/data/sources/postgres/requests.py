@@ -7,7 +7,7 @@ error about a value is repeated without the value.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,8 @@ class PostgresRequests:
 
         with reading_session(self._connection) as session:
             pieces = self._pieces(session)
-            first_only = self.deployment.requests.duplicates == "first"
-            share = feasible_share(session, pieces, window, 1.0 if first_only else self.deployment.throttle)
-        if first_only:
+            share = self._share(session, pieces, window)
+        if self._is_first_only:
             bounds = window.bounds | {"start": counted_since(self.deployment, window)}
             first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, bounds)
             pieces |= {"table": sql.SQL("({}) AS log").format(first_rows)}
@@ -102,8 +101,7 @@ class PostgresRequests:
         with reading_session(self._connection) as session:
             pieces = self._pieces(session)
             statement = load_literal_statement(_HERE / "population.sql", pieces, window.bounds)
-            share = 1.0 if self.deployment.requests.duplicates == "first" else self.deployment.throttle
-            if feasible_share(session, pieces, window, share) < 1:
+            if self._share(session, pieces, window) < 1:
                 session.execute("SET enable_seqscan TO off; SET enable_bitmapscan TO off")
             return access_of(session, statement, self.deployment.requests.table)
 
@@ -164,6 +162,14 @@ class PostgresRequests:
             values = {"since": since or "-infinity", "unversioned": UNVERSIONED}
             row = session.execute(load_statement(_HERE / "newest_version.sql", pieces), values).fetchone()
         return str(row[0]) if row else None
+
+    @property
+    def _is_first_only(self) -> bool:
+        return self.deployment.requests.duplicates == "first"
+
+    def _share(self, session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window) -> float:
+        """Return the share of the time that production works for a window; the earliest rows are found all at once."""
+        return feasible_share(session, pieces, window, 1.0 if self._is_first_only else self.deployment.throttle)
 
     def _stream_error(self, error: Exception) -> ShadowError:
         """Return the meaning of an error of the stream; raise SourceError without its cause where that has a value."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.partitions import Pattern, is_parquet
+from shadow_deployment.config.partitions import Pattern, is_files
 from shadow_deployment.data.connections import Connection, Connections
 from shadow_deployment.data.db import Session, Sessions, connect, translated
 from shadow_deployment.data.documents import Document, open_file
 from shadow_deployment.data.ports import LabelSource, RequestSource
-from shadow_deployment.data.sources.parquet.lake import Folder, Lake
+from shadow_deployment.data.sources.duckdb.lake import Folder, Lake
 from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.errors import DeploymentError
 
@@ -137,12 +137,12 @@ class DeploymentContext:
     def request_source(self) -> RequestSource:
         """Production's prediction log, read only."""
         table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
-        if conn_id is None or is_parquet(table):
+        if conn_id is None or is_files(table):
             with requires_extra("duckdb", f"requests.table == {table!r}"):
-                from shadow_deployment.data.sources.parquet.requests import ParquetRequests
+                from shadow_deployment.data.sources.duckdb.requests import FileRequests
 
             pattern = Pattern.parse(table)
-            return ParquetRequests(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
+            return FileRequests(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
         from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 
         return PostgresRequests(self.deployment, self.connections(conn_id))
@@ -151,12 +151,12 @@ class DeploymentContext:
     def label_source(self) -> LabelSource:
         """Production's labels, read only."""
         table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
-        if conn_id is None or is_parquet(table):
+        if conn_id is None or is_files(table):
             with requires_extra("duckdb", f"labels.table == {table!r}"):
-                from shadow_deployment.data.sources.parquet.labels import ParquetLabels
+                from shadow_deployment.data.sources.duckdb.labels import FileLabels
 
             pattern = Pattern.parse(table)
-            return ParquetLabels(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
+            return FileLabels(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
         return PostgresLabels(self.deployment, self.connections(conn_id))

@@ -34,7 +34,7 @@ from shadow_deployment.config.fields import (
     TimeZone,
 )
 from shadow_deployment.config.model import ModelSettings
-from shadow_deployment.config.partitions import is_parquet
+from shadow_deployment.config.partitions import is_files
 from shadow_deployment.config.policy import FROM_FILE, CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
@@ -132,7 +132,7 @@ class Labels(Section):
     @property
     def column(self) -> str:
         """The labels in words: TABLE.COLUMN, or COLUMN of the files."""
-        return f"{self.value} of {self.table}" if is_parquet(self.table) else f"{self.table}.{self.value}"
+        return f"{self.value} of {self.table}" if is_files(self.table) else f"{self.table}.{self.value}"
 
 
 class StoreSettings(Section):

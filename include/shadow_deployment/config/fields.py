@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from shadow_deployment.base.paths import is_supported_address
-from shadow_deployment.config.partitions import ALLOWED, Pattern, is_parquet
+from shadow_deployment.config.partitions import ALLOWED, Pattern, is_files
 from shadow_deployment.config.yaml_source import suggestion
 
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
@@ -96,7 +96,7 @@ def _possible_day(value: dt.date) -> dt.date:
 
 
 def _table(value: str) -> str:
-    if is_parquet(value):
+    if is_files(value):
         Pattern.parse(value)
     elif _QUERY.match(value):
         raise ValueError("must be TABLE or SCHEMA.TABLE, not a query: CREATE VIEW gives a query a name to use here")

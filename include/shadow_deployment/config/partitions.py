@@ -19,7 +19,7 @@ _ISO = "%Y-%m-%d"
 _WILD = re.compile(r"\*\*/|\*\*|\*|\?")
 
 
-def is_parquet(table: str) -> bool:
+def is_files(table: str) -> bool:
     """Whether a `table` in a deployment file names Parquet files."""
     return table.startswith(PARQUET)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
-from shadow_deployment.config.partitions import is_parquet
+from shadow_deployment.config.partitions import is_files
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.aliases import metric_instead, metric_meant
@@ -195,10 +195,10 @@ def _columns(deployment: "Deployment") -> Conflicts:
 def _sources(deployment: "Deployment") -> Conflicts:
     """Yield a connection that production lacks, and a table where the log is in Parquet files."""
     for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
-        if section.conn_id is None and not is_parquet(section.table):
+        if section.conn_id is None and not is_files(section.table):
             yield (key, "conn_id"), f"{key}.conn_id is missing"
     for position, challenger in enumerate(deployment.challengers):
-        if challenger.kind == "logged" and "." in challenger.address and is_parquet(deployment.requests.table):
+        if challenger.kind == "logged" and "." in challenger.address and is_files(deployment.requests.table):
             text = "must be logged:COLUMN, a column of the log itself, where requests.table is Parquet"
             yield (
                 ("challengers", position, "model"),

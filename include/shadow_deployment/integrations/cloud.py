@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.documents import Document
-from shadow_deployment.data.sources.parquet.lake import Folder, Lake
+from shadow_deployment.data.sources.duckdb.lake import Folder, Lake
 from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.integrations.aws import open_document
 

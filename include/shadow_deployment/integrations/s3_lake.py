@@ -9,7 +9,7 @@ import duckdb
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.lake import LakeFile
+from shadow_deployment.data.sources.duckdb.lake import LakeFile
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations.aws import client, code_of, source_of, translated
 

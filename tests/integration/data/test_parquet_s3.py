@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.session import open_session
+from shadow_deployment.data.sources.duckdb.session import open_session
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations.cloud import AwsCloud, TerminalCloud
 from shadow_deployment.integrations.s3_lake import S3Lake, open_lake

@@ -19,8 +19,8 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.config.window import Window, window_of
 from shadow_deployment.data.sampling import allocate
-from shadow_deployment.data.sources.parquet.lake import Folder
-from shadow_deployment.data.sources.parquet.requests import ParquetRequests
+from shadow_deployment.data.sources.duckdb.lake import Folder
+from shadow_deployment.data.sources.duckdb.requests import FileRequests
 from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 from tests.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, day, moment
@@ -161,7 +161,7 @@ def test_the_same_rows_give_the_same_sample(log: Any, choose: st.DataObject, our
     expected = drawn(PostgresRequests(deployment, ours.connection("production_db")), deployment, window)
     table = into_parquet(tmp_path, kind, rows, choose)
     found = deployed(ours, sample=sample, requests={"duplicates": duplicates, "table": table})
-    population, got = drawn(ParquetRequests(found, Folder(), Pattern.parse(table)), deployment, window)
+    population, got = drawn(FileRequests(found, Folder(), Pattern.parse(table)), deployment, window)
     assert population == expected[0]
     if population:
         assert got.schema.equals(expected[1].schema, check_metadata=True)
@@ -195,7 +195,7 @@ def test_the_class_is_the_likeliest_the_first_of_equal_ones(dialect: str, ours: 
     source: Any = (
         PostgresRequests(deployment, ours.connection("production_db"))
         if dialect == "postgres"
-        else ParquetRequests(deployment, Folder(), Pattern.parse(table))
+        else FileRequests(deployment, Folder(), Pattern.parse(table))
     )
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
     predictions = dict(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
@@ -215,7 +215,7 @@ def test_a_decimal_is_the_number_that_postgres_rounds_to(ours: World, tmp_path: 
     deployment = deployed(
         ours, requests={"table": f"parquet:{tmp_path}/log.parquet", "features": ["answer"], "version": None}
     )
-    source = ParquetRequests(deployment, Folder(), Pattern.parse(deployment.requests.table))
+    source = FileRequests(deployment, Folder(), Pattern.parse(deployment.requests.table))
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
     predictions = sorted(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
     assert [value for _, value in predictions] == [value for (value,) in expected]

@@ -37,7 +37,7 @@ def test_requests_in_parquet_without_duckdb_say_so(monkeypatch: pytest.MonkeyPat
             raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
         return real(name, *arguments, **keywords)
 
-    for name in [name for name in sys.modules if ".sources.parquet" in name and not name.endswith("lake")]:
+    for name in [name for name in sys.modules if ".sources.duckdb" in name and not name.endswith("lake")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without)
     context = DeploymentContext(

@@ -7,7 +7,7 @@ import pytest
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.lake import Folder
+from shadow_deployment.data.sources.duckdb.lake import Folder
 from shadow_deployment.errors import DeploymentError
 from tests.builders import a_deployment
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from shadow_deployment.config.deployment import Deployment, parse_deployment
-from shadow_deployment.config.partitions import is_parquet
+from shadow_deployment.config.partitions import is_files
 from shadow_deployment.config.yaml_source import YamlSource
 from shadow_deployment.context import Cloud, DeploymentContext
 from shadow_deployment.data.connections import Connections
@@ -85,7 +85,7 @@ def _open_tables(draft: Draft, connections: Connections, cloud: Cloud) -> column
 
 def _connection(draft: Draft, key: str, flag: str, table: str) -> str | None:
     """Ask for a table's connection; one for Parquet files is taken from its flag only, since most need none."""
-    if is_parquet(table) and not draft.interview.flag(flag):
+    if is_files(table) and not draft.interview.flag(flag):
         return None
     log = draft.get("requests.conn_id")
     question = Question(f"{key}.conn_id", flag, "Airflow connection of its database")

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any, Final
 
 from shadow_deployment.config.partitions import Pattern
-from shadow_deployment.data.sources.parquet.files import ParquetFiles
-from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
-from shadow_deployment.data.sources.parquet.table import VIEW
+from shadow_deployment.data.sources.duckdb.files import Files
+from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
+from shadow_deployment.data.sources.duckdb.table import VIEW
 from shadow_deployment.data.sources.table import Column
 from shadow_deployment.onboarding.tables.port import LOOKUP_ROWS, SAMPLE_ROWS, Values, kind_of
 
@@ -16,12 +16,12 @@ _NEWEST: Final = 90  # files that are looked at
 _SAMPLED: Final = 10  # files of which rows are read
 
 
-class ParquetTableFiles:
+class TableFiles:
     """The newest files of a pattern as one table; `key` is the flag or question that names it."""
 
     def __init__(self, lake: Lake, name: str, key: str) -> None:
         self.name = name
-        self._files = ParquetFiles(lake, Pattern.parse(name), key, name)
+        self._files = Files(lake, Pattern.parse(name), key, name)
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:

@@ -26,10 +26,10 @@ from shadow_deployment.data.sources.columns import (
     request_pieces,
     without_field_metadata,
 )
+from shadow_deployment.data.sources.duckdb.files import Files
+from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
+from shadow_deployment.data.sources.duckdb.table import FileTable
 from shadow_deployment.data.sources.identity import has_key
-from shadow_deployment.data.sources.parquet.files import ParquetFiles
-from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
-from shadow_deployment.data.sources.parquet.table import ParquetTable
 from shadow_deployment.errors import SourceError
 
 _HERE = Path(__file__).parent
@@ -37,12 +37,12 @@ _BATCH_ROWS = 8_192
 _TICK = dt.timedelta(microseconds=1)
 
 
-class ParquetRequests:
+class FileRequests:
     """One deployment's prediction log in Parquet files."""
 
     def __init__(self, deployment: Deployment, lake: Lake, pattern: Pattern) -> None:
         self.deployment = deployment
-        self._files = ParquetFiles(lake, pattern, "requests.table", deployment.requests.table)
+        self._files = Files(lake, pattern, "requests.table", deployment.requests.table)
 
     def check(self) -> None:
         """Raise SourceError where there is no file, or the newest lack a column or have one of the wrong type."""
@@ -50,15 +50,15 @@ class ParquetRequests:
             self._pieces(table)
 
     @contextmanager
-    def reading(self, window: Window) -> "Iterator[ParquetReading]":
+    def reading(self, window: Window) -> "Iterator[FileReading]":
         """Open the window for reading; raise TransientError where a file was changed before the end of it."""
         since = counted_since(self.deployment, window)
         files = self._between(replace(window, start=since))
         if not files:
-            yield ParquetReading(None, {}, window, since, self.deployment.salt)
+            yield FileReading(None, {}, window, since, self.deployment.salt)
             return
         with self._files.table(files) as (session, table):
-            yield ParquetReading(session, self._pieces(table), window, since, self.deployment.salt)
+            yield FileReading(session, self._pieces(table), window, since, self.deployment.salt)
 
     def access(self, window: Window) -> Access:
         """Return which files hold a window."""
@@ -122,7 +122,7 @@ class ParquetRequests:
             self._files.require_some()
         return files
 
-    def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
+    def _pieces(self, table: FileTable) -> dict[str, sql.Composable]:
         log = self.deployment.requests
         pieces = table.time_pieces(log.time, "requests.time") | {"id": table.key_text(log.id, "requests.id")}
         once = "QUALIFY row_number() OVER (PARTITION BY {id} ORDER BY {moment}) = 1"
@@ -130,7 +130,7 @@ class ParquetRequests:
         return request_pieces(table, self.deployment) | pieces | {"once": sql.SQL(once).format(**pieces)}
 
 
-class ParquetReading:
+class FileReading:
     """One window of the log; without a session, because it has no files, it is empty."""
 
     def __init__(

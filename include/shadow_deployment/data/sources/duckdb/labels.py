@@ -11,21 +11,21 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.sources.columns import label_pieces
+from shadow_deployment.data.sources.duckdb.files import Files
+from shadow_deployment.data.sources.duckdb.lake import Lake
+from shadow_deployment.data.sources.duckdb.table import FileTable
 from shadow_deployment.data.sources.identity import has_key
-from shadow_deployment.data.sources.parquet.files import ParquetFiles
-from shadow_deployment.data.sources.parquet.lake import Lake
-from shadow_deployment.data.sources.parquet.table import ParquetTable
 
 _HERE = Path(__file__).parent
 _LONGEST_WINDOW = dt.timedelta(hours=25)
 
 
-class ParquetLabels:
+class FileLabels:
     """One deployment's labels in Parquet files."""
 
     def __init__(self, deployment: Deployment, lake: Lake, pattern: Pattern) -> None:
         self.deployment = deployment
-        self._files = ParquetFiles(lake, pattern, "labels.table", deployment.labels.table)
+        self._files = Files(lake, pattern, "labels.table", deployment.labels.table)
 
     def check(self) -> None:
         """Raise SourceError where there is no file, or the newest lack a column or have one of the wrong type."""
@@ -56,7 +56,7 @@ class ParquetLabels:
         """Return which files hold the labels that became known in between."""
         return self._files.access(self._files.between(since, until, self.deployment.labels.time, "labels.time"))
 
-    def _pieces(self, table: ParquetTable) -> dict[str, sql.Composable]:
+    def _pieces(self, table: FileTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
         table.key_text(labels.id, "labels.id")
         times = table.time_pieces(labels.time, "labels.time")

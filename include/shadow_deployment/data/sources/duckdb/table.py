@@ -32,7 +32,7 @@ _MOMENT = "strftime({}::timestamptz AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')
 _ID_TYPES = (*_INTEGERS, "varchar", "uuid", '"null"')
 
 
-class ParquetTable(Table):
+class FileTable(Table):
     """The files of one window as one table, whose columns must be of one kind in all of them."""
 
     def __init__(self, name: str, columns: Mapping[str, Column], files: Mapping[str, Mapping[str, Column]]) -> None:
@@ -138,7 +138,7 @@ class ParquetTable(Table):
 _BOUNDS = ("since", "start", "end")
 
 
-def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> ParquetTable:
+def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> FileTable:
     """Let the view VIEW be these files and return its columns; `name` is what the deployment calls them."""
     session.read_parquet(list(paths), union_by_name=True, hive_partitioning=False).create_view(VIEW)
     columns = {column: _column(column, type_) for column, type_, *_ in session.execute(f"DESCRIBE {VIEW}").fetchall()}
@@ -158,7 +158,7 @@ def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> 
             to_come.append(children)
         while len(to_come) > 1 and not to_come[-1]:
             to_come.pop()
-    return ParquetTable(name, columns, files)
+    return FileTable(name, columns, files)
 
 
 def _column(name: str, type_: str) -> Column:

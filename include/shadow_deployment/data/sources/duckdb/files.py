@@ -11,9 +11,9 @@ import duckdb
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.ports import Access
-from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
-from shadow_deployment.data.sources.parquet.session import open_session
-from shadow_deployment.data.sources.parquet.table import ParquetTable, open_table
+from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
+from shadow_deployment.data.sources.duckdb.session import open_session
+from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import SourceError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _DAY = dt.timedelta(days=1)
 _HERE = Path(__file__).parent
 
 
-class ParquetFiles:
+class Files:
     """The files of one pattern; `key` and `name` are what the deployment calls them, such as requests.table.
 
     A partition holds the rows of its day in UTC. A row that came a little too early or too late is found all the same:
@@ -40,7 +40,7 @@ class ParquetFiles:
         return f"{self.key} == {self.name!r}"
 
     @contextmanager
-    def table(self, files: Sequence[LakeFile]) -> Iterator[tuple[duckdb.DuckDBPyConnection, ParquetTable]]:
+    def table(self, files: Sequence[LakeFile]) -> Iterator[tuple[duckdb.DuckDBPyConnection, FileTable]]:
         """Open some files as one table."""
         with open_session(self.lake, files, str(self)) as session:
             yield session, open_table(session, self.name, [file.path for file in files])

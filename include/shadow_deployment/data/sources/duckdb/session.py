@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 import duckdb
 
 from shadow_deployment.base.redaction import first_line
-from shadow_deployment.data.sources.parquet.lake import Lake, LakeFile
+from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
 from shadow_deployment.errors import SourceError, TransientError
 
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {

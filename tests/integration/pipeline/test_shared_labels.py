@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 
 from shadow_deployment.pipeline import steps
+from shadow_deployment.pipeline.history.erase import erase
 from shadow_deployment.pipeline.run import run_days
 from tests import production
 from tests.conftest import Invoke, declare
@@ -174,3 +175,25 @@ def test_a_key_is_looked_up_in_parquet_files_too(world: World, worlds: Callable[
     assert other.content()["label"] == world.content()["label"]
     assert other.content()["label"]
     assert other.content()["request"] == world.content()["request"]
+
+
+def test_days_that_wait_end_as_if_what_was_erased_had_never_been_there(
+    world: World, worlds: Callable[..., World], invoke: Invoke
+) -> None:
+    erased, last = 4, 6
+    log = games()[0].query("predicted_at < @moment(@erased)").sort_values("predicted_at")
+    game = log[log.carrier == "g+02-05"].request_id.tolist()
+    first, second = log[log.carrier == "g+02-06"].request_id
+    run(world, list(range(erased)))
+    shadow = world.shadow(**settings())
+    assert [each.day for each in erase(shadow, "g+02-05", "label_key", "ann")] == [day(2), day(3)]
+    assert [each.day for each in erase(shadow, first, "request_id", "ann")] == [day(2)]
+    run(world, list(range(erased, last + 1)))
+    dump = str(world.dump())
+    assert [name in dump for name in (*game, first, second)] == [False, False, False, True]
+    assert invoke("verify", "late")[0] == 0
+    world.change_production("DELETE FROM flights.prediction_log WHERE request_id = ANY(%s)", [[*game, first]])
+    other = worlds(production=world.production)
+    run(other, list(range(last + 1)))
+    wanted, got = (each.evidence().drop(columns="digest") for each in (other, world))
+    pd.testing.assert_frame_equal(got, wanted, rtol=1e-12)

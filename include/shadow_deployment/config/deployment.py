@@ -256,7 +256,11 @@ class Deployment(Section):
     )
     timezone: TimeZone = Field("UTC", description="IANA time zone of the schedule.")
     start: Day = Field(description="First day, inclusive.")
-    end: Day | None = Field(None, description="Last day; by default open.")
+    end: Day | None = Field(
+        None,
+        description="Last day that is run; by default open. Labels that arrive later are not collected: let it be "
+        "`labels.maturity_days` after the last day that must count.",
+    )
     task: Task = Field(description="What is predicted.")
     threshold: Probability = Field(0.5, description="Probability from which a binary prediction counts as positive.")
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(

@@ -70,6 +70,4 @@ def test_what_has_changed_of_the_terms_is_named_in_their_order() -> None:
     assert difference(terms, dict(terms)) == ""
     assert difference(terms, terms | {"labels": 2}) == "the label definition"
     changed = {"rules": 2, "sampling": 2, "inputs": "a suite"}
-    assert difference(terms, terms | changed) == (
-        "the sampling design and the suite of inputs and the blocking rules"
-    )
+    assert difference(terms, terms | changed) == ("the sampling design and the suite of inputs and the blocking rules")

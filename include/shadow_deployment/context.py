@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shadow_deployment.data.predictor import Predictor
+    from shadow_deployment.data.sources.engines.port import QueryEngine
 
 
 class RequestFunction(Protocol):
@@ -138,11 +139,9 @@ class DeploymentContext:
         """Production's prediction log, read only."""
         table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
         if conn_id is None or is_files(table):
-            with requires_extra("duckdb", f"requests.table == {table!r}"):
-                from shadow_deployment.data.sources.duckdb.requests import FileRequests
+            from shadow_deployment.data.sources.engines.requests import EngineRequests
 
-            pattern = Pattern.parse(table)
-            return FileRequests(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
+            return EngineRequests(self.deployment, self._engine("requests.table", table, conn_id))
         from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 
         return PostgresRequests(self.deployment, self.connections(conn_id))
@@ -152,14 +151,20 @@ class DeploymentContext:
         """Production's labels, read only."""
         table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
         if conn_id is None or is_files(table):
-            with requires_extra("duckdb", f"labels.table == {table!r}"):
-                from shadow_deployment.data.sources.duckdb.labels import FileLabels
+            from shadow_deployment.data.sources.engines.labels import EngineLabels
 
-            pattern = Pattern.parse(table)
-            return FileLabels(self.deployment, self.cloud.lake(pattern, conn_id), pattern)
+            return EngineLabels(self.deployment, self._engine("labels.table", table, conn_id))
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
         return PostgresLabels(self.deployment, self.connections(conn_id))
+
+    def _engine(self, key: str, table: str, conn_id: str | None) -> "QueryEngine":
+        """Return what reads a table that is not in Postgres; `key` names it in errors."""
+        with requires_extra("duckdb", f"{key} == {table!r}"):
+            from shadow_deployment.data.sources.duckdb.files import Files
+
+        pattern = Pattern.parse(table)
+        return Files(self.cloud.lake(pattern, conn_id), pattern, key, table)
 
     def check_sources(self) -> None:
         """Raise SourceError where production has not what the deployment names."""

@@ -16,12 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.config.window import Window, window_of
+from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.sampling import allocate
-from shadow_deployment.data.sources.duckdb.lake import Folder
-from shadow_deployment.data.sources.duckdb.requests import FileRequests
-from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 from tests.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, day, moment
 
@@ -158,10 +155,10 @@ def test_the_same_rows_give_the_same_sample(log: Any, choose: st.DataObject, our
     into_postgres(ours, kind, rows)
     deployment = deployed(ours, sample=sample, requests={"duplicates": duplicates})
     window = window_of(deployment, day(0))
-    expected = drawn(PostgresRequests(deployment, ours.connection("production_db")), deployment, window)
+    expected = drawn(DeploymentContext(deployment, ours.connection).request_source, deployment, window)
     table = into_parquet(tmp_path, kind, rows, choose)
     found = deployed(ours, sample=sample, requests={"duplicates": duplicates, "table": table})
-    population, got = drawn(FileRequests(found, Folder(), Pattern.parse(table)), deployment, window)
+    population, got = drawn(DeploymentContext(found, ours.connection).request_source, deployment, window)
     assert population == expected[0]
     if population:
         assert got.schema.equals(expected[1].schema, check_metadata=True)
@@ -192,11 +189,7 @@ def test_the_class_is_the_likeliest_the_first_of_equal_ones(dialect: str, ours: 
         challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )  # fmt: skip
-    source: Any = (
-        PostgresRequests(deployment, ours.connection("production_db"))
-        if dialect == "postgres"
-        else FileRequests(deployment, Folder(), Pattern.parse(table))
-    )
+    source = DeploymentContext(deployment, ours.connection).request_source
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
     predictions = dict(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
     assert predictions == {"0": 1.0, "1": 0.0, "2": None, "3": 0.0, "4": 1.0}
@@ -215,7 +208,7 @@ def test_a_decimal_is_the_number_that_postgres_rounds_to(ours: World, tmp_path: 
     deployment = deployed(
         ours, requests={"table": f"parquet:{tmp_path}/log.parquet", "features": ["answer"], "version": None}
     )
-    source = FileRequests(deployment, Folder(), Pattern.parse(deployment.requests.table))
+    source = DeploymentContext(deployment, ours.connection).request_source
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
     predictions = sorted(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
     assert [value for _, value in predictions] == [value for (value,) in expected]

@@ -73,7 +73,9 @@ def label_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Composab
         value = table.number_of_text(labels.value, "labels.value", {labels.positive: 1, **negative}, otherwise)
     else:
         number = _label_number(table, deployment)
-        is_label = "{0} IN (0, 1)" if deployment.task == "binary" else "{0} > '-Infinity' AND {0} < 'Infinity'"
+        is_label = (
+            "{0} IN (0, 1)" if deployment.task == "binary" else "{0} > '-Infinity'::float8 AND {0} < 'Infinity'::float8"
+        )
         value = sql.SQL("(CASE WHEN {1} AND " + is_label + " THEN {0} ELSE 'NaN'::float8 END)").format(
             number, table.fits_double(labels.value, "labels.value")
         )
@@ -128,10 +130,11 @@ def _champion(table: Table, names: Sequence[str]) -> dict[str, sql.Composable]:
     if len(numbers) == 1:
         return {"champion": numbers[0]}
     array = sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(numbers))
-    complete = sql.SQL("CASE WHEN array_position({}, NULL) IS NULL THEN {} END")
+    is_complete = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(number) for number in numbers)
+    complete = sql.SQL("CASE WHEN {} THEN {} END")
     return {
-        "champion": complete.format(array, table.argmax(array)),
-        "champion_probabilities": complete.format(array, array),
+        "champion": complete.format(is_complete, table.argmax(array)),
+        "champion_probabilities": complete.format(is_complete, array),
     }
 
 

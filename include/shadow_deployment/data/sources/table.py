@@ -62,7 +62,7 @@ class Table:
         """Return a time with its zone by which something was known: of a date, the end of that day."""
         self.require_time(name, key)
         if self._columns[name].type == "date":
-            return sql.SQL("({} + 1)::timestamptz").format(sql.Identifier(name))
+            return sql.SQL("({} + INTERVAL '1 day')::timestamptz").format(sql.Identifier(name))
         return cast(name, "timestamptz")
 
     def type_of(self, name: str, key: str) -> sql.SQL:

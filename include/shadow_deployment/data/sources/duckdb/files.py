@@ -12,8 +12,9 @@ from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.ports import Access
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
-from shadow_deployment.data.sources.duckdb.session import open_session
+from shadow_deployment.data.sources.duckdb.session import DuckDBSession, open_session
 from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
+from shadow_deployment.data.sources.engines.port import Opened
 from shadow_deployment.errors import SourceError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,29 @@ class Files:
         """Open some files as one table."""
         with open_session(self.lake, files, str(self)) as session:
             yield session, open_table(session, self.name, [file.path for file in files])
+
+    @contextmanager
+    def open_between(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Iterator[Opened | None]:
+        """Open the files with rows between two moments, as `QueryEngine` does; None where no partition has any.
+
+        Raises SourceError where there is no file at all, on any day.
+        """
+        with self._opened(self.between(start, end, time, key)) as opened:
+            yield opened
+
+    @contextmanager
+    def open_newest(self, since: dt.date) -> Iterator[Opened | None]:
+        """Open the files of the newest day that has any; raise SourceError where there is none on any day."""
+        files = self.newest(since)
+        if not files:
+            self.require_some()
+        with self._opened(files) as opened:
+            yield opened
+
+    def access(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Access:
+        """Return how many files and bytes hold the rows between two moments."""
+        files = self.between(start, end, time, key)
+        return Access(self.name, "files", files=len(files), bytes=sum(file.size for file in files))
 
     def between(self, start: dt.datetime, end: dt.datetime, time: str, time_key: str) -> list[LakeFile]:
         """Return the files with rows between two moments, both included; none where no partition has any.
@@ -81,15 +105,19 @@ class Files:
                 newest = day_of_file
         return files
 
-    def access(self, files: Sequence[LakeFile]) -> Access:
-        """Return how many files and bytes these are."""
-        return Access(self.name, "files", files=len(files), bytes=sum(file.size for file in files))
-
     def require_some(self) -> None:
         """Raise SourceError where no file matches, on any day."""
         if next(iter(self.lake.find(self.pattern)), None) is None:
             near = ", ".join(self.lake.some(self.pattern)) or "nothing"
             raise SourceError(f"{self}, must match files: there are none on any day; what is there is {near}")
+
+    @contextmanager
+    def _opened(self, files: Sequence[LakeFile]) -> Iterator[Opened | None]:
+        if not files:
+            yield None
+            return
+        with self.table(files) as (session, table):
+            yield Opened(DuckDBSession(session), table)
 
     def _with_rows(
         self, files: Sequence[LakeFile], start: dt.datetime, end: dt.datetime, time: str, time_key: str

@@ -1,13 +1,19 @@
 """DuckDB over Parquet files: a session of its own, bounded in memory and threads, that ends with its block."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from shadow_deployment.base.redaction import first_line
+from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
+from shadow_deployment.data.sources.engines.port import Pieces
 from shadow_deployment.errors import SourceError, TransientError
 
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -18,6 +24,25 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 _QUERY_ERRORS = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutOfMemoryException)
+
+_HASH = "CREATE TEMPORARY MACRO keyed_hash(key) AS ('0x' || substr(sha256(key), 1, 13))::BIGINT"
+_BATCH_ROWS: Final = 8_192
+
+
+@dataclass(frozen=True)
+class DuckDBSession:
+    """What statements run in, as `EngineSession`."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def bring(self, name: str, rows: pa.Table) -> None:
+        """Let statements read these rows under a name."""
+        self.connection.register(name, rows)
+
+    def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
+        """Run a statement and return its rows in batches."""
+        text = load_literal_statement(statement, pieces, {}).as_string()
+        return self.connection.sql(text, params=dict(values)).to_arrow_reader(_BATCH_ROWS)
 
 
 @contextmanager
@@ -32,6 +57,7 @@ def open_session(lake: Lake, files: Sequence[LakeFile], what: str) -> Iterator[d
         closing(duckdb.connect(config={**SETTINGS, "temp_directory": spill})) as session,
     ):
         session.execute("SET TimeZone = 'UTC'")
+        session.execute(_HASH)
         try:
             with lake.serving(session, files):
                 yield session

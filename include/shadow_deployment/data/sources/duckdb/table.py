@@ -1,38 +1,18 @@
-"""The columns of the Parquet files of a window, as SQL of DuckDB.
-
-A request's id and its strata are drawn by their text, which must be what Postgres would write: types whose text differs
-between the two are refused for them.
-"""
+"""The Parquet files of a window as one table."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from duckdb import DuckDBPyConnection
-from psycopg import sql
 
-from shadow_deployment.data.sources.identity import key_text
-from shadow_deployment.data.sources.table import Column, Table, cast
+from shadow_deployment.data.sources.engines.table import EngineTable, column_of
+from shadow_deployment.data.sources.table import Column
 from shadow_deployment.errors import SourceError
 
-VIEW = "files"  # what the statements of this folder read
-_INTEGERS = (
-    *("tinyint", "smallint", "integer", "bigint", "hugeint"),
-    *("utinyint", "usmallint", "uinteger", "ubigint"),
-)
-_CATEGORIES = {
-    "N": (*_INTEGERS, "float", "double", "decimal"),
-    "B": ("boolean",),
-    "S": ("varchar",),
-    "D": ("date", "time", "timestamp"),
-    "U": ("uuid",),
-    "null": ('"null"',),
-}
-_WIDER = {"tinyint": "smallint", "utinyint": "smallint", "usmallint": "integer", "uinteger": "bigint"}
-_MOMENT = "strftime({}::timestamptz AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-_ID_TYPES = (*_INTEGERS, "varchar", "uuid", '"null"')
+VIEW = "files"  # what statements read
 
 
-class FileTable(Table):
+class FileTable(EngineTable):
     """The files of one window as one table, whose columns must be of one kind in all of them."""
 
     def __init__(self, name: str, columns: Mapping[str, Column], files: Mapping[str, Mapping[str, Column]]) -> None:
@@ -58,90 +38,11 @@ class FileTable(Table):
             )
         return column
 
-    def id_text(self, name: str, key: str) -> sql.Composed:
-        """Return a request's id as text; raise SourceError where Postgres would write another text."""
-        column = self.require(name, key)
-        if column.type not in _ID_TYPES:
-            raise SourceError(
-                f"{key} == {name!r} is of type {column.type}, must be text, a whole number or a UUID in Parquet: the "
-                "draw depends on the id's text, which is not the same everywhere for other types"
-            )
-        return cast(name, "text")
-
-    def key_text(self, columns: str | Sequence[str], key: str) -> sql.Composable:
-        """Return a request's id as text, of one column or of several."""
-        return self.id_text(columns, key) if isinstance(columns, str) else key_text(self, columns, key)
-
-    def text(self, name: str, key: str) -> sql.Composed:
-        """Return a column as text; raise SourceError where Postgres would write another text."""
-        column = self.require(name, key)
-        if column.type not in (*_ID_TYPES, "boolean", "date"):
-            raise SourceError(
-                f"{key} == {name!r} is of type {column.type}, must be text, a whole number, a boolean, a date or a "
-                "UUID in Parquet: the text of other types is not the same everywhere"
-            )
-        return cast(name, "text")
-
-    def part_of_key(self, name: str, key: str) -> sql.Composed:
-        """Return a column as the text that it has in a key of several columns, as in Postgres."""
-        if not self.require(name, key).type.startswith("timestamp"):
-            return self.text(name, key)
-        return sql.SQL(_MOMENT).format(sql.Identifier(name))
-
-    def time_pieces(self, name: str, key: str) -> dict[str, sql.Composable]:
-        """Return "moment", a time with its zone, and "time", "since", "start", "end", to compare it with parameters.
-
-        A time without a zone is in UTC. Bounds have the column's type, so that the files' statistics spare reading what
-        lies outside.
-        """
-        self.require_time(name, key)
-        type_ = self._columns[name].type
-        moment = cast(name, "timestamptz")
-        if type_ == "date":  # a date is its first moment
-            return {"moment": moment, "time": moment, **{bound: sql.SQL(f"${bound}::timestamptz") for bound in _BOUNDS}}
-        bounds = {bound: sql.SQL(f"CAST(${bound}::timestamptz AS {type_})") for bound in _BOUNDS}
-        return {"moment": moment, "time": sql.Identifier(name), **bounds}
-
-    def number(self, name: str, key: str) -> sql.Composed:
-        """Return a column as double precision, decimals rounded as Postgres does; a boolean becomes 0 or 1."""
-        column = self.require(name, key)
-        if column.category == "null":
-            return cast(name, "float8")
-        if column.type.startswith("decimal") and column.category == "N":
-            return cast(name, "text::float8")
-        return super().number(name, key)
-
-    def number_of_text(
-        self, name: str, key: str, numbers: Mapping[str, int], otherwise: int | None = None
-    ) -> sql.Composed:
-        """Return the number that a column's text stands for, and for any other value `otherwise`, NaN by default."""
-        self.text(name, key)
-        return super().number_of_text(name, key, numbers, otherwise)
-
-    def feature(self, name: str, key: str) -> sql.Composed:
-        """Return a column in a type that models accept, the one that Postgres would have for it."""
-        column = self.require(name, key)
-        if column.type in _WIDER:
-            return cast(name, _WIDER[column.type])
-        if column.category == "null" or column.type.startswith(("decimal", "ubigint", "hugeint")):
-            return self.number(name, key)
-        if column.type.startswith("timestamp"):
-            is_zoned = "with time zone" in column.type or column.type.startswith("timestamptz")
-            return cast(name, "timestamptz" if is_zoned else "timestamp")
-        return super().feature(name, key)
-
-    def argmax(self, array: sql.Composed) -> sql.Composed:
-        """Return the position of the largest number of an array, counted from 0; the first of equal ones."""
-        return sql.SQL("(list_position({0}, list_max({0})) - 1)::float8").format(array)
-
-
-_BOUNDS = ("since", "start", "end")
-
 
 def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> FileTable:
     """Let the view VIEW be these files and return its columns; `name` is what the deployment calls them."""
     session.read_parquet(list(paths), union_by_name=True, hive_partitioning=False).create_view(VIEW)
-    columns = {column: _column(column, type_) for column, type_, *_ in session.execute(f"DESCRIBE {VIEW}").fetchall()}
+    columns = {column: column_of(column, type_) for column, type_, *_ in session.execute(f"DESCRIBE {VIEW}").fetchall()}
     files: dict[str, dict[str, Column]] = {}
     rows = session.execute(
         "SELECT file_name, name, duckdb_type, num_children FROM parquet_schema($files)", {"files": list(paths)}
@@ -152,18 +53,10 @@ def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> 
             files[path], to_come = {}, [children or 0]
             continue
         if len(to_come) == 1:
-            files[path][column] = _column(column, type_ or "nested")
+            files[path][column] = column_of(column, type_ or "nested")
         to_come[-1] -= 1
         if children:
             to_come.append(children)
         while len(to_come) > 1 and not to_come[-1]:
             to_come.pop()
     return FileTable(name, columns, files)
-
-
-def _column(name: str, type_: str) -> Column:
-    type_ = type_.lower()
-    base = type_.split("(")[0].split("_")[0].split()[0].removesuffix("tz")
-    is_list = type_.endswith("]")
-    category = next((key for key, types in _CATEGORIES.items() if base in types and not is_list), "other")
-    return Column(name, type_, type_, category)

@@ -1,10 +1,7 @@
 -- The requests of a window with the smallest keyed hashes of each stratum, in the order of the draw: at least as many as
 -- are drawn, and few more. A request without an id has the smallest hash, so that it is drawn and seen.
-WITH design AS (
-    SELECT unnest($strata) AS stratum, unnest($candidates) AS "candidate hashes"
-),
-hashed AS (
-    SELECT *, coalesce(('0x' || substr(sha256($salt || ':' || :hashed), 1, 13))::BIGINT, -1) AS "keyed hash"
+WITH hashed AS (
+    SELECT *, coalesce(keyed_hash($salt || ':' || :hashed), -1) AS "keyed hash"
     FROM files
     WHERE :time >= :since AND :time < :end
 ),

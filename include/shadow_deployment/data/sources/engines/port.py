@@ -1,0 +1,70 @@
+"""What a query engine must do: open a stretch of the log, run a statement as a stream of Arrow, and read small tables.
+
+Statements are the `*.sql` files of this folder, in DuckDB's dialect. They read `files`, the table that the deployment
+names, and call `keyed_hash(text)`: the first 52 bits of SHA-256 of the text in UTF-8, as a number.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+from psycopg import sql
+
+from shadow_deployment.data.ports import Access
+from shadow_deployment.data.sources.engines.table import EngineTable
+
+STATEMENTS = Path(__file__).parent
+Pieces = Mapping[str, sql.Composable]
+
+
+class EngineSession(Protocol):
+    """A session in UTC; it ends with its block."""
+
+    def bring(self, name: str, rows: pa.Table) -> None:
+        """Let statements read these rows under a name."""
+        ...
+
+    def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
+        """Run a statement and return its rows in batches.
+
+        Args:
+            statement: The file.
+            pieces: What takes the place of `:name`.
+            values: What `$name` stands for: texts, whole numbers and aware times.
+        """
+        ...
+
+
+class Opened(NamedTuple):
+    """A session, and the columns of what `files` is in it."""
+
+    session: EngineSession
+    table: EngineTable
+
+
+class QueryEngine(Protocol):
+    """Opens one table of production; its errors are SourceError, CredentialsError and TransientError."""
+
+    def open_between(
+        self, start: dt.datetime, end: dt.datetime, time: str, key: str
+    ) -> AbstractContextManager[Opened | None]:
+        """Open the rows between two moments, both included, and perhaps others; None where there are none.
+
+        Args:
+            start: The first moment.
+            end: The last moment.
+            time: The column of times.
+            key: The key of the deployment that names it, for errors.
+        """
+        ...
+
+    def open_newest(self, since: dt.date) -> AbstractContextManager[Opened | None]:
+        """Open the newest rows that there are, of a day from `since` on; None where there are none."""
+        ...
+
+    def access(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Access:
+        """Return what would be read of the rows between two moments, without reading them."""
+        ...

@@ -35,6 +35,8 @@ from shadow_deployment.errors import SourceError
 _HERE = Path(__file__).parent
 _BATCH_ROWS = 8_192
 _TICK = dt.timedelta(microseconds=1)
+_FEW = 'AND {hash} < (SELECT max("candidate hashes") FROM design)'
+_ONCE = "QUALIFY row_number() OVER (PARTITION BY {id} ORDER BY {moment}) = 1"
 
 
 class FileRequests:
@@ -124,10 +126,11 @@ class FileRequests:
 
     def _pieces(self, table: FileTable) -> dict[str, sql.Composable]:
         log = self.deployment.requests
-        pieces = table.time_pieces(log.time, "requests.time") | {"id": table.key_text(log.id, "requests.id")}
-        once = "QUALIFY row_number() OVER (PARTITION BY {id} ORDER BY {moment}) = 1"
-        once = once if log.duplicates == "first" else ""
-        return request_pieces(table, self.deployment) | pieces | {"once": sql.SQL(once).format(**pieces)}
+        id_text = {"id": table.key_text(log.id, "requests.id")}
+        pieces = request_pieces(table, self.deployment) | table.time_pieces(log.time, "requests.time") | id_text
+        pieces["hash"] = sql.SQL("coalesce(sha256($salt || ':' || {hashed}), '')").format(**pieces)
+        few, once = (_FEW, _ONCE) if log.duplicates == "first" else ("", "")  # all rows would be held to find the first
+        return pieces | {"few": sql.SQL(few).format(**pieces), "once": sql.SQL(once).format(**pieces)}
 
 
 class FileReading:
@@ -162,7 +165,7 @@ class FileReading:
             **self._bounds,
             "salt": self._salt,
             "strata": [draw.stratum for draw in draws],
-            "candidates": [HASHES if all_candidates else draw.candidates for draw in draws],
+            "candidates": [_digits(HASHES if all_candidates else draw.candidates) for draw in draws],
         }
         rows = self._session.sql(self._statement("sample.sql"), params=values).to_arrow_reader(_BATCH_ROWS)
         return first_of_each_stratum(without_field_metadata(rows), draws)
@@ -177,3 +180,8 @@ class FileReading:
 
     def _statement(self, name: str) -> str:
         return load_literal_statement(_HERE / name, self._pieces, {}).as_string()
+
+
+def _digits(hash_: int) -> str:
+    """Return a keyed hash as the first 13 digits of SHA-256; HASHES, which no hash reaches, is behind all digits."""
+    return f"{hash_:013x}" if hash_ < HASHES else "g"

@@ -25,6 +25,7 @@ BENCHES = (
     "evidently",
     "judging",
     "sampling",
+    "large_log",
     "parsing",
     "scheduler",
     "fixed_cost",
@@ -32,6 +33,7 @@ BENCHES = (
     "page",
     "isolation",
 )
+SIZED = ("large_day", "large_log")
 FILE = PROJECT / ".shadow" / "bench.json"
 
 
@@ -60,11 +62,11 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _run(name: str, size: str, day: int | None) -> tuple[Any, list[Row]]:
+def _run(name: str, size: str, rows: int | None) -> tuple[Any, list[Row]]:
     bench = importlib.import_module(f"tests.bench.{name}")
     if name == "isolation":
         return _isolation(bench, size)
-    found = bench.measure(size, day) if day and name == "large_day" else bench.measure(size)
+    found = bench.measure(size, rows) if rows and name in SIZED else bench.measure(size)
     return found, bench.rows(found)
 
 
@@ -90,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *BENCHES], help=", ".join(BENCHES))
     parser.add_argument("--quick", action="store_true", help="small sizes: whether all runs, not how fast")
-    parser.add_argument("--rows", type=int, help="of the large day")
+    parser.add_argument("--rows", type=int, help=f"of {' and '.join(SIZED)}")
     parser.add_argument("--json", type=Path, default=FILE, help="where what was found is written")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return parser

@@ -1,4 +1,4 @@
-"""A piece of work in a process of its own: how long it takes and how much memory it takes at most.
+"""A piece of work in a process of its own: how long it takes, of the processor too, and how much memory at most.
 
 The process imports what the work needs before the clock starts. It needs nothing but the standard library itself, so
 that another environment's Python can run it too.
@@ -22,11 +22,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds, peak resident memory in MB, and what the work returned."""
+    """Wall seconds, peak resident memory in MB, what the work returned, and seconds of the processor.
+
+    The last are those of the process with the processes that it has waited for; on a busy machine they say more.
+    """
 
     seconds: float
     peak_mb: float
     result: Any = None
+    processor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,18 @@ class Work:
 
 
 def alternating(works: Sequence[Work], rounds: int) -> list[Cost]:
-    """Do all of them in turn, `rounds` times; return of each the median seconds, the most memory, the last result."""
+    """Do all of them in turn, `rounds` times; return of each the median times, the most memory, the last result."""
     found: list[list[Cost]] = [[] for _ in works]
     for _ in range(rounds):
         for costs, work in zip(found, works, strict=True):
             costs.append(work.measure())
     return [
-        Cost(statistics.median(one.seconds for one in costs), max(one.peak_mb for one in costs), costs[-1].result)
+        Cost(
+            statistics.median(one.seconds for one in costs),
+            max(one.peak_mb for one in costs),
+            costs[-1].result,
+            statistics.median(one.processor for one in costs),
+        )
         for costs in found
     ]
 
@@ -77,16 +86,21 @@ def peak_mb() -> float:
     return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, children) / 1024 / 1024  # bytes, on macOS
 
 
+def processor_seconds() -> float:
+    """Return the seconds of the processor that this process took, and those that it has waited for."""
+    return sum(os.times()[:4])
+
+
 def main(name: str, arguments: str, *uses: str) -> None:
     """Do the work and say, as one line of JSON, what it took."""
     module, _, function = name.partition(":")
     work = getattr(importlib.import_module(module), function)
     for one in uses:
         importlib.import_module(one)
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), processor_seconds()
     result = work(**json.loads(arguments))
-    seconds = time.perf_counter() - began
-    sys.stdout.write("\n" + json.dumps({"seconds": seconds, "peak_mb": peak_mb(), "result": result}) + "\n")
+    took = {"seconds": time.perf_counter() - began, "processor": processor_seconds() - busy}
+    sys.stdout.write("\n" + json.dumps(took | {"peak_mb": peak_mb(), "result": result}) + "\n")
 
 
 if __name__ == "__main__":

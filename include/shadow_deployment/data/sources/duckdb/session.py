@@ -25,7 +25,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 _QUERY_ERRORS = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutOfMemoryException)
 
-_HASH = "CREATE TEMPORARY MACRO keyed_hash(key) AS ('0x' || substr(sha256(key), 1, 13))::BIGINT"
+_HASH = "CREATE TEMPORARY MACRO keyed_hash(key) AS sha256(key)"
 _BATCH_ROWS: Final = 8_192
 
 

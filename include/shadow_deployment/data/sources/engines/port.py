@@ -1,7 +1,7 @@
 """What a query engine must do: open a stretch of the log, run a statement as a stream of Arrow, and read small tables.
 
 Statements are the `*.sql` files of this folder, in DuckDB's dialect. They read `files`, the table that the deployment
-names, and call `keyed_hash(text)`: the first 52 bits of SHA-256 of the text in UTF-8, as a number.
+names, and call `keyed_hash(text)`: SHA-256 of the text in UTF-8, as hexadecimal digits, which sort by their bytes.
 """
 
 import datetime as dt

@@ -25,6 +25,9 @@ from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.errors import SourceError
 
 _TICK = dt.timedelta(microseconds=1)
+_HASH = "coalesce(keyed_hash($salt || ':' || {hashed}), '')"
+_FEW = 'AND {hash} < (SELECT max("candidate hashes") FROM design)'
+_ONCE = "QUALIFY row_number() OVER (PARTITION BY {id} ORDER BY {moment}) = 1"
 
 
 class EngineRequests:
@@ -111,10 +114,11 @@ class EngineRequests:
 
     def _pieces(self, table: EngineTable) -> dict[str, sql.Composable]:
         log = self.deployment.requests
-        pieces = table.time_pieces(log.time, "requests.time") | {"id": table.key_text(log.id, "requests.id")}
-        once = "QUALIFY row_number() OVER (PARTITION BY {id} ORDER BY {moment}) = 1"
-        once = once if log.duplicates == "first" else ""
-        return request_pieces(table, self.deployment) | pieces | {"once": sql.SQL(once).format(**pieces)}
+        id_text = {"id": table.key_text(log.id, "requests.id")}
+        pieces = request_pieces(table, self.deployment) | table.time_pieces(log.time, "requests.time") | id_text
+        pieces["hash"] = sql.SQL(_HASH).format(**pieces)
+        few, once = (_FEW, _ONCE) if log.duplicates == "first" else ("", "")  # all rows would be held to find the first
+        return pieces | {"few": sql.SQL(few).format(**pieces), "once": sql.SQL(once).format(**pieces)}
 
 
 class EngineReading:
@@ -143,10 +147,10 @@ class EngineReading:
         """Return the drawn requests in the order of the draw, as `Reading` does."""
         if self._session is None:
             return pa.RecordBatchReader.from_batches(pa.schema([]), iter(()))
-        candidates = [HASHES if all_candidates else draw.candidates for draw in draws]
-        strata = pa.array([draw.stratum for draw in draws], pa.string())
-        names = ["stratum", "candidate hashes"]
-        self._session.bring("design", pa.table([strata, pa.array(candidates, pa.int64())], names=names))
+        candidates = [_digits(HASHES if all_candidates else draw.candidates) for draw in draws]
+        design = {"stratum": [draw.stratum for draw in draws], "candidate hashes": candidates}
+        schema = pa.schema([(name, pa.string()) for name in design])
+        self._session.bring("design", pa.table(design, schema=schema))
         rows = self._session.stream(STATEMENTS / "sample.sql", self._pieces, {**self._bounds, "salt": self._salt})
         return first_of_each_stratum(without_field_metadata(rows), draws)
 
@@ -157,3 +161,8 @@ class EngineReading:
         values = {"start": self._bounds["start"], "end": self._bounds["end"], "most": most}
         rows = self._session.stream(STATEMENTS / "newest.sql", self._pieces, values)
         return without_field_metadata(rows).read_all()
+
+
+def _digits(hash_: int) -> str:
+    """Return a keyed hash as the first 13 digits of SHA-256; HASHES, which no hash reaches, is behind all digits."""
+    return f"{hash_:013x}" if hash_ < HASHES else "g"

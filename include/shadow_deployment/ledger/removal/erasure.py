@@ -16,7 +16,6 @@ from shadow_deployment.ledger.writing.locks import until_commit
 
 _READ = f"SELECT {FIELDS} FROM shadow.labelled_snapshot AS s"  # noqa: S608 (a constant)
 _OF_DEPLOYMENT = "s.deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s)"
-_KEPT = "NOT EXISTS (SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (s.id, 'retention'))"
 
 
 def salted(value: str) -> str:
@@ -42,7 +41,7 @@ def erased_at(session: Session[Any], deployment: Deployment, value: str) -> dt.d
 def kept_snapshots(session: Session[Any], deployment: Deployment) -> list[Snapshot]:
     """Return the snapshots of every sampling design whose requests were not removed, in order."""
     with session.cursor(row_factory=class_row(Snapshot)) as cursor:
-        statement = f"{_READ} WHERE {_OF_DEPLOYMENT} AND {_KEPT} ORDER BY s.day, s.id"
+        statement = f"{_READ} WHERE {_OF_DEPLOYMENT} AND shadow.is_kept(s.id) ORDER BY s.day, s.id"
         return cursor.execute(statement, [deployment.name]).fetchall()
 
 

@@ -61,8 +61,7 @@ def waiting(session: Session[Any], deployment: Deployment, before: dt.date) -> l
     """Return the days before one whose requests are kept."""
     rows = session.execute(
         "SELECT s.day FROM shadow.snapshot AS s JOIN shadow.deployment AS d ON d.id = s.deployment_id "
-        "WHERE d.name = %s AND s.day < %s AND NOT EXISTS (SELECT FROM shadow.removal AS r "
-        "WHERE (r.snapshot_id, r.kind) = (s.id, 'retention')) ORDER BY s.day",
+        "WHERE d.name = %s AND s.day < %s AND shadow.is_kept(s.id) ORDER BY s.day",
         [deployment.name, before],
     )
     return [day for (day,) in rows]

@@ -122,6 +122,16 @@ CREATE TABLE shadow.evidence_batch (
     FOREIGN KEY (snapshot_id) REFERENCES shadow.sampled_day,
     FOREIGN KEY (challenger_id) REFERENCES shadow.model_version
 );
+DO $$  -- Postgres 18 names what was copied after the other table, and a restored dump would not
+DECLARE
+    copied name;
+BEGIN
+    FOR copied IN SELECT conname FROM pg_constraint
+        WHERE conrelid = 'shadow.evidence_batch'::regclass AND conname ~ '^provisional_evidence' LOOP
+        EXECUTE format('ALTER TABLE shadow.evidence_batch RENAME CONSTRAINT %I TO %I',
+            copied, replace(copied, 'provisional_evidence', 'evidence_batch'));
+    END LOOP;
+END $$;
 COMMENT ON TABLE shadow.evidence_batch IS 'append-only: a day''s final evidence of one challenger against one champion; a correction is another revision';
 COMMENT ON COLUMN shadow.evidence_batch.needs_labels IS 'metrics that need labels have a row of their own, entered when the day is mature';
 COMMENT ON COLUMN shadow.evidence_batch.digest IS 'SHA-256 of the row''s figures, of which some twelve digits count';

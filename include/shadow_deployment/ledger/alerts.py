@@ -4,19 +4,13 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from psycopg.rows import class_row
-
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.ledger.reading import read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import deployment_id
-
-_SQL = Path(__file__).parent / "sql"
-
 
 Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back", "not_served", "test"]
 
@@ -119,10 +113,7 @@ def record(session: Session[Any], alert: StoredAlert, channel: str, error: str |
 
 def history(session: Session[Any], deployment: Deployment, since: dt.datetime | None = None) -> list[StoredAlert]:
     """Return the alerts since a moment, oldest first; None is from the beginning."""
-    with session.cursor(row_factory=class_row(StoredAlert)) as cursor:
-        return cursor.execute(
-            load_statement(_SQL / "alerts.sql"), {"deployment": deployment.name, "since": since}
-        ).fetchall()
+    return read_rows(session, StoredAlert, statement("alerts"), {"deployment": deployment.name, "since": since})
 
 
 def newest(
@@ -130,12 +121,11 @@ def newest(
 ) -> Alert | None:
     """Return the newest alert of these kinds, of one day where it is given; None where there is none."""
     values = {"deployment": deployment.name, "kinds": list(kinds), "day": day}
-    row = session.execute(load_statement(_SQL / "newest_alert.sql"), values).fetchone()
-    return None if row is None else Alert.stored(row[0])
+    content = read_value(session, statement("newest_alert"), values)
+    return None if content is None else Alert.stored(content)
 
 
 def newest_day(session: Session[Any], deployment: Deployment) -> dt.date | None:
     """Return the newest day that was sampled or judged, or has an alert; None before the first."""
-    row = session.execute(load_statement(_SQL / "newest_day.sql"), {"deployment": deployment.name}).fetchone()
-    day: dt.date | None = row[0] if row else None
+    day: dt.date | None = read_value(session, statement("newest_day"), {"deployment": deployment.name})
     return day

@@ -1,7 +1,6 @@
 """Rows of the ledger that lie as arrays, BATCH_ROWS requests in one row: requests, and the answers to them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,10 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import Cursor, sql
 
-from shadow_deployment.base.sql_templates import load_statement
+from shadow_deployment.ledger.reading import statement
 
 BATCH_ROWS: Final = 8_192
-BATCHES: Final = Path(__file__).parent / "sql" / "batches.sql"
 
 
 def in_batches(
@@ -54,7 +52,7 @@ def cut(
     chosen = sql.SQL(", ").join(map(sql.Identifier, ("first_ordinal", "rows", *columns)))
     whose = sql.SQL(" AND challenger_id = {}").format(sql.Literal(span["challenger"])) if "challenger" in span else None
     pieces = {"table": sql.Identifier(table), "columns": chosen, "whose": whose or sql.SQL("")}
-    for begin, rows, *arrays in cursor.execute(load_statement(BATCHES, pieces), span).fetchall():
+    for begin, rows, *arrays in cursor.execute(statement("batches", pieces), span).fetchall():
         start, stop = max(begin, first), min(begin + rows, end)
         parts = (None if values is None else values[start - begin : stop - begin] for values in arrays)
         yield slice(start - first, stop - first), dict(zip(columns, parts, strict=True))

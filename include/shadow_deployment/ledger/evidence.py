@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,13 @@ from psycopg.rows import dict_row
 
 from shadow_deployment.base.digests import rounded
 from shadow_deployment.base.prefetch import prefetch
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.custom_metrics import custom_terms
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.ledger.batches import histograms, predictions_of_day, shared_labels
-from shadow_deployment.ledger.disagreements import MOST
 from shadow_deployment.ledger.labels import maturity_of
+from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find
 from shadow_deployment.ledger.writing.revisions import add_revision
 from shadow_deployment.ledger.writing.upserts import upsert
@@ -34,7 +32,6 @@ from shadow_deployment.metrics.scores import SCORES
 from shadow_deployment.metrics.sums import COUNTS, FIELDS, Slices, Sums
 from shadow_deployment.metrics.validity import valid_only
 
-_SQL = Path(__file__).parent / "sql"
 # Raise it when a change to losses, scores, sums or histograms moves a number: every day is then compared again.
 # tests/integration/test_golden_evidence.py holds the figures of each version and fails where they move without it.
 EVIDENCE_VERSION = 1
@@ -73,7 +70,7 @@ def stale(
         "challengers": list(challengers),
         "lookback": shared_labels.days_before(deployment),
     }
-    rows = session.execute(load_statement(_SQL / "stale.sql"), values).fetchall()
+    rows = session.execute(statement("stale"), values).fetchall()
     wanted = {key: (each.label_revision, is_final(deployment, each), method, True) for key, each in by_key.items()}
     return [(by_key[key].day, challenger) for key, challenger, *done in rows if tuple(done) != wanted[key]]
 
@@ -112,7 +109,7 @@ def compare(
     computed = _computed(session, deployment, snapshot, challengers, repeated, custom)
     changed = sum(day.store(final=final) for days in computed for day in days)
     session.execute(
-        load_statement(_SQL / "add_comparisons.sql"),
+        statement("add_comparisons"),
         {
             "snapshot": snapshot.id,
             "challengers": list(challengers),
@@ -198,7 +195,7 @@ class _Day:
         self._settings, self._custom = settings, custom
         self._slices, self._task, self._threshold = slices, deployment.task, deployment.threshold
         self._bins = histograms.begin(session, self._keys, settings, len(self._versions))
-        self._disagreements = LargestDisagreements(MOST)
+        self._disagreements = LargestDisagreements(histograms.MOST_DISAGREEMENTS)
 
     def add(self, batch: Batch) -> None:
         """Add a batch to everything that is made of the day; invalid predictions count as missing."""
@@ -238,7 +235,7 @@ class _Day:
             return upsert(self._session, "provisional_evidence", _KEY, [provisional], stamp="computed_at")
         key = {name: row[name] for name in (*_KEY, "needs_labels")}
         if row["needs_labels"]:
-            self._session.execute(load_statement(_SQL / "delete_provisional.sql"), key)
+            self._session.execute(statement("delete_provisional"), key)
         return add_revision(self._session, "evidence_batch", key, row, digest=digest_of_row(row))
 
 
@@ -280,7 +277,7 @@ def read(
     """
     with session.cursor(row_factory=dict_row) as cursor:
         yield from cursor.execute(
-            load_statement(_SQL / "read_evidence.sql"),
+            statement("read_evidence"),
             {
                 "challenger": challenger,
                 "snapshots": [snapshot.id for snapshot in snapshots],

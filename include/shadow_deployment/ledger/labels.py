@@ -3,13 +3,12 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from psycopg import sql
 
-from shadow_deployment.base.sql_templates import columns_of, load_statement
+from shadow_deployment.base.sql_templates import columns_of
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000
@@ -17,12 +16,12 @@ from shadow_deployment.ledger.batches import labels as batches
 from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
 from shadow_deployment.ledger.batches.request_ids import SCHEMA, IdColumn, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
+from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.locks import until_commit
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
 MOST_EXAMPLES = 3
-_SQL = Path(__file__).parent / "sql"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -65,7 +64,7 @@ def doubtful(session: Session[Any], deployment: Deployment, snapshot: Snapshot) 
     """Return those requests, as `requests` does, of which a label was ever contradicted, invalid or early."""
     values = {"day": snapshot.day, "snapshot": snapshot.id}
     pieces = {"column": sql.Identifier(_looked_up_by(deployment))}
-    rows = session.execute(load_statement(_SQL / "doubtful_requests.sql", pieces), values).fetchall()
+    rows = session.execute(statement("doubtful_requests", pieces), values).fetchall()
     return pa.table(columns_of(SCHEMA.names, rows), schema=SCHEMA)
 
 
@@ -101,7 +100,7 @@ def record(session: Session[Any], before: Snapshot, after: Snapshot, until: dt.d
     if (before.labels_until, before.label_revision) != (until, after.label_revision):
         whose = {"snapshot": after.id, "until": until, "arrival": after.label_revision}
         counts = _counts(session, after, until)
-        session.execute(load_statement(_SQL / "add_collection.sql"), whose | counts)
+        session.execute(statement("add_collection"), whose | counts)
     session.commit()
 
 
@@ -110,7 +109,7 @@ def count_again(session: Session[Any], snapshot: Snapshot) -> None:
     if snapshot.labels_until is not None:
         until = snapshot.labels_until
         whose = {"snapshot": snapshot.id, "until": until, "arrival": snapshot.label_revision}
-        session.execute(load_statement(_SQL / "add_collection.sql"), whose | _counts(session, snapshot, until))
+        session.execute(statement("add_collection"), whose | _counts(session, snapshot, until))
 
 
 def as_of(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> list[Snapshot]:
@@ -131,7 +130,7 @@ def invalid_examples(session: Session[Any], snapshots: Sequence[Snapshot], momen
         "known_by": moment,
         "most": MOST_EXAMPLES,
     }
-    return [value for (value,) in session.execute(load_statement(_SQL / "invalid_labels.sql"), values)]
+    return [value for (value,) in session.execute(statement("invalid_labels"), values)]
 
 
 def maturity_of(deployment: Deployment) -> dt.timedelta:

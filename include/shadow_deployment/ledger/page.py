@@ -4,20 +4,15 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from psycopg.rows import class_row
-
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome
+from shadow_deployment.ledger.reading import read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.verdicts import ComparedVerdict, newest
-
-_SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
@@ -176,15 +171,15 @@ def fingerprints(session: Session[Any], deployments: Sequence[Deployment]) -> di
 
     It covers the deployment's file too, save what only the file's layout is.
     """
-    statement = load_statement(_SQL / "deployment_fingerprints.sql")
-    rows = dict(session.execute(statement, {"deployments": [deployment.name for deployment in deployments]}).fetchall())
+    query = statement("deployment_fingerprints")
+    rows = dict(session.execute(query, {"deployments": [deployment.name for deployment in deployments]}).fetchall())
     return {deployment.name: _digest(deployment, rows.get(deployment.name)) for deployment in deployments}
 
 
 def fingerprint(session: Session[Any], deployment: Deployment) -> str:
     """Return a digest that changes whenever anything may have changed that a page shows of a deployment."""
-    row = session.execute(load_statement(_SQL / "page_fingerprint.sql"), {"deployment": deployment.name}).fetchone()
-    return f"{fingerprints(session, [deployment])[deployment.name]} {row[0] if row else ''}"
+    days = read_value(session, statement("page_fingerprint"), {"deployment": deployment.name})
+    return f"{fingerprints(session, [deployment])[deployment.name]} {days}"
 
 
 def _digest(deployment: Deployment, entered: str | None) -> str:
@@ -194,15 +189,14 @@ def _digest(deployment: Deployment, entered: str | None) -> str:
 
 def last_run(session: Session[Any], deployment: Deployment) -> dt.datetime | None:
     """Return when a verdict, or where there is none a sample, was last written."""
-    row = session.execute(load_statement(_SQL / "page_activity.sql"), {"deployment": deployment.name}).fetchone()
-    moment: dt.datetime | None = row[0] if row else None
+    moment: dt.datetime | None = read_value(session, statement("page_activity"), {"deployment": deployment.name})
     return moment
 
 
 def newest_sampled(session: Session[Any], deployment: Deployment) -> NewestSampled:
     """Return the newest day that was sampled by the present design, and which version served last."""
     values = {"deployment": deployment.name, "design": digest(design(deployment))}
-    row = session.execute(load_statement(_SQL / "newest_sampled.sql"), values).fetchone()
+    row = session.execute(statement("newest_sampled"), values).fetchone()
     assert row is not None  # noqa: S101 (an aggregate has one row)
     return NewestSampled(row[0], row[1] or "none")
 
@@ -214,8 +208,7 @@ def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | Non
 
 def explanation(session: Session[Any], verdict: VerdictRow) -> str:
     """Return a verdict in plain words, as it was explained when it was given."""
-    row = session.execute("SELECT explanation FROM shadow.verdict WHERE id = %s", [verdict.id]).fetchone()
-    return str(row[0]) if row else ""
+    return str(read_value(session, "SELECT explanation FROM shadow.verdict WHERE id = %s", [verdict.id]) or "")
 
 
 def evidence_days(session: Session[Any], verdict: VerdictRow) -> set[dt.date]:
@@ -230,8 +223,7 @@ def evidence_days(session: Session[Any], verdict: VerdictRow) -> set[dt.date]:
 
 def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:
     """Return a model's judged days in order."""
-    with session.cursor(row_factory=class_row(OutcomeDay)) as cursor:
-        return cursor.execute(load_statement(_SQL / "page_history.sql"), {"challenger": challenger}).fetchall()
+    return read_rows(session, OutcomeDay, statement("page_history"), {"challenger": challenger})
 
 
 def bins(
@@ -242,18 +234,16 @@ def bins(
     mature: Mapping[dt.date, bool],
 ) -> list[HistogramRow]:
     """Return the answers of both models in bins, added up over snapshots, by model and bin."""
-    with session.cursor(row_factory=class_row(HistogramRow)) as cursor:
-        values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature)
-        return cursor.execute(load_statement(_SQL / "page_bins.sql"), values).fetchall()
+    values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature)
+    return read_rows(session, HistogramRow, statement("page_bins"), values)
 
 
 def daily_bins(
     session: Session[Any], challenger: int, snapshots: Sequence[Snapshot], champion_version: str
 ) -> list[DailyBin]:
     """Return the answers of both models in the same bins, by day, model and bin."""
-    with session.cursor(row_factory=class_row(DailyBin)) as cursor:
-        values = _on(challenger, snapshots) | {"champion_version": champion_version}
-        return cursor.execute(load_statement(_SQL / "page_daily_bins.sql"), values).fetchall()
+    values = _on(challenger, snapshots) | {"champion_version": champion_version}
+    return read_rows(session, DailyBin, statement("page_daily_bins"), values)
 
 
 def quadrants(
@@ -265,28 +255,24 @@ def quadrants(
     threshold: float,
 ) -> list[QuadrantRow]:
     """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
-    with session.cursor(row_factory=class_row(QuadrantRow)) as cursor:
-        values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature) | {"threshold": threshold}
-        return cursor.execute(load_statement(_SQL / "page_quadrants.sql"), values).fetchall()
+    values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature) | {"threshold": threshold}
+    return read_rows(session, QuadrantRow, statement("page_quadrants"), values)
 
 
 def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[ValidationRow]:
     """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
-    with session.cursor(row_factory=class_row(ValidationRow)) as cursor:
-        values = {"snapshots": keys(snapshots), "challenger": challenger}
-        return cursor.execute(load_statement(_SQL / "page_validations.sql"), values).fetchall()
+    values = {"snapshots": keys(snapshots), "challenger": challenger}
+    return read_rows(session, ValidationRow, statement("page_validations"), values)
 
 
 def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:
     """Return how the scoring of a day went, a row for each model that has answered some of it."""
-    with session.cursor(row_factory=class_row(ScoringRow)) as cursor:
-        return cursor.execute(load_statement(_SQL / "page_scoring.sql"), {"snapshot": snapshot.id}).fetchall()
+    return read_rows(session, ScoringRow, statement("page_scoring"), {"snapshot": snapshot.id})
 
 
 def shards(session: Session[Any], snapshot: Snapshot) -> int:
     """Return in how many parts a day's sample is scored."""
-    row = session.execute("SELECT shards FROM shadow.day_so_far WHERE id = %s", [snapshot.id]).fetchone()
-    return int(row[0]) if row else 0
+    return int(read_value(session, "SELECT shards FROM shadow.day_so_far WHERE id = %s", [snapshot.id]) or 0)
 
 
 def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:

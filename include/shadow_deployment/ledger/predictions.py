@@ -2,20 +2,17 @@
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.ledger.batching import in_batches
+from shadow_deployment.ledger.reading import read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
-
-_SQL = Path(__file__).parent / "sql"
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
@@ -34,12 +31,13 @@ def challenger_id(session: Session[Any], deployment: Deployment, challenger: Cha
 
 def find_challenger(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int | None:
     """Return the key of a challenger's model as it is now, None where it never was scored."""
-    row = session.execute(
+    key: int | None = read_value(
+        session,
         "SELECT m.id FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
         "WHERE d.name = %s AND m.name = %s AND m.version = %s AND m.digest = %s",
         [deployment.name, challenger.name, challenger.version, digest],
-    ).fetchone()
-    return int(row[0]) if row else None
+    )
+    return key
 
 
 def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> tuple[int, int] | None:
@@ -60,24 +58,21 @@ def unscored(session: Session[Any], snapshot: Snapshot, challenger: int) -> set[
 
 def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> int:
     """Return how many of a snapshot's requests one challenger has answered, errors included."""
-    row = session.execute(
-        "SELECT coalesce(sum(rows), 0) FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s",
-        [snapshot.id, challenger],
-    ).fetchone()
-    return int(row[0]) if row else 0
+    query = "SELECT coalesce(sum(rows), 0) FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s"
+    return int(read_value(session, query, [snapshot.id, challenger]))
 
 
 def common_error(session: Session[Any], snapshot: Snapshot, challenger: int) -> tuple[str, int] | None:
     """Return the most frequent error and how many requests have it where no request of a snapshot has an answer."""
     key = {"day": snapshot.day, "snapshot": snapshot.id, "challenger": challenger}
-    row = session.execute(load_statement(_SQL / "common_error.sql"), key).fetchone()
+    row = session.execute(statement("common_error"), key).fetchone()
     return (str(row[0]), int(row[1])) if row else None
 
 
 def has_answered(session: Session[Any], challenger: int) -> bool:
     """Return whether a challenger's answers to any shard are stored."""
-    row = session.execute("SELECT EXISTS (SELECT FROM shadow.scoring WHERE challenger_id = %s)", [challenger])
-    return bool(row.fetchall()[0][0])
+    query = "SELECT EXISTS (SELECT FROM shadow.scoring WHERE challenger_id = %s)"
+    return bool(read_value(session, query, [challenger]))
 
 
 def store(

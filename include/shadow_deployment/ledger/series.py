@@ -5,7 +5,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,16 +12,15 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_many, stacked
 from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.series import MISSING, SQUARES, LedgerSeries
+from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.slices import ALL
 
-_SQL = Path(__file__).parent / "sql"
 _SUMS: Final = ("weight", "champion_sum", "challenger_sum", "difference_sum")
 _NAMES: Final = ("metrics", "slice_columns", "slice_values")
 
@@ -48,7 +46,7 @@ def newest(
         "mature": keys([snapshot for snapshot in snapshots if counts[snapshot.day]]),
         "champion_version": champion_version,
     }
-    rows = session.execute(load_statement(_SQL / "newest_evidence.sql"), values)
+    rows = session.execute(statement("newest_evidence"), values)
     return [key for (key,) in rows]
 
 
@@ -75,7 +73,7 @@ def read(
     with reading_many(session) as cursor:
         cursor.row_factory = dict_row
         cut = sql.SQL("" if values["whole"] else "[w.first:w.last][1:w.slices]")
-        stored = cursor.execute(load_statement(_SQL / "read_series.sql", {"cut": cut}), values).fetchall()
+        stored = cursor.execute(statement("read_series", {"cut": cut}), values).fetchall()
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in stored:
         alike.setdefault(tuple(row[name] for name in _NAMES), []).append(row)

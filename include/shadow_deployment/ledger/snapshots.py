@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg.rows import class_row
 
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.config.deployment import Deployment
@@ -25,6 +24,7 @@ from shadow_deployment.data.storage import Store
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger.batching import in_batches
+from shadow_deployment.ledger.reading import read_rows
 from shadow_deployment.ledger.writing.locks import share
 
 _REQUEST_COLUMNS = (
@@ -146,19 +146,20 @@ def sampled(
     session: Session[Any], deployment: Deployment, first: dt.date | None, last: dt.date | None
 ) -> list[Snapshot]:
     """Return the days from `first` to `last` with the windows that were sampled, complete or not, in order."""
-    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
-        return cursor.execute(
-            f"SELECT {FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
-            "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
-            "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
-            [
-                deployment.requests.champion_identity == "service",
-                deployment.name,
-                digest(design(deployment)),
-                first,
-                last,
-            ],
-        ).fetchall()
+    return read_rows(
+        session,
+        Snapshot,
+        f"SELECT {FIELDS}, %s AS by_service FROM shadow.labelled_snapshot "  # noqa: S608 (a constant)
+        "WHERE deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s) AND design = %s "
+        "AND day BETWEEN coalesce(%s::date, '-infinity') AND coalesce(%s::date, 'infinity') ORDER BY day",
+        [
+            deployment.requests.champion_identity == "service",
+            deployment.name,
+            digest(design(deployment)),
+            first,
+            last,
+        ],
+    )
 
 
 def missing_windows(deployment: Deployment, snapshot: Snapshot) -> list[Window]:

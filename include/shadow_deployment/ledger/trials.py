@@ -4,21 +4,16 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from psycopg.rows import class_row
-
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.alpha import alpha_of_batch, alpha_of_trial, spends_alpha
 from shadow_deployment.decision.trial import Kind, Trial, champion_in_words, difference
+from shadow_deployment.ledger.reading import read_row, read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share, until_commit
-
-_SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ def _open(session: Session[Any], deployment: Deployment, key: int, wanted: Seque
             "opened_because": _cause(session, each),
             "opened_at": at,
         }
-        session.execute(load_statement(_SQL / "open_trial.sql"), values)
+        session.execute(statement("open_trial"), values)
 
 
 def _declared(session: Session[Any], wanted: NewTrial) -> Trial:
@@ -89,7 +84,7 @@ def _declared(session: Session[Any], wanted: NewTrial) -> Trial:
 def next_batch(session: Session[Any], deployment: Deployment, at: dt.datetime | None = None) -> tuple[int, int]:
     """Return number and place of the batch that trials opened at a moment make; None is now."""
     values = {"deployment": deployment.name, "at": at or clock(session)}
-    batch, place = session.execute(load_statement(_SQL / "next_batch.sql"), values).fetchone() or (1, 1)
+    batch, place = session.execute(statement("next_batch"), values).fetchone() or (1, 1)
     return batch, place
 
 
@@ -105,7 +100,7 @@ def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
     The model is recognized by its digest, and by name and version, in all deployments of this ledger that read the
     same requests.
     """
-    rows = session.execute(load_statement(_SQL / "seen_days.sql"), {"trial": trial.id})
+    rows = session.execute(statement("seen_days"), {"trial": trial.id})
     return {day for (day,) in rows}
 
 
@@ -122,8 +117,8 @@ def failing_since(
         but: A day whose own verdict does not count. Days that were withdrawn never do.
     """
     values = {"challenger": challenger, "trial": trial.id, "before": before, "but": but}
-    row = session.execute(load_statement(_SQL / "failing_since.sql"), values).fetchone()
-    return row[0] if row else None
+    day: dt.date | None = read_value(session, statement("failing_since"), values)
+    return day
 
 
 @dataclass(frozen=True)
@@ -156,8 +151,7 @@ class TrialRecord:
 
 def trials(session: Session[Any], deployment: Deployment) -> list[TrialRecord]:
     """Return every trial that was ever opened for a deployment, in order."""
-    with session.cursor(row_factory=class_row(TrialRecord)) as cursor:
-        return cursor.execute(load_statement(_SQL / "trials.sql"), {"deployment": deployment.name}).fetchall()
+    return read_rows(session, TrialRecord, statement("trials"), {"deployment": deployment.name})
 
 
 def withdraw(session: Session[Any], deployment: Deployment, day: dt.date, *, by: str, reason: str) -> bool:
@@ -189,13 +183,12 @@ def find(session: Session[Any], wanted: NewTrial, *, newest: bool = False) -> Tr
         "terms_digest": digest(wanted.terms),
         "trained_until": None if newest else wanted.trained_until,
     }
-    with session.cursor(row_factory=class_row(Trial)) as cursor:
-        return cursor.execute(load_statement(_SQL / "find_trial.sql"), values).fetchone()
+    return read_row(session, Trial, statement("find_trial"), values)
 
 
 def _cause(session: Session[Any], wanted: NewTrial) -> str:
     """Return why a trial is opened, from what differs from the newest one of a challenger of the same name."""
-    row = session.execute(load_statement(_SQL / "previous_trial.sql"), {"challenger": wanted.challenger}).fetchone()
+    row = session.execute(statement("previous_trial"), {"challenger": wanted.challenger}).fetchone()
     if row is None:
         return "it was seen for the first time"
     number, terms, champion_version, challenger, version, digest_before, trained_until = row

@@ -4,23 +4,20 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from psycopg import sql
-from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.trial import SERVICE, Trial, champion_in_words
 from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.ledger.reading import read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share
 
-_SQL = Path(__file__).parent / "sql"
 CODE_VERSION = "0.1.0"
 
 
@@ -121,7 +118,7 @@ def store(session: Session[Any], deployment: Deployment, new: NewVerdict) -> Non
     key = deployment_id(session, deployment)
     share(session, deployment)
     session.execute(
-        load_statement(_SQL / "add_verdict.sql"),
+        statement("add_verdict"),
         {
             "deployment": key,
             "day": new.day,
@@ -155,9 +152,9 @@ def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None 
 def newest(session: Session[Any], deployment: Deployment, as_of: dt.date | None, kind: type[Row]) -> dict[str, Row]:
     """Return the same verdicts as instances of a dataclass, whose fields are the columns that are read."""
     columns = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(kind))
-    statement = load_statement(_SQL / "latest_verdicts.sql", {"columns": columns})
-    with session.cursor(row_factory=class_row(kind)) as cursor:
-        return {row.name: row for row in cursor.execute(statement, {"deployment": deployment.name, "as_of": as_of})}
+    query = statement("latest_verdicts", {"columns": columns})
+    rows = read_rows(session, kind, query, {"deployment": deployment.name, "as_of": as_of})
+    return {row.name: row for row in rows}
 
 
 def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.date]:
@@ -203,9 +200,8 @@ class KeptVerdict:
 
 def kept(session: Session[Any], deployment: Deployment, days: Collection[dt.date] | None) -> list[KeptVerdict]:
     """Return the newest revision of each verdict of some days, None for every day, in order."""
-    with session.cursor(row_factory=class_row(KeptVerdict)) as cursor:
-        values = {"deployment": deployment.name, "days": None if days is None else list(days)}
-        return cursor.execute(load_statement(_SQL / "stored_verdicts.sql"), values).fetchall()
+    values = {"deployment": deployment.name, "days": None if days is None else list(days)}
+    return read_rows(session, KeptVerdict, statement("stored_verdicts"), values)
 
 
 @dataclass(frozen=True)
@@ -222,6 +218,5 @@ class VerdictOutcome:
 
 def outcomes(session: Session[Any], deployment: Deployment) -> dict[tuple[str, str], VerdictOutcome]:
     """Return the verdict of the newest day of every model that was ever judged, by name and version."""
-    with session.cursor(row_factory=class_row(VerdictOutcome)) as cursor:
-        rows = cursor.execute(load_statement(_SQL / "outcomes.sql"), {"deployment": deployment.name}).fetchall()
+    rows = read_rows(session, VerdictOutcome, statement("outcomes"), {"deployment": deployment.name})
     return {(row.name, row.version): row for row in rows}

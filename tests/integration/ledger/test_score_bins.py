@@ -16,7 +16,7 @@ from rich.console import Console
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import evidence, predictions, snapshots
 from shadow_deployment.ledger import page as ledger_page
-from shadow_deployment.ledger.disagreements import largest
+from shadow_deployment.ledger.batches.histograms import largest_disagreements
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day, run_days
@@ -152,7 +152,7 @@ def test_quadrants_are_those_of_pandas_and_empty_ones_are_there(whole: World) ->
 def test_the_requests_that_differ_most_are_those_of_pandas(whole: World) -> None:
     shadow, taken, key = of(whole)
     with shadow.ledger() as session:
-        found = largest(session, key, taken, taken[-1].window_end)
+        found = largest_disagreements(session, key, taken, taken[-1].window_end)
     expected = frame(
         whole,
         "SELECT r.day, request_id, champion, value, (SELECT l.value FROM shadow.label AS l WHERE l.day = r.day AND "
@@ -228,7 +228,7 @@ def test_a_day_whose_requests_are_gone_keeps_its_bins(continued: World) -> None:
             session.execute(f"DROP TABLE shadow.{parent}_{taken[0].day:%Y%m%d}")
     with shadow.ledger() as session:
         evidence.compare(session, shadow.deployment, taken[0], [key])
-        assert largest(session, key, taken[:1], taken[0].window_end) == []
+        assert largest_disagreements(session, key, taken[:1], taken[0].window_end) == []
     assert {table: kept(continued, table) for table in before} == before
 
 

@@ -5,16 +5,11 @@ alerts have kept.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from psycopg.rows import class_row
-
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-
-_SQL = Path(__file__).parents[1] / "sql"
+from shadow_deployment.ledger.reading import read_row, statement
 
 
 @dataclass(frozen=True)
@@ -30,29 +25,31 @@ class ChainHead:
 
 def head(session: Session[Any], deployment: Deployment) -> ChainHead | None:
     """Return the newest row of a deployment's chain, None before the first verdict."""
-    with session.cursor(row_factory=class_row(ChainHead)) as cursor:
-        return cursor.execute(
-            "SELECT c.number, c.hash FROM shadow.chain AS c JOIN shadow.deployment AS d ON d.id = c.deployment_id "
-            "WHERE d.name = %s ORDER BY c.number DESC LIMIT 1",
-            [deployment.name],
-        ).fetchone()
+    return read_row(
+        session,
+        ChainHead,
+        "SELECT c.number, c.hash FROM shadow.chain AS c JOIN shadow.deployment AS d ON d.id = c.deployment_id "
+        "WHERE d.name = %s ORDER BY c.number DESC LIMIT 1",
+        [deployment.name],
+    )
 
 
 def of_promotion(session: Session[Any], deployment: Deployment, number: int) -> ChainHead | None:
     """Return the row of a promotion of this number, None where it is in no chain."""
-    with session.cursor(row_factory=class_row(ChainHead)) as cursor:
-        return cursor.execute(
-            "SELECT c.number, c.hash FROM shadow.promotion AS p JOIN shadow.deployment AS d ON d.id = p.deployment_id "
-            "JOIN shadow.chain AS c ON (c.kind, c.subject_id) = ('promotion', p.id) "
-            "WHERE d.name = %s AND p.number = %s",
-            [deployment.name, number],
-        ).fetchone()
+    return read_row(
+        session,
+        ChainHead,
+        "SELECT c.number, c.hash FROM shadow.promotion AS p JOIN shadow.deployment AS d ON d.id = p.deployment_id "
+        "JOIN shadow.chain AS c ON (c.kind, c.subject_id) = ('promotion', p.id) "
+        "WHERE d.name = %s AND p.number = %s",
+        [deployment.name, number],
+    )
 
 
 def first_break(session: Session[Any], deployment: Deployment) -> str | None:
     """Return what is wrong with a deployment's chain, None where it is whole."""
     values = {"deployment": deployment.name}
-    broken = session.execute(load_statement(_SQL / "chain_break.sql"), values).fetchone()
+    broken = session.execute(statement("chain_break"), values).fetchone()
     if broken is not None:
         number, kind, subject, place, is_gone, is_changed = broken
         if number != place:
@@ -62,5 +59,5 @@ def first_break(session: Session[Any], deployment: Deployment) -> str | None:
         if is_changed:
             return f"{kind} {subject}, row {number} of the chain, is not as it was when it was entered"
         return f"row {number} of the chain does not follow the row before it"
-    unchained = session.execute(load_statement(_SQL / "unchained.sql"), values).fetchone()
+    unchained = session.execute(statement("unchained"), values).fetchone()
     return None if unchained is None else f"{unchained[0]} {unchained[1]} is not in the chain"

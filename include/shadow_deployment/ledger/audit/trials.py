@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.alpha import alpha_of_trial
 from shadow_deployment.ledger import trials
+from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.trials import TrialRecord
 
-_SQL = Path(__file__).parents[1] / "sql"
 _ROUNDING = 1e-12
 
 
@@ -57,6 +55,6 @@ def _batch(record: TrialRecord) -> str:
 
 def _misjudged(session: Session[Any], deployment: Deployment) -> Iterator[str]:
     """Yield the verdicts that were judged at another alpha than that of their trial."""
-    rows = session.execute(load_statement(_SQL / "misjudged.sql"), {"deployment": deployment.name})
+    rows = session.execute(statement("misjudged"), {"deployment": deployment.name})
     for day, name, judged, number, alpha in rows:
         yield f"the verdict of {day} on {name} was judged at alpha {judged:g}, and trial {number} has {alpha:g}"

@@ -1,14 +1,16 @@
 """Histograms, quadrants and disagreements in the ledger, stored in the comparison's transaction."""
 
+import datetime as dt
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Session
+from shadow_deployment.decision.words.explanation import DisagreeingRequest
+from shadow_deployment.ledger.reading import read_rows, statement
+from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.upserts import upsert
 from shadow_deployment.metrics.histograms import (
     BIN_FIELDS,
@@ -21,8 +23,7 @@ from shadow_deployment.metrics.histograms import (
 )
 from shadow_deployment.metrics.losses import MetricSettings
 
-_SQL = Path(__file__).parents[1] / "sql"
-SPREAD = _SQL / "spread.sql"
+MOST_DISAGREEMENTS = 20  # of each day, and of all days together
 _DAY = ("challenger_id", "snapshot_id")
 _BIN = (*_DAY, "champion_version", "model", "width", "bin")
 _QUADRANT = (*_DAY, "champion_version", "champion_yes", "challenger_yes")
@@ -37,7 +38,7 @@ def begin(session: Session[Any], keys: dict[str, Any], settings: MetricSettings,
         return Histograms(PROBABILITY_GRID, versions, settings.threshold)
     if settings.task == "multiclass":
         return None
-    row = session.execute(load_statement(SPREAD), keys).fetchone()
+    row = session.execute(statement("spread"), keys).fetchone()
     return None if row is None or row[0] is None else Histograms(Grid.of(row[0], row[1]), versions, None)
 
 
@@ -61,7 +62,7 @@ def add_bins(
         for version, champion, challenger, sums in bins.quadrants()
     ]
     present = {name: [row[name] for row in histogram] for name in _BIN[2:]}
-    deleted = session.execute(load_statement(_SQL / "delete_score_bins.sql"), keys | present).rowcount
+    deleted = session.execute(statement("delete_score_bins"), keys | present).rowcount
     return deleted + upsert(session, "score_bin", _BIN, histogram) + upsert(session, "quadrant", _QUADRANT, quadrants)
 
 
@@ -70,7 +71,7 @@ def labelled_bins(
 ) -> dict[str, NDArray[np.float64]]:
     """Return by model the weights of labelled and of positive requests, shape (bins, 2), in order of the prediction."""
     values = {"challenger": challenger, "snapshots": list(snapshots), "champion_version": champion_version}
-    rows = session.execute(load_statement(_SQL / "labelled_bins.sql"), values).fetchall()
+    rows = session.execute(statement("labelled_bins"), values).fetchall()
     return {
         model: np.array([sums for name, _, *sums in rows if name == model], np.float64).reshape(-1, 2)
         for model in MODELS
@@ -86,3 +87,22 @@ def add_disagreements(session: Session[Any], keys: dict[str, Any], largest: Larg
         for rank, (ordinal, distance) in enumerate(apart, start=1)
     ]
     return upsert(session, "disagreement", (*_DAY, "rank"), rows)
+
+
+def largest_disagreements(
+    session: Session[Any], challenger: int, snapshots: Sequence[Snapshot], known_by: dt.datetime
+) -> list[DisagreeingRequest]:
+    """Return the requests of these snapshots on which the two disagree most, largest difference first.
+
+    Labels are those that were known at a moment.
+
+    Only the rows of these few are read, never a whole day.
+    """
+    values = {
+        "challenger": challenger,
+        "snapshots": [snapshot.id for snapshot in snapshots],
+        "days": [snapshot.day for snapshot in snapshots],
+        "most": MOST_DISAGREEMENTS,
+        "known_by": known_by,
+    }
+    return read_rows(session, DisagreeingRequest, statement("disagreements"), values)

@@ -11,6 +11,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_arrays
 from shadow_deployment.ledger.batches.request_ids import request_ids
 from shadow_deployment.ledger.batching import cut
+from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import Snapshot
 
 _COLUMNS: Final = {
@@ -59,12 +60,11 @@ class PredictionRows:
         return pa.table({name: (requests if name == "request_id" else answers)[name] for name in columns})
 
     def _end(self) -> int:
-        row = self._session.execute(
+        query = (
             "SELECT coalesce(max(first_ordinal + rows), 0) FROM shadow.prediction_batch "
-            "WHERE day = %(day)s AND snapshot_id = %(snapshot)s AND challenger_id = %(challenger)s",
-            self._key,
-        ).fetchone()
-        return int(row[0]) if row else 0
+            "WHERE day = %(day)s AND snapshot_id = %(snapshot)s AND challenger_id = %(challenger)s"
+        )
+        return int(read_value(self._session, query, self._key))
 
     def _answers(self, columns: Sequence[str], first: int, end: int) -> pa.Table:
         """Return the ordinals that have an answer, and some columns of the answers, by ordinal."""

@@ -12,12 +12,12 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.ledger.batches import labels
 from shadow_deployment.ledger.batches.label_states import NEVER
-from shadow_deployment.ledger.batching import BATCHES, cut
+from shadow_deployment.ledger.batching import cut
+from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.losses import Array, Batch
 
 BATCH_ROWS: Final = 65_536  # sums of doubles depend on it: it is part of what a day's evidence is computed by
-STATEMENTS: Final = (BATCHES,)
 
 
 def batches(
@@ -120,7 +120,6 @@ def _answered(drawn: Batch, batches: Iterable[tuple[slice, Mapping[str, Any]]], 
 
 def _complete_at(session: Session[Any], snapshot: Snapshot) -> int:
     """Return when the last request got its label: what contradicts one later changes no evidence; NEVER before."""
-    row = session.execute(
-        "SELECT extract(epoch FROM complete_at) * 1000000 FROM shadow.labelled_snapshot WHERE id = %s", [snapshot.id]
-    ).fetchone()
-    return NEVER if row is None or row[0] is None else int(row[0]) - YEAR_2000
+    query = "SELECT extract(epoch FROM complete_at) * 1000000 FROM shadow.labelled_snapshot WHERE id = %s"
+    moment = read_value(session, query, [snapshot.id])
+    return NEVER if moment is None else int(moment) - YEAR_2000

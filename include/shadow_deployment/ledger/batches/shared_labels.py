@@ -6,18 +6,15 @@ Two requests can use the same label only where both days still waited for it whe
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 
 def days_before(deployment: Deployment) -> int:
@@ -33,8 +30,8 @@ def repeated(session: Session[Any], deployment: Deployment, snapshot: Snapshot) 
     if deployment.labels.key is None:
         return np.zeros(0, np.int64)
     values = {"snapshot": snapshot.id, "day": snapshot.day, "lookback": days_before(deployment)}
-    row = session.execute(load_statement(_SQL / "repeated_requests.sql"), values).fetchone()
-    return None if row is None or row[0] is None else np.array(row[0], np.int64)
+    ordinals = read_value(session, statement("repeated_requests"), values)
+    return None if ordinals is None else np.array(ordinals, np.int64)
 
 
 def count(session: Session[Any], snapshots: Sequence[Snapshot]) -> int:

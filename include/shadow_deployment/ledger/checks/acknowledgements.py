@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from psycopg.rows import class_row
-
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.too_good import Acknowledgement, Kind
+from shadow_deployment.ledger.reading import read_rows
 
 REGRESSION: Final[Kind] = "regression"  # a former champion is better than its successor
 
@@ -38,22 +37,24 @@ def acknowledge(session: Session[Any], challenger: int, alarms: Sequence[Kind], 
 
 def acknowledgements(session: Session[Any], challenger: int) -> dict[Kind, Acknowledgement]:
     """Return the newest acknowledgement of each kind of alarm; `challenger` is the model's key in the ledger."""
-    with session.cursor(row_factory=class_row(Acknowledgement)) as cursor:
-        rows = cursor.execute(
-            "SELECT a.alarm AS kind, a.acknowledged_by AS by, a.reason, a.acknowledged_at AS at "
-            "FROM shadow.acknowledgement AS a JOIN shadow.model_version AS m USING (deployment_id, digest, version) "
-            "WHERE m.id = %s ORDER BY a.acknowledged_at",
-            [challenger],
-        )
-        return {row.kind: row for row in rows}
+    rows = read_rows(
+        session,
+        Acknowledgement,
+        "SELECT a.alarm AS kind, a.acknowledged_by AS by, a.reason, a.acknowledged_at AS at "
+        "FROM shadow.acknowledgement AS a JOIN shadow.model_version AS m USING (deployment_id, digest, version) "
+        "WHERE m.id = %s ORDER BY a.acknowledged_at",
+        [challenger],
+    )
+    return {row.kind: row for row in rows}
 
 
 def given(session: Session[Any], deployment: Deployment) -> list[GivenAcknowledgement]:
     """Return every acknowledgement of a deployment's models, in order."""
-    with session.cursor(row_factory=class_row(GivenAcknowledgement)) as cursor:
-        return cursor.execute(
-            "SELECT DISTINCT m.name, m.version, a.alarm, a.reason, a.acknowledged_by AS by, a.acknowledged_at AS at "
-            "FROM shadow.acknowledgement AS a JOIN shadow.model_version AS m USING (deployment_id, digest, version) "
-            "JOIN shadow.deployment AS d ON d.id = a.deployment_id WHERE d.name = %s ORDER BY at, name, alarm",
-            [deployment.name],
-        ).fetchall()
+    return read_rows(
+        session,
+        GivenAcknowledgement,
+        "SELECT DISTINCT m.name, m.version, a.alarm, a.reason, a.acknowledged_by AS by, a.acknowledged_at AS at "
+        "FROM shadow.acknowledgement AS a JOIN shadow.model_version AS m USING (deployment_id, digest, version) "
+        "JOIN shadow.deployment AS d ON d.id = a.deployment_id WHERE d.name = %s ORDER BY at, name, alarm",
+        [deployment.name],
+    )

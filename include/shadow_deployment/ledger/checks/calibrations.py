@@ -6,6 +6,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import deployment_id
 
 
@@ -29,8 +30,9 @@ def store(
 
 def warnings(session: Session[Any], deployment: Deployment, challenger: int) -> list[str]:
     """Return the warning of the newest calibration of the present policy, if it gave one."""
-    row = session.execute(
+    warning = read_value(
+        session,
         "SELECT warning FROM shadow.calibration WHERE challenger_id = %s AND policy = %s ORDER BY id DESC LIMIT 1",
         [challenger, deployment.policy.model_dump_json(by_alias=True)],
-    ).fetchone()
-    return [row[0]] if row and row[0] else []
+    )
+    return [warning] if warning else []

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import class_row
-
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.drift import FeatureDrift, Reference
+from shadow_deployment.ledger.reading import read_rows
 from shadow_deployment.ledger.snapshots import Snapshot
 
 _COLUMNS = (
@@ -41,13 +40,14 @@ def is_kept(session: Session[Any], snapshot: Snapshot) -> bool:
 
 def references(session: Session[Any], days: Sequence[Snapshot]) -> dict[str, Reference]:
     """Return the bins of the features as an earlier day was compared in, whose reference were these same days."""
-    with session.cursor(row_factory=class_row(Reference)) as cursor:
-        rows = cursor.execute(
-            "SELECT feature, ends, categories, expected, reference_missing AS missing, reference_requests AS requests "
-            "FROM shadow.drift WHERE reference = %s::int[] AND snapshot_id = "
-            "(SELECT min(snapshot_id) FROM shadow.drift WHERE reference = %s::int[])",
-            [ids := _ids(days), ids],
-        ).fetchall()
+    rows = read_rows(
+        session,
+        Reference,
+        "SELECT feature, ends, categories, expected, reference_missing AS missing, reference_requests AS requests "
+        "FROM shadow.drift WHERE reference = %s::int[] AND snapshot_id = "
+        "(SELECT min(snapshot_id) FROM shadow.drift WHERE reference = %s::int[])",
+        [ids := _ids(days), ids],
+    )
     return {row.feature: row for row in rows}
 
 
@@ -69,14 +69,15 @@ def keep(session: Session[Any], snapshot: Snapshot, days: Sequence[Snapshot], dr
 
 def read(session: Session[Any], snapshots: Sequence[Snapshot]) -> list[DriftRow]:
     """Return the drift of these days, in their order and that of the features' names."""
-    with session.cursor(row_factory=class_row(DriftRow)) as cursor:
-        return cursor.execute(
-            "SELECT s.day, d.feature, d.psi, d.missing, d.requests, d.reference, d.expected, d.actual, "
-            "d.reference_missing, d.reference_requests "
-            "FROM shadow.drift AS d JOIN shadow.snapshot AS s ON s.id = d.snapshot_id "
-            "WHERE d.snapshot_id = ANY(%s) ORDER BY s.day, d.feature",
-            [_ids(snapshots)],
-        ).fetchall()
+    return read_rows(
+        session,
+        DriftRow,
+        "SELECT s.day, d.feature, d.psi, d.missing, d.requests, d.reference, d.expected, d.actual, "
+        "d.reference_missing, d.reference_requests "
+        "FROM shadow.drift AS d JOIN shadow.snapshot AS s ON s.id = d.snapshot_id "
+        "WHERE d.snapshot_id = ANY(%s) ORDER BY s.day, d.feature",
+        [_ids(snapshots)],
+    )
 
 
 def _ids(snapshots: Sequence[Snapshot]) -> list[int]:

@@ -5,11 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import class_row
-
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.ledger.reading import read_row, read_rows
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.revisions import add_revision
 
@@ -54,13 +53,14 @@ class ReplayTotals:
 
 def totals(session: Session[Any], snapshots: Collection[Snapshot]) -> ReplayTotals:
     """Return on how many of these days the champion's file was checked, on how many requests, with which result."""
-    with session.cursor(row_factory=class_row(ReplayTotals)) as cursor:
-        row = cursor.execute(
-            "SELECT count(*) AS days, coalesce(sum(checked), 0) AS checked, "
-            "coalesce(sum(mismatched), 0) AS mismatched, max(largest) AS largest "
-            "FROM shadow.newest_replay_check WHERE snapshot_id = ANY(%s)",
-            [[snapshot.id for snapshot in snapshots]],
-        ).fetchone()
+    row = read_row(
+        session,
+        ReplayTotals,
+        "SELECT count(*) AS days, coalesce(sum(checked), 0) AS checked, "
+        "coalesce(sum(mismatched), 0) AS mismatched, max(largest) AS largest "
+        "FROM shadow.newest_replay_check WHERE snapshot_id = ANY(%s)",
+        [[snapshot.id for snapshot in snapshots]],
+    )
     return row or ReplayTotals(0, 0, 0, None)
 
 
@@ -85,10 +85,11 @@ def mismatches(
     session: Session[Any], snapshots: Collection[Snapshot], champion: ChampionSettings, model: str
 ) -> list[Mismatch]:
     """Return the mismatches of the champion's present model file on these snapshots, in order of their days."""
-    with session.cursor(row_factory=class_row(Mismatch)) as cursor:
-        return cursor.execute(
-            "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.newest_replay_check AS c "
-            "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
-            "AND c.model = %s AND tolerance = %s ORDER BY day",
-            [[snapshot.id for snapshot in snapshots], model, champion.tolerance],
-        ).fetchall()
+    return read_rows(
+        session,
+        Mismatch,
+        "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.newest_replay_check AS c "
+        "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
+        "AND c.model = %s AND tolerance = %s ORDER BY day",
+        [[snapshot.id for snapshot in snapshots], model, champion.tolerance],
+    )

@@ -4,11 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-from psycopg.rows import class_row
-
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import Validation
 from shadow_deployment.data.sampling import digest
+from shadow_deployment.ledger.reading import read_rows
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.revisions import add_revision
 
@@ -44,12 +43,13 @@ def record(session: Session[Any], snapshot: Snapshot, challenger: int | None, va
 
 def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Recorded]:
     """Return the validations of these snapshots."""
-    with session.cursor(row_factory=class_row(Recorded)) as cursor:
-        return cursor.execute(
-            "SELECT snapshot_id, challenger_id, success, failures FROM shadow.newest_validation "
-            "WHERE snapshot_id = ANY(%s)",
-            [[snapshot.id for snapshot in snapshots]],
-        ).fetchall()
+    return read_rows(
+        session,
+        Recorded,
+        "SELECT snapshot_id, challenger_id, success, failures FROM shadow.newest_validation "
+        "WHERE snapshot_id = ANY(%s)",
+        [[snapshot.id for snapshot in snapshots]],
+    )
 
 
 def inputs_failed(session: Session[Any], snapshots: Collection[Snapshot]) -> set[int]:

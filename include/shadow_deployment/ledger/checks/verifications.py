@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import class_row
-
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_row
 from shadow_deployment.ledger.snapshots import deployment_id
 
 
@@ -53,9 +52,10 @@ def store(
 
 def newest(session: Session[Any], deployment: Deployment) -> StoredVerification | None:
     """Return the newest verification, of whatever days; None without one."""
-    with session.cursor(row_factory=class_row(StoredVerification)) as cursor:
-        return cursor.execute(
-            "SELECT v.verified, v.days, v.is_complete, v.difference, v.verified_at FROM shadow.verification AS v "
-            "JOIN shadow.deployment AS d ON d.id = v.deployment_id WHERE d.name = %s ORDER BY v.id DESC LIMIT 1",
-            [deployment.name],
-        ).fetchone()
+    return read_row(
+        session,
+        StoredVerification,
+        "SELECT v.verified, v.days, v.is_complete, v.difference, v.verified_at FROM shadow.verification AS v "
+        "JOIN shadow.deployment AS d ON d.id = v.deployment_id WHERE d.name = %s ORDER BY v.id DESC LIMIT 1",
+        [deployment.name],
+    )

@@ -2,19 +2,15 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from psycopg.rows import class_row
-
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_row, read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 
 Answer = Literal["approved", "rejected", "silence", "changed"]
 LONGEST_WAIT = dt.timedelta(hours=24)  # response_hours is at most 23
-_SQL = Path(__file__).parents[1] / "sql"
 
 
 @dataclass(frozen=True)
@@ -78,15 +74,11 @@ def answer(session: Session[Any], question: int, given: Answer, by: str | None, 
 
 def asked(session: Session[Any], deployment: Deployment) -> list[ApprovalRequest]:
     """Return every approval request of a deployment, in order."""
-    with session.cursor(row_factory=class_row(ApprovalRequest)) as cursor:
-        return cursor.execute(
-            load_statement(_SQL / "approval_requests.sql"), {"deployment": deployment.name}
-        ).fetchall()
+    return read_rows(session, ApprovalRequest, statement("approval_requests"), {"deployment": deployment.name})
 
 
 def streak(session: Session[Any], challenger: int, day: dt.date) -> Streak:
     """Return since when a challenger has passed on every judged day up to this one, on the terms of this one."""
     values = {"challenger": challenger, "day": day}
-    with session.cursor(row_factory=class_row(Streak)) as cursor:
-        streak = cursor.execute(load_statement(_SQL / "streak.sql"), values).fetchone()
+    streak = read_row(session, Streak, statement("streak"), values)
     return streak or Streak(None, 0)

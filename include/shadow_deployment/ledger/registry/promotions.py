@@ -4,21 +4,18 @@ import datetime as dt
 import getpass
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from psycopg import errors
-from psycopg.rows import class_row
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import RegistryError
+from shadow_deployment.ledger.reading import read_row, read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.verdicts import CODE_VERSION, ComparedVerdict, newest
 
 Kind = Literal["promotion", "rollback", "forced"]
-_SQL = Path(__file__).parents[1] / "sql"
 
 
 @dataclass(frozen=True)
@@ -147,17 +144,17 @@ class JudgedVerdict(ComparedVerdict):
 
 def history(session: Session[Any], deployment: Deployment) -> list[PromotionRecord]:
     """Return every promotion and rollback of a deployment, in order."""
-    with session.cursor(row_factory=class_row(PromotionRecord)) as cursor:
-        return cursor.execute(load_statement(_SQL / "promotions.sql"), {"deployment": deployment.name}).fetchall()
+    return read_rows(session, PromotionRecord, statement("promotions"), {"deployment": deployment.name})
 
 
 def champion(session: Session[Any], deployment: Deployment) -> CurrentChampion | None:
     """Return the champion as the view shows it to production, None before the first promotion."""
-    with session.cursor(row_factory=class_row(CurrentChampion)) as cursor:
-        return cursor.execute(
-            "SELECT name, version, digest, uri, since, approved_by, number FROM shadow.champion WHERE deployment = %s",
-            [deployment.name],
-        ).fetchone()
+    return read_row(
+        session,
+        CurrentChampion,
+        "SELECT name, version, digest, uri, since, approved_by, number FROM shadow.champion WHERE deployment = %s",
+        [deployment.name],
+    )
 
 
 def judgement(
@@ -200,7 +197,7 @@ def add(
         **asdict(approval),
     }
     try:
-        session.execute(load_statement(_SQL / "add_promotion.sql"), values)
+        session.execute(statement("add_promotion"), values)
     except errors.UniqueViolation as error:
         raise RegistryError(
             f"deployment {deployment.name}: promotion {champion.number + 1} is there already: somebody else was first; "

@@ -3,16 +3,13 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def served_day(
         return None
     newest = history[-1]
     values = {"deployment": deployment.name, "promoted_at": newest.created_at, "promoted_on": newest.day}
-    rows = session.execute(load_statement(_SQL / "served_by_version.sql"), values).fetchall()
+    rows = session.execute(statement("served_by_version"), values).fetchall()
     if not rows:
         return None
     promoted_on = newest.day or newest.created_at.astimezone(deployment.zone).date()

@@ -6,17 +6,15 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg.rows import class_row
-
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger import labels
+from shadow_deployment.ledger.reading import read_rows
 from shadow_deployment.ledger.snapshots import FIELDS, Snapshot
 from shadow_deployment.ledger.writing.locks import until_commit
 
 _READ = f"SELECT {FIELDS} FROM shadow.labelled_snapshot AS s"  # noqa: S608 (a constant)
 _OF_DEPLOYMENT = "s.deployment_id = (SELECT id FROM shadow.deployment WHERE name = %s)"
-_KEPT = "NOT EXISTS (SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (s.id, 'retention'))"
 
 
 def salted(value: str) -> str:
@@ -41,9 +39,8 @@ def erased_at(session: Session[Any], deployment: Deployment, value: str) -> dt.d
 
 def kept_snapshots(session: Session[Any], deployment: Deployment) -> list[Snapshot]:
     """Return the snapshots of every sampling design whose requests were not removed, in order."""
-    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
-        statement = f"{_READ} WHERE {_OF_DEPLOYMENT} AND {_KEPT} ORDER BY s.day, s.id"
-        return cursor.execute(statement, [deployment.name]).fetchall()
+    query = f"{_READ} WHERE {_OF_DEPLOYMENT} AND shadow.is_kept(s.id) ORDER BY s.day, s.id"
+    return read_rows(session, Snapshot, query, [deployment.name])
 
 
 def erase_requests(
@@ -75,7 +72,6 @@ def erase_requests(
         "SELECT shadow.erase_requests(%s, %s::int[], %s::text[], %s::int[], %s::text[], %s, %s, %s)",
         [snapshot.id, list(ordinals), list(ids), list(dropped), list(digests), location, subject, by],
     )
-    with session.cursor(row_factory=class_row(Snapshot)) as cursor:
-        (after,) = cursor.execute(f"{_READ} WHERE s.id = %s", [snapshot.id]).fetchall()
+    (after,) = read_rows(session, Snapshot, f"{_READ} WHERE s.id = %s", [snapshot.id])
     labels.count_again(session, after)
     session.commit()

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.rows import class_row
-
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_rows
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,18 @@ class Removal:
 
 def removals(session: Session[Any], deployment: Deployment) -> Mapping[int, Sequence[Removal]]:
     """Return the removals of a deployment by snapshot, the first one first."""
-    found: dict[int, list[Removal]] = defaultdict(list)
-    with session.cursor(row_factory=class_row(Removal)) as cursor:
-        rows = cursor.execute(
-            "SELECT r.snapshot_id, s.day, r.kind, r.requests, r.removed_by, r.removed_at FROM shadow.removal AS r "
-            "JOIN shadow.snapshot AS s ON s.id = r.snapshot_id JOIN shadow.deployment AS d ON d.id = r.deployment_id "
-            "WHERE d.name = %s ORDER BY s.day, r.id",
-            [deployment.name],
-        )
-        for each in rows:
-            found[each.snapshot_id].append(each)
-    return found
+    by_snapshot: dict[int, list[Removal]] = defaultdict(list)
+    rows = read_rows(
+        session,
+        Removal,
+        "SELECT r.snapshot_id, s.day, r.kind, r.requests, r.removed_by, r.removed_at FROM shadow.removal AS r "
+        "JOIN shadow.snapshot AS s ON s.id = r.snapshot_id JOIN shadow.deployment AS d ON d.id = r.deployment_id "
+        "WHERE d.name = %s ORDER BY s.day, r.id",
+        [deployment.name],
+    )
+    for row in rows:
+        by_snapshot[row.snapshot_id].append(row)
+    return by_snapshot
 
 
 def leftovers(session: Session[Any], deployment: Deployment) -> list[str]:

@@ -8,6 +8,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger.batches.shared_labels import days_before
+from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 
 _UNNEEDED = "SELECT id, day FROM shadow.unneeded(%s, 'infinity', %s::date[]) WHERE day < %s"
@@ -40,9 +41,11 @@ def prune(session: Session[Any], deployment: Deployment, keep: Sequence[dt.date]
 
     `keep` are days that are kept besides. Whoever may write to the ledger may call this.
     """
-    row = session.execute("SELECT shadow.prune(%s, %s::date[], %s)", [deployment.name, list(keep), by]).fetchone()
+    day: dt.date | None = read_value(
+        session, "SELECT shadow.prune(%s, %s::date[], %s)", [deployment.name, list(keep), by]
+    )
     session.commit()
-    return row[0] if row else None
+    return day
 
 
 def prune_before(
@@ -61,8 +64,7 @@ def waiting(session: Session[Any], deployment: Deployment, before: dt.date) -> l
     """Return the days before one whose requests are kept."""
     rows = session.execute(
         "SELECT s.day FROM shadow.snapshot AS s JOIN shadow.deployment AS d ON d.id = s.deployment_id "
-        "WHERE d.name = %s AND s.day < %s AND NOT EXISTS (SELECT FROM shadow.removal AS r "
-        "WHERE (r.snapshot_id, r.kind) = (s.id, 'retention')) ORDER BY s.day",
+        "WHERE d.name = %s AND s.day < %s AND shadow.is_kept(s.id) ORDER BY s.day",
         [deployment.name, before],
     )
     return [day for (day,) in rows]

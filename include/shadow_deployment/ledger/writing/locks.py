@@ -4,6 +4,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_value
 
 _WAIT = "SET LOCAL lock_timeout = '60s'"
 
@@ -29,8 +30,7 @@ def share_steps(session: Session[Any], deployment: Deployment) -> None:
 
 def no_steps(session: Session[Any], deployment: Deployment) -> bool:
     """Return whether no other session works on requests of this deployment; none begins to until this one ends."""
-    row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_steps_of(deployment)]).fetchone()
-    return row is not None and bool(row[0])
+    return bool(read_value(session, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_steps_of(deployment)]))
 
 
 def _steps_of(deployment: Deployment) -> str:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
-from shadow_deployment.ledger import disagreements as ledger_disagreements
 from shadow_deployment.ledger import page
+from shadow_deployment.ledger.batches.histograms import largest_disagreements
 from shadow_deployment.ledger.page import HistogramRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.report.views import PredictionBin, QuadrantsView, ScoresView
@@ -110,4 +110,4 @@ def disagreements(
     Labels are those that were known at a moment.
     """
     newest = compared.days[-DAYS_OF_DISAGREEMENTS:]
-    return tuple(ledger_disagreements.largest(session, compared.challenger, newest, known_by)) if newest else ()
+    return tuple(largest_disagreements(session, compared.challenger, newest, known_by)) if newest else ()

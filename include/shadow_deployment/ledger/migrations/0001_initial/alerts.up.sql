@@ -25,8 +25,4 @@ CREATE UNIQUE INDEX delivery_arrives_once ON shadow.delivery (alert_id, channel)
 
 CREATE INDEX delivery_by_alert ON shadow.delivery (alert_id, channel);
 
-CREATE TRIGGER alert_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.alert
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER delivery_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.delivery
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['alert', 'delivery']);

@@ -55,5 +55,4 @@ CREATE TRIGGER verdict_is_chained AFTER INSERT ON shadow.verdict
 CREATE TRIGGER promotion_is_chained AFTER INSERT ON shadow.promotion
     FOR EACH ROW EXECUTE FUNCTION shadow.append_to_chain();
 
-CREATE TRIGGER chain_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.chain
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['chain']);

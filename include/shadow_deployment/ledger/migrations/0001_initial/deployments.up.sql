@@ -20,11 +20,23 @@ CREATE TABLE shadow.model_version (
 );
 COMMENT ON TABLE shadow.model_version IS 'a challenger as it was scored; evidence belongs to one digest';
 
--- Triggers that are off while shadow.removing is yes let removal.up.sql take rows away: the setting gives no right to it.
 CREATE FUNCTION shadow.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'shadow.% is append-only: % is refused', TG_TABLE_NAME, TG_OP;
 END $$;
+
+CREATE PROCEDURE shadow.make_append_only(the_tables text[], but_for_removal boolean DEFAULT false) LANGUAGE plpgsql AS $$
+DECLARE
+    the_table text;
+BEGIN
+    FOREACH the_table IN ARRAY the_tables LOOP
+        EXECUTE format(
+            'CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.%I FOR EACH STATEMENT %s '
+            'EXECUTE FUNCTION shadow.refuse_change()', the_table || '_is_append_only', the_table,
+            CASE WHEN but_for_removal THEN 'WHEN (current_setting(''shadow.removing'', true) IS DISTINCT FROM ''yes'')' END);
+    END LOOP;
+END $$;
+COMMENT ON PROCEDURE shadow.make_append_only IS 'lets nobody change rows of these tables; but_for_removal while shadow.removing is yes, which lets removal.up.sql take rows away: the setting gives no right to it';
 
 -- A partition is made on its own and then attached: CREATE TABLE ... PARTITION OF locks the whole table against readers,
 -- one table after another, so that a run that reads two of them and one that begins a day could deadlock.
@@ -68,4 +80,4 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION shadow.analyze_day IS 'tells the planner how large a day''s tables are, where they were never analyzed or have grown by 10 % and 1,000 rows since';
 
-REVOKE ALL ON FUNCTION shadow.ensure_partitions, shadow.analyze_day FROM PUBLIC;
+REVOKE ALL ON ROUTINE shadow.ensure_partitions, shadow.analyze_day, shadow.make_append_only FROM PUBLIC;

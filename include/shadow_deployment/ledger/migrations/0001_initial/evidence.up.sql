@@ -105,67 +105,36 @@ COMMENT ON COLUMN shadow.provisional_evidence.slice_columns IS 'the slices, all 
 COMMENT ON COLUMN shadow.provisional_evidence.requests IS '0 where a metric is undefined in a slice, such as an area under the curve where all labels are equal';
 COMMENT ON COLUMN shadow.provisional_evidence.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
 COMMENT ON COLUMN shadow.provisional_evidence.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';
+COMMENT ON COLUMN shadow.provisional_evidence.labelled IS 'requests with a label; 0 for metrics that need none';
 COMMENT ON COLUMN shadow.provisional_evidence.difference_sum_weighted IS 'sum of squared weight times difference, for the variance of the weighted mean';
+COMMENT ON COLUMN shadow.provisional_evidence.unlabelled_weight IS 'sum of the weights of requests whose label never arrived, of a metric that bounds what they gain';
+COMMENT ON COLUMN shadow.provisional_evidence.unlabelled_least IS 'sum of weight times the least gain of such a request over the labels that it may have: the champion''s loss minus the challenger''s';
+COMMENT ON COLUMN shadow.provisional_evidence.unlabelled_most IS 'sum of weight times the most';
 
 CREATE TABLE shadow.evidence_batch (
-    id                           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    deployment_id                int NOT NULL REFERENCES shadow.deployment,
-    day                          date NOT NULL,
-    snapshot_id                  int NOT NULL REFERENCES shadow.sampled_day,
-    challenger_id                int NOT NULL REFERENCES shadow.model_version,
-    champion_version             text NOT NULL,
-    needs_labels                 boolean NOT NULL,
-    revision                     int NOT NULL CHECK (revision > 0),
-    digest                       text NOT NULL,
-    metrics                      text[] NOT NULL,
-    slice_columns                text[] NOT NULL,
-    slice_values                 text[] NOT NULL,
-    requests                     int[] NOT NULL,
-    labelled                     int[] NOT NULL,
-    unanswered                   int[] NOT NULL,
-    champion_missing             int[] NOT NULL,
-    pairs                        int[] NOT NULL,
-    identical                    int[] NOT NULL,
-    weight                       float8[] NOT NULL,
-    weight_squares               float8[] NOT NULL,
-    champion_sum                 float8[] NOT NULL,
-    champion_squares             float8[] NOT NULL,
-    challenger_sum               float8[] NOT NULL,
-    challenger_squares           float8[] NOT NULL,
-    difference_sum               float8[] NOT NULL,
-    difference_squares           float8[] NOT NULL,
-    difference_sum_weighted      float8[] NOT NULL,
-    difference_squares_weighted  float8[] NOT NULL,
-    unlabelled_weight            float8[] NOT NULL,
-    unlabelled_least             float8[] NOT NULL,
-    unlabelled_most              float8[] NOT NULL,
-    computed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    needs_labels  boolean NOT NULL,
+    revision      int NOT NULL CHECK (revision > 0),
+    digest        text NOT NULL,
+    LIKE shadow.provisional_evidence INCLUDING COMMENTS INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING STORAGE,
     UNIQUE (challenger_id, snapshot_id, champion_version, needs_labels, revision),
-    CONSTRAINT evidence_is_valid CHECK (shadow.evidence_is_valid(
-        metrics, slice_columns, slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight,
-        weight_squares, champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum,
-        difference_squares, difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least,
-        unlabelled_most))
+    FOREIGN KEY (deployment_id) REFERENCES shadow.deployment,
+    FOREIGN KEY (snapshot_id) REFERENCES shadow.sampled_day,
+    FOREIGN KEY (challenger_id) REFERENCES shadow.model_version
 );
-ALTER TABLE shadow.evidence_batch
-    ALTER requests SET STORAGE EXTERNAL, ALTER labelled SET STORAGE EXTERNAL, ALTER unanswered SET STORAGE EXTERNAL,
-    ALTER champion_missing SET STORAGE EXTERNAL, ALTER pairs SET STORAGE EXTERNAL,
-    ALTER identical SET STORAGE EXTERNAL, ALTER weight SET STORAGE EXTERNAL, ALTER weight_squares SET STORAGE EXTERNAL,
-    ALTER champion_sum SET STORAGE EXTERNAL, ALTER champion_squares SET STORAGE EXTERNAL,
-    ALTER challenger_sum SET STORAGE EXTERNAL, ALTER challenger_squares SET STORAGE EXTERNAL,
-    ALTER difference_sum SET STORAGE EXTERNAL, ALTER difference_squares SET STORAGE EXTERNAL,
-    ALTER difference_sum_weighted SET STORAGE EXTERNAL, ALTER difference_squares_weighted SET STORAGE EXTERNAL,
-    ALTER unlabelled_weight SET STORAGE EXTERNAL, ALTER unlabelled_least SET STORAGE EXTERNAL,
-    ALTER unlabelled_most SET STORAGE EXTERNAL;
+DO $$  -- Postgres 18 names what was copied after the other table, and a restored dump would not
+DECLARE
+    copied name;
+BEGIN
+    FOR copied IN SELECT conname FROM pg_constraint
+        WHERE conrelid = 'shadow.evidence_batch'::regclass AND conname ~ '^provisional_evidence' LOOP
+        EXECUTE format('ALTER TABLE shadow.evidence_batch RENAME CONSTRAINT %I TO %I',
+            copied, replace(copied, 'provisional_evidence', 'evidence_batch'));
+    END LOOP;
+END $$;
 COMMENT ON TABLE shadow.evidence_batch IS 'append-only: a day''s final evidence of one challenger against one champion; a correction is another revision';
 COMMENT ON COLUMN shadow.evidence_batch.needs_labels IS 'metrics that need labels have a row of their own, entered when the day is mature';
-COMMENT ON COLUMN shadow.evidence_batch.labelled IS 'requests with a label; 0 for metrics that need none';
-COMMENT ON COLUMN shadow.evidence_batch.unlabelled_weight IS 'sum of the weights of requests whose label never arrived, of a metric that bounds what they gain';
-COMMENT ON COLUMN shadow.evidence_batch.unlabelled_least IS 'sum of weight times the least gain of such a request over the labels that it may have: the champion''s loss minus the challenger''s';
-COMMENT ON COLUMN shadow.evidence_batch.unlabelled_most IS 'sum of weight times the most';
 COMMENT ON COLUMN shadow.evidence_batch.digest IS 'SHA-256 of the row''s figures, of which some twelve digits count';
-COMMENT ON COLUMN shadow.evidence_batch.unanswered IS 'requests without a usable prediction of the challenger but with one of the champion, labelled ones where the metric needs a label; losses count them as charged pairs, daily values leave them out';
-COMMENT ON COLUMN shadow.evidence_batch.champion_missing IS 'requests without a usable prediction of the champion, likewise; losses count them as pairs without a difference';
 
 CREATE VIEW shadow.newest_evidence AS
 SELECT b.*
@@ -189,21 +158,15 @@ SELECT
     e.difference_sum_weighted, e.difference_squares_weighted, e.unlabelled_weight, e.unlabelled_least, e.unlabelled_most,
     b.is_final, b.computed_at
 FROM (
+    SELECT false AS is_final, p.* FROM shadow.provisional_evidence AS p
+    UNION ALL
     SELECT
-        true AS is_final, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
-        slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
-        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
+        true, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns, slice_values,
+        requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares, champion_sum,
+        champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
         difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least, unlabelled_most,
         computed_at
     FROM shadow.newest_evidence
-    UNION ALL
-    SELECT
-        false, deployment_id, day, snapshot_id, challenger_id, champion_version, metrics, slice_columns,
-        slice_values, requests, labelled, unanswered, champion_missing, pairs, identical, weight, weight_squares,
-        champion_sum, champion_squares, challenger_sum, challenger_squares, difference_sum, difference_squares,
-        difference_sum_weighted, difference_squares_weighted, unlabelled_weight, unlabelled_least, unlabelled_most,
-        computed_at
-    FROM shadow.provisional_evidence
 ) AS b
 CROSS JOIN LATERAL unnest(
     b.requests, b.labelled, b.unanswered, b.champion_missing, b.pairs, b.identical, b.weight, b.weight_squares,
@@ -266,8 +229,4 @@ CREATE TABLE shadow.disagreement (
 );
 COMMENT ON TABLE shadow.disagreement IS 'a day''s requests with the largest difference between the two predictions; the predictions themselves are stored with the requests';
 
-CREATE TRIGGER comparison_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.comparison
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER evidence_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.evidence_batch
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['comparison', 'evidence_batch']);

@@ -80,12 +80,8 @@ CREATE TRIGGER label_arrival_keeps_rows BEFORE UPDATE OR DELETE ON shadow.label_
     FOR EACH ROW
     WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
     EXECUTE FUNCTION shadow.refuse_change();
-CREATE TRIGGER label_arrival_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.label_arrival
-    FOR EACH STATEMENT
-    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
-    EXECUTE FUNCTION shadow.refuse_change();
-CREATE TRIGGER label_collection_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.label_collection
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['label_collection']);
+CALL shadow.make_append_only(ARRAY['label_arrival'], but_for_removal => true);
 
 CREATE VIEW shadow.labelled_snapshot AS
 SELECT

@@ -23,12 +23,6 @@ CREATE TABLE shadow.approval_decision (
 );
 COMMENT ON COLUMN shadow.approval_decision.decision IS 'silence: nobody decided in time; changed: the promotion request had changed when it was approved';
 
-CREATE TRIGGER approval_request_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.approval_request
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER approval_decision_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.approval_decision
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
 CREATE TABLE shadow.promotion (
     id                        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deployment_id             int NOT NULL REFERENCES shadow.deployment,
@@ -108,8 +102,7 @@ END $$;
 CREATE TRIGGER promotion_rests_on_its_verdict BEFORE INSERT ON shadow.promotion
     FOR EACH ROW EXECUTE FUNCTION shadow.promotion_rests_on_its_verdict();
 
-CREATE TRIGGER promotion_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.promotion
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['approval_request', 'approval_decision', 'promotion']);
 
 CREATE VIEW shadow.champion AS
 SELECT DISTINCT ON (p.deployment_id)

@@ -32,11 +32,15 @@ COMMENT ON COLUMN shadow.removal.digest_before IS 'of the snapshot; digest_after
 
 CREATE INDEX removal_by_snapshot ON shadow.removal (snapshot_id, kind);
 
-CREATE TRIGGER removal_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.removal
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['removal']);
 
 CREATE TRIGGER removal_is_chained AFTER INSERT ON shadow.removal
     FOR EACH ROW EXECUTE FUNCTION shadow.append_to_chain();
+
+CREATE FUNCTION shadow.is_kept(snapshot int) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT NOT EXISTS (SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (snapshot, 'retention'))
+$$;
+COMMENT ON FUNCTION shadow.is_kept IS 'whether the requests of a day were not removed by retention';
 
 CREATE TABLE shadow.leftover (
     location       text PRIMARY KEY,
@@ -58,10 +62,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         JOIN shadow.retention AS r ON r.deployment = d.name
         WHERE d.name = the_deployment
     ),
-    kept AS (
-        SELECT * FROM sampled AS s
-        WHERE NOT EXISTS (SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (s.id, 'retention'))
-    )
+    kept AS (SELECT * FROM sampled WHERE shadow.is_kept(id))
     SELECT d.* FROM kept AS s JOIN shadow.day_so_far AS d ON d.id = s.id
     WHERE s.is_old AND (s.is_of_another_design OR NOT s.is_open AND NOT EXISTS (
         SELECT FROM kept AS later
@@ -77,7 +78,7 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('shadow/labels/' || the_snapshot, 0));
     SELECT * INTO STRICT s FROM shadow.day_so_far WHERE id = the_snapshot;
-    IF EXISTS (SELECT FROM shadow.removal WHERE (snapshot_id, kind) = (s.id, 'retention')) THEN
+    IF NOT shadow.is_kept(s.id) THEN
         RETURN;
     END IF;
     PERFORM set_config('shadow.removing', 'yes', true);
@@ -124,9 +125,7 @@ BEGIN
         WHERE relnamespace = 'shadow'::regnamespace AND relispartition AND relkind = 'r' AND relname ~ '_[0-9]{8}$'
           AND EXISTS (SELECT FROM shadow.sampled_day AS s WHERE s.day = p.day)
           AND NOT EXISTS (
-              SELECT FROM shadow.day_so_far AS s
-              WHERE s.day = p.day AND s.rows > 0 AND NOT EXISTS (
-                  SELECT FROM shadow.removal AS r WHERE (r.snapshot_id, r.kind) = (s.id, 'retention')))
+              SELECT FROM shadow.day_so_far AS s WHERE s.day = p.day AND s.rows > 0 AND shadow.is_kept(s.id))
         ORDER BY relname
     LOOP
         EXECUTE format('DROP TABLE shadow.%I', child);

@@ -40,15 +40,6 @@ COMMENT ON TABLE shadow.sampled_window IS 'one window of sampled inputs; the inp
 COMMENT ON COLUMN shadow.sampled_window.number IS 'in the order in which the windows of a day were sampled, from 1';
 COMMENT ON COLUMN shadow.sampled_window.champion_versions IS 'in the order of their last predictions in the window';
 
-CREATE TRIGGER sampled_day_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.sampled_day
-    FOR EACH STATEMENT
-    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
-    EXECUTE FUNCTION shadow.refuse_change();
-CREATE TRIGGER sampled_window_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.sampled_window
-    FOR EACH STATEMENT
-    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
-    EXECUTE FUNCTION shadow.refuse_change();
-
 CREATE VIEW shadow.day_so_far AS
 SELECT
     d.id, d.deployment_id, d.day, d.design, d.window_start, d.window_end, w.population, w.rows, w.shards, w.digest, d.location,
@@ -124,8 +115,8 @@ COMMENT ON COLUMN shadow.drift.categories IS 'texts: the reference''s most frequ
 COMMENT ON COLUMN shadow.drift.expected IS 'the share of the reference''s weight in each bin';
 COMMENT ON COLUMN shadow.drift.actual IS 'the share of the day''s weight in each bin; days of one reference may be added up';
 
-CREATE TRIGGER drift_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.drift
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['drift']);
+CALL shadow.make_append_only(ARRAY['sampled_day', 'sampled_window'], but_for_removal => true);
 
 -- Whole arrays are compared, not one row per element, which took longer than the insert itself. A comparison with ALL
 -- elements is null where one of them is null.

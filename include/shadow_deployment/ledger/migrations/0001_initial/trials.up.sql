@@ -58,14 +58,4 @@ CREATE TABLE shadow.acknowledgement (
 COMMENT ON TABLE shadow.acknowledgement IS 'a model that is too good to be true (PASS is refused without), or better than its successor, as a person has looked into it';
 COMMENT ON COLUMN shadow.acknowledgement.version IS 'a server''s model is identified by its address and this';
 
-CREATE TRIGGER trial_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.trial
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER trial_training_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.trial_training
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER withdrawal_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.withdrawal
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER acknowledgement_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.acknowledgement
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['trial', 'trial_training', 'withdrawal', 'acknowledgement']);

@@ -104,23 +104,5 @@ COMMENT ON COLUMN shadow.verdict.input_digest IS 'digest of all that it depends 
 
 CREATE INDEX verdict_by_challenger ON shadow.verdict (challenger_id, day);
 
-CREATE TRIGGER verdict_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.verdict
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER validation_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.validation
-    FOR EACH STATEMENT
-    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
-    EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER verification_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.verification
-    FOR EACH STATEMENT
-    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
-    EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER replay_check_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.replay_check
-    FOR EACH STATEMENT
-    WHEN (current_setting('shadow.removing', true) IS DISTINCT FROM 'yes')
-    EXECUTE FUNCTION shadow.refuse_change();
-
-CREATE TRIGGER calibration_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON shadow.calibration
-    FOR EACH STATEMENT EXECUTE FUNCTION shadow.refuse_change();
+CALL shadow.make_append_only(ARRAY['verdict', 'calibration']);
+CALL shadow.make_append_only(ARRAY['validation', 'verification', 'replay_check'], but_for_removal => true);

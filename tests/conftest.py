@@ -30,6 +30,7 @@ os.environ |= {
 
 import psycopg  # noqa: E402 (nothing may be imported before Airflow's variables are set)
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from shadow_demo.postgres import SUPERUSER, EmbeddedPostgres  # noqa: E402
 from shadow_deployment.cli.main import main  # noqa: E402
@@ -41,6 +42,9 @@ from shadow_deployment.ledger.registry import promotions  # noqa: E402
 from shadow_deployment.promotion import request as promotion_request  # noqa: E402
 from tests import production  # noqa: E402
 from tests.production import OWNER, READER, SHADOW, WRITER, World  # noqa: E402
+
+settings.register_profile("on a busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("on a busy machine")
 
 Invoke = Callable[..., "tuple[int, str, str]"]
 

@@ -122,7 +122,7 @@ def sampled(worlds: Callable[..., World]) -> World:
 ARRIVED = st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0]), st.integers(0, 9))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(arrived=st.lists(ARRIVED, max_size=12), choose=st.data())
 def test_labels_entered_in_any_grouping_and_order_are_usable_alike(
     sampled: World, arrived: list[tuple[int, float, int]], choose: st.DataObject

@@ -141,7 +141,7 @@ def drawn(source: Any, deployment: Deployment, window: Window) -> tuple[dict[str
         return population, reading.sample(allocate(deployment.sample, population)).read_all()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(log=logs(), choose=st.data())
 def test_the_same_rows_give_the_same_sample(log: Any, choose: st.DataObject, ours: World, tmp_path: Path) -> None:
     kind, rows = log

@@ -21,7 +21,7 @@ STRATA = {"EWR": 25, "JFK": 12, "LGA": 3}
 SAMPLE = {"rate": 0.3, "strata": ["origin"], "minimum_per_stratum": 2, "max_rows": 12}
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(derandomize=True, max_examples=50)
 @given(
     values=st.lists(st.integers(-100, 100), min_size=1, max_size=8),
     rate=st.floats(0.01, 1),

@@ -76,7 +76,7 @@ def expected(groups: Sequence[Sequence[Label]]) -> dict[int, list[Any]]:
     return kept
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(groups=st.lists(st.lists(ARRIVED, max_size=8), min_size=1, max_size=4))
 def test_the_first_label_stands_and_what_contradicts_it_is_kept_beside_it(
     sampled: World, session: "psycopg.Connection[Any]", groups: list[list[Label]]

@@ -499,7 +499,7 @@ def test_a_key_with_brackets_is_refused_with_its_line(text: str) -> None:
 
 
 @given(text=st.text("ab1:-?,.&*!|>'\"%@`#~ \n\t[]{}\x00\x85\ufeff", max_size=40))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_text_is_answered_with_a_deployment_error(text: str) -> None:
     with pytest.raises(DeploymentError):
         parse_deployment(YamlSource.from_text(text, FILE))

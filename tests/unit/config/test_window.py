@@ -76,7 +76,7 @@ def test_a_day_on_which_the_clocks_change_is_shorter_or_longer(zone: str, day: d
 
 
 @given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_each_day_begins_where_the_one_before_ends(day: dt.date, hour: int, zone: str) -> None:
     deployment = at(hour, zone)
     window = window_of(deployment, day)
@@ -84,7 +84,7 @@ def test_each_day_begins_where_the_one_before_ends(day: dt.date, hour: int, zone
 
 
 @given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_day_of_a_window_is_found_from_where_it_begins(day: dt.date, hour: int, zone: str) -> None:
     deployment = at(hour, zone)
     start = window_of(deployment, day).start
@@ -93,7 +93,7 @@ def test_the_day_of_a_window_is_found_from_where_it_begins(day: dt.date, hour: i
 
 
 @given(day=DAYS, hour=HOURS, zone=st.sampled_from(ZONES), part=st.floats(0, 1, exclude_max=True))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_moment_of_a_window_belongs_to_its_day(day: dt.date, hour: int, zone: str, part: float) -> None:
     deployment = at(hour, zone)
     window = window_of(deployment, day)

@@ -78,7 +78,7 @@ def test_an_extra_that_libpq_does_not_know_is_not_sent_to_it(declared: Declare) 
 
 
 @given(login=TEXT, password=TEXT, database=TEXT)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_text_survives_percent_encoding(login: str, password: str, database: str) -> None:
     value = f"postgresql://{quote(login, safe='')}:{quote(password, safe='')}@h:1/{quote(database, safe='')}"
     with patch.dict(os.environ, {VARIABLE: value}):
@@ -87,7 +87,7 @@ def test_any_text_survives_percent_encoding(login: str, password: str, database:
 
 
 @given(login=TEXT, password=TEXT, database=TEXT)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_text_survives_json(login: str, password: str, database: str) -> None:
     with patch.dict(os.environ, {VARIABLE: json.dumps({"login": login, "password": password, "schema": database})}):
         connection = environment("shadow_db")

@@ -100,7 +100,7 @@ def test_more_strata_than_the_cap_are_refused() -> None:
     minimum=st.integers(0, 200),
     most=st.integers(12, 100_000),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_whatever_the_population_a_draw_is_complete_bounded_and_honest(
     population: dict[str, int], rate: float, rates: dict[str, float], minimum: int, most: int
 ) -> None:
@@ -117,7 +117,7 @@ def test_whatever_the_population_a_draw_is_complete_bounded_and_honest(
 
 
 @given(population=POPULATIONS, rates=st.tuples(SHARES, SHARES), minimum=st.integers(0, 200))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_smaller_rate_draws_a_part_of_what_a_larger_one_draws(
     population: dict[str, int], rates: tuple[float, float], minimum: int
 ) -> None:

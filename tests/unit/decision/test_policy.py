@@ -372,7 +372,7 @@ DIFFERENCES = arrays(np.float64, st.integers(0, 40), elements=st.floats(-1, 1, w
 
 
 @given(values=DIFFERENCES, shift=st.floats(0, 2), rule=st.sampled_from([SUPERIOR, NON_INFERIOR, AT_LEAST]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_worse_days_never_turn_a_fail_into_a_pass(values: np.ndarray, shift: float, rule: dict[str, Any]) -> None:
     before = verdict_on(values, rule, burn_in=5).outcome
     after = verdict_on(values - shift, rule, burn_in=5).outcome
@@ -387,7 +387,7 @@ def test_worse_days_never_turn_a_fail_into_a_pass(values: np.ndarray, shift: flo
     extra=st.sampled_from(EVERY_RULE),
     role=st.sampled_from(["blocking", "advisory"]),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_one_rule_more_never_makes_a_pass(
     values: np.ndarray, other: np.ndarray, extra: dict[str, Any], role: str
 ) -> None:
@@ -399,7 +399,7 @@ def test_one_rule_more_never_makes_a_pass(
 
 
 @given(values=arrays(np.float64, st.integers(0, 40), elements=st.floats(allow_nan=True, width=32)))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_whatever_the_evidence_a_verdict_is_given_and_can_be_stored(values: np.ndarray) -> None:
     found = evidence(*(replace(series(values), metric=metric) for metric in ("brier_score", "error_rate", "agreement")))
     verdict = judge(policy(*EVERY_RULE, burn_in=5), found)

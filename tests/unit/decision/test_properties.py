@@ -26,7 +26,7 @@ from tests.unit.decision.test_rules import (
     worse,
 )
 
-SEARCH = settings(deadline=None, derandomize=True, max_examples=150)
+SEARCH = settings(derandomize=True, max_examples=150)
 SHARES = st.floats(0, 1, width=32)
 VALUES = arrays(np.float64, st.integers(8, 30), elements=SHARES)
 METHODS = st.sampled_from([("day", "robust"), ("day", "plain"), ("week", "robust"), ("day", "betting")])

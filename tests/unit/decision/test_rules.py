@@ -240,7 +240,7 @@ def test_a_relative_rule_does_not_depend_on_the_unit_of_the_metric(rule: dict[st
 @example(
     np.array([2.0**-149, *[0.0] * 29]), np.zeros(30), {"metric": "r2", "is": "at_least", "of": "relative_change"}, 0.05
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_no_sign_of_the_champion_inverts_a_verdict(
     champion: np.ndarray, challenger: np.ndarray, rule: dict[str, Any], value: float
 ) -> None:
@@ -585,7 +585,7 @@ def test_bets_are_placed_within_the_bounds_of_what_the_rule_asks(rule: dict[str,
     rule=st.sampled_from([rule for rule in [*SEQUENTIAL, GUARDRAIL] if rule.get("of") != "relative_change"]),
     metric=st.sampled_from(["brier_score", "accuracy"]),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_whatever_lies_between_zero_and_one_can_be_bet_on(
     values: np.ndarray, rule: dict[str, Any], metric: str
 ) -> None:
@@ -602,7 +602,7 @@ SHIFTED = arrays(np.float64, st.integers(0, 30), elements=st.floats(0, 1, width=
     unit=st.sampled_from(["day", "week"]),
     method=st.sampled_from(["robust", "plain"]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_challenger_that_is_worse_on_every_day_is_judged_no_better(
     values: np.ndarray, shift: float, rule: dict[str, Any], unit: str, method: str
 ) -> None:
@@ -617,7 +617,7 @@ def test_a_challenger_that_is_worse_on_every_day_is_judged_no_better(
 
 
 @given(values=SHIFTED, data=st.data(), rule=st.sampled_from(DAILY))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_day_that_is_worse_is_judged_no_better(values: np.ndarray, data: st.DataObject, rule: dict[str, Any]) -> None:
     harm = data.draw(arrays(np.float64, len(values), elements=st.floats(0, 1, width=32)))
     before, after = (
@@ -628,7 +628,7 @@ def test_a_day_that_is_worse_is_judged_no_better(values: np.ndarray, data: st.Da
 
 
 @given(values=SHIFTED, shift=st.floats(0, 0.5), rule=st.sampled_from([SUPERIOR, NON_INFERIOR, *BOUNDED[:2]]))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_bettor_turns_no_fail_into_a_pass(values: np.ndarray, shift: float, rule: dict[str, Any]) -> None:
     champion, shrunk = np.full(len(values), 0.5), values / 2
     before, after = (

@@ -359,7 +359,7 @@ ROW = st.tuples(
     *[st.one_of(st.just(NAN), st.integers(1, 30).map(float))] * 2,
 )
 DAYS = st.lists(ROW, min_size=1, max_size=30).map(lambda rows: Pairs(*np.array(rows).T))
-whatever_the_day = settings(max_examples=60, deadline=None)
+whatever_the_day = settings(max_examples=60)
 
 
 def assert_same(left: Pairs, right: Pairs, *, same_pairs: bool = True) -> None:

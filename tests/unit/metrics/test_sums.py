@@ -108,7 +108,7 @@ def test_sums_are_those_of_pandas_in_every_slice() -> None:
         assert row["unlabelled_weight"] == expected_weight
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.lists(st.integers(0, 120), max_size=4))
 def test_batches_of_any_size_add_up_to_the_same(where: list[int]) -> None:
     whole, parts = summed([some(120)]), summed(cut(some(120), *where))
@@ -167,7 +167,7 @@ def test_requests_answered_alike_are_never_among_the_furthest() -> None:
     assert furthest.ordinal.size == 0
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(*[st.floats(-1e9, 1e9, allow_nan=False)] * 2)
 def test_a_grid_has_16_to_32_bins_of_a_power_of_two_between_two_answers(one: float, other: float) -> None:
     low, high = sorted((one, other))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shadow_deployment.models.bisection import Bisection
@@ -48,7 +48,6 @@ def test_the_search_costs_as_many_refusals_as_it_may(refusals: int, calls: int) 
 
 
 @given(rows=st.integers(1, 60), bad=st.sets(st.integers(0, 59), max_size=8), most=st.integers(1, 60))
-@settings(deadline=None)
 def test_the_rows_at_fault_are_found_and_each_other_row_succeeds_once(rows: int, bad: set[int], most: int) -> None:
     chunks, errors = tried(Bisection(np.arange(rows), most), bad)
     assert sorted(errors) == sorted(row for row in bad if row < rows)

@@ -99,7 +99,7 @@ def test_the_rows_that_make_a_model_raise_are_found_and_only_those(bad: list[flo
 
 
 @given(rows=st.integers(1, 40), bad=st.sets(st.integers(0, 39), max_size=6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_wherever_the_bad_rows_are_exactly_they_are_errors(rows: int, bad: set[int]) -> None:
     table = scored(Double([float(row) for row in bad]), [float(row) for row in range(rows)])
     assert set(errors_of(table)) == {row for row in bad if row < rows}

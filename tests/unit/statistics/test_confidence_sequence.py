@@ -249,7 +249,7 @@ LIKE = {"rtol": 1e-6, "atol": 1e-9}
 
 
 @given(x=varied, shift=st.integers(-100, 100), scale=st.floats(1e-6, 1e6), method=asymptotic)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bounds_move_and_stretch_with_the_observations(x, shift, scale, method):
     before = confidence_sequence(x, **DESIGN, method=method)
     after = confidence_sequence(scale * (x + shift), **DESIGN, method=method)
@@ -259,7 +259,7 @@ def test_bounds_move_and_stretch_with_the_observations(x, shift, scale, method):
 
 
 @given(x=series, method=methods)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lower_bound_is_the_mirrored_upper_bound(x, method):
     lower = confidence_sequence(x, **DESIGN, side="lower", method=method)
     upper = confidence_sequence(-x, **DESIGN, side="upper", method=method)
@@ -269,7 +269,7 @@ def test_lower_bound_is_the_mirrored_upper_bound(x, method):
 
 
 @given(x=varied, alpha=st.floats(0.001, 0.1), factor=st.floats(1.05, 2.0), method=methods)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_smaller_alpha_gives_bounds_outside_those_of_a_larger_one(x, alpha, factor, method):
     wide = confidence_sequence(x, alpha=alpha, burn_in=28, tuned_for=40, method=method)
     tight = confidence_sequence(x, alpha=alpha * factor, burn_in=28, tuned_for=40, method=method)
@@ -278,7 +278,7 @@ def test_a_smaller_alpha_gives_bounds_outside_those_of_a_larger_one(x, alpha, fa
 
 
 @given(x=varied, method=asymptotic)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bounds_enclose_the_estimate(x, method):
     got = confidence_sequence(x, **DESIGN, method=method)
     assert (got.lower < got.estimate).all()
@@ -298,7 +298,7 @@ def test_of_two_alphas_each_bound_gets_its_own(method):
 
 
 @given(x=varied)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_both_sides_are_each_side_at_half_of_alpha(x):
     both = confidence_sequence(x, **DESIGN)
     lower = confidence_sequence(x, alpha=ALPHA / 2, burn_in=BURN_IN, tuned_for=EXPECTED, side="lower")
@@ -308,7 +308,7 @@ def test_both_sides_are_each_side_at_half_of_alpha(x):
 
 
 @given(x=varied, later=st.integers(-10_000, 10_000), method=asymptotic)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_comes_later_does_not_change_a_bound(x, later, method):
     before = confidence_sequence(x, **DESIGN, method=method)
     after = confidence_sequence(np.append(x, later), **DESIGN, method=method)

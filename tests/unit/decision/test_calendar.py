@@ -11,6 +11,7 @@ from shadow_deployment.decision.calendar import (
     DayRecords,
     LabelProgress,
     calendar_of,
+    comparable,
     counts_of,
     coverage,
     in_order,
@@ -154,6 +155,13 @@ def test_the_days_of_a_verdict_in_short() -> None:
         "champion_versions": [{"version": "7", "days": 2}],
         "concluded_on": None,
     }
+    concluded = counts_of(calendar, taken, labels, dt.date(2024, 1, 3))
+    assert replace(concluded, concluded_on=dt.date(2024, 1, 4)).to_json()["concluded_on"] == "2024-01-04"
+
+
+def test_days_are_comparable_where_that_champion_served_and_the_challenger_answered() -> None:
+    days = [Day(1), Day(2, champion_versions=["6"]), Day(3), Day(4, champion_versions=["6", "7"])]
+    assert [each.id for each in comparable(days, "7", {1, 2, 4})] == [1]
 
 
 def test_days_before_the_first_that_counts_are_replayed_once_their_labels_count() -> None:

@@ -2,16 +2,19 @@
 
 import datetime as dt
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from shadow_deployment.config.policy import Policy
+from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.calibration import calibrate
+from shadow_deployment.decision.estimand import estimand_of
 from shadow_deployment.decision.power import power_analysis
+from shadow_deployment.decision.safeguards.left_out import at_their_worst
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
@@ -128,6 +131,28 @@ def test_what_is_left_out_is_entered_at_its_worst_on_both_sides() -> None:
         widened = judge(policy, {("brier_score", "all"): short}, left_out=left_out)
         assert shown == judge(policy, {("brier_score", "all"): short}).outcome
         assert widened.findings[0].outcome != "PASS"
+
+
+def test_days_left_out_are_entered_where_they_were_with_all_that_the_worst_day_has() -> None:
+    one = replace(
+        days_of(0.0, days=4, noise=0.0),
+        difference=np.array([0.1, -0.3, 0.2, 0.0]),
+        squares=np.arange(12.0).reshape(4, 3),
+        pairs=np.array([1, 2, 3, 4]),
+        weight=np.ones(4),
+    )
+    kept = [0, 1, 3]
+    columns = {name: getattr(one, name)[kept] for name in ("difference", "squares", "pairs", "weight")}
+    columns |= {name: getattr(one, name)[kept] for name in ("champion", "challenger")}
+    short = replace(one, days=tuple(one.days[place] for place in kept), **columns)
+    later = one.days[-1] + dt.timedelta(days=1)
+    estimand = estimand_of(Rule.model_validate(SUPERIOR), short)
+    entered = at_their_worst(estimand, short, [one.days[2], later])
+    assert entered is not None
+    assert entered.squares is not None
+    assert (entered.days, entered.difference.tolist()) == (one.days, [0.1, -0.3, -0.3, 0.0])
+    assert (entered.pairs.tolist(), entered.squares[2].tolist()) == ([1, 2, 2, 4], [3.0, 4.0, 5.0])
+    assert at_their_worst(estimand, short, [later]) is None
 
 
 def test_plan_and_calibrate_know_it() -> None:

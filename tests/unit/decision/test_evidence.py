@@ -180,6 +180,16 @@ def test_the_digest_of_evidence_tells_one_from_another(changed: list[dict[str, A
     assert digest_of(gather(changed)) != digest_of(gather([row(0), row(1)]))
 
 
+def test_the_digest_of_evidence_is_the_one_that_ledgers_have() -> None:
+    """A stored verdict has it: where it changes, no verdict of before can be verified."""
+    rows = [row(0), row(1, difference_sum=1 / 3), row(1, "log_loss", pairs=70), row(2, "log_loss", champion_sum=1e-9)]
+    evidence = dict(gather(rows))
+    some = Unlabelled((day(1), day(3)), np.array([3.0, 1.0]), np.array([-0.1, 0.0]), np.array([0.2, 0.5]))
+    evidence["brier_score", "all"] = replace(evidence["brier_score", "all"], unlabelled=some)
+    assert digest_of(evidence) == ""
+    assert digest_of({}) == ""
+
+
 def test_the_digest_of_evidence_tells_the_requests_without_a_label() -> None:
     (series,) = gather([row(0), row(1)]).values()
     some = Unlabelled((day(1),), np.array([3.0]), np.array([-0.1]), np.array([0.2]))

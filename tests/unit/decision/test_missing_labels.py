@@ -244,7 +244,7 @@ def finding(missing: MissingLabels | None = None, **changes: Any) -> Finding:
 
 
 HOLDS, TIPS = MissingLabels(0.03, 0.5, holds=True), MissingLabels(0.03, 0.5, holds=False, tipping_point=0.02)
-NEVER = MissingLabels(0.03, 0.5, holds=False)
+NEVER, LATE = MissingLabels(0.03, 0.5, holds=False), MissingLabels(0.03, 0.5, holds=False, tipping_point=0.3)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ NEVER = MissingLabels(0.03, 0.5, holds=False)
             ['"Brier score is better" passes and holds unless requests without a label (3.0%) lose more than 0.02'],
         ),
         (
-            [finding(TIPS), finding(NEVER, slice="origin=EWR")],
+            [finding(NEVER, slice="origin=EWR"), finding(LATE, slice="origin=JFK"), finding(TIPS)],
             ['"Brier score is better" passes and holds unless requests without a label (3.0%) lose more than 0.02'],
         ),
         ([finding(TIPS, role="advisory")], []),

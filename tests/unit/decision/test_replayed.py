@@ -1,6 +1,7 @@
 """Replayed days inform, and may FAIL, but a PASS rests on the days that count."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.series import Evidence, Series
-from shadow_deployment.decision.verdict import VerdictBasis, conclude
+from shadow_deployment.decision.verdict import VerdictBasis, conclude, judge
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.wording import NO_EVIDENCE
 
@@ -98,3 +99,26 @@ def test_what_blocks_a_pass_blocks_it_with_replayed_days_too_and_is_all_that_is_
     verdict = concluded(evidence((60, BETTER), start=60), evidence((120, BETTER)), blocked=("it is the A/A check",))
     assert (verdict.outcome, list(verdict.reasons)) == ("INCONCLUSIVE", ["it is the A/A check"])
     assert verdict.findings[0].outcome == "PASS"
+
+
+def test_a_verdict_rests_on_all_of_its_basis() -> None:
+    rules = [SUPERIOR, {"metric": "error_rate", "is": "at_most", "value": 0.001}]
+    policy = Policy.model_validate({"rules": rules, "burn_in": 28})
+    counted = evidence((30, BETTER), (28, 0.03), (2, WORSE))
+    (errors,) = evidence((60, 0.0), metric="error_rate").values()
+    none = np.zeros(60)
+    counted |= {("error_rate", "all"): replace(errors, champion=none, challenger=none, difference=none)}
+    left_out = [FIRST - dt.timedelta(days=number) for number in range(40, 0, -1)]
+    basis = VerdictBasis(FIRST + dt.timedelta(days=59), 0.05, ("it waits",), left_out, counted)
+    given = {"alpha": basis.alpha, "blocked": basis.blocked, "day": basis.day, "left_out": basis.left_out}
+    assert conclude(policy, basis) == judge(policy, counted, **given)
+    others = {"alpha": 0.01, "blocked": [], "day": FIRST + dt.timedelta(days=60), "left_out": ()}
+    for name, value in others.items():
+        assert conclude(policy, basis) != judge(policy, counted, **given | {name: value}), name
+
+
+def test_missing_predictions_block_a_verdict_by_themselves() -> None:
+    missing = evidence((60, BETTER)) | evidence((60, 0.2), metric="error_rate")
+    blocked = concluded(missing, None)
+    assert (blocked.outcome, concluded(evidence((60, BETTER)), None).outcome) == ("INCONCLUSIVE", "PASS")
+    assert ["no usable prediction of the" in reason for reason in blocked.reasons] == [True, True]

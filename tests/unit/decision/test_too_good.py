@@ -1,6 +1,7 @@
 """Alarms on series alone: when each is raised, how often without cause, and what an acknowledgement changes."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from shadow_deployment.decision.safeguards.too_good import (
     settle,
 )
 from shadow_deployment.decision.series import Series
+from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
 FIRST = dt.date(2024, 1, 1)
 LIVE = FIRST + dt.timedelta(days=40)
@@ -135,3 +137,77 @@ def test_an_acknowledgement_is_of_one_kind_of_alarm() -> None:
     blocked, warnings = settle(raised, {"loss": known}, command="shadow acknowledge")
     assert blocked == ["it ranks well; then shadow acknowledge"]
     assert warnings == ["its loss is small; acknowledged by ada on 2024-03-01: the label is a rule"]
+
+
+def texts(*evidence: Series, **more: Any) -> list[str]:
+    arguments: dict[str, Any] = {"auc": {}, "shared": {}, "live_from": LIVE} | more
+    policy = Policy.model_validate({"rules": RULES})
+    return [each.text for each in alarms(policy, {(one.metric, "all"): one for one in evidence}, **arguments)]
+
+
+def test_an_alarm_says_what_was_seen_the_limit_and_where_to_look() -> None:
+    (loss,) = texts(series("squared_error", [0.2, 0.2], [0.002, 0.002]))
+    assert loss == (
+        "too good to be true: its squared error is 0.002, 1.00% of the champion's 0.2, less than "
+        "policy.too_good.loss_ratio == 0.05: look for a feature that is known only with the label"
+    )
+    (ranking,) = texts(auc={"champion": 0.9, "challenger": 0.996})
+    assert ranking == (
+        "too good to be true: its area under the ROC curve is 0.9960, the champion's 0.9000, above "
+        "policy.too_good.auc == 0.995: look for a feature that is known only with the label"
+    )
+    (shared,) = texts(shared={"near": 0.9995})
+    assert shared == (
+        "its predictions are identical to those of challenger near on 99.95% of the newest requests, more than "
+        "policy.too_good.identical == 0.999: look whether it is the same model"
+    )
+    gain = np.where(np.arange(70) < 40, 0.05, -0.01) + np.resize([0.001, -0.001], 70)
+    (replayed,) = texts(series("brier_score", np.full(70, 0.2), 0.2 - gain))
+    assert replayed == (
+        "its Brier score is smaller than the champion's by 0.05 on 40 replayed days and by -0.01 on 30 live days, "
+        "which differ at policy.too_good.replayed_alpha == 0.01: look for labels of the replayed days in its training "
+        "data, and for features that were filled in later"
+    )
+
+
+def test_predictions_are_the_same_as_a_share_of_the_requests_that_both_answered() -> None:
+    one = series("error_rate", [0.0], [0.0], identical=700)
+    missing = replace(one, unanswered=np.array([200]), champion_missing=np.array([100]))
+    (same,) = texts(missing)
+    assert same == (
+        "its predictions are identical to the champion's on 100.00% of 700 requests, more than "
+        "policy.too_good.identical == 0.999: look whether it is the same model"
+    )
+    assert texts(replace(missing, unanswered=np.array([190]))) == []
+    assert texts(replace(one, pairs=np.array([1]), identical=np.array([1]))) != []
+
+
+def test_limits_themselves_are_no_alarm() -> None:
+    assert kinds(auc={"champion": 0.9, "challenger": 0.995}) == []
+    assert kinds(auc={"champion": 0.98, "challenger": 0.999}) == []
+    assert kinds(shared={"near": 0.999}) == []
+
+
+@pytest.mark.parametrize("is_smaller", [True, False])
+def test_replayed_and_live_days_differ_where_their_sequences_lie_apart(is_smaller: bool) -> None:
+    """At the whole error rate by the number of losses and two groups of days; a loss with few days is passed over."""
+    noise = np.random.default_rng(8).normal(0, 0.01, (2, 60))
+    policy = Policy.model_validate({"rules": RULES})
+    alpha = policy.too_good.replayed_alpha / 2 / 2
+    (low, high), (live_low, live_high) = (
+        (float(each.lower[-1]), float(each.upper[-1]))
+        for each in (confidence_sequence(days, alpha=alpha, burn_in=14, tuned_for=policy.tuned_for) for days in noise)
+    )
+    apart = high - live_low if is_smaller else low - live_high
+    live_from = FIRST + dt.timedelta(days=60)
+    for extra, raised in ((1e-6, ["replayed"]), (-1e-6, [])):
+        gain = np.r_[noise[0], noise[1] + apart + (extra if is_smaller else -extra)]
+        few = series("brier_score", np.full(20, 0.2), np.full(20, 0.2))
+        many = series("log_loss", np.full(120, 0.2), 0.2 - gain)
+        assert kinds(few, many, live_from=live_from) == raised
+
+
+def test_a_fortnight_on_each_side_is_compared() -> None:
+    gain = np.r_[np.full(14, 0.1), np.full(14, -0.1)] + np.resize([0.001, -0.001], 28)
+    one = series("brier_score", np.full(28, 0.2), 0.2 - gain)
+    assert kinds(one, live_from=FIRST + dt.timedelta(days=14)) == ["replayed"]

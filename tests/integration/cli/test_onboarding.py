@@ -210,7 +210,7 @@ def test_a_folder_of_parquet_files_is_enough(
     found = load_deployment(world.deployments / "tickets.yaml")
     assert (code, found.task, found.classes) == (0, "multiclass", names), err
     assert found.requests.table == f"parquet:{tmp_path}/log/dt={{day}}/*.parquet"
-    assert (found.requests.columns, found.labels.maturity_days) == ([f"p_{name}" for name in names], 2)
+    assert (found.requests.prediction_columns, found.labels.maturity_days) == ([f"p_{name}" for name in names], 2)
     code, out, err = invoke("preview", "tickets", "--json")
     shown = json.loads(out)
     assert (code, shown["requests"], shown["labels"]["labelled"]) == (0, 24, shown["labels"]["requests"]), err

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.data.sources.duckdb.files import Files
+from shadow_deployment.data.sources.duckdb.formats import Parquet
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
 from shadow_deployment.data.sources.duckdb.table import VIEW
 from shadow_deployment.data.sources.table import Column
@@ -21,7 +22,7 @@ class TableFiles:
 
     def __init__(self, lake: Lake, name: str, key: str) -> None:
         self.name = name
-        self._files = Files(lake, Pattern.parse(name), key, name)
+        self._files = Files(lake, Pattern.parse(name), key, name, Parquet(), 1)
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:

@@ -9,7 +9,7 @@ import duckdb
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.config.partitions import JSONL
 from shadow_deployment.data.sources.duckdb.json_lines import LineSchema
-from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
+from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile, open_lines
 from shadow_deployment.data.sources.duckdb.line_faults import first_fault
 from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import ShadowError, SourceError
@@ -62,8 +62,8 @@ class JsonLines:
 
     def fault(self, lake: Lake, file: LakeFile) -> ShadowError | None:
         """Return the error of the first line at fault, None without one."""
-        with lake.open(file) as stream:
-            return first_fault(self._schema, self._key, file.path, stream)
+        with open_lines(lake, file) as content:
+            return first_fault(self._schema, self._key, file.path, content)
 
 
 def format_of(key: str, table: "Requests | Labels") -> FileFormat:

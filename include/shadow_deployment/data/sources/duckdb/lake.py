@@ -2,11 +2,12 @@
 
 import datetime as dt
 import glob
+import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from shadow_deployment.errors import TransientError
 
@@ -81,6 +82,13 @@ class Folder:
         for file in files:
             if not Path(file.path).is_file() or _file(file.path) != file:
                 raise TransientError(f"{file.path} was changed while it was read; try again")
+
+
+@contextmanager
+def open_lines(lake: Lake, file: LakeFile) -> Iterator[BinaryIO]:
+    """Open a file to be read line by line, the content of one that is compressed."""
+    with lake.open(file) as stream:
+        yield cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if file.path.endswith(".gz") else stream
 
 
 def _file(path: str) -> LakeFile:

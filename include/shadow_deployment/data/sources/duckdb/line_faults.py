@@ -1,13 +1,12 @@
 """The line of a file that is malformed, or holds a value of another type than declared."""
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 import duckdb
 import pyarrow as pa
@@ -29,16 +28,15 @@ _MUST_BE: Final = {
 }
 
 
-def first_fault(schema: LineSchema, key: str, path: str, stream: BinaryIO) -> ShadowError | None:
+def first_fault(schema: LineSchema, key: str, path: str, content: BinaryIO) -> ShadowError | None:
     """Return the error of the first line at fault, None without one.
 
     Args:
         schema: What is declared.
         key: The section of the deployment that declares it.
         path: The file, for the error.
-        stream: Its content.
+        content: Its lines.
     """
-    content = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if path.endswith(".gz") else stream
     numbered = enumerate(content, 1)
     with closing(duckdb.connect()) as session:
         _prepare(session, schema)

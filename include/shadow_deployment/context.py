@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from shadow_deployment.config.deployment import Labels, Requests
     from shadow_deployment.data.predictor import Predictor
     from shadow_deployment.data.sources.engines.port import QueryEngine
 
@@ -66,7 +67,7 @@ class Cloud(Protocol):
         ...
 
     def lake(self, pattern: Pattern, conn_id: str | None) -> Lake:
-        """Return where Parquet files of production lie."""
+        """Return where files of production lie."""
         ...
 
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
@@ -89,7 +90,7 @@ class LocalFiles:
         """Return the files of this machine; raise DeploymentError for any other place."""
         if pattern.is_on_s3:
             raise DeploymentError(
-                f"parquet:{pattern}, must be files of this machine here: S3 is opened by "
+                f"{pattern}, must be files of this machine here: S3 is opened by "
                 "shadow_deployment.integrations.cloud, as tasks and the command line do"
             )
         return Folder()
@@ -141,7 +142,7 @@ class DeploymentContext:
         if conn_id is None or is_files(table):
             from shadow_deployment.data.sources.engines.requests import EngineRequests
 
-            return EngineRequests(self.deployment, self._engine("requests.table", table, conn_id))
+            return EngineRequests(self.deployment, self._engine("requests", self.deployment.requests))
         from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 
         return PostgresRequests(self.deployment, self.connections(conn_id))
@@ -153,18 +154,21 @@ class DeploymentContext:
         if conn_id is None or is_files(table):
             from shadow_deployment.data.sources.engines.labels import EngineLabels
 
-            return EngineLabels(self.deployment, self._engine("labels.table", table, conn_id))
+            return EngineLabels(self.deployment, self._engine("labels", self.deployment.labels))
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
         return PostgresLabels(self.deployment, self.connections(conn_id))
 
-    def _engine(self, key: str, table: str, conn_id: str | None) -> "QueryEngine":
-        """Return what reads a table that is not in Postgres; `key` names it in errors."""
-        with requires_extra("duckdb", f"{key} == {table!r}"):
+    def _engine(self, key: str, table: "Requests | Labels") -> "QueryEngine":
+        """Return what reads a table that is not in Postgres; `key` is its section."""
+        name = f"{key}.table"
+        with requires_extra("duckdb", f"{name} == {table.table!r}"):
             from shadow_deployment.data.sources.duckdb.files import Files
+            from shadow_deployment.data.sources.duckdb.formats import format_of
 
-        pattern = Pattern.parse(table)
-        return Files(self.cloud.lake(pattern, conn_id), pattern, key, table)
+        pattern = Pattern.parse(table.table)
+        lake = self.cloud.lake(pattern, table.conn_id)
+        return Files(lake, pattern, name, table.table, format_of(key, table), table.flushed_within)
 
     def check_sources(self) -> None:
         """Raise SourceError where production has not what the deployment names."""

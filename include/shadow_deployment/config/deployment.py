@@ -29,7 +29,7 @@ from shadow_deployment.config.fields import (
     Schedule,
     Section,
     Share,
-    Table,
+    TableSettings,
     Text,
     TimeZone,
 )
@@ -47,17 +47,14 @@ MetricEntry = Annotated[
 ]
 
 
-class Requests(Section):
-    """The champion's prediction log: one row per production request, in a Postgres table or in Parquet files."""
+class Requests(TableSettings):
+    """The champion's prediction log: one row per production request, in a Postgres table or in files."""
 
-    conn_id: Text | None = Field(
+    format: Literal["sagemaker_capture"] | None = Field(
         None,
-        description="Airflow connection: of the database (required for a table), or for S3; without it, boto3's "
-        "default credentials.",
-    )
-    table: Table = Field(
-        description="TABLE, SCHEMA.TABLE, or `parquet:PATH` on disk or S3, with the UTC day in it, as in "
-        "`parquet:s3://BUCKET/log/dt={day}/*.parquet`."
+        description="JSON lines that SageMaker's data capture wrote: `input` and `output` are decoded, of CSV to a "
+        "list of cells; a column without a path is the input's by its name, of CSV by its place among such columns. "
+        "`inferenceId` (without one the event's id), `eventId` and `inferenceTime` are columns by themselves.",
     )
     id: Columns = Field(description="Column of the request id, unique within a day, or a list of columns that are.")
     time: Column = Field(description="Column of the time of the request.")
@@ -80,7 +77,7 @@ class Requests(Section):
     )
 
     @property
-    def columns(self) -> list[str]:
+    def prediction_columns(self) -> list[str]:
         """The columns of the champion's prediction: one, or a probability for each class."""
         if isinstance(self.prediction, str):
             return [self.prediction]
@@ -94,13 +91,13 @@ class Requests(Section):
         return self.model_copy(update={"prediction": [columns[name] for name in classes]})
 
 
-class Labels(Section):
+class Labels(TableSettings):
     """Where the ground truth arrives."""
 
-    conn_id: Text | None = Field(None, description="Airflow connection, as for `requests`.")
-    table: Table = Field(
-        description="As for `requests`; Parquet files are partitioned by the day on which labels became known, or not "
-        "at all."
+    format: Literal["sagemaker_ground_truth"] | None = Field(
+        None,
+        description="JSON lines as SageMaker's ground truth ingestion has them: `data` is decoded as a capture's input "
+        "is. `eventId`, and as `uploadTime` the time at which the file was last written, are columns by themselves.",
     )
     id: Columns = Field(
         description="Column of the request id, or of what `key` is matched with; as many columns as that has, in its "

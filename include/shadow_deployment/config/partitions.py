@@ -1,4 +1,4 @@
-"""Which Parquet files hold which days: a path or an address on S3, with the day and wildcards in it."""
+"""Which files hold which days: a path or an address on S3, with the day and wildcards in it."""
 
 import datetime as dt
 import re
@@ -10,9 +10,10 @@ from urllib.parse import unquote
 from shadow_deployment.base.paths import PROJECT
 
 PARQUET = "parquet:"
+JSONL = "jsonl:"
 ALLOWED = (
-    "must be TABLE, SCHEMA.TABLE or parquet:PATH, PATH being a path, file:///an/absolute/path or s3://BUCKET/KEY, with "
-    "* as a wildcard, and {day} or a form such as {day:%Y/%m/%d} where each day has its own files"
+    "must be TABLE, SCHEMA.TABLE, parquet:PATH or jsonl:PATH, PATH being a path, file:///an/absolute/path or "
+    "s3://BUCKET/KEY, with * as a wildcard, and {day} or a form such as {day:%Y/%m/%d} where each day has its own files"
 )
 _DIGITS = {"Y": 4, "m": 2, "d": 2, "j": 3}
 _ISO = "%Y-%m-%d"
@@ -20,8 +21,8 @@ _WILD = re.compile(r"\*\*/|\*\*|\*|\?")
 
 
 def is_files(table: str) -> bool:
-    """Whether a `table` in a deployment file names Parquet files."""
-    return table.startswith(PARQUET)
+    """Whether a `table` in a deployment file names files."""
+    return table.startswith((PARQUET, JSONL))
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Pattern:
 
     @classmethod
     def parse(cls, table: str) -> "Pattern":
-        """Parse `parquet:PATH`; raise ValueError that says what is allowed."""
-        path = table.removeprefix(PARQUET)
+        """Parse `parquet:PATH` or `jsonl:PATH`; raise ValueError that says what is allowed."""
+        path = table.removeprefix(PARQUET).removeprefix(JSONL)
         try:
             used = [directive for _, form in _pieces(path) for directive in re.findall("%(.)", form)]
         except ValueError:

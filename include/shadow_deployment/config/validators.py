@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.actions import FORMER_CHAMPION
+from shadow_deployment.config.json_lines.conflicts import json_lines_conflicts
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_files
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
@@ -53,6 +54,7 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     yield from _policy(deployment)
     yield from _sources(deployment)
+    yield from json_lines_conflicts(deployment)
     yield from _metrics(deployment)
     yield from _classes(deployment)
     yield from _label_texts(deployment)
@@ -171,7 +173,7 @@ def _columns(deployment: "Deployment") -> Conflicts:
     yield from _duplicates("slices", deployment.slices)
     yield from _duplicates("dependencies", [dependency.name for dependency in deployment.dependencies], "name")
     yield from _duplicates("requests.features", requests.features)
-    yield from _duplicates("requests.prediction", requests.columns)
+    yield from _duplicates("requests.prediction", requests.prediction_columns)
     yield from _duplicates("sample.strata", deployment.sample.strata)
     yield from _duplicates("metrics", [entry if isinstance(entry, str) else entry.name for entry in deployment.metrics])
     for key, columns in {"requests.id": requests.id, "labels.id": labels.id, "labels.key": labels.key}.items():
@@ -193,13 +195,13 @@ def _columns(deployment: "Deployment") -> Conflicts:
 
 
 def _sources(deployment: "Deployment") -> Conflicts:
-    """Yield a connection that production lacks, and a table where the log is in Parquet files."""
+    """Yield a connection that production lacks, and a table where the log is in files."""
     for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
         if section.conn_id is None and not is_files(section.table):
             yield (key, "conn_id"), f"{key}.conn_id is missing"
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged" and "." in challenger.address and is_files(deployment.requests.table):
-            text = "must be logged:COLUMN, a column of the log itself, where requests.table is Parquet"
+            text = "must be logged:COLUMN, a column of the log itself, where requests.table is files"
             yield (
                 ("challengers", position, "model"),
                 f"challengers[{position}].model == {shorten(challenger.model)}, {text}",
@@ -319,7 +321,7 @@ def _classes(deployment: "Deployment") -> Conflicts:
     yield from _prediction_by_class(deployment)
     columns: dict[str, tuple[Location, list[str]]] = {}
     if not isinstance(deployment.requests.prediction, dict):
-        columns["requests.prediction"] = ("requests", "prediction"), deployment.requests.columns
+        columns["requests.prediction"] = ("requests", "prediction"), deployment.requests.prediction_columns
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged":
             location: Location = ("challengers", position, "model")

@@ -1,9 +1,10 @@
-"""Parquet files on S3, read where they lie: DuckDB asks for the bytes it needs, through the connection's own client."""
+"""Files on S3, read where they lie: DuckDB asks for the bytes it needs, through the connection's own client."""
 
 import datetime as dt
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
@@ -36,7 +37,7 @@ class S3Lake:
         matching = pattern.matching(day)
         for path, file in self._listed(pattern.root(day), after):
             if matching.fullmatch(path):
-                yield LakeFile(path, int(file["Size"]), str(file["ETag"]))
+                yield LakeFile(path, int(file["Size"]), str(file["ETag"]), file["LastModified"])
 
     def some(self, pattern: Pattern) -> list[str]:
         """Return a few keys below the pattern's first part, whether they match or not."""
@@ -58,6 +59,11 @@ class S3Lake:
                 raise
         if objects.failure is not None:  # DuckDB has made a text of it
             raise objects.failure
+
+    @contextmanager
+    def open(self, file: LakeFile) -> Iterator[BinaryIO]:
+        """Open an object to be read from its beginning; raise as `serving` does."""
+        yield io.BufferedReader(_Object(_Objects(self, [file]), file), 1 << 20)
 
     def read(self, file: LakeFile, start: int, end: int) -> bytes:
         """Return some bytes of an object, `end` not included; raise as `serving` does."""
@@ -126,10 +132,11 @@ class _Objects(AbstractFileSystem):  # type: ignore[misc]
         return self._files[path if path.startswith("s3://") else f"s3://{path}"]
 
 
-class _Object:
+class _Object(io.RawIOBase):
     """One object, opened to read."""
 
     def __init__(self, objects: _Objects, file: LakeFile) -> None:
+        super().__init__()
         self._objects = objects
         self._file = file
         self._position = 0
@@ -142,6 +149,14 @@ class _Object:
         self._position = end
         return content
 
+    def readinto(self, buffer: Any) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def readable(self) -> bool:
+        return True
+
     def seek(self, offset: int, whence: int = 0) -> int:
         self._position = offset + {0: 0, 1: self._position, 2: self._file.size}[whence]
         return self._position
@@ -149,12 +164,9 @@ class _Object:
     def tell(self) -> int:
         return self._position
 
-    def close(self) -> None:
-        pass
-
 
 def open_lake(address: str, conn_id: str | None) -> S3Lake:
-    """Return what reads Parquet on S3, with the credentials of a connection of Airflow's amazon provider.
+    """Return what reads files on S3, with the credentials of a connection of Airflow's amazon provider.
 
     None takes the credentials that boto3 finds by itself. Raises CredentialsError where the connection is not declared,
     SourceError where it cannot be used.

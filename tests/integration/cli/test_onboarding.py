@@ -16,6 +16,8 @@ from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.config.reference import schema_text
 from shadow_deployment.onboarding.preview import days
 from tests.conftest import Invoke, declare
+from tests.json_lines import compressed, encoded_lines
+from tests.parquet import on_disk
 from tests.production import DAYS, READER, World, day
 
 UNPREPARED = [
@@ -184,7 +186,7 @@ def test_a_challenger_that_cannot_be_scored_is_named_and_the_exit_code_says_so(w
     assert shown["horizons"][0]["basis"] == "the champion's own losses"
 
 
-def test_a_folder_of_parquet_files_is_enough(
+def test_a_folder_of_json_lines_and_one_of_parquet_files_are_enough(
     tmp_path: Path, world: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three classes, the log in a folder a day and all labels in one file."""
@@ -195,12 +197,12 @@ def test_a_folder_of_parquet_files_is_enough(
         at = [dt.datetime.combine(day(number), dt.time(hour)) for hour in range(24)]
         shares = random.dirichlet([1, 1, 1], 24)
         ids = [f"t{number}-{hour}" for hour in range(24)]
-        columns = {f"p_{name}": shares[:, place] for place, name in enumerate(names)}
-        folder = tmp_path / "log" / f"dt={day(number)}"
-        folder.mkdir(parents=True)
-        pq.write_table(
-            pa.table({"ticket": ids, "routed": at, "lang": ["de", "en"] * 12, **columns}), folder / "0.parquet"
-        )
+        rows = [
+            {"ticket": ids[hour], "routed": f"{at[hour]}Z", "from": {"lang": ["de", "en"][hour % 2], "tags": []}}
+            | {f"p_{name}": shares[hour, place] for place, name in enumerate(names)}
+            for hour in range(24)
+        ]
+        on_disk(tmp_path)(f"log/dt={day(number)}/0.jsonl.gz", compressed(encoded_lines(rows)))
         labels += [(ids[hour], names[int(random.integers(3))], at[hour] + dt.timedelta(hours=30)) for hour in range(24)]
     columns = dict(zip(("ticket", "queue", "closed_at"), map(list, zip(*labels, strict=True)), strict=True))
     (tmp_path / "solved").mkdir()
@@ -209,8 +211,10 @@ def test_a_folder_of_parquet_files_is_enough(
     code, _, err = invoke("init", "tickets", *where, "--challenger", "same=logged:p_billing,p_sales,p_tech")
     found = load_deployment(world.deployments / "tickets.yaml")
     assert (code, found.task, found.classes) == (0, "multiclass", names), err
-    assert found.requests.table == f"parquet:{tmp_path}/log/dt={{day}}/*.parquet"
-    assert (found.requests.columns, found.labels.maturity_days) == ([f"p_{name}" for name in names], 2)
+    assert found.requests.table == f"jsonl:{tmp_path}/log/dt={{day}}/*.jsonl.gz"
+    columns = {"ticket": "string", "routed": "timestamp", "lang": "string $.from.lang"}
+    assert found.requests.columns == columns | {f"p_{name}": "number" for name in names}
+    assert (found.requests.prediction_columns, found.labels.maturity_days) == ([f"p_{name}" for name in names], 2)
     code, out, err = invoke("preview", "tickets", "--json")
     shown = json.loads(out)
     assert (code, shown["requests"], shown["labels"]["labelled"]) == (0, 24, shown["labels"]["requests"]), err

@@ -80,6 +80,7 @@ def test_there_is_an_example_of_each_task_and_of_logged_predictions() -> None:
         "multiclass": "multiclass",
         "logged_predictions": "binary",
         "nba": "binary",
+        "sagemaker": "binary",
     }
     assert {challenger.kind for challenger in deployments["logged_predictions"].promotable} == {"logged"}
 

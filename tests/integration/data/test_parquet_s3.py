@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shadow_deployment.config.partitions import Pattern
+from shadow_deployment.data.sources.duckdb.formats import Parquet
 from shadow_deployment.data.sources.duckdb.session import open_session
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations.cloud import AwsCloud, TerminalCloud
@@ -70,7 +71,7 @@ def refusal(call: Callable[[], object], error: type[ShadowError]) -> str:
 
 def read(lake: S3Lake, pattern: Pattern, columns: str = "*") -> int:
     files = list(lake.find(pattern, DAY))
-    with open_session(lake, files, "requests.table") as session:
+    with open_session(lake, files, "requests.table", Parquet()) as session:
         statement = f"SELECT {columns} FROM read_parquet($files)"
         return sum(
             batch.num_rows

@@ -1,4 +1,4 @@
-"""The same production in Postgres, in Parquet on disk and in Parquet on S3 gives the same samples and evidence."""
+"""The same production in Postgres, in Parquet and in JSON lines, on disk and on S3, gives the same evidence."""
 
 import io
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from tests import production
+from tests.json_lines import compressed, encoded_lines
 from tests.parquet import Put, by_day, encoded, on_disk
 from tests.production import World, day
 
@@ -23,6 +24,7 @@ RUN = 3
 SAMPLE = {"rate": 0.5, "strata": ["origin"], "rates": {"JFK": 0.8}, "minimum_per_stratum": 8, "salt": "synthetic"}
 LOG = "predictions/dt={day}/*.parquet"
 LABELS = "outcome/{day:%Y/%m/%d}/**/*.parquet"
+FLUSHED = pd.Timedelta(hours=2)  # after which rows of JSON lines reach a file
 
 
 def export(put: Put) -> None:
@@ -43,6 +45,25 @@ def in_parquet(root: str, conn_id: str | None) -> dict[str, Any]:
         "labels": {"conn_id": conn_id, "table": f"parquet:{root}/{LABELS}"},
         "challengers": [other, {"name": "a_a_check", "model": "champion"}],
     }
+
+
+def export_lines(put: Put) -> None:
+    """Write log and labels as JSON lines, by the day on which they were flushed: the evening is in the next day's."""
+    log, outcome = production.synthetic()
+    for name, time, rows in (("predictions", "predicted_at", log), ("outcome", "known_at", outcome)):
+        for of_day, of_file in rows.groupby((rows[time] + FLUSHED).dt.date):
+            values = of_file.astype(object).where(of_file.notna(), None).to_dict("records")
+            put(f"{name}/{of_day}/00/{name}.jsonl.gz", compressed(encoded_lines(values)))
+
+
+def in_lines(root: str, conn_id: str | None) -> dict[str, Any]:
+    log, outcome = production.synthetic()
+    kinds = {"O": "string", "f": "number", "i": "integer", "M": "timestamp"}
+    found = in_parquet(root, conn_id)
+    for key, name, rows in (("requests", "predictions", log), ("labels", "outcome", outcome)):
+        columns = {column: kinds[type_.kind] for column, type_ in rows.dtypes.items()}
+        found[key] |= {"table": f"jsonl:{root}/{name}/{{day}}/**/*.jsonl.gz", "columns": columns}
+    return found
 
 
 def parts(world: World) -> dict[tuple[str, str], bytes]:
@@ -70,12 +91,17 @@ def files(worlds: Callable[..., World]) -> tuple[World, Path]:
     return world, world.folder / "logs"
 
 
-def test_all_that_is_found_out_is_the_same_from_parquet_on_s3(
-    expected: World, worlds: Callable[..., World], bucket: Any
+@pytest.mark.parametrize(("write", "declared"), [(export, in_parquet), (export_lines, in_lines)])
+def test_all_that_is_found_out_is_the_same_from_files_on_s3(
+    write: Callable[[Put], None],
+    declared: Callable[[str, str], dict[str, Any]],
+    expected: World,
+    worlds: Callable[..., World],
+    bucket: Any,
 ) -> None:
     world = worlds()
-    export(lambda name, content: bucket.put_object(Key=f"a b/{name}", Body=content))
-    run(world, **in_parquet(f"s3://{bucket.name}/a b", "logs_aws"))
+    write(lambda name, content: bucket.put_object(Key=f"a b/{name}", Body=content))
+    run(world, **declared(f"s3://{bucket.name}/a b", "logs_aws"))
     assert parts(world) == parts(expected)
     got, wanted = world.evidence(), expected.evidence()
     pd.testing.assert_frame_equal(got.drop(columns="digest"), wanted.drop(columns="digest"), check_exact=True)

@@ -1,4 +1,4 @@
-"""Whatever the rows are, and however they are spread over files: Parquet gives the sample that Postgres gives."""
+"""Whatever the rows are, and however they are spread over files: Parquet and JSON lines give Postgres' sample."""
 
 import datetime as dt
 import itertools
@@ -19,6 +19,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.sampling import allocate
+from tests.json_lines import compressed, encoded_lines
 from tests.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, day, moment
 
@@ -50,7 +51,7 @@ COLUMNS: dict[str, tuple[str, pa.DataType, st.SearchStrategy[Any]]] = {
 STRATA: dict[str, tuple[str, pa.DataType, st.SearchStrategy[Any]]] = {
     "by_word": ("text", pa.string(), st.sampled_from(["x", "X", "é", "x/y", ""])),
     "by_flag": ("bool", pa.bool_(), st.booleans()),
-    "by_number": ("int2", pa.int16(), st.integers(-1, 1)),
+    "by_number": ("int8", pa.int64(), st.integers(-1, 1)),
     "by_date": ("date", pa.date32(), st.sampled_from([dt.date(2024, 1, 1), dt.date(999, 1, 1)])),
 }
 _tables = itertools.count()
@@ -127,6 +128,30 @@ def into_parquet(folder: Path, kind: str, rows: list[dict[str, Any]], choose: st
     return f"parquet:{folder}/{number}/{{day:%Y/%m/%d}}-*.parquet"
 
 
+IN_LINES = {  # the columns whose types JSON has, too
+    "double": "number", "large": "integer", "flag": "boolean", "word": "string", "date": "date", "aware": "timestamp",
+}  # fmt: skip
+
+
+def into_lines(folder: Path, kind: str, rows: list[dict[str, Any]], choose: st.DataObject) -> dict[str, Any]:
+    """Write the rows in any order into files by the time at which they were flushed; return how they are declared."""
+    types = {
+        **IN_LINES, "id": "integer" if "int" in kind else "string", "by_word": "string", "by_flag": "boolean",
+        "by_number": "integer", "by_date": "date", "answer": "number", "time": "timestamp", "version": "integer",
+    }  # fmt: skip
+    number = next(_tables)
+    files: dict[str, list[dict[str, Any]]] = {}
+    for row in choose.draw(st.permutations(rows)):
+        flushed = row["time"] + dt.timedelta(hours=choose.draw(st.sampled_from([0, 3, 23])))
+        name = f"{number}/{flushed:%Y/%m/%d/%H}-{choose.draw(st.sampled_from(['a.jsonl', 'b.jsonl.gz']))}"
+        files.setdefault(name, []).append({name: row[name] for name in types})
+    put, plain = on_disk(folder), choose.draw(st.booleans())
+    for name, content in files.items():
+        text = encoded_lines(content, end=choose.draw(st.sampled_from(["\n", "\r\n", "\n\n"])), plain=plain)
+        put(name, compressed(text) if name.endswith(".gz") else text)
+    return {"table": f"jsonl:{folder}/{number}/{{day:%Y/%m/%d}}/*.jsonl*", "columns": types}
+
+
 def array(values: list[Any], kind: pa.DataType) -> pa.Array:
     if kind == pa.uuid():
         return pa.ExtensionArray.from_storage(kind, pa.array([one and one.bytes for one in values], pa.binary(16)))
@@ -141,23 +166,28 @@ def drawn(source: Any, deployment: Deployment, window: Window) -> tuple[dict[str
         return population, reading.sample(allocate(deployment.sample, population)).read_all()
 
 
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(log=logs(), choose=st.data())
 def test_the_same_rows_give_the_same_sample(log: Any, choose: st.DataObject, ours: World, tmp_path: Path) -> None:
     kind, rows = log
+    into_postgres(ours, kind, rows)
     sample = {
         "rate": choose.draw(st.sampled_from([0.1, 0.5, 1.0])),
         "minimum_per_stratum": choose.draw(st.integers(0, 3)),
         "strata": choose.draw(st.lists(st.sampled_from(sorted(STRATA)), unique=True)),
         "salt": choose.draw(st.sampled_from(["", "salt", "s'é:"])),
     }
-    duplicates = choose.draw(st.sampled_from(["refuse", "first"]))
-    into_postgres(ours, kind, rows)
-    deployment = deployed(ours, sample=sample, requests={"duplicates": duplicates})
+    log_keys = {"duplicates": choose.draw(st.sampled_from(["refuse", "first"]))}
+    files = {"table": into_parquet(tmp_path, kind, rows, choose)}
+    require_the_same(ours, sample, log_keys, files)
+    require_the_same(ours, sample, log_keys | {"features": [*IN_LINES]}, into_lines(tmp_path, kind, rows, choose))
+
+
+def require_the_same(ours: World, sample: dict[str, Any], log_keys: dict[str, Any], files: dict[str, Any]) -> None:
+    deployment = deployed(ours, sample=sample, requests=log_keys)
     window = window_of(deployment, day(0))
     expected = drawn(DeploymentContext(deployment, ours.connection).request_source, deployment, window)
-    table = into_parquet(tmp_path, kind, rows, choose)
-    found = deployed(ours, sample=sample, requests={"duplicates": duplicates, "table": table})
+    found = deployed(ours, sample=sample, requests=log_keys | files)
     population, got = drawn(DeploymentContext(found, ours.connection).request_source, deployment, window)
     assert population == expected[0]
     if population:

@@ -20,6 +20,8 @@ from shadow_deployment.cli.context import context_of
 from shadow_deployment.integrations import cloudwatch
 from tests.conftest import PROJECT, Invoke, database
 from tests.integration.infrastructure import guide
+from tests.json_lines import encoded_lines
+from tests.parquet import on_disk
 from tests.production import OWNER, READER
 from tests.receivers import REGION, aws
 
@@ -28,10 +30,6 @@ FIRST = dt.date(2021, 1, 25)
 GAMES = """
 CREATE TABLE games (game_id text PRIMARY KEY, game_date date, season int, home_score int, away_score int);
 INSERT INTO games SELECT 'g' || n, date '2021-01-25', 2021, 100 + n, 110 FROM generate_series(1, 20) AS n;
-"""
-FORECASTS = """
-INSERT INTO forecast.win_probability
-SELECT game_id || ' 1', game_id, timestamptz '2021-01-25 09:00-05', 0.5, 0.4, '538' FROM games
 """
 ELSEWHERE = {  # a module of this suite, and the commands that test_stack.py runs
     "python -m pytest tests/integration/pipeline/test_nba_example.py",
@@ -126,7 +124,7 @@ def test_each_command_of_the_guide_does_what_its_step_asks(walk: Walk, monkeypat
 
     # What the guide leaves to somebody: forecasts, the DAG's publication, and a promotion to take back.
     before: dict[str, Callable[[], object]] = {
-        "shadow doctor": lambda: log_forecasts(walk.server),
+        "shadow doctor": lambda: log_forecasts(walk),
         "aws cloudwatch": lambda: cloudwatch.publish(context_of("nba_home_win"), FIRST, ["raptor", "a_a_check"]),
         "shadow rollback": promote,
     }
@@ -152,12 +150,17 @@ def declare(folder: Path, recommendations: Path) -> None:
     text = (PROJECT / "include/deployments/examples/nba.yaml").read_text()
     text = text.replace("master_recommendations.json", str(recommendations))
     text = text.replace(".shadow/snapshots", str(folder / "snapshots"))
+    text = text.replace("/var/lib/nba_simulator", str(folder))
     (folder / "deployments").mkdir()
     (folder / "deployments" / "nba.yaml").write_text(f"{text}promotion: {{allow_force: true}}\n")
 
 
-def log_forecasts(server: EmbeddedPostgres) -> None:
-    """Log one morning's probabilities, and let the reader see them."""
-    with psycopg.connect(server.uri(NAME, OWNER)) as session:
-        session.execute(FORECASTS)
-    server.ensure_reader(NAME, READER, "forecast")
+def log_forecasts(walk: Walk) -> None:
+    """Log one morning's probabilities, and let the reader see the results."""
+    rows = [
+        {"prediction_id": f"g{number} 1", "game_id": f"g{number}", "predicted_at": f"{FIRST}T09:00:00-05:00",
+         "model_version": "538", "game": {"season": 2021, "days_ahead": 0}, "elo": 0.5, "raptor": 0.4}
+        for number in range(1, 21)
+    ]  # fmt: skip
+    on_disk(walk.folder)(f"forecasts/{FIRST}.jsonl", encoded_lines(rows))
+    walk.server.ensure_reader(NAME, READER, "forecast")

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,6 +12,8 @@ import psycopg
 import pytest
 
 from tests.conftest import PROJECT, Invoke, database
+from tests.json_lines import encoded_lines
+from tests.parquet import on_disk
 from tests.production import OWNER, READER, World
 
 FILE = PROJECT.parent / "shared/data/nba/nba_538_daily_vintages_2021.csv.gz"
@@ -40,7 +43,7 @@ def log() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def simulator(worlds: Callable[..., World], log: pd.DataFrame) -> World:
-    """The simulator's database, with the tables and views of the example's SQL, and an empty ledger."""
+    """The simulator's database with the view of the example's SQL, the log as JSON lines, and an empty ledger."""
     world = worlds()
     name = database(world.postgres, OWNER)
     with psycopg.connect(world.postgres.uri(name, OWNER)) as session:
@@ -50,13 +53,22 @@ def simulator(worlds: Callable[..., World], log: pd.DataFrame) -> World:
             for row in log.drop_duplicates("game").itertuples():
                 scores = [None if pd.isna(each) else int(each) for each in (row.home, row.away)]
                 stream.write_row([row.game, row.date, row.season, *scores])
-        columns = "prediction_id, game_id, predicted_at, elo, raptor, model_version"
-        with session.cursor() as cursor, cursor.copy(f"COPY forecast.win_probability ({columns}) FROM STDIN") as stream:
-            for row in log.itertuples():
-                identity = f"{row.game}@{row.snapshot_at.isoformat()}"
-                stream.write_row([identity, row.game, row.snapshot_at, row.elo_prob1, row.raptor_prob1, "538"])
     world.postgres.ensure_reader(name, READER, "forecast")
-    return worlds(production=name)
+    world = worlds(production=name)
+    put = on_disk(world.folder / "forecasts")
+    for of_day, rows in log.groupby(log.snapshot_at.dt.date):
+        put(f"{of_day}.jsonl", encoded_lines(line(row) for row in rows.itertuples()))
+    return world
+
+
+def line(row: Any) -> dict[str, Any]:
+    """Return a line of the log, in the example's form."""
+    return {
+        "prediction_id": f"{row.game}@{row.snapshot_at.isoformat()}", "game_id": row.game,
+        "predicted_at": row.snapshot_at, "model_version": "538",
+        "game": {"season": row.season, "days_ahead": row.horizon_days},
+        "elo": row.elo_prob1, "raptor": row.raptor_prob1,
+    }  # fmt: skip
 
 
 def test_each_game_counts_once_with_what_was_said_of_it_first(
@@ -66,6 +78,7 @@ def test_each_game_counts_once_with_what_was_said_of_it_first(
         monkeypatch.setenv(name, value)
     simulator.deployments.mkdir()
     declared = EXAMPLE.read_text().replace(".shadow/snapshots", simulator.snapshots.as_uri())
+    declared = declared.replace("/var/lib/nba_simulator", str(simulator.folder))
     (simulator.deployments / "nba.yaml").write_text(declared)
     code, out, err = invoke("run", "nba_home_win", "--from", FIRST, "--to", LAST)
     assert code == 0, err

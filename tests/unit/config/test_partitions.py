@@ -48,7 +48,9 @@ def test_a_day_stands_where_the_pattern_says(text: str, on_the_day: str, chronol
      "/a/{day", "/a/{other}", "/a/{}", "/a/{day!r}", "/a/{day:%Y-%m-%d %H}", "/a/{day:%Y/*/%d}"],
 )  # fmt: skip
 def test_what_is_no_pattern_is_refused_with_what_is_one(text: str) -> None:
-    with pytest.raises(DeploymentError, match=r"requests\.table == .*, must be TABLE, SCHEMA\.TABLE or parquet:PATH"):
+    with pytest.raises(
+        DeploymentError, match=r"requests\.table == .*, must be TABLE, SCHEMA\.TABLE, parquet:PATH or jsonl:PATH"
+    ):
         a_deployment(requests={"table": f"parquet:{text}"})
 
 
@@ -59,7 +61,7 @@ def test_a_pattern_that_names_no_whole_day_is_refused(text: str) -> None:
 
 
 def test_the_error_of_an_address_without_its_kind_names_the_kinds() -> None:
-    with pytest.raises(DeploymentError, match=r"requests\.table == 's3://a/b.parquet', must be .* or parquet:PATH"):
+    with pytest.raises(DeploymentError, match=r"requests\.table == 's3://a/b.parquet', must be .* or jsonl:PATH"):
         a_deployment(requests={"table": "s3://a/b.parquet"})
 
 

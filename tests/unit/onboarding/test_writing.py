@@ -1,4 +1,4 @@
-"""A proposed file: what it says is what YAML reads, and a folder of Parquet files becomes a pattern."""
+"""A proposed file: what it says is what YAML reads, and a folder of files becomes a pattern."""
 
 import datetime as dt
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 from shadow_deployment.config.partitions import Pattern
 from shadow_deployment.onboarding.proposal.writing import MODELINE, Line, yaml_text
-from shadow_deployment.onboarding.tables.folders import parquet_name
+from shadow_deployment.onboarding.tables.folders import pattern_of
 
 
 def test_values_come_back_as_they_were_and_comments_stand_above_them() -> None:
@@ -42,19 +42,22 @@ def test_values_come_back_as_they_were_and_comments_stand_above_them() -> None:
         ("2026-03-01.parquet", "{day}.parquet"),
         ("part-0.parquet", "*.parquet"),
         ("eu/part-0.parquet", "**/*.parquet"),
+        ("dt=2026-03-01/a.jsonl.gz", "dt={day}/*.jsonl.gz"),
+        ("2026-03-01.jsonl", "{day}.jsonl"),
     ],
 )
 def test_a_folder_becomes_the_pattern_of_its_files(file: str, pattern: str, tmp_path: Path) -> None:
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).touch()
-    name = parquet_name(str(tmp_path))
-    assert name == f"parquet:{tmp_path}/{pattern}"
+    name = pattern_of(str(tmp_path))
+    assert name == f"{'jsonl' if 'jsonl' in pattern else 'parquet'}:{tmp_path}/{pattern}"
     day = dt.date(2026, 3, 1) if "{day" in pattern else None
     assert Pattern.parse(name).matching(day).fullmatch(str(tmp_path / file))
 
 
 def test_a_table_stays_a_table_and_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    assert parquet_name("shop.orders") == "shop.orders"
-    assert parquet_name("/lake/x.parquet") == "parquet:/lake/x.parquet"
-    with pytest.raises(ValueError, match=r"a folder with \*\.parquet files"):
-        parquet_name(str(tmp_path))
+    assert pattern_of("shop.orders") == "shop.orders"
+    assert pattern_of("/lake/x.parquet") == "parquet:/lake/x.parquet"
+    assert pattern_of("/lake/{day}/x.jsonl.gz") == "jsonl:/lake/{day}/x.jsonl.gz"
+    with pytest.raises(ValueError, match=r"a folder with \*\.parquet or"):
+        pattern_of(str(tmp_path))

@@ -33,8 +33,8 @@ def _option(panel: str, text: str) -> Any:
 
 def init(
     name: console.Name,
-    requests: Annotated[str | None, _option(_PLACES, "Prediction log: SCHEMA.TABLE, or Parquet files.")] = None,
-    labels: Annotated[str | None, _option(_PLACES, "Labels: SCHEMA.TABLE, or Parquet files.")] = None,
+    requests: Annotated[str | None, _option(_PLACES, "Prediction log: SCHEMA.TABLE, Parquet or JSON lines.")] = None,
+    labels: Annotated[str | None, _option(_PLACES, "Labels: SCHEMA.TABLE, Parquet or JSON lines.")] = None,
     conn_id: Annotated[str | None, _option(_PLACES, "Airflow connection of the log.")] = None,
     labels_conn_id: Annotated[str | None, _option(_PLACES, "That of the labels, if it is another.")] = None,
     store_conn_id: Annotated[str | None, _option(_PLACES, "That of the ledger (shadow_db).")] = None,

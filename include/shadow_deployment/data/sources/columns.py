@@ -27,7 +27,7 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
     Raises SourceError where a column is missing or has a type that cannot be used.
     """
     log = deployment.requests
-    columns = _champion(table, log.columns)
+    columns = _champion(table, log.prediction_columns)
     columns["champion_version"] = sql.Literal(UNVERSIONED)
     if log.version is not None:
         version = table.text(log.version, "requests.version")

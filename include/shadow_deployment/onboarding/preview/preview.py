@@ -155,7 +155,8 @@ def _days(context: DeploymentContext, first: dt.date, newest: dt.date) -> list[P
 def _span(context: DeploymentContext) -> tuple[dt.date, dt.date]:
     """Return the first and the last whole day of the log."""
     requests = context.deployment.requests
-    table = open_table(requests.table, requests.conn_id, "requests.table", context.connections, context.cloud)
+    where = (requests.table, requests.conn_id, "requests.table")
+    table = open_table(*where, context.connections, context.cloud, requests)
     span = table.span(requests.time)
     if span is None:
         raise SourceError(f"requests.table == {requests.table!r}, must have rows with a time in {requests.time}")

@@ -18,11 +18,14 @@ from shadow_deployment.onboarding.proposal.interview import Found, Interview, Qu
 from shadow_deployment.onboarding.proposal.measures import find_rate, find_start, measure
 from shadow_deployment.onboarding.proposal.rules import proposed_rules
 from shadow_deployment.onboarding.proposal.writing import Line, yaml_text
-from shadow_deployment.onboarding.tables.folders import parquet_name
+from shadow_deployment.onboarding.tables.folders import pattern_of
 from shadow_deployment.onboarding.tables.opening import open_table
 
-_LOG_KEYS: Final = ("conn_id", "table", "id", "time", "features", "prediction", "version", "latency")
-_LABEL_KEYS: Final = ("conn_id", "table", "id", "key", "value", "positive", "negative", "time", "maturity_days")
+_LOG_KEYS: Final = ("conn_id", "table", "columns", "id", "time", "features", "prediction", "version", "latency")
+_LABEL_KEYS: Final = (
+    *("conn_id", "table", "columns", "id", "key"),
+    *("value", "positive", "negative", "time", "maturity_days"),
+)
 _LONG_AGO: Final = dt.date(1970, 1, 1)
 
 
@@ -44,7 +47,7 @@ def propose(name: str, interview: Interview, connections: Connections, cloud: Cl
         name: The deployment's name.
         interview: Answers what is not recognised.
         connections: Finds a connection by its id.
-        cloud: Opens Parquet files, on S3 too.
+        cloud: Opens files, on S3 too.
         path: Where the file is going to be, for errors.
 
     Raises:
@@ -71,20 +74,23 @@ def propose(name: str, interview: Interview, connections: Connections, cloud: Cl
 
 def _open_tables(draft: Draft, connections: Connections, cloud: Cloud) -> columns.Tables:
     opened = []
-    text = "Prediction log: SCHEMA.TABLE, or a folder of Parquet files"
+    text = "Prediction log: SCHEMA.TABLE, or a folder of Parquet files or JSON lines"
     for key, flag, conn_flag in (
         ("requests", "--requests", "--conn-id"),
         ("labels", "--labels", "--labels-conn-id"),
     ):
-        table = draft.ask(Question(f"{key}.table", flag, text, parse=parquet_name))
+        table = draft.ask(Question(f"{key}.table", flag, text, parse=pattern_of))
         conn_id = _connection(draft, key, conn_flag, table)
         opened.append(open_table(table, conn_id, f"{key}.table", connections, cloud))
-        text = "Labels: SCHEMA.TABLE, or a folder of Parquet files"
+        if declared := opened[-1].declared:
+            types = {name: Line(text) for name, text in declared.items()}
+            draft.keep(f"{key}.columns", types, "as the newest lines have them: inferred types could differ by day")
+        text = "Labels: SCHEMA.TABLE, or a folder of Parquet files or JSON lines"
     return columns.look_at(*opened)
 
 
 def _connection(draft: Draft, key: str, flag: str, table: str) -> str | None:
-    """Ask for a table's connection; one for Parquet files is taken from its flag only, since most need none."""
+    """Ask for a table's connection; one for files is taken from its flag only, since most need none."""
     if is_files(table) and not draft.interview.flag(flag):
         return None
     log = draft.get("requests.conn_id")

@@ -1,15 +1,17 @@
-"""Parquet files on disk or on S3: the newest of them, since their rows are not indexed."""
+"""Files on disk or on S3: the newest of them, since their rows are not indexed."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from shadow_deployment.config.partitions import Pattern
+from shadow_deployment.config.partitions import JSONL, Pattern
 from shadow_deployment.data.sources.duckdb.files import Files
+from shadow_deployment.data.sources.duckdb.formats import FileFormat, JsonLines, Parquet
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
 from shadow_deployment.data.sources.duckdb.table import VIEW
 from shadow_deployment.data.sources.table import Column
+from shadow_deployment.onboarding.tables.line_types import types_of
 from shadow_deployment.onboarding.tables.port import LOOKUP_ROWS, SAMPLE_ROWS, Values, kind_of
 
 _NEWEST: Final = 90  # files that are looked at
@@ -19,9 +21,15 @@ _SAMPLED: Final = 10  # files of which rows are read
 class TableFiles:
     """The newest files of a pattern as one table; `key` is the flag or question that names it."""
 
-    def __init__(self, lake: Lake, name: str, key: str) -> None:
+    def __init__(self, lake: Lake, name: str, key: str, form: FileFormat | None = None) -> None:
         self.name = name
-        self._files = Files(lake, Pattern.parse(name), key, name)
+        self._lake, self._key, self._known_form = lake, key, form
+        self._pattern = Pattern.parse(name)
+
+    @cached_property
+    def declared(self) -> Mapping[str, str]:
+        """The types that JSON lines show; files of other formats know their own."""
+        return types_of(self._lake, self._sampled, self.name) if self.name.startswith(JSONL) else {}
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -35,12 +43,10 @@ class TableFiles:
         rows = list[tuple[Any, ...]]()
         with self._files.table(self._sampled) as (session, _):
             for file in self._sampled:
-                present = set(session.read_parquet([file.path], hive_partitioning=False).columns)
+                present = self._form.open(session, self.name, [file]).columns
                 selected = [_selected(self.columns[name]) if name in present else "NULL" for name in names]
-                part = "read_parquet($path, hive_partitioning=false)"
-                statement = f"SELECT {', '.join(selected)} FROM {part} LIMIT $n"  # noqa: S608
-                values = {"path": file.path, "n": SAMPLE_ROWS // len(self._sampled)}
-                rows += session.execute(statement, values).fetchall()
+                statement = f"SELECT {', '.join(selected)} FROM {VIEW} LIMIT $n"  # noqa: S608
+                rows += session.execute(statement, {"n": SAMPLE_ROWS // len(self._sampled)}).fetchall()
         return _by_column(names, rows)
 
     def matching(self, column: str, texts: Sequence[str]) -> Values:
@@ -60,10 +66,20 @@ class TableFiles:
         return (_aware(row[0]), _aware(row[1])) if row and row[0] is not None else None
 
     @cached_property
+    def _form(self) -> FileFormat:
+        if self._known_form is not None:
+            return self._known_form
+        return JsonLines(self._key.partition(".")[0], self.declared, None) if self.declared else Parquet()
+
+    @cached_property
+    def _files(self) -> Files:
+        return Files(self._lake, self._pattern, self._key, self.name, self._form, 1)
+
+    @cached_property
     def _newest(self) -> list[LakeFile]:
-        files = list(self._files.lake.find(self._files.pattern))[-_NEWEST:]
+        files = list(self._lake.find(self._pattern))[-_NEWEST:]
         if not files:
-            self._files.require_some()
+            Files(self._lake, self._pattern, self._key, self.name, Parquet(), 1).require_some()
         return files
 
     @property

@@ -1,5 +1,7 @@
 """Opens a table of production by its name and connection."""
 
+from typing import TYPE_CHECKING
+
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.config.partitions import Pattern, is_files
 from shadow_deployment.context import Cloud
@@ -7,9 +9,21 @@ from shadow_deployment.data.connections import Connections
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.tables.port import ProductionTable
 
+if TYPE_CHECKING:
+    from shadow_deployment.config.deployment import Labels, Requests
 
-def open_table(name: str, conn_id: str | None, key: str, connections: Connections, cloud: Cloud) -> ProductionTable:
+
+def open_table(
+    name: str,
+    conn_id: str | None,
+    key: str,
+    connections: Connections,
+    cloud: Cloud,
+    declared: "Requests | Labels | None" = None,
+) -> ProductionTable:
     """Return a table of production; `key` is the flag or question that names it, for errors.
+
+    `declared` is what a deployment says of it, where there is one.
 
     Raises:
         DeploymentError: The name is no table, or a table has no connection.
@@ -17,12 +31,14 @@ def open_table(name: str, conn_id: str | None, key: str, connections: Connection
     """
     if is_files(name):
         with requires_extra("duckdb", f"{key} {name}"):
+            from shadow_deployment.data.sources.duckdb.formats import format_of
             from shadow_deployment.onboarding.tables.files import TableFiles
         try:
             pattern = Pattern.parse(name)
         except ValueError as error:
             raise DeploymentError(f"{key} == {name!r}, {error}") from None
-        return TableFiles(cloud.lake(pattern, conn_id), name, key)
+        form = format_of(key.partition(".")[0], declared) if declared else None
+        return TableFiles(cloud.lake(pattern, conn_id), name, key, form)
     if conn_id is None:
         raise DeploymentError(f"{key} == {name!r} is a table, whose Airflow connection is missing: give --conn-id")
     from shadow_deployment.onboarding.tables.postgres import PostgresTable

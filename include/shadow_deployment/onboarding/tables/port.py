@@ -12,9 +12,14 @@ Values = Mapping[str, Sequence[Any]]
 
 
 class ProductionTable(Protocol):
-    """A table, a view or Parquet files."""
+    """A table, a view or files."""
 
     name: str
+
+    @property
+    def declared(self) -> Mapping[str, str]:
+        """The columns as a deployment must declare them; none where the table knows its types."""
+        ...
 
     @property
     def columns(self) -> Mapping[str, Column]:

@@ -35,6 +35,11 @@ class PostgresTable:
         self.name = name
         self._connection, self._key = connection, key
 
+    @property
+    def declared(self) -> Mapping[str, str]:
+        """Nothing: the catalogue knows the types."""
+        return {}
+
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         """The columns that a deployment can use; raise SourceError where there is no such table."""

@@ -27,7 +27,7 @@ _NOT_TERMS: Final[
     "rules": {"__all__": {"custom"}},  # a part of their own
 }
 # Where the log lies and what challengers receive may change; the champion's identity is a term of its own.
-_NOT_JUDGED_ON = {"conn_id", "features", "champion_identity"}
+_NOT_JUDGED_ON = ("conn_id", "features", "champion_identity", "flushed_within")
 
 
 FindTrial = Callable[[Session[Any], Deployment, Challenger, int, str], Trial | None]
@@ -107,11 +107,12 @@ def terms_of(deployment: Deployment) -> dict[str, Any]:
     """Return all that a trial is judged by; what else a deployment file says may change during a trial."""
     policy = json.loads(deployment.policy.model_dump_json(by_alias=True, exclude=_NOT_TERMS))
     blocking = [rule for rule in policy["rules"] if rule["role"] == "blocking"]
+    elsewhere = dict.fromkeys(_NOT_JUDGED_ON, True) | {"columns": set(deployment.requests.features)}
     return {
         "sampling": digest(design(deployment)),
         "champion": deployment.requests.champion_identity,
-        "requests": deployment.requests.model_dump(mode="json", exclude=_NOT_JUDGED_ON),
-        "labels": deployment.labels.model_dump(mode="json", exclude={"conn_id"})
+        "requests": deployment.requests.model_dump(mode="json", exclude=elsewhere),
+        "labels": deployment.labels.model_dump(mode="json", exclude={"conn_id", "flushed_within"})
         | deployment.model_dump(mode="json", include={"task", "threshold", "tolerance", "quantile", "classes"}),
         "inputs": digest(read_suite(deployment.expectations.inputs, "expectations.inputs")),
         "rules": policy | {"rules": sorted(blocking, key=json.dumps)},

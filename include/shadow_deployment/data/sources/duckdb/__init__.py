@@ -1,1 +1,1 @@
-"""Production in Parquet files, read by DuckDB; imported by `context` where a deployment's table is `parquet:`."""
+"""Production in files, Parquet or JSON lines, read by DuckDB; imported by `context` where a table is files."""

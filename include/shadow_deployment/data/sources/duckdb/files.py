@@ -1,4 +1,4 @@
-"""The Parquet files that a stretch of time needs."""
+"""The files that a stretch of time needs."""
 
 import datetime as dt
 import logging
@@ -9,13 +9,14 @@ from pathlib import Path
 import duckdb
 
 from shadow_deployment.base.sql_templates import load_literal_statement
-from shadow_deployment.config.partitions import Pattern
+from shadow_deployment.config.partitions import JSONL, Pattern
 from shadow_deployment.data.ports import Access
+from shadow_deployment.data.sources.duckdb.formats import FileFormat
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
 from shadow_deployment.data.sources.duckdb.session import DuckDBSession, open_session
-from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
+from shadow_deployment.data.sources.duckdb.table import FileTable
 from shadow_deployment.data.sources.engines.port import Opened
-from shadow_deployment.errors import SourceError
+from shadow_deployment.errors import SourceError, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -27,15 +28,18 @@ _HERE = Path(__file__).parent
 class Files:
     """The files of one pattern; `key` and `name` are what the deployment calls them, such as requests.table.
 
-    A partition holds the rows of its day in UTC. A row that came a little too early or too late is found all the same:
-    the partitions of the day before and the day after are searched, by the statistics of their files.
+    A partition holds the rows of its day in UTC. A row that came too early or was written late is found all the same:
+    the partitions of as many days before and after as `within` are searched too, those of Parquet by the statistics of
+    their files.
     """
 
-    def __init__(self, lake: Lake, pattern: Pattern, key: str, name: str) -> None:
+    def __init__(self, lake: Lake, pattern: Pattern, key: str, name: str, form: FileFormat, within: int) -> None:
         self.lake = lake
         self.pattern = pattern
         self.key = key
         self.name = name
+        self._form = form
+        self._within = within
 
     def __str__(self) -> str:
         return f"{self.key} == {self.name!r}"
@@ -43,8 +47,8 @@ class Files:
     @contextmanager
     def table(self, files: Sequence[LakeFile]) -> Iterator[tuple[duckdb.DuckDBPyConnection, FileTable]]:
         """Open some files as one table."""
-        with open_session(self.lake, files, str(self)) as session:
-            yield session, open_table(session, self.name, [file.path for file in files])
+        with open_session(self.lake, files, str(self), self._form) as session:
+            yield session, self._form.open(session, self.name, files)
 
     @contextmanager
     def open_between(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Iterator[Opened | None]:
@@ -78,10 +82,18 @@ class Files:
         if self.pattern.is_daily:
             days = (first + number * _DAY for number in range((last - first).days + 1))
             files = [file for day in days for file in self.lake.find(self.pattern, day)]
-            neighbours = [file for day in (first - _DAY, last + _DAY) for file in self.lake.find(self.pattern, day)]
+            away = [number * _DAY for number in range(1, self._within + 1)]
+            others = [*(first - days for days in reversed(away)), *(last + days for days in away)]
+            neighbours = [file for day in others for file in self.lake.find(self.pattern, day)]
         else:
             files, neighbours = [], list(self.lake.find(self.pattern))
-        files += self._with_rows(neighbours, start, end, time, time_key)
+        try:
+            files += self._with_rows(neighbours, start, end, time, time_key)
+        except TransientError as error:
+            if not self.name.startswith(JSONL):
+                raise
+            remedy = f"where each row lies in its own day's file, set {self.key.partition('.')[0]}.flushed_within: 0"
+            raise TransientError(f"{error}; {remedy}") from error
         if not files and not neighbours:
             self.require_some()
         return files
@@ -126,10 +138,10 @@ class Files:
         if not files:
             return []
         with_rows: list[LakeFile] = []
-        with open_session(self.lake, files, str(self)) as session:
+        with open_session(self.lake, files, str(self), self._form) as session:
             for file in files:
                 try:
-                    pieces = open_table(session, self.name, [file.path]).time_pieces(time, time_key)
+                    pieces = self._form.open(session, self.name, [file]).time_pieces(time, time_key)
                 except (SourceError, duckdb.InvalidInputException) as error:
                     if not self.pattern.is_daily:
                         raise

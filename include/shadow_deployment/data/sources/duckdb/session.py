@@ -1,4 +1,4 @@
-"""DuckDB over Parquet files: a session of its own, bounded in memory and threads, that ends with its block."""
+"""DuckDB over files: a session of its own, bounded in memory and threads, that ends with its block."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement
+from shadow_deployment.data.sources.duckdb.formats import FileFormat
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
 from shadow_deployment.data.sources.engines.port import Pieces
-from shadow_deployment.errors import SourceError, TransientError
+from shadow_deployment.errors import ShadowError, SourceError, TransientError
 
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "1GB",
@@ -46,11 +47,13 @@ class DuckDBSession:
 
 
 @contextmanager
-def open_session(lake: Lake, files: Sequence[LakeFile], what: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_session(
+    lake: Lake, files: Sequence[LakeFile], what: str, form: FileFormat
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a session in UTC that can read these files; what does not fit into its memory spills to a folder.
 
-    `what` names the table in errors. Raises SourceError where a file cannot be read, which it names, TransientError
-    where one was changed or lost meanwhile, and whatever the lake raises.
+    `what` names the table in errors, in which `form` says what is wrong with a file. Raises SourceError where a file
+    cannot be read, which it names, TransientError where one was changed or lost meanwhile, and what the lake raises.
     """
     with (
         tempfile.TemporaryDirectory(prefix="shadow-duckdb-") as spill,
@@ -65,19 +68,10 @@ def open_session(lake: Lake, files: Sequence[LakeFile], what: str) -> Iterator[d
             text = first_line(error)
             if text.startswith("IO Error"):
                 raise TransientError(f"{what}: {text}") from error
-            is_named = any(file.path in str(error) for file in files)
-            path = None if is_named or isinstance(error, _QUERY_ERRORS) else _unreadable(lake, files)
-            raise SourceError(f"{what}: {f'{path} cannot be read: ' if path else ''}{text}") from error
+            fault = None if isinstance(error, _QUERY_ERRORS) else _fault(lake, files, form)
+            raise type(fault or SourceError())(f"{what}: {fault or text}") from error
 
 
-def _unreadable(lake: Lake, files: Sequence[LakeFile]) -> str | None:
-    """Return the first file that cannot be read to its end, None where all can."""
-    for file in files:
-        with closing(duckdb.connect(config=SETTINGS)) as session:
-            try:
-                with lake.serving(session, [file]):
-                    for _ in session.read_parquet([file.path]).to_arrow_reader():
-                        pass
-            except (duckdb.Error, OSError):
-                return file.path
-    return None
+def _fault(lake: Lake, files: Sequence[LakeFile], form: FileFormat) -> ShadowError | None:
+    """Return what is wrong with the first file that cannot be read, None where all can."""
+    return next((fault for file in files if (fault := form.fault(lake, file)) is not None), None)

@@ -1,4 +1,4 @@
-"""The Parquet files of a window as one table."""
+"""The files of a window as one table."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -40,9 +40,8 @@ class FileTable(EngineTable):
 
 
 def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> FileTable:
-    """Let the view VIEW be these files and return its columns; `name` is what the deployment calls them."""
+    """Let the view VIEW be these Parquet files and return its columns; `name` is what the deployment calls them."""
     session.read_parquet(list(paths), union_by_name=True, hive_partitioning=False).create_view(VIEW)
-    columns = {column: column_of(column, type_) for column, type_, *_ in session.execute(f"DESCRIBE {VIEW}").fetchall()}
     files: dict[str, dict[str, Column]] = {}
     rows = session.execute(
         "SELECT file_name, name, duckdb_type, num_children FROM parquet_schema($files)", {"files": list(paths)}
@@ -59,4 +58,9 @@ def open_table(session: DuckDBPyConnection, name: str, paths: Sequence[str]) -> 
             to_come.append(children)
         while len(to_come) > 1 and not to_come[-1]:
             to_come.pop()
-    return FileTable(name, columns, files)
+    return FileTable(name, columns_of_view(session), files)
+
+
+def columns_of_view(session: DuckDBPyConnection) -> dict[str, Column]:
+    """Return the columns of the view VIEW."""
+    return {column: column_of(column, type_) for column, type_, *_ in session.execute(f"DESCRIBE {VIEW}").fetchall()}

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from shadow_deployment.data.ports import Access
 from shadow_deployment.data.sources.engines.table import EngineTable
+from shadow_deployment.errors import SourceError
 
 STATEMENTS = Path(__file__).parent
 Pieces = Mapping[str, sql.Composable]
@@ -43,6 +44,14 @@ class Opened(NamedTuple):
 
     session: EngineSession
     table: EngineTable
+
+
+def require_times(opened: Opened, pieces: Pieces, key: str, name: str) -> None:
+    """Raise SourceError where there are rows and none has a time: a misspelt key of JSON lines is one without."""
+    if opened.session.stream(STATEMENTS / "times.sql", pieces, {}).read_all()["are_missing"][0].as_py():
+        raise SourceError(
+            f"{key} == {name!r}, must have a value: none of the newest rows of {opened.table.name} has one"
+        )
 
 
 class QueryEngine(Protocol):

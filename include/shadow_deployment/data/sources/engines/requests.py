@@ -19,7 +19,7 @@ from shadow_deployment.data.sources.columns import (
     request_pieces,
     without_field_metadata,
 )
-from shadow_deployment.data.sources.engines.port import STATEMENTS, EngineSession, QueryEngine
+from shadow_deployment.data.sources.engines.port import STATEMENTS, EngineSession, QueryEngine, require_times
 from shadow_deployment.data.sources.engines.table import EngineTable
 from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.errors import SourceError
@@ -41,7 +41,7 @@ class EngineRequests:
         """Raise SourceError where there are no rows, or the newest lack a column or have one of the wrong type."""
         with self._engine.open_newest(dt.date.min) as opened:
             if opened is not None:
-                self._pieces(opened.table)
+                require_times(opened, self._pieces(opened.table), "requests.time", self.deployment.requests.time)
 
     @contextmanager
     def reading(self, window: Window) -> "Iterator[EngineReading]":
@@ -64,7 +64,7 @@ class EngineRequests:
         Raises SourceError where `address` names another table, or a column is missing or no number.
         """
         if "." in address:
-            raise SourceError(f"model == 'logged:{address}', must be logged:COLUMN where requests.table is Parquet")
+            raise SourceError(f"model == 'logged:{address}', must be logged:COLUMN where requests.table is files")
         log = self.deployment.requests
         with self._engine.open_between(window.start, window.end - _TICK, *self._time) as opened:
             if opened is None:

@@ -1,0 +1,1 @@
+"""What a deployment declares of JSON lines: their columns, and whose format they are in."""

@@ -12,44 +12,7 @@ from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.reading import read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
-from shadow_deployment.ledger.verdicts import ComparedVerdict, newest
-
-
-@dataclass(frozen=True)
-class VerdictRow(ComparedVerdict):
-    """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored.
-
-    `trial` is the number of its trial, `opened_at`, `batch`, `place` and `alpha` are the trial's; None before the
-    champion's first request.
-    """
-
-    name: str
-    version: str
-    uri: str
-    model_digest: str
-    id: int
-    challenger_id: int
-    day: dt.date
-    champion_version: str
-    days: dict[str, Any]
-    design: str
-    outcome: Outcome
-    reasons: list[str]
-    warnings: list[str]
-    findings: list[dict[str, Any]]
-    policy: dict[str, Any]
-    input_digest: str
-    code_version: str
-    revision: int
-    judged_at: dt.datetime
-    chain_number: int | None
-    chain_hash: str | None
-    decided_on: dt.date | None
-    trial: int | None
-    opened_at: dt.datetime | None
-    batch: int | None
-    place: int | None
-    alpha: float | None
+from shadow_deployment.ledger.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)
@@ -201,17 +164,7 @@ def newest_sampled(session: Session[Any], deployment: Deployment) -> NewestSampl
     return NewestSampled(row[0], row[1] or "none")
 
 
-def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, VerdictRow]:
-    """Return each model's newest verdict of a day up to `as_of`, by the model's name."""
-    return newest(session, deployment, as_of, VerdictRow)
-
-
-def explanation(session: Session[Any], verdict: VerdictRow) -> str:
-    """Return a verdict in plain words, as it was explained when it was given."""
-    return str(read_value(session, "SELECT explanation FROM shadow.verdict WHERE id = %s", [verdict.id]) or "")
-
-
-def evidence_days(session: Session[Any], verdict: VerdictRow) -> set[dt.date]:
+def evidence_days(session: Session[Any], verdict: StoredVerdict) -> set[dt.date]:
     """Return the days whose evidence a verdict shows."""
     rows = session.execute(
         "SELECT DISTINCT b.day FROM shadow.verdict AS v "

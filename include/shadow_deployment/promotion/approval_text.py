@@ -10,7 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.decision.words.wording import interval_of, missing_of, rule_in_words
-from shadow_deployment.ledger.registry.promotions import JudgedVerdict
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.promotion.approval import Proposal
 
@@ -55,7 +55,7 @@ def _lines(deployment: Deployment, proposal: Proposal, page: str | None) -> Iter
 
 
 def _recommendation(
-    deployment: Deployment, proposal: Proposal, verdict: JudgedVerdict, page: str | None
+    deployment: Deployment, proposal: Proposal, verdict: StoredVerdict, page: str | None
 ) -> Iterator[str]:
     model = proposal.request.challenger
     days = "judged day" if proposal.days == 1 else "consecutive judged days"
@@ -118,7 +118,7 @@ def _level(finding: Finding) -> str:
     return f" ({percent(1 - finding.alpha_pass - finding.alpha_fail, 2)})"
 
 
-def _warnings(proposal: Proposal, verdict: JudgedVerdict) -> Iterator[str]:
+def _warnings(proposal: Proposal, verdict: StoredVerdict) -> Iterator[str]:
     rivals = ", ".join(map(plain, proposal.rivals))
     verb = "passes" if len(proposal.rivals) == 1 else "pass"
     also = [f"{rivals} also {verb}, to be compared with the new champion"] if rivals else []
@@ -140,7 +140,7 @@ def _answers(policy: PromotionPolicy) -> Iterator[str]:
     yield ""
 
 
-def _digests(proposal: Proposal, verdict: JudgedVerdict) -> Iterator[str]:
+def _digests(proposal: Proposal, verdict: StoredVerdict) -> Iterator[str]:
     request = proposal.request
     if request.tried:
         yield f"- {plain(str(request.tried))}; `shadow trials {_code(request.deployment)}` lists them"

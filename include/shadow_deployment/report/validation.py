@@ -19,12 +19,12 @@ from shadow_deployment.ledger.audit.chain import ChainHead
 from shadow_deployment.ledger.checks import acknowledgements, replay_checks
 from shadow_deployment.ledger.checks.acknowledgements import GivenAcknowledgement
 from shadow_deployment.ledger.checks.replay_checks import ReplayTotals
-from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import TrialRecord
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.history.verify import Verification, verify
 from shadow_deployment.pipeline.sample import files_of
@@ -57,7 +57,7 @@ class ValidationView:
 
     page: DeploymentView
     line: ChallengerLine
-    verdict: VerdictRow
+    verdict: StoredVerdict
     deployment: Deployment
     policy: Policy
     written_at: dt.datetime
@@ -104,7 +104,7 @@ def _view(
     context: DeploymentContext,
     page: DeploymentView,
     line: ChallengerLine,
-    verdict: VerdictRow,
+    verdict: StoredVerdict,
     verification: Verification,
 ) -> ValidationView:
     deployment = context.deployment

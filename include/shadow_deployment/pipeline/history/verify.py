@@ -105,7 +105,7 @@ def _parts(
     for kept in verdicts.kept(session, deployment, wanted):
         yield "verdicts", partial(_of_verdict, session, kept)
     declared = {challenger.name for challenger in deployment.challengers}
-    for name, verdict in verdicts.newest(session, deployment, None, verdicts.JudgedModel).items():
+    for name, verdict in verdicts.latest(session, deployment).items():
         if name in declared:
             yield "newest verdicts", partial(_of_model, context, session, verdict)
 
@@ -185,14 +185,14 @@ def _of_verdict(session: Session[Any], kept: KeptVerdict) -> str | None:
     return None
 
 
-def _of_model(context: DeploymentContext, session: Session[Any], newest: verdicts.JudgedModel) -> str | None:
+def _of_model(context: DeploymentContext, session: Session[Any], newest: verdicts.StoredVerdict) -> str | None:
     """Return how a challenger's newest verdict differs from what all facts of now give, or its model from its file."""
     challenger = context.deployment.challenger(newest.name)
     of_file = model_digest(challenger)
-    if of_file != newest.digest:
+    if of_file != newest.model_digest:
         return (
             f"{challenger.model} has digest {of_file[:12]}, and the newest verdict on {newest.name}, of {newest.day}, "
-            f"is about {newest.digest[:12]}"
+            f"is about {newest.model_digest[:12]}"
         )
     key = find_challenger(session, context.deployment, challenger, of_file)
     if key is None:

@@ -7,9 +7,10 @@ from shadow_deployment.base.numbers import NOTHING, count, number, percent, plur
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.wording import in_slice, role_note
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import ValidationRow, VerdictRow
+from shadow_deployment.ledger.page import ValidationRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.analyses.decisions import who_was_right
 from shadow_deployment.report.analyses.drift import DriftView
 from shadow_deployment.report.charts.chart import ChartTable
@@ -244,11 +245,11 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     ]
 
 
-def _left_out(verdict: VerdictRow) -> str:
+def _left_out(verdict: StoredVerdict) -> str:
     return ", ".join(f"{each['day']} ({each['why']})" for each in verdict.days.get("left_out", [])) or "none"
 
 
-def _trial(verdict: VerdictRow, next_alpha: float | None) -> str:
+def _trial(verdict: StoredVerdict, next_alpha: float | None) -> str:
     if verdict.trial is None or verdict.opened_at is None:
         return NOTHING
     spent = f"in batch {verdict.batch}, alpha {significant(verdict.alpha, 3)} toward PASS"

@@ -39,7 +39,7 @@ def add_challenger(
         days=tuple(each.day for each in history),
         verdict=verdict,
         next_alpha=alpha_of_next(session, deployment),
-        explanation=page.explanation(session, verdict),
+        explanation=verdict.explanation,
         scores=predictions.scores(session, deployment, compared),
         quadrants=predictions.quadrants(session, deployment, compared),
         disagreements=predictions.disagreements(session, compared, window_of(deployment, verdict.day).end),

@@ -18,7 +18,7 @@ from shadow_deployment.decision.safeguards.dependent import dependence_of_reques
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Finding
-from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.views import RuleView, SequenceView, SlicesView, SliceView, Unit, Values
 from shadow_deployment.report.wording import measure_of
@@ -35,7 +35,7 @@ _UNIT_WORDS: Final[Mapping[Unit, str]] = {
 Findings = Sequence[tuple[Rule, Finding]]
 
 
-def policy_of(verdict: VerdictRow, present: Policy) -> Policy:
+def policy_of(verdict: StoredVerdict, present: Policy) -> Policy:
     """Return the policy that a verdict was judged by; the present one where its form is no longer known."""
     try:
         return Policy.model_validate_json(json.dumps(verdict.policy))

@@ -11,7 +11,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.ledger import page, series
-from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import comparable_days, labels_on, mature_labels
 from shadow_deployment.report.queries import rules
@@ -28,7 +28,7 @@ class JudgedEvidence:
     """
 
     line: ChallengerLine
-    verdict: VerdictRow
+    verdict: StoredVerdict
     policy: Policy
     compared: ComparedPredictions
     findings: Sequence[tuple[Rule, Finding]]
@@ -61,7 +61,7 @@ class EvidenceReader:
         evidence = dict(self._series(compared, policy, overall, by_slice))
         return JudgedEvidence(line, verdict, policy, compared, findings, evidence)
 
-    def compared(self, verdict: VerdictRow) -> ComparedPredictions:
+    def compared(self, verdict: StoredVerdict) -> ComparedPredictions:
         """Return the days that the verdict rests on: none that was withdrawn, or that the challenger learned from."""
         known = page.evidence_days(self.session, verdict)
         sampled = [

@@ -133,12 +133,12 @@ def _view(
 
 def _strata(context: DeploymentContext, compared: Sequence[Snapshot]) -> tuple[list[StratumTotals], str | None]:
     """Return what was drawn from each stratum, added up over days; or why that is not known."""
-    found: dict[str, StratumTotals] = {}
+    totals: dict[str, StratumTotals] = {}
     try:
         for snapshot in compared:
             for draw in files_of(context, snapshot).strata:
-                before = found.get(draw.stratum, StratumTotals(draw.stratum, 0, 0, 1.0, 0.0))
-                found[draw.stratum] = StratumTotals(
+                before = totals.get(draw.stratum, StratumTotals(draw.stratum, 0, 0, 1.0, 0.0))
+                totals[draw.stratum] = StratumTotals(
                     draw.stratum,
                     before.population + draw.population,
                     before.drawn + draw.size,
@@ -147,7 +147,7 @@ def _strata(context: DeploymentContext, compared: Sequence[Snapshot]) -> tuple[l
                 )
     except SnapshotError as error:
         return [], f"The inclusion probabilities by stratum cannot be read: {error}"
-    return sorted(found.values(), key=lambda totals: totals.name), None
+    return sorted(totals.values(), key=lambda each: each.name), None
 
 
 def _champion_digest(deployment: Deployment, page: DeploymentView) -> str | None:
@@ -163,8 +163,8 @@ def _champion_digest(deployment: Deployment, page: DeploymentView) -> str | None
 
 def _versions(session: Session[Any]) -> dict[str, str]:
     ((postgres,),) = session.execute("SHOW server_version").fetchall()
-    found = {"Python": platform.python_version(), "PostgreSQL": str(postgres)}
+    versions = {"Python": platform.python_version(), "PostgreSQL": str(postgres)}
     for name in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions

@@ -17,13 +17,13 @@ def joined(known: KnownRequests) -> str:
         return f"no request is older than labels.maturity_days == {deployment.labels.maturity_days} by a few days yet"
     is_labelled = known.is_labelled
     share, least = float(np.mean(is_labelled)), deployment.policy.minimum_coverage
-    found = (
+    joining = (
         f"{is_labelled.sum()} of {len(is_labelled)} requests of {known.mature_window.day} find a label ({share:.1%})"
     )
     if not is_labelled.any():
         name = "request_id" if deployment.labels.key is None else "label_key"
         examples = ", ".join(map(repr, mature[name].drop_null()[:3].to_pylist()))
-        raise SourceError(f"{found}; ids such as {examples} are not in labels.id of {deployment.labels.table}")
+        raise SourceError(f"{joining}; ids such as {examples} are not in labels.id of {deployment.labels.table}")
     if share < least:
-        raise ConcernError(f"{found}, fewer than policy.minimum_coverage == {least:g} asks for")
-    return found
+        raise ConcernError(f"{joining}, fewer than policy.minimum_coverage == {least:g} asks for")
+    return joining

@@ -55,8 +55,8 @@ class KnownRequests:
         ids = pc.unique(mature[name]).drop_null()
         asked = pa.table({"ordinal": pa.array(range(len(ids)), pa.int32()), "request_id": ids})
         until = window.end + dt.timedelta(days=deployment.labels.maturity_days)
-        found = self.context.label_source.labels(asked, None, until)["ordinal"]
-        is_in = pc.is_in(mature[name], value_set=ids.take(pc.unique(found)))
+        labelled = self.context.label_source.labels(asked, None, until)["ordinal"]
+        is_in = pc.is_in(mature[name], value_set=ids.take(pc.unique(labelled)))
         return np.asarray(is_in.to_numpy(zero_copy_only=False), np.bool_)
 
     def _read(self, window: Window) -> pa.Table:

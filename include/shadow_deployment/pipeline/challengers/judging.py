@@ -73,8 +73,8 @@ def judge_challenger(
     blocked = [*_blocked(deployment, challenger, basis), *problems.blocked, *doubted, *replayed_otherwise]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
     verdict = conclude(policy, VerdictBasis(basis.last_day, alpha, blocked, left_out, counted=alone, shown=also))
-    said = _warnings(session, deployment, challenger, basis, key, evidence)
-    warnings = [*said, *acknowledged, *problems.warnings, *_missing_labels(deployment, verdict, basis)]
+    noticed = _warnings(session, deployment, challenger, basis, key, evidence)
+    warnings = [*noticed, *acknowledged, *problems.warnings, *_missing_labels(deployment, verdict, basis)]
     explanation = explain(
         deployment,
         challenger,

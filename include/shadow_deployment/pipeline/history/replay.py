@@ -90,7 +90,7 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
     Their trials must be open. The day `but` is about to be scored, and does not count. Commits.
     """
     deployment = context.deployment
-    found: list[str] = []
+    names: list[str] = []
     with context.ledger() as session:
         taken = [each for each in _taken(session, deployment) if each.day != but]
         keys = challenger_keys(context, session)
@@ -100,8 +100,8 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
                 continue
             trial = known_trial(session, deployment, challenger, key, champion_of(taken))
             if trial and _unanswered(session, deployment, trial, key, taken, deployment.policy.replay_days):
-                found.append(challenger.name)
-    return found
+                names.append(challenger.name)
+    return names
 
 
 def _limit(deployment: Deployment, most: int | None) -> int:

@@ -71,12 +71,17 @@ def verify(
     """
     with context.ledger() as session:
         removed = removals.removals(session, context.deployment)
-        found = _verified(_parts(context, session, wanted, removed), time.monotonic() + seconds)
-        found = replace(found, removed=list(_in_words(removed, wanted)))
+        verification = _verified(_parts(context, session, wanted, removed), time.monotonic() + seconds)
+        verification = replace(verification, removed=list(_in_words(removed, wanted)))
         verifications.store(
-            session, context.deployment, found.verified, wanted, found.difference, is_complete=found.is_complete
+            session,
+            context.deployment,
+            verification.verified,
+            wanted,
+            verification.difference,
+            is_complete=verification.is_complete,
         )
-    return found
+    return verification
 
 
 def _verified(parts: "Iterator[tuple[str, partial[str | None]]]", until: float) -> Verification:
@@ -206,12 +211,12 @@ def _of_model(context: DeploymentContext, session: Session[Any], newest: verdict
     return None
 
 
-def _is_close(one: Any, other: Any) -> bool:
+def _is_close(value: Any, other: Any) -> bool:
     """Return whether two pieces of JSON are the same but for the last digits of numbers."""
-    if isinstance(one, float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_is_close(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_close, one, other))
-    return bool(one == other)
+    if isinstance(value, float) and isinstance(other, int | float):
+        return math.isclose(value, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return value.keys() == other.keys() and all(_is_close(value[key], other[key]) for key in value)
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_is_close, value, other))
+    return bool(value == other)

@@ -39,7 +39,7 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     before = [day for day in view.days if view.day and day < view.day]
     after = [day for day in view.days if view.day and day > view.day]
     beside = (before[-1] if before else None, after[0] if after else None)
-    return _render("deployment.html", links, view=view, charts=charts, beside=beside, said=cells.said(view))
+    return _render("deployment.html", links, view=view, charts=charts, beside=beside, written=cells.writer(view))
 
 
 def warm_up() -> None:
@@ -69,7 +69,7 @@ def validation_report(view: "ValidationView") -> str:
         Links(),
         view=view,
         charts=catalog(view.page),
-        said=cells.said(view.page),
+        written=cells.writer(view.page),
         elsewhere=frameworks.ELSEWHERE,
         frameworks=frameworks.FRAMEWORKS,
         error_rates=frameworks.ERROR_RATES,

@@ -27,18 +27,18 @@ _URGENCY: Final = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 _FAILURE_HEADINGS: Final = ("expectation", "column", "result", "requests")
 
 
-def rules(every: Sequence[RuleView], said: Callable[[str], str] = str) -> ChartTable:
+def rules(every: Sequence[RuleView], written: Callable[[str], str] = str) -> ChartTable:
     """Return what each rule says: on all requests in the order of the policy, then in slices where it does not pass.
 
-    `said` is how a reason is written.
+    `written` is how a reason is written.
     """
     in_slices = [rule for rule in every if not rule.is_overall and rule.finding.outcome != "PASS"]
     ordered = sorted(in_slices, key=lambda rule: _URGENCY[rule.finding.outcome])[:MOST_SLICES]
-    rows = [_rule(rule, said) for rule in (*(rule for rule in every if rule.is_overall), *ordered)]
+    rows = [_rule(rule, written) for rule in (*(rule for rule in every if rule.is_overall), *ordered)]
     return ChartTable(("rule", "outcome", "since the evidence of", "days", "requests", "why"), rows, left=3, tail=1)
 
 
-def _rule(rule: RuleView, said: Callable[[str], str]) -> tuple[str, ...]:
+def _rule(rule: RuleView, written: Callable[[str], str]) -> tuple[str, ...]:
     finding = rule.finding
     return (
         f"{capitalised(rule.text)}{in_slice(finding.slice)}{role_note(finding.role)}",
@@ -46,7 +46,7 @@ def _rule(rule: RuleView, said: Callable[[str], str]) -> tuple[str, ...]:
         str(finding.decided_on or NOTHING),
         count(finding.observations),
         count(finding.requests),
-        said(finding.reason),
+        written(finding.reason),
     )
 
 

@@ -175,10 +175,10 @@ def _verified(session: Session[Any], deployment: Deployment) -> HealthItem:
     if newest.difference is not None:
         return _item(name, "provenance", "alarm", "differs", f"{newest.difference} ({when})")
     word = "verified" if newest.is_complete else "verified in part"
-    found = ", ".join(f"{count(number)} {kind}" for kind, number in newest.verified.items())
+    counts = ", ".join(f"{count(number)} {kind}" for kind, number in newest.verified.items())
     which = "every day" if newest.days is None else _named(newest.days)
     level: Health = "good" if newest.is_complete else "attention"
-    return _item(name, "provenance", level, word, f"{when}, {which}: {found}; {at}")
+    return _item(name, "provenance", level, word, f"{when}, {which}: {counts}; {at}")
 
 
 def _named(days: Sequence[object]) -> str:

@@ -21,9 +21,9 @@ class Answer:
 class Question:
     """What a deployment needs to know.
 
-    `flag` answers it without a terminal. `proposal` is what was recognised. `choices` are the columns it may name, several of
-    them separated by commas where it is `several`; none are any text. Where it `may_be_empty`, nothing is an answer.
-    `parse` turns an answer into a value, and raises ValueError that says what it must be.
+    `flag` answers it without a terminal. `proposal` is what was recognised. `choices` are the columns it may name,
+    several of them separated by commas where it is `several`; none are any text. Where it `may_be_empty`, nothing is an
+    answer. `parse` turns an answer into a value, and raises ValueError that says what it must be.
     """
 
     key: str

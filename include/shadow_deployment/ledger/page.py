@@ -16,29 +16,6 @@ from shadow_deployment.ledger.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)
-class ValidationRow:
-    """A stored validation with its day.
-
-    `challenger_id`, `name` and `version` are None for the inputs, `failures` where there is none.
-    """
-
-    day: dt.date
-    snapshot_id: int
-    challenger_id: int | None
-    name: str | None
-    version: str | None
-    success: bool
-    evaluated: int
-    validated_at: dt.datetime
-    failures: list[dict[str, Any]] | None
-
-    @property
-    def subject(self) -> str:
-        """What was validated."""
-        return "inputs" if self.challenger_id is None else "predictions"
-
-
-@dataclass(frozen=True)
 class ScoringRow:
     """How many rows of a day one model has answered, in how many shards, and how many of them with an error."""
 
@@ -210,12 +187,6 @@ def quadrants(
     """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
     values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature) | {"threshold": threshold}
     return read_rows(session, QuadrantRow, statement("page_quadrants"), values)
-
-
-def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[ValidationRow]:
-    """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
-    values = {"snapshots": keys(snapshots), "challenger": challenger}
-    return read_rows(session, ValidationRow, statement("page_validations"), values)
 
 
 def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:

@@ -17,7 +17,8 @@ from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, ValidationRow
+from shadow_deployment.ledger.checks.validations import ValidationRow
+from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot

@@ -21,9 +21,11 @@ from shadow_deployment.data.quality.expectations import MOST_REQUESTS, Validatio
 from shadow_deployment.data.quality.great_expectations import build_configurations, evaluate
 from shadow_deployment.data.quality.uniqueness import BUCKET_PARTS
 from shadow_deployment.data.quality.validation import validate
-from shadow_deployment.data.rows import PART_COLUMNS, FrameReader, TableRows
+from shadow_deployment.data.rows import PART_COLUMNS, FrameReader
 from shadow_deployment.errors import DeploymentError
+from tests.conftest import PROJECT
 from tests.integration.data.whole_tables import ROWS, SUITES, a_table, at_once, on, several, table
+from tests.rows import TableRows
 
 
 @cache
@@ -192,7 +194,7 @@ def test_what_a_day_validates_loads_no_database_or_cloud_and_scipy_stats_where_d
     program = (
         "import sys, pyarrow as pa\n"
         "from shadow_deployment.data.quality.validation import validate\n"
-        "from shadow_deployment.data.rows import TableRows\n"
+        "from tests.rows import TableRows\n"
         "rows = TableRows(pa.table({'request_id': ['a', 'b'], 'text': ['x', 'y']}))\n"
         "expect = lambda kind, **about: {'type': f'expect_column_{kind}', 'kwargs': about}\n"
         "print(validate(rows, [expect('values_to_be_unique', column='request_id')]).success)\n"
@@ -202,5 +204,5 @@ def test_what_a_day_validates_loads_no_database_or_cloud_and_scipy_stats_where_d
         "divergence = expect('kl_divergence_to_be_less_than', column='text', partition_object=halves, threshold=0.1)\n"
         "print(validate(rows, [divergence]).success, 'scipy.stats._continuous_distns' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
     assert done.stdout.split() == ["True", "False", "set()", "True", "True"]

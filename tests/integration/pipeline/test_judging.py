@@ -40,7 +40,6 @@ from shadow_deployment.config.deployment import Challenger, ChampionSettings
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.predictor import Predictions
-from shadow_deployment.data.rows import TableRows
 from shadow_deployment.decision.words.wording import claim_of, metric_in_slice
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import predictions, snapshots
@@ -55,6 +54,7 @@ from shadow_deployment.pipeline.run import run_days
 from tests import production
 from tests.conftest import Invoke, database, declare
 from tests.production import MATURITY, OWNER, World, day, linear_model, moment
+from tests.rows import TableRows
 
 RUN = 6
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}

@@ -7,7 +7,7 @@ from shadow_deployment.base.numbers import NOTHING, count, number, percent, plur
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.wording import in_slice, role_note
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import ValidationRow
+from shadow_deployment.ledger.checks.validations import ValidationRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.verdicts import StoredVerdict

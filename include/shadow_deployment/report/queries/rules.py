@@ -43,19 +43,6 @@ def policy_of(verdict: StoredVerdict, present: Policy) -> Policy:
         return present
 
 
-def with_rules(findings: Sequence[Finding], policy: Policy) -> Iterator[tuple[Rule, Finding]]:
-    """Yield each finding with its rule: a rule's first finding is of all requests, those of its slices follow.
-
-    What fits no rule of the policy, since it was judged by another, is left out.
-    """
-    number = -1
-    for finding in findings:
-        number += finding.slice == ALL
-        rule = policy.rules[number] if 0 <= number < len(policy.rules) else None
-        if rule is not None and (rule.metric, rule.is_, rule.role) == (finding.metric, finding.is_, finding.role):
-            yield rule, finding
-
-
 def rule_view(rule: Rule, finding: Finding) -> RuleView:
     """Return a finding with its rule in words and its unit."""
     unit: Unit = "difference" if rule.is_ in COMPARING else "change" if rule.of == "change" else "value"

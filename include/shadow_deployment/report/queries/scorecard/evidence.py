@@ -9,7 +9,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import Evidence, gather
-from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.decision.words.finding import Finding, findings_of, with_rules
 from shadow_deployment.ledger import page, series
 from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
@@ -54,7 +54,7 @@ class EvidenceReader:
         verdict = self.summary.verdicts[line.name]
         policy = rules.policy_of(verdict, self.deployment.policy)
         compared = self.compared(verdict)
-        findings = list(rules.with_rules(findings_of(verdict.findings), policy))
+        findings = list(with_rules(findings_of(verdict.findings), policy))
         by_slice = {rule.metric for rule in policy.rules if set(rule.slices) - {ALL}}
         by_slice |= {rules.compared_rule(policy, self.deployment).metric} if every_slice else set()
         overall = {*self.deployment.tracked, *(rule.metric for rule in policy.rules)} - by_slice

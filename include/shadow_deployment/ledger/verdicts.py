@@ -83,7 +83,7 @@ class StoredVerdict:
 
 @dataclass(frozen=True)
 class NewVerdict:
-    """A verdict to be stored, with all that it depends on.
+    """A verdict that was just reached, with all that it depends on.
 
     `challenger` is the ledger's key of the model. `counted` and `shown` are keys of `shadow.evidence_batch`; `shown`
     is empty where no day is replayed. `judged_on` is all that the verdict depends on, whose digest is compared.

@@ -100,7 +100,7 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
     verdict = judged.verdict
     facts = {
         "outcome": verdict.outcome,
-        "champion_version": judged.basis.champion_version,
+        "champion_version": judged.champion_version,
         "reasons": list(verdict.reasons),
     }
     _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)

@@ -17,10 +17,10 @@ from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.removal import retention
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.verdicts import NewVerdict
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
-from shadow_deployment.pipeline.challengers.judging import JudgedChallenger
 from shadow_deployment.pipeline.challengers.trials import known_trial, opening
 from shadow_deployment.pipeline.sample import files_of, require_snapshot
 
@@ -77,7 +77,7 @@ def replay_day(context: DeploymentContext, day: dt.date, challenger_name: str) -
     return problem
 
 
-def judge_newest(context: DeploymentContext, challenger_name: str) -> JudgedChallenger:
+def judge_newest(context: DeploymentContext, challenger_name: str) -> NewVerdict:
     """Judge a challenger on the newest sampled day that was not withdrawn."""
     with context.ledger() as session:
         newest = _taken(session, context.deployment)[-1].day

@@ -203,7 +203,7 @@ def _of_model(context: DeploymentContext, session: Session[Any], newest: verdict
     if key is None:
         return None
     judged = judge_challenger(session, context.deployment, challenger, key, newest.day)
-    if judged.basis.trial is not None and judged.verdict.outcome != newest.outcome:
+    if judged.trial is not None and judged.verdict.outcome != newest.outcome:
         return (
             f"the newest verdict on {newest.name}, of {newest.day}, says {newest.outcome}, and the ledger gives "
             f"{judged.verdict.outcome} now: judge the day again"

@@ -12,30 +12,23 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
-from psycopg import sql
 
 from shadow_demo import flights, train
-from shadow_demo.postgres import READER_SQL
+from shadow_demo.postgres import let_read, make_database, make_role
 
 
 def ensure_role(session: psycopg.Connection[Any], address: str) -> str:
     """Make the role of an address, with its password; return its name."""
     parts = urlsplit(address)
     name, password = unquote(parts.username or ""), unquote(parts.password or "")
-    # The server gets a verifier in place of the password, so it cannot log it.
-    verifier = session.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-    known = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-    command = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
-    session.execute(command.format(sql.Identifier(name), sql.Literal(verifier)))
+    make_role(session, name, password)
     return name
 
 
 def ensure_database(session: psycopg.Connection[Any], address: str) -> str:
     """Make the role and the database of an address, which belongs to that role; return the database's name."""
     owner, name = ensure_role(session, address), unquote(urlsplit(address).path.removeprefix("/"))
-    known = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-    command = "ALTER DATABASE {} OWNER TO {}" if known else "CREATE DATABASE {} OWNER {} TEMPLATE template0"
-    session.execute(sql.SQL(command).format(sql.Identifier(name), sql.Identifier(owner)))
+    make_database(session, name, owner)
     return name
 
 
@@ -55,9 +48,8 @@ def demo(environment: Mapping[str, str]) -> int:
         reader = ensure_role(session, environment["DEMO_READER"])
     with psycopg.connect(owner) as session:
         loaded = flights.load(session, train.MODELS)
-    names = {"database": name, "role": reader, "schema": "flights", "owner": unquote(urlsplit(owner).username or "")}
     with psycopg.connect(server, dbname=name, autocommit=True) as session:
-        session.execute(sql.SQL(READER_SQL).format(**{key: sql.Identifier(value) for key, value in names.items()}))
+        let_read(session, database=name, role=reader, schema="flights", owner=unquote(urlsplit(owner).username or ""))
     return loaded
 
 

@@ -156,18 +156,12 @@ class EmbeddedPostgres:
             state = self._state()
             password = state["passwords"][name] = password or state["passwords"].get(name) or secrets.token_urlsafe(24)
             self._remember(state)  # first: if this process is killed here, the next call sets what is remembered
-            # The server gets a verifier in place of the password, so it cannot log it.
-            verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-            command = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
-            connection.execute(command.format(sql.Identifier(name), sql.Literal(verifier)))
+            make_role(connection, name, password)
 
     def ensure_database(self, name: str, owner_role: str) -> None:
         """Make a database that belongs to a role, which must exist."""
         with self._locked(), self._session(SUPERUSER) as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-            command = "ALTER DATABASE {} OWNER TO {}" if known else "CREATE DATABASE {} OWNER {} TEMPLATE template0"
-            connection.execute(sql.SQL(command).format(sql.Identifier(name), sql.Identifier(owner_role)))
+            make_database(connection, name, owner_role)
 
     def ensure_reader(self, database: str, role: str, schema: str) -> None:
         """Make a role that reads the tables of one schema, those its owner has yet to make too, and changes nothing.
@@ -181,8 +175,7 @@ class EmbeddedPostgres:
             (owner,) = connection.execute(query).fetchone() or ("",)
             if owner == role:
                 raise EmbeddedPostgresError(f"role {role!r} owns database {database!r}, a reader must be another role")
-            names = {"database": database, "role": role, "schema": schema, "owner": owner}
-            connection.execute(sql.SQL(READER_SQL).format(**{key: sql.Identifier(name) for key, name in names.items()}))
+            let_read(connection, database=database, role=role, schema=schema, owner=owner)
 
     @contextlib.contextmanager
     def _session(self, database: str) -> Iterator[psycopg.Connection[Any]]:
@@ -301,6 +294,26 @@ class EmbeddedPostgres:
                     raise
                 state["port"] = None if taken else state["port"]
                 time.sleep(0.1)
+
+
+def make_role(session: psycopg.Connection[Any], name: str, password: str) -> None:
+    """Make a role that logs in with this password; the server gets a verifier in its place, so it cannot log it."""
+    verifier = session.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    known = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+    command = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
+    session.execute(command.format(sql.Identifier(name), sql.Literal(verifier)))
+
+
+def make_database(session: psycopg.Connection[Any], name: str, owner: str) -> None:
+    """Make a database that belongs to a role, or give it to that role."""
+    known = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+    command = "ALTER DATABASE {} OWNER TO {}" if known else "CREATE DATABASE {} OWNER {} TEMPLATE template0"
+    session.execute(sql.SQL(command).format(sql.Identifier(name), sql.Identifier(owner)))
+
+
+def let_read(session: psycopg.Connection[Any], **names: str) -> None:
+    """Let a `role` read a `schema` of a `database`, whose tables `owner` makes, and change nothing."""
+    session.execute(sql.SQL(READER_SQL).format(**{key: sql.Identifier(name) for key, name in names.items()}))
 
 
 def _private(path: str, flags: int) -> int:

@@ -81,11 +81,11 @@ def test_the_doctor_says_where_models_are_not_isolated(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(isolation, "_works", lambda *_: False)
     found = checked()
-    assert (found.state, found.found.partition(":")[0]) == ("warning", "not isolated")
+    assert (found.state, found.result.partition(":")[0]) == ("warning", "not isolated")
     assert "let workers make user namespaces" in found.remedy
     isolation.isolation_of.cache_clear()
     monkeypatch.setattr(isolation, "_works", lambda _, how: how == "namespace")
-    assert checked().found == "models cannot read other processes: a user namespace of their own"
+    assert checked().result == "models cannot read other processes: a user namespace of their own"
 
 
 def test_an_interpreter_that_does_not_start_is_not_isolated() -> None:

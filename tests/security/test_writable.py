@@ -65,11 +65,11 @@ def changed(worlds: Callable[..., World]) -> Iterator[Callable[[str], Check]]:
 def test_what_lets_the_role_change_production_is_named(changed: Callable[[str], Check], grant: str) -> None:
     found = changed(grant)
     assert found.state == "failed"
-    assert GRANTS[grant] in found.found
+    assert GRANTS[grant] in found.result
     assert "SELECT" in found.remedy
 
 
 @pytest.mark.parametrize("grant", HARMLESS)
 def test_what_lets_it_change_nothing_is_no_fault(changed: Callable[[str], Check], grant: str) -> None:
     found = changed(grant)
-    assert (found.state, found.found) == ("ok", f"{READER} can change nothing")
+    assert (found.state, found.result) == ("ok", f"{READER} can change nothing")

@@ -24,14 +24,14 @@ def beside(path: str, folder: Path) -> str:
 
     Any other path or address stays as it is.
     """
-    found = folder.absolute() / path
+    place = folder.absolute() / path
     try:
-        is_there = bool(path) and not Path(path).is_absolute() and ":" not in path and found.exists()
+        is_there = bool(path) and not Path(path).is_absolute() and ":" not in path and place.exists()
     except (OSError, ValueError):  # a name that is too long, or has a NUL in it
         is_there = False
     if not is_there:
         return path
-    return str(found.relative_to(PROJECT) if found.is_relative_to(PROJECT) else found)
+    return str(place.relative_to(PROJECT) if place.is_relative_to(PROJECT) else place)
 
 
 def is_supported_address(uri: str) -> bool:

@@ -193,8 +193,8 @@ class ModelSettings(Section):
 
     def beside(self, folder: Path) -> Self:
         """Return the model with a relative path that leads to something in a folder written out."""
-        found = beside(self.path or "", folder)
-        return self if found == (self.path or "") else self.model_copy(update={"model": f"{self.kind}:{found}"})
+        address = beside(self.path or "", folder)
+        return self if address == (self.path or "") else self.model_copy(update={"model": f"{self.kind}:{address}"})
 
     def logged_columns(self, log: str) -> list[str]:
         """Return the columns of the log, by its table, that hold the predictions; none where they are elsewhere."""

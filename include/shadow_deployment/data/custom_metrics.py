@@ -34,10 +34,10 @@ def digest_of(deployment: Deployment, metric: CustomMetric) -> str:
 def source(deployment: Deployment, metric: CustomMetric) -> bytes:
     """Return the source of a metric's module, without running it; raise MetricError where it is missing."""
     module = metric.function.split(":")[1]
-    found = source_of(module)
-    if found is None:
+    content = source_of(module)
+    if content is None:
         raise MetricError(
             f"deployment {deployment.name}: metric {metric.name}: function == {metric.function!r}, but there is no "
             f"module {module}: put it below {PROJECT} or on PYTHONPATH, or correct metrics[].function"
         )
-    return found
+    return content

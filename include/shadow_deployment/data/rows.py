@@ -1,4 +1,4 @@
-"""Rows that can be read in parts and repeatedly: a day's inputs from Parquet, a table in memory.
+"""Rows that can be read in parts and repeatedly, such as a day's inputs from Parquet.
 
 As pandas frames, parts have the types that one frame of all rows would have: columns of integers and of booleans are
 searched for nulls before the first part is converted.
@@ -37,24 +37,6 @@ class Rows(Protocol):
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Yield some columns, at least one, in tables of 1 to `rows` rows."""
         ...
-
-
-class TableRows:
-    """The rows of a table in memory."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table.replace_schema_metadata(None)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema of all columns."""
-        return self._table.schema
-
-    def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Yield some columns in tables of at most `rows` rows."""
-        table = self._table.select(list(columns))
-        for start in range(0, table.num_rows, rows):
-            yield table.slice(start, rows)
 
 
 class SnapshotRows:

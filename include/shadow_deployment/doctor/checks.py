@@ -43,7 +43,7 @@ class Check:
     about: str
     what: str
     state: State
-    found: str
+    result: str
     remedy: str = ""
 
     def content(self) -> dict[str, Any]:

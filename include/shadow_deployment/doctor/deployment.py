@@ -13,10 +13,7 @@ from shadow_deployment.doctor.checks import Probe, SkippedError
 from shadow_deployment.doctor.databases import ledger_probes, production_probes
 from shadow_deployment.doctor.horizon import decides_within_a_year
 from shadow_deployment.doctor.production import indexes
-from shadow_deployment.doctor.production.labels import joined
-from shadow_deployment.doctor.production.requests import KnownRequests
-from shadow_deployment.doctor.production.selection import unfiltered
-from shadow_deployment.doctor.production.versions import served
+from shadow_deployment.doctor.production.requests import KnownRequests, joined, served, unfiltered
 from shadow_deployment.errors import LedgerError, RegistryError, SnapshotError, TransientError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.registry.serving import served_day

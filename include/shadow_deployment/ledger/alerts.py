@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from shadow_deployment.config.deployment import Deployment
@@ -42,32 +42,13 @@ class Alert:
 
     def content(self) -> dict[str, Any]:
         """Return it as plain data for JSON; `stored` reads that back."""
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "deployment": self.deployment,
-            "day": str(self.day),
-            "signature": self.signature,
-            "title": self.title,
-            "lines": list(self.lines),
-            "todo": self.todo,
-            "window": self.window,
-            "link": self.link,
-            "case": self.case,
-            "details": dict(self.details),
-        }
+        return asdict(self) | {"id": self.id, "day": str(self.day), "lines": list(self.lines)}
 
     @classmethod
     def stored(cls, content: Mapping[str, Any]) -> "Alert":
         """Return the alert that `content` has made plain."""
-        fields = {key: content[key] for key in ("kind", "deployment", "signature", "title", "todo", "window", "link")}
-        return cls(
-            **fields,
-            day=dt.date.fromisoformat(content["day"]),
-            lines=tuple(content["lines"]),
-            case=content["case"],
-            details=content["details"],
-        )
+        known = {each.name: content[each.name] for each in fields(cls)}
+        return cls(**known | {"day": dt.date.fromisoformat(content["day"]), "lines": tuple(content["lines"])})
 
 
 @dataclass(frozen=True)

@@ -84,14 +84,14 @@ def add(session: Session[Any], snapshot: Snapshot, arrived: Iterable[tuple[pa.Ta
     Each item is some requests, as `requests` yields them, and their labels as a `LabelSource` returns them.
     """
     arrival = snapshot.label_revision + 1
-    changed = sum(batches.append(session, snapshot, arrival, asked, found) for asked, found in arrived)
+    changed = sum(batches.append(session, snapshot, arrival, asked, labels) for asked, labels in arrived)
     return replace(snapshot, label_revision=arrival) if changed else snapshot
 
 
-def correct(session: Session[Any], snapshot: Snapshot, asked: pa.Table, found: pa.Table) -> Snapshot:
+def correct(session: Session[Any], snapshot: Snapshot, asked: pa.Table, labels: pa.Table) -> Snapshot:
     """Append all labels that production has of some requests where they differ; return the newest revision."""
     arrival = snapshot.label_revision + 1
-    changed = batches.replace(session, snapshot, arrival, asked, found)
+    changed = batches.replace(session, snapshot, arrival, asked, labels)
     return replace(snapshot, label_revision=arrival) if changed else snapshot
 
 

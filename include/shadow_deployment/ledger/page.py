@@ -12,67 +12,7 @@ from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.ledger.reading import read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
-from shadow_deployment.ledger.verdicts import ComparedVerdict, newest
-
-
-@dataclass(frozen=True)
-class VerdictRow(ComparedVerdict):
-    """A verdict with the model that it is about; `findings`, `reasons` and `policy` are as they were stored.
-
-    `trial` is the number of its trial, `opened_at`, `batch`, `place` and `alpha` are the trial's; None before the
-    champion's first request.
-    """
-
-    name: str
-    version: str
-    uri: str
-    model_digest: str
-    id: int
-    challenger_id: int
-    day: dt.date
-    champion_version: str
-    days: dict[str, Any]
-    design: str
-    outcome: Outcome
-    reasons: list[str]
-    warnings: list[str]
-    findings: list[dict[str, Any]]
-    policy: dict[str, Any]
-    input_digest: str
-    code_version: str
-    revision: int
-    judged_at: dt.datetime
-    chain_number: int | None
-    chain_hash: str | None
-    decided_on: dt.date | None
-    trial: int | None
-    opened_at: dt.datetime | None
-    batch: int | None
-    place: int | None
-    alpha: float | None
-
-
-@dataclass(frozen=True)
-class ValidationRow:
-    """A stored validation with its day.
-
-    `challenger_id`, `name` and `version` are None for the inputs, `failures` where there is none.
-    """
-
-    day: dt.date
-    snapshot_id: int
-    challenger_id: int | None
-    name: str | None
-    version: str | None
-    success: bool
-    evaluated: int
-    validated_at: dt.datetime
-    failures: list[dict[str, Any]] | None
-
-    @property
-    def subject(self) -> str:
-        """What was validated."""
-        return "inputs" if self.challenger_id is None else "predictions"
+from shadow_deployment.ledger.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)
@@ -201,17 +141,7 @@ def newest_sampled(session: Session[Any], deployment: Deployment) -> NewestSampl
     return NewestSampled(row[0], row[1] or "none")
 
 
-def verdicts(session: Session[Any], deployment: Deployment, as_of: dt.date | None) -> dict[str, VerdictRow]:
-    """Return each model's newest verdict of a day up to `as_of`, by the model's name."""
-    return newest(session, deployment, as_of, VerdictRow)
-
-
-def explanation(session: Session[Any], verdict: VerdictRow) -> str:
-    """Return a verdict in plain words, as it was explained when it was given."""
-    return str(read_value(session, "SELECT explanation FROM shadow.verdict WHERE id = %s", [verdict.id]) or "")
-
-
-def evidence_days(session: Session[Any], verdict: VerdictRow) -> set[dt.date]:
+def evidence_days(session: Session[Any], verdict: StoredVerdict) -> set[dt.date]:
     """Return the days whose evidence a verdict shows."""
     rows = session.execute(
         "SELECT DISTINCT b.day FROM shadow.verdict AS v "
@@ -257,12 +187,6 @@ def quadrants(
     """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
     values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature) | {"threshold": threshold}
     return read_rows(session, QuadrantRow, statement("page_quadrants"), values)
-
-
-def validations(session: Session[Any], snapshots: Sequence[Snapshot], challenger: int | None) -> list[ValidationRow]:
-    """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
-    values = {"snapshots": keys(snapshots), "challenger": challenger}
-    return read_rows(session, ValidationRow, statement("page_validations"), values)
 
 
 def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:

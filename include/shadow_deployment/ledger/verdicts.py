@@ -3,17 +3,15 @@
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar
-
-from psycopg import sql
+from dataclasses import dataclass
+from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.trial import SERVICE, Trial, champion_in_words
-from shadow_deployment.decision.words.finding import Verdict
+from shadow_deployment.decision.words.finding import Outcome, Verdict
 from shadow_deployment.ledger.reading import read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share
@@ -21,23 +19,46 @@ from shadow_deployment.ledger.writing.locks import share
 CODE_VERSION = "0.1.0"
 
 
-class _Row(Protocol):
-    """A dataclass of columns of latest_verdicts.sql."""
+@dataclass(frozen=True)
+class StoredVerdict:
+    """A stored verdict with its model and its trial; `decided_on` is the first day of the same outcome in it.
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    `decided_on` is None where the verdict is open. `days` is as in DayCounts; `findings`, `reasons` and `policy` are as
+    they were stored. `chain_number` and `chain_hash` are its place in the hash chain. `trial` and what follows are None
+    before the champion's first request.
+    """
 
-    @property
-    def name(self) -> str: ...
-
-
-Row = TypeVar("Row", bound=_Row)
-
-
-class ComparedVerdict:
-    """What a verdict's challenger was compared with; `days` is as in DayCounts."""
-
+    id: int
+    name: str
+    version: str
+    uri: str
+    model_digest: str
+    challenger_id: int
+    day: dt.date
     champion_version: str
+    design: str
     days: dict[str, Any]
+    outcome: Outcome
+    reasons: list[str]
+    warnings: list[str]
+    findings: list[dict[str, Any]]
+    policy: dict[str, Any]
+    explanation: str
+    input_digest: str
+    code_version: str
+    revision: int
+    judged_at: dt.datetime
+    decided_on: dt.date | None
+    chain_number: int | None
+    chain_hash: str | None
+    trial: int | None
+    opened_at: dt.datetime | None
+    opened_because: str | None
+    batch: int | None
+    place: int | None
+    alpha: float | None
+    rules_digest: str | None
+    terms: dict[str, Any] | None
 
     @property
     def champion(self) -> str:
@@ -54,36 +75,6 @@ class ComparedVerdict:
         """What production's log calls the champion: one version, or all that the service had."""
         return set(self.served) if self.champion_version == SERVICE else {self.champion_version}
 
-
-@dataclass(frozen=True)
-class StoredVerdict(ComparedVerdict):
-    """A stored verdict with its trial; `decided_on` is the first day of the same outcome in it, None if open.
-
-    `chain_number` and `chain_hash` are its place in the hash chain. `trial` and what follows are None before the
-    champion's first request.
-    """
-
-    name: str
-    version: str
-    day: dt.date
-    champion_version: str
-    outcome: str
-    reasons: list[str]
-    warnings: list[str]
-    findings: list[dict[str, Any]]
-    explanation: str
-    decided_on: dt.date | None
-    days: dict[str, Any] = field(default_factory=dict)
-    chain_number: int | None = None
-    chain_hash: str | None = None
-    trial: int | None = None
-    opened_at: dt.datetime | None = None
-    batch: int | None = None
-    place: int | None = None
-    alpha: float | None = None
-    rules_digest: str | None = None
-    opened_because: str | None = None
-
     @property
     def is_first_failure(self) -> bool:
         """Whether its trial fails on this day for the first time; later days repeat what was decided then."""
@@ -92,7 +83,7 @@ class StoredVerdict(ComparedVerdict):
 
 @dataclass(frozen=True)
 class NewVerdict:
-    """A verdict to be stored, with all that it depends on.
+    """A verdict that was just reached, with all that it depends on.
 
     `challenger` is the ledger's key of the model. `counted` and `shown` are keys of `shadow.evidence_batch`; `shown`
     is empty where no day is replayed. `judged_on` is all that the verdict depends on, whose digest is compared.
@@ -145,16 +136,9 @@ def store(session: Session[Any], deployment: Deployment, new: NewVerdict) -> Non
 
 
 def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None = None) -> dict[str, StoredVerdict]:
-    """Return each challenger's newest verdict of a day up to `as_of`, by name."""
-    return newest(session, deployment, as_of, StoredVerdict)
-
-
-def newest(session: Session[Any], deployment: Deployment, as_of: dt.date | None, kind: type[Row]) -> dict[str, Row]:
-    """Return the same verdicts as instances of a dataclass, whose fields are the columns that are read."""
-    columns = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(kind))
-    query = statement("latest_verdicts", {"columns": columns})
-    rows = read_rows(session, kind, query, {"deployment": deployment.name, "as_of": as_of})
-    return {row.name: row for row in rows}
+    """Return each model's newest verdict of a day up to `as_of`, by the model's name; none that was withdrawn."""
+    values = {"deployment": deployment.name, "as_of": as_of}
+    return {row.name: row for row in read_rows(session, StoredVerdict, statement("latest_verdicts"), values)}
 
 
 def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.date]:
@@ -165,16 +149,6 @@ def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.d
         [list(challengers), len(challengers)],
     )
     return {day for (day,) in rows}
-
-
-@dataclass(frozen=True)
-class JudgedModel:
-    """A model's newest verdict in short; `digest` is of the model that was judged."""
-
-    name: str
-    day: dt.date
-    outcome: str
-    digest: str
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _as_tool(answer: Callable[..., dict[str, Any]]) -> Callable[..., Awaitable[d
         except Exception as error:
             logger.exception("%s failed", answer.__name__)
             raise ToolError(f"{type(error).__name__}: the server's standard error says more") from None
-        found: dict[str, Any] = redacted(content)
-        return found
+        shown: dict[str, Any] = redacted(content)
+        return shown
 
     return tool

@@ -33,10 +33,10 @@ def resolve_aliases(context: DeploymentContext) -> DeploymentContext:
 
     def resolved(model: Challenger) -> Challenger:
         version = current_version(context, model)
-        found = _at(model, version.version)
-        if model.trained_until is not None and _holds(context, found, model.trained_until):
-            return found
-        return found.model_copy(update={"trained_until": _tagged(model, version)})
+        dated = _at(model, version.version)
+        if model.trained_until is not None and _holds(context, dated, model.trained_until):
+            return dated
+        return dated.model_copy(update={"trained_until": _tagged(model, version)})
 
     return _with_versions(context, resolved)
 

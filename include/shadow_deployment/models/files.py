@@ -81,10 +81,10 @@ def _read_local(model: Challenger) -> ModelBytes:
         )
 
     def beside(name: str) -> Path:
-        found = path.parent / name if name else path
-        if name and not found.resolve().is_relative_to(path.parent.resolve()):
+        place = path.parent / name if name else path
+        if name and not place.resolve().is_relative_to(path.parent.resolve()):
             raise _refers_outside(model, name)
-        return found
+        return place
 
     return _read(model, beside)
 

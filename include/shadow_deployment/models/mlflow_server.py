@@ -90,8 +90,8 @@ def server_options(purpose: Purpose, connection: Connection) -> dict[str, Any]:
 
 def version_of_alias(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> str | None:
     """Return the version that an alias of a registered model points at; None where there is no such alias."""
-    found = registered_version(purpose, client, name, alias)
-    return None if found is None else found.version
+    version = registered_version(purpose, client, name, alias)
+    return None if version is None else version.version
 
 
 def registered_version(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> RegisteredVersion | None:

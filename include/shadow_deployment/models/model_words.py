@@ -17,8 +17,8 @@ def without_columns(text: str, absent: Sequence[str], batch: pa.RecordBatch) -> 
 
     A name that is also a value of the batch is not repeated.
     """
-    found = _MISSING.search(text)
-    names = [*absent, *(_QUOTED.findall(found[1]) if found else [])]
+    match = _MISSING.search(text)
+    names = [*absent, *(_QUOTED.findall(match[1]) if match else [])]
     if not names or set(names) & text_values(batch):
         return None
     many, given = "columns" if len(names) > 1 else "column", ", ".join(batch.schema.names)

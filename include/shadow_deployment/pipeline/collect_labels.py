@@ -63,7 +63,7 @@ def _by_key(source: LabelSource, asked: pa.Table, since: dt.datetime | None, unt
     """Look each distinct key up once, and return its labels for every request that has it."""
     keys = asked["request_id"].combine_chunks().dictionary_encode()
     distinct = pa.table({"place": pa.array(range(len(keys.dictionary)), pa.int32()), "request_id": keys.dictionary})
-    found = source.labels(distinct.rename_columns({"place": "ordinal"}), since, until)
+    labels = source.labels(distinct.rename_columns({"place": "ordinal"}), since, until)
     requests = pa.table({"place": keys.indices, "request": asked["ordinal"]})
-    joined = found.join(requests, keys="ordinal", right_keys="place")
-    return joined.drop_columns("ordinal").rename_columns({"request": "ordinal"}).select(found.schema.names)
+    joined = labels.join(requests, keys="ordinal", right_keys="place")
+    return joined.drop_columns("ordinal").rename_columns({"request": "ordinal"}).select(labels.schema.names)

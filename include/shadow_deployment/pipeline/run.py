@@ -117,7 +117,7 @@ def replay_days(
             with _interruptible(day):
                 problem = replay.replay_day(kept, day, challenger_name)
             problems += [problem] if problem else []
-    return replay.judge_newest(context, challenger_name).basis.day, problems
+    return replay.judge_newest(context, challenger_name).day, problems
 
 
 def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:

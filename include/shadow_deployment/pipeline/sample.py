@@ -135,10 +135,10 @@ def files_of(
     context: DeploymentContext, snapshot: Snapshot, windows: Sequence[SampledWindow] | None = None
 ) -> snapshots_on_disk.DayFiles:
     """Return the files of windows of a day, by default of all; raise SnapshotError where one is not as registered."""
-    found = []
+    manifests = []
     for window in snapshot.windows if windows is None else windows:
         folder = f"{snapshot.location}/{snapshots_on_disk.window_folder(window.start)}"
         manifest = snapshots_on_disk.read_manifest(context.store, folder)
         snapshots.require_same(snapshot, manifest)
-        found.append((window.first_ordinal, manifest))
-    return snapshots_on_disk.DayFiles.of(found)
+        manifests.append((window.first_ordinal, manifest))
+    return snapshots_on_disk.DayFiles.of(manifests)

@@ -61,13 +61,13 @@ def gaps(session: Session[Any], deployment: Deployment, last: dt.date | None = N
         return []
     withdrawn = trials.withdrawn(session, deployment)
     days = [each for each in snapshots.sampled(session, deployment, None, last) if each.day not in withdrawn]
-    found: list[str] = []
+    sentences: list[str] = []
     for each in (day for day in days if not day.is_complete):
         newest = max(window.end for window in days[-1].windows)
-        windows = [one for one in snapshots.missing_windows(deployment, each) if one.end <= newest]
+        windows = [gap for gap in snapshots.missing_windows(deployment, each) if gap.end <= newest]
         if windows:
-            found.append(f"{each.day} is not complete: {_in_words(windows, len(windows_of(deployment, each.day)))}")
-    return found
+            sentences.append(f"{each.day} is not complete: {_in_words(windows, len(windows_of(deployment, each.day)))}")
+    return sentences
 
 
 def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> dt.date:

@@ -75,9 +75,9 @@ def only_passing(context: DeploymentContext) -> str:
     passing = [name for name in declared if name in stored and stored[name].outcome == "PASS"]
     if len(passing) == 1:
         return passing[0]
-    found = f"{', '.join(passing)} pass" if passing else "none passes"
+    outcome = f"{', '.join(passing)} pass" if passing else "none passes"
     raise RegistryError(
-        f"deployment {deployment.name}: challenger is not chosen, must be one of {', '.join(declared)}, since {found}"
+        f"deployment {deployment.name}: challenger is not chosen, must be one of {', '.join(declared)}, since {outcome}"
     )
 
 

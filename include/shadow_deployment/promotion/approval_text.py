@@ -7,10 +7,10 @@ from typing import Final
 from shadow_deployment.base.numbers import MINUS, percent, significant
 from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import COMPARING
-from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.config.policy import COMPARING, Rule
+from shadow_deployment.decision.words.finding import Finding, findings_of, with_rules
 from shadow_deployment.decision.words.wording import interval_of, missing_of, rule_in_words
-from shadow_deployment.ledger.registry.promotions import JudgedVerdict
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.promotion.approval import Proposal
 
@@ -55,7 +55,7 @@ def _lines(deployment: Deployment, proposal: Proposal, page: str | None) -> Iter
 
 
 def _recommendation(
-    deployment: Deployment, proposal: Proposal, verdict: JudgedVerdict, page: str | None
+    deployment: Deployment, proposal: Proposal, verdict: StoredVerdict, page: str | None
 ) -> Iterator[str]:
     model = proposal.request.challenger
     days = "judged day" if proposal.days == 1 else "consecutive judged days"
@@ -72,7 +72,8 @@ def _recommendation(
 
 def _effect(deployment: Deployment, proposal: Proposal, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield how much better it is: a line for each metric that a blocking rule compares over all requests."""
-    rows = [row for finding in findings if (row := _effect_row(deployment, finding)) is not None]
+    judged = with_rules(findings, deployment.policy)
+    rows = [row for rule, finding in judged if (row := _effect_row(deployment, rule, finding)) is not None]
     if not rows:
         return
     champion, model = proposal.request.champion, proposal.request.challenger
@@ -84,11 +85,11 @@ def _effect(deployment: Deployment, proposal: Proposal, findings: Sequence[Findi
     yield ""
 
 
-def _effect_row(deployment: Deployment, finding: Finding) -> str | None:
+def _effect_row(deployment: Deployment, rule: Rule, finding: Finding) -> str | None:
     if finding.is_ not in COMPARING or not finding.is_blocking or finding.slice != ALL or not finding.champion:
         return None
     metric, champion = deployment.catalog[finding.metric], finding.champion
-    unit = 1.0 if _is_relative(deployment, finding) else abs(champion)
+    unit = 1.0 if rule.is_relative else abs(champion)
     ends = [None if end is None else -metric.sign * end / unit for end in (finding.lower, finding.upper)]
     low, high = ends if metric.higher_is_better else ends[::-1]
     better = "higher" if metric.higher_is_better else "lower"
@@ -106,19 +107,13 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"{f'{MINUS}∞' if low is None else percent(low, 1)} to {'∞' if high is None else percent(high, 1)}"
 
 
-def _is_relative(deployment: Deployment, finding: Finding) -> bool:
-    """Whether a finding's numbers are shares of the champion's value."""
-    same = [rule for rule in deployment.policy.rules if (rule.metric, rule.is_) == (finding.metric, finding.is_)]
-    return any(rule.is_relative and rule.bound == finding.bound for rule in same)
-
-
 def _level(finding: Finding) -> str:
     if finding.alpha_pass is None or finding.alpha_fail is None:
         return ""
     return f" ({percent(1 - finding.alpha_pass - finding.alpha_fail, 2)})"
 
 
-def _warnings(proposal: Proposal, verdict: JudgedVerdict) -> Iterator[str]:
+def _warnings(proposal: Proposal, verdict: StoredVerdict) -> Iterator[str]:
     rivals = ", ".join(map(plain, proposal.rivals))
     verb = "passes" if len(proposal.rivals) == 1 else "pass"
     also = [f"{rivals} also {verb}, to be compared with the new champion"] if rivals else []
@@ -140,7 +135,7 @@ def _answers(policy: PromotionPolicy) -> Iterator[str]:
     yield ""
 
 
-def _digests(proposal: Proposal, verdict: JudgedVerdict) -> Iterator[str]:
+def _digests(proposal: Proposal, verdict: StoredVerdict) -> Iterator[str]:
     request = proposal.request
     if request.tried:
         yield f"- {plain(str(request.tried))}; `shadow trials {_code(request.deployment)}` lists them"

@@ -17,7 +17,8 @@ from shadow_deployment.decision.trial import SERVICE, difference
 from shadow_deployment.errors import ModelError
 from shadow_deployment.ledger import predictions, snapshots, trials
 from shadow_deployment.ledger.registry import promotions
-from shadow_deployment.ledger.registry.promotions import CurrentChampion, JudgedVerdict, ModelVersion
+from shadow_deployment.ledger.registry.promotions import CurrentChampion, ModelVersion
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers.basis import logged_version
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
@@ -40,7 +41,7 @@ class PromotionRequest:
     challenger: ModelVersion
     champion: CurrentChampion
     log_version: str
-    verdict: JudgedVerdict | None
+    verdict: StoredVerdict | None
     tried: TrialTally | None
     policy: dict[str, Any]
     barred: tuple[str, ...]
@@ -135,7 +136,7 @@ def assemble(
     )
 
 
-def _tried(session: Session[Any], deployment: Deployment, verdict: JudgedVerdict | None) -> TrialTally | None:
+def _tried(session: Session[Any], deployment: Deployment, verdict: StoredVerdict | None) -> TrialTally | None:
     if verdict is None or verdict.trial is None:
         return None
     return tally(trials.trials(session, deployment), verdict.trial)
@@ -151,7 +152,7 @@ def _barred(declared: Challenger, challenger: ModelVersion, champion: CurrentCha
         yield f"it is already champion: {champion}"
 
 
-def _policy_problems(deployment: Deployment, verdict: JudgedVerdict | None) -> Iterator[str]:
+def _policy_problems(deployment: Deployment, verdict: StoredVerdict | None) -> Iterator[str]:
     if not any(rule.role == "blocking" for rule in deployment.policy.rules):
         yield "the policy has no blocking rule, and advisory rules decide nothing; make one blocking"
     if verdict is None:
@@ -164,7 +165,7 @@ def _policy_problems(deployment: Deployment, verdict: JudgedVerdict | None) -> I
 
 
 def _verdict_problems(
-    challenger: ModelVersion, verdict: JudgedVerdict | None, newest: JudgedVerdict | None, day: dt.date | None
+    challenger: ModelVersion, verdict: StoredVerdict | None, newest: StoredVerdict | None, day: dt.date | None
 ) -> Iterator[str]:
     if verdict is None:
         yield f"it was never judged{'' if day is None else f' on {day}'}: run a day"
@@ -177,16 +178,16 @@ def _verdict_problems(
     if verdict.outcome != "PASS":
         reason = f": {verdict.reasons[0]}" if verdict.reasons else ""
         yield f"its newest verdict, of {verdict.day}, is {verdict.outcome}, must be PASS{reason}"
-    if (verdict.version, verdict.digest) != (challenger.version, challenger.digest):
+    if (verdict.version, verdict.model_digest) != (challenger.version, challenger.digest):
         yield (
             f"its model is now version {challenger.version} with digest {_short(challenger.digest)}, but version "
-            f"{verdict.version} with digest {_short(verdict.digest)} was judged on {verdict.day}: "
+            f"{verdict.version} with digest {_short(verdict.model_digest)} was judged on {verdict.day}: "
             f"restore that one at {challenger.uri}, or judge the new one"
         )
 
 
 def _outdated(
-    session: Session[Any], deployment: Deployment, verdict: JudgedVerdict | None, observed: ObservedState
+    session: Session[Any], deployment: Deployment, verdict: StoredVerdict | None, observed: ObservedState
 ) -> Iterator[str]:
     """Yield why a PASS does not hold any more: it was given long ago, or the ledger's facts do not give it."""
     if verdict is None or verdict.outcome != "PASS":
@@ -206,7 +207,7 @@ def _outdated(
 
 
 def _champion_problems(
-    challenger: ModelVersion, champion: CurrentChampion, log_version: str, verdict: JudgedVerdict | None
+    challenger: ModelVersion, champion: CurrentChampion, log_version: str, verdict: StoredVerdict | None
 ) -> Iterator[str]:
     if challenger.version == log_version:
         yield (

@@ -89,8 +89,8 @@ def disagreements(session: Session[Any], deployment: Deployment, stored: ledger_
     """Return the lines that name the requests on which the two disagree most; only the ledger has them."""
     known = summarise(session, deployment, stored.day)
     compared = EvidenceReader(session, deployment, known).compared(known.verdicts[stored.name])
-    found = predictions_of_page.disagreements(session, compared, window_of(deployment, stored.day).end)
-    return list(explanation.disagreements(deployment, found))
+    requests = predictions_of_page.disagreements(session, compared, window_of(deployment, stored.day).end)
+    return list(explanation.disagreements(deployment, requests))
 
 
 def _verdict(challenger: Challenger, stored: ledger_verdicts.StoredVerdict | None) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from shadow_deployment.ledger.audit.chain import ChainHead
 from shadow_deployment.ledger.checks import acknowledgements, replay_checks
 from shadow_deployment.ledger.checks.acknowledgements import GivenAcknowledgement
 from shadow_deployment.ledger.checks.replay_checks import ReplayTotals
-from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import TrialRecord
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.history.verify import Verification, verify
 from shadow_deployment.pipeline.sample import files_of
@@ -57,7 +57,7 @@ class ValidationView:
 
     page: DeploymentView
     line: ChallengerLine
-    verdict: VerdictRow
+    verdict: StoredVerdict
     deployment: Deployment
     policy: Policy
     written_at: dt.datetime
@@ -104,7 +104,7 @@ def _view(
     context: DeploymentContext,
     page: DeploymentView,
     line: ChallengerLine,
-    verdict: VerdictRow,
+    verdict: StoredVerdict,
     verification: Verification,
 ) -> ValidationView:
     deployment = context.deployment
@@ -133,12 +133,12 @@ def _view(
 
 def _strata(context: DeploymentContext, compared: Sequence[Snapshot]) -> tuple[list[StratumTotals], str | None]:
     """Return what was drawn from each stratum, added up over days; or why that is not known."""
-    found: dict[str, StratumTotals] = {}
+    totals: dict[str, StratumTotals] = {}
     try:
         for snapshot in compared:
             for draw in files_of(context, snapshot).strata:
-                before = found.get(draw.stratum, StratumTotals(draw.stratum, 0, 0, 1.0, 0.0))
-                found[draw.stratum] = StratumTotals(
+                before = totals.get(draw.stratum, StratumTotals(draw.stratum, 0, 0, 1.0, 0.0))
+                totals[draw.stratum] = StratumTotals(
                     draw.stratum,
                     before.population + draw.population,
                     before.drawn + draw.size,
@@ -147,7 +147,7 @@ def _strata(context: DeploymentContext, compared: Sequence[Snapshot]) -> tuple[l
                 )
     except SnapshotError as error:
         return [], f"The inclusion probabilities by stratum cannot be read: {error}"
-    return sorted(found.values(), key=lambda totals: totals.name), None
+    return sorted(totals.values(), key=lambda each: each.name), None
 
 
 def _champion_digest(deployment: Deployment, page: DeploymentView) -> str | None:
@@ -163,8 +163,8 @@ def _champion_digest(deployment: Deployment, page: DeploymentView) -> str | None
 
 def _versions(session: Session[Any]) -> dict[str, str]:
     ((postgres,),) = session.execute("SHOW server_version").fetchall()
-    found = {"Python": platform.python_version(), "PostgreSQL": str(postgres)}
+    versions = {"Python": platform.python_version(), "PostgreSQL": str(postgres)}
     for name in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions

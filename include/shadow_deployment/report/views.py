@@ -17,10 +17,12 @@ from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, ValidationRow, VerdictRow
+from shadow_deployment.ledger.checks.validations import ValidationRow
+from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.wording import Measure, measure_of
@@ -349,7 +351,7 @@ class DeploymentView:
     days: tuple[dt.date, ...] = ()
     last_day: dt.date | None = None
     last_run: dt.datetime | None = None
-    verdict: VerdictRow | None = None
+    verdict: StoredVerdict | None = None
     next_alpha: float | None = None
     explanation: str = ""
     scorecard: "Scorecard | None" = None

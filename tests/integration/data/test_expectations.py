@@ -20,9 +20,9 @@ from shadow_deployment.data.quality.expectations import (
     read_suite,
 )
 from shadow_deployment.data.quality.validation import validate as validate_rows
-from shadow_deployment.data.rows import TableRows
 from shadow_deployment.errors import DeploymentError
 from tests.builders import a_deployment
+from tests.rows import TableRows
 
 SECRET = 987654321.0
 REGRESSION = {"rules": [{"metric": "squared_error", "is": "superior"}]}

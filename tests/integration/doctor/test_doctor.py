@@ -42,7 +42,7 @@ def examined(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
 
 
 def failed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return {name: one["found"] for name, one in found.items() if one["state"] == "failed"}
+    return {name: one["result"] for name, one in found.items() if one["state"] == "failed"}
 
 
 def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., Any]) -> None:
@@ -51,15 +51,15 @@ def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., An
     found = examined()
     assert {name for name, one in found.items() if one["state"] != "ok"} - ELSEWHERE == {"alert channels"} | UNINDEXED
     assert found["alert channels"]["state"] == "warning"
-    assert "nobody is told" in found["alert channels"]["found"]
+    assert "nobody is told" in found["alert channels"]["result"]
     wanted = {"ledger", "migrations", "ledger rights", "production", "production is read only", "tables and columns"}
     assert wanted | {f"model {one.name}" for one in deployment.challengers} | {"snapshots", "suites"} <= set(found)
-    assert READER in found["production is read only"]["found"]
+    assert READER in found["production is read only"]["result"]
     assert [path.name for path in reading.snapshots.rglob("*") if path.is_file()] == ["doctor.json"]
-    assert found["labels join"]["found"] == f"50 of 60 requests of {day(3)} find a label (83.3%)"
-    assert found["logged version"]["found"] == "the newest 60 requests are of 7"
-    assert found["filtered log"]["found"].startswith("no sign in 60 requests")
-    assert "has 19 of the 20 newest requests" in found["model other"]["found"]
+    assert found["labels join"]["result"] == f"50 of 60 requests of {day(3)} find a label (83.3%)"
+    assert found["logged version"]["result"] == "the newest 60 requests are of 7"
+    assert found["filtered log"]["result"].startswith("no sign in 60 requests")
+    assert "has 19 of the 20 newest requests" in found["model other"]["result"]
 
 
 def test_the_table_shows_what_to_do(reading: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,11 +113,11 @@ def test_a_ledger_that_is_not_there_or_not_migrated(
     found = examined()
     assert set(failed(found)) == {"migrations"}
     assert found["migrations"]["remedy"] == "shadow migrate"
-    assert found["ledger rights"] == {**found["ledger rights"], "state": "skipped", "found": "needs migrations"}
+    assert found["ledger rights"] == {**found["ledger rights"], "state": "skipped", "result": "needs migrations"}
     monkeypatch.delenv("AIRFLOW_CONN_SHADOW_DB")
     found = examined()
     assert set(failed(found)) == {"ledger"}
-    assert "connection shadow_db is not declared" in found["ledger"]["found"]
+    assert "connection shadow_db is not declared" in found["ledger"]["result"]
 
 
 def test_a_role_that_cannot_keep_evidence(
@@ -139,7 +139,7 @@ def test_indexes_that_are_missing_are_created_by_the_remedy(world: World, examin
     world.deploy(labels={"table": "flights.seen"})
     found = examined()
     assert {name for name, one in found.items() if name.startswith("index ") and one["state"] == "warning"} == UNINDEXED
-    assert "flights.prediction_log has no index on predicted_at" in found["index requests.time"]["found"]
+    assert "flights.prediction_log has no index on predicted_at" in found["index requests.time"]["result"]
     assert found["index requests.id"]["state"] == "ok"
     for name in UNINDEXED:
         statement, _, of_views = found[name]["remedy"].partition("; ")
@@ -162,12 +162,12 @@ def test_each_model_is_called_with_the_newest_requests(world: World, examined: C
     assert set(failed(found)) == {"model windy", "model far"}
     assert (
         "fails on all of the 20 newest requests: ModelCallError: KeyError: the model needs the column wind"
-        in (found["model windy"]["found"])
+        in (found["model windy"]["result"])
     )
-    assert "must be probabilities from 0 to 1" in found["model far"]["found"]
+    assert "must be probabilities from 0 to 1" in found["model far"]["result"]
     assert (found["model linear"]["state"], "fails on 3 of the 20 newest requests: the model predicted nan") == (
         "warning",
-        found["model linear"]["found"].partition(" ")[2].partition(";")[0],
+        found["model linear"]["result"].partition(" ")[2].partition(";")[0],
     )
 
 
@@ -179,8 +179,8 @@ def test_a_log_without_requests_is_no_failure(
     world.deploy(challengers=[{"name": "linear", "model": f"onnx:{linear}"}])
     found = examined()
     assert failed(found) == {}
-    assert (found["newest requests"]["state"], found["labels join"]["found"]) == ("skipped", "needs newest requests")
-    assert "not called, as there is no request to call it with" in found["model linear"]["found"]
+    assert (found["newest requests"]["state"], found["labels join"]["result"]) == ("skipped", "needs newest requests")
+    assert "not called, as there is no request to call it with" in found["model linear"]["result"]
 
 
 def test_every_other_check_goes_on_without_production(
@@ -216,7 +216,7 @@ def test_a_broken_deployment_file_is_its_only_check(reading: World, invoke: Invo
     code, out, _ = invoke("doctor", "--json")
     checks = [one for one in json.loads(out) if one["about"] == "late"]
     assert (code, [one["what"] for one in checks]) == (1, ["deployment file"])
-    assert "task == 'binry'" in checks[0]["found"]
+    assert "task == 'binry'" in checks[0]["result"]
 
 
 @pytest.mark.parametrize(("status", "state"), [(200, "ok"), (406, "ok"), (302, "ok"), (503, "failed")])
@@ -224,7 +224,7 @@ def test_a_dependency_must_answer(status: int, state: str, reading: World, exami
     with answering(status) as address:
         reading.deploy(dependencies=[{"name": "mcp", "url": f"{address}/mcp"}])
         found = examined()["dependency mcp"]
-    assert (found["state"], str(status) in found["found"]) == (state, True)
+    assert (found["state"], str(status) in found["result"]) == (state, True)
     assert failed(examined()) == {"dependency mcp": f"{address}/mcp does not answer: ConnectError"}
 
 
@@ -282,9 +282,9 @@ def test_each_permission_on_aws_is_used(with_aws: World, cloud: Topic, examined:
 
     found = examined()
     assert failed(found) == {}
-    assert "arn:aws:" in found["AWS credentials aws_default"]["found"]
-    assert "s3://evidence/snapshots is written and read" in found["snapshots"]["found"]
-    assert "is not there yet" in found["promotion.manifest"]["found"]
+    assert "arn:aws:" in found["AWS credentials aws_default"]["result"]
+    assert "s3://evidence/snapshots is written and read" in found["snapshots"]["result"]
+    assert "is not there yet" in found["promotion.manifest"]["result"]
     s3 = boto3.client("s3", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket="evidence")["Contents"]]
     assert keys == ["snapshots/late/doctor.json"]
@@ -343,7 +343,7 @@ def test_the_health_of_airflow_is_checked(
         with answering(200, json.dumps(said).encode()) as address:
             monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"{address}/execution/")
             found = examined()["Airflow"]
-        assert (found["state"], words in found["found"]) == (state, True), found
+        assert (found["state"], words in found["result"]) == (state, True), found
     assert "does not answer as Airflow does" in failed(examined())["Airflow"]
 
 
@@ -352,9 +352,9 @@ def test_packages_that_are_missing_or_old_are_named(tmp_path: Path) -> None:
     wanted = ["no-such-package-here>=1", "numpy<1", "pyarrow>=10", 'nothing-at-all; python_version < "3"']
     file.write_text(f'[project]\nrequires-python = "<3.9"\ndependencies = {json.dumps(wanted)}\n')
     python, packages, _ = examine("here", package_probes(file))
-    assert "must be <3.9" in python.found
-    assert packages.found.startswith("no-such-package-here is not installed, must be >=1; numpy is ")
-    assert packages.found.endswith("must be <1")
+    assert "must be <3.9" in python.result
+    assert packages.result.startswith("no-such-package-here is not installed, must be >=1; numpy is ")
+    assert packages.result.endswith("must be <1")
     file.unlink()
     assert {one.state for one in examine("here", package_probes(file))[:2]} == {"skipped"}
 
@@ -365,10 +365,10 @@ def test_the_mcp_server_is_optional_and_says_how_it_is_installed(monkeypatch: py
 
     monkeypatch.setattr(importlib.metadata, "version", installed)
     found = next(one for one in examine("here", package_probes()) if one.what == "MCP server")
-    assert (found.state, found.found) == ("skipped", 'only shadow mcp needs it: pip install "shadow-deployment[mcp]"')
+    assert (found.state, found.result) == ("skipped", 'only shadow mcp needs it: pip install "shadow-deployment[mcp]"')
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.30.0")
     found = next(one for one in examine("here", package_probes()) if one.what == "MCP server")
-    assert (found.state, found.found) == ("ok", "shadow mcp can serve, with mcp 1.30.0")
+    assert (found.state, found.result) == ("ok", "shadow mcp can serve, with mcp 1.30.0")
 
 
 def test_one_check_does_not_keep_the_next_from_looking() -> None:
@@ -388,7 +388,7 @@ def test_one_check_does_not_keep_the_next_from_looking() -> None:
             Probe("e", lambda: "fine", "none"),
         ],
     )
-    assert [(one.state, one.found, one.remedy) for one in found] == [
+    assert [(one.state, one.result, one.remedy) for one in found] == [
         ("failed", "lost", "find it"),
         ("failed", "KeyError: 'x'", "report it"),
         ("skipped", "cannot tell", ""),

@@ -41,23 +41,23 @@ def test_the_doctor_repeats_what_validate_warns_of(world: World, invoke: Invoke)
     deploy(world, SUPERIOR, alpha=0.3)
     found = checks(invoke)["policy"]
     assert found["state"] == "warning"
-    assert "policy.alpha == 0.3, above 0.1" in found["found"]
-    assert "late.yaml:" in found["found"]
+    assert "policy.alpha == 0.3, above 0.1" in found["result"]
+    assert "late.yaml:" in found["result"]
 
 
 def test_a_margin_that_a_year_of_such_days_does_not_decide_is_doubted(world: World, invoke: Invoke) -> None:
     deploy(world, SUPERIOR, {"metric": "brier_score", "is": "non_inferior", "margin": 1e-5})
     found = checks(invoke)["time to decide"]
-    assert (found["state"], found["found"]) == ("ok", "there is no margin with evidence to say by yet")
+    assert (found["state"], found["result"]) == ("ok", "there is no margin with evidence to say by yet")
     run(invoke, 0, DAYS - 1)
     found = checks(invoke)["time to decide"]
     assert found["state"] == "warning"
-    assert "policy.rules[1]: other, if it is as good as the champion, would pass" in found["found"]
-    assert "choose a larger margin" in found["found"]
+    assert "policy.rules[1]: other, if it is as good as the champion, would pass" in found["result"]
+    assert "choose a larger margin" in found["result"]
 
 
 def test_a_margin_that_days_decide_is_not(world: World, invoke: Invoke) -> None:
     deploy(world, SUPERIOR, {"metric": "brier_score", "is": "non_inferior", "margin": 0.1})
     run(invoke, 0, DAYS - 1)
     found = checks(invoke)["time to decide"]
-    assert (found["state"], "every blocking margin is decided within a year" in found["found"]) == ("ok", True)
+    assert (found["state"], "every blocking margin is decided within a year" in found["result"]) == ("ok", True)

@@ -13,7 +13,7 @@ from shadow_deployment.ledger.backup import backup, pg_tools
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from tests.conftest import KEPT, connection_to, database, declare
-from tests.integration.alerting.test_outbox import CHANNELS, Recorder, one
+from tests.integration.alerting.outbox.sending import CHANNELS, Recorder, one
 from tests.integration.promotion.test_registry import by
 from tests.production import SHADOW, World, day
 

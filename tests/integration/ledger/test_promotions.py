@@ -13,7 +13,7 @@ from shadow_deployment.ledger.registry import promotions
 from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampion, ModelVersion
 from shadow_deployment.ledger.writing import locks
 from shadow_deployment.promotion import registry
-from tests.integration.ledger.test_constraints import again
+from tests.integration.ledger.constraints.inserting import again
 from tests.integration.promotion.test_registry import by, judge, settings
 from tests.production import READER, SHADOW, World, day
 

@@ -31,7 +31,7 @@ def test_a_pool_that_is_missing_or_has_no_slots_is_reported() -> None:
 
     def found() -> tuple[str, str]:
         [check] = examine("here", [one for one in airflow.installation_probes() if one.what == "pool"])
-        return check.state, check.found
+        return check.state, check.result
 
     assert found() == ("failed", "the pool shadow_scoring is missing: no score task would ever start")
     for slots, expected in ((0, ("failed", "has no slots")), (4, ("ok", "shadow_scoring has 4 slots"))):

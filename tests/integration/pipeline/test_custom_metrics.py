@@ -236,4 +236,4 @@ def test_the_doctor_loads_its_function(world: World) -> None:
         shadow = world.shadow(**DECLARED | {"metrics": [metric, UNBOUNDED, PRICE]})
         found += examine("late", [probe for probe in probes(shadow, day(0)) if probe.what == "metrics"])
     assert [check.state for check in found] == ["ok", "failed"]
-    assert "metric profit" in found[1].found
+    assert "metric profit" in found[1].result

@@ -21,7 +21,7 @@ from shadow_deployment.models import logged
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from tests.conftest import Invoke, connection_to, database
-from tests.integration.cli.test_errors import assert_message
+from tests.integration.cli.errors.messages import assert_message
 from tests.production import OWNER, READER, World, day, moment
 
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}

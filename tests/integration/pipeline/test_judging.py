@@ -40,21 +40,22 @@ from shadow_deployment.config.deployment import Challenger, ChampionSettings
 from shadow_deployment.config.policy import COMPARING
 from shadow_deployment.data.db import connect
 from shadow_deployment.data.predictor import Predictions
-from shadow_deployment.data.rows import TableRows
 from shadow_deployment.decision.words.wording import claim_of, metric_in_slice
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger import predictions, snapshots
 from shadow_deployment.ledger.checks import calibrations, replay_checks
 from shadow_deployment.ledger.checks.replay_checks import ReplayCheck
+from shadow_deployment.ledger.verdicts import NewVerdict
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
-from shadow_deployment.pipeline.challengers.judging import JudgedChallenger, judge_challenger
+from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.pipeline.challengers.replay_check import MOST_WORST, check
 from shadow_deployment.pipeline.run import run_days
 from tests import production
 from tests.conftest import Invoke, database, declare
 from tests.production import MATURITY, OWNER, World, day, linear_model, moment
+from tests.rows import TableRows
 
 RUN = 6
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
@@ -92,7 +93,7 @@ def run(world: World, numbers: range, *, unanswered: int = 0, **changes: Any) ->
     assert ["none of 60 requests has an answer" in str(problem) for problem in problems] == [True] * unanswered
 
 
-def judged(world: World, number: int, **changes: Any) -> JudgedChallenger:
+def judged(world: World, number: int, **changes: Any) -> NewVerdict:
     """Judge on what is there, without writing it down."""
     deployment = world.deploy(**{"challengers": [OTHER], **changes})
     world.register_before_the_first_day(deployment)

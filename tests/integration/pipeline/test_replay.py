@@ -252,5 +252,5 @@ def test_without_a_training_date_no_replayed_day_counts_whatever_the_policy_says
     for each in steps_of_replay.days_to_replay(context, "fresh"):
         steps_of_replay.replay_day(context, each, "fresh")
     judged = steps_of_replay.judge_newest(context, "fresh")
-    assert (judged.verdict.outcome, judged.basis.counts.counted) == ("INCONCLUSIVE", 0)
+    assert (judged.verdict.outcome, judged.days.counted) == ("INCONCLUSIVE", 0)
     assert judged.verdict.reasons[0].startswith("with its replayed days it would PASS since ")

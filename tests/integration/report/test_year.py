@@ -17,6 +17,7 @@ from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Series, gather
 from shadow_deployment.decision.verdict import judge
+from shadow_deployment.decision.words.finding import with_rules
 from shadow_deployment.ledger import series as ledger_series
 from shadow_deployment.ledger import snapshots, verdicts
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -26,7 +27,7 @@ from shadow_deployment.pipeline.challengers.basis import champion_of, labels_on,
 from shadow_deployment.pipeline.challengers.judging import judge_challenger
 from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.report.queries import pages
-from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of, with_rules
+from shadow_deployment.report.queries.rules import MOST_SLICES, alphas_of
 from shadow_deployment.report.views import DeploymentView
 from tests.bench import year
 from tests.builders import a_deployment, a_verdict
@@ -95,9 +96,9 @@ def _judge(session: Session[Any], one: Deployment) -> None:
         newest_day,
         1,
         judged.verdict,
-        champion_version=judged.basis.champion_version,
-        trial=judged.basis.trial,
-        days=judged.basis.counts,
+        champion_version=judged.champion_version,
+        trial=judged.trial,
+        days=judged.days,
         warnings=judged.warnings,
         explanation=judged.explanation,
         judged_on=judged.judged_on,

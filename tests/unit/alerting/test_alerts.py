@@ -47,17 +47,19 @@ def finding(**changes: Any) -> dict[str, Any]:
 
 def verdict(name: str = BAD, outcome: str = "FAIL", day: dt.date = DAY, **changes: Any) -> StoredVerdict:
     found = [finding(outcome="FAIL" if outcome == "FAIL" else "PASS")]
-    kept: dict[str, Any] = {"findings": found, "version": "1", "champion_version": "logistic-1", **changes}
-    return StoredVerdict(
-        name=name,
-        day=day,
-        outcome=outcome,
-        reasons=["brier_score superior: the reason"],
-        warnings=[],
-        explanation="",
-        decided_on=None,
-        **kept,
-    )
+    known: dict[str, Any] = {
+        "name": name,
+        "version": "1",
+        "day": day,
+        "champion_version": "logistic-1",
+        "outcome": outcome,
+        "reasons": ["brier_score superior: the reason"],
+        "warnings": [],
+        "explanation": "",
+        "findings": found,
+        "days": {},
+    }
+    return StoredVerdict(**dict.fromkeys(StoredVerdict.__dataclass_fields__) | known | changes)
 
 
 def closed(*problems: str, verdicts: list[StoredVerdict] | None = None, **changes: Any) -> Alert:

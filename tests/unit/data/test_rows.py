@@ -10,11 +10,12 @@ import pytest
 
 from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.predictor import Predictions
-from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, TableRows, rows_per_part
+from shadow_deployment.data.rows import PART_COLUMNS, SnapshotRows, rows_per_part
 from shadow_deployment.data.snapshots import SnapshotPart
 from shadow_deployment.data.storage import FolderStore
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.pipeline.challengers.replay_check import check
+from tests.rows import TableRows
 from tests.unit.data.test_snapshot import Production, taken
 
 FILES = (5, 1, 9, 4)  # rows of each

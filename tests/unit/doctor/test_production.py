@@ -13,10 +13,7 @@ from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.doctor.checks import ConcernError
-from shadow_deployment.doctor.production.labels import joined
-from shadow_deployment.doctor.production.requests import KnownRequests
-from shadow_deployment.doctor.production.selection import unfiltered
-from shadow_deployment.doctor.production.versions import served
+from shadow_deployment.doctor.production.requests import KnownRequests, joined, served, unfiltered
 from shadow_deployment.errors import SourceError
 from tests.builders import a_deployment
 

@@ -8,11 +8,11 @@ import pytest
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.proposal import answers
 from shadow_deployment.onboarding.proposal.challengers import ask_challengers, count_from, input_names
-from shadow_deployment.onboarding.proposal.interview import Found, Interview, Question
+from shadow_deployment.onboarding.proposal.interview import Answer, Interview, Question
 from shadow_deployment.onboarding.proposal.writing import Line
 from tests.production import linear_model
 
-ID = Question("requests.id", "--id", "Column of the request id", Found("no", "named as an id"), ["no", "age"])
+ID = Question("requests.id", "--id", "Column of the request id", Answer("no", "named as an id"), ["no", "age"])
 UNKNOWN = Question("requests.id", "--id", "Column of the request id", None, ["no", "age"])
 
 
@@ -29,11 +29,11 @@ def terminal(*texts: str) -> Any:
 
 
 def test_a_proposal_is_taken_without_a_terminal_and_says_why() -> None:
-    assert Interview({}).answer(ID) == Found("no", "named as an id")
+    assert Interview({}).answer(ID) == Answer("no", "named as an id")
 
 
 def test_a_flag_is_stronger_than_a_proposal() -> None:
-    assert Interview({"id": "age"}).answer(ID) == Found("age", "given by --id", is_inferred=False)
+    assert Interview({"id": "age"}).answer(ID) == Answer("age", "given by --id", is_inferred=False)
 
 
 def test_what_nobody_knows_stops_with_the_flag_and_the_columns() -> None:
@@ -48,13 +48,13 @@ def test_a_wrong_flag_names_the_columns_and_the_nearest() -> None:
 
 def test_somebody_is_asked_again_until_it_is_an_answer() -> None:
     ask = terminal("agge", "age")
-    assert Interview({}, ask).answer(ID) == Found("age", "answered at the terminal", is_inferred=False)
+    assert Interview({}, ask).answer(ID) == Answer("age", "answered at the terminal", is_inferred=False)
     assert ask.asked[0].hint == ""
     assert "'agge', must be one of no, age" in ask.asked[1].hint
 
 
 def test_enter_keeps_the_proposal_with_its_reason() -> None:
-    assert Interview({}, terminal("no")).answer(ID) == Found("no", "named as an id")
+    assert Interview({}, terminal("no")).answer(ID) == Answer("no", "named as an id")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_answer_is_read_as_what_it_must_be(question: Question, flag: dict[str
 
 
 def test_nothing_is_an_answer_only_where_it_may_be() -> None:
-    version = Question("requests.version", "--version", "", Found("build", "why"), ["build"], may_be_empty=True)
+    version = Question("requests.version", "--version", "", Answer("build", "why"), ["build"], may_be_empty=True)
     assert Interview({"version": "none"}).answer(version) is None
     with pytest.raises(DeploymentError):
         Interview({"id": "none"}).answer(ID)
@@ -80,7 +80,7 @@ def test_nothing_is_an_answer_only_where_it_may_be() -> None:
 def test_challengers_are_asked_for_with_the_end_of_their_training() -> None:
     ask = terminal("onnx:models/Big Trees.onnx", "big_trees", "logged:other", "other", "", "2026-02-28", "")
     entries = [each.value for each in ask_challengers(Interview({}, ask))]
-    assert [question.found and question.found.value for question in ask.asked if "Name" in question.text] == [
+    assert [question.proposal and question.proposal.value for question in ask.asked if "Name" in question.text] == [
         "big_trees",
         "other",
     ]

@@ -204,7 +204,7 @@ def matched(table: Table, keys: list[str]) -> Matches | None:
 def test_ids_are_looked_up_and_not_only_named() -> None:
     found = matched(FEED, ["order_no", "game"])
     assert found
-    assert (found.key, found.column, len(found.ids), found.found) == ("order_no", "ref", 100, 90)
+    assert (found.key, found.column, len(found.ids), found.labelled) == ("order_no", "ref", 100, 90)
     assert set(map(int, found.ids)) == set(range(100)), "the older half"
 
 

@@ -12,10 +12,12 @@ from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow, ValidationRow, VerdictRow
+from shadow_deployment.ledger.checks.validations import ValidationRow
+from shadow_deployment.ledger.page import OutcomeDay, QuadrantRow, ScoringRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.analyses.drift import DriftSeries, DriftView
 from shadow_deployment.report.overview import ListedDeployment, Overview, UnreadableLedger
 from shadow_deployment.report.scorecard import HealthItem, ModelScore, Scorecard, ScoreRow
@@ -432,8 +434,8 @@ def champion() -> CurrentChampion:
     return CurrentChampion("logistic", "logistic-1", None, None)
 
 
-def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
-    usual = VerdictRow(
+def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> StoredVerdict:
+    usual = StoredVerdict(
         name="gradient_boosting",
         version="1",
         uri="onnx:include/models/gradient_boosting.onnx",
@@ -463,6 +465,10 @@ def a_verdict(outcome: Outcome = "PASS", **changes: Any) -> VerdictRow:
         batch=None,
         place=None,
         alpha=None,
+        explanation="",
+        opened_because=None,
+        rules_digest=None,
+        terms=None,
     )
     return replace(usual, **changes)
 

@@ -43,10 +43,11 @@ def finding(**changes: Any) -> dict[str, Any]:
 
 
 def stored(name: str = "gradient_boosting", **changes: Any) -> StoredVerdict:
-    usual = {
+    usual = dict.fromkeys(StoredVerdict.__dataclass_fields__) | {
         "name": name,
         "version": "1",
         "day": DAY,
+        "days": {},
         "champion_version": "7",
         "outcome": "PASS",
         "reasons": [],

@@ -9,9 +9,9 @@ import pytest
 from shadow_deployment.config.actions import FORMER_CHAMPION, PromotionPolicy
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.decision.words.finding import Finding, Outcome
-from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.ledger.registry.serving import ServedDay
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.queries.status import StatusFacts, not_started, status_of
 from shadow_deployment.report.status import LABELS, ChallengerStatus
 from tests.unit.report import examples
@@ -34,8 +34,8 @@ def a_finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> 
     return Finding(metric, "all", "superior", "blocking", outcome, 0.0, "as the test says", **(usual | changes))
 
 
-def judged(challenger: Challenger, outcome: Outcome, **changes: Any) -> VerdictRow:
-    usual = dict.fromkeys(VerdictRow.__dataclass_fields__)
+def judged(challenger: Challenger, outcome: Outcome, **changes: Any) -> StoredVerdict:
+    usual = dict.fromkeys(StoredVerdict.__dataclass_fields__)
     known = {
         "name": challenger.name,
         "version": challenger.version,
@@ -46,7 +46,7 @@ def judged(challenger: Challenger, outcome: Outcome, **changes: Any) -> VerdictR
         "reasons": [],
         "policy": {"burn_in": 28, "unit": "day"},
     }
-    return VerdictRow(**(usual | known | changes))
+    return StoredVerdict(**(usual | known | changes))
 
 
 def facts(**changes: Any) -> StatusFacts:

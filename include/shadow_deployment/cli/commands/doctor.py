@@ -77,10 +77,10 @@ def checks_of(names: Iterable[str], *, with_installation: bool, send_test: bool 
 def table(checks: Iterable[Check]) -> Group:
     """Return checks as tables, one a deployment, each failed one with its remedy."""
     parts: list[RenderableType] = []
-    for about, found in groupby(checks, lambda check: check.about):
+    for about, of_one in groupby(checks, lambda check: check.about):
         listing = Listing("check", "state", "result", prose=("check", "result"))
-        for check in found:
+        for check in of_one:
             remedy = f"\n[bold]remedy[/] {escape(check.remedy)}" if check.remedy else ""
-            listing.add_row(escape(check.what), _STATES[check.state], f"{escape(check.found)}{remedy}")
+            listing.add_row(escape(check.what), _STATES[check.state], f"{escape(check.result)}{remedy}")
         parts += [Prose(f"[bold]{escape(about)}[/]"), listing]
     return Group(*parts)

@@ -106,9 +106,9 @@ def verify(
     with context.ledger() as session:
         head = chain.head(session, context.deployment)
     if as_json:
-        found: dict[str, Any] = {"verified": dict(verification.verified), "difference": verification.difference}
-        found["removed"] = list(verification.removed)
-        console.print_json(found | {"chain": vars(head) if head else None})
+        shown: dict[str, Any] = {"verified": dict(verification.verified), "difference": verification.difference}
+        shown["removed"] = list(verification.removed)
+        console.print_json(shown | {"chain": vars(head) if head else None})
     elif verification.difference is None:
         lines = [f"{name}: as it was written: {verification}", *verification.removed]
         console.show("\n".join([*lines, f"newest row of the hash chain: {head or 'none'}"]))
@@ -162,33 +162,33 @@ def erase(
     """
     context = context_of(name)
     chosen = column or erasure.default_column(context)
-    found = erasure.would_erase(context, key, chosen)
-    count = sum(each.requests for each in found)
-    if found and not dry_run:
-        console.confirm(f"Erase {quantity(count, 'request')} of {quantity(len(found), 'day')} of {name}", yes=yes)
-    before = None if found else erasure.erased_before(context, key)
+    days = erasure.would_erase(context, key, chosen)
+    count = sum(each.requests for each in days)
+    if days and not dry_run:
+        console.confirm(f"Erase {quantity(count, 'request')} of {quantity(len(days), 'day')} of {name}", yes=yes)
+    before = None if days else erasure.erased_before(context, key)
     if not dry_run:
-        found = erasure.erase(context, key, chosen, by or getpass.getuser())
-    _show_erased(name, chosen, found, before, as_json=as_json, dry_run=dry_run)
-    if not found and before is None:
+        days = erasure.erase(context, key, chosen, by or getpass.getuser())
+    _show_erased(name, chosen, days, before, as_json=as_json, dry_run=dry_run)
+    if not days and before is None:
         raise typer.Exit(1)
 
 
 def _show_erased(
     name: str,
     column: str,
-    found: Sequence[ErasedDay],
+    days: Sequence[ErasedDay],
     before: dt.datetime | None,
     *,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     if as_json:
-        rows = [{"day": each.day, "requests": each.requests} for each in found]
+        rows = [{"day": each.day, "requests": each.requests} for each in days]
         console.print_json({"column": column, "dry_run": dry_run, "days": rows, "erased_before": before})
-    elif found:
+    elif days:
         verb = "would be erased" if dry_run else "erased"
-        for each in found:
+        for each in days:
             console.show(f"{each.day}: {quantity(each.requests, 'request')} {verb}")
         console.show(_NOT_REACHED)
     elif before is not None:

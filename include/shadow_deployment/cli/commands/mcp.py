@@ -53,8 +53,10 @@ def read_token(file: Path | None) -> str:
     where = f"--token-file {file}" if file else f"environment variable {VARIABLE}"
     token = _of_file(file) if file else os.environ.get(VARIABLE, "").strip()
     if len(token) < SHORTEST_TOKEN:
-        found = f"has {len(token)} characters, must have at least {SHORTEST_TOKEN}" if token else "is empty or not set"
-        raise CredentialsError(f"{where}: the token {found}; make one with: {_NEW}")
+        problem = (
+            f"has {len(token)} characters, must have at least {SHORTEST_TOKEN}" if token else "is empty or not set"
+        )
+        raise CredentialsError(f"{where}: the token {problem}; make one with: {_NEW}")
     return token
 
 

@@ -94,12 +94,12 @@ def _ask(question: Question) -> str:
     console.show("")
     if question.hint:
         console.warning(question.hint)
-    if question.found is not None:
-        console.show(f"[dim]{escape(question.found.why)}[/]")
+    if question.proposal is not None:
+        console.show(f"[dim]{escape(question.proposal.why)}[/]")
     elif question.choices:
         console.show(f"[dim]not recognised; one of {escape(', '.join(question.choices))}[/]")
-    default = shown(question.found.value) if question.found else "" if question.may_be_empty else None
-    none = "; none" if question.may_be_empty and question.found else ""
+    default = shown(question.proposal.value) if question.proposal else "" if question.may_be_empty else None
+    none = "; none" if question.may_be_empty and question.proposal else ""
     return str(typer.prompt(f"{question.text}{none}", default=default, show_default=bool(default)))
 
 
@@ -128,8 +128,8 @@ def _schema_beside(path: Path) -> str | None:
 
 def _show(proposed: ProposedFile, path: Path) -> None:
     listing = Listing("key", "value", "because", prose=("value", "because"))
-    for key, found in proposed.answers.items():
-        listing.add_row(escape(key), escape(shown(found.value).replace(",", ", ")), escape(found.why))
+    for key, answer in proposed.answers.items():
+        listing.add_row(escape(key), escape(shown(answer.value).replace(",", ", ")), escape(answer.why))
     notes = [Prose(f"- {escape(note)}") for note in proposed.notes]
     console.show(Group(Prose(f"[bold]{escape(proposed.name)}[/]: what the file says, and why"), listing, *notes))
     console.show(f"wrote {escape(str(path))}")

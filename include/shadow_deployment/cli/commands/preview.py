@@ -97,8 +97,8 @@ def _rows(shown: Preview) -> Listing:
     headings = ("label", "champion", *names)
     listing = Listing("request", *headings, right=() if shown.task == "multiclass" else headings)
     for row in shown.rows:
-        said = (row.label, row.champion, *row.challengers.values())
-        listing.add_row(escape(row.request_id), *map(_value, said))
+        values = (row.label, row.champion, *row.challengers.values())
+        listing.add_row(escape(row.request_id), *map(_value, values))
     return listing
 
 

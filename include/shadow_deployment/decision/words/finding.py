@@ -1,9 +1,12 @@
 """What a verdict consists of: an outcome, its reasons, and a finding for each rule and slice."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
+
+from shadow_deployment.config.policy import Policy, Rule
+from shadow_deployment.metrics.slices import ALL
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -128,3 +131,16 @@ class Verdict:
 def findings_of(stored: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Return stored findings as they were judged, in the order of the policy's rules."""
     return [Finding.from_json(row) for row in stored]
+
+
+def with_rules(findings: Sequence[Finding], policy: Policy) -> Iterator[tuple[Rule, Finding]]:
+    """Yield each finding with its rule: a rule's first finding is of all requests, those of its slices follow.
+
+    What fits no rule of the policy, since it was judged by another, is left out.
+    """
+    number = -1
+    for finding in findings:
+        number += finding.slice == ALL
+        rule = policy.rules[number] if 0 <= number < len(policy.rules) else None
+        if rule is not None and (rule.metric, rule.is_, rule.role) == (finding.metric, finding.is_, finding.role):
+            yield rule, finding

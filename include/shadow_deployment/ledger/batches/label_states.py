@@ -134,13 +134,13 @@ def resolve(rows: LabelRows, ordinals: NDArray[np.int64]) -> LabelStates:
 
 
 def _enter_first(
-    states: LabelStates, rows: LabelRows, place: NDArray[Any], where: NDArray[np.bool_], said: str, moment: str
+    states: LabelStates, rows: LabelRows, place: NDArray[Any], where: NDArray[np.bool_], column: str, moment: str
 ) -> None:
     """Enter of each request the first of the rows `where` something holds; rows are in the order of their times."""
     chosen = np.flatnonzero(where)
     first = chosen[np.diff(place[chosen], prepend=-1) > 0]
-    if said:
-        getattr(states, said)[place[first]] = (rows.invalid if said == "invalid" else rows.value)[first]
+    if column:
+        getattr(states, column)[place[first]] = (rows.invalid if column == "invalid" else rows.value)[first]
     getattr(states, moment)[place[first]] = rows.known_at[first]
 
 

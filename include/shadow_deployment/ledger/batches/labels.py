@@ -29,20 +29,20 @@ def read(session: Session[Any], snapshot: Snapshot, first: int, end: int) -> Lab
     return states
 
 
-def append(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, found: pa.Table) -> int:
+def append(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, labels: pa.Table) -> int:
     """Append what labels of some requests add to those that are there; return how many requests changed."""
-    if not found.num_rows:
+    if not labels.num_rows:
         return 0
-    touched = np.unique(found["ordinal"].to_numpy()).astype(np.int64)
+    touched = np.unique(labels["ordinal"].to_numpy()).astype(np.int64)
     before = _at(session, snapshot, touched)
-    after = resolve(before.rows(touched) + _rows(requests, found), touched)
+    after = resolve(before.rows(touched) + _rows(requests, labels), touched)
     return _write(session, snapshot, arrival, touched, before, after)
 
 
-def replace(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, found: pa.Table) -> int:
+def replace(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, labels: pa.Table) -> int:
     """Append all that production has of some requests where it is not what is there; return how many changed."""
     touched = np.sort(requests["ordinal"].to_numpy()).astype(np.int64)
-    after = resolve(_rows(requests, found), touched)
+    after = resolve(_rows(requests, labels), touched)
     return _write(session, snapshot, arrival, touched, _at(session, snapshot, touched), after)
 
 
@@ -51,16 +51,16 @@ def _at(session: Session[Any], snapshot: Snapshot, ordinals: NDArray[np.int64]) 
     return read(session, snapshot, first, int(ordinals[-1]) + 1).at(ordinals - first)
 
 
-def _rows(requests: pa.Table, found: pa.Table) -> LabelRows:
+def _rows(requests: pa.Table, labels: pa.Table) -> LabelRows:
     """Return the rows of a source, which are early where they were known before their requests."""
     order = np.argsort(requests["ordinal"].to_numpy())
     asked, requested_at = (requests[name].to_numpy()[order] for name in ("ordinal", "requested_at"))
-    ordinal, known_at = found["ordinal"].to_numpy(), found["known_at"].to_numpy()
+    ordinal, known_at = labels["ordinal"].to_numpy(), labels["known_at"].to_numpy()
     return LabelRows(
         ordinal=ordinal.astype(np.int64),
-        value=found["value"].to_numpy(),
+        value=labels["value"].to_numpy(),
         known_at=known_at.astype(np.int64) - YEAR_2000,
-        invalid=found["invalid"].to_numpy(zero_copy_only=False),
+        invalid=labels["invalid"].to_numpy(zero_copy_only=False),
         early=known_at < requested_at[np.searchsorted(asked, ordinal)],
     )
 

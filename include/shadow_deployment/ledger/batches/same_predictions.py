@@ -54,9 +54,9 @@ def _keys(session: Session[Any], deployment: Deployment, models: Sequence[Challe
 
 def _placed(parts: Iterable[tuple[slice, Mapping[str, Any]]], column: str) -> Array:
     """Return predictions of shape (BATCH_ROWS, classes or 1) by their place, NaN where there is none."""
-    found = [(where, part[column]) for where, part in parts if part[column] is not None]
-    width = found[0][1].shape[1] if found and found[0][1].ndim > 1 else 1
+    known = [(where, part[column]) for where, part in parts if part[column] is not None]
+    width = known[0][1].shape[1] if known and known[0][1].ndim > 1 else 1
     placed = np.full((BATCH_ROWS, width), np.nan)
-    for where, values in found:
+    for where, values in known:
         placed[where] = values.reshape(len(values), -1)
     return placed

@@ -31,17 +31,6 @@ class ReplayCheck:
 
 
 @dataclass(frozen=True)
-class Mismatch:
-    """A day on which the champion's own model file did not give the predictions that the champion had logged."""
-
-    snapshot_id: int
-    checked: int
-    mismatched: int
-    largest: float
-    worst: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
 class ReplayTotals:
     """The newest checks of some days, added up; `days` are those that were checked."""
 
@@ -83,12 +72,12 @@ def record(
 
 def mismatches(
     session: Session[Any], snapshots: Collection[Snapshot], champion: ChampionSettings, model: str
-) -> list[Mismatch]:
-    """Return the mismatches of the champion's present model file on these snapshots, in order of their days."""
+) -> list[ReplayCheck]:
+    """Return the checks in which the champion's present model file did not repeat its log, in order of their days."""
     return read_rows(
         session,
-        Mismatch,
-        "SELECT snapshot_id, checked, mismatched, largest, worst FROM shadow.newest_replay_check AS c "
+        ReplayCheck,
+        "SELECT checked, mismatched, largest, worst FROM shadow.newest_replay_check AS c "
         "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
         "AND c.model = %s AND tolerance = %s ORDER BY day",
         [[snapshot.id for snapshot in snapshots], model, champion.tolerance],

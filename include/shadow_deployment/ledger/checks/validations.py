@@ -1,5 +1,6 @@
 """Validations in the ledger: the results of expectations on inputs and predictions."""
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -7,24 +8,37 @@ from typing import Any, LiteralString
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import Validation
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.ledger.reading import read_rows
-from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.reading import read_rows, statement
+from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.writing.revisions import add_revision
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A stored validation: of the inputs where `challenger_id` is None, else of one challenger's predictions."""
+class ValidationRow:
+    """A stored validation with its day.
 
+    `challenger_id`, `name` and `version` are None for the inputs, `failures` where there is none.
+    """
+
+    day: dt.date
     snapshot_id: int
     challenger_id: int | None
+    name: str | None
+    version: str | None
     success: bool
-    failures: list[dict[str, Any]]
+    evaluated: int
+    validated_at: dt.datetime
+    failures: list[dict[str, Any]] | None
+
+    @property
+    def subject(self) -> str:
+        """What was validated."""
+        return "inputs" if self.challenger_id is None else "predictions"
 
     @property
     def summary(self) -> str:
-        """Return the failures in one line."""
-        parts = [f"{fail['expectation']} {fail['column'] or ''}: {fail['detail']}" for fail in self.failures]
+        """The failures in one line."""
+        parts = [f"{fail['expectation']} {fail['column'] or ''}: {fail['detail']}" for fail in self.failures or ()]
         return "; ".join(" ".join(part.split()) for part in parts)
 
 
@@ -41,15 +55,12 @@ def record(session: Session[Any], snapshot: Snapshot, challenger: int | None, va
     session.commit()
 
 
-def recorded(session: Session[Any], snapshots: Collection[Snapshot]) -> list[Recorded]:
-    """Return the validations of these snapshots."""
-    return read_rows(
-        session,
-        Recorded,
-        "SELECT snapshot_id, challenger_id, success, failures FROM shadow.newest_validation "
-        "WHERE snapshot_id = ANY(%s)",
-        [[snapshot.id for snapshot in snapshots]],
-    )
+def recorded(
+    session: Session[Any], snapshots: Collection[Snapshot], challenger: int | None = None
+) -> list[ValidationRow]:
+    """Return what the expectations said of inputs and of one challenger's predictions; None is every challenger's."""
+    values = {"snapshots": keys(snapshots), "challenger": challenger}
+    return read_rows(session, ValidationRow, statement("validations"), values)
 
 
 def inputs_failed(session: Session[Any], snapshots: Collection[Snapshot]) -> set[int]:

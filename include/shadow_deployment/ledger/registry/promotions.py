@@ -13,7 +13,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.reading import read_row, read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
-from shadow_deployment.ledger.verdicts import CODE_VERSION, ComparedVerdict, newest
+from shadow_deployment.ledger.verdicts import CODE_VERSION, StoredVerdict, latest
 
 Kind = Literal["promotion", "rollback", "forced"]
 
@@ -120,28 +120,6 @@ class PromotionRecord:
         return ModelVersion(self.from_name, self.from_version, self.from_digest, self.from_uri, self.from_model_id)
 
 
-@dataclass(frozen=True)
-class JudgedVerdict(ComparedVerdict):
-    """A verdict that a promotion rests on, with the model that was judged."""
-
-    id: int
-    name: str
-    day: dt.date
-    outcome: str
-    reasons: list[str]
-    warnings: list[str]
-    findings: list[dict[str, Any]]
-    policy: dict[str, Any]
-    terms: dict[str, Any] | None
-    trial: int | None
-    champion_version: str
-    days: dict[str, Any]
-    input_digest: str
-    judged_at: dt.datetime
-    version: str
-    digest: str
-
-
 def history(session: Session[Any], deployment: Deployment) -> list[PromotionRecord]:
     """Return every promotion and rollback of a deployment, in order."""
     return read_rows(session, PromotionRecord, statement("promotions"), {"deployment": deployment.name})
@@ -159,9 +137,9 @@ def champion(session: Session[Any], deployment: Deployment) -> CurrentChampion |
 
 def judgement(
     session: Session[Any], deployment: Deployment, challenger: str, day: dt.date | None
-) -> JudgedVerdict | None:
+) -> StoredVerdict | None:
     """Return a challenger's newest verdict of a day, None for the newest day; None where there is none."""
-    verdict = newest(session, deployment, day, JudgedVerdict).get(challenger)
+    verdict = latest(session, deployment, day).get(challenger)
     return verdict if verdict is not None and day in (None, verdict.day) else None
 
 
@@ -173,7 +151,7 @@ def add(
     champion: CurrentChampion,
     successor: ModelVersion,
     approval: Approval,
-    verdict: JudgedVerdict | None = None,
+    verdict: StoredVerdict | None = None,
     overridden: tuple[str, ...] = (),
     case_digest: str | None = None,
     undoes: int | None = None,
@@ -206,7 +184,7 @@ def add(
     return history(session, deployment)[-1]
 
 
-def _rests_on(deployment: Deployment, verdict: JudgedVerdict | None) -> dict[str, Any]:
+def _rests_on(deployment: Deployment, verdict: StoredVerdict | None) -> dict[str, Any]:
     return {
         "verdict_id": verdict and verdict.id,
         "day": verdict and verdict.day,

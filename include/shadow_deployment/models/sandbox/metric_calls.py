@@ -35,14 +35,14 @@ def checked(
         return converted(function(*_inputs(batch, task)), batch.num_rows, {**task, "classes": []})
 
     def evaluate(batch: pa.RecordBatch) -> tuple[Any, dict[int, str]]:
-        found, count = values(batch), min(CHECKED_ROWS, max(batch.num_rows // 2, 1))
+        results, count = values(batch), min(CHECKED_ROWS, max(batch.num_rows // 2, 1))
         some = np.linspace(batch.num_rows - 1, 0, count).astype(int)
-        if not np.allclose(values(batch.take(pa.array(some))), found[some], rtol=1e-9, atol=1e-12, equal_nan=True):
+        if not np.allclose(values(batch.take(pa.array(some))), results[some], rtol=1e-9, atol=1e-12, equal_nan=True):
             raise refusal(
                 "the function returned another value for the same request among others, must depend on nothing but "
                 "its own prediction, label and features"
             )
-        return found, {}
+        return results, {}
 
     return evaluate
 

@@ -116,9 +116,9 @@ class SandboxedPredictor:
         self._wasted_seconds = 0.0
         self._has_responded = False
         self._last_error: str | None = None  # once the model is given up
-        found = kept.find(program) if kept else None
+        running = kept.find(program) if kept else None
         self._is_checked = kept is None
-        self._process = found or self._start()
+        self._process = running or self._start()
 
     def predict(self, batch: pa.RecordBatch) -> Predictions:
         """Return a prediction for each row, in calls of `limits.rows` rows; only errors once the model is given up."""
@@ -189,8 +189,8 @@ class SandboxedPredictor:
         except ModelDiedError as error:
             raise ModelDiedError(error.reason, self._without_requests(error.output, batch)) from None
         if reply["is"] == "error" and reply["kind"] == MisalignedOutputError.__name__:
-            said = without_secrets(str(reply["text"]), self._program.secrets)
-            text = f"{ModelCallError.__name__}: {said}"  # of fewer rows it would say the same, or guess right
+            words = without_secrets(str(reply["text"]), self._program.secrets)
+            text = f"{ModelCallError.__name__}: {words}"  # of fewer rows it would say the same, or guess right
             return Predictions(np.full(shape, np.nan), dict.fromkeys(range(batch.num_rows), text))
         if reply["is"] == "error":
             self._raise(reply, batch)

@@ -253,8 +253,8 @@ def _onnx(task: dict[str, Any], body: bytes) -> Predict:
 def version(task: dict[str, Any]) -> dict[str, Any]:
     """Return the version that an alias of a registered model points at, and its tag `trained_until`, by MLflow."""
     mlflow: Any = importlib.import_module("mlflow")
-    found = mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"])
-    return {"version": str(found.version), "trained_until": found.tags.get("trained_until")}
+    registered = mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"])
+    return {"version": str(registered.version), "trained_until": registered.tags.get("trained_until")}
 
 
 def serve(requests: io.BufferedReader, replies: io.BufferedWriter) -> None:
@@ -302,8 +302,8 @@ def _error(error: BaseException) -> dict[str, Any]:
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     is_foreign = not isinstance(error, ModelOutputError)
     text = text[:LONGEST_ERROR].encode("utf-8", "replace").decode()
-    said = {"is": "error", "text": text, "kind": type(error).__name__, "is_foreign": is_foreign}
-    return {**said, "missing": missing, "columns": _absent_columns(error)}
+    reply = {"is": "error", "text": text, "kind": type(error).__name__, "is_foreign": is_foreign}
+    return {**reply, "missing": missing, "columns": _absent_columns(error)}
 
 
 def _absent_columns(error: BaseException) -> list[str]:

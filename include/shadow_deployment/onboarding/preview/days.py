@@ -103,8 +103,8 @@ def _labels(
     values, known_at = np.full(rows.num_rows, np.nan), np.full(rows.num_rows, np.nan)
     if not rows.num_rows:
         return values, known_at, 0
-    found = context.label_source.labels(looked_up(context, rows), None, known_until(context, window))
-    ordinals = found["ordinal"].to_numpy()
-    values[ordinals] = found["value"].to_numpy()
-    known_at[ordinals] = found["known_at"].cast(pa.int64()).to_numpy() / 1e6
-    return values, known_at, len(found) - found["invalid"].null_count
+    labels = context.label_source.labels(looked_up(context, rows), None, known_until(context, window))
+    ordinals = labels["ordinal"].to_numpy()
+    values[ordinals] = labels["value"].to_numpy()
+    known_at[ordinals] = labels["known_at"].cast(pa.int64()).to_numpy() / 1e6
+    return values, known_at, len(labels) - labels["invalid"].null_count

@@ -183,10 +183,10 @@ def _rows(deployment: Deployment, day: PreviewedDay, answers: Sequence[ModelAnsw
     champion, ids = numbers(day.requests["champion"]), day.requests["request_id"]
     rows = []
     for number in range(min(SHOWN, day.requests.num_rows)):
-        said = {each.name: each.tables[0].slice(number, 1).to_pylist()[0] for each in answers if each.tables}
+        scored = {each.name: each.tables[0].slice(number, 1).to_pylist()[0] for each in answers if each.tables}
         label, logged = (_shown(deployment, float(each[number])) for each in (day.labels, champion))
-        values = {name: _shown(deployment, each["value"]) for name, each in said.items()}
-        errors = {name: each["error"] for name, each in said.items() if each["error"] is not None}
+        values = {name: _shown(deployment, each["value"]) for name, each in scored.items()}
+        errors = {name: each["error"] for name, each in scored.items() if each["error"] is not None}
         rows.append(ScoredRow(str(ids[number]), label, logged, values, errors))
     return rows
 

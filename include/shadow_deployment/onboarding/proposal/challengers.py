@@ -110,8 +110,8 @@ def _training_ends(interview: Interview, names: Sequence[str]) -> Mapping[str, d
         if name not in ends:
             text = f"Last day of the training data of {name}, YYYY-MM-DD (empty: not known, only live days decide)"
             question = Question("trained_until", "--trained-until", text, may_be_empty=True, parse=answers.day)
-            found = interview.asked(question)
-            ends |= {} if found is None else {name: found.value}
+            answer = interview.asked(question)
+            ends |= {} if answer is None else {name: answer.value}
     return ends
 
 

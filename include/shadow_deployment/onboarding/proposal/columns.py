@@ -6,7 +6,7 @@ from typing import Any
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.proposal import answers, labels, recognition
 from shadow_deployment.onboarding.proposal.draft import Draft
-from shadow_deployment.onboarding.proposal.interview import Found, Question
+from shadow_deployment.onboarding.proposal.interview import Answer, Question
 from shadow_deployment.onboarding.proposal.labels import Matches
 from shadow_deployment.onboarding.proposal.profile import Profile, profiles_of, text_of_value
 from shadow_deployment.onboarding.tables.port import ProductionTable
@@ -28,7 +28,7 @@ class Tables:
         return self.log_table.name == self.label_table.name
 
     @property
-    def found(self) -> Matches:
+    def looked_up(self) -> Matches:
         """What was looked up."""
         assert self.matches is not None  # noqa: S101 (ask_labels comes first)
         return self.matches
@@ -38,10 +38,10 @@ def look_at(log_table: ProductionTable, label_table: ProductionTable) -> Tables:
     """Read some rows of both tables; raise DeploymentError where one has none."""
     profiles = list[dict[str, Profile]]()
     for key, table in (("requests", log_table), ("labels", label_table)):
-        found = profiles_of(table.columns, table.sample())
-        if not any(each.values for each in found.values()):
+        columns = profiles_of(table.columns, table.sample())
+        if not any(each.values for each in columns.values()):
             raise DeploymentError(f"{key}.table == {table.name!r}, must have rows: nothing can be recognised without")
-        profiles.append(found)
+        profiles.append(columns)
     return Tables(log_table, label_table, profiles[0], profiles[1])
 
 
@@ -72,7 +72,9 @@ def ask_labels(draft: Draft, tables: Tables) -> None:
         )
     tables.matches = matches
     tables.labels = dict(labels.matched_profiles(tables.label_table, matches, tables.labels))
-    why = f"{matches.found} of {len(matches.ids)} older {'requests' if matches.key == id_ else matches.key} are in it"
+    why = (
+        f"{matches.labelled} of {len(matches.ids)} older {'requests' if matches.key == id_ else matches.key} are in it"
+    )
     draft.keep("labels.id", matches.column, why)
     if matches.key != id_:
         draft.keep("labels.key", matches.key, "requests with the same one share a label, and the first one counts")
@@ -85,8 +87,8 @@ def ask_task(draft: Draft, tables: Tables) -> None:
     taken = [draft["requests.id"], draft["requests.time"]]
     taken += [value.name] if tables.are_one else []
     probabilities = recognition.find_probabilities(log, taken)
-    found = labels.find_task(value, log, probabilities)
-    task = draft.ask(Question("task", "--task", "What is predicted", found, list(answers.TASKS)))
+    proposal = labels.find_task(value, log, probabilities)
+    task = draft.ask(Question("task", "--task", "What is predicted", proposal, list(answers.TASKS)))
     finders = {"multiclass": lambda *_: probabilities, "binary": recognition.find_probability}
     prediction = finders.get(task, recognition.find_number)(log, taken)
     numbers = [name for name, each in log.items() if each.kind in ("number", "boolean") and name not in taken]
@@ -118,12 +120,12 @@ def ask_inputs(draft: Draft, tables: Tables, inputs: list[str]) -> None:
     if tables.are_one:
         taken += recognition.deciding(log, draft["labels.value"], taken)
         draft.notes.append("log and labels are one table: check that no feature is known only with the label")
-    found, left_out = recognition.find_features(log, taken)
+    proposal, left_out = recognition.find_features(log, taken)
     if inputs and set(inputs) <= set(log):
-        found, left_out = Found(inputs, "the inputs of the ONNX models"), []
+        proposal, left_out = Answer(inputs, "the inputs of the ONNX models"), []
     free = [name for name in log if name not in taken]
     draft.ask(
-        Question("requests.features", "--features", "Columns that challengers receive", found, free, several=True)
+        Question("requests.features", "--features", "Columns that challengers receive", proposal, free, several=True)
     )
     if left_out:
         draft.notes.append(f"no features: {', '.join(left_out)}")
@@ -140,16 +142,16 @@ def _ask_slices(draft: Draft, tables: Tables, taken: list[str], free: list[str])
 
 
 def _ask_label_columns(draft: Draft, tables: Tables, matches: Matches) -> None:
-    found = labels.find_known_time(matches, tables.log, tables.labels, draft["requests.time"])
+    proposal = labels.find_known_time(matches, tables.log, tables.labels, draft["requests.time"])
     times = [name for name, each in tables.labels.items() if each.kind == "time"]
     text = "Column of the time at which the label became known"
-    time = draft.ask(Question("labels.time", "--label-time", text, found, times))
+    time = draft.ask(Question("labels.time", "--label-time", text, proposal, times))
     taken = [matches.column, time]
     if tables.are_one:
         taken += [draft["requests.id"], draft["requests.time"]]
     choices = [name for name in tables.labels if name not in taken]
-    found = labels.find_value(tables.labels, taken)
-    draft.ask(Question("labels.value", "--label", "Column of the label", found, choices))
+    proposal = labels.find_value(tables.labels, taken)
+    draft.ask(Question("labels.value", "--label", "Column of the label", proposal, choices))
     delays = labels.delays_of(matches, tables.log, draft["requests.time"], tables.labels[time])
     text = "How many days after a request's day labels may still arrive"
     maturity = labels.find_maturity(delays, matches)
@@ -158,19 +160,19 @@ def _ask_label_columns(draft: Draft, tables: Tables, matches: Matches) -> None:
 
 def _ask_classes(draft: Draft, value: Profile) -> None:
     columns = draft["requests.prediction"]
-    found = labels.order_of_classes(value, columns)
+    proposal = labels.order_of_classes(value, columns)
     text = f"Labels in the order of {', '.join(columns)}"
     choices = [text_of_value(each) for each in value.counts]
-    draft.ask(Question("classes", "--classes", text, found, choices, several=True))
+    draft.ask(Question("classes", "--classes", text, proposal, choices, several=True))
 
 
 def _ask_positive(draft: Draft, tables: Tables, value: Profile) -> None:
     if value.kind != "text":
         return
-    predicted = labels.mean_predictions(tables.found, tables.log, value.name, draft["requests.prediction"])
-    found = labels.find_positive(value, predicted)
+    predicted = labels.mean_predictions(tables.looked_up, tables.log, value.name, draft["requests.prediction"])
+    proposal = labels.find_positive(value, predicted)
     choices = [text_of_value(each) for each in value.counts]
-    positive = draft.ask(Question("labels.positive", "--positive", "Label that means 1", found, choices))
+    positive = draft.ask(Question("labels.positive", "--positive", "Label that means 1", proposal, choices))
     others = [each for each in choices if each != positive]
     if len(others) == 1:
         draft.keep("labels.negative", others[0], "the other value; any third one is no label")

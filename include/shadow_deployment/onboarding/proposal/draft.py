@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shadow_deployment.onboarding.proposal.interview import Found, Interview, Question
+from shadow_deployment.onboarding.proposal.interview import Answer, Interview, Question
 from shadow_deployment.onboarding.proposal.writing import Line
 
 
@@ -12,30 +12,30 @@ class Draft:
 
     def __init__(self, interview: Interview) -> None:
         self.interview = interview
-        self.answers: dict[str, Found] = {}
+        self.answers: dict[str, Answer] = {}
         self.notes: list[str] = []
 
     def ask(self, question: Question) -> Any:
         """Answer a question that must have an answer; return its value."""
-        found = self.interview.required(question)
-        self.answers[question.key] = found
-        return found.value
+        answer = self.interview.required(question)
+        self.answers[question.key] = answer
+        return answer.value
 
     def ask_perhaps(self, question: Question) -> Any:
         """Answer a question whose answer may be nothing; return its value or None."""
-        found = self.interview.answer(question)
-        if found is not None:
-            self.answers[question.key] = found
-        return None if found is None else found.value
+        answer = self.interview.answer(question)
+        if answer is not None:
+            self.answers[question.key] = answer
+        return None if answer is None else answer.value
 
     def keep(self, key: str, value: Any, why: str) -> None:
         """Enter what was not asked."""
-        self.answers[key] = Found(value, why)
+        self.answers[key] = Answer(value, why)
 
     def section(self, name: str, keys: Sequence[str]) -> dict[str, Line]:
         """Return the answers of a section in this order, without those that there are none of."""
-        found = {key: self.answers.get(f"{name}.{key}") for key in keys}
-        return {key: _line(each) for key, each in found.items() if each is not None}
+        answers = {key: self.answers.get(f"{name}.{key}") for key in keys}
+        return {key: _line(each) for key, each in answers.items() if each is not None}
 
     def line(self, key: str) -> Line:
         """Return one answer."""
@@ -49,5 +49,5 @@ class Draft:
         return self.answers[key].value if key in self.answers else None
 
 
-def _line(found: Found) -> Line:
-    return Line(found.value, found.why if found.is_inferred else "")
+def _line(answer: Answer) -> Line:
+    return Line(answer.value, answer.why if answer.is_inferred else "")

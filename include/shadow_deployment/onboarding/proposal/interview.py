@@ -9,7 +9,7 @@ from shadow_deployment.errors import DeploymentError
 
 
 @dataclass(frozen=True)
-class Found:
+class Answer:
     """A value and why it is this one; `is_inferred` unless somebody gave it."""
 
     value: Any
@@ -21,15 +21,15 @@ class Found:
 class Question:
     """What a deployment needs to know.
 
-    `flag` answers it without a terminal. `found` is the proposal. `choices` are the columns it may name, several of
-    them separated by commas where it is `several`; none are any text. Where it `may_be_empty`, nothing is an answer.
-    `parse` turns an answer into a value, and raises ValueError that says what it must be.
+    `flag` answers it without a terminal. `proposal` is what was recognised. `choices` are the columns it may name,
+    several of them separated by commas where it is `several`; none are any text. Where it `may_be_empty`, nothing is an
+    answer. `parse` turns an answer into a value, and raises ValueError that says what it must be.
     """
 
     key: str
     flag: str
     text: str
-    found: Found | None = None
+    proposal: Answer | None = None
     choices: Sequence[str] | None = None
     several: bool = False
     may_be_empty: bool = False
@@ -38,7 +38,7 @@ class Question:
 
     def proposing(self, value: Any, why: str) -> "Question":
         """Return the question with a proposal."""
-        return replace(self, found=Found(value, why))
+        return replace(self, proposal=Answer(value, why))
 
 
 class Interview:
@@ -56,7 +56,7 @@ class Interview:
         """Return what a flag was given, None where it was not."""
         return self._flags.get(name.removeprefix("--").replace("-", "_"))
 
-    def answer(self, question: Question) -> Found | None:
+    def answer(self, question: Question) -> Answer | None:
         """Return the answer; None only where nothing is one.
 
         Raises:
@@ -67,31 +67,31 @@ class Interview:
             return self._checked(question, str(given), f"given by {question.flag}")
         if self._ask is not None:
             return self.asked(question)
-        if question.found is None and not question.may_be_empty:
+        if question.proposal is None and not question.may_be_empty:
             raise DeploymentError(_unknown(question))
-        return question.found
+        return question.proposal
 
-    def asked(self, question: Question) -> Found | None:
+    def asked(self, question: Question) -> Answer | None:
         """Return what somebody answers at the terminal, asked again until it is an answer; None without a terminal."""
         while self._ask is not None:
             text = self._ask(question).strip()
-            if question.found is not None and text == shown(question.found.value):
-                return question.found
+            if question.proposal is not None and text == shown(question.proposal.value):
+                return question.proposal
             try:
                 return self._checked(question, text, "answered at the terminal")
             except DeploymentError as error:
                 question = replace(question, hint=str(error))
         return None
 
-    def required(self, question: Question) -> Found:
+    def required(self, question: Question) -> Answer:
         """Return the answer to a question that must have one."""
-        found = self.answer(question)
-        if found is None:
+        answer = self.answer(question)
+        if answer is None:
             raise DeploymentError(_unknown(question))
-        return found
+        return answer
 
     @staticmethod
-    def _checked(question: Question, text: str, why: str) -> Found | None:
+    def _checked(question: Question, text: str, why: str) -> Answer | None:
         if text in ("", "none") and question.may_be_empty:
             return None
         names = [name.strip() for name in text.split(",")] if question.several else [text]
@@ -102,9 +102,9 @@ class Interview:
             if not name:
                 raise DeploymentError(f"{question.flag} == '', must be some text")
         if question.several:
-            return Found(names, why, is_inferred=False)
+            return Answer(names, why, is_inferred=False)
         try:
-            return Found(question.parse(text), why, is_inferred=False)
+            return Answer(question.parse(text), why, is_inferred=False)
         except ValueError as error:
             raise DeploymentError(f"{question.flag} == {text!r}, {error}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from shadow_deployment.onboarding.proposal.interview import Found
+from shadow_deployment.onboarding.proposal.interview import Answer
 from shadow_deployment.onboarding.proposal.profile import (
     Profile,
     days_between_moments,
@@ -45,14 +45,14 @@ class Matches:
     rows: Values
 
     @property
-    def found(self) -> int:
+    def labelled(self) -> int:
         """How many of the ids have a label."""
         return len({text_of_value(each) for each in self.rows[self.column]} & set(self.ids))
 
     @property
     def share(self) -> float:
         """The share of the ids that have a label."""
-        return self.found / len(self.ids) if self.ids else 0.0
+        return self.labelled / len(self.ids) if self.ids else 0.0
 
 
 def some_ids(log: Profiles, column: str, time: str) -> list[str]:
@@ -96,7 +96,7 @@ def shared_keys(log: Profiles, labels: Profiles, taken: Sequence[str]) -> list[s
     return [each.name for each in sorted(keys, key=lambda each: each.name not in labels)[:_MOST_TRIED]]
 
 
-def find_value(labels: Profiles, taken: Sequence[str]) -> Found | None:
+def find_value(labels: Profiles, taken: Sequence[str]) -> Answer | None:
     """Return the column of the label: named as one, or the only one that is neither id nor time."""
     free = [each for name, each in labels.items() if name not in taken and each.kind != "time" and each.known]
     named = sorted((each for each in free if each.names(*_VALUE)), key=lambda each: _rank(each, _VALUE))
@@ -104,14 +104,14 @@ def find_value(labels: Profiles, taken: Sequence[str]) -> Found | None:
         booleans = [each for each in free if each.kind == "boolean"]
         if len(booleans) != 1:
             return None
-        return Found(booleans[0].name, "the only boolean column")
+        return Answer(booleans[0].name, "the only boolean column")
     chosen = (named or free)[0]
     others = [each.name for each in free if each is not chosen]
     why = "named as a label" if named else "the only column that is neither id nor time"
-    return Found(chosen.name, why + (f"; other columns: {', '.join(others[:6])}" if others else ""))
+    return Answer(chosen.name, why + (f"; other columns: {', '.join(others[:6])}" if others else ""))
 
 
-def find_known_time(matches: Matches, log: Profiles, labels: Profiles, request_time: str) -> Found | None:
+def find_known_time(matches: Matches, log: Profiles, labels: Profiles, request_time: str) -> Answer | None:
     """Return the column of the time at which a label became known: after its request, and named so."""
     times = [each for each in labels.values() if each.kind == "time" and each.known]
     if matches.column == matches.key and len(times) > 1:
@@ -128,7 +128,7 @@ def find_known_time(matches: Matches, log: Profiles, labels: Profiles, request_t
         return None
     others = [each.name for each in times if each.name != name]
     also = f"; other times: {', '.join(others[:4])}" if others else ""
-    return Found(name, f"after the request for {late:.0%} of {count} labels that were looked up{also}")
+    return Answer(name, f"after the request for {late:.0%} of {count} labels that were looked up{also}")
 
 
 def delays_of(matches: Matches, log: Profiles, request_time: str, known: Profile) -> list[float]:
@@ -146,7 +146,7 @@ def delays_of(matches: Matches, log: Profiles, request_time: str, known: Profile
     )
 
 
-def find_maturity(delays: Sequence[float], matches: Matches) -> Found | None:
+def find_maturity(delays: Sequence[float], matches: Matches) -> Answer | None:
     """Return the days by which nearly all labels had arrived, of requests that are old enough."""
     late = [each for each in delays if each >= 0]
     if not late:
@@ -155,30 +155,32 @@ def find_maturity(delays: Sequence[float], matches: Matches) -> Found | None:
     early = len(delays) - len(late)
     why = (
         f"{QUANTILE:.0%} of {len(late)} labels came within {duration(high)}, half within {duration(median(late))}; "
-        f"{matches.found} of {len(matches.ids)} older ids have one"
+        f"{matches.labelled} of {len(matches.ids)} older ids have one"
     )
     if early:
         why += f"; {early} are known before their request, and never evidence"
-    return Found(max(math.ceil(high), 1), why)
+    return Answer(max(math.ceil(high), 1), why)
 
 
-def find_task(value: Profile, log: Profiles, probabilities: Found | None) -> Found | None:
+def find_task(value: Profile, log: Profiles, probabilities: Answer | None) -> Answer | None:
     """Return the task that a label's values make."""
     counts = value.counts
     shown = ", ".join(text_of_value(each) for each, _ in counts.most_common(4))
     if probabilities is not None and len(counts) <= len(probabilities.value):
-        return Found("multiclass", f"{value.name} has {len(counts)} values, as {shown}, and the log a probability each")
+        return Answer(
+            "multiclass", f"{value.name} has {len(counts)} values, as {shown}, and the log a probability each"
+        )
     if value.kind == "boolean" or (value.kind == "number" and set(counts) <= {0, 1}):
-        return Found("binary", f"{value.name} is {'a boolean' if value.kind == 'boolean' else '0 or 1'}")
+        return Answer("binary", f"{value.name} is {'a boolean' if value.kind == 'boolean' else '0 or 1'}")
     if value.kind == "number":
         low, high = min(counts, default=0), max(counts, default=0)
-        return Found("regression", f"{value.name} is a number from {low:.4g} to {high:.4g}")
+        return Answer("regression", f"{value.name} is a number from {low:.4g} to {high:.4g}")
     if len(counts) == 2 or any(each.is_share for each in log.values()):
-        return Found("binary", f"{value.name} is text: {shown}")
+        return Answer("binary", f"{value.name} is text: {shown}")
     return None
 
 
-def find_positive(value: Profile, predicted: Mapping[Any, float]) -> Found | None:
+def find_positive(value: Profile, predicted: Mapping[Any, float]) -> Answer | None:
     """Return the text that means 1: the one whose requests were predicted higher, or a word for yes.
 
     Args:
@@ -190,12 +192,12 @@ def find_positive(value: Profile, predicted: Mapping[Any, float]) -> Found | Non
     known = {each: mean for each, mean in predicted.items() if each in value.counts}
     if len(known) >= 2:
         first, second = sorted(known, key=lambda each: -known[each])[:2]
-        return Found(
+        return Answer(
             first,
             f"its requests were predicted {known[first]:.3g} on average, those of {second} {known[second]:.3g}",
         )
     words = [each for each in value.counts if each.lower() in _YES]
-    return Found(words[0], "a word for yes") if len(words) == 1 else None
+    return Answer(words[0], "a word for yes") if len(words) == 1 else None
 
 
 def mean_predictions(matches: Matches, log: Profiles, value: str, prediction: str) -> dict[Any, float]:
@@ -212,7 +214,7 @@ def mean_predictions(matches: Matches, log: Profiles, value: str, prediction: st
     return {label: sum(each) / len(each) for label, each in groups.items()}
 
 
-def order_of_classes(value: Profile, columns: Sequence[str]) -> Found | None:
+def order_of_classes(value: Profile, columns: Sequence[str]) -> Answer | None:
     """Return the classes in the order of the columns of their probabilities, whose names contain theirs."""
     classes = {"".join(filter(str.isalnum, text_of_value(each).lower())): text_of_value(each) for each in value.counts}
     order = []
@@ -223,13 +225,13 @@ def order_of_classes(value: Profile, columns: Sequence[str]) -> Found | None:
         if not fitting:
             return None
         order.append(classes[fitting[-1]])
-    return Found(order, "each named in its column of probabilities") if len(set(order)) == len(columns) else None
+    return Answer(order, "each named in its column of probabilities") if len(set(order)) == len(columns) else None
 
 
 def matched_profiles(table: ProductionTable, matches: Matches, labels: Profiles) -> Profiles:
     """Return the columns of the labels by the rows that were looked up, those of the sample where they are too few."""
-    found = profiles_of(table.columns, matches.rows)
-    return found if matches.found >= 20 else labels
+    profiles = profiles_of(table.columns, matches.rows)
+    return profiles if matches.labelled >= 20 else labels
 
 
 def _candidates(key: Profile, labels: Profiles) -> list[str]:

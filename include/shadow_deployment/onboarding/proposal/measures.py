@@ -7,7 +7,7 @@ from typing import Final
 
 from shadow_deployment.config.window import day_of, window_of
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.onboarding.proposal.interview import Found
+from shadow_deployment.onboarding.proposal.interview import Answer
 
 DAILY_SAMPLE: Final = 10_000  # requests a day that decide most questions, and cost seconds
 HISTORY_DAYS: Final = 90  # days of the past to begin with, as `policy.replay_days` has them
@@ -33,20 +33,20 @@ def measure(context: DeploymentContext, span: tuple[dt.datetime, dt.datetime]) -
     return Volume(min(first + _DAY, last), last, requests)
 
 
-def find_rate(volume: Volume) -> Found:
+def find_rate(volume: Volume) -> Answer:
     """Return the sampling rate that draws about DAILY_SAMPLE requests a day."""
     if volume.requests <= DAILY_SAMPLE:
-        return Found(1.0, f"{volume.last} has {volume.requests:,} requests, few enough for all of them")
+        return Answer(1.0, f"{volume.last} has {volume.requests:,} requests, few enough for all of them")
     rate = DAILY_SAMPLE / volume.requests
     digits = 1 - math.floor(math.log10(rate))
-    return Found(round(rate, digits), f"about {DAILY_SAMPLE:,} of the {volume.requests:,} requests of {volume.last}")
+    return Answer(round(rate, digits), f"about {DAILY_SAMPLE:,} of the {volume.requests:,} requests of {volume.last}")
 
 
-def find_start(volume: Volume, count_from: dt.date | None) -> Found:
+def find_start(volume: Volume, count_from: dt.date | None) -> Answer:
     """Return the first day to run: not before the log, nor much before now, nor before days that can count."""
     recent = volume.last - (HISTORY_DAYS - 1) * _DAY
     if count_from is not None and max(volume.first, recent) < count_from <= volume.last:
-        return Found(count_from, "the first day that counts: labels of earlier ones may have been training data")
+        return Answer(count_from, "the first day that counts: labels of earlier ones may have been training data")
     if recent > volume.first:
-        return Found(recent, f"the newest {HISTORY_DAYS} whole days of the log, which ends on {volume.last}")
-    return Found(volume.first, f"the first whole day of the log, which ends on {volume.last}")
+        return Answer(recent, f"the newest {HISTORY_DAYS} whole days of the log, which ends on {volume.last}")
+    return Answer(volume.first, f"the first whole day of the log, which ends on {volume.last}")

@@ -14,7 +14,7 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.proposal import answers, columns
 from shadow_deployment.onboarding.proposal.challengers import A_A_CHECK, ask_challengers, count_from, input_names
 from shadow_deployment.onboarding.proposal.draft import Draft
-from shadow_deployment.onboarding.proposal.interview import Found, Interview, Question
+from shadow_deployment.onboarding.proposal.interview import Answer, Interview, Question
 from shadow_deployment.onboarding.proposal.measures import find_rate, find_start, measure
 from shadow_deployment.onboarding.proposal.rules import proposed_rules
 from shadow_deployment.onboarding.proposal.writing import Line, yaml_text
@@ -35,7 +35,7 @@ class ProposedFile:
 
     name: str
     text: str
-    answers: dict[str, Found]
+    answers: dict[str, Answer]
     notes: list[str]
     deployment: Deployment
 
@@ -64,7 +64,7 @@ def propose(name: str, interview: Interview, connections: Connections, cloud: Cl
     columns.ask_inputs(draft, tables, input_names(challengers))
     _ask_places(draft)
     text = "IANA time zone in which a day is a day"
-    zone = Found("UTC", "by default: a day begins at midnight in this time zone")
+    zone = Answer("UTC", "by default: a day begins at midnight in this time zone")
     draft.ask(Question("timezone", "--timezone", text, zone, parse=answers.timezone))
     _measure(draft, tables, _lines(draft, name, challengers), connections, cloud)
     text = yaml_text(_heading(draft, tables), _lines(draft, name, challengers))
@@ -95,8 +95,8 @@ def _connection(draft: Draft, key: str, flag: str, table: str) -> str | None:
         return None
     log = draft.get("requests.conn_id")
     question = Question(f"{key}.conn_id", flag, "Airflow connection of its database")
-    found: str = draft.ask(question.proposing(log, "the connection of the requests") if log else question)
-    return found
+    chosen: str = draft.ask(question.proposing(log, "the connection of the requests") if log else question)
+    return chosen
 
 
 def _ask_places(draft: Draft) -> None:
@@ -104,7 +104,7 @@ def _ask_places(draft: Draft) -> None:
         ("store.conn_id", "--store-conn-id", "Airflow connection of the ledger's database", "shadow_db"),
         ("store.snapshots", "--snapshots", "Folder of the daily samples", ".shadow/snapshots"),
     ):
-        draft.ask(Question(key, flag, text, Found(default, "by default")))
+        draft.ask(Question(key, flag, text, Answer(default, "by default")))
 
 
 def _measure(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from shadow_deployment.onboarding.proposal.interview import Found
+from shadow_deployment.onboarding.proposal.interview import Answer
 from shadow_deployment.onboarding.proposal.profile import Profile
 
 Profiles = Mapping[str, Profile]
@@ -26,7 +26,7 @@ _RARE: Final = 0.05  # share of a value that a plain sample would hardly see
 _FEATURE_TEXTS: Final = 50  # more different texts are names or notes, and no category
 
 
-def find_id(profiles: Profiles) -> Found | None:
+def find_id(profiles: Profiles) -> Answer | None:
     """Return the column that is unique in every row and is named as an id, or the only one that is unique."""
     unique = [each for each in profiles.values() if each.is_unique and (each.kind == "text" or each.is_whole)]
     named = sorted((each for each in unique if each.names(*_ID)), key=lambda each: _rank(each, _ID))
@@ -35,10 +35,10 @@ def find_id(profiles: Profiles) -> Found | None:
     chosen = (named or unique)[0]
     others = _also([each.name for each in unique if each is not chosen], "unique")
     reason = "named as an id and " if named else ""
-    return Found(chosen.name, f"{reason}different in each of {len(chosen.values):,} rows{others}")
+    return Answer(chosen.name, f"{reason}different in each of {len(chosen.values):,} rows{others}")
 
 
-def find_time(profiles: Profiles, words: Sequence[str] = _REQUEST_TIME) -> Found | None:
+def find_time(profiles: Profiles, words: Sequence[str] = _REQUEST_TIME) -> Answer | None:
     """Return the column of times that is complete, named as one of a request, and rising from row to row."""
     times = [each for each in profiles.values() if each.kind == "time" and each.known]
     if not times:
@@ -52,10 +52,10 @@ def find_time(profiles: Profiles, words: Sequence[str] = _REQUEST_TIME) -> Found
     facts += ["the only time"] if len(times) == 1 else ["named as the time of a request"]
     facts += ["rising from row to row"] if chosen.is_rising else []
     facts += [] if " with " in chosen.type or "tz" in chosen.type else ["read as UTC, since it has no time zone"]
-    return Found(chosen.name, ", ".join(facts) + _also([each.name for each in times if each is not chosen], "a time"))
+    return Answer(chosen.name, ", ".join(facts) + _also([each.name for each in times if each is not chosen], "a time"))
 
 
-def find_probabilities(profiles: Profiles, taken: Iterable[str]) -> Found | None:
+def find_probabilities(profiles: Profiles, taken: Iterable[str]) -> Answer | None:
     """Return the columns whose numbers add up to 1 in every row; of several such groups the champion's."""
     groups = _groups(_free(profiles, taken))
     named = [each for each in groups if any(column.names(*_PREDICTION, *_CHAMPION) for column in each)]
@@ -64,7 +64,7 @@ def find_probabilities(profiles: Profiles, taken: Iterable[str]) -> Found | None
         return None
     names = [each.name for each in chosen[0]]
     others = _also([each.name for group in groups if group is not chosen[0] for each in group], "such a group")
-    return Found(names, f"these columns add up to 1 in each of {len(chosen[0][0].values):,} rows{others}")
+    return Answer(names, f"these columns add up to 1 in each of {len(chosen[0][0].values):,} rows{others}")
 
 
 def _groups(free: Sequence[Profile]) -> list[list[Profile]]:
@@ -74,48 +74,48 @@ def _groups(free: Sequence[Profile]) -> list[list[Profile]]:
         groups: dict[str, list[Profile]] = defaultdict(list)
         for each in shares:
             groups[each.words[place] if each.words else ""].append(each)
-        found = [columns for columns in groups.values() if len(columns) >= 3 and _add_up(columns)]
-        if found:
-            return found
+        adding_up = [columns for columns in groups.values() if len(columns) >= 3 and _add_up(columns)]
+        if adding_up:
+            return adding_up
     return []
 
 
-def find_probability(profiles: Profiles, taken: Iterable[str]) -> Found | None:
+def find_probability(profiles: Profiles, taken: Iterable[str]) -> Answer | None:
     """Return the column of numbers from 0 to 1 that is named as a prediction, or the only such column."""
     shares = [each for each in _free(profiles, taken) if each.is_share]
     named = [each for each in shares if each.names(*_PREDICTION)]
     if not named and len(shares) == 1:
-        return Found(shares[0].name, f"the only column of numbers from 0 to 1, {_range(shares[0])}")
+        return Answer(shares[0].name, f"the only column of numbers from 0 to 1, {_range(shares[0])}")
     return _champions(named)
 
 
-def find_number(profiles: Profiles, taken: Iterable[str]) -> Found | None:
+def find_number(profiles: Profiles, taken: Iterable[str]) -> Answer | None:
     """Return the number that is named as a prediction."""
     numbers = [each for each in _free(profiles, taken) if each.kind == "number" and len(each.counts) > 2]
     return _champions([each for each in numbers if each.names(*_PREDICTION)])
 
 
-def find_version(profiles: Profiles, taken: Iterable[str]) -> Found | None:
+def find_version(profiles: Profiles, taken: Iterable[str]) -> Answer | None:
     """Return the column with few values that is named as a version, or as a model."""
     few = [each for each in _free(profiles, taken) if each.kind in ("text", "number") and 1 <= len(each.counts) <= 20]
     for word in ("version", "model", "build", "release", "revision"):
         for each in few:
             if each.names(word) and (each.kind == "text" or each.is_whole):
                 values = _listed([str(value) for value, _ in each.counts.most_common(3)])
-                return Found(each.name, f"named as a version, with {len(each.counts)} in these rows: {values}")
+                return Answer(each.name, f"named as a version, with {len(each.counts)} in these rows: {values}")
     return None
 
 
-def find_latency(profiles: Profiles, taken: Iterable[str]) -> Found | None:
+def find_latency(profiles: Profiles, taken: Iterable[str]) -> Answer | None:
     """Return the number above 0 that is named as a latency in milliseconds."""
     for each in _free(profiles, taken):
         is_duration = each.kind == "number" and each.known and min(each.known) >= 0
         if is_duration and (each.names("latency") or (each.names("ms", "millis") and each.names("took", "duration"))):
-            return Found(each.name, f"named as a latency; median {sorted(each.known)[len(each.known) // 2]:.3g} ms")
+            return Answer(each.name, f"named as a latency; median {sorted(each.known)[len(each.known) // 2]:.3g} ms")
     return None
 
 
-def find_features(profiles: Profiles, taken: Iterable[str]) -> tuple[Found | None, list[str]]:
+def find_features(profiles: Profiles, taken: Iterable[str]) -> tuple[Answer | None, list[str]]:
     """Return the other columns that a model can learn from, and of each that is left out why."""
     features, left_out = [], []
     free = _free(profiles, taken)
@@ -126,26 +126,26 @@ def find_features(profiles: Profiles, taken: Iterable[str]) -> tuple[Found | Non
         else:
             features.append(each.name)
     why = "the other columns that are numbers, booleans or categories"
-    return (Found(features, why) if features else None), left_out
+    return (Answer(features, why) if features else None), left_out
 
 
-def find_slices(profiles: Profiles, taken: Iterable[str]) -> Found | None:
+def find_slices(profiles: Profiles, taken: Iterable[str]) -> Answer | None:
     """Return up to three columns with few values, text before numbers."""
     few = [each for each in _free(profiles, taken) if _is_category(each)]
     chosen = sorted(few, key=lambda each: (each.kind == "number", len(each.counts)))[:_MOST_SLICES]
     if not chosen:
         return None
     sizes = ", ".join(f"{each.name} has {len(each.counts)}" for each in chosen)
-    return Found([each.name for each in chosen], f"columns with few values: {sizes}")
+    return Answer([each.name for each in chosen], f"columns with few values: {sizes}")
 
 
-def find_strata(profiles: Profiles, names: Sequence[str]) -> Found | None:
+def find_strata(profiles: Profiles, names: Sequence[str]) -> Answer | None:
     """Return the column among slices whose rarest value a plain sample would hardly see."""
     for name in names:
         counts, rows = profiles[name].counts, len(profiles[name].values)
         value, rarest = min(counts.items(), key=lambda item: item[1])
         if rows and rarest < _RARE * rows:
-            return Found([name], f"{value!s} is {rarest / rows:.1%} of the rows: a plain sample would hardly see it")
+            return Answer([name], f"{value!s} is {rarest / rows:.1%} of the rows: a plain sample would hardly see it")
     return None
 
 
@@ -197,13 +197,13 @@ def deciding(profiles: Profiles, label: str, taken: Iterable[str]) -> list[str]:
     ]
 
 
-def _champions(named: Sequence[Profile]) -> Found | None:
+def _champions(named: Sequence[Profile]) -> Answer | None:
     """Return the one prediction that is the champion's: named so, or the only one not named as another model's."""
     own = [each for each in named if each.names(*_CHAMPION)] or [each for each in named if not each.names(*_OTHERS)]
     if len(own) != 1:
         return None
     others = _also([each.name for each in named if each is not own[0]], "a prediction by its name")
-    return Found(own[0].name, f"named as a prediction, {_range(own[0])}{others}")
+    return Answer(own[0].name, f"named as a prediction, {_range(own[0])}{others}")
 
 
 def _range(profile: Profile) -> str:

@@ -11,6 +11,7 @@ import structlog
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from shadow_deployment.base.extras import MissingExtraError
 from shadow_deployment.orchestration import assets, engine
 from shadow_deployment.orchestration.alerts import promotion as announcements
 from shadow_deployment.orchestration.run_type import run_type
@@ -99,7 +100,7 @@ def judge(name: str, sampled: dict[str, Any], challenger: str) -> dict[str, Any]
     verdict = judged.verdict
     facts = {
         "outcome": verdict.outcome,
-        "champion_version": judged.basis.champion_version,
+        "champion_version": judged.champion_version,
         "reasons": list(verdict.reasons),
     }
     _record("verdict", deployment=name, day=str(day), challenger=challenger, **facts)
@@ -116,9 +117,15 @@ def gate(name: str) -> dict[str, str]:
 
 
 def publish_report(name: str, challengers: list[str]) -> list[str]:
-    """Write the day's page of each challenger as a file into the snapshot store; return the files' names."""
+    """Write the day's page of each challenger as a file into the snapshot store; return the files' names.
+
+    Skipped where the extra `report`, which draws the page, is not installed.
+    """
     day = engine.run_context.day_of_run(get_current_context(), name)
-    return engine.publishing.publish(engine.run_context.context_of(name, day), day, challengers)
+    try:
+        return engine.publishing.publish(engine.run_context.context_of(name, day), day, challengers)
+    except MissingExtraError as error:
+        raise AirflowSkipException(str(error)) from error
 
 
 def prune(name: str) -> list[str]:

@@ -46,10 +46,10 @@ def _require(checks: "Sequence[Check]") -> list[dict[str, Any]]:
             check.about,
             check.what,
             check.state,
-            check.found,
+            check.result,
             f"; {check.remedy}" if check.remedy else "",
         )
     failed = [check for check in checks if check.state == "failed"]
     if failed:
-        raise AirflowFailException("\n".join(f"{check.what}: {check.found}; {check.remedy}" for check in failed))
+        raise AirflowFailException("\n".join(f"{check.what}: {check.result}; {check.remedy}" for check in failed))
     return [check.content() for check in checks]

@@ -78,10 +78,10 @@ def _readable_dags(dag_ids: Iterable[str], user: Any) -> set[str]:
     for dag_id in dag_ids:
         by_team[teams.get(dag_id)].add(dag_id)
     manager = get_auth_manager()
-    found: set[str] = set()
+    readable: set[str] = set()
     for team, those in by_team.items():
-        found |= manager.filter_authorized_dag_ids(dag_ids=those, user=user, method="GET", team_name=team)
-    return found
+        readable |= manager.filter_authorized_dag_ids(dag_ids=those, user=user, method="GET", team_name=team)
+    return readable
 
 
 def _named(name: str, user: GetUserDep) -> str:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shadow_deployment.base.numbers import quantity
@@ -20,6 +19,7 @@ from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.naming import features_differ
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.verdicts import NewVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers import too_good
@@ -30,24 +30,6 @@ from shadow_deployment.pipeline.challengers.trials import FindTrial, known_trial
 MOST_DAYS = 5
 
 
-@dataclass(frozen=True)
-class JudgedChallenger:
-    """A verdict against one champion, with its explanation and everything that it depends on.
-
-    `counted` and `shown` are the keys of the rows of evidence; `shown` is empty where no day is replayed.
-    """
-
-    verdict: Verdict
-    basis: Basis
-    alpha: float
-    blocked: Sequence[str]
-    counted: Sequence[int]
-    shown: Sequence[int]
-    warnings: Sequence[str]
-    explanation: str
-    judged_on: Mapping[str, Any]
-
-
 def judge_challenger(
     session: Session[Any],
     deployment: Deployment,
@@ -56,7 +38,7 @@ def judge_challenger(
     day: dt.date,
     *,
     trial_for: FindTrial = known_trial,
-) -> JudgedChallenger:
+) -> NewVerdict:
     """Judge a challenger on all evidence of its trial against the champion of `day`, up to that day.
 
     `key` is the ledger's key of the challenger's model. `trial_for` as for `basis_of`.
@@ -73,27 +55,31 @@ def judge_challenger(
     blocked = [*_blocked(deployment, challenger, basis), *problems.blocked, *doubted, *replayed_otherwise]
     left_out, also = basis.calendar.left_out, evidence if basis.replayed else None
     verdict = conclude(policy, VerdictBasis(basis.last_day, alpha, blocked, left_out, counted=alone, shown=also))
-    said = _warnings(session, deployment, challenger, basis, key, evidence)
-    warnings = [*said, *acknowledged, *problems.warnings, *_missing_labels(deployment, verdict, basis)]
+    noticed = _warnings(session, deployment, challenger, basis, key, evidence)
+    warnings = [*noticed, *acknowledged, *problems.warnings, *_missing_labels(deployment, verdict, basis)]
     explanation = explain(
-        deployment,
-        challenger,
-        verdict,
-        evidence,
-        champion=basis.champion,
-        trial=basis.trial,
-        warnings=warnings,
+        deployment, challenger, verdict, evidence, champion=basis.champion, trial=basis.trial, warnings=warnings
     )
+    terms, days = policy.model_dump(by_alias=True, mode="json"), basis.counts.to_json()
+    trial = basis.trial.number if basis.trial else None
     judged_on = input_of(
-        policy=policy.model_dump(by_alias=True, mode="json"),
-        trial=basis.trial.number if basis.trial else None,
-        alpha=alpha,
-        days=basis.counts.to_json(),
-        blocked=blocked,
-        warnings=warnings,
-        evidence=evidence,
+        policy=terms, trial=trial, alpha=alpha, days=days, blocked=blocked, warnings=warnings, evidence=evidence
     )
-    return JudgedChallenger(verdict, basis, alpha, blocked, counted, shown, warnings, explanation, judged_on)
+    return NewVerdict(
+        day=day,
+        challenger=key,
+        champion_version=basis.champion_version,
+        trial=basis.trial,
+        days=basis.counts,
+        verdict=verdict,
+        alpha=alpha,
+        blocked=blocked,
+        counted=counted,
+        shown=shown,
+        warnings=warnings,
+        explanation=explanation,
+        judged_on=judged_on,
+    )
 
 
 def _warnings(

@@ -50,11 +50,11 @@ def label_problems(session: Session[Any], deployment: Deployment, basis: Basis) 
 def _limited(problems: LabelProblems, deployment: Deployment, basis: Basis, count: int, what: str) -> None:
     """Warn of labels that are never used, and block a PASS where they are too many."""
     share, most = count / sum(snapshot.rows for snapshot in basis.compared), deployment.policy.max_invalid_labels
-    said = f"{quantity(count, 'request')} ({share:.2%}) had {what}; such labels are not used"
-    problems.warnings.append(said)
+    counted = f"{quantity(count, 'request')} ({share:.2%}) had {what}; such labels are not used"
+    problems.warnings.append(counted)
     if share > most:
         key = f"at most {most:.2%} may (policy.max_invalid_labels == {most:g})"
-        problems.blocked.append(f"{said}, and {key}")
+        problems.blocked.append(f"{counted}, and {key}")
 
 
 def _examples(session: Session[Any], basis: Basis, known_by: dt.datetime) -> str:
@@ -88,15 +88,15 @@ def _shared(session: Session[Any], deployment: Deployment, basis: Basis) -> Iter
     requests, repeated = sum(each.rows for each in counted), shared_labels.count(session, counted)
     if repeated:
         key = in_words(deployment.labels.key)
-        said = (
+        facts = (
             f"{quantity(requests, 'request')} are about {quantity(requests - repeated, 'label')}, shared by {key}: "
             f"{plain_percent(repeated / requests)} repeat an earlier prediction of theirs"
         )
         if deployment.labels.shared == "first":
-            yield f"{said} and are left out of what needs labels (labels.shared == first)"
+            yield f"{facts} and are left out of what needs labels (labels.shared == first)"
         else:
             yield (
-                f"{said}, so that days depend on each other (labels.shared == all): policy.unit == week, or first "
+                f"{facts}, so that days depend on each other (labels.shared == all): policy.unit == week, or first "
                 "predictions alone, allow for that"
             )
 

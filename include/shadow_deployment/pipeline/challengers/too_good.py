@@ -39,8 +39,8 @@ def doubts(
     which `evidence` has been read.
     """
     command = f"shadow acknowledge {deployment.name} --challenger {challenger.name} --reason WHY"
-    found = raised(session, deployment, challenger, key, basis, rows, evidence)
-    return settle(found, acknowledgements(session, key), command=command)
+    alarms_raised = raised(session, deployment, challenger, key, basis, rows, evidence)
+    return settle(alarms_raised, acknowledgements(session, key), command=command)
 
 
 def raised(
@@ -64,8 +64,7 @@ def raised(
         auc = {model: area_under_curve(of_model) for model, of_model in bins.items()}
     others = [each for each in deployment.challengers if each.name != challenger.name and not each.is_a_a_check]
     shared = shares(session, deployment, key, others, basis.shown[-DAYS_OF_PREDICTIONS:])
-    found = alarms(deployment.policy, evidence, auc=auc, shared=shared, live_from=basis.live_from)
-    return list(found)
+    return list(alarms(deployment.policy, evidence, auc=auc, shared=shared, live_from=basis.live_from))
 
 
 def _completed(session: Session[Any], deployment: Deployment, rows: Sequence[int], evidence: Evidence) -> Evidence:
@@ -98,8 +97,8 @@ def acknowledge(context: DeploymentContext, name: str, *, by: str, reason: str) 
         known = acknowledgements(session, key)
         basis = basis_of(session, deployment, challenger, key, judged.day)
         rows = evidence_rows(session, key, basis, basis.shown)
-        found = raised(session, deployment, challenger, key, basis, rows, {})
-        open_alarms = [alarm for alarm in found if alarm.kind not in known]
+        alarms_raised = raised(session, deployment, challenger, key, basis, rows, {})
+        open_alarms = [alarm for alarm in alarms_raised if alarm.kind not in known]
         if challenger.is_watched and judged.outcome == "PASS":
             open_alarms.append(Alarm(REGRESSION, f"{name} is better than its successor, {judged.champion}"))
         if not open_alarms:

@@ -69,9 +69,9 @@ def erase(context: DeploymentContext, value: str, column: str, by: str) -> list[
                 f"deployment {deployment.name}: a run is working on its requests; erase when it has ended"
             )
         subject = erasure.salted(value)
-        for found in _found(context, session, value, column):
-            _erase(context, session, found, subject, by)
-            erased.append(ErasedDay(found.snapshot.day, len(found.ordinals)))
+        for held in _found(context, session, value, column):
+            _erase(context, session, held, subject, by)
+            erased.append(ErasedDay(held.snapshot.day, len(held.ordinals)))
         remove_leftovers(context, session)
     return erased
 
@@ -82,21 +82,21 @@ def erased_before(context: DeploymentContext, value: str) -> dt.datetime | None:
         return erasure.erased_at(session, context.deployment, value)
 
 
-def _erase(context: DeploymentContext, session: Session[Any], found: _Found, subject: str, by: str) -> None:
+def _erase(context: DeploymentContext, session: Session[Any], held: _Found, subject: str, by: str) -> None:
     """Write a day's windows again without some requests, and let the ledger change over to them."""
-    snapshot, target = found.snapshot, folder_after(found.snapshot.location)
+    snapshot, target = held.snapshot, folder_after(held.snapshot.location)
     digests, dropped = list[str](), list[int]()
     for window in snapshot.windows:
         name = window_folder(window.start)
         manifest = read_manifest(context.store, f"{snapshot.location}/{name}")
-        own = frozenset(ordinal - window.first_ordinal for ordinal in found.ordinals)
+        own = frozenset(ordinal - window.first_ordinal for ordinal in held.ordinals)
         rewritten, without = rewrite_without(
             context.store, f"{snapshot.location}/{name}", f"{target}/{name}", manifest, own
         )
         digests.append(rewritten.digest)
         dropped += [window.first_shard + place for place in without]
     erasure.erase_requests(
-        session, snapshot, found.ordinals, found.ids, dropped, (digests, target), subject=subject, by=by
+        session, snapshot, held.ordinals, held.ids, dropped, (digests, target), subject=subject, by=by
     )
 
 

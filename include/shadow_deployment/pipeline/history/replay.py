@@ -17,10 +17,10 @@ from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.removal import retention
 from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.verdicts import NewVerdict
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.challengers.basis import champion_of
 from shadow_deployment.pipeline.challengers.identities import challenger_key, challenger_keys
-from shadow_deployment.pipeline.challengers.judging import JudgedChallenger
 from shadow_deployment.pipeline.challengers.trials import known_trial, opening
 from shadow_deployment.pipeline.sample import files_of, require_snapshot
 
@@ -77,7 +77,7 @@ def replay_day(context: DeploymentContext, day: dt.date, challenger_name: str) -
     return problem
 
 
-def judge_newest(context: DeploymentContext, challenger_name: str) -> JudgedChallenger:
+def judge_newest(context: DeploymentContext, challenger_name: str) -> NewVerdict:
     """Judge a challenger on the newest sampled day that was not withdrawn."""
     with context.ledger() as session:
         newest = _taken(session, context.deployment)[-1].day
@@ -90,7 +90,7 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
     Their trials must be open. The day `but` is about to be scored, and does not count. Commits.
     """
     deployment = context.deployment
-    found: list[str] = []
+    names: list[str] = []
     with context.ledger() as session:
         taken = [each for each in _taken(session, deployment) if each.day != but]
         keys = challenger_keys(context, session)
@@ -100,8 +100,8 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
                 continue
             trial = known_trial(session, deployment, challenger, key, champion_of(taken))
             if trial and _unanswered(session, deployment, trial, key, taken, deployment.policy.replay_days):
-                found.append(challenger.name)
-    return found
+                names.append(challenger.name)
+    return names
 
 
 def _limit(deployment: Deployment, most: int | None) -> int:

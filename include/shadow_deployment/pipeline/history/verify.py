@@ -71,12 +71,17 @@ def verify(
     """
     with context.ledger() as session:
         removed = removals.removals(session, context.deployment)
-        found = _verified(_parts(context, session, wanted, removed), time.monotonic() + seconds)
-        found = replace(found, removed=list(_in_words(removed, wanted)))
+        verification = _verified(_parts(context, session, wanted, removed), time.monotonic() + seconds)
+        verification = replace(verification, removed=list(_in_words(removed, wanted)))
         verifications.store(
-            session, context.deployment, found.verified, wanted, found.difference, is_complete=found.is_complete
+            session,
+            context.deployment,
+            verification.verified,
+            wanted,
+            verification.difference,
+            is_complete=verification.is_complete,
         )
-    return found
+    return verification
 
 
 def _verified(parts: "Iterator[tuple[str, partial[str | None]]]", until: float) -> Verification:
@@ -105,7 +110,7 @@ def _parts(
     for kept in verdicts.kept(session, deployment, wanted):
         yield "verdicts", partial(_of_verdict, session, kept)
     declared = {challenger.name for challenger in deployment.challengers}
-    for name, verdict in verdicts.newest(session, deployment, None, verdicts.JudgedModel).items():
+    for name, verdict in verdicts.latest(session, deployment).items():
         if name in declared:
             yield "newest verdicts", partial(_of_model, context, session, verdict)
 
@@ -185,20 +190,20 @@ def _of_verdict(session: Session[Any], kept: KeptVerdict) -> str | None:
     return None
 
 
-def _of_model(context: DeploymentContext, session: Session[Any], newest: verdicts.JudgedModel) -> str | None:
+def _of_model(context: DeploymentContext, session: Session[Any], newest: verdicts.StoredVerdict) -> str | None:
     """Return how a challenger's newest verdict differs from what all facts of now give, or its model from its file."""
     challenger = context.deployment.challenger(newest.name)
     of_file = model_digest(challenger)
-    if of_file != newest.digest:
+    if of_file != newest.model_digest:
         return (
             f"{challenger.model} has digest {of_file[:12]}, and the newest verdict on {newest.name}, of {newest.day}, "
-            f"is about {newest.digest[:12]}"
+            f"is about {newest.model_digest[:12]}"
         )
     key = find_challenger(session, context.deployment, challenger, of_file)
     if key is None:
         return None
     judged = judge_challenger(session, context.deployment, challenger, key, newest.day)
-    if judged.basis.trial is not None and judged.verdict.outcome != newest.outcome:
+    if judged.trial is not None and judged.verdict.outcome != newest.outcome:
         return (
             f"the newest verdict on {newest.name}, of {newest.day}, says {newest.outcome}, and the ledger gives "
             f"{judged.verdict.outcome} now: judge the day again"
@@ -206,12 +211,12 @@ def _of_model(context: DeploymentContext, session: Session[Any], newest: verdict
     return None
 
 
-def _is_close(one: Any, other: Any) -> bool:
+def _is_close(value: Any, other: Any) -> bool:
     """Return whether two pieces of JSON are the same but for the last digits of numbers."""
-    if isinstance(one, float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_is_close(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_close, one, other))
-    return bool(one == other)
+    if isinstance(value, float) and isinstance(other, int | float):
+        return math.isclose(value, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return value.keys() == other.keys() and all(_is_close(value[key], other[key]) for key in value)
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_is_close, value, other))
+    return bool(value == other)

@@ -49,9 +49,9 @@ def confusion(rows: Sequence[QuadrantRow], model: Model, *, weighted: bool) -> D
         labelled, positive = (
             (row.labelled_weight, row.positive_weight) if weighted else (float(row.labelled), float(row.positive))
         )
-        said = sums[row.champion_yes if model == "champion" else row.challenger_yes]
-        said[0] += positive
-        said[1] += labelled - positive
+        decided = sums[row.champion_yes if model == "champion" else row.challenger_yes]
+        decided[0] += positive
+        decided[1] += labelled - positive
     return Decisions(*sums[True], *sums[False])
 
 

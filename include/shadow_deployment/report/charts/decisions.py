@@ -133,8 +133,8 @@ def _sweep(
     at = parts.rows(edge=threshold, words=f"threshold {threshold:g}")
     layers.append(parts.layer("threshold", parts.rule(), at, x=x("edge")))
     side = {"align": "right", "dx": -5} if threshold > 0.5 else {"dx": 5}
-    said = parts.small(dy=7, **side, **parts.HALO)
-    layers.append(parts.layer("threshold_words", said, at, x=x("edge"), y=parts.at(0), text=parts.TEXT))
+    words = parts.small(dy=7, **side, **parts.HALO)
+    layers.append(parts.layer("threshold_words", words, at, x=x("edge"), y=parts.at(0), text=parts.TEXT))
     layers.append(parts.ends(x, edges[0], edges[-1]))
     legend = [parts.Entry("line", model, model) for model in _MODELS]
     legend += [parts.Entry("line", "ink", name, dash=dash) for name, dash in _MEASURES.items()]

@@ -80,7 +80,7 @@ def slices(row: ScoreRow, column: int) -> str:
     return f"{plural(len(row.slices), 'slice')}, {f'{not_passing} not passing' if not_passing else 'all pass'}"
 
 
-def said(view: DeploymentView) -> Callable[[str], str]:
+def writer(view: DeploymentView) -> Callable[[str], str]:
     """Return how a verdict's sentence is written on the page: its intervals as the scorecard writes them."""
     written: dict[str, str] = {}
     card = view.scorecard

@@ -1,6 +1,7 @@
 """Views as pages: HTML that loads nothing from elsewhere, served by a web server or kept as one file."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shadow_deployment.base import numbers
-from shadow_deployment.base.extras import requires_extra
+from shadow_deployment.base.extras import MissingExtraError, requires_extra
 from shadow_deployment.report import wording
 from shadow_deployment.report.html import cells, frameworks, intervals, markup, tables, validation
 from shadow_deployment.report.html.serving import Links, asset, policy_of_file
@@ -38,16 +39,19 @@ def deployment_page(view: DeploymentView, links: Links) -> str:
     before = [day for day in view.days if view.day and day < view.day]
     after = [day for day in view.days if view.day and day > view.day]
     beside = (before[-1] if before else None, after[0] if after else None)
-    return _render("deployment.html", links, view=view, charts=charts, beside=beside, said=cells.said(view))
+    return _render("deployment.html", links, view=view, charts=charts, beside=beside, written=cells.writer(view))
 
 
 def warm_up() -> None:
-    """Load what draws charts, and draw one: the first page of a process then does not wait for that."""
-    with requires_extra("report", "the page"):
-        from shadow_deployment.report.charts import catalog  # noqa: F401 (importing it takes a second)
-    from shadow_deployment.report.charts.chart import Chart
+    """Load what draws charts, and draw one: the first page of a process then does not wait for that.
 
-    Chart("warm_up", "", "", lambda width: {"width": width, "data": {"values": []}, "mark": "point"}).inline()
+    Without the extra that draws them, each page says so.
+    """
+    with suppress(MissingExtraError), requires_extra("report", "the page"):
+        from shadow_deployment.report.charts import catalog  # noqa: F401 (importing it takes a second)
+        from shadow_deployment.report.charts.chart import Chart
+
+        Chart("warm_up", "", "", lambda width: {"width": width, "data": {"values": []}, "mark": "point"}).inline()
 
 
 def report(view: DeploymentView) -> str:
@@ -65,7 +69,7 @@ def validation_report(view: "ValidationView") -> str:
         Links(),
         view=view,
         charts=catalog(view.page),
-        said=cells.said(view.page),
+        written=cells.writer(view.page),
         elsewhere=frameworks.ELSEWHERE,
         frameworks=frameworks.FRAMEWORKS,
         error_rates=frameworks.ERROR_RATES,

@@ -7,9 +7,10 @@ from shadow_deployment.base.numbers import NOTHING, count, number, percent, plur
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.decision.words.wording import in_slice, role_note
 from shadow_deployment.ledger.alerts import StoredAlert
-from shadow_deployment.ledger.page import ValidationRow, VerdictRow
+from shadow_deployment.ledger.checks.validations import ValidationRow
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import PromotionRecord
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.analyses.decisions import who_was_right
 from shadow_deployment.report.analyses.drift import DriftView
 from shadow_deployment.report.charts.chart import ChartTable
@@ -26,18 +27,18 @@ _URGENCY: Final = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 _FAILURE_HEADINGS: Final = ("expectation", "column", "result", "requests")
 
 
-def rules(every: Sequence[RuleView], said: Callable[[str], str] = str) -> ChartTable:
+def rules(every: Sequence[RuleView], written: Callable[[str], str] = str) -> ChartTable:
     """Return what each rule says: on all requests in the order of the policy, then in slices where it does not pass.
 
-    `said` is how a reason is written.
+    `written` is how a reason is written.
     """
     in_slices = [rule for rule in every if not rule.is_overall and rule.finding.outcome != "PASS"]
     ordered = sorted(in_slices, key=lambda rule: _URGENCY[rule.finding.outcome])[:MOST_SLICES]
-    rows = [_rule(rule, said) for rule in (*(rule for rule in every if rule.is_overall), *ordered)]
+    rows = [_rule(rule, written) for rule in (*(rule for rule in every if rule.is_overall), *ordered)]
     return ChartTable(("rule", "outcome", "since the evidence of", "days", "requests", "why"), rows, left=3, tail=1)
 
 
-def _rule(rule: RuleView, said: Callable[[str], str]) -> tuple[str, ...]:
+def _rule(rule: RuleView, written: Callable[[str], str]) -> tuple[str, ...]:
     finding = rule.finding
     return (
         f"{capitalised(rule.text)}{in_slice(finding.slice)}{role_note(finding.role)}",
@@ -45,7 +46,7 @@ def _rule(rule: RuleView, said: Callable[[str], str]) -> tuple[str, ...]:
         str(finding.decided_on or NOTHING),
         count(finding.observations),
         count(finding.requests),
-        said(finding.reason),
+        written(finding.reason),
     )
 
 
@@ -244,11 +245,11 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     ]
 
 
-def _left_out(verdict: VerdictRow) -> str:
+def _left_out(verdict: StoredVerdict) -> str:
     return ", ".join(f"{each['day']} ({each['why']})" for each in verdict.days.get("left_out", [])) or "none"
 
 
-def _trial(verdict: VerdictRow, next_alpha: float | None) -> str:
+def _trial(verdict: StoredVerdict, next_alpha: float | None) -> str:
     if verdict.trial is None or verdict.opened_at is None:
         return NOTHING
     spent = f"in batch {verdict.batch}, alpha {significant(verdict.alpha, 3)} toward PASS"

@@ -154,9 +154,9 @@ def challenger(view: "ValidationView") -> Facts:
 
 def labels(view: "ValidationView") -> Facts:
     """Return the definition of the labels, and how many there are."""
-    declared, found = view.deployment.labels, view.counted_labels
-    sampled, labelled = (sum(getattr(each, name) for each in found) for name in ("sampled", "labelled"))
-    aside = {name: sum(getattr(each, name) for each in found) for name in ("contradicted", "invalid", "early")}
+    declared, days = view.deployment.labels, view.counted_labels
+    sampled, labelled = (sum(getattr(each, name) for each in days) for name in ("sampled", "labelled"))
+    aside = {name: sum(getattr(each, name) for each in days) for name in ("contradicted", "invalid", "early")}
     values = f"; positive: {declared.positive}" if declared.positive else ""
     coverage = f"{count(labelled)} of {count(sampled)} requests, {percent(labelled / sampled)}" if sampled else NOTHING
     return [
@@ -258,12 +258,12 @@ def acknowledgements(view: "ValidationView") -> ChartTable:
 
 def verification(view: "ValidationView") -> Facts:
     """Return whether the records are as they were written, and what was compared."""
-    found = view.verification
-    outcome = "all records are as they were written" if found.difference is None else f"DIFFERS: {found.difference}"
+    result = view.verification
+    outcome = "all records are as they were written" if result.difference is None else f"DIFFERS: {result.difference}"
     head = f"row {view.head.number}, {view.head.hash}" if view.head else NOTHING
     return [
         ("Outcome", outcome),
-        ("Compared", f"{found}{'' if found.is_complete else '; not everything was looked at'}"),
+        ("Compared", f"{result}{'' if result.is_complete else '; not everything was looked at'}"),
         ("Newest row of the hash chain", head),
     ]
 

@@ -9,6 +9,7 @@ from shadow_deployment.config.window import first_day_from, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.sequential import JudgingTerms
 from shadow_deployment.ledger import page
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.trials import alpha_of_next
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.queries import days, predictions, rules
@@ -39,14 +40,14 @@ def add_challenger(
         days=tuple(each.day for each in history),
         verdict=verdict,
         next_alpha=alpha_of_next(session, deployment),
-        explanation=page.explanation(session, verdict),
+        explanation=verdict.explanation,
         scores=predictions.scores(session, deployment, compared),
         quadrants=predictions.quadrants(session, deployment, compared),
         disagreements=predictions.disagreements(session, compared, window_of(deployment, verdict.day).end),
         classes=tuple(deployment.classes),
         threshold=deployment.threshold if deployment.task == "binary" else None,
         drift=drift(session, summary.sampled, compared),
-        validations=tuple(page.validations(session, summary.sampled, verdict.challenger_id)),
+        validations=tuple(validations.recorded(session, summary.sampled, verdict.challenger_id)),
         history=tuple(each for each in history if each.day <= verdict.day),
         compared=tuple(compared.days),
         snapshot=next((snapshot for snapshot in summary.sampled if snapshot.day == verdict.day), None),

@@ -16,6 +16,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.calendar import label_progress
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.ledger import page
+from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.predictions import find_challenger
 from shadow_deployment.ledger.snapshots import Snapshot, snapshots, so_far
@@ -150,8 +151,8 @@ def run_of_day(
         return DayView(window, judged)
     whole = snapshot.is_complete
     # Of several models under one name, the one that was validated or scored last.
-    validated = sorted(page.validations(session, [snapshot], None), key=lambda row: row.validated_at)
-    validations = {(row.name, row.version): row for row in validated}
+    validated = sorted(validations.recorded(session, [snapshot], None), key=lambda row: row.validated_at)
+    newest = {(row.name, row.version): row for row in validated}
     scored = sorted(page.scored(session, snapshot), key=lambda row: row.scored_at)
     scoring = {(row.name, row.version): row for row in scored}
     return DayView(
@@ -162,8 +163,8 @@ def run_of_day(
         shards=page.shards(session, snapshot),
         labels=labels(session, deployment, snapshots(session, deployment, None, day), day)[-1] if whole else None,
         validations={
-            "inputs": validations.get((None, None)),
-            **{line.name: validations.get((line.name, line.version)) for line in challengers},
+            "inputs": newest.get((None, None)),
+            **{line.name: newest.get((line.name, line.version)) for line in challengers},
         },
         scoring={line.name: scoring.get((line.name, line.version)) for line in challengers},
     )

@@ -108,14 +108,14 @@ def of_model(by_day: dict[dt.date, list[DailyBin]]) -> tuple[dict[dt.date, float
     for number, day in enumerate(days):
         first = first_days(days[:number])
         if first and len(first) != length:
-            reference, length = _summed([each for one in first for each in by_day[one]]), len(first)
+            reference, length = _summed([each for day_ in first for each in by_day[day_]]), len(first)
             ends = reference.bin_ends(BINS)
             expected = reference.shares(ends)
         if first:
             values[day] = stability_index(expected, _summed(by_day[day]).shares(ends))
     if len(days) < NEWEST or len(first_days(days[:-NEWEST])) != length:
         return values, None, 0.0
-    week, before = ([each for one in some for each in by_day[one]] for some in (days[-NEWEST:], days[:length]))
+    week, before = ([each for day_ in some for each in by_day[day_]] for some in (days[-NEWEST:], days[:length]))
     requests, known = (sum(each.requests for each in some) for some in (week, before))
     return values, stability_index(expected, _summed(week).shares(ends)), _chance(len(expected), requests, known)
 

@@ -18,7 +18,7 @@ from shadow_deployment.decision.safeguards.dependent import dependence_of_reques
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, newest
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.words.finding import Finding
-from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.report.views import RuleView, SequenceView, SlicesView, SliceView, Unit, Values
 from shadow_deployment.report.wording import measure_of
@@ -35,25 +35,12 @@ _UNIT_WORDS: Final[Mapping[Unit, str]] = {
 Findings = Sequence[tuple[Rule, Finding]]
 
 
-def policy_of(verdict: VerdictRow, present: Policy) -> Policy:
+def policy_of(verdict: StoredVerdict, present: Policy) -> Policy:
     """Return the policy that a verdict was judged by; the present one where its form is no longer known."""
     try:
         return Policy.model_validate_json(json.dumps(verdict.policy))
     except ValidationError:
         return present
-
-
-def with_rules(findings: Sequence[Finding], policy: Policy) -> Iterator[tuple[Rule, Finding]]:
-    """Yield each finding with its rule: a rule's first finding is of all requests, those of its slices follow.
-
-    What fits no rule of the policy, since it was judged by another, is left out.
-    """
-    number = -1
-    for finding in findings:
-        number += finding.slice == ALL
-        rule = policy.rules[number] if 0 <= number < len(policy.rules) else None
-        if rule is not None and (rule.metric, rule.is_, rule.role) == (finding.metric, finding.is_, finding.role):
-            yield rule, finding
 
 
 def rule_view(rule: Rule, finding: Finding) -> RuleView:

@@ -14,11 +14,11 @@ from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.decision.words.wording import name_of, reason_of
 from shadow_deployment.ledger.checks.acknowledgements import REGRESSION, acknowledgements
 from shadow_deployment.ledger.labels import maturity_of
-from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry import approval_requests, promotions
 from shadow_deployment.ledger.registry.approval_requests import ApprovalRequest
 from shadow_deployment.ledger.registry.promotions import CurrentChampion, PromotionRecord
 from shadow_deployment.ledger.registry.serving import ServedDay, served_day
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.wording import moment
 
@@ -50,7 +50,7 @@ class StatusFacts:
         return self.champion is not None and (self.champion.name, self.champion.version) == model
 
 
-def status_facts(session: Session[Any], deployment: Deployment, former: VerdictRow | None) -> StatusFacts:
+def status_facts(session: Session[Any], deployment: Deployment, former: StoredVerdict | None) -> StatusFacts:
     """Return what is known of a deployment's promotions; `former` is the newest verdict on a former champion."""
     history = promotions.history(session, deployment)
     known = acknowledgements(session, former.challenger_id).get(REGRESSION) if former and history else None
@@ -66,7 +66,7 @@ def status_facts(session: Session[Any], deployment: Deployment, former: VerdictR
 
 
 def status_of(
-    challenger: Challenger, judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFacts
+    challenger: Challenger, judged: StoredVerdict, blocking: Sequence[Finding], facts: StatusFacts
 ) -> ChallengerStatus:
     """Return where a challenger stands by its newest verdict, whose blocking findings are given."""
     if challenger.is_a_a_check:
@@ -93,20 +93,20 @@ def not_started(challenger: Challenger, why: str) -> ChallengerStatus:
     return ChallengerStatus("not_started", sentence, f"No verdict yet: {why}.")
 
 
-def passes(judged: VerdictRow, blocking: Sequence[Finding]) -> str:
+def passes(judged: StoredVerdict, blocking: Sequence[Finding]) -> str:
     """Return a PASS in one sentence."""
     since = f", first on {judged.decided_on}" if judged.decided_on and judged.decided_on < judged.day else ""
     rules = "its blocking rule" if len(blocking) == 1 else f"all {len(blocking)} blocking rules"
     return f"{judged.name} {judged.version} passes {rules} against {judged.champion}{since}."
 
 
-def barred(judged: VerdictRow, blocking: Sequence[Finding]) -> list[str]:
+def barred(judged: StoredVerdict, blocking: Sequence[Finding]) -> list[str]:
     """Return the reasons that are no rule's: what stands in the way of a PASS whatever the evidence says."""
     of_rules = {reason_of(finding) for finding in blocking}
     return [reason for reason in judged.reasons if reason not in of_rules]
 
 
-def waiting_for(judged: VerdictRow, blocking: Sequence[Finding]) -> tuple[int | None, str | None]:
+def waiting_for(judged: StoredVerdict, blocking: Sequence[Finding]) -> tuple[int | None, str | None]:
     """Return in how many days the last open rule would be decided, or why waiting decides nothing."""
     if judged.outcome != "INCONCLUSIVE":
         return None, None
@@ -117,7 +117,7 @@ def waiting_for(judged: VerdictRow, blocking: Sequence[Finding]) -> tuple[int | 
     return (more, None) if stuck is None else (None, reason_of(stuck))
 
 
-def _of_a_a_check(judged: VerdictRow, blocking: Sequence[Finding]) -> ChallengerStatus:
+def _of_a_a_check(judged: StoredVerdict, blocking: Sequence[Finding]) -> ChallengerStatus:
     name = f"{judged.name} {judged.version}"
     differs = next((each for each in blocking if each.is_ in COMPARING and _excludes_zero(each)), None)
     fails = next((each for each in blocking if each.outcome == "FAIL"), differs)
@@ -132,7 +132,7 @@ def _excludes_zero(finding: Finding) -> bool:
     return (finding.lower is not None and finding.lower > 0) or (finding.upper is not None and finding.upper < 0)
 
 
-def _of_watched(judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
+def _of_watched(judged: StoredVerdict, blocking: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     name, automatic = f"{judged.name} {judged.version}", facts.policy.rollback == "automatic"
     if not facts.is_served:
         sentence = f"{name} cannot be compared with its successor yet: {facts.served}."
@@ -152,7 +152,7 @@ def _of_watched(judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFa
     return ChallengerStatus("watching", sentence, action, detail)
 
 
-def _of_champion(judged: VerdictRow, facts: StatusFacts) -> ChallengerStatus:
+def _of_champion(judged: StoredVerdict, facts: StatusFacts) -> ChallengerStatus:
     name = f"{judged.name} {judged.version}"
     if not facts.is_served:
         action = "Let production serve it, as the view shadow.champion says, or roll back."
@@ -166,7 +166,7 @@ def _of_champion(judged: VerdictRow, facts: StatusFacts) -> ChallengerStatus:
     return ChallengerStatus("champion", sentence, "Nothing: it is champion already.")
 
 
-def _failed(judged: VerdictRow, blocking: Sequence[Finding]) -> ChallengerStatus:
+def _failed(judged: StoredVerdict, blocking: Sequence[Finding]) -> ChallengerStatus:
     failing = next((finding for finding in blocking if finding.outcome == "FAIL"), None)
     why = reason_of(failing) if failing else next(iter(judged.reasons), "")
     first = judged.decided_on or judged.day
@@ -180,7 +180,7 @@ def _failed(judged: VerdictRow, blocking: Sequence[Finding]) -> ChallengerStatus
     )
 
 
-def _undecided(judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
+def _undecided(judged: StoredVerdict, blocking: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     name, against = f"{judged.name} {judged.version}", judged.champion
     reasons = barred(judged, blocking)
     if reasons:
@@ -207,19 +207,19 @@ def _undecided(judged: VerdictRow, blocking: Sequence[Finding], facts: StatusFac
     return ChallengerStatus("undecided", sentence, action, f"about {wait}")
 
 
-def _is_young(finding: Finding, judged: VerdictRow) -> bool:
+def _is_young(finding: Finding, judged: StoredVerdict) -> bool:
     """Whether a rule is open because there are not yet the days that its first interval takes."""
     days = finding.observations * _days_of(judged)
     is_of_days = finding.alpha_pass is not None or not finding.observations
     return finding.outcome == "INCONCLUSIVE" and is_of_days and days < int(judged.policy.get("burn_in", 0))
 
 
-def _days_of(judged: VerdictRow) -> int:
+def _days_of(judged: StoredVerdict) -> int:
     """Return how many days an observation has."""
     return WEEK if judged.policy.get("unit") == "week" else 1
 
 
-def _collecting(judged: VerdictRow, young: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
+def _collecting(judged: StoredVerdict, young: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     """Return the status before the first interval: how many of the days there are, and when a verdict may come."""
     needed, waiting = int(judged.policy.get("burn_in", 0)), int(judged.days.get("waiting", 0))
     counted = min(finding.observations for finding in young) * _days_of(judged)
@@ -244,13 +244,13 @@ def _open(blocking: Sequence[Finding]) -> tuple[Finding | None, int]:
     return stuck, max((finding.more_days or 0 for finding in undecided), default=0)
 
 
-def _newest_request(judged: VerdictRow, facts: StatusFacts) -> ApprovalRequest | None:
+def _newest_request(judged: StoredVerdict, facts: StatusFacts) -> ApprovalRequest | None:
     model = (judged.name, judged.version)
     requests = [request for request in facts.approvals if (request.challenger, request.version) == model]
     return max(requests, key=lambda request: request.asked_at, default=None)
 
 
-def _after_pass(judged: VerdictRow, newest: ApprovalRequest | None, facts: StatusFacts) -> str:
+def _after_pass(judged: StoredVerdict, newest: ApprovalRequest | None, facts: StatusFacts) -> str:
     model, policy = (judged.name, judged.version), facts.policy
     for record in reversed(facts.history):
         if record.kind != "rollback" and (record.name, record.version) == model and record.undone_by:

@@ -12,9 +12,8 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome, findings_of
 from shadow_deployment.errors import NotFoundError
-from shadow_deployment.ledger import page
-from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.snapshots import Snapshot, sampled
+from shadow_deployment.ledger.verdicts import StoredVerdict, latest
 from shadow_deployment.pipeline.window_guard import gaps
 from shadow_deployment.report.queries.status import StatusFacts, not_started, status_facts, status_of, waiting_for
 from shadow_deployment.report.views import ChallengerLine, Role
@@ -30,7 +29,7 @@ class DeploymentSummary:
     """
 
     sampled: Sequence[Snapshot]
-    verdicts: Mapping[str, VerdictRow]
+    verdicts: Mapping[str, StoredVerdict]
     lines: tuple[ChallengerLine, ...]
     begun: Snapshot | None = None
     gaps: Sequence[str] = ()
@@ -54,15 +53,15 @@ def summarise(session: Session[Any], deployment: Deployment, day: dt.date | None
 
 def lines_of(
     session: Session[Any], deployment: Deployment, day: dt.date | None
-) -> tuple[Mapping[str, VerdictRow], tuple[ChallengerLine, ...]]:
+) -> tuple[Mapping[str, StoredVerdict], tuple[ChallengerLine, ...]]:
     """Return the newest verdicts by name and a line for each challenger, as of a day, None for the newest one."""
-    verdicts, present = page.verdicts(session, deployment, day), digest(design(deployment))
+    verdicts, present = latest(session, deployment, day), digest(design(deployment))
     challengers = _challengers(deployment, verdicts)
     facts = status_facts(session, deployment, verdicts.get(FORMER_CHAMPION))
     return verdicts, tuple(_line(each, verdicts.get(each.name), present, facts) for each in challengers)
 
 
-def _line(challenger: Challenger, judged: VerdictRow | None, present: str, facts: StatusFacts) -> ChallengerLine:
+def _line(challenger: Challenger, judged: StoredVerdict | None, present: str, facts: StatusFacts) -> ChallengerLine:
     """Return a challenger's line.
 
     `judged` is the newest verdict under its name, of whatever version and sampling design; `present` is the digest of
@@ -98,7 +97,7 @@ def _role(challenger: Challenger) -> Role:
     return "watched" if challenger.is_watched else "promotable"
 
 
-def _challengers(deployment: Deployment, verdicts: Mapping[str, VerdictRow]) -> list[Challenger]:
+def _challengers(deployment: Deployment, verdicts: Mapping[str, StoredVerdict]) -> list[Challenger]:
     """Return the challengers of the file, and the former champion where its newest verdict is as new as theirs."""
     challengers, former = list(deployment.challengers), verdicts.get(FORMER_CHAMPION)
     if former is None or any(challenger.name == FORMER_CHAMPION for challenger in challengers):
@@ -131,7 +130,7 @@ def line_of(deployment: Deployment, lines: Sequence[ChallengerLine], name: str) 
     raise NotFoundError(f"deployment {deployment.name}: challenger == {name!r}, must be one of {names}")
 
 
-def _unjudged(challenger: Challenger, role: Role, judged: VerdictRow | None) -> ChallengerLine:
+def _unjudged(challenger: Challenger, role: Role, judged: StoredVerdict | None) -> ChallengerLine:
     if judged is None:
         why = "it was never judged: unpause the DAG, or run a day"
     elif judged.version == challenger.version:

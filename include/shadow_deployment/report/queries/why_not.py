@@ -7,7 +7,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.decision.words.wording import change_needed, rule_of
-from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.queries.status import barred
 from shadow_deployment.report.queries.summary import line_of, lines_of
 
@@ -43,7 +43,7 @@ def why_not(session: Session[Any], deployment: Deployment, challenger: str, day:
     return shown | (_of_verdict(verdicts[line.name]) if line.outcome is not None else _NEVER_JUDGED)
 
 
-def _of_verdict(judged: VerdictRow) -> dict[str, Any]:
+def _of_verdict(judged: StoredVerdict) -> dict[str, Any]:
     blocking = [finding for finding in findings_of(judged.findings) if finding.is_blocking]
     missed = [finding for finding in blocking if finding.outcome != "PASS"]
     return {

@@ -74,8 +74,8 @@ def lookup_throttle(
     """
     if share < 1 and len(ids) > SMALL_LOOKUP_IDS:
         whole = sql.SQL("SELECT FROM {table}").format(**pieces)
-        one = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
-        part = one.format(str(ids[0]), **pieces)
+        fixed = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
+        part = fixed.format(str(ids[0]), **pieces)
         share = share if is_cheaper(session, part, whole) else 1.0
     round_trip = 0.0 if share >= 1 else round_trip_seconds(lambda: session.execute("SELECT 1"))
     return Throttle(share, SMALL_LOOKUP_IDS, MAX_CHUNK_IDS, round_trip)

@@ -9,9 +9,9 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import Evidence, gather
-from shadow_deployment.decision.words.finding import Finding, findings_of
+from shadow_deployment.decision.words.finding import Finding, findings_of, with_rules
 from shadow_deployment.ledger import page, series
-from shadow_deployment.ledger.page import VerdictRow
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import comparable_days, labels_on, mature_labels
 from shadow_deployment.report.queries import rules
@@ -28,7 +28,7 @@ class JudgedEvidence:
     """
 
     line: ChallengerLine
-    verdict: VerdictRow
+    verdict: StoredVerdict
     policy: Policy
     compared: ComparedPredictions
     findings: Sequence[tuple[Rule, Finding]]
@@ -54,14 +54,14 @@ class EvidenceReader:
         verdict = self.summary.verdicts[line.name]
         policy = rules.policy_of(verdict, self.deployment.policy)
         compared = self.compared(verdict)
-        findings = list(rules.with_rules(findings_of(verdict.findings), policy))
+        findings = list(with_rules(findings_of(verdict.findings), policy))
         by_slice = {rule.metric for rule in policy.rules if set(rule.slices) - {ALL}}
         by_slice |= {rules.compared_rule(policy, self.deployment).metric} if every_slice else set()
         overall = {*self.deployment.tracked, *(rule.metric for rule in policy.rules)} - by_slice
         evidence = dict(self._series(compared, policy, overall, by_slice))
         return JudgedEvidence(line, verdict, policy, compared, findings, evidence)
 
-    def compared(self, verdict: VerdictRow) -> ComparedPredictions:
+    def compared(self, verdict: StoredVerdict) -> ComparedPredictions:
         """Return the days that the verdict rests on: none that was withdrawn, or that the challenger learned from."""
         known = page.evidence_days(self.session, verdict)
         sampled = [

@@ -10,8 +10,8 @@ from shadow_deployment.config.window import has_several_windows
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
-from shadow_deployment.ledger.page import VerdictRow
 from shadow_deployment.ledger.registry.serving import served_day
+from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.analyses.drift import MODERATE, NEWEST, DriftView
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.scorecard import Health, HealthItem
@@ -75,7 +75,7 @@ def _labels(deployment: Deployment, view: DeploymentView) -> HealthItem:
     return _item(name, "operation", level, percent(share), f"{detail}; {refused}" if refused else detail)
 
 
-def _left_out(verdict: VerdictRow | None) -> HealthItem:
+def _left_out(verdict: StoredVerdict | None) -> HealthItem:
     name = "Days left out"
     if verdict is None:
         return _item(name, "provenance", "attention", "not known", "no verdict yet")
@@ -175,10 +175,10 @@ def _verified(session: Session[Any], deployment: Deployment) -> HealthItem:
     if newest.difference is not None:
         return _item(name, "provenance", "alarm", "differs", f"{newest.difference} ({when})")
     word = "verified" if newest.is_complete else "verified in part"
-    found = ", ".join(f"{count(number)} {kind}" for kind, number in newest.verified.items())
+    counts = ", ".join(f"{count(number)} {kind}" for kind, number in newest.verified.items())
     which = "every day" if newest.days is None else _named(newest.days)
     level: Health = "good" if newest.is_complete else "attention"
-    return _item(name, "provenance", level, word, f"{when}, {which}: {found}; {at}")
+    return _item(name, "provenance", level, word, f"{when}, {which}: {counts}; {at}")
 
 
 def _named(days: Sequence[object]) -> str:

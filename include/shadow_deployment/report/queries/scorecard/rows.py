@@ -20,7 +20,7 @@ from shadow_deployment.report.wording import LATENCY_NOTE, capitalised
 MOST_SLICES: Final = 60
 _ORDER: Final[tuple[Role, ...]] = ("promotable", "watched", "a_a_check")
 
-Found = Mapping[tuple[str, str], tuple[Rule, Finding]]  # by the spelling of a rule and its slice
+FindingsByRule = Mapping[tuple[str, str], tuple[Rule, Finding]]  # by the spelling of a rule and its slice
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class _Column:
     """One challenger: its evidence, and its findings by rule and slice."""
 
     judged: JudgedEvidence
-    found: Found
+    findings: FindingsByRule
 
     def series(self, metric: str, name: str = ALL) -> Series | None:
         series = self.judged.evidence.get((metric, name))
@@ -64,7 +64,9 @@ def _by_rule(findings: Iterable[tuple[Rule, Finding]]) -> dict[tuple[str, str], 
 
 def _of_rule(rule: Rule, columns: Sequence[_Column], own: _Column) -> ScoreRow:
     """Return the row of a rule with those of its slices below it."""
-    names = dict.fromkeys(name for column in [own, *columns] for spelt, name in column.found if spelt == rule.spelling)
+    names = dict.fromkeys(
+        name for column in [own, *columns] for spelt, name in column.findings if spelt == rule.spelling
+    )
     slices = [_rule_in_slice(rule, name, columns, own) for name in names if name != ALL][:MOST_SLICES]
     return replace(_rule_in_slice(rule, ALL, columns, own), slices=tuple(slices))
 
@@ -83,7 +85,7 @@ def _rule_in_slice(rule: Rule, name: str, columns: Sequence[_Column], own: _Colu
 
 def _judged_score(rule: Rule, name: str, column: _Column) -> ModelScore | None:
     """Return the score of a rule in a slice: of a daily one that of the newest day, else the mean over all days."""
-    _, finding = column.found.get((rule.spelling, name), (None, None))
+    _, finding = column.findings.get((rule.spelling, name), (None, None))
     score = _score(rule.definition, column, name, is_daily=rule.is_daily)
     return ModelScore(None, None, finding) if score is None and finding else score and replace(score, finding=finding)
 

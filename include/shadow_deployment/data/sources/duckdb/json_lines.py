@@ -85,9 +85,12 @@ class LineSchema:
             columns=dict.fromkeys(self.keys, "JSON"),
             **options,
         ).create_view(LINES)
-        checked = sql.SQL("CASE WHEN {} IS NOT NULL OR {} THEN error({}) ELSE {} END AS {}")
+        checked = "coalesce({typed}, CASE WHEN json_type({json}) <> 'NULL' THEN error({text}) END)"
+        checked = "CASE WHEN {fault} IS NOT NULL THEN error({text}) ELSE " + checked + " END AS {name}"
         columns = [
-            checked.format(each.fault, each.is_misfit, sql.Literal(each.name), each.typed, sql.Identifier(each.name))
+            sql.SQL(checked).format(
+                typed=each.typed, json=each.json, fault=each.fault, text=each.name, name=sql.Identifier(each.name)
+            )
             for each in self.values()
         ]
         statement = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), self.layer())

@@ -21,7 +21,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.sources.duckdb.session import SETTINGS
+from shadow_deployment.data.sources.duckdb.lake import SETTINGS
 from shadow_deployment.data.storage import FolderStore
 from tests.bench.apart import Work, alternating
 from tests.bench.table import Row

@@ -13,6 +13,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
+from shadow_deployment.pipeline.challengers.trials import terms_of
 from tests.builders import a_deployment
 from tests.json_lines import compressed, encoded_lines
 from tests.parquet import on_disk
@@ -97,6 +98,15 @@ def test_values_are_found_by_their_paths_in_their_types_and_what_is_missing_is_n
     assert [second[name] for name in ("hour", "count", "isNew", "since", "champion")] == [None] * 5
 
 
+@pytest.mark.parametrize("name", ["text", "line", "files", "filename", 'it\'s "a" \\ b/c~d:e', "é%s"])
+def test_any_key_may_be_a_column(name: str, put: Any, drawn: Drawn) -> None:
+    declared = {"columns": COLUMNS | {name: "integer"}, "features": [name]}
+    put("log/2024-03-09/a.jsonl", line(1, **{name: 5}))
+    assert drawn(**declared)[0][name] == 5
+    put("log/2024-03-09/a.jsonl", line(1, **{name: "5"}))
+    assert f'line 1: requests.columns.{name} == "5", must be a whole number' in refusal(lambda: drawn(**declared))
+
+
 def test_a_row_in_a_file_of_another_day_is_sampled_once_where_it_was_flushed_within_so_many_days(
     put: Any, drawn: Drawn
 ) -> None:
@@ -166,6 +176,14 @@ def test_a_line_that_is_cut_off_is_worth_another_try(put: Any, drawn: Drawn) -> 
     message = refusal(drawn, TransientError)
     assert message.endswith("where each row lies in its own day's file, set requests.flushed_within: 0")
     assert ids(drawn(flushed_within=0)) == ["r1"]
+
+
+def test_a_trial_goes_on_where_files_are_flushed_later_and_features_are_declared_anew(shadow: Any) -> None:
+    def terms(**changes: Any) -> dict[str, Any]:
+        return terms_of(shadow(**changes).deployment)
+
+    assert terms(flushed_within=3, columns=COLUMNS | {"hour": "integer $.input.clock"}) == terms()
+    assert terms(columns=COLUMNS | {"p": "number $.output.other"}) != terms()
 
 
 def test_a_misspelt_key_of_the_time_is_found_by_the_check(put: Any, shadow: Callable[..., DeploymentContext]) -> None:

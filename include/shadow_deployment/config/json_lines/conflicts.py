@@ -47,14 +47,20 @@ def _conflicts(
 def _wrong_declarations(key: str, table: "Requests | Labels") -> Iterator[tuple[Location, str]]:
     """Yield columns that hide another one, and paths that a format does not have."""
     seen = {name.lower(): name for name in BUILT_IN[table.format]}
+    keys: dict[str, str] = {}
     for name, text in table.columns.items():
+        where = f"{key}.columns.{name}"
         other = seen.setdefault(name.lower(), name)
         if other != name or name in BUILT_IN[table.format]:
-            yield (key, "columns", name), f"{key}.columns.{name} must differ from {other} in more than capitals"
+            yield (key, "columns", name), f"{where} must differ from {other} in more than capitals"
         path, roots = LineColumn.parse(text).path, ROOTS.get(table.format, ())
         if path and roots and path[0] not in roots:
             allowed = ", ".join(f"$.{root}" for root in roots)
-            yield (key, "columns", name), f"{key}.columns.{name} == {shorten(text)}, must begin with one of {allowed}"
+            yield (key, "columns", name), f"{where} == {shorten(text)}, must begin with one of {allowed}"
+        first = path[0] if path else name
+        if not roots and keys.setdefault(first.lower(), first) != first and other == name:
+            like = f"must begin with a key that differs from {keys[first.lower()]} in more than capitals"
+            yield (key, "columns", name), f"{where} == {shorten(text)}, {like}"
 
 
 def _columns_of_requests(deployment: "Deployment") -> dict[Location, str | list[str]]:

@@ -9,7 +9,7 @@ import duckdb
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.config.partitions import JSONL
 from shadow_deployment.data.sources.duckdb.json_lines import LineSchema
-from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile, open_lines
+from shadow_deployment.data.sources.duckdb.lake import SETTINGS, Lake, LakeFile, open_lines
 from shadow_deployment.data.sources.duckdb.line_faults import first_fault
 from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import ShadowError, SourceError
@@ -39,7 +39,7 @@ class Parquet:
 
     def fault(self, lake: Lake, file: LakeFile) -> ShadowError | None:
         """Return why a file cannot be read to its end, None where it can."""
-        with closing(duckdb.connect()) as session:
+        with closing(duckdb.connect(config=SETTINGS)) as session:
             try:
                 with lake.serving(session, [file]):
                     for _ in session.read_parquet([file.path]).to_arrow_reader():

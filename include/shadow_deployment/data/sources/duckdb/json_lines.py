@@ -78,7 +78,7 @@ class LineSchema:
         session.execute((_HERE / "json_values.sql").read_text(encoding="utf-8"))
         uploads = {"path": [file.path for file in files], "time": [file.modified for file in files]}
         session.register("uploads", pa.table(uploads))
-        options: dict[str, Any] = {"filename": _PATH, "maximum_object_size": _LONGEST}
+        options: dict[str, Any] = {"filename": _PATH if self._form else False, "maximum_object_size": _LONGEST}
         session.read_json(
             [file.path for file in files],  # type: ignore[arg-type]  # the stub knows no list
             format="newline_delimited",

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
     from shadow_deployment.config.partitions import Pattern
 
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "1GB",
+    "threads": 2,
+    "python_enable_replacements": False,
+    "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
+    "autoload_known_extensions": False,
+}
+
 
 @dataclass(frozen=True)
 class LakeFile:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from shadow_deployment.data.sources.duckdb.json_lines import LINES, LineSchema
+from shadow_deployment.data.sources.duckdb.lake import SETTINGS
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
 
 _HERE: Final = Path(__file__).parent
@@ -38,7 +39,7 @@ def first_fault(schema: LineSchema, key: str, path: str, content: BinaryIO) -> S
         content: Its lines.
     """
     numbered = enumerate(content, 1)
-    with closing(duckdb.connect()) as session:
+    with closing(duckdb.connect(config=SETTINGS)) as session:
         _prepare(session, schema)
         statement = _statement(schema, key)
         while lines := dict(islice(numbered, _BATCH)):
@@ -46,8 +47,7 @@ def first_fault(schema: LineSchema, key: str, path: str, content: BinaryIO) -> S
             texts = {
                 number: line.decode().strip() for number, line in lines.items() if line.strip() and number not in found
             }
-            columns = {"line": pa.array(texts, pa.int64()), "text": pa.array(texts.values(), pa.string())}
-            session.register("texts", pa.table(columns))
+            session.register("texts", _texts(texts))
             found.update(session.execute(statement).fetchall())
             if found:
                 number = min(found)
@@ -66,13 +66,17 @@ def _prepare(session: duckdb.DuckDBPyConnection, schema: LineSchema) -> None:
     session.execute("SET TimeZone = 'UTC'")
     session.execute((_HERE / "json_values.sql").read_text(encoding="utf-8"))
     session.execute("CREATE TEMP TABLE uploads (path text, time timestamptz)")
-    session.register("texts", pa.table({"line": pa.array([], pa.int64()), "text": pa.array([], pa.string())}))
-    one = sql.SQL("CASE WHEN kind = 'OBJECT' THEN json_extract(text, {}) END AS {}")
+    session.register("texts", _texts({}))
+    one = sql.SQL("""CASE WHEN "line kind" = 'OBJECT' THEN json_extract("line text", {}) END AS {}""")
     keys = [one.format(sql.Literal(pointer), sql.Identifier(key)) for key, pointer in schema.pointers.items()]
-    kind = "CASE WHEN json_valid(text) THEN json_type(text) ELSE 'MALFORMED' END AS kind"
-    parsed = f'(SELECT line, text, {kind}, NULL AS "file path" FROM texts)'  # noqa: S608
+    kind = """CASE WHEN json_valid("line text") THEN json_type("line text") ELSE 'MALFORMED' END AS "line kind\""""
+    parsed = f'(SELECT *, {kind}, NULL AS "file path" FROM texts)'  # noqa: S608
     view = sql.SQL("CREATE TEMP VIEW {} AS SELECT *, {} FROM ").format(sql.Identifier(LINES), sql.SQL(", ").join(keys))
     session.execute(view.as_string() + parsed)
+
+
+def _texts(texts: Mapping[int, str]) -> pa.Table:
+    return pa.table({"line number": pa.array(texts, pa.int64()), "line text": pa.array(texts.values(), pa.string())})
 
 
 def _statement(schema: LineSchema, key: str) -> str:
@@ -90,11 +94,10 @@ def _statement(schema: LineSchema, key: str) -> str:
         )
         for each in schema.values()
     ]
-    fault = sql.SQL("CASE WHEN kind <> 'OBJECT' THEN concat({}, left(text, 40)) ELSE coalesce({}) END AS fault").format(
-        sql.Literal(_MALFORMED), sql.SQL(", ").join(misfits)
-    )
-    inner = sql.SQL("SELECT line, {} FROM {}").format(fault, schema.layer()).as_string()
-    return f"SELECT line, fault FROM ({inner}) WHERE fault IS NOT NULL ORDER BY line LIMIT 1"  # noqa: S608
+    malformed = """WHEN "line kind" <> 'OBJECT' THEN concat({}, left("line text", 40))"""
+    found = 'SELECT "line number", CASE ' + malformed + " ELSE coalesce({}) END AS found FROM {}"  # noqa: S608
+    first = sql.SQL(found).format(sql.Literal(_MALFORMED), sql.SQL(", ").join(misfits), schema.layer())
+    return f"SELECT * FROM ({first.as_string()}) WHERE found IS NOT NULL ORDER BY 1 LIMIT 1"  # noqa: S608
 
 
 def _noted(lines: dict[int, bytes], keys: Sequence[str]) -> Iterator[tuple[int, str]]:

@@ -13,17 +13,10 @@ import pyarrow as pa
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.data.sources.duckdb.formats import FileFormat
-from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
+from shadow_deployment.data.sources.duckdb.lake import SETTINGS, Lake, LakeFile
 from shadow_deployment.data.sources.engines.port import Pieces
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
 
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "1GB",
-    "threads": 2,
-    "python_enable_replacements": False,
-    "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
-    "autoload_known_extensions": False,
-}
 _QUERY_ERRORS = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutOfMemoryException)
 
 _HASH = "CREATE TEMPORARY MACRO keyed_hash(key) AS sha256(key)"

@@ -42,16 +42,16 @@ def first_fault(schema: LineSchema, key: str, path: str, content: BinaryIO) -> S
         _prepare(session, schema)
         statement = _statement(schema, key)
         while lines := dict(islice(numbered, _BATCH)):
-            found = dict(_noted(lines, schema.keys))
+            faults = dict(_noted(lines, schema.keys))
             texts = {
-                number: line.decode().strip() for number, line in lines.items() if line.strip() and number not in found
+                number: line.decode().strip() for number, line in lines.items() if line.strip() and number not in faults
             }
             columns = {"line": pa.array(texts, pa.int64()), "text": pa.array(texts.values(), pa.string())}
             session.register("texts", pa.table(columns))
-            found.update(session.execute(statement).fetchall())
-            if found:
-                number = min(found)
-                return _error(f"{path}, line {number}: {found[number]}", lines[number], found[number])
+            faults.update(session.execute(statement).fetchall())
+            if faults:
+                number = min(faults)
+                return _error(f"{path}, line {number}: {faults[number]}", lines[number], faults[number])
     return None
 
 
@@ -67,8 +67,8 @@ def _prepare(session: duckdb.DuckDBPyConnection, schema: LineSchema) -> None:
     session.execute((_HERE / "json_values.sql").read_text(encoding="utf-8"))
     session.execute("CREATE TEMP TABLE uploads (path text, time timestamptz)")
     session.register("texts", pa.table({"line": pa.array([], pa.int64()), "text": pa.array([], pa.string())}))
-    one = sql.SQL("CASE WHEN kind = 'OBJECT' THEN json_extract(text, {}) END AS {}")
-    keys = [one.format(sql.Literal(pointer), sql.Identifier(key)) for key, pointer in schema.pointers.items()]
+    of_key = sql.SQL("CASE WHEN kind = 'OBJECT' THEN json_extract(text, {}) END AS {}")
+    keys = [of_key.format(sql.Literal(pointer), sql.Identifier(key)) for key, pointer in schema.pointers.items()]
     kind = "CASE WHEN json_valid(text) THEN json_type(text) ELSE 'MALFORMED' END AS kind"
     parsed = f'(SELECT line, text, {kind}, NULL AS "file path" FROM texts)'  # noqa: S608
     view = sql.SQL("CREATE TEMP VIEW {} AS SELECT *, {} FROM ").format(sql.Identifier(LINES), sql.SQL(", ").join(keys))
@@ -77,9 +77,9 @@ def _prepare(session: duckdb.DuckDBPyConnection, schema: LineSchema) -> None:
 
 def _statement(schema: LineSchema, key: str) -> str:
     """Return the statement that gives the first line at fault and what is wrong with it."""
-    one = sql.SQL("CASE WHEN {} IS NOT NULL THEN concat({}, {}) WHEN {} THEN concat({}, left({}::text, 40), {}) END")
+    misfit = sql.SQL("CASE WHEN {} IS NOT NULL THEN concat({}, {}) WHEN {} THEN concat({}, left({}::text, 40), {}) END")
     misfits = [
-        one.format(
+        misfit.format(
             each.fault,
             sql.Literal(f"{key}.columns.{each.name}: "),
             each.fault,

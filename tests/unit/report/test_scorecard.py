@@ -134,6 +134,15 @@ def test_a_number_is_written_the_same_in_a_reason_and_in_the_scorecard() -> None
     assert "0.01214" not in page.text
 
 
+def test_a_reason_has_the_numbers_of_its_own_rule_and_not_another_rules_unit() -> None:
+    view = examples.a_deployment_page()
+    written = cells.writer(view)
+    assert {written(rule.finding.reason) for rule in view.rules if "0.001" in rule.finding.reason} == {
+        "after 365 days the interval 0.001 to 0.02 clears 0",
+        "0 is at most 0.1\xa0%",
+    }
+
+
 def test_places_are_those_that_the_narrowest_interval_needs() -> None:
     wide = examples.a_rule("FAIL", lower=-5.0, estimate=-3.0, upper=-1.0)
     narrow = examples.a_rule(lower=0.00123, estimate=0.0123, upper=0.0234)

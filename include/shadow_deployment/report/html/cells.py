@@ -81,15 +81,26 @@ def slices(row: ScoreRow, column: int) -> str:
 
 
 def writer(view: DeploymentView) -> Callable[[str], str]:
-    """Return how a verdict's sentence is written on the page: its intervals as the scorecard writes them."""
-    written: dict[str, str] = {}
+    """Return how a verdict's sentence is written on the page: its numbers as the scorecard writes them.
+
+    A finding's reason has that finding's numbers alone: another rule may write the same number in another unit.
+    """
+    every: dict[str, str] = {}
+    own: dict[str, dict[str, str]] = {}
     card = view.scorecard
     if card is not None and view.challenger in card.columns:
         column = card.columns.index(view.challenger)
         for row in (each for top in card.rows for each in (top, *top.slices)):
             score = row.scores[column]
-            written |= _written(row, score.finding) if score and score.finding else {}
-    return lambda text: typeset(_NUMBER.sub(lambda match: written.get(match[0], match[0]), text))
+            if score and score.finding:
+                own[score.finding.reason] = _written(row, score.finding)
+                every |= own[score.finding.reason]
+
+    def written(text: str) -> str:
+        known = own.get(text, every)
+        return typeset(_NUMBER.sub(lambda match: known.get(match[0], match[0]), text))
+
+    return written
 
 
 def _written(row: ScoreRow, finding: Finding) -> dict[str, str]:

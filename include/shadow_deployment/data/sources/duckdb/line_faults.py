@@ -43,15 +43,15 @@ def first_fault(schema: LineSchema, key: str, path: str, content: BinaryIO) -> S
         _prepare(session, schema)
         statement = _statement(schema, key)
         while lines := dict(islice(numbered, _BATCH)):
-            found = dict(_noted(lines, schema.keys))
+            faults = dict(_noted(lines, schema.keys))
             texts = {
-                number: line.decode().strip() for number, line in lines.items() if line.strip() and number not in found
+                number: line.decode().strip() for number, line in lines.items() if line.strip() and number not in faults
             }
             session.register("texts", _texts(texts))
-            found.update(session.execute(statement).fetchall())
-            if found:
-                number = min(found)
-                return _error(f"{path}, line {number}: {found[number]}", lines[number], found[number])
+            faults.update(session.execute(statement).fetchall())
+            if faults:
+                number = min(faults)
+                return _error(f"{path}, line {number}: {faults[number]}", lines[number], faults[number])
     return None
 
 
@@ -67,8 +67,8 @@ def _prepare(session: duckdb.DuckDBPyConnection, schema: LineSchema) -> None:
     session.execute((_HERE / "json_values.sql").read_text(encoding="utf-8"))
     session.execute("CREATE TEMP TABLE uploads (path text, time timestamptz)")
     session.register("texts", _texts({}))
-    one = sql.SQL("""CASE WHEN "line kind" = 'OBJECT' THEN json_extract("line text", {}) END AS {}""")
-    keys = [one.format(sql.Literal(pointer), sql.Identifier(key)) for key, pointer in schema.pointers.items()]
+    of_key = sql.SQL("""CASE WHEN "line kind" = 'OBJECT' THEN json_extract("line text", {}) END AS {}""")
+    keys = [of_key.format(sql.Literal(pointer), sql.Identifier(key)) for key, pointer in schema.pointers.items()]
     kind = """CASE WHEN json_valid("line text") THEN json_type("line text") ELSE 'MALFORMED' END AS "line kind\""""
     parsed = f'(SELECT *, {kind}, NULL AS "file path" FROM texts)'  # noqa: S608
     view = sql.SQL("CREATE TEMP VIEW {} AS SELECT *, {} FROM ").format(sql.Identifier(LINES), sql.SQL(", ").join(keys))
@@ -81,9 +81,9 @@ def _texts(texts: Mapping[int, str]) -> pa.Table:
 
 def _statement(schema: LineSchema, key: str) -> str:
     """Return the statement that gives the first line at fault and what is wrong with it."""
-    one = sql.SQL("CASE WHEN {} IS NOT NULL THEN concat({}, {}) WHEN {} THEN concat({}, left({}::text, 40), {}) END")
+    misfit = sql.SQL("CASE WHEN {} IS NOT NULL THEN concat({}, {}) WHEN {} THEN concat({}, left({}::text, 40), {}) END")
     misfits = [
-        one.format(
+        misfit.format(
             each.fault,
             sql.Literal(f"{key}.columns.{each.name}: "),
             each.fault,

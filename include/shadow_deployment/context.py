@@ -111,7 +111,7 @@ class DeploymentContext:
 
     `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
     `functions` holds the loaded functions of custom metrics by name, filled by `pipeline.custom_values`.
-    `sessions` opens those with the ledger, and keeps them open between steps where many days are run.
+    `sessions` opens those with ledger and production, and keeps them open between steps where many days are run.
     Where models stay loaded from day to day, `processes` holds theirs.
     """
 
@@ -144,7 +144,7 @@ class DeploymentContext:
             return EngineRequests(self.deployment, self._engine("requests.table", table, conn_id))
         from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 
-        return PostgresRequests(self.deployment, self.connections(conn_id))
+        return PostgresRequests(self.deployment, self.connections(conn_id), self.sessions)
 
     @cached_property
     def label_source(self) -> LabelSource:
@@ -156,7 +156,7 @@ class DeploymentContext:
             return EngineLabels(self.deployment, self._engine("labels.table", table, conn_id))
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
-        return PostgresLabels(self.deployment, self.connections(conn_id))
+        return PostgresLabels(self.deployment, self.connections(conn_id), self.sessions)
 
     def _engine(self, key: str, table: str, conn_id: str | None) -> "QueryEngine":
         """Return what reads a table that is not in Postgres; `key` names it in errors."""

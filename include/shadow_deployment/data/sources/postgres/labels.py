@@ -42,6 +42,7 @@ class PostgresLabels:
     def __init__(self, deployment: Deployment, connection: Connection, sessions: Sessions) -> None:
         self.deployment = deployment
         self._connection, self._sessions = connection, sessions
+        self._looked_up: dict[str, sql.Composable] | None = None
         self._throttle: Throttle | None = None  # of all look-ups
         self._bulk_index: bool | None = None
 
@@ -87,7 +88,7 @@ class PostgresLabels:
         Bitmaps that are not exact, of a hash index or of many rows, compare each row with each id: so where an index
         finds many ids at once, none is made.
         """
-        if count <= SMALL_LOOKUP_IDS:
+        if count <= SMALL_LOOKUP_IDS or self._bulk_index is False:
             return "labels.sql"
         session.execute("SET enable_bitmapscan TO off")
         if self._bulk_index is None:
@@ -108,8 +109,14 @@ class PostgresLabels:
             ) from error
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
+        """Return the SQL of the table and its columns, which are looked up once."""
+        if self._looked_up is None:
+            table = Catalogue(session, self._connection).table(self.deployment.labels.table, "labels.table")
+            self._looked_up = self._pieces_of(table)
+        return self._looked_up
+
+    def _pieces_of(self, table: Table) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
-        table = Catalogue(session, self._connection).table(labels.table, "labels.table")
         return {
             "table": table.identifier,
             "match": has_key(table, labels.id, "labels.id", "l"),

@@ -211,7 +211,7 @@ def database(postgres: EmbeddedPostgres, owner: str, template: str = "template0"
         name = f"test_{next(_numbers)}"
         _made.append((postgres, name))
     with psycopg.connect(postgres.uri("postgres", SUPERUSER), autocommit=True) as session:
-        session.execute(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}"')
+        session.execute(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}" STRATEGY file_copy')
     return name
 
 

@@ -112,7 +112,7 @@ class DeploymentContext:
 
     `digests` holds the digests of models by name and address, filled by `challengers.identities` when first needed.
     `functions` holds the loaded functions of custom metrics by name, filled by `pipeline.custom_values`.
-    `sessions` opens those with the ledger, and keeps them open between steps where many days are run.
+    `sessions` opens those with ledger and production, and keeps them open between steps where many days are run.
     Where models stay loaded from day to day, `processes` holds theirs.
     """
 
@@ -145,7 +145,7 @@ class DeploymentContext:
             return EngineRequests(self.deployment, self._engine("requests", self.deployment.requests))
         from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 
-        return PostgresRequests(self.deployment, self.connections(conn_id))
+        return PostgresRequests(self.deployment, self.connections(conn_id), self.sessions)
 
     @cached_property
     def label_source(self) -> LabelSource:
@@ -157,7 +157,7 @@ class DeploymentContext:
             return EngineLabels(self.deployment, self._engine("labels", self.deployment.labels))
         from shadow_deployment.data.sources.postgres.labels import PostgresLabels
 
-        return PostgresLabels(self.deployment, self.connections(conn_id))
+        return PostgresLabels(self.deployment, self.connections(conn_id), self.sessions)
 
     def _engine(self, key: str, table: "Requests | Labels") -> "QueryEngine":
         """Return what reads a table that is not in Postgres; `key` is its section."""

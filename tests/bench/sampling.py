@@ -11,6 +11,7 @@ import psycopg
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
+from shadow_deployment.data.db import Sessions
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres.requests import SETTINGS, PostgresRequests
 from tests.bench.apart import Work, alternating
@@ -84,7 +85,7 @@ def deployment() -> Deployment:
 def draw(folder: str, day: str, *, explained: bool = False) -> Any:
     """Count a day and fetch its sample, as the step `sample` does; return the rows, or the statements where asked."""
     declared = deployment()
-    source = PostgresRequests(declared, Place(folder).connection("production_db"))
+    source = PostgresRequests(declared, Place(folder).connection("production_db"), Sessions())
     with source.reading(window_of(declared, dt.date.fromisoformat(day))) as reading:
         recorder = Recorder(reading._cursor)
         if explained:

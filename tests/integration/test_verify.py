@@ -14,7 +14,7 @@ from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.evidence import digest_of_row
 from shadow_deployment.pipeline.sample import files_of
 from tests.conftest import Invoke, declare
-from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, verdict, worse
+from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, run_all, verdict, worse
 from tests.production import SHADOW, World, day, linear_model, unguarded
 
 MODEL = "model.onnx"
@@ -33,14 +33,14 @@ def judged(worlds: Callable[..., World], empty_production: str) -> World:
     """A fortnight of an honest challenger that is better, and passes. Tests copy it."""
     world = worlds(own=True, production=empty_production)
     produce(world, better)
+    run_all(world, deploy(world))
     return world
 
 
 @pytest.fixture
-def world(worlds: Callable[..., World], judged: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(worlds: Callable[..., World], judged: World, monkeypatch: pytest.MonkeyPatch) -> World:
     world = declare(worlds(judged), monkeypatch)
     deploy(world)
-    run(invoke, 0, DAYS - 1)
     return world
 
 
@@ -165,7 +165,7 @@ def test_a_removed_promotion_is_found(world: World, invoke: Invoke) -> None:
 def test_an_exchanged_model_is_found(
     worlds: Callable[..., World], judged: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = declare(worlds(judged), monkeypatch)
+    world = declare(worlds(production=judged.production), monkeypatch)
     path = linear_model(world.folder / MODEL, {"dep_hour": 0.001})
     deploy(world, challenger={"model": f"onnx:{path}"})
     run(invoke, 0, 2)

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import re
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.conninfo import make_conninfo
 
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.data.connections import Connection
@@ -33,35 +35,39 @@ def connect(connection: Connection, **settings: str) -> Session[tuple[Any, ...]]
     """
     with translated(connection):
         session = psycopg.connect(**connection_keywords(connection, **settings))
-        parameter = session.info.parameter_status
-        if parameter("TimeZone") != "UTC" or not str(parameter("DateStyle")).startswith("ISO"):
-            session.execute(utc_statement())
-            session.commit()
+        _use_utc(session)
         return session
 
 
 class Sessions:
-    """Opens sessions with one database; those that are kept are used again, which saves connecting and planning."""
+    """Opens sessions with databases; those that are kept are used again, which saves connecting and planning."""
 
     def __init__(self) -> None:
         self._is_keeping = False
-        self._idle: list[Session[Any]] = []
+        self._idle: dict[str, list[Session[Any]]] = defaultdict(list)
+        self._streams: dict[str, Any] = {}
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Use sessions again inside the block, and close them at its end."""
+        """Use sessions again inside the block, and close them at its end, or at the end of a block around it."""
+        if self._is_keeping:
+            yield
+            return
         self._is_keeping = True
         try:
             yield
         finally:
             self._is_keeping = False
-            while self._idle:
-                self._idle.pop().close()
+            for kept in [*self._streams.values(), *(one for idle in self._idle.values() for one in idle)]:
+                kept.close()
+            self._streams.clear()
+            self._idle.clear()
 
     @contextmanager
-    def session(self, connection: Connection) -> Iterator[Session[Any]]:
+    def session(self, connection: Connection, **settings: str) -> Iterator[Session[Any]]:
         """Open a session as `connect` does; an error inside the block rolls back and ends it, kept or not."""
-        session = self._living() or connect(connection)
+        idle = self._idle[_address(connection, settings)]
+        session = _living(idle) or connect(connection, **settings)
         try:
             yield session
             session.commit()
@@ -69,23 +75,55 @@ class Sessions:
             with session:  # rolls back and closes
                 raise
         if self._is_keeping and not session.closed:
-            self._idle.append(session)
+            idle.append(session)
         else:
             session.close()
 
-    def _living(self) -> Session[Any] | None:
-        """Return a kept session that the server has not ended in the meantime."""
-        while self._idle:
-            session = self._idle.pop()
-            try:
-                session.autocommit = True
-                session.execute("")
-                session.autocommit = False
-            except psycopg.OperationalError:
-                session.close()
-            else:
-                return session
-        return None
+    @contextmanager
+    def stream(self, connection: Connection, **settings: str) -> Iterator[Any]:
+        """Open a session of ADBC, which commits each statement and returns Arrow, and close it at the block's end.
+
+        One that is kept beside it knows the types of the database, whose look-up takes longer than all else.
+        """
+        from adbc_driver_postgresql import dbapi
+
+        address = _address(connection, settings)
+        if not self._is_keeping:
+            with closing(dbapi.connect(address, autocommit=True)) as stream:
+                yield stream
+            return
+        if address not in self._streams:
+            self._streams[address] = dbapi.connect(address, autocommit=True)
+        with closing(self._streams[address].adbc_clone()) as stream:
+            stream.adbc_connection.set_autocommit(True)
+            yield stream
+
+
+def _living(idle: list[Session[Any]]) -> Session[Any] | None:
+    """Return a kept session that the server has not ended in the meantime, with the settings that it began with."""
+    while idle:
+        session = idle.pop()
+        try:
+            session.autocommit = True
+            session.execute("RESET ALL")
+            _use_utc(session)
+            session.autocommit = False
+        except psycopg.OperationalError:
+            session.close()
+        else:
+            return session
+    return None
+
+
+def _address(connection: Connection, settings: dict[str, str]) -> str:
+    return make_conninfo(**connection_keywords(connection, **settings))
+
+
+def _use_utc(session: Session[Any]) -> None:
+    parameter = session.info.parameter_status
+    if parameter("TimeZone") != "UTC" or not str(parameter("DateStyle")).startswith("ISO"):
+        session.execute(utc_statement())
+        session.commit()
 
 
 def utc_statement() -> sql.Composed:

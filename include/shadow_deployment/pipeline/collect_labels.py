@@ -27,7 +27,7 @@ def collect_labels(context: DeploymentContext, day: dt.date) -> list[dt.date]:
     """
     deployment = context.deployment
     maturity = labels.maturity_of(deployment)
-    with context.ledger() as session:
+    with context.sessions.kept(), context.ledger() as session:
         share_steps(session, deployment)
         taken = snapshots.snapshots(session, deployment, None, None)
         cutoff = max([window_of(deployment, day).end, *(snapshot.window_end for snapshot in taken)])

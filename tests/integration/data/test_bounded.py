@@ -9,7 +9,7 @@ from adbc_driver_postgresql import dbapi
 
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data.db import connect
+from shadow_deployment.data.db import Sessions, connect
 from shadow_deployment.data.sources.postgres import requests as source
 from shadow_deployment.errors import SourceError, TransientError
 from tests.builders import asked
@@ -189,8 +189,8 @@ def test_a_value_that_production_cannot_use_is_in_no_error(ours: World, value: s
 def test_an_error_about_what_is_not_there_still_names_it(ours: World) -> None:
     ours.change_production("CREATE VIEW flights.gone AS SELECT * FROM flights.prediction_log")
     shadow = ours.shadow(requests={"table": "flights.gone"})
-    requests = source.PostgresRequests(shadow.deployment, ours.connection("production_db"))
-    with source.reading_session(ours.connection("production_db")) as session:
+    requests = source.PostgresRequests(shadow.deployment, ours.connection("production_db"), Sessions())
+    with source.reading_session(ours.connection("production_db"), Sessions()) as session:
         pieces = requests._pieces(session)
     requests._pieces = lambda _: pieces  # type: ignore[method-assign]
     ours.change_production("DROP VIEW flights.gone")

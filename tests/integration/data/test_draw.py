@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from shadow_deployment.config.window import Window, window_of
+from shadow_deployment.data.db import Sessions
 from shadow_deployment.data.sampling import HASHES, Draw
 from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 from tests.production import OWNER, World, day, moment
@@ -50,7 +51,7 @@ def source_of(world: World, rows: Sequence[Row]) -> tuple[PostgresRequests, Wind
         challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )
-    return PostgresRequests(deployment, world.connection("production_db")), window_of(deployment, day(0))
+    return PostgresRequests(deployment, world.connection("production_db"), Sessions()), window_of(deployment, day(0))
 
 
 def found(world: World, rows: Sequence[Row], draws: Sequence[Draw], **more: Any) -> list[Row]:

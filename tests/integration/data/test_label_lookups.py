@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from shadow_deployment.base.sql_templates import load_statement
-from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.db import Sessions
 from shadow_deployment.data.sources.postgres import labels as postgres_labels
 from shadow_deployment.data.sources.postgres import throttle
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
@@ -73,7 +73,7 @@ def labels_of(ours: World, table: str, share: float = 1) -> PostgresLabels:
     deployment = ours.deploy(
         labels={"table": f"flights.{table}", "id": "id", "value": "label", "time": "known_at"}, throttle=share
     )
-    return PostgresLabels(deployment, ours.connection("production_db"))
+    return PostgresLabels(deployment, ours.connection("production_db"), Sessions())
 
 
 def found(labels: PostgresLabels, ids: dict[int, str], since: dt.datetime | None, until: dt.datetime) -> list[Any]:
@@ -161,8 +161,8 @@ def test_each_chunk_is_planned_for_the_ids_that_it_has(ours: World, monkeypatch:
     plans = list[Any]()
 
     @contextmanager
-    def watched(connection: Connection) -> Iterator[Any]:
-        with reading_session(connection) as session:
+    def watched(*of: Any) -> Iterator[Any]:
+        with reading_session(*of) as session:
             yield session
             plans.extend(session.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements"))
 

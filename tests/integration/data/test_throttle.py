@@ -11,6 +11,7 @@ import pytest
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
+from shadow_deployment.data.db import Sessions
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres import throttle as throttles
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
@@ -65,7 +66,7 @@ def a_deployment(ours: World, table: str, *, throttle: float, **requests: Any) -
 
 def drawn(ours: World, table: str, *, throttle: float, **requests: Any) -> tuple[dict[str, int], pa.Table]:
     deployment = a_deployment(ours, table, throttle=throttle, **requests)
-    source = PostgresRequests(deployment, ours.connection("production_db"))
+    source = PostgresRequests(deployment, ours.connection("production_db"), Sessions())
     with source.reading(window_of(deployment, day(0))) as reading:
         counted = reading.population()
         return counted, reading.sample(allocate(deployment.sample, counted)).read_all()
@@ -96,13 +97,16 @@ def test_production_has_no_transaction_open_while_this_process_pauses_or_writes(
         look = partial(watcher.execute, sessions)
         monkeypatch.setattr(time, "sleep", lambda _: seen.extend(look().fetchall()))
         deployment = a_deployment(ours, "long_log", throttle=throttle)
-        source, window = PostgresRequests(deployment, ours.connection("production_db")), window_of(deployment, day(0))
+        source, window = (
+            PostgresRequests(deployment, ours.connection("production_db"), Sessions()),
+            window_of(deployment, day(0)),
+        )
         with source.reading(window) as reading:
             rows = reading.sample(allocate(deployment.sample, reading.population())).read_all()
             seen += look().fetchall()
         ids = {number: f"r{number}" for number in range(5000)}
         source.logged("p", list(ids.values()), window)
-        PostgresLabels(deployment, ours.connection("production_db")).labels(asked(ids), None, moment(5))
+        PostgresLabels(deployment, ours.connection("production_db"), Sessions()).labels(asked(ids), None, moment(5))
     assert rows.num_rows == 10_001
     assert len(seen) > (30 if throttle < 1 else 0)
     assert set(seen) == {("idle", None, None)}
@@ -112,7 +116,7 @@ def test_a_request_that_arrives_late_in_a_window_that_is_read_in_pieces_is_no_pa
     ours: World, pauses: list[float]
 ) -> None:
     deployment = a_deployment(ours, "long_log", throttle=0.1)
-    source = PostgresRequests(deployment, ours.connection("production_db"))
+    source = PostgresRequests(deployment, ours.connection("production_db"), Sessions())
     late = "INSERT INTO flights.long_log VALUES ('late', '2024-03-01 12:00+00', 'A', 1, 1)"
     complaint = (
         "flights.long_log' held 20000 requests from 2024-03-01 00:00 to .* counted, and 20001 when they were drawn"
@@ -130,7 +134,7 @@ def test_a_request_that_arrives_late_in_a_window_that_is_read_in_pieces_is_no_pa
 def test_a_draw_goes_along_the_index_of_the_time(ours: World, pauses: list[float]) -> None:
     """Any other plan would read the whole window, or the whole table, before its first row."""
     deployment = a_deployment(ours, "long_log", throttle=0.1)
-    source = PostgresRequests(deployment, ours.connection("production_db"))
+    source = PostgresRequests(deployment, ours.connection("production_db"), Sessions())
     with source.reading(window_of(deployment, day(0))) as reading:
         draws = allocate(deployment.sample, reading.population())
         counted = len(pauses)
@@ -172,9 +176,9 @@ def test_labels_and_logged_predictions_are_looked_up_in_chunks_where_an_index_fi
     results = {}
     for throttle in (1, 0.1):
         deployment = a_deployment(ours, table, throttle=throttle)
-        labels = PostgresLabels(deployment, ours.connection("production_db"))
+        labels = PostgresLabels(deployment, ours.connection("production_db"), Sessions())
         table_ = labels.labels(asked(ids), None, moment(5)).sort_by("ordinal")
-        requests = PostgresRequests(deployment, ours.connection("production_db"))
+        requests = PostgresRequests(deployment, ours.connection("production_db"), Sessions())
         logged = requests.logged("p", list(ids.values()), window_of(deployment, day(0)))
         results[throttle] = table_, logged
         assert bool(pauses) == (pauses_expected and throttle < 1)
@@ -185,6 +189,6 @@ def test_labels_and_logged_predictions_are_looked_up_in_chunks_where_an_index_fi
 
 
 def test_few_labels_are_one_chunk(ours: World, pauses: list[float]) -> None:
-    labels = PostgresLabels(a_deployment(ours, "long_log", throttle=0.1), ours.connection("production_db"))
+    labels = PostgresLabels(a_deployment(ours, "long_log", throttle=0.1), ours.connection("production_db"), Sessions())
     assert labels.labels(asked({0: "r0", 1: "nobody"}), None, moment(5)).num_rows == 1
     assert len(pauses) == 1

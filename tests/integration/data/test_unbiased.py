@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shadow_deployment.config.deployment import Sample
 from shadow_deployment.config.window import window_of
+from shadow_deployment.data.db import Sessions
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres.requests import PostgresRequests
 from tests.production import OWNER, World, day, moment
@@ -51,7 +52,9 @@ def test_over_many_salts_every_request_is_drawn_as_often_as_its_probability_says
         )
     deployment = world.deploy(sample=SAMPLE)
     totals, drawn = [], np.zeros(len(origin))
-    with PostgresRequests(deployment, world.connection("production_db")).reading(window_of(deployment, day(0))) as log:
+    with PostgresRequests(deployment, world.connection("production_db"), Sessions()).reading(
+        window_of(deployment, day(0))
+    ) as log:
         draws = allocate(deployment.sample, log.population())
         weight = {draw.stratum: 1 / draw.probability for draw in draws}
         for salt in range(SALTS):

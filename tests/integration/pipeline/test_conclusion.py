@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from shadow_deployment.errors import GateFailed
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.history.verify import verify
 from shadow_deployment.pipeline.run import missing_days, run_days, run_missing
+from tests.conftest import declare
 from tests.production import World, day
 
 LAST = 7
@@ -59,14 +61,31 @@ def first_failure(world: World) -> dt.date:
     return next(day for day, (outcome, *_) in newest(world, "other").items() if outcome == "FAIL")
 
 
-@pytest.fixture
-def doubtful(world: World) -> World:
-    """A production that has, of each request that the challenger gets right, a second label that contradicts."""
+def contradict(world: World) -> World:
+    """Let each request that the challenger gets right have a second label that contradicts."""
     world.change_production(
         "INSERT INTO flights.outcome SELECT o.request_id, 1 - o.is_late, o.known_at FROM flights.outcome AS o "
         "JOIN flights.prediction_log AS l USING (request_id) WHERE abs(l.other_probability - o.is_late) < 0.5"
     )
     return world
+
+
+@pytest.fixture
+def doubtful(world: World) -> World:
+    return contradict(world)
+
+
+@pytest.fixture(scope="module")
+def failed_once(worlds: Callable[..., World]) -> World:
+    """All days of a challenger that failed on one of them. Tests copy it."""
+    world = contradict(worlds(own=True))
+    run_all(world.shadow(**policy()))
+    return world
+
+
+@pytest.fixture
+def concluded(failed_once: World, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    return declare(worlds(failed_once), monkeypatch)
 
 
 def correct(world: World) -> None:
@@ -77,14 +96,13 @@ def correct(world: World) -> None:
     )
 
 
-def test_a_fail_is_one_red_day_after_which_nothing_is_scored(doubtful: World) -> None:
-    shadow = doubtful.shadow(**policy())
-    run_all(shadow)
-    failed = first_failure(doubtful)
+def test_a_fail_is_one_red_day_after_which_nothing_is_scored(concluded: World) -> None:
+    shadow = concluded.shadow(**policy())
+    failed = first_failure(concluded)
     assert day(2) <= failed < day(LAST - 1)
-    assert scored(doubtful, "other")[-1] == failed
-    assert scored(doubtful, "a_a_check")[-1] == day(LAST)
-    judged = newest(doubtful, "other")
+    assert scored(concluded, "other")[-1] == failed
+    assert scored(concluded, "a_a_check")[-1] == day(LAST)
+    judged = newest(concluded, "other")
     assert list(judged) == [day(number) for number in range(LAST + 1)]
     counted = judged[failed][2]["counted"]
     for after in (number for number in judged if number > failed):
@@ -109,13 +127,12 @@ def test_a_rule_on_the_days_own_value_is_judged_on_the_day_of_its_failure(world:
     assert verify(shadow).difference is None
 
 
-def test_a_day_of_a_concluded_trial_is_judged_the_same_however_often(doubtful: World) -> None:
-    shadow = doubtful.shadow(**policy())
-    run_all(shadow)
-    before = doubtful.verdicts()
+def test_a_day_of_a_concluded_trial_is_judged_the_same_however_often(concluded: World) -> None:
+    shadow = concluded.shadow(**policy())
+    before = concluded.verdicts()
     for number in (LAST, 0, 3, LAST - 1):
         steps.judge(shadow, day(number), "other")
-    assert doubtful.verdicts() == before
+    assert concluded.verdicts() == before
 
 
 def test_corrected_labels_reopen_a_concluded_trial_whose_days_are_then_missing(doubtful: World) -> None:
@@ -138,15 +155,9 @@ def test_corrected_labels_reopen_a_concluded_trial_whose_days_are_then_missing(d
     assert not any("concluded" in warning for warning in warnings)
 
 
-def test_a_trial_goes_on_after_a_fail_where_the_policy_says_so(doubtful: World) -> None:
-    shadow = doubtful.shadow(**policy(after_fail="continue"))
-    run_all(shadow)
+def test_a_trial_goes_on_after_a_fail_where_the_policy_says_so_which_is_no_term_of_it(doubtful: World) -> None:
+    run_all(doubtful.shadow(**policy(after_fail="continue")))
     assert newest(doubtful, "other")[day(LAST)][0] == "FAIL"
     assert scored(doubtful, "other")[-1] == day(LAST)
-
-
-def test_how_a_trial_ends_is_no_term_of_it(doubtful: World) -> None:
-    for after_fail in ("continue", "conclude"):
-        shadow = doubtful.shadow(**policy(after_fail=after_fail))
-        run_all(shadow, 0 if after_fail == "continue" else LAST)
+    run_all(doubtful.shadow(**policy(after_fail="conclude")), LAST)
     assert doubtful.query("SELECT count(*) FROM shadow.trial WHERE kind = 'challenger'") == [(1,)]

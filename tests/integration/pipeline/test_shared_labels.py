@@ -72,12 +72,19 @@ def games() -> tuple[pd.DataFrame, pd.DataFrame]:
     return log, outcome
 
 
-@pytest.fixture
-def world(worlds: Callable[..., World], empty_production: str, monkeypatch: pytest.MonkeyPatch) -> World:
-    world = declare(worlds(own=True, production=empty_production), monkeypatch)
+@pytest.fixture(scope="module")
+def of_games(worlds: Callable[..., World], empty_production: str) -> World:
+    """All days by the first request of each label. Tests copy its ledger, or share its production."""
+    world = worlds(own=True, production=empty_production)
     with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
         production.write(session, *games())
+    run(world, list(range(DAYS)))
     return world
+
+
+@pytest.fixture
+def world(worlds: Callable[..., World], of_games: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    return declare(worlds(production=of_games.production), monkeypatch)
 
 
 def settings(shared: str = "first", **changes: Any) -> dict[str, Any]:
@@ -108,9 +115,14 @@ def pairs(shared: str, until: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize("shared", ["first", "all"])
 def test_a_label_is_joined_to_every_request_of_its_key_and_counts_once_unless_told_otherwise(
-    shared: str, world: World, invoke: Invoke
+    shared: str,
+    worlds: Callable[..., World],
+    of_games: World,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run(world, list(range(DAYS)), shared=shared)
+    world = declare(worlds(of_games if shared == "first" else None, production=of_games.production), monkeypatch)
+    run(world, [DAYS - 1] if shared == "first" else list(range(DAYS)), shared=shared)
     mature = DAYS - 1 - MATURITY
     expected, found = pairs(shared, mature), brier(world).loc[: day(mature)]
     assert found.pairs.tolist() == expected.groupby("day").size().tolist()
@@ -130,12 +142,11 @@ def test_a_label_is_joined_to_every_request_of_its_key_and_counts_once_unless_to
     assert labelled == known == len(pairs("all", DAYS - 1)[lambda rows: rows.known_at <= moment(DAYS)])
 
 
-def test_days_may_run_in_any_order(world: World, worlds: Callable[..., World]) -> None:
-    run(world, list(range(DAYS)))
-    other = worlds(production=world.production)
+def test_days_may_run_in_any_order(of_games: World, worlds: Callable[..., World]) -> None:
+    other = worlds(production=of_games.production)
     run(other, [5, 2, 8, 0, 7, 1, 3, 6, 4])
     run(other, [8])
-    wanted, got = (each.evidence().drop(columns="digest") for each in (world, other))
+    wanted, got = (each.evidence().drop(columns="digest") for each in (of_games, other))
     pd.testing.assert_frame_equal(got, wanted)
     assert brier(other).loc[: day(5)].pairs.sum() == pairs("first", 5).carrier.nunique()
 

@@ -1,31 +1,51 @@
 """Days, chosen after they were seen, through the command line alone."""
 
 import datetime as dt
+import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import Invoke
+from tests.conftest import Invoke, declare
 from tests.integration.wrong_passes.story import (
     DAYS,
     POLICY,
     TRAINED_UNTIL,
     better,
     deploy,
+    judge_again,
+    logged,
     produce,
     run,
+    run_all,
     verdict,
+    verdicts,
 )
 from tests.production import World, day
 
 
-def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(world: World, invoke: Invoke) -> None:
+@pytest.fixture(scope="module")
+def passed(worlds: Callable[..., World], empty_production: str) -> World:
+    """All days of an honest better challenger."""
+    world = worlds(own=True, production=empty_production)
     produce(world, better)
+    run_all(world, deploy(world))
+    return world
+
+
+@pytest.fixture
+def honest(passed: World, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """A copy of that world with the same deployment; its production is shared."""
+    world = declare(worlds(passed), monkeypatch)
     deploy(world)
-    assert run(invoke, 0, DAYS - 1)[0] == 0
+    return world
+
+
+def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(honest: World, invoke: Invoke) -> None:
     found = verdict(invoke)
     assert found["outcome"] == "PASS", found["reasons"]
     assert any(one.endswith(f"rests on the declared training date {TRAINED_UNTIL}") for one in found["warnings"])
@@ -41,11 +61,20 @@ def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(world: Wor
     }
     (finding,) = found["findings"]
     assert (finding["unanswered"], finding["champion_missing"]) == (0, 0)
-    ((gain, pairs),) = world.query(
+    ((gain, pairs),) = honest.query(
         "SELECT avg((champion - l.value) ^ 2 - (p.value - l.value) ^ 2), count(*) FROM shadow.request "
         "JOIN shadow.prediction AS p USING (snapshot_id, ordinal) JOIN shadow.label AS l USING (snapshot_id, ordinal)"
     )
     assert (finding["estimate"], finding["requests"]) == (pytest.approx(gain, rel=1e-12), pairs)
+
+
+def test_days_that_the_same_model_was_seen_on_elsewhere_do_not_count(honest: World, invoke: Invoke) -> None:
+    deploy(honest, name="again")
+    code, _, err = invoke("run", "again", "--from", day(0), "--to", day(DAYS - 1))
+    assert code == 0, err
+    _, out, _ = invoke("verdict", "again", "--json")
+    (found,) = json.loads(out)["challengers"]
+    assert (found["outcome"], found["days"]["counted"], found["days"]["left_out"]) == ("INCONCLUSIVE", 0, [])
 
 
 def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(world: World, invoke: Invoke) -> None:
@@ -66,47 +95,50 @@ def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(wor
     assert any("predictions do not meet their expectations on 5 days" in one for one in found["warnings"])
 
 
-@pytest.mark.parametrize(("recent_days", "outcome"), [(0, "PASS"), (4, "INCONCLUSIVE")])
-def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(
-    recent_days: int, outcome: str, world: World, invoke: Invoke
-) -> None:
+def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(world: World, invoke: Invoke) -> None:
     def worse_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
         sharper = log.late + 0.15 * (log.label - log.late)
         blurred = np.clip(log.late + random.normal(0, 0.25, len(log)), 0.01, 0.99)
         return np.where(log.number < DAYS - 4, sharper, blurred)
 
     produce(world, worse_at_last)
-    deploy(world, policy={"recent_days": recent_days, "method": "plain"})
+    deploy(world, policy={"recent_days": 0, "method": "plain"})
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == outcome, found["reasons"]
-    (finding,) = found["findings"]
-    assert finding["lower"] > 0, "the mean over all days is shown to be better"
-    if outcome == "INCONCLUSIVE":
-        assert f"but no longer lately: since {day(0)} " in finding["reason"]
-        assert f" better, in the last {recent_days} days " in finding["reason"]
-        assert finding["reason"].endswith(" worse")
+    for recent_days, outcome in ((0, "PASS"), (4, "INCONCLUSIVE")):
+        found = judge_again(world, invoke, policy={"recent_days": recent_days, "method": "plain"})
+        assert found["outcome"] == outcome, found["reasons"]
+        (finding,) = found["findings"]
+        assert finding["lower"] > 0, "the mean over all days is shown to be better"
+    assert f"but no longer lately: since {day(0)} " in finding["reason"]
+    assert " better, in the last 4 days " in finding["reason"]
+    assert finding["reason"].endswith(" worse")
 
 
-@pytest.mark.parametrize(("unit", "of_days"), [("request", True), ("request", False), ("day", True)])
 def test_requests_of_days_that_go_up_and_down_together_do_not_pass_as_so_many_requests(
-    unit: str, of_days: bool, world: World, invoke: Invoke
+    world: World, invoke: Invoke
 ) -> None:
-    def equal_but_for_the_day(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
-        is_good = log.number % 7 < 4 if of_days else random.random(len(log)) < 4 / 7
-        blurred = np.clip(log.late + random.normal(0, 0.22, len(log)), 0.01, 0.99)
-        return np.where(is_good, log.late, blurred)
+    def of_days(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        return good_where(log.number % 7 < 4, log, random)
 
-    produce(world, equal_but_for_the_day)
-    deploy(world, policy={"unit": unit})
+    def of_requests(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+        return good_where(random.random(len(log)) < 4 / 7, log, random)
+
+    produce(world, of_requests, of_days=of_days)
+    both = [logged("other_probability"), logged("of_days")]
+    deploy(world, challengers=both, policy={"unit": "request", "alpha": 0.05 * len(both)})
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    if unit == "request" and not of_days:
-        assert found["outcome"] == "PASS", found["reasons"]
-        return
-    assert found["outcome"] == "INCONCLUSIVE"
-    is_refused = "days differ by more than their requests explain (design effect " in found["findings"][0]["reason"]
-    assert is_refused == (unit == "request")
+    apart, together = verdicts(invoke)
+    assert apart["outcome"] == "PASS", apart["reasons"]
+    found = judge_again(world, invoke, challenger=logged("of_days"), policy={"unit": "day"})
+    for one, is_refused in ((together, True), (found, False)):
+        assert one["outcome"] == "INCONCLUSIVE"
+        reason = one["findings"][0]["reason"]
+        assert ("days differ by more than their requests explain (design effect " in reason) is is_refused
+
+
+def good_where(is_good: "np.ndarray[Any, Any]", log: pd.DataFrame, random: np.random.Generator) -> Any:
+    blurred = np.clip(log.late + random.normal(0, 0.22, len(log)), 0.01, 0.99)
+    return np.where(is_good, log.late, blurred)
 
 
 def test_running_only_the_good_days_does_not_pass_and_the_others_are_named_and_can_be_filled(
@@ -154,25 +186,22 @@ def test_one_day_left_out_is_entered_at_its_worst(world: World, invoke: Invoke) 
     )
 
 
-@pytest.mark.parametrize(
-    ("wanted", "words"),
-    [
-        ("2062-01-05", "day == 2062-01-05, must be over: its window ends at 2062-01-06 00:00 UTC"),
-        (str(dt.datetime.now(dt.UTC).date()), "must be over: its window ends at"),
-        (str(day(-1)), f"day == {day(-1)}, must be at least {day(0)} (start)"),
-    ],
-)
 def test_a_day_that_is_not_over_or_not_the_deployments_is_refused_and_nothing_is_written(
-    wanted: str, words: str, world: World, invoke: Invoke
+    world: World, invoke: Invoke
 ) -> None:
     produce(world, better)
     deploy(world)
     run(invoke, 0)
     before = world.dump()
-    code, _, err = invoke("run", "late", "--from", wanted)
-    assert code == 1
-    assert words in " ".join(err.split())
-    assert world.dump() == before
+    for wanted, words in (
+        ("2062-01-05", "day == 2062-01-05, must be over: its window ends at 2062-01-06 00:00 UTC"),
+        (str(dt.datetime.now(dt.UTC).date()), "must be over: its window ends at"),
+        (str(day(-1)), f"day == {day(-1)}, must be at least {day(0)} (start)"),
+    ):
+        code, _, err = invoke("run", "late", "--from", wanted)
+        assert code == 1
+        assert words in " ".join(err.split())
+        assert world.dump() == before
 
 
 def test_a_day_after_the_end_is_refused(world: World, invoke: Invoke) -> None:
@@ -183,10 +212,7 @@ def test_a_day_after_the_end_is_refused(world: World, invoke: Invoke) -> None:
     assert f"must be from {day(0)} (start) to {day(3)} (end)" in " ".join(err.split())
 
 
-def test_a_withdrawn_day_is_named_charged_and_never_the_newest(world: World, invoke: Invoke) -> None:
-    produce(world, better)
-    deploy(world)
-    run(invoke, 0, DAYS - 1)
+def test_a_withdrawn_day_is_named_charged_and_never_the_newest(honest: World, invoke: Invoke) -> None:
     code, out, _ = invoke(
         "withdraw", "late", "--day", day(DAYS - 1), "--reason", "the log was loaded twice", "--by", "ada"
     )
@@ -198,7 +224,7 @@ def test_a_withdrawn_day_is_named_charged_and_never_the_newest(world: World, inv
     assert f"{day(5)} was withdrawn: the log was loaded twice" in " ".join(err.split())
     run(invoke, DAYS - 2)
     assert verdict(invoke)["days"]["left_out"] == [{"day": str(day(5)), "why": "withdrawn"}]
-    assert world.query("SELECT withdrawn_by FROM shadow.withdrawal ORDER BY day") == [("ada",), ("ada",)]
+    assert honest.query("SELECT withdrawn_by FROM shadow.withdrawal ORDER BY day") == [("ada",), ("ada",)]
     code, _, err = invoke("withdraw", "late", "--day", day(60), "--reason", "never there")
     assert code == 1
     assert "must be a day that was sampled" in err

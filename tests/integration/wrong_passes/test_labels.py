@@ -1,12 +1,23 @@
 """Labels, chosen after they were seen, through the command line alone."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.conftest import Invoke
-from tests.integration.wrong_passes.story import DAYS, PER_DAY, better, deploy, produce, run, verdict, worse
+from tests.conftest import Invoke, declare
+from tests.integration.wrong_passes.story import (
+    DAYS,
+    PER_DAY,
+    better,
+    deploy,
+    judge_again,
+    produce,
+    run,
+    verdict,
+    worse,
+)
 from tests.production import World, day
 
 
@@ -51,11 +62,8 @@ OVERWRITTEN = (
 )
 
 
-@pytest.mark.parametrize(
-    "correction", ["DELETE FROM flights.outcome WHERE wrong", OVERWRITTEN], ids=["delete", "update"]
-)
 def test_contradicting_labels_bar_a_pass_until_production_has_corrected_them(
-    correction: str, world: World, invoke: Invoke
+    world: World, worlds: Callable[..., World], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     produce(world, better)
     deploy(world)
@@ -68,11 +76,14 @@ def test_contradicting_labels_bar_a_pass_until_production_has_corrected_them(
     assert found["outcome"] == "INCONCLUSIVE"
     assert found["reasons"][0].startswith("10 requests have contradictory labels in flights.outcome")
     assert labels(invoke)[0]["contradicted"] == 10
-    world.change_production(correction)
-    run(invoke, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    assert labels(invoke)[0]["contradicted"] == 0
+    for correction in ("DELETE FROM flights.outcome WHERE wrong", OVERWRITTEN):
+        corrected = declare(worlds(world, own=True), monkeypatch)
+        deploy(corrected)
+        corrected.change_production(correction)
+        run(invoke, DAYS - 1)
+        found = verdict(invoke)
+        assert found["outcome"] == "PASS", found["reasons"]
+        assert labels(invoke)[0]["contradicted"] == 0
 
 
 def test_an_invalid_label_is_set_aside_and_the_day_goes_on(world: World, invoke: Invoke) -> None:
@@ -103,21 +114,22 @@ def test_too_many_invalid_labels_bar_a_pass_until_production_has_corrected_them(
     assert verdict(invoke)["outcome"] == "PASS"
 
 
-@pytest.mark.parametrize(("coverage", "outcome"), [(0.95, "INCONCLUSIVE"), (0.85, "PASS")])
-def test_labels_of_too_few_requests_bar_a_pass_and_make_no_day_mature(
-    coverage: float, outcome: str, world: World, invoke: Invoke
-) -> None:
+def test_labels_of_too_few_requests_bar_a_pass_and_make_no_day_mature(world: World, invoke: Invoke) -> None:
     produce(world, better)
-    deploy(world, policy={"minimum_coverage": coverage, "method": "plain"}, labels={"maturity_days": 1})
+    terms = {"labels": {"maturity_days": 1}}
+    deploy(world, policy={"minimum_coverage": 0.95, "method": "plain"}, **terms)
     world.change_production("DELETE FROM flights.outcome WHERE right(request_id, 1) = '1'")
     run(invoke, 0, DAYS - 1)
     found = verdict(invoke)
-    assert found["outcome"] == outcome, found["reasons"]
+    assert found["outcome"] == "INCONCLUSIVE", found["reasons"]
     assert (found["days"]["counted"], found["days"]["waiting"]) == (DAYS - 1, 1)
     said = (
         "90.0% of the requests of 13 counted days have a label, at least 95.0% must (policy.minimum_coverage == 0.95)"
     )
-    assert (said in found["reasons"]) == (outcome == "INCONCLUSIVE")
+    assert said in found["reasons"]
+    found = judge_again(world, invoke, policy={"minimum_coverage": 0.85, "method": "plain"}, **terms)
+    assert found["outcome"] == "PASS", found["reasons"]
+    assert (found["days"]["counted"], found["days"]["waiting"]) == (DAYS - 1, 1)
 
 
 def at(invoke: Invoke, number: int) -> str:

@@ -14,9 +14,11 @@ from tests.integration.wrong_passes.story import (
     RULE,
     better,
     deploy,
+    logged,
     produce,
     run,
     verdict,
+    verdicts,
     worse,
 )
 from tests.production import World, day
@@ -40,20 +42,32 @@ CLOSENESS = {
 }
 
 
-@pytest.mark.parametrize("metric", ["brier_score", "log_loss", "accuracy", "closeness"])
-@pytest.mark.parametrize("challenger", [unanswered_where_wrong, invalid_where_wrong])
-def test_no_usable_prediction_where_it_would_be_wrong_is_charged(
-    challenger: Any, metric: str, world: World, invoke: Invoke
+def test_no_usable_prediction_where_it_would_be_wrong_is_charged_or_where_a_metric_is_no_sum_counted(
+    world: World, invoke: Invoke
 ) -> None:
-    produce(world, challenger)
-    policy = {"max_unanswered": 1.0, "rules": [{"metric": metric, "is": "superior"}]}
-    deploy(world, policy=policy, metrics=[CLOSENESS] if metric == "closeness" else [])
+    produce(world, unanswered_where_wrong, invalid=invalid_where_wrong)
+    metrics = ("brier_score", "log_loss", "accuracy", "closeness", "roc_auc")
+    deploy(
+        world,
+        challengers=[logged("other_probability"), logged("invalid")],
+        policy={
+            "max_unanswered": 1.0,
+            "alpha": 0.05 * 2 * len(metrics),  # as if each were judged alone
+            "rules": [{"metric": metric, "is": "superior"} for metric in metrics],
+        },
+        metrics=[CLOSENESS],
+    )
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "FAIL", found["reasons"]
-    (finding,) = found["findings"]
-    assert finding["requests"] == DAYS * PER_DAY, "every request is in the pairs"
-    assert f"{finding['unanswered']} requests unanswered, counted" in finding["reason"]
+    for found in verdicts(invoke):
+        assert found["outcome"] == "FAIL", found["reasons"]
+        *charged, ranked = found["findings"]
+        for finding in charged:
+            assert finding["outcome"] == "FAIL", finding["reason"]
+            assert finding["requests"] == DAYS * PER_DAY, "every request is in the pairs"
+            assert f"{finding['unanswered']} requests unanswered, counted" in finding["reason"]
+        assert len(charged) == len(metrics) - 1
+        assert ranked["unanswered"] == charged[0]["unanswered"] == DAYS * PER_DAY - ranked["requests"] > 0
+        assert f"({ranked['unanswered']} requests unanswered, left out)" in ranked["reason"]
 
 
 def test_an_invalid_prediction_is_charged_and_not_what_its_number_would_cost(world: World, invoke: Invoke) -> None:
@@ -137,15 +151,6 @@ def test_a_champion_missing_where_it_was_better_leaves_nothing_gained_there(worl
     found = verdict(invoke)
     assert found["outcome"] == "INCONCLUSIVE"
     assert any("predictions are identical to the champion's" in reason for reason in found["reasons"])
-
-
-def test_a_metric_that_is_no_sum_says_how_many_requests_it_leaves_out(world: World, invoke: Invoke) -> None:
-    produce(world, unanswered_where_wrong)
-    deploy(world, policy={"max_unanswered": 1.0, "rules": [{"metric": "roc_auc", "is": "superior"}]})
-    run(invoke, 0, DAYS - 1)
-    (finding,) = verdict(invoke)["findings"]
-    assert finding["unanswered"] == DAYS * PER_DAY - finding["requests"] > 0
-    assert f"({finding['unanswered']} requests unanswered, left out)" in finding["reason"]
 
 
 def test_predictions_in_another_order_find_their_rows_and_one_number_for_all_is_an_error_of_each(

@@ -1,13 +1,13 @@
 """Replayed days and days that a model may have seen, chosen after they were seen, through the command line alone."""
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import Invoke
+from tests.conftest import Invoke, declare
 from tests.integration.wrong_passes.story import (
     DAYS,
     MEMORIZED,
@@ -15,8 +15,10 @@ from tests.integration.wrong_passes.story import (
     TRAINED_UNTIL,
     better,
     deploy,
+    logged,
     produce,
     run,
+    run_all,
     verdict,
     worse,
 )
@@ -71,30 +73,34 @@ def test_training_dates_are_required_where_replayed_days_count(world: World, inv
         deploy(world, challenger={"trained_until": None})
 
 
-def test_days_that_the_same_model_was_seen_on_elsewhere_do_not_count(world: World, invoke: Invoke) -> None:
-    produce(world, better)
-    deploy(world)
-    run(invoke, 0, DAYS - 1)
-    deploy(world, name="again")
-    code, _, err = invoke("run", "again", "--from", day(0), "--to", day(DAYS - 1))
-    assert code == 0, err
-    _, out, _ = invoke("verdict", "again", "--json")
-    (found,) = json.loads(out)["challengers"]
-    assert (found["outcome"], found["days"]["counted"], found["days"]["left_out"]) == ("INCONCLUSIVE", 0, [])
+def good_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+    return np.where(log.number < DAYS - 7, np.clip(log.late + random.normal(0, 0.05, len(log)), 0.01, 0.99), log.late)
+
+
+def near_the_label(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+    return np.clip(log.label + random.normal(0, 0.1, len(log)), 0.01, 0.99)
+
+
+@pytest.fixture(scope="module")
+def checked(worlds: Callable[..., World], empty_production: str) -> World:
+    """All days of a check of the champion, whose snapshots three challengers may answer."""
+    world = worlds(own=True, production=empty_production)
+    produce(world, good_at_last, near_the_label=near_the_label, worse=worse)
+    check = [{"name": "a_a_check", "model": "champion"}]
+    run_all(world, world.deploy(challengers=check, policy=POLICY, slices=[]))
+    return world
+
+
+@pytest.fixture
+def sampled(checked: World, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """A copy of that world; its production is shared."""
+    return declare(worlds(checked), monkeypatch)
 
 
 def test_a_replay_of_the_good_days_alone_does_not_pass_and_one_of_all_days_says_what_it_rests_on(
-    world: World, invoke: Invoke
+    sampled: World, invoke: Invoke
 ) -> None:
-    def good_at_last(log: pd.DataFrame, random: np.random.Generator) -> "np.ndarray[Any, Any]":
-        return np.where(
-            log.number < DAYS - 7, np.clip(log.late + random.normal(0, 0.05, len(log)), 0.01, 0.99), log.late
-        )
-
-    produce(world, good_at_last)
-    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
-    run(invoke, 0, DAYS - 1)
-    deploy(world)
+    deploy(sampled)
     assert invoke("replay", "late", "--challenger", "other", "--days", 7)[0] == 0
     found = verdict(invoke)
     assert found["outcome"] == "INCONCLUSIVE"
@@ -109,26 +115,21 @@ def test_a_replay_of_the_good_days_alone_does_not_pass_and_one_of_all_days_says_
     assert any(f"rests on the declared training date {TRAINED_UNTIL}" in one for one in found["warnings"])
 
 
-def test_replayed_days_of_a_model_that_memorized_them_do_not_pass(world: World, invoke: Invoke) -> None:
-    produce(world, lambda log, random: np.clip(log.label + random.normal(0, 0.1, len(log)), 0.01, 0.99))
-    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
-    run(invoke, 0, DAYS - 1)
-    deploy(world, challenger={"trained_until": str(day(DAYS - 4))})
-    invoke("replay", "late", "--challenger", "other")
+def test_replayed_days_of_a_model_that_memorized_them_do_not_pass(sampled: World, invoke: Invoke) -> None:
+    deploy(sampled, challenger={**logged("near_the_label"), "trained_until": str(day(DAYS - 4))})
+    invoke("replay", "late", "--challenger", "near_the_label")
     found = verdict(invoke)
     assert found["outcome"] == "INCONCLUSIVE"
     assert found["days"]["counted"] == 1, "from the training date and the time labels take to mature"
 
 
-def test_replayed_days_are_seen_days_of_the_trial_that_follows(world: World, invoke: Invoke) -> None:
-    produce(world, worse)
-    world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
-    run(invoke, 0, DAYS - 1)
-    deploy(world)
-    invoke("replay", "late", "--challenger", "other")
+def test_replayed_days_are_seen_days_of_the_trial_that_follows(sampled: World, invoke: Invoke) -> None:
+    model = logged("worse")
+    deploy(sampled, challenger=model)
+    invoke("replay", "late", "--challenger", "worse")
     assert verdict(invoke)["outcome"] == "FAIL"
-    deploy(world, policy={"rules": [{"metric": "brier_score", "is": "non_inferior", "margin": 5}]})
-    invoke("replay", "late", "--challenger", "other")
+    deploy(sampled, challenger=model, policy={"rules": [{"metric": "brier_score", "is": "non_inferior", "margin": 5}]})
+    invoke("replay", "late", "--challenger", "worse")
     found = verdict(invoke)
     assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 0)
     assert found["trial"]["opened_because"].startswith("the blocking rules changed since trial")

@@ -2,12 +2,13 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import Invoke
+from tests.conftest import Invoke, declare
 from tests.integration.wrong_passes.story import (
     DAYS,
     MEMORIZED,
@@ -19,6 +20,7 @@ from tests.integration.wrong_passes.story import (
     deploy,
     produce,
     run,
+    run_all,
     verdict,
     worse,
 )
@@ -103,12 +105,27 @@ def test_another_label_starts_over(world: World, invoke: Invoke) -> None:
     assert found["trial"]["opened_because"] == "the label definition changed since trial 1"
 
 
-def test_predictions_equal_to_the_label_pass_only_once_a_person_has_acknowledged_them(
-    world: World, invoke: Invoke
-) -> None:
+@pytest.fixture(scope="module")
+def alarmed(worlds: Callable[..., World], empty_production: str) -> World:
+    """All days but the last of a challenger whose predictions are equal to the label."""
+    world = worlds(own=True, production=empty_production)
     produce(world, lambda log, _: np.asarray(log.label, float))
+    run_all(world, deploy(world), DAYS - 1)
+    return world
+
+
+@pytest.fixture
+def too_good(alarmed: World, worlds: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """A copy of that world with the same deployment; its production is shared."""
+    world = declare(worlds(alarmed), monkeypatch)
     deploy(world)
-    run(invoke, 0, DAYS - 1)
+    return world
+
+
+def test_predictions_equal_to_the_label_pass_only_once_a_person_has_acknowledged_them(
+    too_good: World, invoke: Invoke
+) -> None:
+    run(invoke, DAYS - 1)
     found = verdict(invoke)
     assert found["outcome"] == "INCONCLUSIVE"
     assert [finding["outcome"] for finding in found["findings"]] == ["PASS"]
@@ -127,7 +144,7 @@ def test_predictions_equal_to_the_label_pass_only_once_a_person_has_acknowledged
     assert found["outcome"] == "PASS", found["reasons"]
     assert sum("acknowledged by ada on" in one for one in found["warnings"]) == 2
     assert any(one.endswith(": the label is decided by rule") for one in found["warnings"])
-    kept = world.query("SELECT alarm, acknowledged_by FROM shadow.acknowledgement ORDER BY alarm")
+    kept = too_good.query("SELECT alarm, acknowledged_by FROM shadow.acknowledgement ORDER BY alarm")
     assert kept == [("auc", "ada"), ("loss", "ada")]
     code, _, err = invoke("acknowledge", "late", "--challenger", "other", "--reason", "once more")
     assert code == 1
@@ -163,11 +180,8 @@ def test_a_copy_of_the_champion_and_a_copy_of_a_challenger_do_not_pass(world: Wo
         assert f"identical to those of challenger {other} on 100.00% of the newest requests" in found["reasons"][0]
 
 
-def test_thresholds_that_are_loosened_after_an_alarm_start_over(world: World, invoke: Invoke) -> None:
-    produce(world, lambda log, _: np.asarray(log.label, float))
-    deploy(world)
-    run(invoke, 0, DAYS - 2)
-    deploy(world, policy={"too_good": {"loss_ratio": 1e-300, "champion_auc": 0.51}})
+def test_thresholds_that_are_loosened_after_an_alarm_start_over(too_good: World, invoke: Invoke) -> None:
+    deploy(too_good, policy={"too_good": {"loss_ratio": 1e-300, "champion_auc": 0.51}})
     run(invoke, DAYS - 1)
     found = verdict(invoke)
     assert found["trial"]["number"] == 2

@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OPTIONAL: Final = ("azure", "boto3", "botocore", "google.cloud", "psycopg2", "pyspark", "snowflake", "sqlalchemy")
+_evaluating: Final = threading.local()  # the configurations that an evaluation has built, by the id of an expectation
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,58 @@ def _problems(expectation: Expectation) -> Iterator[str]:
 
 
 def evaluate(frame: "pd.DataFrame", configurations: Sequence[Any]) -> dict[str, ExpectationResult]:
-    """Evaluate expectations on a frame with an index of integers; return results by the expectation's id."""
+    """Evaluate expectations on a frame with an index of integers; return results by the expectation's id.
+
+    Where rows do not meet one, it is evaluated again: only then is the search for their positions worth its time.
+    """
+    results = _evaluate(frame, configurations, "BASIC")
+    unmet = [each for each in configurations if results[each.id].unexpected]
+    return results | _evaluate(frame, unmet, "SUMMARY") if unmet else results
+
+
+def _evaluate(frame: "pd.DataFrame", configurations: Sequence[Any], detail: str) -> dict[str, ExpectationResult]:
+    """Evaluate in one of Great Expectations' formats of a result; only SUMMARY has positions."""
     from great_expectations.execution_engine import PandasExecutionEngine
     from great_expectations.validator.validator import Validator
 
     engine = PandasExecutionEngine()
     engine.load_batch_data("rows", frame)
-    results = Validator(execution_engine=engine, data_context=_context()).graph_validate(
-        configurations=list(configurations),
-        runtime_configuration={
-            "result_format": {"result_format": "SUMMARY", "partial_unexpected_count": MOST_REQUESTS}
-        },
-    )
+    with _configurations_built_once():
+        results = Validator(execution_engine=engine, data_context=_context()).graph_validate(
+            configurations=list(configurations),
+            runtime_configuration={
+                "result_format": {"result_format": detail, "partial_unexpected_count": MOST_REQUESTS}
+            },
+        )
     engine.batch_manager.batch_data_cache.clear()  # a cycle of references that would keep many parts alive
     return {result.expectation_config.id: _result(result.to_json_dict()) for result in results}
+
+
+@contextmanager
+def _configurations_built_once() -> Iterator[None]:
+    """Let an expectation build its configuration once: it is read some eighty times, and built anew each time."""
+    _evaluating.built = {}
+    try:
+        yield
+    finally:
+        _evaluating.built = None
+
+
+def _remember_configurations() -> None:
+    """Replace the property `configuration` of expectations by one that remembers it while one thread evaluates."""
+    from great_expectations.expectations.expectation import Expectation
+
+    build = Expectation.configuration.fget
+
+    def configuration(self: Any) -> Any:
+        built = getattr(_evaluating, "built", None)
+        if built is None:
+            return build(self)
+        if id(self) not in built:
+            built[id(self)] = self, build(self)  # with the expectation, lest another one get its id
+        return built[id(self)][1]
+
+    Expectation.configuration = property(configuration)
 
 
 def _result(result: Mapping[str, Any]) -> ExpectationResult:
@@ -133,7 +173,7 @@ def great_expectations() -> Any:
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("great_expectations."):  # some set a level of their own
             logging.getLogger(name).setLevel(logging.WARNING)
-
+    _remember_configurations()
     return great_expectations
 
 

@@ -15,7 +15,7 @@ from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import Session
+from shadow_deployment.data.db import Session, Sessions
 from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.sources.columns import label_pieces
@@ -39,15 +39,16 @@ _BEGINNING = "0001-01-01"  # no label became known before that, whatever a table
 class PostgresLabels:
     """One deployment's labels; its sessions are read-only and bounded, as those that read the log are."""
 
-    def __init__(self, deployment: Deployment, connection: Connection) -> None:
+    def __init__(self, deployment: Deployment, connection: Connection, sessions: Sessions) -> None:
         self.deployment = deployment
-        self._connection = connection
+        self._connection, self._sessions = connection, sessions
+        self._looked_up: dict[str, sql.Composable] | None = None
         self._throttle: Throttle | None = None  # of all look-ups
         self._bulk_index: bool | None = None
 
     def check(self) -> None:
         """Raise SourceError where the table or a column is missing or has the wrong type."""
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             self._pieces(session)
 
     def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
@@ -56,7 +57,7 @@ class PostgresLabels:
         Ids are sent as one array, and each column comes back as one: no value is converted by itself.
         """
         tables = [LABELS.empty_table()]
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             pieces = self._pieces(session)
             with reading_arrays(session) as cursor, self._checked_ids():
                 if self._throttle is None:
@@ -74,7 +75,7 @@ class PostgresLabels:
 
     def access(self, requests: pa.Table, since: dt.datetime, until: dt.datetime) -> Access:
         """Return how the labels of requests are found."""
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             pieces = self._pieces(session)
             name = self._lookup(session, pieces, requests.num_rows)
             values = {"ids": requests["request_id"].to_pylist(), "since": since, "until": until}
@@ -87,7 +88,7 @@ class PostgresLabels:
         Bitmaps that are not exact, of a hash index or of many rows, compare each row with each id: so where an index
         finds many ids at once, none is made.
         """
-        if count <= SMALL_LOOKUP_IDS:
+        if count <= SMALL_LOOKUP_IDS or self._bulk_index is False:
             return "labels.sql"
         session.execute("SET enable_bitmapscan TO off")
         if self._bulk_index is None:
@@ -108,8 +109,14 @@ class PostgresLabels:
             ) from error
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
+        """Return the SQL of the table and its columns, which are looked up once."""
+        if self._looked_up is None:
+            table = Catalogue(session, self._connection).table(self.deployment.labels.table, "labels.table")
+            self._looked_up = self._pieces_of(table)
+        return self._looked_up
+
+    def _pieces_of(self, table: Table) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
-        table = Catalogue(session, self._connection).table(labels.table, "labels.table")
         return {
             "table": table.identifier,
             "match": has_key(table, labels.id, "labels.id", "l"),

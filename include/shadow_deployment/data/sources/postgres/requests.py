@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from pyarrow import ArrowInvalid
 
 from shadow_deployment.base.redaction import first_line, without_quoted
@@ -21,7 +20,7 @@ from shadow_deployment.base.sql_templates import load_literal_statement, load_st
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window, counted_since
 from shadow_deployment.data.connections import Connection
-from shadow_deployment.data.db import Session, connect, connection_keywords, translated, utc_statement
+from shadow_deployment.data.db import Session, Sessions, translated, utc_statement
 from shadow_deployment.data.ports import UNVERSIONED, Access
 from shadow_deployment.data.sources.columns import request_pieces
 from shadow_deployment.data.sources.identity import has_key, key_text
@@ -48,9 +47,9 @@ _HERE = Path(__file__).parent
 
 
 @contextmanager
-def reading_session(connection: Connection) -> Iterator[Session[Any]]:
+def reading_session(connection: Connection, sessions: Sessions) -> Iterator[Session[Any]]:
     """Open a session whose statements are transactions of their own: no pause between two of them holds one open."""
-    with translated(connection), connect(connection, **SETTINGS) as session:
+    with translated(connection), sessions.session(connection, **SETTINGS) as session:
         session.autocommit = True
         yield session
 
@@ -58,34 +57,29 @@ def reading_session(connection: Connection) -> Iterator[Session[Any]]:
 class PostgresRequests:
     """One deployment's prediction log, and predictions that were logged elsewhere."""
 
-    def __init__(self, deployment: Deployment, connection: Connection) -> None:
+    def __init__(self, deployment: Deployment, connection: Connection, sessions: Sessions) -> None:
         self.deployment = deployment
-        self._connection = connection
+        self._connection, self._sessions = connection, sessions
 
     def check(self) -> None:
         """Raise SourceError where a table or column that the deployment names is missing or has the wrong type."""
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             self._pieces(session)
 
     @contextmanager
     def reading(self, window: Window) -> "Iterator[PostgresReading]":
         """Open the window for reading: at once, or in pieces where the index of its time makes them cheaper."""
         import adbc_driver_manager
-        from adbc_driver_postgresql import dbapi
 
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             pieces = self._pieces(session)
             share = self._share(session, pieces, window)
         if self._is_first_only:
             bounds = window.bounds | {"start": counted_since(self.deployment, window)}
             first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, bounds)
             pieces |= {"table": sql.SQL("({}) AS log").format(first_rows)}
-        keywords = connection_keywords(self._connection, **SETTINGS)
         try:
-            with (
-                closing(dbapi.connect(make_conninfo(**keywords), autocommit=True)) as stream,
-                closing(stream.cursor()) as cursor,
-            ):
+            with self._sessions.stream(self._connection, **SETTINGS) as stream, closing(stream.cursor()) as cursor:
                 cursor.execute(utc_statement().as_string())
                 if share < 1:
                     yield ThrottledReading(cursor, pieces, window, self.deployment, share)
@@ -98,7 +92,7 @@ class PostgresRequests:
 
     def access(self, window: Window) -> Access:
         """Return how the requests of a window are found: as `reading` would, by an index where it pauses."""
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             pieces = self._pieces(session)
             statement = load_literal_statement(_HERE / "population.sql", pieces, window.bounds)
             if self._share(session, pieces, window) < 1:
@@ -118,7 +112,7 @@ class PostgresRequests:
             time = sql.SQL("l.{}").format(sql.Identifier(log.time))
             inside = sql.SQL("{0} >= {1} AND {0} < {2}").format(time, window.start, window.end)
             last = sql.SQL("{} DESC").format(time)
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             table = Catalogue(session, self._connection).table(table_name or log.table, "model")
             pieces = {
                 "values": sql.SQL(", ").join(table.number(column, "model") for column in columns.split(",")),
@@ -138,7 +132,7 @@ class PostgresRequests:
 
     def newest_time(self) -> dt.datetime | None:
         """Return the time of the newest request, None where there is no request; raise as `newest_version` does."""
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             row = session.execute(load_statement(_HERE / "newest_time.sql", self._pieces(session))).fetchone()
         return row[0] if row else None
 
@@ -150,7 +144,7 @@ class PostgresRequests:
         log = self.deployment.requests
         if log.version is None:
             return UNVERSIONED
-        with reading_session(self._connection) as session:
+        with reading_session(self._connection, self._sessions) as session:
             table = Catalogue(session, self._connection).table(log.table, "requests.table")
             table.require(log.version, "requests.version")
             table.require_time(log.time, "requests.time")

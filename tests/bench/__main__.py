@@ -26,6 +26,7 @@ BENCHES = (
     "judging",
     "sampling",
     "large_log",
+    "labels",
     "parsing",
     "scheduler",
     "fixed_cost",

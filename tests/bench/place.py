@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
@@ -39,6 +41,12 @@ class Place:
     def uri(self, name: str) -> str:
         """Return where one of the databases is, with its password."""
         return self.postgres.uri(name, name)
+
+    def processor_seconds(self) -> float:
+        """Return the seconds of the processor that the server and its sessions have taken, those that ended too."""
+        pid = int((self.postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
+        sessions = [one.cpu_times() for one in psutil.Process(pid).children()]
+        return sum(psutil.Process(pid).cpu_times()[:4]) + sum(one.user + one.system for one in sessions)
 
     def shadow(self, deployment: Deployment) -> DeploymentContext:
         """Return a deployment with this place's connections."""

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shadow_deployment.data.db import Session
@@ -31,9 +32,7 @@ def read(session: Session[Any], snapshot: Snapshot, first: int, end: int) -> Lab
 
 def of_requests(requests: pa.Table, labels: pa.Table) -> pa.Table:
     """Return labels as a `LabelSource` finds them, each with the time of its request."""
-    asked, ordinals = requests["ordinal"].to_numpy(), labels["ordinal"].to_numpy()
-    order = np.argsort(asked)
-    place = order[np.searchsorted(asked, ordinals, sorter=order)]
+    place = pc.index_in(labels["ordinal"], requests["ordinal"])
     return labels.append_column("requested_at", requests["requested_at"].take(place))
 
 
@@ -41,7 +40,9 @@ def append(session: Session[Any], snapshot: Snapshot, arrival: int, labels: pa.T
     """Append what labels, as `of_requests` returns them, add to those that are there; return how many changed."""
     if not labels.num_rows:
         return 0
-    touched = np.unique(labels["ordinal"].to_numpy()).astype(np.int64)
+    ordinals = labels["ordinal"].to_numpy()
+    first = int(ordinals.min())
+    touched = first + np.flatnonzero(np.bincount(ordinals - first))  # they lie close together
     before = _at(session, snapshot, touched)
     after = resolve(before.rows(touched) + _rows(labels), touched)
     return _write(session, snapshot, arrival, touched, before, after)

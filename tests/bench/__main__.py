@@ -29,6 +29,7 @@ BENCHES = (
     "labels",
     "parsing",
     "scheduler",
+    "workers",
     "fixed_cost",
     "growth",
     "page",

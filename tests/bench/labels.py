@@ -88,13 +88,9 @@ def measure(size: str) -> dict[str, Any]:
             given = {"folder": str(place.folder), "rows": rows}
             _fill(place, rows)
             Work(sample, given).measure()
-            one: dict[str, Any] = {"rows": rows}
-            for work in (collect, read):
-                before = place.processor_seconds()
-                cost = Work(work, given, ("adbc_driver_postgresql.dbapi",)).measure()
-                busy = cost.processor + place.processor_seconds() - before
-                one[work.__name__] = {"seconds": cost.seconds, "processor": busy, "peak_mb": cost.peak_mb}
-            found["days"].append(one)
+            uses = ("adbc_driver_postgresql.dbapi",)
+            costs = {work.__name__: place.measure(Work(work, given, uses)) for work in (collect, read)}
+            found["days"].append({"rows": rows} | {name: vars(cost) for name, cost in costs.items()})
     return found
 
 

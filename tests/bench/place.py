@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.ledger import migrations
+from tests.bench.apart import Cost, Work
 
 PRODUCTION, LEDGER = "production", "shadow"
 DATABASES = {"production_db": PRODUCTION, "shadow_db": LEDGER}
@@ -42,8 +44,14 @@ class Place:
         """Return where one of the databases is, with its password."""
         return self.postgres.uri(name, name)
 
-    def processor_seconds(self) -> float:
-        """Return the seconds of the processor that the server and its sessions have taken, those that ended too."""
+    def measure(self, work: Work) -> Cost:
+        """Do work in a process of its own; the cost has what the server's processes took beside it."""
+        before = self._processor_seconds()
+        cost = work.measure()
+        return replace(cost, processor=cost.processor + self._processor_seconds() - before)
+
+    def _processor_seconds(self) -> float:
+        """Return the seconds of the processor of the server and its sessions, of those that ended too."""
         pid = int((self.postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
         sessions = [one.cpu_times() for one in psutil.Process(pid).children()]
         return sum(psutil.Process(pid).cpu_times()[:4]) + sum(one.user + one.system for one in sessions)

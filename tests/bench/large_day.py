@@ -268,7 +268,7 @@ def _shadow(folder: str) -> DeploymentContext:
     return Place(folder).shadow(deployment(folder))
 
 
-def _shards(folder: str) -> int:
+def _shards(folder: str) -> range:
     shadow = _shadow(folder)
     with shadow.ledger() as session:
-        return len(files_of(shadow, require_sampled(session, shadow.deployment, DAY)).parts)
+        return range(len(files_of(shadow, require_sampled(session, shadow.deployment, DAY)).parts))

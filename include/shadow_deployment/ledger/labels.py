@@ -25,7 +25,7 @@ from shadow_deployment.ledger.writing.locks import until_commit
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
 MOST_EXAMPLES = 3
-_SPREAD, _SAMPLE = 8 * BATCH_ROWS, BATCH_ROWS // 8
+_SPREAD, _SAMPLE = 8 * BATCH_ROWS, BATCH_ROWS // 8  # of so many requests, so many ids are read to divide them all
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -91,6 +91,7 @@ def doubtful(session: Session[Any], deployment: Deployment, snapshot: Snapshot) 
 def lock(session: Session[Any], snapshot: Snapshot) -> Snapshot:
     """Let one collector at a time work on a snapshot, until the transaction ends; return it as it is now."""
     until_commit(session, f"labels/{snapshot.id}")
+    session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # a throttled production takes its time
     row = session.execute(
         "SELECT labels_until, label_revision FROM shadow.labelled_snapshot WHERE id = %s", [snapshot.id]
     ).fetchone()

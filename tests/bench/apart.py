@@ -50,7 +50,8 @@ class Work:
         """Do it once in a process of its own; raise CalledProcessError where that fails."""
         name = f"{self.function.__module__}:{self.function.__name__}"
         command = [self.python, "-m", "tests.bench.apart", name, json.dumps(dict(self.arguments)), *self.uses]
-        variables = os.environ | {"PYTHONPATH": str(PROJECT)} | dict(self.variables or {})
+        own = os.pathsep.join([str(PROJECT), str(PROJECT / "include")])  # and no other checkout that is installed
+        variables = os.environ | {"PYTHONPATH": own} | dict(self.variables or {})
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=variables, cwd=PROJECT)
         return Cost(**json.loads(done.stdout.splitlines()[-1]))
 

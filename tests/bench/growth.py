@@ -97,7 +97,7 @@ def run_day(folder: str, history: int, day: str) -> dict[str, float]:
         took[name] = took.get(name, 0.0) + time.perf_counter() - began
         return found
 
-    shards = timed("sample", steps.sample, that_day).shards
+    shards = timed("sample", steps.sample, that_day).own
     timed("validate_inputs", steps.validate_inputs, that_day)
     for task in steps.scoring_plan(shadow, that_day, shards):
         timed("score", steps.score, that_day, task["challenger"], task["shard"])

@@ -221,19 +221,25 @@ def measure(size: str, rows: int | None = None) -> dict[str, Any]:
         for one in [*STEPS, *FLOORS]:
             if one is copy_rows:
                 keep_rows(str(place.folder))
-            costs[one.__name__] = Work(one, arguments, USES.get(one.__name__, ())).measure()
-    return {"rows": count, **{name: {"seconds": one.seconds, "peak_mb": one.peak_mb} for name, one in costs.items()}}
+            costs[one.__name__] = place.measure(Work(one, arguments, USES.get(one.__name__, ())))
+    return {"rows": count, **{name: vars(one) for name, one in costs.items()}}
 
 
 def rows(found: dict[str, Any]) -> list[Row]:
     """Return the whole beside the sum of the floors, the most memory that a step takes, and each step and floor."""
     size = f"{found['rows']:,} requests"
-    whole, floors = (sum(found[one.__name__]["seconds"] for one in group) for group in (STEPS, FLOORS))
+
+    def total(group: list[Callable[[str], None]], key: str) -> float:
+        return sum(float(found[one.__name__][key]) for one in group)
+
     most = max(STEPS, key=lambda one: float(found[one.__name__]["peak_mb"])).__name__
     memory = found[most]["peak_mb"]
     named = " + ".join(one.__name__ for one in FLOORS)
     return [
-        Row("large_day", "all steps", size, whole, beside=named, theirs=floors, at_most=TIMES),
+        *(
+            Row("large_day", what, size, total(STEPS, key), beside=named, theirs=total(FLOORS, key), at_most=TIMES)
+            for what, key in {"all steps": "seconds", "of the processor, with the server's": "processor"}.items()
+        ),
         Row("large_day", f"peak memory, {most}", size, memory, unit="MB", at_most=MEGABYTES),
         *(
             Row(
@@ -262,7 +268,7 @@ def _shadow(folder: str) -> DeploymentContext:
     return Place(folder).shadow(deployment(folder))
 
 
-def _shards(folder: str) -> int:
+def _shards(folder: str) -> range:
     shadow = _shadow(folder)
     with shadow.ledger() as session:
-        return len(files_of(shadow, require_sampled(session, shadow.deployment, DAY)).parts)
+        return range(len(files_of(shadow, require_sampled(session, shadow.deployment, DAY)).parts))

@@ -3,13 +3,17 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from shadow_demo.postgres import EmbeddedPostgres
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.ledger import migrations
+from tests.bench.apart import Cost, Work
 
 PRODUCTION, LEDGER = "production", "shadow"
 DATABASES = {"production_db": PRODUCTION, "shadow_db": LEDGER}
@@ -39,6 +43,18 @@ class Place:
     def uri(self, name: str) -> str:
         """Return where one of the databases is, with its password."""
         return self.postgres.uri(name, name)
+
+    def measure(self, work: Work) -> Cost:
+        """Do work in a process of its own; the cost has what the server's processes took beside it."""
+        before = self._processor_seconds()
+        cost = work.measure()
+        return replace(cost, processor=cost.processor + self._processor_seconds() - before)
+
+    def _processor_seconds(self) -> float:
+        """Return the seconds of the processor of the server and its sessions, of those that ended too."""
+        pid = int((self.postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
+        sessions = [one.cpu_times() for one in psutil.Process(pid).children()]
+        return sum(psutil.Process(pid).cpu_times()[:4]) + sum(one.user + one.system for one in sessions)
 
     def shadow(self, deployment: Deployment) -> DeploymentContext:
         """Return a deployment with this place's connections."""

@@ -1,13 +1,16 @@
 """Labels in the ledger: appended as they arrive, with the time at which each became known."""
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
+from shadow_deployment.base.parts import parts_on_disk, places_among
 from shadow_deployment.base.sql_templates import columns_of
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
@@ -22,6 +25,7 @@ from shadow_deployment.ledger.writing.locks import until_commit
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
 MOST_EXAMPLES = 3
+_SPREAD, _SAMPLE = 8 * BATCH_ROWS, BATCH_ROWS // 8  # of so many requests, so many ids are read to divide them all
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -45,15 +49,31 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
 
 
 def requests(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> Iterator[pa.Table]:
-    """Yield ordinal, request_id and requested_at of a snapshot's requests that have an id, IDS_AT_ONCE at a time.
+    """Yield ordinal, request_id and requested_at of a snapshot's requests that have an id, about IDS_AT_ONCE at a time.
 
     Where requests share labels, request_id is the key that labels are looked up by.
-    They are in the order of their ids: so an index is looked into from one end to the other, and the more there are,
-    the fewer times in all.
+    They are in the order of their ids, from the first table to the last: so each leaf of an index, and each page of a
+    table that is in that order too, is read once, however many requests there are.
     """
-    for first in range(0, snapshot.rows, IDS_AT_ONCE):
-        ids = request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE, _looked_up_by(deployment))
-        yield ids.filter(ids["request_id"].is_valid()).sort_by("request_id")
+    column = _looked_up_by(deployment)
+    spans = range(0, snapshot.rows, IDS_AT_ONCE)
+    drawn = (request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE, column) for first in spans)
+    parts: Iterator[pa.Table] = (ids.filter(ids["request_id"].is_valid()) for ids in drawn)
+    if len(spans) > 1:
+        bounds = _bounds(session, snapshot, column)
+        parts = parts_on_disk(parts, lambda ids: places_among(ids["request_id"], bounds), len(bounds) + 1)
+    for ids in parts:
+        yield ids.sort_by("request_id")
+
+
+def _bounds(session: Session[Any], snapshot: Snapshot, column: IdColumn) -> pa.Array:
+    """Return ids that divide all into parts of one size, about: quantiles of some that lie spread over the snapshot."""
+    spread = range(0, snapshot.rows, _SPREAD)
+    some = [request_ids(session, snapshot.day, snapshot.id, first, first + _SAMPLE, column) for first in spread]
+    ids = pa.concat_tables(some)["request_id"].drop_null().combine_chunks()
+    parts = 1 << math.ceil(math.log2(snapshot.rows / IDS_AT_ONCE))
+    places = [len(ids) * part // parts for part in range(1, parts)] if len(ids) else []
+    return ids.take(pc.sort_indices(ids)).take(pa.array(places, pa.int64()))
 
 
 def _looked_up_by(deployment: Deployment) -> IdColumn:
@@ -71,6 +91,7 @@ def doubtful(session: Session[Any], deployment: Deployment, snapshot: Snapshot) 
 def lock(session: Session[Any], snapshot: Snapshot) -> Snapshot:
     """Let one collector at a time work on a snapshot, until the transaction ends; return it as it is now."""
     until_commit(session, f"labels/{snapshot.id}")
+    session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # a throttled production takes its time
     row = session.execute(
         "SELECT labels_until, label_revision FROM shadow.labelled_snapshot WHERE id = %s", [snapshot.id]
     ).fetchone()
@@ -84,14 +105,18 @@ def add(session: Session[Any], snapshot: Snapshot, arrived: Iterable[tuple[pa.Ta
     Each item is some requests, as `requests` yields them, and their labels as a `LabelSource` returns them.
     """
     arrival = snapshot.label_revision + 1
-    changed = sum(batches.append(session, snapshot, arrival, asked, labels) for asked, labels in arrived)
+    rows: Iterator[pa.Table] = (batches.of_requests(asked, labels) for asked, labels in arrived)
+    parts = math.ceil(snapshot.rows / IDS_AT_ONCE)
+    if parts > 1:  # they come in the order of ids, and are kept in that of the draw
+        rows = parts_on_disk(rows, lambda part: part["ordinal"].to_numpy() // IDS_AT_ONCE, parts)
+    changed = sum(batches.append(session, snapshot, arrival, each) for each in rows)
     return replace(snapshot, label_revision=arrival) if changed else snapshot
 
 
 def correct(session: Session[Any], snapshot: Snapshot, asked: pa.Table, labels: pa.Table) -> Snapshot:
     """Append all labels that production has of some requests where they differ; return the newest revision."""
     arrival = snapshot.label_revision + 1
-    changed = batches.replace(session, snapshot, arrival, asked, labels)
+    changed = batches.replace(session, snapshot, arrival, asked, batches.of_requests(asked, labels))
     return replace(snapshot, label_revision=arrival) if changed else snapshot
 
 

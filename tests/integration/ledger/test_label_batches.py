@@ -128,6 +128,34 @@ def test_a_correction_supersedes_and_what_it_takes_back_is_gone(
     assert labels.correct(session, after, asked_again, table([(0, 0.0, 1)])) == after
 
 
+def test_a_large_day_is_asked_for_in_the_order_of_its_ids_and_kept_in_that_of_the_draw(
+    sampled: World, session: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = "SELECT ordinal, value, known_at FROM shadow.label ORDER BY ordinal"
+
+    def collected() -> list[Any]:
+        without_labels(session, sampled)
+        steps.collect_labels(sampled.shadow(), day(0))
+        return session.execute(kept).fetchall()
+
+    at_once = collected()
+    found = snapshots.find(session, sampled.deploy(), day(0))
+    assert found is not None
+    fifth = found.rows // 5
+    monkeypatch.setattr(labels, "IDS_AT_ONCE", fifth)
+    tables = list(labels.requests(session, sampled.deploy(), found))
+    ids = [id_ for one in tables for id_ in one["request_id"].to_pylist()]
+    assert len(tables) == 8
+    assert max(one.num_rows for one in tables) <= fifth
+    assert ids == sorted(ids)
+    assert len(set(ids)) == found.rows
+    session.commit()
+    assert collected() == at_once
+    assert len(at_once) > found.rows // 2
+    lying = session.execute("SELECT first_ordinal, last_ordinal FROM shadow.label_arrival ORDER BY 1").fetchall()
+    assert [(first // fifth, last // fifth) for first, last in lying] == [(part, part) for part in range(5)]
+
+
 @pytest.mark.parametrize("table", ["label_arrival", "label_arrival_20240301", "label_collection", "sampled_window"])
 @pytest.mark.parametrize("change", ["DELETE FROM shadow.{}", "UPDATE shadow.{} SET snapshot_id = 5"])
 def test_what_arrived_is_history(sampled: World, table: str, change: str) -> None:

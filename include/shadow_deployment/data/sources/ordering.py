@@ -6,11 +6,9 @@ chunks and sorted by itself.
 """
 
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shadow_deployment.base.parts import parts_on_disk
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.data.sampling import HASHES, Draw
-from shadow_deployment.errors import TransientError
 
 CHUNK_BYTES: Final = 12 << 20  # a few times as much is in memory at once
 _ID, _TIME, _STRATUM, _HASH = range(4)  # the columns that rows begin with
@@ -56,7 +54,7 @@ def sort_by_draw(
             return
         place = _Place(strata, [draw.population * hash_ for draw, hash_ in zip(draws, highest, strict=True)], highest)
         count = max(math.ceil(place.expected_rows * first.nbytes / len(first) / chunk_bytes), 1)
-        parts = _parts_on_disk(chain([first, second], chunks), place, count)
+        parts = parts_on_disk(chain([first, second], chunks), lambda rows: place.part_of(rows, count), count)
         for part in prefetch(_sorted(part, strata) for part in parts):
             yield from part.to_batches(_BATCH_ROWS)
 
@@ -73,10 +71,12 @@ class _Place:
         self._share = expected / self.expected_rows
         self._before = np.concatenate(([0.0], np.cumsum(self._share)[:-1]))
 
-    def __call__(self, rows: pa.Table) -> NDArray[np.float64]:
+    def part_of(self, rows: pa.Table, count: int) -> NDArray[np.int64]:
+        """Return the number of each row's part, of so many parts of one size."""
         stratum, hash_ = _keys(rows, self._strata)
         within = np.clip(hash_ / self._highest[stratum], 0.0, 1.0)
-        return np.asarray(self._before[stratum] + within * self._share[stratum])
+        place = self._before[stratum] + within * self._share[stratum]
+        return np.minimum((place * count).astype(np.int64), count - 1)
 
 
 def _chunks(batches: pa.RecordBatchReader, size: int) -> Iterator[pa.Table]:
@@ -90,32 +90,6 @@ def _chunks(batches: pa.RecordBatchReader, size: int) -> Iterator[pa.Table]:
             chunk, held = [], 0
     if held:
         yield pa.Table.from_batches(chunk)
-
-
-def _parts_on_disk(chunks: Iterator[pa.Table], place: _Place, count: int) -> Iterator[pa.Table]:
-    """Yield the rows of all chunks in parts by their place; meanwhile they lie in a folder of TMPDIR."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shadow-order-")))
-        paths = list[Path]()
-        for chunk in chunks:
-            part = np.minimum((place(chunk) * count).astype(np.int64), count - 1)
-            ends = np.cumsum(np.bincount(part, minlength=count)).tolist()
-            paths.append(folder / f"{len(paths)}.arrow")
-            _write(chunk.take(np.argsort(part, kind="stable")).combine_chunks(), ends, paths[-1])
-        files = [stack.enter_context(pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path))))) for path in paths]
-        for number in range(count):
-            yield pa.Table.from_batches([file.get_batch(number) for file in files])
-
-
-def _write(rows: pa.Table, ends: Sequence[int], path: Path) -> None:
-    """Write one batch for each part, which may be empty."""
-    [batch] = rows.to_batches()
-    try:
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
-            for start, end in zip([0, *ends[:-1]], ends, strict=True):
-                writer.write_batch(batch.slice(start, end - start))
-    except OSError as error:
-        raise TransientError(f"rows are sorted in {path.parent}, for which TMPDIR needs room: {error}") from error
 
 
 def _sorted(rows: pa.Table, strata: pa.Array) -> pa.Table:

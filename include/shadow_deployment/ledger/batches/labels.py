@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shadow_deployment.data.db import Session
@@ -29,20 +30,28 @@ def read(session: Session[Any], snapshot: Snapshot, first: int, end: int) -> Lab
     return states
 
 
-def append(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, labels: pa.Table) -> int:
-    """Append what labels of some requests add to those that are there; return how many requests changed."""
+def of_requests(requests: pa.Table, labels: pa.Table) -> pa.Table:
+    """Return labels as a `LabelSource` finds them, each with the time of its request."""
+    place = pc.index_in(labels["ordinal"], requests["ordinal"])
+    return labels.append_column("requested_at", requests["requested_at"].take(place))
+
+
+def append(session: Session[Any], snapshot: Snapshot, arrival: int, labels: pa.Table) -> int:
+    """Append what labels, as `of_requests` returns them, add to those that are there; return how many changed."""
     if not labels.num_rows:
         return 0
-    touched = np.unique(labels["ordinal"].to_numpy()).astype(np.int64)
+    ordinals = labels["ordinal"].to_numpy()
+    first = int(ordinals.min())
+    touched = first + np.flatnonzero(np.bincount(ordinals - first))  # they lie close together
     before = _at(session, snapshot, touched)
-    after = resolve(before.rows(touched) + _rows(requests, labels), touched)
+    after = resolve(before.rows(touched) + _rows(labels), touched)
     return _write(session, snapshot, arrival, touched, before, after)
 
 
 def replace(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, labels: pa.Table) -> int:
     """Append all that production has of some requests where it is not what is there; return how many changed."""
     touched = np.sort(requests["ordinal"].to_numpy()).astype(np.int64)
-    after = resolve(_rows(requests, labels), touched)
+    after = resolve(_rows(labels), touched)
     return _write(session, snapshot, arrival, touched, _at(session, snapshot, touched), after)
 
 
@@ -51,17 +60,15 @@ def _at(session: Session[Any], snapshot: Snapshot, ordinals: NDArray[np.int64]) 
     return read(session, snapshot, first, int(ordinals[-1]) + 1).at(ordinals - first)
 
 
-def _rows(requests: pa.Table, labels: pa.Table) -> LabelRows:
+def _rows(labels: pa.Table) -> LabelRows:
     """Return the rows of a source, which are early where they were known before their requests."""
-    order = np.argsort(requests["ordinal"].to_numpy())
-    asked, requested_at = (requests[name].to_numpy()[order] for name in ("ordinal", "requested_at"))
-    ordinal, known_at = labels["ordinal"].to_numpy(), labels["known_at"].to_numpy()
+    known_at = labels["known_at"].to_numpy()
     return LabelRows(
-        ordinal=ordinal.astype(np.int64),
+        ordinal=labels["ordinal"].to_numpy().astype(np.int64),
         value=labels["value"].to_numpy(),
         known_at=known_at.astype(np.int64) - YEAR_2000,
         invalid=labels["invalid"].to_numpy(zero_copy_only=False),
-        early=known_at < requested_at[np.searchsorted(asked, ordinal)],
+        early=known_at < labels["requested_at"].to_numpy(),
     )
 
 

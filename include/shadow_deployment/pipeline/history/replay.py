@@ -99,18 +99,32 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
             if challenger.trained_until is None or key is None or predictions.has_answered(session, key):
                 continue
             trial = known_trial(session, deployment, challenger, key, champion_of(taken))
-            if trial and _unanswered(session, deployment, trial, key, taken, deployment.policy.replay_days):
+            if trial and _unanswered(session, deployment, trial, key, taken, _limit(deployment, None)):
                 names.append(challenger.name)
     return names
 
 
+def new_versions(context: DeploymentContext) -> list[str]:
+    """Return the challengers that follow MLflow's newest version, have answered nothing yet, and have past days."""
+    followed = [each for each in context.deployment.promotable if each.newer_versions is not None]
+    if not followed:
+        return []
+    with context.ledger() as session:
+        if not _taken(session, context.deployment):
+            return []
+        keys = challenger_keys(context, session)
+        names = [each.name for each in followed if each.name in keys]
+        return [name for name in names if not predictions.has_answered(session, keys[name])]
+
+
 def _limit(deployment: Deployment, most: int | None) -> int:
+    """Return how many of the newest days, or weeks, may be replayed at most."""
     limit = deployment.policy.replay_days
     if most is not None and not 1 <= most <= limit:
         raise DeploymentError(
             f"deployment {deployment.name}: days == {most}, must be from 1 to {limit} (policy.replay_days)"
         )
-    return most or limit
+    return -(-(most or limit) // deployment.policy.days_per_period)
 
 
 def _taken(session: Session[Any], deployment: Deployment) -> list[Snapshot]:

@@ -17,6 +17,7 @@ from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
     MAX_ROWS,
+    AthenaSettings,
     Column,
     Columns,
     Day,
@@ -34,7 +35,7 @@ from shadow_deployment.config.fields import (
     TimeZone,
 )
 from shadow_deployment.config.model import ModelSettings
-from shadow_deployment.config.partitions import is_files
+from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.config.policy import FROM_FILE, CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
@@ -48,7 +49,7 @@ MetricEntry = Annotated[
 
 
 class Requests(TableSettings):
-    """The champion's prediction log: one row per production request, in a Postgres table or in files."""
+    """The champion's prediction log: one row per production request, in a table or in files."""
 
     format: Literal["sagemaker_capture"] | None = Field(
         None,
@@ -128,8 +129,8 @@ class Labels(TableSettings):
 
     @property
     def column(self) -> str:
-        """The labels in words: TABLE.COLUMN, or COLUMN of the files."""
-        return f"{self.value} of {self.table}" if is_files(self.table) else f"{self.table}.{self.value}"
+        """The labels in words: TABLE.COLUMN, or COLUMN of what is not in Postgres."""
+        return f"{self.table}.{self.value}" if engine_of(self.table) == "postgres" else f"{self.value} of {self.table}"
 
 
 class StoreSettings(Section):
@@ -219,10 +220,7 @@ class Challenger(ModelSettings):
 
 
 class Dependency(Section):
-    """Anything else that must respond over HTTP for the deployment to work, such as a feature service.
-
-    Only `shadow doctor` checks it.
-    """
+    """Anything else that must respond over HTTP, such as a feature service; only `shadow doctor` checks it."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name in the doctor's report.")
     url: HttpAddress = Field(description="Address to get, without a login.")
@@ -277,6 +275,7 @@ class Deployment(Section):
     sample: Sample = Field(description="How many requests are shadowed.")
     slices: list[Column] = Field([], description="Columns by whose values evidence is kept separately.")
     challengers: Annotated[list[Challenger], Field(min_length=1)] = Field(description="The models to shadow.")
+    athena: AthenaSettings = Field(AthenaSettings(), description="How tables of Athena are queried, and at what cost.")
     expectations: Expectations = Field(Expectations(), description="Your own Great Expectations suites.")
     throttle: Annotated[float, Field(ge=0.001, le=1)] = Field(
         0.03,

@@ -10,7 +10,7 @@ TESTS = -m pytest -q -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist loadfil
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 $(VENV): requirements.txt pyproject.toml
 	@echo "installing requirements.txt into .venv"
@@ -71,6 +71,9 @@ audit: $(VENV) ## ask PyPI for known vulnerabilities of what is installed (needs
 compat: $(VENV) ## a day of the demo on other releases of Airflow, by their constraints (CONSTRAINTS=FOLDER)
 	@.venv/bin/python -m tests.compat
 
+test-engines: $(VENV) ## the contract of sources on a real Spark Connect server (needs Java; installs Spark into .shadow)
+	@.venv/bin/python -m tests.engines
+
 env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
 	@python3 include/shadow_demo/env_file.py
 
@@ -97,4 +100,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
-.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit compat env deploy destroy package up down clean lock
+.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit compat test-engines env deploy destroy package up down clean lock

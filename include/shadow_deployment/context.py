@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shadow_deployment.base.extras import requires_extra
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.partitions import Pattern, is_files
+from shadow_deployment.config.partitions import Pattern, engine_of
 from shadow_deployment.data.connections import Connection, Connections
 from shadow_deployment.data.db import Session, Sessions, connect, translated
 from shadow_deployment.data.documents import Document, open_file
@@ -70,6 +70,10 @@ class Cloud(Protocol):
         """Return where files of production lie."""
         ...
 
+    def athena(self, deployment: Deployment, key: str, conn_id: str | None) -> "QueryEngine":
+        """Return what reads the table of Athena that `key` names, such as requests.table."""
+        ...
+
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
         """Return a model on SageMaker."""
         ...
@@ -94,6 +98,13 @@ class LocalFiles:
                 "shadow_deployment.integrations.cloud, as tasks and the command line do"
             )
         return Folder()
+
+    def athena(self, deployment: Deployment, key: str, conn_id: str | None) -> "QueryEngine":  # noqa: ARG002
+        """Raise DeploymentError: Athena is not reached from here."""
+        raise DeploymentError(
+            f"deployment {deployment.name}: {key} must not be in Athena here: it is opened by "
+            "shadow_deployment.integrations.cloud, as tasks and the command line do"
+        )
 
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":  # noqa: ARG002 (it is refused)
         """Raise DeploymentError: SageMaker is not reached from here."""
@@ -139,7 +150,7 @@ class DeploymentContext:
     def request_source(self) -> RequestSource:
         """Production's prediction log, read only."""
         table, conn_id = self.deployment.requests.table, self.deployment.requests.conn_id
-        if conn_id is None or is_files(table):
+        if conn_id is None or engine_of(table) != "postgres":
             from shadow_deployment.data.sources.engines.requests import EngineRequests
 
             return EngineRequests(self.deployment, self._engine("requests", self.deployment.requests))
@@ -151,7 +162,7 @@ class DeploymentContext:
     def label_source(self) -> LabelSource:
         """Production's labels, read only."""
         table, conn_id = self.deployment.labels.table, self.deployment.labels.conn_id
-        if conn_id is None or is_files(table):
+        if conn_id is None or engine_of(table) != "postgres":
             from shadow_deployment.data.sources.engines.labels import EngineLabels
 
             return EngineLabels(self.deployment, self._engine("labels", self.deployment.labels))
@@ -161,7 +172,14 @@ class DeploymentContext:
 
     def _engine(self, key: str, table: "Requests | Labels") -> "QueryEngine":
         """Return what reads a table that is not in Postgres; `key` is its section."""
-        name = f"{key}.table"
+        name, engine = f"{key}.table", engine_of(table.table)
+        if engine == "athena":
+            with requires_extra("athena", f"{name} == {table.table!r}"):
+                return self.cloud.athena(self.deployment, name, table.conn_id)
+        if engine == "spark" and table.conn_id is not None:
+            with requires_extra("spark", f"{name} == {table.table!r}"):
+                from shadow_deployment.data.sources.engines.spark import SparkEngine
+            return SparkEngine(self.connections(table.conn_id), name, table.table)
         with requires_extra("duckdb", f"{name} == {table.table!r}"):
             from shadow_deployment.data.sources.duckdb.files import Files
             from shadow_deployment.data.sources.duckdb.formats import format_of

@@ -19,6 +19,7 @@ from shadow_deployment.config.error_messages import deployment_error, describe_e
 from shadow_deployment.config.fields import (
     FROM_FILE,
     MAX_ROWS,
+    AthenaSettings,
     Column,
     Columns,
     Day,
@@ -36,7 +37,7 @@ from shadow_deployment.config.fields import (
     weekday_of,
 )
 from shadow_deployment.config.model import ModelSettings
-from shadow_deployment.config.partitions import is_files
+from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.config.policy import WEEK, CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
@@ -50,7 +51,7 @@ MetricEntry = Annotated[
 
 
 class Requests(TableSettings):
-    """The champion's prediction log: one row per production request, in a Postgres table or in files."""
+    """The champion's prediction log: one row per production request, in a table or in files."""
 
     format: Literal["sagemaker_capture"] | None = Field(
         None,
@@ -130,8 +131,8 @@ class Labels(TableSettings):
 
     @property
     def column(self) -> str:
-        """The labels in words: TABLE.COLUMN, or COLUMN of the files."""
-        return f"{self.value} of {self.table}" if is_files(self.table) else f"{self.table}.{self.value}"
+        """The labels in words: TABLE.COLUMN, or COLUMN of what is not in Postgres."""
+        return f"{self.table}.{self.value}" if engine_of(self.table) == "postgres" else f"{self.value} of {self.table}"
 
 
 class StoreSettings(Section):
@@ -270,6 +271,7 @@ class Deployment(Section):
     sample: Sample = Field(description="How many requests are shadowed.")
     slices: list[Column] = Field([], description="Columns by whose values evidence is kept separately.")
     challengers: Annotated[list[Challenger], Field(min_length=1)] = Field(description="The models to shadow.")
+    athena: AthenaSettings = Field(AthenaSettings(), description="How tables of Athena are queried, and at what cost.")
     expectations: Expectations = Field(Expectations(), description="Your own Great Expectations suites.")
     throttle: Annotated[float, Field(ge=0.001, le=1)] = Field(
         0.03,

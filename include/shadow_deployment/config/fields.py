@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 
 from shadow_deployment.base.paths import is_supported_address
 from shadow_deployment.config.json_lines.columns import DeclaredColumn
-from shadow_deployment.config.partitions import ALLOWED, Pattern, is_files
+from shadow_deployment.config.partitions import ALLOWED, ATHENA, SPARK, LakeTable, Pattern, is_files
 from shadow_deployment.config.yaml_source import suggestion
 
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
@@ -113,6 +113,8 @@ def _possible_day(value: dt.date) -> dt.date:
 def _table(value: str) -> str:
     if is_files(value):
         Pattern.parse(value)
+    elif value.startswith((SPARK, ATHENA)):
+        LakeTable.parse(value)
     elif _QUERY.match(value):
         raise ValueError("must be TABLE or SCHEMA.TABLE, not a query: CREATE VIEW gives a query a name to use here")
     elif "://" in value or value.count(".") > 1 or not all(value.split(".")):
@@ -190,13 +192,14 @@ class TableSettings(Section):
 
     conn_id: Text | None = Field(
         None,
-        description="Airflow connection: of the database (required for a table), or for S3; without it, boto3's "
-        "default credentials.",
+        description="Airflow connection: of the database or of Spark Connect (required for these), or for AWS; "
+        "without it, boto3's default credentials.",
     )
     table: Table = Field(
-        description="TABLE, SCHEMA.TABLE, or files on disk or S3, `parquet:PATH` or `jsonl:PATH` (JSON lines, plain or "
-        ".gz), with the UTC day in it, as in `parquet:s3://BUCKET/log/dt={day}/*.parquet`. Files of labels are "
-        "partitioned by the day on which these became known, or not at all."
+        description="TABLE or SCHEMA.TABLE in Postgres; files on disk or S3, `parquet:PATH` or `jsonl:PATH` (JSON "
+        "lines, plain or .gz), with the UTC day in it, as in `parquet:s3://BUCKET/log/dt={day}/*.parquet`; "
+        "`spark:CATALOG.SCHEMA.TABLE` or `athena:DATABASE.TABLE`, with `/COLUMN={day}` where each day has a partition. "
+        "Labels are in the files or partitions of the day on which they became known, or days have none of their own."
     )
     columns: dict[Column, DeclaredColumn] = Field(
         {},
@@ -209,4 +212,13 @@ class TableSettings(Section):
         description="Files with a day in their path: how far the day of a row's file may be from the row's own, as it "
         "was flushed late, in days. The files of as many days before and after are searched too; `0` reads those of "
         "the day alone.",
+    )
+
+
+class AthenaSettings(Section):
+    """How tables of Amazon Athena are queried."""
+
+    workgroup: Text = Field("primary", description="Workgroup in which queries run.")
+    max_scanned_gb: Positive | None = Field(
+        None, description="How much one query may scan, in gigabytes; it is cancelled beyond that. By default no limit."
     )

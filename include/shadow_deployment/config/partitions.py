@@ -1,20 +1,26 @@
-"""Which files hold which days: a path or an address on S3, with the day and wildcards in it."""
+"""What a `table` names, and which part of it holds which days: files by their path, or partitions of a table."""
 
 import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from string import Formatter
+from typing import Literal
 from urllib.parse import unquote
 
 from shadow_deployment.base.paths import PROJECT
 
-PARQUET = "parquet:"
-JSONL = "jsonl:"
+PARQUET, JSONL, SPARK, ATHENA = "parquet:", "jsonl:", "spark:", "athena:"
+Engine = Literal["postgres", "duckdb", "spark", "athena"]
 ALLOWED = (
     "must be TABLE, SCHEMA.TABLE, parquet:PATH or jsonl:PATH, PATH being a path, file:///an/absolute/path or "
-    "s3://BUCKET/KEY, with * as a wildcard, and {day} or a form such as {day:%Y/%m/%d} where each day has its own files"
+    "s3://BUCKET/KEY, with * as a wildcard, and {day} or a form such as {day:%Y/%m/%d} where each day has its own "
+    "files; or spark:CATALOG.SCHEMA.TABLE or athena:DATABASE.TABLE"
 )
+_LAKE_TABLES = {
+    "spark": "spark:TABLE, spark:SCHEMA.TABLE or spark:CATALOG.SCHEMA.TABLE",
+    "athena": "athena:DATABASE.TABLE",
+}
 _DIGITS = {"Y": 4, "m": 2, "d": 2, "j": 3}
 _ISO = "%Y-%m-%d"
 _WILD = re.compile(r"\*\*/|\*\*|\*|\?")
@@ -23,6 +29,51 @@ _WILD = re.compile(r"\*\*/|\*\*|\*|\?")
 def is_files(table: str) -> bool:
     """Whether a `table` in a deployment file names files."""
     return table.startswith((PARQUET, JSONL))
+
+
+def engine_of(table: str) -> Engine:
+    """Return what reads a `table` of a deployment file."""
+    if is_files(table):
+        return "duckdb"
+    engines: dict[str, Engine] = {SPARK: "spark", ATHENA: "athena"}
+    return next((engine for prefix, engine in engines.items() if table.startswith(prefix)), "postgres")
+
+
+@dataclass(frozen=True)
+class LakeTable:
+    """A table of Spark or Athena: its names, the outermost first, and the form of a day in columns of partitions."""
+
+    names: tuple[str, ...]
+    partition: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, table: str) -> "LakeTable":
+        """Parse `spark:A.B.C` or `athena:A.B`, then `/COLUMN={day}` once or more; raise ValueError saying what may be.
+
+        The partitions of a day hold its rows in UTC.
+        """
+        prefix, _, rest = table.partition(":")
+        name, *parts = rest.split("/")
+        names, allowed = tuple(name.split(".")), f"must be {_LAKE_TABLES[prefix]}, perhaps with /COLUMN={{day}}"
+        columns = [part.partition("=") for part in parts]
+        if not all(names) or len(names) not in {"spark": (1, 2, 3), "athena": (2,)}[prefix]:
+            raise ValueError(allowed)
+        try:
+            used = ["".join(directives for _, directives in _pieces(form)) for _, _, form in columns]
+        except ValueError:
+            raise ValueError(allowed) from None
+        if not all(column for column, _, _ in columns) or not all(used):
+            raise ValueError(allowed)
+        if parts:
+            _require_a_whole_day("".join(used))
+        return cls(names, tuple((column, form) for column, _, form in columns))
+
+    def on(self, day: dt.date) -> dict[str, str]:
+        """Return the text of each column of partitions of a day."""
+        return {
+            column: "".join(f"{literal}{day.strftime(directives)}" for literal, directives in _pieces(form))
+            for column, form in self.partition
+        }
 
 
 @dataclass(frozen=True)
@@ -40,11 +91,11 @@ class Pattern:
         """Parse `parquet:PATH` or `jsonl:PATH`; raise ValueError that says what is allowed."""
         path = table.removeprefix(PARQUET).removeprefix(JSONL)
         try:
-            used = [directive for _, form in _pieces(path) for directive in re.findall("%(.)", form)]
+            used = "".join(form for _, form in _pieces(path))
         except ValueError:
             raise ValueError(ALLOWED) from None
-        if used and not ("Y" in used and ("j" in used or {"m", "d"} <= set(used))):
-            raise ValueError("must name a whole day: {day}, or all of %Y, %m and %d, as in {day:%Y/%m/%d}")
+        if used:
+            _require_a_whole_day(used)
         return cls(_absolute(path))
 
     def __str__(self) -> str:
@@ -127,6 +178,12 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
         if name != "day" or conversion or "%" in other or "{" in other or _WILD.search(other):
             raise ValueError(ALLOWED)
         yield literal, form or _ISO
+
+
+def _require_a_whole_day(directives: str) -> None:
+    used = set(re.findall("%(.)", directives))
+    if not ("Y" in used and ("j" in used or {"m", "d"} <= used)):
+        raise ValueError("must name a whole day: {day}, or all of %Y, %m and %d, as in {day:%Y/%m/%d}")
 
 
 def _escaped(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.json_lines.conflicts import json_lines_conflicts
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
-from shadow_deployment.config.partitions import is_files
+from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WEEK, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.aliases import metric_instead, metric_meant
@@ -207,13 +207,18 @@ def _columns(deployment: "Deployment") -> Conflicts:
 
 
 def _sources(deployment: "Deployment") -> Conflicts:
-    """Yield a connection that production lacks, and a table where the log is in files."""
+    """Yield a connection that production lacks, and another table than the log where that is not in Postgres."""
     for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
-        if section.conn_id is None and not is_files(section.table):
+        engine = engine_of(section.table)
+        if section.conn_id is None and engine in ("postgres", "spark"):
             yield (key, "conn_id"), f"{key}.conn_id is missing"
+        if engine == "athena" and not deployment.store.snapshots.startswith("s3://"):
+            text = "must be s3://BUCKET/PREFIX, where Athena can write what it answers"
+            yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
+    is_in_postgres = engine_of(deployment.requests.table) == "postgres"
     for position, challenger in enumerate(deployment.challengers):
-        if challenger.kind == "logged" and "." in challenger.address and is_files(deployment.requests.table):
-            text = "must be logged:COLUMN, a column of the log itself, where requests.table is files"
+        if challenger.kind == "logged" and "." in challenger.address and not is_in_postgres:
+            text = "must be logged:COLUMN, a column of the log itself, where requests.table is not in Postgres"
             yield (
                 ("challengers", position, "model"),
                 f"challengers[{position}].model == {shorten(challenger.model)}, {text}",

@@ -4,8 +4,9 @@ A source is three queries, run where the data lies: count the requests of a wind
 draw those with the smallest keyed hashes (`Reading.sample`), and look labels up by request id (`LabelSource.labels`).
 `RequestSource` also looks logged predictions and the newest champion version up.
 
-A new source is one folder in `sources`, which implements `RequestSource`, `Reading` and `LabelSource`, and a branch in
-`DeploymentContext`. The same rows must give the same sample in every source:
+Postgres implements `RequestSource`, `Reading` and `LabelSource` by itself (`sources/postgres`), and `sources/engines`
+does for all query engines, of which a new one is one file with a branch in `DeploymentContext`. The same rows must give
+the same sample in every source:
 
 - A stratum is the text of its columns, null as "(null)", joined by "/"; without strata it is "all".
 - The keyed hash is the first 52 bits of SHA-256 of "salt:id" in UTF-8, and -1 where the id is null. Where labels.key is
@@ -47,7 +48,8 @@ LABELS = pa.schema(
 class Access:
     """How production finds the rows of a statement: by an `index`, in the whole `table`, or in `files`.
 
-    `rows` is the planner's estimate of the rows that are read, or the `bytes` of the files; `name` is the index's.
+    `rows` is the planner's estimate of the rows that are read; `bytes` are those of the files, or a query engine's
+    estimate, which does not count files; `name` is the index's.
     """
 
     table: str

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from shadow_deployment.config.partitions import is_files
+from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect, translated
@@ -43,7 +43,7 @@ def production_probes(context: DeploymentContext) -> Iterator[Probe]:
     deployment = context.deployment
     places: dict[str, str] = {}
     for key, part in (("requests", deployment.requests), ("labels", deployment.labels)):
-        if part.conn_id is not None and not is_files(part.table):
+        if part.conn_id is not None and engine_of(part.table) == "postgres":
             places.setdefault(part.conn_id, key)
     reached: list[str] = []
     for conn_id, key in places.items():

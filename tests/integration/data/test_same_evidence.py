@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.connections import Connections
 from shadow_deployment.integrations.cloud import AwsCloud
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
@@ -71,10 +72,20 @@ def parts(world: World) -> dict[tuple[str, str], bytes]:
     return {(path.parts[-4], path.name): path.read_bytes() for path in sorted(world.snapshots.rglob("*.parquet"))}
 
 
-def run(world: World, **changes: Any) -> DeploymentContext:
-    shadow = DeploymentContext(world.deploy(sample=SAMPLE, **changes), world.connection, AwsCloud())
+def run(world: World, connections: Connections | None = None, **changes: Any) -> None:
+    shadow = DeploymentContext(world.deploy(sample=SAMPLE, **changes), connections or world.connection, AwsCloud())
     run_days(shadow, [day(number) for number in range(RUN)], Console(file=io.StringIO()))
-    return shadow
+
+
+def assert_all_is_the_same(world: World, expected: World) -> None:
+    assert parts(world) == parts(expected)
+    got, wanted = world.evidence(), expected.evidence()
+    pd.testing.assert_frame_equal(got.drop(columns="digest"), wanted.drop(columns="digest"), check_exact=True)
+    assert {"other", "a_a_check"} == set(got["challenger"])
+    assert got["day"].nunique() == RUN
+    for name in ("request", "label", "validation"):
+        assert world.content()[name] == expected.content()[name]
+    assert [one[:4] + one[5:] for one in world.verdicts()] == [one[:4] + one[5:] for one in expected.verdicts()]
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +113,7 @@ def test_all_that_is_found_out_is_the_same_from_files_on_s3(
     world = worlds()
     write(lambda name, content: bucket.put_object(Key=f"a b/{name}", Body=content))
     run(world, **declared(f"s3://{bucket.name}/a b", "logs_aws"))
-    assert parts(world) == parts(expected)
-    got, wanted = world.evidence(), expected.evidence()
-    pd.testing.assert_frame_equal(got.drop(columns="digest"), wanted.drop(columns="digest"), check_exact=True)
-    assert {"other", "a_a_check"} == set(got["challenger"])
-    assert got["day"].nunique() == RUN
-    for name in ("request", "label", "validation"):
-        assert world.content()[name] == expected.content()[name]
-    assert [one[:4] + one[5:] for one in world.verdicts()] == [one[:4] + one[5:] for one in expected.verdicts()]
+    assert_all_is_the_same(world, expected)
 
 
 @pytest.mark.parametrize("lies_in_parquet", [("requests", "labels"), ("requests",), ("labels",)])

@@ -196,33 +196,43 @@ def require_the_same(ours: World, sample: dict[str, Any], log_keys: dict[str, An
         assert got.combine_chunks().equals(expected[1].combine_chunks())
 
 
-@pytest.mark.parametrize("dialect", ["postgres", "parquet"])
-def test_the_class_is_the_likeliest_the_first_of_equal_ones(dialect: str, ours: World, tmp_path: Path) -> None:
-    """Not a number is larger than any number to both, and a champion that has left one out has not answered."""
-    answers = [(0.2, 0.5, 0.3), (0.4, 0.4, 0.2), (0.1, None, 0.9), (0.0, -0.0, -1.0), (0.5, np.nan, 0.2)]
-    columns = ["a", "b", "c"]
-    with psycopg.connect(ours.postgres.uri(ours.production, OWNER)) as session:
-        session.execute("DROP TABLE IF EXISTS flights.random")
-        session.execute("CREATE TABLE flights.random (id int, time timestamptz, a float8, b float8, c float8)")
-        for number, row in enumerate(answers):
-            session.execute("INSERT INTO flights.random VALUES (%s, %s, %s, %s, %s)", [number, moment(0.5), *row])
-    arrays = {name: pa.array([row[place] for row in answers], from_pandas=False) for place, name in enumerate(columns)}
-    times = pa.array([moment(0.5)] * len(answers), pa.timestamp("us", "UTC"))
-    on_disk(tmp_path)("log.parquet", encoded(pa.table({"id": range(len(answers)), "time": times, **arrays})))
-    table = "flights.random" if dialect == "postgres" else f"parquet:{tmp_path}/log.parquet"
-    deployment = ours.deploy(
+ANSWERS = [(0.2, 0.5, 0.3), (0.4, 0.4, 0.2), (0.1, None, 0.9), (0.0, -0.0, -1.0), (0.5, np.nan, 0.2)]
+LIKELIEST = {"0": 1.0, "1": 0.0, "2": None, "3": 0.0, "4": 1.0}
+
+
+def probabilities() -> pa.Table:
+    """Return requests with a probability of each of three classes, some equal, missing or no number."""
+    arrays = {name: pa.array([row[place] for row in ANSWERS], from_pandas=False) for place, name in enumerate("abc")}
+    times = pa.array([moment(0.5)] * len(ANSWERS), pa.timestamp("us", "UTC"))
+    return pa.table({"id": range(len(ANSWERS)), "time": times, **arrays})
+
+
+def of_classes(world: World, **requests: Any) -> Deployment:
+    return world.deploy(
         task="multiclass",
         classes=["x", "y", "z"],
-        requests={"table": table, "id": "id", "time": "time", "features": ["a"], "prediction": columns, "version": None,
-                  "latency": None},
+        requests={"id": "id", "time": "time", "features": ["a"], "prediction": ["a", "b", "c"], "version": None,
+                  "latency": None, **requests},
         slices=[],
         challengers=[{"name": "a_a_check", "model": "champion"}],
         policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "parquet"])
+def test_the_class_is_the_likeliest_the_first_of_equal_ones(dialect: str, ours: World, tmp_path: Path) -> None:
+    """Not a number is larger than any number to both, and a champion that has left one out has not answered."""
+    with psycopg.connect(ours.postgres.uri(ours.production, OWNER)) as session:
+        session.execute("DROP TABLE IF EXISTS flights.random")
+        session.execute("CREATE TABLE flights.random (id int, time timestamptz, a float8, b float8, c float8)")
+        for number, row in enumerate(ANSWERS):
+            session.execute("INSERT INTO flights.random VALUES (%s, %s, %s, %s, %s)", [number, moment(0.5), *row])
+    on_disk(tmp_path)("log.parquet", encoded(probabilities()))
+    table = "flights.random" if dialect == "postgres" else f"parquet:{tmp_path}/log.parquet"
+    deployment = of_classes(ours, table=table)
     source = DeploymentContext(deployment, ours.connection).request_source
     _, rows = drawn(source, deployment, window_of(deployment, day(0)))
-    predictions = dict(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True))
-    assert predictions == {"0": 1.0, "1": 0.0, "2": None, "3": 0.0, "4": 1.0}
+    assert dict(zip(rows["request_id"].to_pylist(), rows["champion"].to_pylist(), strict=True)) == LIKELIEST
     assert rows.schema.field("champion_probabilities").type == pa.list_(pa.float64())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from shadow_deployment.config.partitions import is_files
+from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import connect, translated
 from shadow_deployment.data.sources.identity import columns_of_key
@@ -51,7 +51,7 @@ def probes(context: DeploymentContext) -> Iterator[Probe]:
 def _wanted(context: DeploymentContext) -> Iterator[WantedIndex]:
     deployment = context.deployment
     log, labels = deployment.requests, deployment.labels
-    if log.conn_id and not is_files(log.table):
+    if log.conn_id and engine_of(log.table) == "postgres":
         yield WantedIndex("requests.time", log.conn_id, log.table, [log.time], "a day's requests are read by it", ">=")
         logged = [
             each.address.rpartition(".")[0] or log.table for each in deployment.challengers if each.kind == "logged"
@@ -61,7 +61,7 @@ def _wanted(context: DeploymentContext) -> Iterator[WantedIndex]:
             yield WantedIndex(
                 key, log.conn_id, table, columns_of_key(log.id), "predictions that were logged are looked up by it"
             )
-    if labels.conn_id and not is_files(labels.table):
+    if labels.conn_id and engine_of(labels.table) == "postgres":
         yield WantedIndex(
             "labels.id", labels.conn_id, labels.table, columns_of_key(labels.id), "labels are looked up by it"
         )

@@ -21,7 +21,7 @@ def in_bytes(size: float) -> str:
 def requests_access(access: Access, time: str) -> str:
     """Return how a day's requests are read, and what would make that cheaper."""
     if access.how == "files":
-        return f"{quantity(access.files or 0, 'file')} of {access.table}, {in_bytes(access.bytes or 0)}"
+        return _files(access)
     if access.how == "index":
         return f"{access.table} by {_index(access)}, about {access.rows:,} rows"
     return _whole(access, time)
@@ -30,7 +30,7 @@ def requests_access(access: Access, time: str) -> str:
 def labels_access(access: Access, column: str) -> str:
     """Return how labels are looked up, and what would make that cheaper."""
     if access.how == "files":
-        return f"{quantity(access.files or 0, 'file')} of {access.table}, {in_bytes(access.bytes or 0)}"
+        return _files(access)
     if access.how == "index":
         return f"{access.table} by {_index(access)}, an id at a time"
     return _whole(access, column)
@@ -59,6 +59,12 @@ def verdict_days(shown: Preview, challenger: str) -> str:
     if not shown.past_counts:
         return f"{needed} live days with labels decide half of the histories; {shown.days_there} past ones only inform"
     return f"{needed} days with labels decide half of the histories; {shown.days_there} are there"
+
+
+def _files(access: Access) -> str:
+    if access.files is not None:
+        return f"{quantity(access.files, 'file')} of {access.table}, {in_bytes(access.bytes or 0)}"
+    return f"{access.table}, {'of unknown size' if access.bytes is None else f'about {in_bytes(access.bytes)}'}"
 
 
 def _index(access: Access) -> str:

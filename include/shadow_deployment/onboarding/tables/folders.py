@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from shadow_deployment.base.paths import PROJECT
-from shadow_deployment.config.partitions import JSONL, PARQUET, is_files
+from shadow_deployment.config.partitions import JSONL, PARQUET, engine_of
 
 _DATE: Final = re.compile(r"(?<!\d)\d{4}(?P<sep>[-_/]?)\d{2}(?P=sep)\d{2}(?!\d)")
 _HIVE: Final = re.compile(r"(?P<y>\w+=)\d{4}/(?P<m>\w+=)\d{2}/(?P<d>\w+=)\d{2}(?=/)")
@@ -21,7 +21,7 @@ def pattern_of(name: str) -> str:
     folder = PROJECT / path
     files = sorted(filter(_suffix, folder.rglob("*"))) if "{" not in path and folder.is_dir() else []
     suffix = _suffix(files[-1] if files else Path(path))
-    if not files and "/" in name and not is_files(name) and not suffix:
+    if not files and "/" in name and engine_of(name) == "postgres" and not suffix:
         raise ValueError("must be SCHEMA.TABLE, a folder with *.parquet or *.jsonl files, or a pattern of such files")
     if not files:
         return f"{_SUFFIXES[suffix]}{path}" if suffix else name

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from shadow_deployment.base.extras import requires_extra
-from shadow_deployment.config.partitions import Pattern, is_files
+from shadow_deployment.config.partitions import Pattern, engine_of
 from shadow_deployment.context import Cloud
 from shadow_deployment.data.connections import Connections
 from shadow_deployment.errors import DeploymentError
@@ -29,7 +29,7 @@ def open_table(
         DeploymentError: The name is no table, or a table has no connection.
         CredentialsError: The connection is not declared.
     """
-    if is_files(name):
+    if engine_of(name) == "duckdb":
         with requires_extra("duckdb", f"{key} {name}"):
             from shadow_deployment.data.sources.duckdb.formats import format_of
             from shadow_deployment.onboarding.tables.files import TableFiles
@@ -39,6 +39,14 @@ def open_table(
             raise DeploymentError(f"{key} == {name!r}, {error}") from None
         form = format_of(key.partition(".")[0], declared) if declared else None
         return TableFiles(cloud.lake(pattern, conn_id), name, key, form)
+    if conn_id is not None and engine_of(name) == "spark":
+        with requires_extra("spark", f"{key} {name}"):
+            from shadow_deployment.data.sources.engines.spark import SparkEngine
+        from shadow_deployment.onboarding.tables.engines import TableOfEngine
+
+        return TableOfEngine(SparkEngine(connections(conn_id), key, name), name)
+    if engine_of(name) == "athena":
+        raise DeploymentError(f"{key} == {name!r}, must be in Postgres, Spark or Parquet files: write the file by hand")
     if conn_id is None:
         raise DeploymentError(f"{key} == {name!r} is a table, whose Airflow connection is missing: give --conn-id")
     from shadow_deployment.onboarding.tables.postgres import PostgresTable

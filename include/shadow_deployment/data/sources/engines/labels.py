@@ -38,7 +38,7 @@ class EngineLabels:
         longest = labels.maturity_days + self.deployment.policy.days_per_period
         since = since or until - dt.timedelta(days=longest) - _CLOCK_CHANGE
         with self._engine.open_between(since, until, labels.time, "labels.time") as opened:
-            if opened is None:
+            if opened is None or not requests.num_rows:
                 return LABELS.empty_table()
             opened.session.bring("requests", requests)
             values = {"start": since, "end": until}
@@ -51,7 +51,7 @@ class EngineLabels:
 
     def _pieces(self, table: EngineTable) -> dict[str, sql.Composable]:
         labels = self.deployment.labels
-        table.key_text(labels.id, "labels.id")
+        text = table.key_text(labels.id, "labels.id")
         times = table.time_pieces(labels.time, "labels.time")
         if table.require(labels.time, "labels.time").type == "date":
             times |= dict.fromkeys(("moment", "time"), table.known_at(labels.time, "labels.time"))
@@ -59,6 +59,7 @@ class EngineLabels:
             times
             | label_pieces(table, self.deployment)
             | {
+                "text": text,
                 "match": has_key(table, labels.id, "labels.id", "files"),
             }
         )

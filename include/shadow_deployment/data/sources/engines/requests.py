@@ -64,7 +64,9 @@ class EngineRequests:
         Raises SourceError where `address` names another table, or a column is missing or no number.
         """
         if "." in address:
-            raise SourceError(f"model == 'logged:{address}', must be logged:COLUMN where requests.table is files")
+            raise SourceError(
+                f"model == 'logged:{address}', must be logged:COLUMN where requests.table is not in Postgres"
+            )
         log = self.deployment.requests
         with self._engine.open_between(window.start, window.end - _TICK, *self._time) as opened:
             if opened is None:
@@ -145,7 +147,7 @@ class EngineReading:
 
     def sample(self, draws: Sequence[Draw], *, all_candidates: bool = False) -> pa.RecordBatchReader:
         """Return the drawn requests in the order of the draw, as `Reading` does."""
-        if self._session is None:
+        if self._session is None or not draws:
             return pa.RecordBatchReader.from_batches(pa.schema([]), iter(()))
         candidates = [_digits(HASHES if all_candidates else draw.candidates) for draw in draws]
         design = {"stratum": [draw.stratum for draw in draws], "candidate hashes": candidates}

@@ -1,0 +1,2 @@
+-- What an engine has answered, as it is.
+SELECT * FROM files

@@ -1,0 +1,368 @@
+"""Tables of Amazon Athena: it counts a window, and narrows the log to the rows that a sample or a look-up needs.
+
+What it answers is unloaded as Parquet below the snapshots' address, read from there by DuckDB, which draws, orders and
+joins as it does over files, and removed. Ids are not brought to Athena: of a drawn request the keyed hash is low, so
+labels and logged predictions are narrowed by it.
+"""
+
+import datetime as dt
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pyarrow as pa
+import sqlglot
+from psycopg import sql
+from sqlglot import exp
+from tenacity import Retrying, retry_if_result, wait_exponential
+
+from shadow_deployment.base.redaction import first_line
+from shadow_deployment.base.sql_templates import load_literal_statement
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.partitions import LakeTable, Pattern
+from shadow_deployment.data.ports import Access
+from shadow_deployment.data.sources.duckdb.formats import Parquet
+from shadow_deployment.data.sources.duckdb.lake import LakeFile
+from shadow_deployment.data.sources.duckdb.session import DuckDBSession, open_session
+from shadow_deployment.data.sources.engines.dialect import Dialect, rows_of
+from shadow_deployment.data.sources.engines.port import STATEMENTS, Opened, Pieces
+from shadow_deployment.data.sources.engines.table import EngineTable, column_of
+from shadow_deployment.data.sources.identity import columns_of_key
+from shadow_deployment.data.sources.table import Column
+from shadow_deployment.errors import CredentialsError, SourceError, TransientError
+from shadow_deployment.integrations.aws import client, source_of, translated
+from shadow_deployment.integrations.s3_lake import S3Lake
+
+logger = logging.getLogger(__name__)
+
+ATHENA: Final = Dialect(
+    "athena",
+    {
+        "keyed_hash": "lower(to_hex(sha256(to_utf8(argument))))",
+        "microseconds": "CAST(round(to_unixtime(argument) * 1000000) AS BIGINT)",  # UNLOAD keeps thousandths
+    },
+    precision=6,
+)
+_RIGHTS: Final = (
+    "allow athena:StartQueryExecution, GetQueryExecution and StopQueryExecution, glue:GetTable and GetPartitions, "
+    "s3:GetObject of the table, and s3:PutObject, GetObject, DeleteObject and ListBucket of the snapshots"
+)
+_WINDOW: Final = "{time} >= {start} AND {time} < {end}"
+_INSIDE: Final = {
+    "sample.sql": "{time} >= {since} AND {time} < {end} AND {hash} < {drawn}",
+    "newest.sql": _WINDOW,
+    "newest_time.sql": "{time} IS NOT NULL",
+    "newest_version.sql": "{time} >= {start}",
+    "logged.sql": f"{_WINDOW} AND {{is_low}}",
+    "labels.sql": "{time} > {start} AND {time} <= {end} AND {label} IS NOT NULL AND {is_low}",
+}
+_REST: Final = {
+    "newest.sql": "ORDER BY {time} DESC LIMIT $most",
+    "newest_time.sql": "ORDER BY {time} DESC LIMIT 1",
+    "newest_version.sql": "ORDER BY {time} DESC LIMIT 1",
+}
+_MOST_STRATA: Final = 1000  # of which each is narrowed by itself; a statement has at most 262,144 bytes
+_VALUE_ERRORS: Final = re.compile(r"(INVALID_CAST_ARGUMENT|INVALID_FUNCTION_ARGUMENT|NUMERIC_VALUE_OUT_OF_RANGE)\b")
+_DENIED: Final = re.compile("access ?denied|not authorized|insufficient .*permission", re.IGNORECASE)
+_SYSTEM: Final = 1  # a category of Athena's errors
+_GB: Final = 1_000_000_000
+_RECENT: Final = dt.timedelta(days=400)  # as many partitions are named at most
+
+
+class Queries:
+    """Runs statements of Athena and finds what they unloaded; `what` names the table in errors."""
+
+    def __init__(self, deployment: Deployment, what: str, athena: Any, s3: Any, credentials: str) -> None:
+        self.what = f"{what} in Athena"
+        self.lake = S3Lake(s3, credentials)
+        self.scanned = 0  # bytes, since it was last set to none
+        self._athena, self._s3, self._credentials = athena, s3, credentials
+        self._settings = deployment.athena
+        self._root = f"{deployment.store.snapshots.rstrip('/')}/athena/"
+
+    @contextmanager
+    def unloaded(self, select: str) -> Iterator[list[LakeFile]]:
+        """Unload the rows of a statement to files that are removed after the block."""
+        place = f"{self._root}{uuid4().hex}/"
+        try:
+            with self.translated():
+                self._run(f"UNLOAD ({select}) TO '{place}rows/' WITH (format = 'PARQUET')", f"{place}result/")
+            yield list(self.lake.find(Pattern(f"{place}rows/*")))
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what helps
+                self._remove(place)
+            raise
+        with self.translated():
+            self._remove(place)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Raise SourceError or TransientError for an error of boto3's."""
+        return translated(self.what, self._credentials, _RIGHTS, kind=SourceError)
+
+    def _run(self, statement: str, output: str) -> None:
+        query = self._athena.start_query_execution(
+            QueryString=statement,
+            WorkGroup=self._settings.workgroup,
+            ResultConfiguration={"OutputLocation": output},
+            ClientRequestToken=uuid4().hex,
+        )["QueryExecutionId"]
+        try:
+            looking = Retrying(retry=retry_if_result(_is_unfinished), wait=wait_exponential(0.1, max=5))
+            found = looking(self._look, query)
+        except BaseException:  # too much is scanned, or the step's time is over
+            self._athena.stop_query_execution(QueryExecutionId=query)
+            raise
+        self.scanned += _scanned(found)
+        logger.info("%s: query %s scanned %s bytes", self.what, query, f"{_scanned(found):,}")
+        if found["Status"]["State"] != "SUCCEEDED":
+            self._raise(found["Status"])
+
+    def _look(self, query: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+        self._require_few(_scanned(found))
+        return found
+
+    def _require_few(self, scanned: int) -> None:
+        most = self._settings.max_scanned_gb
+        if most is not None and scanned > most * _GB:
+            raise SourceError(
+                f"{self.what}: a query scanned {scanned / _GB:.3g} GB, athena.max_scanned_gb == {most:g}: it was "
+                "cancelled; name the table's partitions, as in athena:DATABASE.TABLE/COLUMN={day}, or allow more"
+            )
+
+    def _raise(self, status: Mapping[str, Any]) -> None:
+        reason = first_line(status.get("StateChangeReason") or status["State"])
+        error = status.get("AthenaError") or {}
+        if value := _VALUE_ERRORS.search(reason):  # the reason shows it
+            raise SourceError(f"{self.what}: a value cannot be read: {value[1]}")
+        if _DENIED.search(reason):
+            raise CredentialsError(f"{self.what}: {reason}; {_RIGHTS}")
+        if error.get("Retryable") or error.get("ErrorCategory") == _SYSTEM:
+            raise TransientError(f"{self.what}: {reason}")
+        raise SourceError(f"{self.what}: {reason}")
+
+    def _remove(self, place: str) -> None:
+        bucket, _, prefix = place.removeprefix("s3://").partition("/")
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            keys = [{"Key": each["Key"]} for each in page.get("Contents", [])]
+            if keys:
+                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+
+
+class AthenaTable(EngineTable):
+    """A table of Athena, of whose ids the text must be the same there and here."""
+
+    def part_of_key(self, name: str, key: str) -> sql.Composed:
+        """Return a column as its text in a key of several columns; raise SourceError where it is a time."""
+        column = self.require(name, key)
+        if column.type.startswith("timestamp"):
+            raise SourceError(
+                f"{key}: column {name!r} is of type {column.type}, must be text, a whole number, a boolean or a date "
+                "in Athena, which writes a time to thousandths of a second"
+            )
+        return self.text(name, key)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A column of what is unloaded, under a name that any reader takes, and the one of the table that it is."""
+
+    unloaded: str
+    column: Column
+
+    @property
+    def written(self) -> sql.Composable:
+        """The column as Athena unloads it."""
+        form = "microseconds({}) AS {}" if self._is_time else "{} AS {}"
+        return sql.SQL(form).format(sql.Identifier(self.column.name), sql.Identifier(self.unloaded))
+
+    @property
+    def read(self) -> str:
+        """The column of the table, as DuckDB reads it from what was unloaded."""
+        name, value = sql.Identifier(self.column.name).as_string(), sql.Identifier(self.unloaded).as_string()
+        if self._is_time:
+            function = "make_timestamptz" if "with time zone" in self.column.type else "make_timestamp"
+            return f"{function}({value}) AS {name}"
+        return f"CAST({value} AS {self.column.cast}) AS {name}"
+
+    @property
+    def none(self) -> str:
+        """The same without a file, of which no row is needed."""
+        return f"CAST(NULL AS {self.column.cast}) AS {sql.Identifier(self.column.name).as_string()}"
+
+    @property
+    def _is_time(self) -> bool:
+        return self.column.type.startswith("timestamp")
+
+
+class AthenaSession:
+    """What statements run in, as `EngineSession`: in Athena, or in DuckDB over what Athena has narrowed.
+
+    `rows` is what `files` is in Athena, `ids` the columns of an id, and `salt` the key of the hash.
+    """
+
+    def __init__(self, queries: Queries, table: EngineTable, rows: Any, ids: Sequence[str], salt: str) -> None:
+        self._queries, self._table, self._rows = queries, table, rows
+        self._ids, self._salt = ids, salt
+        self._brought: dict[str, pa.Table] = {}
+        self.opened = ExitStack()
+
+    def bring(self, name: str, rows: pa.Table) -> None:
+        """Let statements read these rows under a name."""
+        self._brought[name] = rows
+
+    def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
+        """Run a statement and return its rows in batches."""
+        text = load_literal_statement(statement, pieces, {}).as_string()
+        if statement.name == "population.sql":
+            fields = [_Field("stratum", column_of("stratum", "varchar")),
+                      _Field("population", column_of("population", "bigint"))]  # fmt: skip
+            return self._unloaded(text, values, fields).stream(STATEMENTS / "answer.sql", {}, {})
+        names = {column.name for column in sqlglot.parse_one(text, read="duckdb").find_all(exp.Column)}
+        used = [column for column in self._table.columns.values() if column.name in names]
+        fields = [_Field(f"c{place}", column) for place, column in enumerate(used)]
+        session = self._unloaded(self._narrowed(statement.name, pieces, fields), values, fields)
+        for name, rows in self._brought.items():
+            session.bring(name, rows)
+        return session.stream(statement, pieces, values)
+
+    def _unloaded(self, select: str, values: Mapping[str, Any], fields: Sequence[_Field]) -> DuckDBSession:
+        """Let Athena unload rows, and open them here under the name `files`."""
+        written = ATHENA.written(select, self._rows, {**values, "salt": self._salt})
+        files = self.opened.enter_context(self._queries.unloaded(written))
+        session = self.opened.enter_context(open_session(self._queries.lake, files, self._queries.what, Parquet()))
+        if files:
+            paths = ", ".join(sql.Literal(file.path).as_string() for file in files)
+            columns = f"{', '.join(field.read for field in fields)} FROM read_parquet([{paths}])"
+        else:
+            columns = f"{', '.join(field.none for field in fields)} WHERE false"
+        session.execute(f"CREATE TEMPORARY VIEW files AS SELECT {columns}")
+        return DuckDBSession(session)
+
+    def _narrowed(self, statement: str, pieces: Pieces, fields: Sequence[_Field]) -> str:
+        """Return the statement of the rows that another one needs."""
+        once = pieces["once"] if statement == "newest.sql" else sql.SQL("")
+        given = {**pieces, "drawn": self._drawn(pieces), "is_low": self._is_low(pieces)}
+        narrowed = {
+            "raw": sql.SQL(", ").join(field.written for field in fields),
+            "inside": sql.SQL(_INSIDE[statement]).format(**given),
+            "once": once,
+            "rest": sql.SQL(_REST.get(statement, "")).format(**given),
+        }
+        return load_literal_statement(STATEMENTS / "narrowed.sql", narrowed, {}).as_string()
+
+    def _drawn(self, pieces: Pieces) -> sql.Composable:
+        """Return the hash that no drawn row reaches: of its stratum, or the highest of all."""
+        design = self._brought.get("design")
+        if design is None:
+            return sql.SQL("")
+        strata, hashes = (design[name].to_pylist() for name in ("stratum", "candidate hashes"))
+        if len(strata) > _MOST_STRATA or len(set(hashes)) == 1 or pieces["once"].as_string():
+            return sql.Literal(max(hashes))
+        cases = [sql.SQL("WHEN {} THEN {}").format(*pair) for pair in zip(strata, hashes, strict=True)]
+        return sql.SQL("CASE {} {} END").format(pieces["stratum"], sql.SQL(" ").join(cases))
+
+    def _is_low(self, pieces: Pieces) -> sql.Composable:
+        """Return the condition that an id's hash is none above those of the ids that are looked up.
+
+        An id of several columns, or of one that is neither text nor a whole number, may be written in two ways.
+        """
+        requests = self._brought.get("requests")
+        if requests is None:
+            return sql.SQL("")
+        category = {self._table.columns[name].category for name in self._ids}
+        if category == {"S"}:
+            ids = requests["request_id"].to_pylist()
+        elif len(self._ids) == 1 and category == {"N"}:
+            ids = _whole_numbers(requests["request_id"], self._queries.what)
+        else:
+            return sql.SQL("true")
+        highest = max(hashlib.sha256(f"{self._salt}:{each}".encode()).hexdigest() for each in ids)
+        return sql.SQL("keyed_hash($salt || ':' || {}) <= {}").format(pieces["text"], highest)
+
+
+class AthenaEngine:
+    """One table of Athena; `key` is what the deployment calls it, such as requests.table."""
+
+    def __init__(self, deployment: Deployment, key: str, queries: Queries, glue: Any) -> None:
+        part = deployment.requests if key == "requests.table" else deployment.labels
+        self._name, self._ids, self._salt = part.table, columns_of_key(part.id), deployment.salt
+        self._table = LakeTable.parse(part.table)
+        self._queries, self._glue = queries, glue
+
+    @contextmanager
+    def open_between(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Iterator[Opened]:  # noqa: ARG002
+        """Open the partitions of these days, and of the day before and after, or all where there is none of a day."""
+        self._queries.scanned = 0
+        with self._opened(start.date(), end.date()) as opened:
+            yield opened
+
+    @contextmanager
+    def open_newest(self, since: dt.date) -> Iterator[Opened]:
+        """Open the table, or the partitions of its days from `since` on where that is in the last weeks."""
+        today = dt.datetime.now(dt.UTC).date()
+        days = (since, today) if today - since < _RECENT else ()
+        with self._opened(*days) as opened:
+            yield opened
+
+    def access(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Access:  # noqa: ARG002
+        """Return how many bytes were scanned since rows were last opened: Athena says it of no query before it runs."""
+        return Access(self._name, "files", bytes=self._queries.scanned or None)
+
+    @contextmanager
+    def _opened(self, *days: dt.date) -> Iterator[Opened]:
+        table = AthenaTable(self._name, self._columns())
+        session = AthenaSession(self._queries, table, rows_of(self._table, table, *days), self._ids, self._salt)
+        with session.opened:
+            yield Opened(session, table)
+
+    def _columns(self) -> dict[str, Column]:
+        database, name = self._table.names
+        with self._queries.translated():
+            found = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+        columns = [*found.get("StorageDescriptor", {}).get("Columns", []), *found.get("PartitionKeys", [])]
+        return {each["Name"]: column_of(each["Name"], _type(each["Type"].lower())) for each in columns}
+
+
+def open_athena(deployment: Deployment, key: str, conn_id: str | None) -> AthenaEngine:
+    """Return what reads the table that `key` of a deployment names, with the credentials of a connection to AWS.
+
+    None takes the credentials that boto3 finds by itself. Raises CredentialsError where the connection is not declared,
+    SourceError where it cannot be used.
+    """
+    table = (deployment.requests if key == "requests.table" else deployment.labels).table
+    credentials, what = source_of(conn_id), f"{key} == {table!r}"
+    try:
+        with translated(what, credentials, _RIGHTS, kind=SourceError):
+            athena, s3, glue = (client(service, conn_id) for service in ("athena", "s3", "glue"))
+    except ValueError as error:  # an endpoint or a setting that boto3 refuses
+        raise SourceError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
+    return AthenaEngine(deployment, key, Queries(deployment, what, athena, s3, credentials), glue)
+
+
+def _whole_numbers(ids: pa.ChunkedArray, what: str) -> list[str]:
+    """Return ids as a column of whole numbers writes them; raise SourceError, without its value, where one is none."""
+    try:
+        written: list[str] = ids.cast(pa.int64()).cast(pa.string()).to_pylist()
+    except pa.ArrowInvalid:
+        raise SourceError(f"{what}: ids are whole numbers there, and that of a request is none") from None
+    return written
+
+
+def _type(of_athena: str) -> str:
+    """Return a type as DuckDB names it."""
+    return "varchar" if re.match(r"(var)?char\(|string$", of_athena) else {"int": "integer"}.get(of_athena, of_athena)
+
+
+def _scanned(query: Mapping[str, Any]) -> int:
+    return int(query.get("Statistics", {}).get("DataScannedInBytes", 0))
+
+
+def _is_unfinished(query: Mapping[str, Any]) -> bool:
+    return query["Status"]["State"] in ("QUEUED", "RUNNING")

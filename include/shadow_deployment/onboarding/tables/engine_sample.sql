@@ -1,0 +1,2 @@
+-- Some rows.
+SELECT :columns FROM files LIMIT $limit

@@ -1,0 +1,75 @@
+"""A table that a query engine reads where it lies."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from psycopg import sql
+
+from shadow_deployment.data.sources.engines.port import Opened, QueryEngine
+from shadow_deployment.data.sources.table import Column
+from shadow_deployment.onboarding.tables.port import LOOKUP_ROWS, SAMPLE_ROWS, Values, kind_of
+
+_HERE: Final = Path(__file__).parent
+
+
+class TableOfEngine:
+    """A table of a query engine; `name` is what a deployment would call it."""
+
+    def __init__(self, engine: QueryEngine, name: str) -> None:
+        self.name = name
+        self._engine = engine
+
+    @property
+    def declared(self) -> Mapping[str, str]:
+        """Nothing: the engine's catalogue knows the types."""
+        return {}
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that a deployment can use; raise SourceError where there is no such table."""
+        with self._engine.open_newest(dt.date.min) as opened:
+            found = opened.table.columns if opened else {}
+        return {name: column for name, column in found.items() if kind_of(column)}
+
+    def sample(self) -> Values:
+        """Return the rows that the engine comes to first."""
+        return self._rows("engine_sample.sql", {"columns": self._selected()}, {"limit": SAMPLE_ROWS})
+
+    def matching(self, column: str, texts: Sequence[str]) -> Values:
+        """Return the rows whose column has one of these texts."""
+        pieces = {"columns": self._selected(), "column": sql.Identifier(column)}
+        wanted = pa.table({"text": pa.array(texts, pa.string())})
+        return self._rows("engine_matching.sql", pieces, {"limit": LOOKUP_ROWS}, wanted)
+
+    def span(self, time: str) -> tuple[dt.datetime, dt.datetime] | None:
+        """Return the first and last value of a column of times."""
+        found = self._rows("engine_span.sql", {"time": sql.Identifier(time)}, {})
+        return None if found["first"][0] is None else (found["first"][0], found["last"][0])
+
+    def _rows(
+        self,
+        statement: str,
+        pieces: Mapping[str, sql.Composable],
+        values: Mapping[str, Any],
+        wanted: pa.Table | None = None,
+    ) -> Values:
+        with self._engine.open_newest(dt.date.min) as opened:
+            if not isinstance(opened, Opened):
+                return {}
+            if wanted is not None:
+                opened.session.bring("wanted", wanted)
+            rows = opened.session.stream(_HERE / statement, pieces, values).read_all()
+        return {name: rows[name].to_pylist() for name in rows.column_names}
+
+    def _selected(self) -> sql.Composable:
+        return sql.SQL(", ").join(map(_selected, self.columns.values()))
+
+
+def _selected(column: Column) -> sql.Composable:
+    """Return a column as a number, a boolean, short text, or a moment in UTC."""
+    form = {"text": "left({0}::text, 200) AS {0}", "time": "{0}::timestamptz AS {0}"}.get(str(kind_of(column)), "{0}")
+    return sql.SQL(form).format(sql.Identifier(column.name))

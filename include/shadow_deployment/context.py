@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from shadow_deployment.config.deployment import Labels, Requests
+    from shadow_deployment.config.sources.tables import Labels, Requests
     from shadow_deployment.data.predictor import Predictor
     from shadow_deployment.data.sources.engines.port import QueryEngine
 

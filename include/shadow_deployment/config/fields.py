@@ -11,7 +11,6 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from shadow_deployment.base.paths import is_supported_address
-from shadow_deployment.config.json_lines.columns import DeclaredColumn
 from shadow_deployment.config.partitions import ALLOWED, ATHENA, SPARK, LakeTable, Pattern, is_files
 from shadow_deployment.config.yaml_source import suggestion
 
@@ -185,40 +184,3 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
-
-
-class TableSettings(Section):
-    """Where rows of production lie."""
-
-    conn_id: Text | None = Field(
-        None,
-        description="Airflow connection: of the database or of Spark Connect (required for these), or for AWS; "
-        "without it, boto3's default credentials.",
-    )
-    table: Table = Field(
-        description="TABLE or SCHEMA.TABLE in Postgres; files on disk or S3, `parquet:PATH` or `jsonl:PATH` (JSON "
-        "lines, plain or .gz), with the UTC day in it, as in `parquet:s3://BUCKET/log/dt={day}/*.parquet`; "
-        "`spark:CATALOG.SCHEMA.TABLE` or `athena:DATABASE.TABLE`, with `/COLUMN={day}` where each day has a partition. "
-        "Labels are in the files or partitions of the day on which they became known, or days have none of their own."
-    )
-    columns: dict[Column, DeclaredColumn] = Field(
-        {},
-        description="JSON lines: the columns by name, each `string`, `integer`, `number`, `boolean`, `timestamp` or "
-        "`date`; where a value is not at the top of the line, its path follows, as in `number $.input.age`. A value of "
-        "another type is an error; one that is not there is null.",
-    )
-    flushed_within: Annotated[int, Field(ge=0, le=31)] = Field(
-        1,
-        description="Files with a day in their path: how far the day of a row's file may be from the row's own, as it "
-        "was flushed late, in days. The files of as many days before and after are searched too; `0` reads those of "
-        "the day alone.",
-    )
-
-
-class AthenaSettings(Section):
-    """How tables of Amazon Athena are queried."""
-
-    workgroup: Text = Field("primary", description="Workgroup in which queries run.")
-    max_scanned_gb: Positive | None = Field(
-        None, description="How much one query may scan, in gigabytes; it is cancelled beyond that. By default no limit."
-    )

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
-from shadow_deployment.config.json_lines.conflicts import json_lines_conflicts
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
-from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WEEK, WITH_MARGIN, Rule
+from shadow_deployment.config.sources.conflicts import source_conflicts
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.aliases import metric_instead, metric_meant
 from shadow_deployment.metrics.catalog import METRICS
@@ -55,8 +54,7 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     elif deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     yield from _policy(deployment)
-    yield from _sources(deployment)
-    yield from json_lines_conflicts(deployment)
+    yield from source_conflicts(deployment)
     yield from _metrics(deployment)
     yield from _classes(deployment)
     yield from _label_texts(deployment)
@@ -204,25 +202,6 @@ def _columns(deployment: "Deployment") -> Conflicts:
             if name in RESERVED or name.startswith(LOGGED) or (key == "slices" and name == "all"):
                 text = f"{key}[{position}] == {shorten(name)}, is a name that snapshots use; rename the column"
                 yield (*key.split("."), position), text
-
-
-def _sources(deployment: "Deployment") -> Conflicts:
-    """Yield a connection that production lacks, and another table than the log where that is not in Postgres."""
-    for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
-        engine = engine_of(section.table)
-        if section.conn_id is None and engine in ("postgres", "spark"):
-            yield (key, "conn_id"), f"{key}.conn_id is missing"
-        if engine == "athena" and not deployment.store.snapshots.startswith("s3://"):
-            text = "must be s3://BUCKET/PREFIX, where Athena can write what it answers"
-            yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
-    is_in_postgres = engine_of(deployment.requests.table) == "postgres"
-    for position, challenger in enumerate(deployment.challengers):
-        if challenger.kind == "logged" and "." in challenger.address and not is_in_postgres:
-            text = "must be logged:COLUMN, a column of the log itself, where requests.table is not in Postgres"
-            yield (
-                ("challengers", position, "model"),
-                f"challengers[{position}].model == {shorten(challenger.model)}, {text}",
-            )
 
 
 def _metrics(deployment: "Deployment") -> Conflicts:

@@ -10,7 +10,7 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.tables.port import ProductionTable
 
 if TYPE_CHECKING:
-    from shadow_deployment.config.deployment import Labels, Requests
+    from shadow_deployment.config.sources.tables import Labels, Requests
 
 
 def open_table(

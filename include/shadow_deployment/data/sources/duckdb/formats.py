@@ -15,7 +15,7 @@ from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import ShadowError, SourceError
 
 if TYPE_CHECKING:
-    from shadow_deployment.config.deployment import Labels, Requests
+    from shadow_deployment.config.sources.tables import Labels, Requests
 
 
 class FileFormat(Protocol):

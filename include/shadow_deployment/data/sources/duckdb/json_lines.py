@@ -9,7 +9,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from shadow_deployment.base.sql_templates import load_literal_statement
-from shadow_deployment.config.json_lines.columns import BUILT_IN, CAPTURE, GROUND_TRUTH, LineColumn
+from shadow_deployment.config.sources.json_lines import BUILT_IN, CAPTURE, GROUND_TRUTH, LineColumn
 from shadow_deployment.data.sources.duckdb.lake import LakeFile
 from shadow_deployment.data.sources.duckdb.table import VIEW, FileTable, columns_of_view
 

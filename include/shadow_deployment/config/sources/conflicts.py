@@ -1,25 +1,28 @@
-"""What a deployment file says of JSON lines and contradicts itself in."""
+"""What a deployment file says of production and contradicts itself in."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from shadow_deployment.config.json_lines.columns import BUILT_IN, ROOTS, LineColumn
-from shadow_deployment.config.partitions import JSONL, Pattern, is_files
+from shadow_deployment.config.partitions import JSONL, Pattern, engine_of, is_files
+from shadow_deployment.config.sources.json_lines import BUILT_IN, ROOTS, LineColumn
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 
 if TYPE_CHECKING:
-    from shadow_deployment.config.deployment import Deployment, Labels, Requests
+    from shadow_deployment.config.deployment import Deployment
+    from shadow_deployment.config.sources.tables import Labels, Requests
 
 
-def json_lines_conflicts(deployment: "Deployment") -> Iterator[tuple[Location, str]]:
-    """Yield keys that belong to JSON lines only, and columns of theirs that are used and not declared, or wrongly."""
+Conflicts = Iterator[tuple[Location, str]]
+
+
+def source_conflicts(deployment: "Deployment") -> Conflicts:
+    """Yield what an engine lacks, keys that belong to JSON lines only, and their columns that are declared wrongly."""
+    yield from _engines(deployment)
     yield from _conflicts("requests", deployment.requests, _columns_of_requests(deployment))
     yield from _conflicts("labels", deployment.labels, _columns_of_labels(deployment))
 
 
-def _conflicts(
-    key: str, table: "Requests | Labels", used: Mapping[Location, str | list[str]]
-) -> Iterator[tuple[Location, str]]:
+def _conflicts(key: str, table: "Requests | Labels", used: Mapping[Location, str | list[str]]) -> Conflicts:
     if "flushed_within" in table.model_fields_set and not (
         is_files(table.table) and Pattern.parse(table.table).is_daily
     ):
@@ -44,7 +47,7 @@ def _conflicts(
                 yield where, f"{_key(where)} == {shorten(name)}, {text}"
 
 
-def _wrong_declarations(key: str, table: "Requests | Labels") -> Iterator[tuple[Location, str]]:
+def _wrong_declarations(key: str, table: "Requests | Labels") -> Conflicts:
     """Yield columns that hide another one, and paths that a format does not have."""
     seen = {name.lower(): name for name in BUILT_IN[table.format]}
     keys: dict[str, str] = {}
@@ -91,3 +94,22 @@ def _key(location: Location) -> str:
     """Return a place as it is written: `requests.features[1]`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return text.removeprefix(".")
+
+
+def _engines(deployment: "Deployment") -> Conflicts:
+    """Yield a connection that production lacks, and another table than the log where that is not in Postgres."""
+    for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
+        engine = engine_of(section.table)
+        if section.conn_id is None and engine in ("postgres", "spark"):
+            yield (key, "conn_id"), f"{key}.conn_id is missing"
+        if engine == "athena" and not deployment.store.snapshots.startswith("s3://"):
+            text = "must be s3://BUCKET/PREFIX, where Athena can write what it answers"
+            yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
+    is_in_postgres = engine_of(deployment.requests.table) == "postgres"
+    for position, challenger in enumerate(deployment.challengers):
+        if challenger.kind == "logged" and "." in challenger.address and not is_in_postgres:
+            text = "must be logged:COLUMN, a column of the log itself, where requests.table is not in Postgres"
+            yield (
+                ("challengers", position, "model"),
+                f"challengers[{position}].model == {shorten(challenger.model)}, {text}",
+            )

@@ -1,1 +1,0 @@
-"""What a deployment declares of JSON lines: their columns, and whose format they are in."""

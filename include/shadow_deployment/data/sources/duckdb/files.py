@@ -2,7 +2,7 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -137,17 +137,29 @@ class Files:
         """Return those of these files that have rows between two moments, both included."""
         if not files:
             return []
-        with_rows: list[LakeFile] = []
         with open_session(self.lake, files, str(self), self._form) as session:
-            for file in files:
-                try:
-                    pieces = self._form.open(session, self.name, [file]).time_pieces(time, time_key)
-                except (SourceError, duckdb.InvalidInputException) as error:
-                    if not self.pattern.is_daily:
-                        raise
-                    logger.warning("%s of the day before or after is not looked into: %s", file.path, error)
-                    continue
-                statement = load_literal_statement(_HERE / "any_row.sql", pieces, {}).as_string()
-                if session.execute(statement, {"start": start, "end": end}).fetchall():
-                    with_rows.append(file)
-        return with_rows
+            return self._search(session, files, {"start": start, "end": end}, (time, time_key))
+
+    def _search(
+        self,
+        session: duckdb.DuckDBPyConnection,
+        files: Sequence[LakeFile],
+        bounds: Mapping[str, dt.datetime],
+        time: tuple[str, str],
+    ) -> list[LakeFile]:
+        """Return those of these files that have rows, by halves: of the files of other days most have none."""
+        try:
+            pieces = self._form.open(session, self.name, files).time_pieces(*time)
+        except (SourceError, duckdb.InvalidInputException) as error:
+            if len(files) == 1:
+                if not self.pattern.is_daily:
+                    raise
+                logger.warning("%s of the day before or after is not looked into: %s", files[0].path, error)
+                return []
+        else:
+            statement = load_literal_statement(_HERE / "any_row.sql", pieces, {}).as_string()
+            has_rows = bool(session.execute(statement, dict(bounds)).fetchall())
+            if not has_rows or len(files) == 1:
+                return list(files) if has_rows else []
+        half = len(files) // 2
+        return [each for part in (files[:half], files[half:]) for each in self._search(session, part, bounds, time)]

@@ -116,8 +116,8 @@ class EngineRequests:
 
     def _pieces(self, table: EngineTable) -> dict[str, sql.Composable]:
         log = self.deployment.requests
-        id_text = {"id": table.key_text(log.id, "requests.id")}
-        pieces = request_pieces(table, self.deployment) | table.time_pieces(log.time, "requests.time") | id_text
+        own = table.time_pieces(log.time, "requests.time") | {"id": table.key_text(log.id, "requests.id")}
+        pieces = request_pieces(table, self.deployment) | own
         pieces["hash"] = sql.SQL(_HASH).format(**pieces)
         few, once = (_FEW, _ONCE) if log.duplicates == "first" else ("", "")  # all rows would be held to find the first
         return pieces | {"few": sql.SQL(few).format(**pieces), "once": sql.SQL(once).format(**pieces)}

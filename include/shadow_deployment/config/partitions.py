@@ -53,7 +53,7 @@ class LakeTable:
         The partitions of a day hold its rows in UTC.
         """
         prefix, _, rest = table.partition(":")
-        name, *parts = rest.split("/")
+        name, *parts = re.split(r"/(?![^{]*})", rest)  # a form of a day may have slashes
         names, allowed = tuple(name.split(".")), f"must be {_LAKE_TABLES[prefix]}, perhaps with /COLUMN={{day}}"
         columns = [part.partition("=") for part in parts]
         if not all(names) or len(names) not in {"spark": (1, 2, 3), "athena": (2,)}[prefix]:

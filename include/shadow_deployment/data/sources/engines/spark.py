@@ -68,7 +68,7 @@ class ConnectSession:
     def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
         """Run a statement and return its rows in batches, as Spark sends them."""
         frame = self._spark.sql(self._text(statement, pieces, values))
-        plan = frame._plan.to_proto(self._spark.client)
+        plan = frame._plan.to_proto(self._spark.client)  # toArrow() would hold all rows in memory
         tables = (part for part in self._spark.client.to_table_as_iterator(plan, {}) if isinstance(part, pa.Table))
         first = next(tables)  # there is one without rows where there are none
         batches = (batch for table in chain([first], tables) for batch in table.to_batches())

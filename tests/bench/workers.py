@@ -22,7 +22,7 @@ from tests.live.redis_server import redis
 from tests.production import day
 
 TITLE = "scoring by two workers"
-SIZES = {"full": (3, "half_a_second"), "quick": (1, "a_fifth")}
+SIZES = {"full": (3, "half_a_second"), "quick": (1, "a_fifth_of_a_second")}
 SHARD_ROWS = 15  # of the sixty requests of a day
 
 
@@ -41,7 +41,7 @@ def half_a_second(frame: pd.DataFrame) -> "pd.Series[float]":
     return _after(0.5, frame)
 
 
-def a_fifth(frame: pd.DataFrame) -> "pd.Series[float]":
+def a_fifth_of_a_second(frame: pd.DataFrame) -> "pd.Series[float]":
     """Answer after a fifth of a second for each request."""
     return _after(0.2, frame)
 
@@ -55,7 +55,7 @@ def measure(size: str) -> dict[str, Any]:
 def rows(found: dict[str, Any]) -> list[Row]:
     """Return how long the shards took with one worker and with two, together and each by itself."""
     one, two = found["days"]["1"], found["days"][str(len(WORKERS))]
-    size = f"{one[0]['shards']} shards, {found['model']} a request"
+    size = f"{one[0]['shards']} shards, {found['model'].replace('_', ' ')} a request"
 
     def median(days: list[dict[str, float]], key: str) -> float:
         return statistics.median(one[key] for one in days)

@@ -339,9 +339,14 @@ def _let_all_days_count(content: dict[str, Any]) -> None:
         return
     content["policy"] = {"max_unanswered": 1.0, "max_champion_missing": 1.0, **policy, "replay": "count"}
     content["challengers"] = [
-        {"trained_until": TRAINED_UNTIL, **each} if isinstance(each, dict) and each.get("model") != "champion" else each
+        {"trained_until": TRAINED_UNTIL, **each} if isinstance(each, dict) and not _has_no_date(each) else each
         for each in challengers
     ]
+
+
+def _has_no_date(challenger: dict[str, Any]) -> bool:
+    model = str(challenger.get("model"))
+    return model == "champion" or model.endswith("/latest")
 
 
 def findings(verdict: Mapping[str, Any], metric: str) -> Iterable[Mapping[str, Any]]:

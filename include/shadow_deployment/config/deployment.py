@@ -16,6 +16,7 @@ from shadow_deployment.base.paths import beside
 from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
+    FROM_FILE,
     MAX_ROWS,
     Column,
     Columns,
@@ -35,7 +36,7 @@ from shadow_deployment.config.fields import (
 )
 from shadow_deployment.config.model import ModelSettings
 from shadow_deployment.config.partitions import is_files
-from shadow_deployment.config.policy import FROM_FILE, CustomMetric, Policy
+from shadow_deployment.config.policy import CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError
@@ -199,12 +200,12 @@ class Challenger(ModelSettings):
     """A model that is scored in shadow."""
 
     name: Identifier = Field(description="Name of the challenger: lower-case letters, digits and underscores.")
-    version: Text = Field("1", description="Version; a new one starts new evidence.")
+    version: Text = Field("1", description="Version; a new one starts new evidence. MLflow's `latest` brings its own.")
     trained_until: Day | None = Field(
         None,
         description="Last day of its training data; days whose labels it may have learned from never count. Required "
         "where `policy.replay` is `count`. An MLflow alias takes it from the tag `trained_until` of its version, as "
-        "YYYY-MM-DD; a date here then holds for the version first seen with it.",
+        "YYYY-MM-DD; a date here then holds for the version first seen with it. `latest` takes it from the tag alone.",
     )
 
     @property

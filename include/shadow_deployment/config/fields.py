@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -17,6 +17,7 @@ from shadow_deployment.config.yaml_source import suggestion
 
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
 MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
+FROM_FILE: Final = {"source": "file"}  # context of a validation: a deployment file, not what was stored or looked up
 _CRON = re.compile(r"(?P<minute>[0-5]?\d) (?:(?P<hour>[01]?\d|2[0-3])|\*(?:/(?P<every>2|3|4|6|8|12))?) \* \* \*")
 _HOURS_OF_A_DAY = 24
 _IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from shadow_deployment.base.paths import beside, is_supported_address
-from shadow_deployment.config.fields import Section, Text, matching
+from shadow_deployment.config.fields import FROM_FILE, Section, Text, matching
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ KINDS: Final = {
     "onnx": ModelKind("onnx:PATH or onnx:s3://BUCKET/KEY", "an ONNX model; on S3 it needs a `digest`"),
     "python": ModelKind("python:MODULE:FUNCTION", "a function that takes a DataFrame of the features"),
     "mlflow": ModelKind(
-        "mlflow:models:/NAME/VERSION, mlflow:models:/NAME@ALIAS or mlflow:FOLDER", "an MLflow pyfunc model"
+        "mlflow:models:/NAME/VERSION, mlflow:models:/NAME@ALIAS, mlflow:models:/NAME/latest or mlflow:FOLDER",
+        "an MLflow pyfunc model; `latest` follows the newest version that is ready and has a tag `trained_until`",
     ),
     "skops": ModelKind("skops:PATH", "a scikit-learn estimator saved by skops; unusual types go into `trusted`"),
     "sklearn": ModelKind("sklearn:PATH", "a pickled scikit-learn estimator; it needs a `digest` and `unpickle: true`"),
@@ -48,7 +50,7 @@ FOREIGN = ("python", "mlflow", "skops", "sklearn")  # run foreign code, so each 
 REMOTE = ("endpoint", "sagemaker")
 IN_FILES = ("onnx", "mlflow", "skops", "sklearn")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_REGISTERED = re.compile(r"models:/[^/@\s]+(/[1-9]\d*|@[A-Za-z0-9_-]+)")
+_REGISTERED = re.compile(r"models:/[^/@\s]+(/([1-9]\d*|latest)|@[A-Za-z0-9_-]+)")
 _ENDPOINT = re.compile(r"/v2/models/[^/\s]+(/versions/[^/\s]+)?")
 _NAME = r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"
 _SAGEMAKER = re.compile(rf"(?!transform/){_NAME}(/{_NAME})?|transform/{_NAME}/ml\.[a-z0-9-]+\.[a-z0-9]+")
@@ -73,7 +75,7 @@ def _address(value: str) -> str:
     if kind == "python" and not _FUNCTION.fullmatch(address):
         raise ValueError(f"must be {form}, as in python:include.my_models:predict")
     if kind == "mlflow" and address.startswith("models:") and not _REGISTERED.fullmatch(address):
-        raise ValueError("must be mlflow:models:/NAME/VERSION or mlflow:models:/NAME@ALIAS: latest is not a version")
+        raise ValueError("must be mlflow:models:/NAME/VERSION, mlflow:models:/NAME@ALIAS or mlflow:models:/NAME/latest")
     if kind == "sagemaker" and not _SAGEMAKER.fullmatch(address):
         raise ValueError(f"must be {form}, as in sagemaker:transform/late-model/ml.m5.large")
     if kind == "endpoint":
@@ -175,6 +177,18 @@ class ModelSettings(Section):
         None, description="How an endpoint expects a missing number in JSON; by default such a row is an error."
     )
 
+    newer_versions: SkipJsonSchema[str | None] = Field(
+        None,
+        description="Of `latest`: the newer versions that wait, and why; entered when MLflow is asked.",
+    )
+
+    @field_validator("newer_versions", mode="before")
+    @classmethod
+    def _not_from_file(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.context is FROM_FILE:
+            raise ValueError("must be absent: MLflow is asked for it")
+        return value
+
     @property
     def kind(self) -> str:
         """The part of `model` before the first colon."""
@@ -203,8 +217,13 @@ class ModelSettings(Section):
 
     @property
     def is_alias(self) -> bool:
-        """Whether it is an alias in MLflow, which may point at another version tomorrow."""
-        return self.kind == "mlflow" and self.address.startswith("models:") and "@" in self.address
+        """Whether it is an alias in MLflow or the newest version there, which may be another one tomorrow."""
+        return self.is_newest or (self.kind == "mlflow" and self.address.startswith("models:") and "@" in self.address)
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether it is the newest version of a model that is registered in MLflow."""
+        return self.kind == "mlflow" and self.address.startswith("models:") and self.address.endswith("/latest")
 
     @property
     def is_transform(self) -> bool:

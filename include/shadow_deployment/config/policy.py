@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pydantic.json_schema import SkipJsonSchema
 
 from shadow_deployment.config.fields import (
+    FROM_FILE,
     Days,
     Finite,
     Identifier,
@@ -41,9 +42,6 @@ RULES: Final = {
 }
 WEEK = 7
 FEWEST_WEEKS = 8  # a limit theorem starts badly on fewer
-
-
-FROM_FILE: Final = {"source": "file"}  # context of a validation: a deployment file, not a policy that was stored
 
 
 def _bounds(value: list[float]) -> list[float]:

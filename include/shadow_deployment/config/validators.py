@@ -40,6 +40,7 @@ _KINDS_WITH = {
     "trusted": ("skops",),
     "nulls": ("endpoint",),
 }
+_OF_ONE_VERSION = ("version", "digest", "trained_until")
 
 
 def deployment_conflicts(deployment: "Deployment") -> Conflicts:
@@ -249,12 +250,19 @@ def _models(deployment: "Deployment") -> Conflicts:
         text = "must be a model that can be run: its predictions are compared with the log"
         yield ("champion", "model"), f"champion.model == {shorten(champion.model)}, {text}"
     if champion:
+        if champion.is_newest:
+            text = "must be a version or an alias: the newest version need not be the one that serves"
+            yield ("champion", "model"), f"champion.model == {shorten(champion.model)}, {text}"
         yield from _model(("champion",), "champion", champion)
     for position, challenger in enumerate(deployment.challengers):
         yield from _model(("challengers", position), f"challengers[{position}]", challenger)
         if challenger.is_transform and not deployment.store.snapshots.startswith("s3://"):
             text = f"must be s3://BUCKET/PREFIX where challengers[{position}] is a batch transform: it works on S3"
             yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
+        for name in _OF_ONE_VERSION if challenger.is_newest else ():
+            if name in challenger.model_fields_set:
+                text = "must be absent where model follows the newest version: each version has its own"
+                yield ("challengers", position, name), f"challengers[{position}].{name} {text}"
 
 
 def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:

@@ -1,11 +1,11 @@
-"""Aliases of MLflow models, which move: replaced by versions before a day begins, as evidence belongs to one version.
+"""Aliases and newest versions of MLflow models, which move: replaced by versions, to which evidence belongs.
 
-MLflow is called only for a deployment that declares an alias.
+MLflow is called only for a deployment that declares one.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,9 @@ from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import ModelError, ShadowError
+from shadow_deployment.ledger.checks import newer_versions
 from shadow_deployment.models.mlflow_server import TRAINED_UNTIL, RegisteredVersion
-from shadow_deployment.models.sandbox.mlflow import REGISTERED, current_version, digest
+from shadow_deployment.models.sandbox.mlflow import REGISTERED, current_versions, digest, registered_name
 
 logger = logging.getLogger(__name__)
 _LONGEST_TAG = 60
@@ -25,18 +26,21 @@ _LONGEST_TAG = 60
 def resolve_aliases(context: DeploymentContext) -> DeploymentContext:
     """Return the deployment with each alias replaced by the version that it points at in MLflow now.
 
-    Its training date is that of the file, for the version first seen with it, else that of the version's tag.
+    Its training date is that of the file, for the version first seen with it, else that of the version's tag. `latest`
+    is the newest version that is ready and whose tag is a date; newer ones wait for theirs, with a line in the log.
 
     An alias that cannot be looked up, or whose tag is no date, stays, with a line in the log. It then is an error where
     that challenger is scored or judged, and nowhere else.
     """
 
     def resolved(model: Challenger) -> Challenger:
-        version = current_version(context, model)
-        dated = _at(model, version.version)
+        versions = current_versions(context, model)
+        if model.is_newest:
+            return _newest(model, versions)
+        dated = _at(model, versions[0].version)
         if model.trained_until is not None and _holds(context, dated, model.trained_until):
             return dated
-        return dated.model_copy(update={"trained_until": _tagged(model, version)})
+        return dated.model_copy(update={"trained_until": _tagged(model, versions[0])})
 
     return _with_versions(context, resolved)
 
@@ -49,15 +53,18 @@ def last_versions(context: DeploymentContext, session: Session[Any] | None = Non
     """
 
     def newest(model: Challenger) -> Challenger:
-        prefix = f"mlflow:{REGISTERED}{_name(model)}/"
+        prefix = f"mlflow:{REGISTERED}{registered_name(model)}/"
         with context.ledger() if session is None else nullcontext(session) as ledger:
             row = ledger.execute(
-                "SELECT m.uri FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
-                "WHERE d.name = %s AND m.name = %s AND m.version = %s AND starts_with(m.uri, %s) "
+                "SELECT m.uri, m.version FROM shadow.model_version AS m "
+                "JOIN shadow.deployment AS d ON d.id = m.deployment_id "
+                "WHERE d.name = %s AND m.name = %s AND coalesce(m.version = %s, true) AND starts_with(m.uri, %s) "
                 "ORDER BY m.id DESC LIMIT 1",
-                [context.deployment.name, model.name, model.version, prefix],
+                [context.deployment.name, model.name, None if model.is_newest else model.version, prefix],
             ).fetchone()
-        return model if row is None else model.model_copy(update={"model": str(row[0]), "trained_until": None})
+            waiting = newer_versions.newest(ledger, context.deployment.name, model.name) if model.is_newest else None
+        known = {} if row is None else {"model": str(row[0]), "version": str(row[1]), "trained_until": None}
+        return model.model_copy(update=known | {"newer_versions": waiting})
 
     return _with_versions(context, newest)
 
@@ -87,7 +94,25 @@ def _resolved(model: Challenger, resolve: Callable[[Challenger], Challenger]) ->
 
 
 def _at(model: Challenger, version: str) -> Challenger:
-    return model.model_copy(update={"model": f"mlflow:{REGISTERED}{_name(model)}/{version}"})
+    return model.model_copy(update={"model": f"mlflow:{REGISTERED}{registered_name(model)}/{version}"})
+
+
+def _newest(model: Challenger, versions: Sequence[RegisteredVersion]) -> Challenger:
+    """Return the newest version whose tag says until when it was trained; the model as it is where none says so.
+
+    `newer_versions` of it says which wait for a tag, newest first.
+    """
+    dates = [_date(version) for version in versions]
+    place = next((place for place, day in enumerate(dates) if day is not None), len(versions))
+    waiting = [f"version {version.version} in MLflow waits: {_why(version)}" for version in versions[:place]]
+    more = [f"{more} before it wait too"] if (more := len(waiting) - 1) > 0 else []
+    known: dict[str, object] = {"newer_versions": "; ".join([*waiting[:1], *more])}
+    if waiting:
+        logger.warning("challenger %s: %s", model.name, known["newer_versions"])
+    if place == len(versions):
+        return model.model_copy(update=known | {"version": versions[0].version})
+    found = versions[place].version
+    return _at(model, found).model_copy(update=known | {"version": found, "trained_until": dates[place]})
 
 
 def _holds(context: DeploymentContext, model: Challenger, trained_until: dt.date) -> bool:
@@ -106,20 +131,26 @@ def _holds(context: DeploymentContext, model: Challenger, trained_until: dt.date
 
 def _tagged(model: Challenger, version: RegisteredVersion) -> dt.date | None:
     """Return the training date of a version's tag, None where it has none; raise ModelError where it is no date."""
-    text = version.trained_until
-    if text is None:
-        return None
-    try:
-        day = dt.date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
+    day = _date(version)
+    if day is None and version.trained_until is not None:
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}: tag {TRAINED_UNTIL} of version {version.version} == "
-            f"{one_line(text, _LONGEST_TAG)!r}, must be a date as YYYY-MM-DD"
+            f"challenger {model.name}: model == {model.model!r}: version {version.version}: {_why(version)}"
         )
     return day
 
 
-def _name(model: Challenger) -> str:
-    return model.address.removeprefix(REGISTERED).partition("@")[0]
+def _date(version: RegisteredVersion) -> dt.date | None:
+    """Return the training date of a version's tag, None where it has none or it is no date."""
+    try:
+        day = dt.date.fromisoformat(version.trained_until or "")
+    except ValueError:
+        return None
+    return day if day.isoformat() == version.trained_until else None
+
+
+def _why(version: RegisteredVersion) -> str:
+    """Return why a version has no training date."""
+    if version.trained_until is None:
+        return f"it has no tag {TRAINED_UNTIL}"
+    got = one_line(version.trained_until, _LONGEST_TAG)
+    return f"its tag {TRAINED_UNTIL} == {got!r}, must be a date as YYYY-MM-DD"

@@ -1,6 +1,7 @@
 """An MLflow model registry over its REST API: how it is reached, with which credentials, and what a refusal means.
 
-Calls GET, POST and DELETE of `/api/2.0/mlflow/registered-models/alias`, as MLflow's REST API reference documents them.
+Calls GET, POST and DELETE of `/api/2.0/mlflow/registered-models/alias`, and GET of `model-versions/search`, as MLflow's
+REST API reference documents them.
 A failed call is not repeated here: it raises TransientError, and the task is retried.
 """
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import httpx
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
+SEARCH = "/api/2.0/mlflow/model-versions/search"
+ORDER, NEWEST = "version_number DESC", 100  # of a search: how many versions are looked at
+READY = "READY"
 TRAINED_UNTIL = "trained_until"
 SCHEMES = ("http", "https")
 _LONGEST_MESSAGE = 300
@@ -100,8 +104,24 @@ def registered_version(purpose: Purpose, client: "httpx.Client", name: str, alia
     if response.status_code == 400 and (_json_object(response) or {}).get("error_code") == "INVALID_PARAMETER_VALUE":
         return None  # MLflow's way of saying that a model has no such alias
     version = response_content(purpose, response).get("model_version")
-    if not isinstance(version, dict) or "version" not in version:
-        return None
+    return _registered(version) if isinstance(version, dict) and "version" in version else None
+
+
+def ready_versions(purpose: Purpose, client: "httpx.Client", name: str) -> list[RegisteredVersion]:
+    """Return the versions of a registered model that are ready, newest first, of its newest hundred."""
+    newest: dict[str, str | int] = {"order_by": ORDER, "max_results": NEWEST}
+    response = client.get(SEARCH, params={"filter": name_filter(name), **newest})
+    versions = response_content(purpose, response).get("model_versions") or []
+    return [_registered(version) for version in versions if version.get("status") == READY]
+
+
+def name_filter(name: str) -> str:
+    """Return the filter of a search for the versions of a model."""
+    quote = '"' if "'" in name else "'"
+    return f"name={quote}{name}{quote}"
+
+
+def _registered(version: dict[str, Any]) -> RegisteredVersion:
     tags = {str(tag.get("key")): str(tag.get("value", "")) for tag in version.get("tags") or []}
     return RegisteredVersion(str(version["version"]), tags.get(TRAINED_UNTIL))
 

@@ -40,11 +40,13 @@ def run_days(context: DeploymentContext, days: Sequence[dt.date], console: Conso
 
     What would stop every day, such as a missing table or model, is raised before the first, with nothing written. A
     failed validation of inputs stops that day; one of predictions stops that challenger on that day. Models stay loaded
-    from the first day to the last.
+    from the first day to the last. A new version that is followed in MLflow first answers the days that are kept.
     """
     problems: list[PermanentError] = []
     with _kept(context) as kept:
         check(kept, days)
+        for name in replay.new_versions(kept):
+            problems += _replayed(kept, name, replay.days_to_replay(kept, name), console)
         for day in with_progress(days, context.deployment.name, console):
             with _interruptible(day):
                 problems += run_day(with_former_champion(kept, day), day)
@@ -109,15 +111,22 @@ def replay_days(
     require_migrated(context)
     steps.check_suites(context.deployment)
     check_custom_metrics(context)
-    problems: list[ValidationFailed] = []
     with _kept(context) as kept:
         load(kept, challenger, window_of(context.deployment, context.deployment.start))
-        days = replay.days_to_replay(kept, challenger_name, most)
-        for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
-            with _interruptible(day):
-                problem = replay.replay_day(kept, day, challenger_name)
-            problems += [problem] if problem else []
+        problems = _replayed(kept, challenger_name, replay.days_to_replay(kept, challenger_name, most), console)
     return replay.judge_newest(context, challenger_name).day, problems
+
+
+def _replayed(
+    context: DeploymentContext, challenger_name: str, days: Sequence[dt.date], console: Console
+) -> list[ValidationFailed]:
+    """Let a challenger answer past days, with a progress bar; return the failed validations of its predictions."""
+    problems: list[ValidationFailed] = []
+    for day in with_progress(days, f"{context.deployment.name} {challenger_name}", console):
+        with _interruptible(day):
+            problem = replay.replay_day(context, day, challenger_name)
+        problems += [problem] if problem else []
+    return problems
 
 
 def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:

@@ -14,7 +14,7 @@ from shadow_deployment.data.db import Session, exclusively
 from shadow_deployment.data.quality.drift import drift_from, first_days, read_features, reference_of
 from shadow_deployment.errors import LedgerError, SnapshotError
 from shadow_deployment.ledger import snapshots
-from shadow_deployment.ledger.checks import drift
+from shadow_deployment.ledger.checks import drift, newer_versions
 from shadow_deployment.ledger.removal.retention import require_kept
 from shadow_deployment.ledger.snapshots import SampledWindow, Snapshot
 from shadow_deployment.ledger.writing.locks import share_steps
@@ -56,6 +56,7 @@ def sample(context: DeploymentContext, day: dt.date, windows: Sequence[Window] |
         snapshot = require_sampled(session, deployment, day)
         files = files_of(context, snapshot)
         trials.register(session, deployment, snapshot, challenger_keys(context, session))
+        newer_versions.keep(session, deployment)
         if snapshot.is_complete:
             keep_drift(context, session, snapshot, files)
     starts = {window.start for window in wanted}

@@ -36,6 +36,7 @@ class RecordedStatus:
 
     `since` is the time of that event, `day` and `outcome` are those of the newest verdict, `reason` and `approved_by`
     belong to the status, and `promotion` is the number of the newest change of champion that it was part of.
+    `newer_versions` says which newer versions of the model wait in MLflow, and why.
     """
 
     deployment: str
@@ -48,6 +49,7 @@ class RecordedStatus:
     reason: str | None
     approved_by: str | None
     promotion: int | None
+    newer_versions: str | None = None
 
     @property
     def content(self) -> dict[str, Any]:
@@ -186,6 +188,7 @@ def _status(
         reason=last.reason if last else "it was never judged",
         approved_by=last.by if last else None,
         promotion=changes[-1].number if changes else None,
+        newer_versions=challenger.newer_versions or None,
     )
 
 

@@ -51,6 +51,7 @@ TABLES = {
     "sampled_window",
     "trial",
     "trial_training",
+    "newer_versions",
     "validation",
     "verdict",
     "verification",

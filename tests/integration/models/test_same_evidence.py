@@ -20,6 +20,7 @@ from shadow_deployment.errors import ModelError
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.models.sandbox import runtimes
 from shadow_deployment.pipeline.run import run_days
+from tests.conftest import Invoke, declare
 from tests.integration.models.misbehaving import WEIGHTS
 from tests.production import World, day, linear_model
 
@@ -140,3 +141,49 @@ def test_mlflow_gives_the_evidence_of_the_onnx_model_from_a_folder_and_by_its_al
         ],
     )
     assert model_digest(found) == before
+
+
+def test_a_new_version_in_mlflow_waits_for_its_tag_and_then_answers_past_days_in_a_trial_of_its_own(
+    worlds: Callable[..., World],
+    mlflow_python: str,
+    mlflow_models: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    invoke: Invoke,
+) -> None:
+    _, store = mlflow_models
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    world = declare(worlds(), monkeypatch)
+    newest = {"name": "newest", "model": "mlflow:models:/late/latest", "runtime": {"requirements": REQUIREMENTS}}
+    world.deploy(
+        challengers=[newest], policy={"replay": "count", "rules": [{"metric": "brier_score", "is": "superior"}]}
+    )
+
+    def in_mlflow(statement: str) -> None:
+        program = f"import mlflow; client = mlflow.MlflowClient({store!r}); {statement}"
+        variables = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        subprocess.run([mlflow_python, "-c", program], check=True, capture_output=True, env=os.environ | variables)
+
+    def scored() -> dict[str, list[dt.date]]:
+        rows = world.query(
+            "SELECT m.version, array_agg(DISTINCT s.day ORDER BY s.day) FROM shadow.scoring AS c "
+            "JOIN shadow.snapshot AS s ON s.id = c.snapshot_id "
+            "JOIN shadow.model_version AS m ON m.id = c.challenger_id GROUP BY 1"
+        )
+        return dict(rows)
+
+    again = "client.create_model_version('late', one.source, model_id=one.model_id)"
+    in_mlflow(f"one = client.get_model_version('late', '1'); {again}")
+    code, _, err = invoke("run", "late", "--from", day(0), "--to", day(1))
+    assert code == 0, err
+    assert scored() == {"1": [day(0), day(1)]}
+    waits = "ersion 2 in MLflow waits: it has no tag trained_until"
+    assert f"newest: v{waits}" in " ".join(invoke("status", "late")[1].split())
+    assert f"V{waits}." in invoke("verdict", "late", "--json")[1]
+    in_mlflow("client.set_model_version_tag('late', '2', 'trained_until', '2024-02-01')")
+    code, _, err = invoke("run", "late", "--from", day(2))
+    assert code == 0, err
+    assert scored() == {"1": [day(0), day(1)], "2": [day(0), day(1), day(2)]}
+    trials = world.query(
+        "SELECT m.version, t.batch FROM shadow.trial AS t JOIN shadow.model_version AS m ON m.id = t.challenger_id"
+    )
+    assert sorted(trials) == [("1", 1), ("2", 2)]

@@ -13,6 +13,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection, environment
 from shadow_deployment.errors import CredentialsError, DeploymentError, ModelError, TransientError
 from shadow_deployment.ledger import predictions
+from shadow_deployment.ledger.checks import newer_versions
 from shadow_deployment.models import aliases
 from shadow_deployment.models.aliases import last_versions, resolve_aliases
 from shadow_deployment.models.loading import load, model_digest
@@ -26,6 +27,7 @@ from tests.production import World, day
 
 ALIAS = {"name": "linear", "model": "mlflow:models:/flight@serving", "conn_id": "registry_mlflow"}
 OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+NEWEST = {"name": "newest", "model": "mlflow:models:/flight/latest", "conn_id": "registry_mlflow"}
 FIXED = {"name": "fixed", "model": "mlflow:models:/flight/3"}
 
 
@@ -107,7 +109,7 @@ def test_the_registry_is_that_of_the_connection_or_of_the_environment(
     with pytest.raises(
         CredentialsError, match="challenger linear: conn_id == 'registry_mlflow': connection registry_mlfl"
     ):
-        mlflow.current_version(DeploymentContext(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
+        mlflow.current_versions(DeploymentContext(deployed(ALIAS), environment), Challenger.model_validate(ALIAS))
 
 
 def dates(shadow: DeploymentContext) -> list[tuple[str, dt.date | None]]:
@@ -129,7 +131,7 @@ def test_a_tag_that_is_no_date_stops_its_challenger_and_is_named(
     server.tags = {("flight", "2"): {"trained_until": text}}
     assert dates(DeploymentContext(deployed(ALIAS), connected(server))) == [(ALIAS["model"], None)]
     assert (
-        "challenger linear: model == 'mlflow:models:/flight@serving': tag trained_until of version 2 == "
+        "challenger linear: model == 'mlflow:models:/flight@serving': version 2: its tag trained_until == "
         f"{text!r}, must be a date as YYYY-MM-DD"
     ) in caplog.text
 
@@ -154,6 +156,38 @@ def test_a_date_in_the_file_holds_for_the_version_first_seen_with_it(
     assert dates(shadow) == [("mlflow:models:/flight/2", tagged)], "the date was declared of another version"
     server.tags = {}
     assert dates(shadow) == [("mlflow:models:/flight/2", None)]
+
+
+def test_the_newest_version_with_a_training_date_is_followed_and_newer_ones_wait(
+    server: FakeMlflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.versions["flight"] = {"8", "9", "10", "11"}
+    server.pending = {("flight", "11")}
+    dated = {"trained_until": "2024-02-10"}
+    server.tags = {("flight", "8"): dated, ("flight", "10"): {"trained_until": "2024-02-30"}}
+    shadow = DeploymentContext(deployed(NEWEST), connected(server))
+
+    def found() -> Challenger:
+        return resolve_aliases(shadow).deployment.challengers[0]
+
+    assert (found().model, found().version) == ("mlflow:models:/flight/8", "8")
+    assert found().trained_until == dt.date(2024, 2, 10)
+    waits = "version 10 in MLflow waits: its tag trained_until == '2024-02-30', must be a date as YYYY-MM-DD"
+    assert found().newer_versions == f"{waits}; 1 before it wait too"
+    assert f"challenger newest: {waits}" in caplog.text
+    server.tags["flight", "10"] = dated
+    assert (found().version, found().newer_versions) == ("10", "")
+    server.tags = {}
+    model = found()
+    assert model.model == NEWEST["model"]
+    waits = "version 10 in MLflow waits: it has no tag trained_until; 2 before it wait too"
+    with pytest.raises(ModelError, match=f"challenger newest: model == '{NEWEST['model']}': {waits}"):
+        model_digest(model)
+    caplog.clear()
+    server.versions = {"other": {"1"}}
+    with pytest.raises(TransientError, match="could not be resolved to a version"):
+        model_digest(found())
+    assert "model flight has no version that is READY; register one in MLflow, or correct" in caplog.text
 
 
 def test_an_alias_without_a_training_date_may_be_declared_where_replayed_days_count(server: FakeMlflow) -> None:
@@ -201,14 +235,24 @@ def test_the_digest_of_a_folder_is_that_of_its_files_and_their_names(tmp_path: A
 
 def test_a_page_shows_the_newest_version_of_the_ledger_without_a_call(worlds: Callable[..., World]) -> None:
     world = worlds()
-    shadow = world.shadow(challengers=[ALIAS, {**ALIAS, "name": "new"}, OTHER])
+    shadow = world.shadow(challengers=[ALIAS, {**ALIAS, "name": "new"}, OTHER, NEWEST])
     with shadow.ledger() as session:
         for uri in ("mlflow:models:/flight/1", "mlflow:models:/flight/2", "mlflow:models:/flights/9"):
             one = Challenger.model_validate({**ALIAS, "model": uri})
             predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
-        session.commit()
+        for number in ("7", "8"):
+            model = {**NEWEST, "model": f"mlflow:models:/flight/{number}", "version": number}
+            one = Challenger.model_validate(model)
+            predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
+        for waiting in ("", "version 9 in MLflow waits", "version 9 in MLflow waits"):
+            seen = [one.model_copy(update={"newer_versions": waiting})]
+            newer_versions.keep(session, shadow.deployment.model_copy(update={"challengers": seen}))
+    assert world.query("SELECT waiting FROM shadow.newer_versions") == [("version 9 in MLflow waits",)]
     found = last_versions(shadow).deployment
-    assert [one.model for one in found.challengers] == ["mlflow:models:/flight/2", ALIAS["model"], OTHER["model"]]
+    assert found.challengers[-1].newer_versions == "version 9 in MLflow waits"
+    *others, newest = [(one.model, one.version) for one in found.challengers]
+    assert [model for model, _ in others] == ["mlflow:models:/flight/2", ALIAS["model"], OTHER["model"]]
+    assert newest == ("mlflow:models:/flight/8", "8")
     away = DeploymentContext(shadow.deployment, environment)
     assert last_versions(away).deployment.challengers[0].model == ALIAS["model"]
 

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
 SECRET = "neverToBeSeenInAnyText"
 ALIAS = {"conn_id": "registry_mlflow", "model": "flight delay", "alias": "serving"}
 PATH = "/api/2.0/mlflow/registered-models/alias"
+SEARCH = "/api/2.0/mlflow/model-versions/search"
 
 
 @dataclass
@@ -38,6 +39,7 @@ class FakeMlflow:
     versions: dict[str, set[str]] = field(default_factory=lambda: {"flight delay": {"1", "2", "7"}})
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     tags: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    pending: set[tuple[str, str]] = field(default_factory=set)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     answer: tuple[int, str] | None = None
     port: int = 0
@@ -47,6 +49,8 @@ class FakeMlflow:
         self.asked.append((method, parts.path, authorization))
         if self.answer:
             return self.answer
+        if parts.path == SEARCH:
+            return 200, json.dumps(self.search(**{key: value[0] for key, value in parse_qs(parts.query).items()}))
         if parts.path != PATH:
             return 404, "<!doctype html>Not Found"
         given = {key: value[0] for key, value in parse_qs(parts.query).items()} if method == "GET" else json.loads(body)
@@ -57,10 +61,18 @@ class FakeMlflow:
     def get(self, name: str, alias: str) -> tuple[int, str]:
         if (name, alias) not in self.aliases:
             return refused(400, "INVALID_PARAMETER_VALUE", f"Registered model alias {alias} not found.")
-        version = self.aliases[name, alias]
+        return 200, json.dumps({"model_version": self.version(name, self.aliases[name, alias])})
+
+    def version(self, name: str, version: str) -> dict[str, Any]:
         tags = [{"key": key, "value": value} for key, value in self.tags.get((name, version), {}).items()]
-        found = {"name": name, "version": version, "aliases": [alias], **({"tags": tags} if tags else {})}
-        return 200, json.dumps({"model_version": found})
+        status = "PENDING_REGISTRATION" if (name, version) in self.pending else "READY"
+        return {"name": name, "version": version, "status": status, **({"tags": tags} if tags else {})}
+
+    def search(self, filter: str, order_by: str, max_results: str) -> dict[str, Any]:  # noqa: A002 (MLflow's name)
+        assert (order_by, int(max_results)) == ("version_number DESC", 100)
+        found = [(name, versions) for name, versions in self.versions.items() if filter == f"name='{name}'"]
+        every = [self.version(name, one) for name, many in found for one in sorted(many, key=int, reverse=True)]
+        return {"model_versions": every} if every else {}
 
     def set(self, name: str, alias: str, version: str) -> tuple[int, str]:
         if alias == "latest":

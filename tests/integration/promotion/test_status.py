@@ -197,7 +197,7 @@ def test_a_file_that_is_not_there_is_made(shadow: DeploymentContext) -> None:
     assert ours == standing(shadow).content
     assert list(ours) == [
         *("deployment", "challenger", "version", "status", "since"),
-        *("day", "outcome", "reason", "approved_by", "promotion"),
+        *("day", "outcome", "reason", "approved_by", "promotion", "newer_versions"),
     ]
     assert (ours["day"], ours["status"]) == (str(day(0)), "passed")
     assert path.read_text() == json.dumps(written, indent=2) + "\n"

@@ -52,6 +52,9 @@ def _show(name: str, *, as_json: bool, write: bool) -> None:
         console.print_json_lines(each.content for each in statuses)
         return
     console.show(_table(statuses))
+    for each in statuses:
+        if each.newer_versions:
+            console.show(f"[yellow]waiting[/] {escape(each.challenger)}: {escape(each.newer_versions)}")
     with context.ledger() as session:
         for gap in gaps(session, context.deployment):
             console.show(f"[yellow]missing[/] {escape(gap)}; shadow run {escape(name)} --missing runs them")

@@ -6,6 +6,7 @@ SELECT d.name, ARRAY[
     (SELECT count(*) FROM shadow.sampled_day AS s JOIN shadow.sampled_window AS w ON w.snapshot_id = s.id
         WHERE s.deployment_id = d.id),
     (SELECT count(*) FROM shadow.verification AS v WHERE v.deployment_id = d.id),
+    (SELECT count(*) FROM shadow.newer_versions AS n WHERE n.deployment_id = d.id),
     (SELECT count(*) FROM shadow.withdrawal AS w WHERE w.deployment_id = d.id),
     (SELECT count(*) FROM shadow.acknowledgement AS a WHERE a.deployment_id = d.id),
     (SELECT count(r.id) + count(a.decision) FROM shadow.approval_request AS r

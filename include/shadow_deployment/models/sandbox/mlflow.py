@@ -1,4 +1,4 @@
-"""MLflow models, as pyfunc: `mlflow:models:/NAME/VERSION`, `mlflow:models:/NAME@ALIAS` and `mlflow:FOLDER`.
+"""MLflow models, as pyfunc: `mlflow:models:/NAME/VERSION`, `…/NAME@ALIAS`, `…/NAME/latest` and `mlflow:FOLDER`.
 
 Their `predict` takes and returns what a `python:` function does. Only the model's interpreter needs MLflow, and it
 usually is one of its own: MLflow rarely resolves beside Airflow's packages. The registry is the server of `conn_id`,
@@ -18,9 +18,14 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
 from shadow_deployment.models.mlflow_server import (
+    NEWEST,
+    ORDER,
+    READY,
     Purpose,
     RegisteredVersion,
+    name_filter,
     open_client,
+    ready_versions,
     registered_version,
     server_options,
 )
@@ -36,6 +41,7 @@ from shadow_deployment.models.sandbox.worker import ModelOutputError, folder_dig
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 REGISTERED = "models:/"
+LATEST = "/latest"
 SECONDS = 10.0
 _NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _MOST_BYTES = 1 << 16
@@ -74,9 +80,12 @@ def digest(model: Challenger) -> str:
     is that of the address.
 
     Raises:
-        ModelError: There is no such folder, a link leaves it, or the digest is not the declared one.
+        ModelError: There is no such folder, a link leaves it, the digest is not the declared one, or no registered
+            version has a training date.
         TransientError: The model is an alias that has not been resolved: an alias may move.
     """
+    if model.newer_versions and model.is_newest:
+        raise ModelError(f"challenger {model.name}: model == {model.model!r}: {model.newer_versions}")
     if model.is_alias:
         raise TransientError(
             f"challenger {model.name}: model == {model.model!r} could not be resolved to a version; see the log of "
@@ -97,25 +106,35 @@ def digest(model: Challenger) -> str:
     return actual
 
 
-def current_version(context: DeploymentContext, model: Challenger) -> RegisteredVersion:
-    """Return the version that a model's alias points at now.
+def current_versions(context: DeploymentContext, model: Challenger) -> list[RegisteredVersion]:
+    """Return the version that a model's alias points at now; of `latest` all that are ready, newest first.
 
     Asks the server's REST API, or the model's own interpreter where the registry is a file store or a database.
 
     Raises:
-        ModelError: There is no such model or alias.
+        ModelError: There is no such model or alias, or no version is ready.
         CredentialsError: `conn_id` is not declared.
         TransientError: The server does not respond.
     """
-    name, _, alias = model.address.removeprefix(REGISTERED).partition("@")
+    name, alias = registered_name(model), model.address.partition("@")[2]
     connection, purpose = _connection(context, model), _purpose(model)
     if connection is None:
-        return _version_from_sandbox(context, model, name, alias)
-    with open_client(purpose, connection, seconds=SECONDS) as client:
-        version = registered_version(purpose, client, name, alias)
-    if version is None:
-        raise purpose.refusal(f"model {name} has no alias {alias}; set it in MLflow, or correct {purpose.alias_key}")
-    return version
+        found = _versions_from_sandbox(context, model, name, alias)
+    else:
+        with open_client(purpose, connection, seconds=SECONDS) as client:
+            if model.is_newest:
+                found = ready_versions(purpose, client, name)
+            else:
+                found = [one for one in [registered_version(purpose, client, name, alias)] if one is not None]
+    if found:
+        return found
+    lacks, remedy = ("version that is READY", "register one") if model.is_newest else (f"alias {alias}", "set it")
+    raise purpose.refusal(f"model {name} has no {lacks}; {remedy} in MLflow, or correct {purpose.alias_key}")
+
+
+def registered_name(model: Challenger) -> str:
+    """Return the name of the registered model that an alias, or `latest`, is of."""
+    return model.address.removeprefix(REGISTERED).removesuffix(LATEST).partition("@")[0]
 
 
 def _address_digest(model: Challenger) -> str:
@@ -142,23 +161,27 @@ def _folder(model: Challenger) -> Path:
     return folder
 
 
-def _version_from_sandbox(context: DeploymentContext, model: Challenger, name: str, alias: str) -> RegisteredVersion:
+def _versions_from_sandbox(
+    context: DeploymentContext, model: Challenger, name: str, alias: str
+) -> list[RegisteredVersion]:
     sandbox = SandboxProgram.of(
         model,
         context.deployment,
         variables=_NO_TELEMETRY | _registry_variables(context, model),
     )
     process = SandboxProcess(sandbox.interpreter, sandbox.environment, memory_mb=2048)
-    header, purpose = {"do": "version", "name": name, "alias": alias}, _purpose(model)
+    purpose, search = _purpose(model), [name_filter(name), NEWEST, [ORDER]]
+    header = {"do": "versions", "alias": [name, alias] if alias else None, "search": search}
     try:
         reply, _ = process.call(header, seconds=LOAD_SECONDS, most_bytes=_MOST_BYTES)
     except ModelDiedError as error:
         raise purpose.refusal(error.reason) from None
     finally:
         process.kill()
-    if reply["is"] != "version":
+    if reply["is"] != "versions":
         raise purpose.refusal(missing_package(sandbox, reply) or error_text(sandbox, reply))
-    return RegisteredVersion(str(reply["version"]), reply["trained_until"])
+    ready = [(version, tag) for version, status, tag in reply["versions"] if alias or status == READY]
+    return [RegisteredVersion(str(version), trained_until) for version, trained_until in ready]
 
 
 def _registry_variables(context: DeploymentContext, model: Challenger) -> dict[str, str]:

@@ -5,9 +5,9 @@ and with pandas where the model takes a DataFrame. Two pipes, whose numbers are 
 the lengths of a JSON header and a body, the header, the body. Whatever the model prints goes elsewhere.
 
 A request is `{"do": "load", "kind": ...}`, with the bytes of a model's file as its body where there is one,
-`{"do": "predict"}` with a batch as an Arrow stream, or `{"do": "version"}`; the reply carries the request's number. A
+`{"do": "predict"}` with a batch as an Arrow stream, or `{"do": "versions"}`; the reply carries the request's number. A
 reply is `{"is": "ready"}`, `{"is": "predictions"}` with one float64 for each row and class as its body,
-`{"is": "version"}`, or `{"is": "error", "text": ...}`.
+`{"is": "versions"}`, or `{"is": "error", "text": ...}`.
 """
 
 from __future__ import annotations
@@ -250,11 +250,12 @@ def _onnx(task: dict[str, Any], body: bytes) -> Predict:
     return predict
 
 
-def version(task: dict[str, Any]) -> dict[str, Any]:
-    """Return the version that an alias of a registered model points at, and its tag `trained_until`, by MLflow."""
-    mlflow: Any = importlib.import_module("mlflow")
-    registered = mlflow.MlflowClient().get_model_version_by_alias(task["name"], task["alias"])
-    return {"version": str(registered.version), "trained_until": registered.tags.get("trained_until")}
+def versions(task: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    """Return the version of a model's alias, or those that a search finds, each with status and tag `trained_until`."""
+    client: Any = importlib.import_module("mlflow").MlflowClient()
+    search, alias = client.search_model_versions, task["alias"]
+    registered = search(*task["search"]) if alias is None else [client.get_model_version_by_alias(*alias)]
+    return [(str(one.version), one.status, one.tags.get("trained_until")) for one in registered]
 
 
 def serve(requests: io.BufferedReader, replies: io.BufferedWriter) -> None:
@@ -272,8 +273,8 @@ def serve(requests: io.BufferedReader, replies: io.BufferedWriter) -> None:
             if task["do"] == "load":
                 predict = load(task, body)
                 reply: dict[str, Any] = {"is": "ready"}
-            elif task["do"] == "version":
-                reply = {"is": "version", **version(task)}
+            elif task["do"] == "versions":
+                reply = {"is": "versions", "versions": versions(task)}
             else:
                 values, errors = predict(_batch(body))  # type: ignore[misc]
                 reply, content = {"is": "predictions", "errors": errors}, values.tobytes()

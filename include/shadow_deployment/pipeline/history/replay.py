@@ -104,6 +104,19 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
     return names
 
 
+def new_versions(context: DeploymentContext) -> list[str]:
+    """Return the challengers that follow MLflow's newest version, have answered nothing yet, and have past days."""
+    followed = [each for each in context.deployment.promotable if each.newer_versions is not None]
+    if not followed:
+        return []
+    with context.ledger() as session:
+        if not _taken(session, context.deployment):
+            return []
+        keys = challenger_keys(context, session)
+        names = [each.name for each in followed if each.name in keys]
+        return [name for name in names if not predictions.has_answered(session, keys[name])]
+
+
 def _limit(deployment: Deployment, most: int | None) -> int:
     limit = deployment.policy.replay_days
     if most is not None and not 1 <= most <= limit:

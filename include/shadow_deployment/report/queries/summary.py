@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
@@ -16,6 +16,7 @@ from shadow_deployment.ledger.snapshots import Snapshot, sampled
 from shadow_deployment.ledger.verdicts import StoredVerdict, latest
 from shadow_deployment.pipeline.window_guard import gaps
 from shadow_deployment.report.queries.status import StatusFacts, not_started, status_facts, status_of, waiting_for
+from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.views import ChallengerLine, Role
 
 _ORDER: Final[tuple[Outcome, ...]] = ("PASS", "FAIL", "INCONCLUSIVE")
@@ -81,7 +82,7 @@ def _line(challenger: Challenger, judged: StoredVerdict | None, present: str, fa
         version=challenger.version,
         role=role,
         outcome=judged.outcome,
-        status=status_of(challenger, judged, blocking, facts),
+        status=_with_newer(challenger, status_of(challenger, judged, blocking, facts)),
         day=judged.day,
         decided_on=judged.decided_on,
         days=(most.observations if most else 0) * (WEEK if weekly and over_days else 1),
@@ -130,12 +131,21 @@ def line_of(deployment: Deployment, lines: Sequence[ChallengerLine], name: str) 
     raise NotFoundError(f"deployment {deployment.name}: challenger == {name!r}, must be one of {names}")
 
 
+def _with_newer(challenger: Challenger, status: ChallengerStatus) -> ChallengerStatus:
+    """Return a status with the versions in MLflow that wait for a tag."""
+    newer = challenger.newer_versions
+    return replace(status, sentence=f"{status.sentence} {newer[0].upper()}{newer[1:]}.") if newer else status
+
+
 def _unjudged(challenger: Challenger, role: Role, judged: StoredVerdict | None) -> ChallengerLine:
-    if judged is None:
+    if challenger.is_newest and challenger.newer_versions:
+        why = challenger.newer_versions
+    elif judged is None:
         why = "it was never judged: unpause the DAG, or run a day"
     elif judged.version == challenger.version:
         why = f"the sampling design has changed since it was judged on {judged.day}, so evidence starts anew: run a day"
     else:
         why = f"version {challenger.version} was never judged, {judged.version} last on {judged.day}: run a day"
     status = not_started(challenger, why)
+    status = status if why == challenger.newer_versions else _with_newer(challenger, status)
     return ChallengerLine(challenger.name, challenger.version, role, None, status, waiting=why)

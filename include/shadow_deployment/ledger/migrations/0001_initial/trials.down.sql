@@ -1,1 +1,1 @@
-DROP TABLE shadow.acknowledgement, shadow.withdrawal, shadow.trial_training, shadow.trial;
+DROP TABLE shadow.acknowledgement, shadow.withdrawal, shadow.newer_versions, shadow.trial_training, shadow.trial;

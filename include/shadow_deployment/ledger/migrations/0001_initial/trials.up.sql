@@ -35,6 +35,15 @@ CREATE TABLE shadow.trial_training (
 );
 COMMENT ON TABLE shadow.trial_training IS 'last day of a challenger''s training data, as first declared';
 
+CREATE TABLE shadow.newer_versions (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    deployment_id  int NOT NULL REFERENCES shadow.deployment,
+    challenger     text NOT NULL,
+    waiting        text NOT NULL,
+    seen_at        timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE shadow.newer_versions IS 'append-only: which newer versions of a model that is followed in MLflow wait, and why; empty where none does';
+
 CREATE TABLE shadow.withdrawal (
     deployment_id  int NOT NULL REFERENCES shadow.deployment,
     day            date NOT NULL,
@@ -58,4 +67,4 @@ CREATE TABLE shadow.acknowledgement (
 COMMENT ON TABLE shadow.acknowledgement IS 'a model that is too good to be true (PASS is refused without), or better than its successor, as a person has looked into it';
 COMMENT ON COLUMN shadow.acknowledgement.version IS 'a server''s model is identified by its address and this';
 
-CALL shadow.make_append_only(ARRAY['trial', 'trial_training', 'withdrawal', 'acknowledgement']);
+CALL shadow.make_append_only(ARRAY['trial', 'trial_training', 'newer_versions', 'withdrawal', 'acknowledgement']);

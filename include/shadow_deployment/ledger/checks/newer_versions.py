@@ -1,0 +1,29 @@
+"""Newer versions of models that are followed in MLflow, which wait: as the newest run found them."""
+
+from typing import Any
+
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.snapshots import deployment_id
+
+
+def keep(session: Session[Any], deployment: Deployment) -> None:
+    """Enter which versions wait, of each challenger of which something else was entered last. Commits."""
+    for challenger in deployment.challengers:
+        waiting = challenger.newer_versions
+        if waiting is not None and waiting != (newest(session, deployment.name, challenger.name) or ""):
+            session.execute(
+                "INSERT INTO shadow.newer_versions (deployment_id, challenger, waiting) VALUES (%s, %s, %s)",
+                [deployment_id(session, deployment), challenger.name, waiting],
+            )
+    session.commit()
+
+
+def newest(session: Session[Any], deployment: str, challenger: str) -> str | None:
+    """Return which versions of a challenger wait, and why; empty for none, None where that was never entered."""
+    row = session.execute(
+        "SELECT n.waiting FROM shadow.newer_versions AS n JOIN shadow.deployment AS d ON d.id = n.deployment_id "
+        "WHERE d.name = %s AND n.challenger = %s ORDER BY n.id DESC LIMIT 1",
+        [deployment, challenger],
+    ).fetchone()
+    return None if row is None else str(row[0])

@@ -90,7 +90,7 @@ def _run_missing(context: DeploymentContext, console: Console) -> None:
     """Run those of the first days that have no verdict of every challenger yet."""
     with context.ledger() as session:
         done = verdicts.judged_days(session, challenger_keys(context, session).values())
-    missing = [day for day in days_between(FIRST, LAST) if day not in done]
+    missing = [day for day in days_between(context.deployment, FIRST, LAST) if day not in done]
     if not missing:
         console.print(f"[green]✓[/] {FIRST} to {LAST} were shadowed before")
         return

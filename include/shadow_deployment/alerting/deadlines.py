@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.fields import Clock
-from shadow_deployment.config.window import window_of, windows_of
+from shadow_deployment.config.window import days_between, window_of, windows_of
 
 STANDING = dt.date(2100, 1, 1)  # so far ahead a time zone follows the rule now in force
 _YEAR = 366
@@ -41,13 +41,13 @@ def intervals(deployment: Deployment) -> list[dt.timedelta]:
 
 
 def _days_of_each_length(deployment: Deployment) -> Iterator[dt.date]:
-    """Yield an ordinary day and the days around clock changes, of two years and of the rule now in force."""
+    """Yield an ordinary day (or week) and the ones around clock changes, of two years and of the rule now in force."""
     firsts = (deployment.start, deployment.start + dt.timedelta(days=_YEAR), STANDING)
     days = [first + dt.timedelta(days=number) for first in firsts for number in range(_YEAR)]
     offsets = [dt.datetime.combine(day, dt.time(12), tzinfo=deployment.zone).utcoffset() for day in days]
-    for number, day in enumerate(days):
-        if number == 0 or len(set(offsets[max(number - 1, 0) : number + 3])) > 1:
-            yield day
+    found = [day for at, day in enumerate(days) if at == 0 or len(set(offsets[max(at - 1, 0) : at + 3])) > 1]
+    for day in found:
+        yield from days_between(deployment, day, day + dt.timedelta(deployment.policy.days_per_period - 1))
 
 
 def _moment(deployment: Deployment, date: dt.date, clock: Clock) -> dt.datetime:

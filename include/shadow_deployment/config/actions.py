@@ -1,10 +1,10 @@
-"""What follows from a verdict: promotion, alerts, the status file and CloudWatch metrics."""
+"""What follows from a verdict: promotion, alerts, the status file and CloudWatch metrics; and what else must work."""
 
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from shadow_deployment.config.fields import Clock, Days, Document, Section, Text, matching
+from shadow_deployment.config.fields import Clock, Days, Document, HttpAddress, Section, Text, matching
 
 FORMER_CHAMPION = "previous_champion"  # the challenger name of the former champion while it is watched
 
@@ -182,3 +182,13 @@ class CloudWatch(Section):
     conn_id: Text | None = Field(
         "aws_default", description="Airflow connection of the amazon provider; null: boto3's default credentials."
     )
+
+
+class Dependency(Section):
+    """Anything else that must respond over HTTP for the deployment to work, such as a feature service.
+
+    Only `shadow doctor` checks it.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name in the doctor's report.")
+    url: HttpAddress = Field(description="Address to get, without a login.")

@@ -4,6 +4,7 @@ One YAML file is one deployment. `load_deployment` reports every wrong value at 
 got, what is allowed, and the file and line. It uses neither network nor database: Airflow parses DAGs twice a minute.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Discriminator, Field, ModelWrapValidatorHandler, Tag, ValidationError, model_validator
 
 from shadow_deployment.base.paths import beside
-from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, PromotionPolicy, Status
+from shadow_deployment.config.actions import FORMER_CHAMPION, Alerts, CloudWatch, Dependency, PromotionPolicy, Status
 from shadow_deployment.config.error_messages import deployment_error, describe_error
 from shadow_deployment.config.fields import (
     FROM_FILE,
@@ -22,7 +23,6 @@ from shadow_deployment.config.fields import (
     Columns,
     Day,
     Folder,
-    HttpAddress,
     Identifier,
     PredictionColumns,
     Probability,
@@ -33,10 +33,11 @@ from shadow_deployment.config.fields import (
     TableSettings,
     Text,
     TimeZone,
+    weekday_of,
 )
 from shadow_deployment.config.model import ModelSettings
 from shadow_deployment.config.partitions import is_files
-from shadow_deployment.config.policy import CustomMetric, Policy
+from shadow_deployment.config.policy import WEEK, CustomMetric, Policy
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError
@@ -219,16 +220,6 @@ class Challenger(ModelSettings):
         return self.model == "champion"
 
 
-class Dependency(Section):
-    """Anything else that must respond over HTTP for the deployment to work, such as a feature service.
-
-    Only `shadow doctor` checks it.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name in the doctor's report.")
-    url: HttpAddress = Field(description="Address to get, without a login.")
-
-
 class Expectations(Section):
     """Great Expectations suites as JSON files, checked in addition to the package's own expectations."""
 
@@ -249,15 +240,16 @@ class Deployment(Section):
     schedule: Schedule = Field(
         "0 0 * * *",
         description='When a window begins, in `timezone`: once a day (`"MINUTE HOUR * * *"`, `"@daily"`), every hour '
-        '(`"MINUTE * * * *"`, `"@hourly"`) or every 2, 3, 4, 6, 8 or 12 hours (`"MINUTE */6 * * *"`). Each window is '
-        "sampled and scored by a run; a day is compared and judged once all its windows are.",
+        '(`"MINUTE * * * *"`, `"@hourly"`), every 2, 3, 4, 6, 8 or 12 hours (`"MINUTE */6 * * *"`), or once a week '
+        '(`"MINUTE HOUR * * WEEKDAY"`, `"@weekly"`). Each window is sampled and scored by a run; a day is compared and '
+        "judged once all its windows are. A weekly window is one week of evidence, named by its first day.",
     )
     timezone: TimeZone = Field("UTC", description="IANA time zone of the schedule.")
-    start: Day = Field(description="First day, inclusive.")
+    start: Day = Field(description="First day, inclusive; a weekly schedule begins with the first whole week from it.")
     end: Day | None = Field(
         None,
-        description="Last day that is run; by default open. Labels that arrive later are not collected: let it be "
-        "`labels.maturity_days` after the last day that must count.",
+        description="Last day that is run; by default open. A week that ends later is not run. Labels that arrive "
+        "later are not collected: let it be `labels.maturity_days` after the last day that must count.",
     )
     task: Task = Field(description="What is predicted.")
     threshold: Probability = Field(0.5, description="Probability from which a binary prediction counts as positive.")
@@ -297,14 +289,24 @@ class Deployment(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _in_one_form(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Let columns be in the order of classes, and rules carry the custom metrics that they name.
+        """Let columns be in the order of classes, and the policy carry custom metrics and the period of evidence.
 
         A policy is then judged by itself wherever it is.
         """
         deployment = handler(value)
         requests = deployment.requests.in_order_of(deployment.classes)
         policy = deployment.policy.with_custom(deployment.custom_metrics)
-        return deployment.model_copy(update={"requests": requests, "policy": policy})
+        one_form = deployment.model_copy(update={"requests": requests, "policy": policy})
+        weekday = weekday_of(deployment.schedule)
+        return one_form if weekday is None else one_form._in_whole_weeks(weekday)
+
+    def _in_whole_weeks(self, weekday: int) -> Self:
+        """Return a weekly deployment whose `start` and `end` are the first days of its first and last whole week."""
+        start, end = self.start + dt.timedelta((weekday - self.start.weekday()) % WEEK), self.end
+        if end is not None:
+            end -= dt.timedelta(WEEK - 1)
+            end -= dt.timedelta((end.weekday() - weekday) % WEEK)
+        return self.model_copy(update={"start": start, "end": end, "policy": self.policy.of_weeks()})
 
     @property
     def custom_metrics(self) -> dict[str, CustomMetric]:

@@ -18,7 +18,12 @@ from shadow_deployment.config.yaml_source import suggestion
 DAYS = (dt.date(1970, 1, 1), dt.date(2199, 12, 31))
 MAX_ROWS = (1 << 31) - 1  # of a day's sample: their ordinals are SQL integers
 FROM_FILE: Final = {"source": "file"}  # context of a validation: a deployment file, not what was stored or looked up
-_CRON = re.compile(r"(?P<minute>[0-5]?\d) (?:(?P<hour>[01]?\d|2[0-3])|\*(?:/(?P<every>2|3|4|6|8|12))?) \* \* \*")
+_CRON = re.compile(
+    r"(?P<minute>[0-5]?\d) "
+    r"(?:(?P<hour>[01]?\d|2[0-3]) \* \* (?P<weekday>\*|[0-7])|\*(?:/(?P<every>2|3|4|6|8|12))? \* \* \*)"
+)
+_NICKNAMES = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *", "@weekly": "0 0 * * 0"}
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _HOURS_OF_A_DAY = 24
 _IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")
 _QUERY = re.compile(r"\s*(\(|(select|with|values)\s)", re.IGNORECASE)
@@ -54,11 +59,13 @@ def _identifier(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    cron = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *"}.get(value, value)
+    *begin, weekday = _NICKNAMES.get(value, value).split(" ")
+    named = str(_WEEKDAYS.index(weekday.lower())) if weekday.lower() in _WEEKDAYS else weekday
+    cron = " ".join([*begin, named])
     if not _CRON.fullmatch(cron):
         raise ValueError(
-            'must be once a day ("MINUTE HOUR * * *", @daily), every hour ("MINUTE * * * *", @hourly) or every 2, 3, '
-            '4, 6, 8 or 12 hours ("MINUTE */6 * * *"): evidence is of days, and of weeks with policy.unit: week'
+            'must be once a day ("MINUTE HOUR * * *", @daily), once a week ("MINUTE HOUR * * WEEKDAY", @weekly), every '
+            'hour ("MINUTE * * * *", @hourly) or every 2, 3, 4, 6, 8 or 12 hours ("MINUTE */6 * * *")'
         )
     return cron
 
@@ -69,6 +76,12 @@ def ticks_of(schedule: str) -> tuple[range, int]:
     assert parts is not None  # noqa: S101 (the type of the field guarantees it)
     every = _HOURS_OF_A_DAY if parts["hour"] else int(parts["every"] or 1)
     return range(int(parts["hour"] or 0), _HOURS_OF_A_DAY, every), int(parts["minute"])
+
+
+def weekday_of(schedule: str) -> int | None:
+    """Return the weekday on which a weekly schedule's windows begin, Monday being 0; None of any other schedule."""
+    weekday = schedule.rpartition(" ")[2]
+    return None if weekday == "*" else (int(weekday) - 1) % 7
 
 
 def _timezone(value: str) -> str:

@@ -1,5 +1,6 @@
 """A model in a deployment file: where it lies, what it runs in, and what a call may take."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from shadow_deployment.base.paths import beside, is_supported_address
+from shadow_deployment.base.paths import PROJECT, beside, is_supported_address
 from shadow_deployment.config.fields import FROM_FILE, Section, Text, matching
 
 
@@ -214,6 +215,17 @@ class ModelSettings(Section):
         """Return the columns of the log, by its table, that hold the predictions; none where they are elsewhere."""
         table, _, columns = self.address.rpartition(".")
         return columns.split(",") if self.kind == "logged" and table in ("", log) else []
+
+    @property
+    def digest_wanted(self) -> str:
+        """Return which digest a model must have: that of its file where it can be read here."""
+        try:
+            digest = None if self.path is None else hashlib.sha256((PROJECT / self.path).read_bytes()).hexdigest()
+        except (OSError, ValueError):
+            digest = None
+        if digest is None:
+            return "the SHA-256 of the model's file, as sha256sum prints it: nothing else identifies the model"
+        return f"{digest}, the SHA-256 of {PROJECT / str(self.path)}, if you trust that file"
 
     @property
     def is_alias(self) -> bool:

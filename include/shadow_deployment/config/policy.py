@@ -93,11 +93,27 @@ class CustomMetric(Section):
         )
 
 
+def _by_schedule(value: object, info: ValidationInfo) -> object:
+    if value != "day" and info.context is FROM_FILE:
+        raise ValueError("must be absent: it follows from schedule")
+    return value
+
+
+Period = SkipJsonSchema[
+    Annotated[
+        Literal["day", "week"],
+        Field(description="What evidence has one entry of, by the schedule; entered when the file is read."),
+        BeforeValidator(_by_schedule),
+    ]
+]
+
+
 class Last(Section):
     """A rule on daily values passes if it held on `hold` of the last `of` days."""
 
-    hold: Days = Field(description="Days on which the rule must hold, in days.")
-    of: Days = Field(description="Days that are looked at, in days.")
+    hold: Days = Field(description="Days on which the rule must hold, in days; of a weekly schedule weeks.")
+    of: Days = Field(description="Days that are looked at, in days; of a weekly schedule weeks.")
+    period: Period = "day"
 
 
 RoleName = Literal["blocking", "gate", "advisory", "monitor"]
@@ -214,7 +230,7 @@ class Rule(Section):
         }[self.is_]
         columns = [name for name in self.slices if name != "all"]
         where = f", overall and in every {' and '.join(columns)}" if columns else ""
-        often = f", on {self.last.hold} of the last {self.last.of} days" if self.last else ""
+        often = f", on {self.last.hold} of the last {self.last.of} {self.last.period}s" if self.last else ""
         return f"{of}{self.definition.title} {words}{often}{where}"
 
 
@@ -256,8 +272,9 @@ class Policy(Section):
     unit: Literal["day", "week", "request"] = Field(
         "day",
         description="What one observation is: a day; a block of seven days, where days depend on each other for longer "
-        "than a few; or a request, where requests are independent.",
+        "than a few; or a request, where requests are independent. By a weekly schedule it is a week.",
     )
+    period: Period = "day"
     weighting: Literal["request", "day"] = Field(
         "request",
         description="What counts the same: a `request`, so that units day, week and request answer one question, about "
@@ -328,6 +345,31 @@ class Policy(Section):
         """Return the policy whose rules carry the declarations of the custom metrics that they name."""
         rules = [rule.model_copy(update={"custom": metrics.get(rule.metric)}) for rule in self.rules]
         return self.model_copy(update={"rules": rules})
+
+    def of_weeks(self) -> Self:
+        """Return the policy of a weekly schedule, whose evidence is of weeks; `unit` is week where nobody gave one."""
+        unit = self.unit if "unit" in self.model_fields_set else "week"
+        weeks = {"period": "week"}
+        rules = [
+            rule.model_copy(update={"last": rule.last.model_copy(update=weeks)}) if rule.last else rule
+            for rule in self.rules
+        ]
+        return self.model_copy(update={**weeks, "unit": unit, "rules": rules})
+
+    @property
+    def days_per_period(self) -> int:
+        """How many days an entry of evidence is about: one, or with a weekly schedule seven."""
+        return WEEK if self.period == "week" else 1
+
+    @property
+    def days_per_observation(self) -> int:
+        """How many days an observation is about."""
+        return WEEK if self.unit == "week" else 1
+
+    @property
+    def periods_per_observation(self) -> int:
+        """How many entries of evidence make an observation: seven days make a week, but a week is one already."""
+        return self.days_per_observation // self.days_per_period
 
     @property
     def observations_before_bound(self) -> int:

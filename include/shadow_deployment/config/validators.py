@@ -1,15 +1,14 @@
 """Contradictions between the keys of a deployment file, looked for once each value by itself is right."""
 
-import hashlib
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from shadow_deployment.base.paths import PROJECT
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.json_lines.conflicts import json_lines_conflicts
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.partitions import is_files
-from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WITH_MARGIN, Rule
+from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WEEK, WITH_MARGIN, Rule
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 from shadow_deployment.metrics.aliases import metric_instead, metric_meant
 from shadow_deployment.metrics.catalog import METRICS
@@ -51,7 +50,9 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     yield from _columns(deployment)
     if deployment.sample.rates and not deployment.sample.strata:
         yield ("sample", "rates"), "sample.rates needs sample.strata: it names a rate for each of their values"
-    if deployment.end is not None and deployment.end < deployment.start:
+    if deployment.policy.period == "week":
+        yield from _weeks(deployment)
+    elif deployment.end is not None and deployment.end < deployment.start:
         yield ("end",), f"end == {deployment.end}, must not be before start == {deployment.start}"
     yield from _policy(deployment)
     yield from _sources(deployment)
@@ -63,6 +64,16 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     yield from _retention(deployment)
     yield from _models(deployment)
     yield from _promotion(deployment)
+
+
+def _weeks(deployment: "Deployment") -> Conflicts:
+    """Yield what a weekly schedule cannot have: no whole week, or observations that are not weeks."""
+    if deployment.end is not None and deployment.end < deployment.start:
+        ends = deployment.start + dt.timedelta(WEEK - 1)
+        yield ("end",), f"end must be at least {ends}, the last day of the first whole week from start on"
+    if deployment.policy.unit != "week":
+        text = f"must be week, or absent: schedule == {deployment.schedule!r} is weekly"
+        yield ("policy", "unit"), f"policy.unit == {deployment.policy.unit!r}, {text}"
 
 
 def _policy(deployment: "Deployment") -> Conflicts:
@@ -239,8 +250,9 @@ def _metrics(deployment: "Deployment") -> Conflicts:
 def _retention(deployment: "Deployment") -> Conflicts:
     """Yield that days are removed while their labels, or requests of later days that share them, are waited for."""
     keep, waits = deployment.store.keep_days, deployment.labels.maturity_days
-    if keep is not None and keep < waits + 2:
-        text = f"must be at least {waits + 2}, two days more than labels.maturity_days"
+    least = waits + 1 + deployment.policy.days_per_period
+    if keep is not None and keep < least:
+        text = f"must be at least {least}, {least - waits} days more than labels.maturity_days"
         yield ("store", "keep_days"), f"store.keep_days == {keep}, {text}"
 
 
@@ -269,7 +281,7 @@ def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:
     """Yield what a kind of model lacks, and keys that do not apply to it."""
     is_on_s3 = model.kind == "onnx" and model.address.startswith("s3://")
     if (is_on_s3 or model.kind == "sklearn") and not model.digest:
-        yield (*location, "digest"), f"{key}.digest is missing, must be {_digest_wanted(model)}"
+        yield (*location, "digest"), f"{key}.digest is missing, must be {model.digest_wanted}"
     if model.kind == "sklearn" and not model.unpickle:
         text = "must be true: reading a pickle can run arbitrary code, so confirm that you trust it"
         yield (*location, "unpickle"), f"{key}.unpickle {text}"
@@ -284,17 +296,6 @@ def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:
             (*location, *name.split(".")),
             f"{key}.{name} does not apply to {model.kind}, only to endpoints; remove it",
         )
-
-
-def _digest_wanted(model: ModelSettings) -> str:
-    """Return which digest a model must have: that of its file where it can be read here."""
-    try:
-        digest = None if model.path is None else hashlib.sha256((PROJECT / model.path).read_bytes()).hexdigest()
-    except (OSError, ValueError):
-        digest = None
-    if digest is None:
-        return "the SHA-256 of the model's file, as sha256sum prints it: nothing else identifies the model"
-    return f"{digest}, the SHA-256 of {PROJECT / str(model.path)}, if you trust that file"
 
 
 def _promotion(deployment: "Deployment") -> Conflicts:

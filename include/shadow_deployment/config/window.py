@@ -1,4 +1,7 @@
-"""Windows: the periods of time that a day consists of, in the deployment's own time zone."""
+"""Windows: the periods of time that a day consists of, in the deployment's own time zone.
+
+With a weekly schedule a day is a week, named by its first day: whoever goes from one to the next does it by this file.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.fields import DAYS, ticks_of
+from shadow_deployment.config.fields import DAYS, ticks_of, weekday_of
 from shadow_deployment.errors import DeploymentError
 
 _MINUTE = dt.timedelta(minutes=1)
@@ -30,16 +33,19 @@ class Window:
 
 
 def window_of(deployment: Deployment, day: dt.date) -> Window:
-    """Return the whole day that begins on `day`, at the first time of the schedule.
+    """Return the whole day, or week, that begins on `day`, at the first time of the schedule.
 
-    It lasts 23 or 25 hours when the clocks change.
+    It lasts an hour more or less when the clocks change.
 
     Raises:
-        DeploymentError: `day` is outside 1970 to 2199.
+        DeploymentError: `day` is outside 1970 to 2199, or no week begins on it.
     """
     if not DAYS[0] <= day <= DAYS[1]:
         raise DeploymentError(f"deployment {deployment.name}: day == {day}, must be from {DAYS[0]} to {DAYS[1]}")
-    return Window(day, _tick(deployment, day), _tick(deployment, day + dt.timedelta(days=1)))
+    if (begins := _begin(deployment, day)) != day:
+        text = f"must be the first day of a week, such as {begins} (schedule == {deployment.schedule!r})"
+        raise DeploymentError(f"deployment {deployment.name}: day == {day}, {text}")
+    return Window(day, _tick(deployment, day), _tick(deployment, day_after(deployment, day)))
 
 
 def windows_of(deployment: Deployment, day: dt.date) -> list[Window]:
@@ -72,19 +78,38 @@ def counted_since(deployment: Deployment, window: Window) -> dt.datetime:
 def day_of(deployment: Deployment, start: dt.datetime) -> dt.date:
     """Return the day whose window contains the moment `start`."""
     day = start.astimezone(deployment.zone).date()
-    return day if start >= _tick(deployment, day) else day - dt.timedelta(days=1)
+    return _begin(deployment, day if start >= _tick(deployment, day) else day - dt.timedelta(days=1))
 
 
 def first_day_from(deployment: Deployment, moment: dt.datetime) -> dt.date:
     """Return the first day whose window begins at or after a moment."""
     day = day_of(deployment, moment)
-    return day if _tick(deployment, day) >= moment else day + dt.timedelta(days=1)
+    return day if _tick(deployment, day) >= moment else day_after(deployment, day)
 
 
-def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
-    """Yield every day from `first` to `last`, inclusive."""
-    for offset in range((last - first).days + 1):
-        yield first + dt.timedelta(days=offset)
+def first_day_on(deployment: Deployment, date: dt.date) -> dt.date:
+    """Return the first day that is not before a date: the date itself, or that on which the next week begins."""
+    begins = _begin(deployment, date)
+    return begins if begins == date else day_after(deployment, begins)
+
+
+def day_after(deployment: Deployment, day: dt.date, number: int = 1) -> dt.date:
+    """Return the day so many after a day, or before it where the number is negative."""
+    return day + number * deployment.policy.days_per_period * dt.timedelta(days=1)
+
+
+def days_between(deployment: Deployment, first: dt.date, last: dt.date) -> Iterator[dt.date]:
+    """Yield every day from the one that `first` is in to the one that `last` is in; none where `last` is before."""
+    day = _begin(deployment, first)
+    while first <= last and day <= last:
+        yield day
+        day = day_after(deployment, day)
+
+
+def _begin(deployment: Deployment, date: dt.date) -> dt.date:
+    """Return the first day of the week that a date is in, by a weekly schedule; by any other the date."""
+    weekday = weekday_of(deployment.schedule)
+    return date if weekday is None else date - dt.timedelta((date.weekday() - weekday) % 7)
 
 
 def _hours(deployment: Deployment, day: Window) -> Iterator[dt.datetime]:

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shadow_deployment.config.policy import WEEK, Policy, Rule
+from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.decision.series import Evidence
 from shadow_deployment.metrics.slices import ALL
 
@@ -97,7 +97,7 @@ def _first_days(blocking: list[Rule], evidence: Evidence) -> dict[str, dt.date]:
 
 def _end_of_burn_in(policy: Policy, blocking: list[Rule], evidence: Evidence) -> dt.date:
     """Return the day of the first bound of any blocking rule, a day that never comes while there is none."""
-    burn_in = policy.observations_before_bound * (WEEK if policy.unit == "week" else 1)
+    burn_in = policy.observations_before_bound * policy.periods_per_observation
     days = [series.days for rule in blocking if (series := evidence.get((rule.metric, ALL)))]
     return min((each[burn_in - 1] for each in days if len(each) >= burn_in), default=dt.date.max)
 

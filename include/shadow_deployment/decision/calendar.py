@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
 
+from shadow_deployment.base.numbers import quantity
+
 State = Literal[
     "compared",
     "replayed",
@@ -128,9 +130,8 @@ def calendar_of(
     records: DayRecords,
     *,
     champion_version: str,
-    shown_from: dt.date,
+    every: Iterable[dt.date],
     first: dt.date,
-    last: dt.date,
 ) -> Calendar:
     """Return what became of each day.
 
@@ -138,14 +139,13 @@ def calendar_of(
         taken: The sampled days.
         records: What else is known of them.
         champion_version: The champion of the trial.
-        shown_from: The first day that is shown at all; those before `first` are replayed.
-        first: The first day that counts.
-        last: The judged day.
+        every: The days from the first that is shown at all to the judged one, in order; of a weekly schedule the first
+            day of each week.
+        first: The first day that counts; those before it are replayed.
     """
     sampled = {day.day: day for day in taken}
     states: dict[dt.date, State] = {}
-    for offset in range((last - shown_from).days + 1):
-        day = shown_from + dt.timedelta(days=offset)
+    for day in every:
         state = _state(day, sampled.get(day), records, champion_version)
         if day >= first:
             states[day] = state
@@ -188,7 +188,7 @@ class DayCounts:
     """The days of a verdict in short; `left_out` has the state of each day that was left out.
 
     `champion_versions` says which versions served the days that count, in the order in which they came, and how many.
-    A trial that was concluded rests on the days up to `concluded_on`.
+    A trial that was concluded rests on the days up to `concluded_on`. A day is a `period`: by a weekly schedule a week.
     """
 
     counted: int
@@ -198,6 +198,11 @@ class DayCounts:
     left_out: Mapping[dt.date, State]
     champion_versions: Mapping[str, int]
     concluded_on: dt.date | None = None
+    period: str = "day"
+
+    def say(self, number: int) -> str:
+        """Return a number of days, or of weeks, in words."""
+        return quantity(number, self.period)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the ledger stores it and `verdict --json` prints it."""
@@ -212,6 +217,7 @@ class DayCounts:
                 {"version": version, "days": days} for version, days in self.champion_versions.items()
             ],
             "concluded_on": str(self.concluded_on) if self.concluded_on else None,
+            "period": self.period,
         }
 
 

@@ -3,9 +3,10 @@
 The days of the history are resampled into many histories whose truth is known; this policy and two naive ones look at
 each of them every day. Days are drawn in blocks of whole weeks from the same weekday (stationary bootstrap), the same
 ones for all rules and slices, so that rules that depend on each other still do; a day is one of the calendar, with or
-without evidence, and with unit `week` a week is seven of them. Blocks of a short history break its memory, so this
-policy also looks at histories drawn from an autoregression, and from one at the upper limit of the dependence that the
-history leaves open. Pure arithmetic on arrays: no database, no clock.
+without evidence, and with unit `week` a week is seven of them. By a weekly schedule weeks are drawn in place of days,
+and numbers of days are seven times as many. Blocks of a short history break its memory, so this policy also looks at
+histories drawn from an autoregression, and from one at the upper limit of the dependence that the history leaves open.
+Pure arithmetic on arrays: no database, no clock.
 """
 
 import math
@@ -156,30 +157,31 @@ def calibrate(
     require_planned(policy, effect)
     judged, left_out = _resampleable(policy, evidence)
     terms = JudgingTerms(policy, alpha_of_evidence(policy, evidence, to_pass=alpha or policy.alpha))
-    gates, blocks = _redrawn(judged, effect, days)
+    gates, blocks = _redrawn(judged, effect, days, policy.days_per_period)
     first, wrong, missed = _simulated(gates, terms, runs, seed, blocks)
-    is_good = all(map(_is_good, gates))
-    rows = tuple(_row(name, each, blocks.days, is_good=is_good) for name, each in zip(POLICIES, first, strict=True))
-    gate_rows = tuple(_gate_row(*results) for results in zip(gates, wrong, missed, strict=True))
+    is_good, period = all(map(_is_good, gates)), policy.days_per_period
+    length = blocks.days * period
+    rows = tuple(_row(name, each, length, is_good=is_good) for name, each in zip(POLICIES, first * period, strict=True))
+    gate_rows = tuple(_gate_row(*results, period) for results in zip(gates, wrong, missed, strict=True))
     autoregressive, upper_limit = _of_autoregressions(gates, terms, runs, seed, (blocks.days, blocks.history))
     largest = max(rows[0].false_promotion, autoregressive or 0.0)
-    warning = _warning(largest, runs, gate_rows, terms.alpha.to_pass, blocks.days)
+    warning = _warning(largest, runs, gate_rows, terms.alpha.to_pass, length)
     upper_limit, advice = max(upper_limit, largest), tuple(long_memory_advised(policy, evidence))
-    design = (terms.alpha.to_pass, blocks.history, blocks.length, blocks.days, runs, seed, effect)
+    design = (terms.alpha.to_pass, blocks.history * period, blocks.length * period, length, runs, seed, effect)
     return Calibration(*design, rows, autoregressive, upper_limit, gate_rows, tuple(left_out), advice, warning)
 
 
 def _redrawn(
-    judged: Sequence[ResampledRule], effect: float | None, days: int | None
+    judged: Sequence[ResampledRule], effect: float | None, days: int | None, period: int
 ) -> tuple[list[ResampledGate], Blocks]:
-    """Put the gates on the whole weeks of the history, and say how its days are drawn."""
-    calendar = whole_weeks({day for gate in judged for day in gate.series.days})
+    """Put the gates on the whole weeks of the history, and say how its days, or periods of so many days, are drawn."""
+    calendar, season = whole_weeks({day for gate in judged for day in gate.series.days}, period), WEEK // period
     history = len(calendar)
     length = max(
-        WEEK, *(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])
+        season, *(block_length(gate.estimand.linearised) for gate in judged if gate.name == ALL or gate is judged[0])
     )
-    gates = [resampled_gate(gate, judged, calendar, effect) for gate in judged]
-    return gates, Blocks(gates, days or max(_YEAR, history), history, length)
+    gates = [resampled_gate(gate, judged, calendar, effect, period) for gate in judged]
+    return gates, Blocks(gates, days // period if days else max(_YEAR // period, history), history, length, season)
 
 
 def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[ResampledRule], list[str]]:
@@ -191,7 +193,7 @@ def _resampleable(policy: Policy, evidence: Evidence) -> tuple[list[ResampledRul
             series = series and series.weighed(policy)
             estimand: Estimand | str = "advisory, it decides nothing"
             if rule.role == "blocking":
-                estimand = estimand_or_reason(rule, series, FEWEST_DAYS)
+                estimand = estimand_or_reason(rule, series, FEWEST_DAYS, policy.period)
             if isinstance(estimand, Estimand) and series is not None:
                 judged.append(ResampledRule(rule, name, series, estimand))
                 if rule.is_ == "equivalent":
@@ -259,7 +261,7 @@ def _sequence(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> Arr
 
     Moving all gains moves their bounds with them (where they are bet on, nearly so), so this serves for every truth.
     """
-    policy, weekly = terms.policy, terms.policy.unit == "week"
+    policy, weekly = terms.policy, terms.policy.periods_per_observation == WEEK
     low, high = gate.judged.estimand.range
     gains, weight = weekly_means(drawn.gains, drawn.weight) if weekly else (drawn.gains, drawn.weight)
     present = weight > 0 if weekly else drawn.present
@@ -302,7 +304,7 @@ def _naive(gate: ResampledGate, terms: JudgingTerms, drawn: DrawnDays) -> tuple[
     mean = np.cumsum(gains, axis=1) / n
     error = np.sqrt(np.maximum(np.cumsum(gains**2, axis=1) / n - mean**2, 0) / (n - 1))
     quantile = stdtrit(days, terms.alpha.to_fail if harm else 1 - terms.alpha.to_pass)[n - 2]
-    looked = (count >= first) & (days >= first * (WEEK if terms.unit == "week" else 1))
+    looked = (count >= first) & (days >= first * terms.policy.periods_per_observation)
     return np.where(looked, mean, -np.inf), np.where(looked, mean - quantile * error, -np.inf)
 
 
@@ -327,11 +329,11 @@ def _is_good(gate: ResampledGate) -> bool:
     return gate.shift > 0 or (gate.shift == 0 and gate.judged.rule.is_ == "guardrail")
 
 
-def _gate_row(gate: ResampledGate, wrong: Flags, missed: Flags) -> GateRow:
+def _gate_row(gate: ResampledGate, wrong: Flags, missed: Flags, period: int) -> GateRow:
     judged, share = gate.judged, float(wrong.mean())
     return GateRow(
         rule=rule_in_slice(judged.rule, judged.name),
-        days=len(judged.series.days),
+        days=len(judged.series.days) * period,
         effect=abs(judged.estimand.scale) * gate.shift,
         false_promotion=None if judged.rule.is_ == "guardrail" else share,
         false_promotion_se=None if judged.rule.is_ == "guardrail" else _error(share, len(wrong)),

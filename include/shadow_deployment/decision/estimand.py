@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
 from shadow_deployment.decision.series import Series
 
@@ -145,13 +146,14 @@ def size_of(series: Series) -> NDArray[np.float64]:
     )
 
 
-def estimand_or_reason(rule: Rule, series: Series | None, needed: int) -> Estimand | str:
+def estimand_or_reason(rule: Rule, series: Series | None, needed: int, period: str = "day") -> Estimand | str:
     """Return the rule's estimand on a series of at least `needed` days, or why it has no sequence there."""
     if rule.is_daily:
         return "judged day by day, without a sequence"
     days = 0 if series is None else len(series.days)
     if series is None or days < needed:
-        return f"{days} days of evidence are too few, {needed} are needed"
+        are = "is" if days == 1 else "are"
+        return f"{quantity(days, period)} of evidence {are} too few, {needed} are needed"
     if not np.isfinite([series.champion, series.challenger, series.difference]).all():
         return "a value is not a number"
     try:

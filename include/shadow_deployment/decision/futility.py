@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shadow_deployment.config.policy import WEEK, Rule
+from shadow_deployment.config.policy import Rule
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult
 from shadow_deployment.statistics.confidence_sequence import observations_needed
 from shadow_deployment.statistics.margin import independent_margin
@@ -34,7 +34,7 @@ def _is_futile(rule: Rule, result: SequentialResult, terms: JudgingTerms) -> boo
         return False
     seen, (estimate, lower, upper) = len(side.estimate), _newest(side)
     best = min(upper, sum(float(each.estimate[-1]) for each in result.sides) / 2) if result.sides else upper
-    charge = (rule.worst_day or 0.0) / (WEEK if policy.unit == "week" else 1)
+    charge = (rule.worst_day or 0.0) / policy.days_per_observation
     reached = (seen * estimate + (last - seen) * best - charge) / last
     if reached <= 0:
         return True
@@ -53,7 +53,7 @@ def _is_futile(rule: Rule, result: SequentialResult, terms: JudgingTerms) -> boo
 
 
 def _horizon(terms: JudgingTerms) -> float:
-    return terms.policy.horizon / (WEEK if terms.policy.unit == "week" else 1)
+    return terms.policy.horizon / terms.policy.days_per_observation
 
 
 def _newest(side: SequentialResult) -> tuple[float, float, float]:

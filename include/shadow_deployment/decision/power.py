@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from shadow_deployment.config.policy import COMPARING, WEEK, Policy, Rule
+from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.estimand import Estimand, estimand_of, estimand_or_reason
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult
@@ -41,10 +41,10 @@ class PowerAnalysis:
     """In how many days of evidence in all, including the `seen` ones, an effect would be decided.
 
     Half of all histories are decided by `days`, nine tenths by `days_90`; `other_days` are the `days` with the unit
-    `other_unit` in place of the policy's, None also where the evidence is too short for it. `between` and `within` are
-    the parts of the variance of an observation (a day or week) that stay and that shrink as more requests are sampled,
-    in the rule's unit squared; `within` and `proposed` are None and `rates` is empty where the evidence cannot separate
-    them.
+    `other_unit` in place of the policy's, None also where the evidence is too short for it, or of weeks. `between` and
+    `within` are the parts of the variance of an observation (a day or week) that stay and that shrink as more requests
+    are sampled, in the rule's unit squared; `within` and `proposed` are None and `rates` is empty where the evidence
+    cannot separate them.
     """
 
     rule: str
@@ -116,7 +116,7 @@ def power_analysis(
         rule=rule_in_slice(rule, series.slice),
         effect=effect,
         alpha=terms.alpha.to_pass,
-        seen=len(series.days),
+        seen=len(series.days) * policy.days_per_period,
         days=now[0],
         days_90=now[1],
         other_unit=other[0],
@@ -153,7 +153,7 @@ def _days_needed(effect: float, variance: float, terms: JudgingTerms) -> tuple[i
         burn_in=terms.policy.observations_before_bound,
         method=terms.policy.method,
     )
-    days = WEEK if terms.policy.unit == "week" else 1
+    days = terms.policy.days_per_observation
     return None if median is None else median * days, None if most is None else most * days
 
 
@@ -161,6 +161,8 @@ def _in_other_unit(rule: Rule, series: Series, terms: JudgingTerms, effect: floa
     """Return the unit that the policy does not have, and by how many days half of all histories decide with it."""
     unit: Literal["day", "week"] = "day" if terms.policy.unit == "week" else "week"
     policy = terms.policy.model_copy(update={"unit": unit})
+    if policy.period == "week":  # its days are not known
+        return unit, None
     try:
         variance = _variance(rule, series, policy)
     except LedgerError:  # too few weeks
@@ -170,13 +172,12 @@ def _in_other_unit(rule: Rule, series: Series, terms: JudgingTerms, effect: floa
 
 def _variance(rule: Rule, series: Series, policy: Policy) -> _Variance:
     """Return the variance of an observation that independent ones would need for a mean as uncertain."""
-    weekly = policy.unit == "week"
     estimand = _planned(rule, series, policy)
     gains, scale = estimand.linearised, estimand.scale
     total = float(gains.var(ddof=1))
     dependent = policy.method in ("robust", "long_memory") and len(gains) >= policy.observations_before_bound
     wider = long_run_ratio(gains) if dependent and total > 0 else 1.0
-    within = _within(rule, series.weighed(policy), weekly=weekly)
+    within = _within(rule, series.weighed(policy), policy.periods_per_observation)
     within = None if within is None else min(within, total * scale**2)
     return _Variance(total * wider * scale**2 - (within or 0.0), within)
 
@@ -185,17 +186,17 @@ def _planned(rule: Rule, series: Series, policy: Policy) -> Estimand:
     title = rule_in_slice(rule, series.slice)
     if rule.is_ == "guardrail":
         raise LedgerError(f"{title}: passes unless harm is shown, so no number of days is needed")
-    reason = estimand_or_reason(rule, series, 2 * WEEK if policy.unit == "week" else 2)
+    reason = estimand_or_reason(rule, series, 2 * policy.periods_per_observation, policy.period)
     if isinstance(reason, str):
         raise LedgerError(f"{title}: {reason}")
     return estimand_of(rule, series.observed(policy))
 
 
-def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
+def _within(rule: Rule, series: Series, periods: int) -> float | None:
     """Return the variance of an observation that is due to the sample of requests, None where it is not known.
 
-    On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen) times n/(n - 1) for n = (Σw)² / Σw² and the
-    square of the day's weight; days of n = 1 are left out.
+    An observation has so many `periods` of the series. On average the linearised Σw²(d - mean)² / (Σw)² of a day (Owen)
+    times n/(n - 1) for n = (Σw)² / Σw² and the square of the day's weight; days of n = 1 are left out.
     """
     if series.squares is None or rule.is_ not in COMPARING or rule.relative_margin is not None:
         return None
@@ -208,7 +209,7 @@ def _within(rule: Rule, series: Series, *, weekly: bool) -> float | None:
     if not known.any():
         return None
     share = weight[known] / weight[known].sum()
-    return float(share**2 @ variance) * int(known.sum()) / (WEEK if weekly else 1)
+    return float(share**2 @ variance) * int(known.sum()) / periods
 
 
 def more_observations(results: Sequence[SequentialResult], terms: JudgingTerms) -> list[int | None]:

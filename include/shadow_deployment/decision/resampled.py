@@ -69,16 +69,17 @@ class DrawnDays(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Draws days of the history in blocks."""
+    """Draws days of the history in blocks; a pattern repeats after a `season` of them."""
 
     gates: Sequence[ResampledGate]
     days: int
     history: int
     length: float
+    season: int
 
     def draw(self, rng: np.random.Generator, runs: int) -> list[DrawnDays]:
         """Return the gates on the same resampled days."""
-        index = resampled_days(rng, runs, self.days, self.history, self.length)
+        index = resampled_days(rng, runs, self.days, self.history, self.length, self.season)
         return [
             DrawnDays(gate.present[index], gate.gains[index], gate.weight[index], gate.pairs[index])
             for gate in self.gates
@@ -104,23 +105,27 @@ class Autoregressive(NamedTuple):
         return drawn
 
 
-def whole_weeks(days: Collection[dt.date]) -> list[dt.date]:
-    """Return the newest whole weeks of days, with those that lack evidence."""
+def whole_weeks(days: Collection[dt.date], period: int) -> list[dt.date]:
+    """Return the days of the newest whole weeks, with those without evidence, so many days apart as a period has."""
     newest = max(days)
-    span = ((newest - min(days)).days + 1) // WEEK * WEEK
-    return [newest - dt.timedelta(days=before) for before in reversed(range(span))]
+    span = ((newest - min(days)).days + period) // WEEK * WEEK
+    return [newest - dt.timedelta(days=before) for before in reversed(range(0, span, period))]
 
 
 def resampled_gate(
-    judged: ResampledRule, everything: Sequence[ResampledRule], days: Sequence[dt.date], effect: float | None
+    judged: ResampledRule,
+    everything: Sequence[ResampledRule],
+    days: Sequence[dt.date],
+    effect: float | None,
+    period: int,
 ) -> ResampledGate:
-    """Put a gate on the days of the history."""
+    """Put a gate on the days of the history, which are a period of days apart."""
     estimand, series = judged.estimand, judged.series
     kept = _ordinals(series.days) >= days[0].toordinal()
     gains, weight = estimand.gains[kept], estimand.weight[kept]
     mean = float(np.average(gains, weights=weight))
     arrays = np.zeros((4, len(days)))
-    arrays[:, _ordinals(series.days)[kept] - days[0].toordinal()] = (
+    arrays[:, (_ordinals(series.days)[kept] - days[0].toordinal()) // period] = (
         np.ones(len(gains)), gains - mean, weight, series.pairs[kept]
     )  # fmt: skip
     overall = next(other.estimand for other in everything if other.rule is judged.rule)  # all requests come first

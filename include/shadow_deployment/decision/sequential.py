@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.config.policy import WEEK, Policy, Rule
+from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.estimand import (
     Estimand,
@@ -58,7 +58,7 @@ class JudgingTerms:
     @property
     def tuned_for(self) -> float:
         """The number of observations, in the policy's unit, at which bounds are tightest."""
-        return max(2.0, self.policy.tuned_for / WEEK) if self.policy.unit == "week" else float(self.policy.tuned_for)
+        return max(2.0, self.policy.tuned_for / self.policy.days_per_observation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ def _one_sided(
 
 def _one_more_day(rule: Rule, observations: int, terms: JudgingTerms) -> Floats:
     """Return by how much one more day that lost `worst_day` would lower the mean at each look."""
-    days = np.arange(1.0, observations + 1) * (WEEK if terms.policy.unit == "week" else 1)
+    days = np.arange(1.0, observations + 1) * terms.policy.days_per_observation
     return (rule.worst_day or 0.0) / days
 
 

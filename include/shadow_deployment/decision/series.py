@@ -105,7 +105,7 @@ class Series:
         Where observations are bet on, all of them weigh the same.
         """
         weighed = self.weighed(policy)
-        weekly = weighed.by_week() if policy.unit == "week" else weighed
+        weekly = weighed.by_week() if policy.periods_per_observation == WEEK else weighed
         return replace(weekly, weight=None) if policy.method == "betting" else weekly
 
     def by_week(self) -> "Series":

@@ -16,6 +16,7 @@ from shadow_deployment.base.numbers import quantity, significant
 Kind = Literal["challenger", "a_a_check", "former_champion"]
 
 SERVICE: Final = "service"  # the champion version of trials, evidence and verdicts that are against the service
+_IN: Final = {"day": "on", "week": "in"}
 MOST_VERSIONS: Final = 5  # of the service, the newest: one that is trained each day has many
 PARTS: Final = {  # of a trial's terms, as a verdict names what has changed
     "sampling": "the sampling design",
@@ -70,15 +71,18 @@ class Trial:
         return max(self.start, self.trained_until + max(maturity, dt.timedelta(days=1)))
 
 
-def champion_in_words(version: str, served: Mapping[str, int] | None = None) -> str:
-    """Return the champion of a trial; `served` are the versions that production served, in order, with their days."""
+def champion_in_words(version: str, served: Mapping[str, int] | None = None, period: str = "day") -> str:
+    """Return the champion of a trial; `served` are the versions that production served, in order, with their days.
+
+    With a weekly schedule the `period` of each is a week.
+    """
     if version != SERVICE:
         return f"champion {version}"
-    return f"whatever production serves{f' ({_versions(served)})' if served else ''}"
+    return f"whatever production serves{f' ({_versions(served, period)})' if served else ''}"
 
 
-def _versions(served: Mapping[str, int]) -> str:
-    newest = [f"{version} on {quantity(days, 'day')}" for version, days in served.items()][-MOST_VERSIONS:]
+def _versions(served: Mapping[str, int], period: str) -> str:
+    newest = [f"{version} {_IN[period]} {quantity(days, period)}" for version, days in served.items()][-MOST_VERSIONS:]
     earlier = len(served) - len(newest)
     before = f"{quantity(earlier, 'earlier version')}, then " if earlier else ""
     return f"{before}version{'' if len(newest) == 1 else 's'} {', '.join(newest)}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shadow_deployment.base.numbers import quantity
-from shadow_deployment.config.policy import COMPARING, WEEK, Policy, Rule
+from shadow_deployment.config.policy import COMPARING, Policy, Rule
 from shadow_deployment.decision.alpha import alpha_of_evidence
 from shadow_deployment.decision.estimand import Estimand, NoEstimandError, estimand_of, estimands_of, holds, size_of
 from shadow_deployment.decision.futility import are_futile
@@ -158,7 +158,7 @@ def _judged(rule: Rule, name: str, series: Series, terms: JudgingTerms) -> Findi
     if reason is not None:
         return reason
     if rule.is_daily:
-        return _of_days(rule, name, series, terms.day)
+        return _of_days(rule, name, series, terms)
     dependence = dependence_of_requests(terms.policy, series)
     if dependence is not None:
         return wording.dependent_requests(dependence.ratio)
@@ -180,19 +180,19 @@ def _unfit(rule: Rule, name: str, series: Series) -> str | None:
     return None if series.total_requests >= needed else wording.too_few_requests(series.total_requests, needed)
 
 
-def _of_days(rule: Rule, name: str, series: Series, day: dt.date | None) -> Finding:
-    """Count the days on which the rule held; days without a value count for neither side.
+def _of_days(rule: Rule, name: str, series: Series, terms: JudgingTerms) -> Finding:
+    """Count the days, or weeks, on which the rule held; those without a value count for neither side.
 
     A metric that waits for labels is judged on the newest mature day, any other on the judged day itself or not at all.
     """
-    newest = series.days[-1]
+    newest, day, length = series.days[-1], terms.day, terms.policy.days_per_period
     if day is not None and newest != day and not rule.definition.needs_label:
-        return _finding(rule, name, "INCONCLUSIVE", wording.no_value_on(day, newest), series, more_days=1)
+        return _finding(rule, name, "INCONCLUSIVE", wording.no_value_on(day, newest), series, more_days=length)
     estimand = estimand_of(rule, series)
     held = holds(rule, estimand.gains, size_of(series))
     value = estimand.natural(float(estimand.gains[-1]))
     hold, of = (rule.last.hold, rule.last.of) if rule.last else (1, 1)
-    recent = held[bisect_right(series.days, newest - dt.timedelta(days=of)) :]
+    recent = held[bisect_right(series.days, newest - dt.timedelta(days=of * length)) :]
     good, bad = int(recent.sum()), int((~recent).sum())
     outcome: Outcome = "PASS" if good >= hold else "FAIL" if bad > of - hold else "INCONCLUSIVE"
     reason = wording.daily_reason(rule, newest, value, holds=bool(held[-1]), held=good, recent=len(recent))
@@ -326,7 +326,7 @@ def _of_sequence(
         alpha_pass=result.alpha[0],
         alpha_fail=result.alpha[1],
         decided_on=None if decided is None else series.days[int(np.argmax(decided))],
-        more_days=None if more is None else more * (WEEK if terms.policy.unit == "week" else 1),
+        more_days=None if more is None else more * terms.policy.days_per_observation,
     )
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from functools import partial
 
-from shadow_deployment.config.deployment import Dependency
+from shadow_deployment.config.actions import Dependency
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.doctor import models
 from shadow_deployment.doctor.checks import Probe, SkippedError

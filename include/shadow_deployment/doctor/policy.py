@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import BOUNDING, COMPARING, WEEK, Rule
+from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
 from shadow_deployment.config.yaml_source import Location, YamlSource
 from shadow_deployment.metrics.ranges import Range, range_of
 
@@ -57,7 +57,7 @@ def _comparing(deployment: Deployment) -> Warnings:
 def _too_late(deployment: Deployment) -> Warnings:
     """Yield what keeps a year from being enough, whatever the evidence."""
     policy, most = deployment.policy, deployment.sample.max_rows
-    first = policy.observations_before_bound * (WEEK if policy.unit == "week" else 1)
+    first = policy.observations_before_bound * policy.days_per_observation
     if first > YEAR:
         text = f"the first verdict comes on day {first}; lower it to decide within a year"
         yield ("policy", "burn_in"), f"policy.burn_in == {policy.burn_in}: {text}"

@@ -63,7 +63,12 @@ class StoredVerdict:
     @property
     def champion(self) -> str:
         """The champion in words."""
-        return champion_in_words(self.champion_version, self.served)
+        return champion_in_words(self.champion_version, self.served, self.period)
+
+    @property
+    def period(self) -> str:
+        """What its days are: days, or with a weekly schedule weeks."""
+        return str(self.days.get("period", "day"))
 
     @property
     def served(self) -> dict[str, int]:

@@ -158,7 +158,7 @@ def missing_days(context: DeploymentContext) -> tuple[list[dt.date], dt.date]:
         or each.id not in kept
         or all(each.id in ids or each.day > ends.get(name, dt.date.max) for name, ids in scored.items())
     }
-    days = days_between(deployment.start, max(over))
+    days = days_between(deployment, deployment.start, max(over))
     return [day for day in days if day not in whole and day not in withdrawn], max(over)
 
 

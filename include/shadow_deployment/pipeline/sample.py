@@ -95,7 +95,7 @@ def keep_drift(
         return
     deployment, features = context.deployment, context.deployment.requests.features
     sampled = snapshots.snapshots(session, deployment, None, snapshot.day - dt.timedelta(days=1))
-    days = first_days([each for each in sampled if each.rows])
+    days = first_days([each for each in sampled if each.rows], deployment.policy.days_per_period)
     try:
         today = read_features(context.store, [(snapshot.location, files)], features)
         bins = drift.references(session, days)

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import Window, day_of, days_between, has_several_windows, window_of, windows_of
+from shadow_deployment.config.window import (
+    Window,
+    day_after,
+    day_of,
+    days_between,
+    has_several_windows,
+    window_of,
+    windows_of,
+)
 from shadow_deployment.data.db import Session, clock
 from shadow_deployment.errors import DeploymentError, LedgerError, TransientError
 from shadow_deployment.ledger import snapshots, trials
@@ -78,7 +86,7 @@ def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime)
     Raises:
         DeploymentError: no day was over.
     """
-    newest = day_of(deployment, moment) - dt.timedelta(days=1)
+    newest = day_after(deployment, day_of(deployment, moment), -1)
     if deployment.end is not None:
         newest = min(newest, deployment.end)
     if newest < deployment.start:
@@ -88,7 +96,7 @@ def next_day(session: Session[Any], deployment: Deployment, moment: dt.datetime)
             f"{ends:%Y-%m-%d %H:%M} UTC"
         )
     done = snapshots.sampled_before(session, deployment, moment) | set(trials.withdrawn(session, deployment))
-    return next((day for day in days_between(deployment.start, newest) if day not in done), newest)
+    return next((day for day in days_between(deployment, deployment.start, newest) if day not in done), newest)
 
 
 def _in_words(windows: Sequence[Window], of: int) -> str:

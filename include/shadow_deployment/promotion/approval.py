@@ -220,7 +220,8 @@ def _obstacle(
     if problems:
         return problems[0]
     if proposal.days < required:
-        return f"it has passed on {proposal.days} consecutive judged days, promotion.consecutive == {required}"
+        judged = f"{proposal.days} consecutive judged {deployment.policy.period}s"
+        return f"it has passed on {judged}, promotion.consecutive == {required}"
     model = request.challenger
     for past in history:
         if past.undone_by and (past.name, past.version, past.digest) == (model.name, model.version, model.digest):

@@ -45,7 +45,7 @@ def _lines(deployment: Deployment, proposal: Proposal, page: str | None) -> Iter
     yield from _effect(deployment, proposal, findings)
     yield from _warnings(proposal, verdict)
     yield from _answers(deployment.promotion)
-    yield "| rule | slice | outcome | estimate | interval | bound | days | requests |"
+    yield f"| rule | slice | outcome | estimate | interval | bound | {deployment.policy.period}s | requests |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     yield from map(_row, findings)
     yield ""
@@ -58,7 +58,8 @@ def _recommendation(
     deployment: Deployment, proposal: Proposal, verdict: StoredVerdict, page: str | None
 ) -> Iterator[str]:
     model = proposal.request.challenger
-    days = "judged day" if proposal.days == 1 else "consecutive judged days"
+    period = deployment.policy.period
+    days = f"judged {period}" if proposal.days == 1 else f"consecutive judged {period}s"
     yield (
         f"**{plain(model.name)} {plain(model.version)}** passes every blocking rule of **{plain(deployment.name)}** "
         f"against {plain(verdict.champion)} on {verdict.day}, and has done so on {proposal.days} {days} since "

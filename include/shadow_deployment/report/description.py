@@ -13,22 +13,22 @@ def describe(deployment: Deployment) -> str:
         f"### Shadow deployment `{deployment.name}`",
         "",
         (
-            f"Each day a sample of the requests in `{requests.table}` is answered by {challengers}, and compared with "
-            f"what the champion answered (`{requests.prediction}`). Nobody is served these answers; production is only "
-            "read."
+            f"Each {policy.period} a sample of the requests in `{requests.table}` is answered by {challengers}, and "
+            f"compared with what the champion answered (`{requests.prediction}`). Nobody is served these answers; "
+            "production is only read."
         ),
         "",
         f"- **Sample:** {_sample(deployment)}",
         (
             f"- **Labels:** `{labels.column}`, expected for up to {labels.maturity_days} days. "
-            "A day counts once all its labels are known, or none is expected any more; to pass, "
-            f"{policy.minimum_coverage:.4g} of the requests of such days must have one."
+            f"A {policy.period} counts once all its labels are known, or none is expected any more; to pass, "
+            f"{policy.minimum_coverage:.4g} of the requests of such {policy.period}s must have one."
         ),
         (
             f"- **Error rate:** {policy.alpha:g} of promoting a challenger that is not better, although somebody "
-            f"looks every day, whichever of {promotable} it is, and however many are tried in a year."
+            f"looks every {policy.period}, whichever of {promotable} it is, and however many are tried in a year."
         ),
-        f"- **Unit:** one observation a {policy.unit}; no verdict before {policy.burn_in} of them.",
+        f"- **Unit:** one observation a {policy.unit}; no verdict before {policy.observations_before_bound} of them.",
         "",
         "A challenger passes when every blocking rule holds, fails when one does not, and is inconclusive else:",
         "",
@@ -40,7 +40,11 @@ def describe(deployment: Deployment) -> str:
 def describe_promotion(deployment: Deployment) -> str:
     """Return how a challenger becomes champion here, for the promotion DAG's page."""
     policy = deployment.promotion
-    often = "a PASS" if policy.consecutive == 1 else f"{policy.consecutive} judged days of PASS in a row"
+    often = (
+        "a PASS"
+        if policy.consecutive == 1
+        else f"{policy.consecutive} judged {deployment.policy.period}s of PASS in a row"
+    )
     lines = [
         f"### Promotion in `{deployment.name}`",
         "",
@@ -108,7 +112,7 @@ def _sample(deployment: Deployment) -> str:
     sample = deployment.sample
     by = f" in each {' and '.join(sample.strata)}" if sample.strata else ""
     least = f", at least {sample.minimum_per_stratum}" if sample.minimum_per_stratum else ""
-    return f"{sample.rate:.4g} of the requests{by}{least}, at most {sample.max_rows:,} a day"
+    return f"{sample.rate:.4g} of the requests{by}{least}, at most {sample.max_rows:,} a {deployment.policy.period}"
 
 
 def _listed(names: list[str]) -> str:

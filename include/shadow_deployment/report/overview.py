@@ -44,6 +44,11 @@ class ListedDeployment:
         return self.lines[0].days if self.lines else None
 
     @property
+    def period(self) -> str:
+        """What its days are: days, or with a weekly schedule weeks."""
+        return self.lines[0].period if self.lines else "day"
+
+    @property
     def urgency(self) -> int:
         """As of its status; those of which nothing is known come last."""
         return self.status.urgency if self.status else _AFTER_ALL

@@ -149,7 +149,7 @@ def _challenger(challenger: dict[str, Any]) -> Iterator[RenderableType]:
     lines += [f"[dim]next[/] {escape(status['action'])}"]
     yield from (Prose(line, indent=2) for line in lines)
     if challenger["findings"]:
-        yield _findings(findings_of(challenger["findings"]))
+        yield _findings(findings_of(challenger["findings"]), f"{challenger['days'].get('period', 'day')}s")
 
 
 def _heading(outcome: str, name: str, status: dict[str, Any]) -> str:
@@ -160,11 +160,11 @@ def _heading(outcome: str, name: str, status: dict[str, Any]) -> str:
     return f"[{_COLOURS[outcome.partition(',')[0]]}]{outcome}[/]  [bold]{name}[/]  [dim]{label}[/]"
 
 
-def _findings(findings: Sequence[Finding]) -> Listing:
+def _findings(findings: Sequence[Finding], days: str) -> Listing:
     listing = Listing(
-        *("rule", "slice", "outcome", "estimate", "interval", "days"),
+        *("rule", "slice", "outcome", "estimate", "interval", days),
         prose=("rule",),
-        right=("estimate", "interval", "days"),
+        right=("estimate", "interval", days),
     )
     for finding in findings:
         listing.add_row(

@@ -46,7 +46,8 @@ class ChallengerLine:
     and sampling design. `status` says where it stands. `decided_on` is the first day of the same outcome on the
     same terms, None while open. `days` of evidence and `requests` are those of the blocking rule over days that has the
     most. `more_days` is in how many days the last open rule would be decided if days stay as they are; None where
-    nothing is open (`waiting` is None too) or where waiting does not decide, and `waiting` then says why.
+    nothing is open (`waiting` is None too) or where waiting does not decide, and `waiting` then says why. `days` are
+    weeks where `period` is "week", by the schedule.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ChallengerLine:
     requests: int = 0
     more_days: int | None = None
     waiting: str | None = None
+    period: str = "day"
 
 
 @dataclass(frozen=True)
@@ -337,11 +339,13 @@ class DeploymentView:
     there is none, a sample was last written. `next_alpha` is alpha toward PASS of a trial that is opened next.
     `threshold` is that of a binary task. `compared` are the days of evidence, `snapshot` is that of `day`, `run` what
     its run did where that was requested. `missing` maps the name of a field that is empty to why it is, and "a_a_check"
-    to why there is none. `policy_words` is Markdown. What is by day ascends; what was done descends.
+    to why there is none. `policy_words` is Markdown. What is by day ascends; what was done descends. Where `period` is
+    "week", by the schedule, each day stands for the week that begins on it.
     """
 
     name: str
     state: State
+    period: str = "day"
     error: str | None = None
     next_step: str | None = None
     champion: CurrentChampion | None = None

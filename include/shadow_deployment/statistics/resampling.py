@@ -38,11 +38,14 @@ def block_length(values: ArrayLike) -> float:
     return float(np.clip(np.cbrt(ratio**2 * n), 1, math.ceil(min(3 * math.sqrt(n), n / 3))))
 
 
-def resampled_days(rng: np.random.Generator, runs: int, days: int, history: int, length: float) -> Indices:
+def resampled_days(
+    rng: np.random.Generator, runs: int, days: int, history: int, length: float, season: int = WEEK
+) -> Indices:
     """Return day numbers of the history, shape (runs, days), drawn in blocks of whole weeks by Politis-Romano.
 
     A day is drawn for one on the same weekday, and a block begins on the same weekday throughout a run, so that what
-    weekdays share is kept. Within a run every day of the history is as likely as the others of its weekday.
+    weekdays share is kept. Within a run every day of the history is as likely as the others of its weekday. Where the
+    steps are weeks, a season of one of them is what a week is of days.
 
     Args:
         rng: Source of randomness.
@@ -50,10 +53,11 @@ def resampled_days(rng: np.random.Generator, runs: int, days: int, history: int,
         days: Length of each; its first day has the weekday of the history's first.
         history: Number of days to draw from, whole weeks; a block that reaches its end goes on at its start.
         length: Mean block length in days, at least a week; lengths in weeks are geometric.
+        season: After how many days a pattern repeats.
     """
     day = np.arange(days)
-    first = rng.integers(WEEK, size=(runs, 1))
-    begins = (day % WEEK == first) & (rng.random((runs, days)) < WEEK / max(length, WEEK))
+    first = rng.integers(season, size=(runs, 1))
+    begins = (day % season == first) & (rng.random((runs, days)) < season / max(length, season))
     block = np.maximum.accumulate(np.where(begins, day, 0), axis=1)
-    start = WEEK * rng.integers(history // WEEK, size=(runs, days)) + day % WEEK
+    start = season * rng.integers(history // season, size=(runs, days)) + day % season
     return np.asarray((np.take_along_axis(start, block, axis=1) + day - block) % history)

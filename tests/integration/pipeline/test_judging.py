@@ -742,7 +742,7 @@ def test_a_log_that_it_does_not_repeat_blocks_the_pass_and_says_how_many_request
     assert verdict.outcome == "INCONCLUSIVE"
     (reason,) = verdict.reasons
     assert reason == (
-        "features differ between serving and shadow: on 1 days the champion's own model predicts otherwise than the "
+        "features differ between serving and shadow: on 1 day the champion's own model predicts otherwise than the "
         "log, most recently for 3 of 60 requests, by up to 0.03; shadow.newest_replay_check has the worst of them"
     )
     kept = world.query(

@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from shadow_deployment.config.window import Window, window_at, windows_of
+from shadow_deployment.config.window import Window, days_between, window_at, windows_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.errors import DeploymentError, GateFailed, LedgerError
@@ -20,7 +20,7 @@ from shadow_deployment.pipeline.run import missing_days, run_day
 from shadow_deployment.report.queries.pages import read_page
 from tests.conftest import Invoke, declare
 from tests.parquet import by_day, encoded, on_disk
-from tests.production import OWNER, World, day, moment
+from tests.production import OWNER, TRAINED_UNTIL, World, day, moment
 
 DAYS = 2
 NAMES = ("other", "a_a_check")
@@ -240,3 +240,87 @@ def test_a_window_that_is_not_over_is_not_run_though_its_day_has_begun(worlds: C
     with pytest.raises(DeploymentError, match="must be over"):
         steps.sample(shadow, next_hour.day, [next_hour])
     assert world.query("SELECT FROM shadow.sampled_day") == []
+
+
+WEEKLY = "0 0 * * 5"
+STRETCHED = """
+-- Eight days of requests are sixteen, and their labels as late as before.
+UPDATE flights.outcome AS o SET known_at = o.known_at + (l.predicted_at - timestamptz '2024-03-01 00:00Z')
+    FROM flights.prediction_log AS l WHERE l.request_id = o.request_id;
+UPDATE flights.prediction_log SET predicted_at = predicted_at + (predicted_at - timestamptz '2024-03-01 00:00Z')
+"""
+JUDGING = {
+    "unit": "week",
+    "max_unanswered": 1.0,
+    "max_champion_missing": 1.0,
+    "replay": "count",
+    "rules": [{"metric": "brier_score", "is": "superior"}, {"metric": "agreement", "is": "at_least", "value": 0.5}],
+}
+
+
+@pytest.fixture(scope="module")
+def weekly(worlds: Callable[..., World]) -> World:
+    """Two weeks as two windows, run from and to days inside them, with a production of its own."""
+    world = worlds(own=True)
+    world.change_production(STRETCHED)
+    shadow = world.shadow(schedule=WEEKLY, policy=JUDGING, challengers=weekly_challengers(), start=day(-3))
+    assert [run_day(shadow, one) for one in days_between(shadow.deployment, day(3), day(8))] == [[], []]
+    return world
+
+
+def weekly_challengers() -> list[dict[str, Any]]:
+    other = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+    return [{**other, "trained_until": TRAINED_UNTIL}, {"name": "a_a_check", "model": "champion"}]
+
+
+def test_a_week_is_one_day_of_the_ledger(weekly: World) -> None:
+    rows = weekly.query("SELECT day, window_start, window_end FROM shadow.snapshot ORDER BY 1")
+    assert rows == [(day(number), moment(number), moment(number + 7)) for number in (0, 7)]
+
+
+def test_a_weekly_run_gives_the_evidence_and_the_verdict_of_seven_daily_ones(
+    weekly: World, worlds: Callable[..., World]
+) -> None:
+    world = worlds(production=weekly.production)
+    shadow = world.shadow(policy=JUDGING, challengers=weekly_challengers())
+    for number in range(10):  # by then all labels of the first seven are there
+        assert run_day(shadow, day(number)) == []
+    sums = ["requests", "labelled", "pairs", "weight", "champion_sum", "challenger_sum", "difference_sum"]
+    keys = ["challenger", "metric", "slice_column", "slice_value"]
+    of_weeks, of_days = weekly.evidence(), world.evidence()
+    summed = ["brier_score", "error_rate"]  # not log_loss, of which a missing prediction is charged the day's worst
+    found = [
+        each[each.metric.isin(summed) & (each.day < day(7))].groupby(keys)[sums].sum() for each in (of_weeks, of_days)
+    ]
+    assert len(found[0]) > 20
+    pd.testing.assert_frame_equal(*found, rtol=1e-9)
+    statement = "SELECT DISTINCT ON (challenger_id) findings, days FROM shadow.verdict ORDER BY challenger_id, day DESC"
+    for (weeks, counted), (days, _) in zip(weekly.query(statement), world.query(statement), strict=True):
+        assert (counted["counted"], counted["waiting"], counted["period"]) == (1, 1, "week")
+        means = ("estimate", "champion", "challenger")
+        assert [weeks[0][name] for name in means] == pytest.approx([days[0][name] for name in means], rel=1e-9)
+        rest = dict.fromkeys(means)
+        assert weeks[0] | rest == days[0] | rest  # of the sequence: the other rule is about the newest day or week
+
+
+def test_commands_and_the_page_of_a_weekly_deployment_count_weeks(
+    weekly: World, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+) -> None:
+    declare(weekly, monkeypatch)
+    shown = {
+        "run": ("run", "late", "--from", day(9)),  # inside the second week, which was run
+        "inside": ("withdraw", "late", "--day", day(9), "--reason", "none"),
+        "plan": ("plan", "late", "--effect", "0.01"),
+        "preview": ("preview", "late"),
+        "report": ("report", "late", "--out", weekly.folder / "page.html"),
+    }
+    texts = {name: " ".join(" ".join(invoke(*command)[1:]).split()) for name, command in shown.items()}
+    assert "late as of 2024-03-08 INCONCLUSIVE other 1 Collecting: week 1 of 8" in texts["run"]
+    assert "rule slice outcome estimate interval weeks" in texts["run"]
+    assert "warning 1 week of the evidence began before other was registered" in texts["run"]
+    assert "day == 2024-03-10, must be the first day of a week, such as 2024-03-08" in texts["inside"]
+    assert "1 week of evidence is too few, 2 are needed" in texts["plan"]
+    assert "209 in the week from 2024-03-01" in texts["preview"]
+    page = (weekly.folder / "page.html").read_text()
+    assert "other 1 has 1 of the 8 weeks before the first interval against champion 7; 1 week more waits" in page
+    assert "<dt>Weeks of evidence</dt><dd>1</dd>" in page

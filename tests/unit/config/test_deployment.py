@@ -33,8 +33,8 @@ RULES = EXAMPLE[EXAMPLE.index("  rules:") :]
 CHALLENGERS = EXAMPLE[EXAMPLE.index("challengers:") : EXAMPLE.index("expectations:")]
 STORE = EXAMPLE[EXAMPLE.index("store:") : EXAMPLE.index("sample:")]
 SCHEDULES = (
-    'must be once a day ("MINUTE HOUR * * *", @daily), every hour ("MINUTE * * * *", @hourly) or every 2, 3, 4, 6, 8 '
-    'or 12 hours ("MINUTE */6 * * *"): evidence is of days, and of weeks with policy.unit: week'
+    'must be once a day ("MINUTE HOUR * * *", @daily), once a week ("MINUTE HOUR * * WEEKDAY", @weekly), every hour '
+    '("MINUTE * * * *", @hourly) or every 2, 3, 4, 6, 8 or 12 hours ("MINUTE */6 * * *")'
 )
 NAME = "must be lower-case ASCII letters, digits and underscores, starting with a letter, at most 63"
 ZONE = "must be an IANA time zone such as UTC or Europe/Berlin"
@@ -202,7 +202,10 @@ def test_a_rule_that_does_not_exist_is_answered_with_those_that_do(got: str, nea
 
 @pytest.mark.parametrize(
     "schedule",
-    ["0 0 * * 1", "@weekly", "0 0 1 * *", "*/5 * * * *", "*/5 0 * * *", "0 24 * * *", "0 */5 * * *", "* * * * *", ""],
+    [
+        *("0 0 * * 8", "0 * * * 1", "0 */6 * * 1", "0 0 1 * *", "*/5 * * * *"),
+        *("*/5 0 * * *", "0 24 * * *", "0 */5 * * *", "* * * * *", ""),
+    ],
 )
 def test_a_schedule_whose_windows_do_not_make_up_days_is_refused(schedule: str) -> None:
     (line,) = problems_of(changed(('"0 0 * * *"', f'"{schedule}"')))
@@ -219,10 +222,27 @@ def test_a_schedule_whose_windows_do_not_make_up_days_is_refused(schedule: str) 
         ("@hourly", range(24), 0),
         ("15 * * * *", range(24), 15),
         ("15 */12 * * *", range(0, 24, 12), 15),
+        ("@weekly", range(0, 24, 24), 0),
+        ("30 6 * * Mon", range(6, 24, 24), 30),
     ],
 )
 def test_windows_begin_at_the_times_of_the_schedule(schedule: str, hours: range, minute: int) -> None:
-    assert ticks_of(a_deployment(schedule=schedule).schedule) == (hours, minute)
+    assert ticks_of(a_deployment(schedule=schedule, policy={"unit": "week"}).schedule) == (hours, minute)
+
+
+def test_a_weekly_schedule_judges_weeks() -> None:
+    rule = {"metric": "roc_auc", "is": "at_least", "value": 0.7, "last": {"hold": 2, "of": 3}}
+    policy = a_deployment(schedule="0 0 * * Sun", policy={"unit": "week", "rules": [rule]}).policy
+    assert (policy.period, policy.unit, policy.periods_per_observation) == ("week", "week", 1)
+    assert str(policy.rules[0]).endswith("is at least 0.7, on 2 of the last 3 weeks")
+    content = EXAMPLE.replace('"0 0 * * *"', '"@weekly"')
+    (line,) = problems_of(content)
+    assert line.startswith(
+        "deployment flight_delay: policy.unit == 'day', must be week, or absent: schedule == '0 0 * * 0'"
+    )
+    content = content.replace("  unit: day                      # day | week | request\n", "")
+    absent = parse_deployment(YamlSource.from_text(content, FILE))
+    assert (absent.policy.period, absent.policy.unit) == ("week", "week")
 
 
 @pytest.mark.parametrize("version", ["1", "1.5", "true"])
@@ -388,7 +408,7 @@ def test_a_day_that_no_calendar_has_is_named_with_its_line() -> None:
         (
             "snapshots: file:///var/lib/shadow/snapshots}",
             "snapshots: snapshots, keep_days: 4}",
-            "store.keep_days == 4, must be at least 5, two days more than labels.maturity_days",
+            "store.keep_days == 4, must be at least 5, 2 days more than labels.maturity_days",
         ),
         (
             "alpha: 0.05",

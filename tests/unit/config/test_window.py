@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import day_of, days_between, window_at, window_of, windows_of
+from shadow_deployment.config.window import (
+    day_after,
+    day_of,
+    days_between,
+    first_day_from,
+    first_day_on,
+    window_at,
+    window_of,
+    windows_of,
+)
 from shadow_deployment.errors import DeploymentError
 from tests.builders import a_deployment
 
@@ -117,7 +126,7 @@ def test_every_moment_belongs_to_its_day_where_the_day_begins_as_the_clocks_chan
     ("cron", "zone", "hour", "day"),
     [
         (cron, *change)
-        for cron in ("30 {hour} * * *", "30 * * * *", "15 */2 * * *")
+        for cron in ("30 {hour} * * *", "30 * * * *", "15 */2 * * *", "30 {hour} * * 0", "30 {hour} * * 1")
         for change in CHANGES
         # Airflow's hourly timetable does not get past a change of the clocks by half an hour.
         if not (cron.startswith("30 *") and change[0] == "Australia/Lord_Howe")
@@ -130,8 +139,9 @@ def test_windows_are_the_data_intervals_of_airflow(cron: str, zone: str, hour: i
 
     schedule = cron.format(hour=hour)
     timetable = CronDataIntervalTimetable(schedule, timezone=zone)
-    deployment = a_deployment(schedule=schedule, timezone=zone)
-    days = days_between(day - dt.timedelta(days=2), day + dt.timedelta(days=1))
+    deployment = a_deployment(schedule=schedule, timezone=zone, policy={"unit": "week"})
+    length = dt.timedelta(deployment.policy.days_per_period)
+    days = days_between(deployment, day - 2 * length, day + length)
     first, *windows = [window for one in days for window in windows_of(deployment, one)]
     interval = DataInterval(pendulum.instance(first.start), pendulum.instance(first.end))
     for window in windows:
@@ -178,7 +188,40 @@ def test_the_windows_of_a_day_are_the_day_without_gap_or_overlap(
     ],
 )
 def test_days_between_holds_both_ends(first: dt.date, last: dt.date, days: list[dt.date]) -> None:
-    assert list(days_between(first, last)) == days
+    assert list(days_between(a_deployment(), first, last)) == days
+
+
+WEEKLY = a_deployment(  # from a Friday to a Tuesday, by weeks that begin on Wednesdays
+    schedule="30 6 * * 3", start=dt.date(2024, 3, 1), end=dt.date(2024, 4, 2), policy={"unit": "week"}
+)
+
+
+def test_a_week_is_named_by_its_first_day_and_contains_seven() -> None:
+    window = window_of(WEEKLY, dt.date(2024, 3, 6))
+    assert (window.start, window.end) == (utc(2024, 3, 6, 6, 30), utc(2024, 3, 13, 6, 30))
+    assert windows_of(WEEKLY, window.day) == [window]
+    for moment in (window.start, window.start + dt.timedelta(days=5), window.end - dt.timedelta(microseconds=1)):
+        assert day_of(WEEKLY, moment) == window.day
+        assert window_at(WEEKLY, moment) == window
+    assert day_of(WEEKLY, window.end) == day_after(WEEKLY, window.day) == dt.date(2024, 3, 13)
+    assert first_day_from(WEEKLY, window.start) == first_day_on(WEEKLY, window.day) == window.day
+    assert first_day_from(WEEKLY, utc(2024, 3, 6, 6, 31)) == first_day_on(WEEKLY, dt.date(2024, 3, 7))
+
+
+def test_a_day_inside_a_week_is_no_week() -> None:
+    text = r"day == 2024-03-07, must be the first day of a week, such as 2024-03-06 \(schedule == '30 6 \* \* 3'\)"
+    with pytest.raises(DeploymentError, match=text):
+        window_of(WEEKLY, dt.date(2024, 3, 7))
+
+
+def test_a_weekly_deployment_has_the_whole_weeks_between_start_and_end() -> None:
+    assert (WEEKLY.start, WEEKLY.end) == (dt.date(2024, 3, 6), dt.date(2024, 3, 27))
+    assert list(days_between(WEEKLY, dt.date(2024, 3, 6), dt.date(2024, 3, 19))) == [
+        dt.date(2024, 3, 6),
+        dt.date(2024, 3, 13),
+    ]
+    assert next(days_between(WEEKLY, dt.date(2024, 3, 12), dt.date(2024, 3, 13))) == dt.date(2024, 3, 6)
+    assert list(days_between(WEEKLY, dt.date(2024, 3, 13), dt.date(2024, 3, 12))) == []
 
 
 def test_a_window_is_shown_in_utc() -> None:

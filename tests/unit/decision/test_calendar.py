@@ -68,9 +68,8 @@ def states(*taken: Day, first: int = 1, shown_from: int = 1, last: int = 3, **re
         taken,
         DayRecords(**everything),
         champion_version="7",
-        shown_from=dt.date(2024, 1, shown_from),
+        every=[dt.date(2024, 1, number) for number in range(shown_from, last + 1)],
         first=dt.date(2024, 1, first),
-        last=dt.date(2024, 1, last),
     )
 
 
@@ -101,9 +100,9 @@ def test_every_day_is_accounted_for(versions: list[str] | None, records: dict[st
 def test_against_the_service_days_of_every_version_count_and_the_versions_are_named() -> None:
     served = (["6"], ["6", "7"], ["7"])
     taken = [Day(number, champion_versions=each, by_service=True) for number, each in enumerate(served, 1)]
-    first, last = taken[0].day, taken[-1].day
+    first, every = taken[0].day, [each.day for each in taken]
     records = DayRecords(scored={1, 2, 3})
-    calendar = calendar_of(taken, records, champion_version="service", shown_from=first, first=first, last=last)
+    calendar = calendar_of(taken, records, champion_version="service", every=every, first=first)
     assert list(calendar.states.values()) == ["compared"] * 3
     counts = counts_of(calendar, taken, dict.fromkeys(calendar.states, True), first)
     assert counts.champion_versions == {"6": 2, "7": 2}
@@ -154,6 +153,7 @@ def test_the_days_of_a_verdict_in_short() -> None:
         "live": 1,
         "champion_versions": [{"version": "7", "days": 2}],
         "concluded_on": None,
+        "period": "day",
     }
     concluded = counts_of(calendar, taken, labels, dt.date(2024, 1, 3))
     assert replace(concluded, concluded_on=dt.date(2024, 1, 4)).to_json()["concluded_on"] == "2024-01-04"

@@ -1,6 +1,7 @@
 """Units day, week and request answer one question: the mean over production's requests."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.alpha import AlphaSplit
+from shadow_deployment.decision.calibration import calibrate
+from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.sequential import JudgingTerms, SequentialResult, judge_sequence
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
@@ -156,3 +159,54 @@ def test_requests_of_days_that_vary_by_themselves_are_refused_with_the_design_ef
 
 def test_days_of_one_request_do_not_tell_whether_requests_depend_on_each_other() -> None:
     assert "design effect" not in finding(requests(np.full(DAYS, 1), mean=0.1), unit="request").reason
+
+
+def by_schedule(one: Series) -> Series:
+    """The same requests by a weekly schedule: an entry a week, named by its first day."""
+    weeks = one.by_week()
+    return replace(weeks, days=tuple(day - dt.timedelta(days=6) for day in weeks.days))
+
+
+TURNED = np.where(np.arange(140) < 98, 0.03, -0.05)
+
+
+@pytest.mark.parametrize(
+    ("rule", "mean", "outcome"),
+    [
+        (SUPERIOR, 0.01, "PASS"),
+        (SUPERIOR, -0.01, "FAIL"),
+        (SUPERIOR, 0.0, "INCONCLUSIVE"),
+        (SUPERIOR, TURNED, "INCONCLUSIVE"),
+        (SUPERIOR | {"worst_day": 0.1}, 0.01, "PASS"),
+        (RELATIVE, 0.01, "PASS"),
+        (GUARDRAIL, -0.01, "FAIL"),
+    ],
+    ids=["better", "worse", "equal", "better no more", "with one bad day more", "relative", "harm"],
+)
+def test_a_week_that_was_sampled_as_one_counts_as_a_week_of_days(
+    rule: dict[str, Any], mean: np.ndarray | float, outcome: str
+) -> None:
+    one = replace(requests(np.where(np.arange(140) % 7 < 5, 100, 10), mean=mean), squares=None)
+    of_days = finding(one, rule, unit="week")
+    (of_weeks,) = judge(policy(rule).of_weeks(), {("brier_score", "all"): by_schedule(one)}).findings
+    assert of_days.outcome == outcome
+    assert replace(of_weeks, decided_on=None) == replace(of_days, decided_on=None)
+    if of_days.decided_on is not None:
+        assert of_weeks.decided_on == of_days.decided_on - dt.timedelta(days=6)
+
+
+def test_plans_and_calibrations_on_weeks_count_calendar_days() -> None:
+    one = replace(requests(np.full(280, 100), own=0.01), squares=None)
+    of_days, of_weeks = policy(SUPERIOR, unit="week"), policy(SUPERIOR).of_weeks()
+    series, effect = by_schedule(one), 0.003
+    daily = power_analysis(one, of_days.rules[0], of_days, effect=effect)
+    weekly = power_analysis(series, of_weeks.rules[0], of_weeks, effect=effect)
+    assert weekly.days is not None
+    assert replace(weekly, other_unit="", other_days=None) == replace(daily, other_unit="", other_days=None)
+    assert (weekly.seen, weekly.days % 7, weekly.other_days) == (280, 0, None)
+    found = calibrate(of_weeks, {("brier_score", "all"): series}, runs=200)
+    assert (found.history, found.days, found.gates[0].days) == (280, 364, 280)
+    assert found.rows[0].median_day is not None
+    assert found.rows[0].median_day % 7 == 0
+    assert found.rows[0].median_day >= 56
+    assert len(found.rows[0].by_day) == 364

@@ -42,7 +42,7 @@ def run(
         with _continued_by(lambda _: f"shadow run {name} --missing"):
             days, problems = run_missing(context, console=console.errors)
     else:
-        days = list(days_between(first, last or first))
+        days = list(days_between(context.deployment, first, last or first))
         if not days:
             raise typer.BadParameter(f"{last}, must not be before --from == {first}", param_hint="--to")
         with _continued_by(lambda day: f"shadow run {name} --from {day or days[0]} --to {days[-1]}"):

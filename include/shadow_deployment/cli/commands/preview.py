@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from shadow_deployment.base.numbers import significant
+from shadow_deployment.base.numbers import quantity, significant
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJson, Name
 from shadow_deployment.cli.context import context_of
@@ -59,7 +59,8 @@ def _show(shown: Preview, deployment: Deployment) -> None:
     console.show(_horizons(shown))
     console.show(
         f"[dim]half pass by: evidence of so many days decides half of the histories in which the challenger is as "
-        f"supposed. It rests on {shown.days} days up to {shown.day}; shadow plan says more once there is evidence.[/]"
+        f"supposed. It rests on {quantity(shown.days, shown.period)} up to {shown.day}; shadow plan says more once "
+        "there is evidence.[/]"
     )
     next_ = f"shadow migrate[/], then [bold]shadow run {shown.deployment} --from {deployment.start} --to {shown.log_to}"
     console.show(f"next: [bold]{'correct what cannot be scored' if shown.unscored else next_}[/]")
@@ -69,7 +70,8 @@ def _facts(shown: Preview, deployment: Deployment) -> Listing:
     listing = Listing("what", "found", prose=("found",))
     strata = f" in {shown.strata} strata" if shown.strata > 1 else ""
     listing.add_row("log", f"from {shown.log_from} to {shown.log_to}")
-    listing.add_row("requests", f"{shown.requests:,} on {shown.day}")
+    on = "on" if shown.period == "day" else "in the week from"
+    listing.add_row("requests", f"{shown.requests:,} {on} {shown.day}")
     listing.add_row("sample", f"{shown.sampled:,} of them{strata}, at rate {deployment.sample.rate:g}")
     listing.add_row("labels", words.arrival(shown.labels))
     for challenger in deployment.promotable:
@@ -77,7 +79,7 @@ def _facts(shown: Preview, deployment: Deployment) -> Listing:
     requests, labels = shown.access["requests"], shown.access["labels"]
     listing.add_row("reads requests", escape(words.requests_access(requests, deployment.requests.time)))
     listing.add_row("reads labels", escape(words.labels_access(labels, in_words(deployment.labels.id))))
-    listing.add_row("costs a day", escape("; ".join(_cost(shown))))
+    listing.add_row(f"costs a {shown.period}", escape("; ".join(_cost(shown))))
     return listing
 
 

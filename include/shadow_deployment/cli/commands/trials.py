@@ -11,6 +11,7 @@ from shadow_deployment.base.numbers import significant
 from shadow_deployment.cli import console
 from shadow_deployment.cli.console import AsJsonLines, Name
 from shadow_deployment.cli.context import context_of
+from shadow_deployment.config.window import window_of
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger import trials as ledger_trials
@@ -20,8 +21,8 @@ from shadow_deployment.report.terminal import Listing
 from shadow_deployment.report.wording import KINDS
 
 _LEGEND = (
-    "[dim]batch: trials that were opened together and share alpha, the error rate toward PASS. days: how many were "
-    "judged. trained until: the last day of its training data, as declared.[/]"
+    "[dim]batch: trials that were opened together and share alpha, the error rate toward PASS. days, weeks: how many "
+    "were judged. trained until: the last day of its training data, as declared.[/]"
 )
 
 
@@ -33,7 +34,8 @@ def trials(name: Name, as_json: AsJsonLines = False) -> None:
     if as_json:
         console.print_json_lines(vars(record) for record in records)
     else:
-        console.show(_table(records) if records else f"{name}: no trial was opened yet")
+        days = f"{context.deployment.policy.period}s"
+        console.show(_table(records, days) if records else f"{name}: no trial was opened yet")
         console.show(_LEGEND)
 
 
@@ -51,6 +53,7 @@ def withdraw(
         raise typer.BadParameter("it is empty, must say why the day is withdrawn", param_hint="--reason")
     with context.ledger() as session:
         if snapshots.so_far(session, context.deployment, day) is None:
+            window_of(context.deployment, day)
             raise DeploymentError(f"deployment {name}: day == {day}, must be a day that was sampled")
         is_new = ledger_trials.withdraw(
             session, context.deployment, day, by=by or getpass.getuser(), reason=reason.strip()
@@ -76,9 +79,9 @@ def acknowledge(
     console.show(f"the next verdict counts it; shadow run {name} --from {day} judges {day} again")
 
 
-def _table(records: list[TrialRecord]) -> Listing:
-    headings = ("trial", "challenger", "champion", "opened (UTC)", "batch", "alpha", "trained until", "days", "verdict")
-    shown = Listing(*headings, "because", prose=("challenger", "verdict", "because"), right=("days",))
+def _table(records: list[TrialRecord], days: str) -> Listing:
+    headings = ("trial", "challenger", "champion", "opened (UTC)", "batch", "alpha", "trained until", days, "verdict")
+    shown = Listing(*headings, "because", prose=("challenger", "verdict", "because"), right=(days,))
     for record in records:
         kind = f" ({KINDS[record.kind]})" if record.kind in KINDS else ""
         shown.add_row(

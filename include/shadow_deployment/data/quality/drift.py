@@ -76,9 +76,12 @@ class FeatureDrift:
     reference: Reference | None
 
 
-def first_days(earlier: Sequence[T]) -> Sequence[T]:
-    """Return the reference of the day after `earlier` ones: the first 14 days, or as many as are half of all so far."""
-    return earlier[: min(MOST_REFERENCE_DAYS, (len(earlier) + 1) // 2)]
+def first_days(earlier: Sequence[T], period: int = 1) -> Sequence[T]:
+    """Return the reference of the day after `earlier` ones: the first 14 days, or as many as are half of all so far.
+
+    Each of `earlier` is of so many days.
+    """
+    return earlier[: min(MOST_REFERENCE_DAYS // period, (len(earlier) + 1) // 2)]
 
 
 def read_features(

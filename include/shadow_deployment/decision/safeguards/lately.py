@@ -56,7 +56,7 @@ def turned(rule: Rule, many: Sequence[Series], policy: Policy) -> list[dt.date |
     sides = [estimands_of(rule, series.weighed(policy)) for series in many]
     days = [series.days for series in many]
     changes = [
-        _changes(days, [each.gains for each in of_all], [each.weight for each in of_all])
+        _changes(days, [each.gains for each in of_all], [each.weight for each in of_all], policy.days_per_period)
         for of_all in zip(*sides, strict=True)
     ]
     return [min(filter(None, of_one), default=None) for of_one in zip(*changes, strict=True)]
@@ -69,14 +69,18 @@ def successor_got_worse(policy: Policy, evidence: Evidence) -> Iterator[tuple[st
         series = evidence.get((metric, ALL))
         if series is None or not series.days or not np.isfinite(series.difference).all():
             continue
-        (since,) = _changes([series.days], [-series.difference], [series.weighed(policy).weights])
+        weight = series.weighed(policy).weights
+        (since,) = _changes([series.days], [-series.difference], [weight], policy.days_per_period)
         if since is not None:
             yield metric, since
 
 
-def _changes(days: Sequence[Days], gains: Sequence[Floats], weight: Sequence[Floats]) -> list[dt.date | None]:
+def _changes(
+    days: Sequence[Days], gains: Sequence[Floats], weight: Sequence[Floats], period: int
+) -> list[dt.date | None]:
     """Return of each series the first day of the week, as `Series.by_week` has them, since which it is below 0.
 
+    Each of `days` is the first of a period of so many days.
     Weekly means of series on the same days are computed at once.
     """
     since: list[dt.date | None] = [None] * len(days)
@@ -84,7 +88,7 @@ def _changes(days: Sequence[Days], gains: Sequence[Floats], weight: Sequence[Flo
     for place, each in enumerate(days):
         alike[each].append(place)
     for same, places in alike.items():
-        begins, starts = _weeks(same)
+        begins, starts = _weeks(same, period)
         weights = np.stack([weight[place] for place in places])
         sums = weights * np.stack([gains[place] for place in places])
         means = np.add.reduceat(sums, starts, axis=-1) / np.add.reduceat(weights, starts, axis=-1)
@@ -93,9 +97,9 @@ def _changes(days: Sequence[Days], gains: Sequence[Floats], weight: Sequence[Flo
     return since
 
 
-def _weeks(days: Days) -> tuple[list[dt.date], NDArray[np.int64]]:
+def _weeks(days: Days, period: int) -> tuple[list[dt.date], NDArray[np.int64]]:
     """Return the first day of each week that is over and has a day, and the places of each week's first one."""
     offset = np.array([(day - days[0]).days for day in days], np.int64)
     weeks, starts = np.unique(offset // WEEK, return_index=True)
-    over = weeks[weeks < (offset[-1] + 1) // WEEK]
+    over = weeks[weeks < (offset[-1] + period) // WEEK]
     return [days[0] + dt.timedelta(days=int(week) * WEEK) for week in over], starts

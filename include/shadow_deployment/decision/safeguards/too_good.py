@@ -151,7 +151,7 @@ def _differs_when_live(policy: Policy, evidence: Evidence, live_from: dt.date) -
 
     The error rate holds on all days at once, divided among the losses, the two groups of days and the two sides.
     """
-    limit = policy.too_good.replayed_alpha
+    limit, period = policy.too_good.replayed_alpha, policy.period
     compared = [series for metric in LOSSES if (series := evidence.get((metric, ALL))) is not None]
     for series in compared:
         is_live = np.array([day >= live_from for day in series.days], bool)
@@ -165,8 +165,8 @@ def _differs_when_live(policy: Policy, evidence: Evidence, live_from: dt.date) -
             yield Alarm(
                 "replayed",
                 f"its {METRICS[series.metric].title} is smaller than the champion's by {significant(mean)} on "
-                f"{len(replayed)} replayed days and by {significant(live_mean)} on {len(live)} live days, which differ "
-                f"at policy.too_good.replayed_alpha == {limit}: {_SEEN}",
+                f"{len(replayed)} replayed {period}s and by {significant(live_mean)} on {len(live)} live {period}s, "
+                f"which differ at policy.too_good.replayed_alpha == {limit}: {_SEEN}",
             )
             return
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from shadow_deployment.base.numbers import significant
+from shadow_deployment.base.numbers import quantity, significant
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.estimand import ROUNDING
 from shadow_deployment.decision.series import Evidence
@@ -33,9 +33,9 @@ def too_many_missing(policy: Policy, evidence: Evidence) -> Iterator[str]:
     for model, shares, key, most in limits:
         share = float(np.average(shares, weights=series.weight))
         if share > most + ROUNDING:
-            worst = int(np.argmax(shares))
+            worst, days = int(np.argmax(shares)), quantity(len(series.days), policy.period)
             yield (
-                f"{_percent(share)} of the requests on {len(series.days)} days have no usable prediction of the "
+                f"{_percent(share)} of the requests on {days} have no usable prediction of the "
                 f"{model}, at most {_percent(most)} may (policy.{key} == {most}); most on {series.days[worst]}: "
                 f"{_percent(float(shares[worst]))}"
             )

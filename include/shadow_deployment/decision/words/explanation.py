@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from shadow_deployment.base.numbers import significant
+from shadow_deployment.base.numbers import quantity, significant
 from shadow_deployment.base.redaction import one_line
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING
@@ -78,27 +78,28 @@ def _compared(deployment: Deployment, evidence: Evidence) -> Iterator[str]:
     if longest is None or not longest.days:
         yield "- nothing yet: no day has evidence"
         return
+    days = quantity(len(longest.days), deployment.policy.period)
     yield (
-        f"- {longest.total_requests} requests from {deployment.requests.table} on {len(longest.days)} days, "
+        f"- {longest.total_requests} requests from {deployment.requests.table} on {days}, "
         f"{longest.days[0]} to {longest.days[-1]}"
         f"{missing_note(deployment.catalog[longest.metric], longest.total_unanswered, longest.total_champion_missing)}"
     )
     yield f"- labels from {deployment.labels.table}, waited for up to {deployment.labels.maturity_days} days"
     yield from (f"- mean {_both(series)}" for series in overall if series.metric == "squared_error" and series.days)
     yield "- a difference is the champion's loss minus the challenger's: positive favours the challenger"
-    yield from _unseen(longest) if longest.metric in _comparing(deployment) else ()
+    yield from _unseen(longest, deployment.policy.period) if longest.metric in _comparing(deployment) else ()
 
 
-def _unseen(series: Series) -> Iterator[str]:
+def _unseen(series: Series, period: str) -> Iterator[str]:
     """Say how rare days worse than the worst one may be: with t days alike, below 1 - 0.05^(1/t), about 3/t."""
     days, worst = len(series.days), int(np.argmin(series.difference))
     rarer = math.floor(1 / -math.expm1(math.log(1 - _CONFIDENCE) / days))
     if rarer > 1:
         yield (
-            f"- the worst of {days} days, {series.days[worst]}, had a difference of "
+            f"- the worst of {days} {period}s, {series.days[worst]}, had a difference of "
             f"{significant(float(series.difference[worst]), 3)} in {series.metric}; that there was no worse one shows "
-            f"(with {_CONFIDENCE:.0%} confidence) only that such days are fewer than 1 in {rarer}: no rule excludes a "
-            "disaster that has not happened yet"
+            f"(with {_CONFIDENCE:.0%} confidence) only that such {period}s are fewer than 1 in {rarer}: no rule "
+            "excludes a disaster that has not happened yet"
         )
 
 
@@ -124,8 +125,9 @@ def _slices(deployment: Deployment, verdict: Verdict, evidence: Evidence) -> Ite
     largest = sorted(slices, key=lambda series: series.total_requests, reverse=True)[:MOST_SLICES]
     for series in sorted(largest, key=lambda series: series.mean_difference):
         mean, name = significant(series.mean_difference), title_of(series.metric)
+        days = quantity(len(series.days), deployment.policy.period)
         yield (
-            f"- {series.slice}: mean difference in {name} {mean} over {len(series.days)} days, "
+            f"- {series.slice}: mean difference in {name} {mean} over {days}, "
             f"{series.total_requests} requests{_shown(verdict, series)}"
         )
     if len(slices) > MOST_SLICES:

@@ -224,7 +224,8 @@ def daily_reason(rule: Rule, day: dt.date, value: float, *, holds: bool, held: i
     shown = value_of(rule.metric, value) if rule.of == "value" else significant(value)
     reason = f"{shown} on {day} {relation}"
     if rule.last:
-        reason += f"; it held on {held} of the last {recent} days, {rule.last.hold} of {rule.last.of} are required"
+        looked = f"{held} of the last {recent} {rule.last.period}s"
+        reason += f"; it held on {looked}, {rule.last.hold} of {rule.last.of} are required"
     return reason
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import Window, day_of, window_of
+from shadow_deployment.config.window import Window, day_after, day_of, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.doctor.checks import ConcernError, SkippedError
@@ -55,7 +55,7 @@ class KnownRequests:
         self.newest = self._read(self.newest_window)
         before = day_of(deployment, newest - dt.timedelta(days=deployment.labels.maturity_days))
         for back in range(1, LOOK_BACK + 1):
-            self.mature_window = window_of(deployment, before - dt.timedelta(days=back))
+            self.mature_window = window_of(deployment, day_after(deployment, before, -back))
             self.mature = self._read(self.mature_window)
             if self.mature.num_rows:
                 break

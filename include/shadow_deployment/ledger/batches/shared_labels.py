@@ -19,7 +19,8 @@ from shadow_deployment.ledger.snapshots import Snapshot, keys
 
 def days_before(deployment: Deployment) -> int:
     """Return how many days before a day may share labels with it; 0 where each request has a label of its own."""
-    return 0 if deployment.labels.key is None else deployment.labels.maturity_days + 1
+    known, last = deployment.labels, deployment.policy.days_per_period
+    return 0 if known.key is None else known.maturity_days + last
 
 
 def repeated(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> NDArray[np.int64] | None:

@@ -91,7 +91,9 @@ def _horizon(
     else:
         effect, words = gain * loss, f"better by {gain:.3g} of the champion's loss"
     if len(series.days) < 2 or not effect > 0:
-        return RuleHorizon(model.name, title, None, words, basis, "fewer than two days have labels and a loss")
+        return RuleHorizon(
+            model.name, title, None, words, basis, f"fewer than two {deployment.policy.period}s have labels and a loss"
+        )
     try:
         needed = _days(deployment, days, series, rule, alpha, effect)
     except LedgerError as error:

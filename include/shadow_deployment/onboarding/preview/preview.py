@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.window import day_of, window_of
+from shadow_deployment.config.window import day_after, day_of, days_between, first_day_on, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.ports import Access
 from shadow_deployment.data.sampling import allocate
@@ -72,13 +72,15 @@ class DailyCost:
 class Preview:
     """What a deployment would do: on `day`, the newest one whose labels should be there, and `days` before it.
 
-    `problems` says by challenger what went wrong with some or all requests, `unscored` names those without any answer.
+    With a weekly schedule these are weeks, by their first days: `period`. `problems` says by challenger what went wrong
+    with some or all requests, `unscored` names those without any answer.
     """
 
     deployment: str
     task: Task
     day: dt.date
     days: int
+    period: str
     log_from: dt.date
     log_to: dt.date
     requests: int
@@ -118,8 +120,8 @@ def preview(context: DeploymentContext, *, day: dt.date | None, gain: float) -> 
     days = next(filter(None, (_days(context, first, newest) for newest in ([day] if day else [mature, last]))), [])
     if not days:
         raise SourceError(
-            f"deployment {deployment.name}: {deployment.requests.table} has no requests in the {DAYS} days up to "
-            f"{day or last}, must have some: it goes from {first} to {last}"
+            f"deployment {deployment.name}: {deployment.requests.table} has no requests in the {DAYS} "
+            f"{deployment.policy.period}s up to {day or last}, must have some: it goes from {first} to {last}"
         )
     answers = [answers_of(context, each, days) for each in deployment.challengers]
     shown = days[0]
@@ -129,6 +131,7 @@ def preview(context: DeploymentContext, *, day: dt.date | None, gain: float) -> 
         task=deployment.task,
         day=shown.window.day,
         days=len(days),
+        period=deployment.policy.period,
         log_from=first,
         log_to=last,
         requests=shown.total,
@@ -147,9 +150,9 @@ def preview(context: DeploymentContext, *, day: dt.date | None, gain: float) -> 
 
 
 def _days(context: DeploymentContext, first: dt.date, newest: dt.date) -> list[PreviewedDay]:
-    """Return up to DAYS days with requests, the newest first."""
-    days = (newest - number * _DAY for number in range(DAYS))
-    return list(read_days(context, [each for each in days if each >= first]))
+    """Return up to DAYS days (or weeks) with requests, the newest first: it is the one that `newest` is in."""
+    days = list(days_between(context.deployment, first, newest))
+    return list(read_days(context, days[::-1][:DAYS]))
 
 
 def _span(context: DeploymentContext) -> tuple[dt.date, dt.date]:
@@ -162,7 +165,7 @@ def _span(context: DeploymentContext) -> tuple[dt.date, dt.date]:
         raise SourceError(f"requests.table == {requests.table!r}, must have rows with a time in {requests.time}")
     first, last = (day_of(context.deployment, moment) for moment in span)
     is_over = window_of(context.deployment, last).end <= dt.datetime.now(dt.UTC)
-    last = last if is_over and last == first else last - _DAY
+    last = last if is_over and last == first else day_after(context.deployment, last, -1)
     return first, max(first, last)
 
 
@@ -220,7 +223,8 @@ def _days_there(deployment: Deployment, first: dt.date, last: dt.date) -> int:
     ends = [each.trained_until for each in deployment.promotable if each.trained_until]
     if deployment.policy.replay == "count" and ends:
         begin = max(begin, max(ends) + max(maturity, _DAY))
-    return max((last - maturity - begin).days + 1, 0)
+    there = days_between(deployment, first_day_on(deployment, begin), last - maturity)
+    return len(list(there)) * deployment.policy.days_per_period
 
 
 def _cost(deployment: Deployment, day: PreviewedDay, answers: Sequence[ModelAnswers], sampled: int) -> DailyCost:

@@ -68,5 +68,5 @@ def _index(access: Access) -> str:
 def _whole(access: Access, column: str) -> str:
     size = f"about {access.rows:,} rows" if access.rows else "of unknown size"
     if access.rows and access.rows < _SMALL:
-        return f"the whole of {access.table}, {size}, each day, which is little"
-    return f"the whole of {access.table}, {size}, each day; an index that begins with {column} spares production that"
+        return f"the whole of {access.table}, {size}, each run, which is little"
+    return f"the whole of {access.table}, {size}, each run; an index that begins with {column} spares production that"

@@ -63,13 +63,15 @@ def _params(deployment: Deployment, challengers: list[str]) -> dict[str, Param]:
         title="Hour",
         description=f"Only its window that begins then, as HH:MM in {deployment.timezone}. Left empty: all of them.",
     )
+    period = deployment.policy.period
     return {
         "day": Param(
             None,
             type=["null", "string"],
             format="date",
-            title="Day",
-            description="Shadow this day. Left empty: the first day that is over and was not run, else the newest.",
+            title="Day" if period == "day" else "First day of the week",
+            description=f"Shadow this {period}. Left empty: the first {period} that is over and was not run, else the "
+            "newest.",
         ),
         **({"hour": hour} if has_several_windows(deployment) else {}),
         "challengers": Param(

@@ -7,7 +7,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import Policy
-from shadow_deployment.config.window import first_day_from, window_of
+from shadow_deployment.config.window import days_between, first_day_from, first_day_on, window_of
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision import calendar
 from shadow_deployment.decision.calendar import Calendar, DayCounts, DayRecords
@@ -55,7 +55,7 @@ class Basis:
     @property
     def champion(self) -> str:
         """What the challenger is compared with, in words."""
-        return champion_in_words(self.champion_version, self.counts.champion_versions)
+        return champion_in_words(self.champion_version, self.counts.champion_versions, self.counts.period)
 
 
 def basis_of(
@@ -90,13 +90,14 @@ def basis_of(
     )
     concluded_on = conclusion_of(session, deployment, trial, key, day, but=day)
     last = concluded_on or day
-    days = calendar.calendar_of(taken, records, champion_version=version, shown_from=shown_from, first=first, last=last)
+    every = list(days_between(deployment, shown_from, last))
+    days = calendar.calendar_of(taken, records, champion_version=version, every=every, first=first)
     compared, replayed = ([each for each in taken if days.states.get(each.day) == state] for state in _WITH_EVIDENCE)
     compared, replayed = (labels_on(session, deployment, each, day) for each in (compared, replayed))
     known = [*replayed, *compared]
     mature = mature_labels(deployment, labels_on(session, deployment, known, last) if concluded_on else known)
     counts = calendar.counts_of(days, taken, calendar.in_order(mature), live_from)
-    counts = replace(counts, concluded_on=concluded_on)
+    counts = replace(counts, concluded_on=concluded_on, period=deployment.policy.period)
     return Basis(day, version, trial, taken, days, compared, replayed, mature, counts, live_from)
 
 
@@ -162,7 +163,7 @@ def _first_days(
     if not trial.is_of_a_challenger:
         served_from = _served_from(challenger, trial, taken)
         return served_from, served_from, live_from
-    shown_from = trial.first_trained_day(maturity_of(deployment))
+    shown_from = first_day_on(deployment, trial.first_trained_day(maturity_of(deployment)))
     counts_replayed = deployment.policy.replay == "count" and trial.trained_until is not None
     return (shown_from if counts_replayed else max(shown_from, live_from)), shown_from, live_from
 

@@ -116,9 +116,9 @@ def _blocked(deployment: Deployment, challenger: Challenger, basis: Basis) -> li
     most = basis.calendar.too_many_left_out(deployment.policy.max_days_left_out)
     if most is not None:
         reasons.append(
-            f"{len(basis.calendar.left_out)} days are left out, at most {most} may be (policy.max_days_left_out == "
-            f"{deployment.policy.max_days_left_out}): {_named(basis)}; shadow run {deployment.name} --missing runs "
-            "those that were not run"
+            f"{len(basis.calendar.left_out)} {basis.counts.period}s are left out, at most {most} may be "
+            f"(policy.max_days_left_out == {deployment.policy.max_days_left_out}): {_named(basis)}; "
+            f"shadow run {deployment.name} --missing runs those that were not run"
         )
     return reasons
 
@@ -146,16 +146,16 @@ def _named(basis: Basis) -> str:
 def _left_out(basis: Basis) -> Iterator[str]:
     days = len(basis.counts.left_out)
     if days:
-        yield f"{quantity(days, 'day')} left out, entered at the worst value counted so far: {_named(basis)}"
+        yield f"{basis.counts.say(days)} left out, entered at the worst value counted so far: {_named(basis)}"
 
 
 def _rests_on_training_date(challenger: Challenger, basis: Basis) -> Iterator[str]:
     trial = basis.trial
     if trial and trial.trained_until and basis.counts.replayed and not basis.replayed:
-        seen = quantity(trial.seen_undeclared, "day")
+        seen = basis.counts.say(trial.seen_undeclared)
         late = f", which was declared once {seen} had been seen" if trial.seen_undeclared else ""
         yield (
-            f"{quantity(basis.counts.replayed, 'day')} of the evidence began before {challenger.name} was registered: "
+            f"{basis.counts.say(basis.counts.replayed)} of the evidence began before {challenger.name} was registered: "
             f"the verdict rests on the declared training date {trial.trained_until}{late}"
         )
 
@@ -165,7 +165,7 @@ def _failed_predictions(session: Session[Any], basis: Basis, key: int) -> Iterat
     days = [str(snapshot.day) for snapshot in basis.shown if snapshot.id in failed]
     if days:
         newest = ", ".join(days[-MOST_DAYS:])
-        yield f"predictions do not meet their expectations on {quantity(len(days), 'day')}, which count: {newest}"
+        yield f"predictions do not meet their expectations on {basis.counts.say(len(days))}, which count: {newest}"
 
 
 def _replay_failures(session: Session[Any], deployment: Deployment, comparable: Sequence[Snapshot]) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _replay_failures(session: Session[Any], deployment: Deployment, comparable: 
     if mismatches:
         newest = mismatches[-1]
         yield features_differ(
-            len(mismatches),
+            quantity(len(mismatches), deployment.policy.period),
             (newest.mismatched, newest.checked),
             newest.largest,
         )

@@ -24,12 +24,13 @@ class Pruned:
 
     days: list[dt.date] = field(default_factory=list)
     kept: list[dt.date] = field(default_factory=list)
+    period: str = "day"
 
     def __str__(self) -> str:
         span = f", {self.days[0]} to {self.days[-1]}" if self.days else ""
         waits = ", ".join(map(str, self.kept[:3])) + (" and later ones" if len(self.kept) > 3 else "")
         kept = f"; kept, because labels or a comparison are outstanding: {waits}" if self.kept else ""
-        return f"{quantity(len(self.days), 'day')} removed{span}{kept}"
+        return f"{quantity(len(self.days), self.period)} removed{span}{kept}"
 
 
 def prune(context: DeploymentContext, by: str = DAILY_RUN) -> Pruned:
@@ -40,7 +41,7 @@ def prune(context: DeploymentContext, by: str = DAILY_RUN) -> Pruned:
     deployment = context.deployment
     if deployment.store.keep_days is None:
         return Pruned()
-    pruned = Pruned()
+    pruned = Pruned(period=deployment.policy.period)
     with context.ledger() as session:
         if deployment.store.owner == deployment.store.conn_id:
             retention.declare(session, deployment)
@@ -70,7 +71,8 @@ def prune_before(context: DeploymentContext, before: dt.date, by: str) -> Pruned
         days: list[dt.date] = []
         while more := retention.prune_before(session, deployment, _outstanding(context, session), by, before):
             days += more
-        pruned = Pruned(days, retention.waiting(session, deployment, before))
+        waiting = retention.waiting(session, deployment, before)
+        pruned = Pruned(days, waiting, deployment.policy.period)
         _finish(context, session, pruned)
     return pruned
 

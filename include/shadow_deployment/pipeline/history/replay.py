@@ -99,7 +99,7 @@ def new_challengers(context: DeploymentContext, but: dt.date) -> list[str]:
             if challenger.trained_until is None or key is None or predictions.has_answered(session, key):
                 continue
             trial = known_trial(session, deployment, challenger, key, champion_of(taken))
-            if trial and _unanswered(session, deployment, trial, key, taken, deployment.policy.replay_days):
+            if trial and _unanswered(session, deployment, trial, key, taken, _limit(deployment, None)):
                 names.append(challenger.name)
     return names
 
@@ -118,12 +118,13 @@ def new_versions(context: DeploymentContext) -> list[str]:
 
 
 def _limit(deployment: Deployment, most: int | None) -> int:
+    """Return how many of the newest days, or weeks, may be replayed at most."""
     limit = deployment.policy.replay_days
     if most is not None and not 1 <= most <= limit:
         raise DeploymentError(
             f"deployment {deployment.name}: days == {most}, must be from 1 to {limit} (policy.replay_days)"
         )
-    return most or limit
+    return -(-(most or limit) // deployment.policy.days_per_period)
 
 
 def _taken(session: Session[Any], deployment: Deployment) -> list[Snapshot]:

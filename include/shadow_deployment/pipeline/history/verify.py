@@ -72,7 +72,7 @@ def verify(
     with context.ledger() as session:
         removed = removals.removals(session, context.deployment)
         verification = _verified(_parts(context, session, wanted, removed), time.monotonic() + seconds)
-        verification = replace(verification, removed=list(_in_words(removed, wanted)))
+        verification = replace(verification, removed=list(_in_words(removed, wanted, context.deployment.policy.period)))
         verifications.store(
             session,
             context.deployment,
@@ -115,19 +115,19 @@ def _parts(
             yield "newest verdicts", partial(_of_model, context, session, verdict)
 
 
-def _in_words(removed: _Removals, wanted: Sequence[dt.date] | None) -> Iterator[str]:
+def _in_words(removed: _Removals, wanted: Sequence[dt.date] | None, period: str) -> Iterator[str]:
     """Yield what cannot be computed again since requests were removed."""
     lines = [each for of_day in removed.values() for each in of_day if wanted is None or each.day in wanted]
     pruned, erased = ([each for each in lines if each.kind == kind] for kind in ("retention", "erasure"))
     if pruned:
         yield (
-            f"removed by retention: {quantity(len(pruned), 'day')}, {pruned[0].day} to {pruned[-1].day}, last on "
+            f"removed by retention: {quantity(len(pruned), period)}, {pruned[0].day} to {pruned[-1].day}, last on "
             f"{max(each.removed_at for each in pruned):%Y-%m-%d}: their evidence is compared with its digest only"
         )
     if erased:
         count, days = sum(each.requests for each in erased), {each.day for each in erased}
         yield (
-            f"erased: {quantity(count, 'request')} of {quantity(len(days), 'day')}, last on "
+            f"erased: {quantity(count, 'request')} of {quantity(len(days), period)}, last on "
             f"{max(each.removed_at for each in erased):%Y-%m-%d}: evidence from before is compared with its digest only"
         )
 

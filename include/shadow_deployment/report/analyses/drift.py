@@ -42,7 +42,7 @@ class DriftView:
 
     `days` are the sampled days with an index of any. The reference is `reference_days` days, from `first` to `last`,
     and `is_settled` once it stays the same. `unknown` sampled days have no index of their inputs: they were sampled
-    before it was kept, or the files of the first days were gone.
+    before it was kept, or the files of the first days were gone. With a weekly schedule all of these are weeks.
     """
 
     days: tuple[dt.date, ...]
@@ -52,6 +52,12 @@ class DriftView:
     last: dt.date
     is_settled: bool
     unknown: int = 0
+    period: Literal["day", "week"] = "day"
+
+    @property
+    def newest(self) -> str:
+        """What is taken together to say how it is lately, in words."""
+        return f"newest {NEWEST}\N{NO-BREAK SPACE}days" if self.period == "day" else "newest week"
 
     @property
     def is_rated(self) -> bool:

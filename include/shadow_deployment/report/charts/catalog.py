@@ -20,16 +20,16 @@ def catalog(view: DeploymentView) -> Catalog:
     scores, begun = view.scores, [each for each in view.sequences if each.days][:MOST_SEQUENCES]
     return {
         "sequences": [sequence(each, number) for number, each in enumerate(begun, 1)],
-        "slices": [slices(view.slices)] if view.slices else [],
+        "slices": [slices(view.slices, view.period)] if view.slices else [],
         "scores": [distributions(scores), *([reliability(scores)] if scores.labelled else [])] if scores else [],
         "decisions": _decisions(view),
         "quadrants": [quadrants(view.quadrants)] if view.quadrants else [],
         "drift": [drift(view.drift)] if view.drift else [],
-        "labels": [labels(view.labels)] if view.labels else [],
+        "labels": [labels(view.labels, view.period)] if view.labels else [],
         "latency": [latency(view.latency)] if view.latency and view.latency.days else [],
-        "distances": distances(view.distances) if view.distances and view.distances.days else [],
-        "noise": [noise(view.noise)] if view.noise and (view.noise.a_a_check or view.noise.others) else [],
-        "history": [timeline(view.history, view.promotions)] if view.history or view.promotions else [],
+        "distances": distances(view.distances, view.period) if view.distances and view.distances.days else [],
+        "noise": [noise(view.noise, view.period)] if view.noise and (view.noise.a_a_check or view.noise.others) else [],
+        "history": [timeline(view.history, view.promotions, view.period)] if view.history or view.promotions else [],
     }
 
 

@@ -23,11 +23,11 @@ _PERCENTILES: Final = {
 _MODELS: Final = ("champion", "challenger")
 
 
-def labels(days: Sequence[LabelDay]) -> Chart:
-    """Return how many of each day's sampled requests have a label, wait for one, or are contradicted."""
+def labels(days: Sequence[LabelDay], period: str = "day") -> Chart:
+    """Return how many of each day's or week's sampled requests have a label, wait for one, or are contradicted."""
     waiting, contradicted = sum(day.waiting or 0 for day in days), sum(day.contradicted for day in days)
     mature = count(sum(day.mature for day in days))
-    finding = f"{mature} of {plural(len(days), 'day')} count; {plural(waiting, 'label')} still expected"
+    finding = f"{mature} of {plural(len(days), period)} count; {plural(waiting, 'label')} still expected"
     finding += f", {count(contradicted)} contradicted." if contradicted else "."
     numbers = []
     for day in reversed(days):
@@ -35,7 +35,7 @@ def labels(days: Sequence[LabelDay]) -> Chart:
         numbers.append((str(day.day), *map(count, counts), "yes" if day.mature else "not yet"))
     table = ChartTable(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
     span = (str(days[0].day), str(days[-1].day))
-    return Chart("labels", "Labels by day", finding, lambda width: _labels(days, width), table=table, span=span)
+    return Chart("labels", f"Labels by {period}", finding, lambda width: _labels(days, width), table=table, span=span)
 
 
 def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
@@ -128,20 +128,20 @@ def _thickness(days: Sequence[dt.date]) -> float:
     return 1.5 if len(days) <= _MANY_DAYS else 1.0
 
 
-def distances(daily: DailySeries) -> list[Chart]:
+def distances(daily: DailySeries, period: str = "day") -> list[Chart]:
     """Return a chart for each distance between the two models' predictions, with the bound that a rule gives it."""
-    return [_of_metric(daily, metric, index) for index, metric in enumerate(daily.values, 1)]
+    return [_of_metric(daily, metric, index, period) for index, metric in enumerate(daily.values, 1)]
 
 
-def _of_metric(daily: DailySeries, metric: str, index: int) -> Chart:
+def _of_metric(daily: DailySeries, metric: str, index: int, period: str) -> Chart:
     values, bound, measure = daily.values[metric], daily.bounds.get(metric), measure_of(metric)
     newest = next(
         ((day, value) for day, value in zip(daily.days[::-1], values[::-1], strict=True) if value is not None), None
     )
-    finding = f"{measure.say(newest[1])} on {newest[0]}" if newest else "No day has a value"
+    finding = f"{measure.say(newest[1])} on {newest[0]}" if newest else f"No {period} has a value"
     if bound is not None:
         above = sum(value is not None and value > bound for value in values)
-        finding += f", bound {measure.exact(bound)}; above it on {plural(above, 'day')} of {count(len(values))}"
+        finding += f", bound {measure.exact(bound)}; above it on {plural(above, period)} of {count(len(values))}"
     table = ChartTable(("day", "value"), list(zip(map(str, daily.days), map(measure.say, values), strict=True))[::-1])
     title, name = capitalised(METRICS[metric].title), f"distance-{index}"
     return Chart(

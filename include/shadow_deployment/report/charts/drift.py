@@ -7,7 +7,7 @@ from typing import Any, Final
 import altair as alt
 
 from shadow_deployment.base.numbers import count, number, plural
-from shadow_deployment.report.analyses.drift import LARGE, MODERATE, NEWEST, DriftSeries, DriftView
+from shadow_deployment.report.analyses.drift import LARGE, MODERATE, DriftSeries, DriftView
 from shadow_deployment.report.charts import parts
 from shadow_deployment.report.charts.chart import NARROW, WIDE, Chart, ChartTable
 from shadow_deployment.report.charts.theme import colour
@@ -47,28 +47,30 @@ def _in_words(view: DriftView) -> str:
         return f"Nothing drifts lately, of {plural(features, 'feature')} and of the predictions of both models."
     most = ", ".join(f"{each.name} ({_say(each.lately)}, {each.strength})" for each in view.drifting[:5])
     more = f" and {count(len(view.drifting) - 5)} more" if len(view.drifting) > 5 else ""
-    return f"Drifting lately: {most}{more}. The numbers are of the newest {plural(NEWEST, 'day')} taken together."
+    return f"Drifting lately: {most}{more}. The numbers are of the {view.newest} taken together."
 
 
 def _note(view: DriftView) -> str:
-    reference = f"the first {plural(view.reference_days, 'sampled day')}, {view.first} to {view.last}"
+    reference = f"the first {plural(view.reference_days, f'sampled {view.period}')}, {view.first} to {view.last}"
     growing = "before there are 28 days, with the first half of those so far"
-    notes = [f"Each day is compared with {reference}; {growing}." if view.is_settled else f"{_growing(view)}."]
+    notes = [
+        f"Each {view.period} is compared with {reference}; {growing}." if view.is_settled else f"{_growing(view)}."
+    ]
     notes.append(
         f"{MODERATE:g} (moderate) and {LARGE:g} (large) are conventions, not tests; what samples of this size differ "
-        "by without any drift is not called drift. A day alone differs more. Nothing is judged on it."
+        "by without any drift is not called drift. A single day differs more. Nothing is judged on it."
     )
     if any(value is not None and value > _HIGHEST for each in _shown(view) for value in each.values):
         notes.append(f"Values above {_HIGHEST:g} are drawn at {_HIGHEST:g}.")
     if view.unknown:
-        notes.append(f"The inputs of {plural(view.unknown, 'day')} were sampled before this was kept.")
+        notes.append(f"The inputs of {plural(view.unknown, view.period)} were sampled before this was kept.")
     return " ".join(notes)
 
 
 def _growing(view: DriftView) -> str:
     return (
-        f"Each day is compared with the first half of the sampled days up to it, now {view.first} to {view.last}; from "
-        "28 days on with the first 14"
+        f"Each {view.period} is compared with the first half of the sampled {view.period}s up to it, now "
+        f"{view.first} to {view.last}; from 28 days on with the first 14"
     )
 
 

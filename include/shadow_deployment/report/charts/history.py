@@ -26,7 +26,7 @@ _MOST_SERIES: Final = 8
 _LEFT: Final = 112  # pixels of the lanes' names
 
 
-def noise(view: NoiseView) -> Chart:
+def noise(view: NoiseView, period: str = "day") -> Chart:
     """Return the daily differences of the A/A check and of each challenger, one row each, with mean and spread."""
     series = [*([view.a_a_check] if view.a_a_check else []), *view.others][:_MOST_SERIES]
     measure, numbers = measure_of(view.metric, "difference"), []
@@ -34,23 +34,22 @@ def noise(view: NoiseView) -> Chart:
         mean, deviation = measure.say(each.mean, signed=True), measure.say(each.deviation)
         numbers.append((each.name, each.role, mean, deviation, count(len(each.days))))
     table = ChartTable(
-        ("challenger", "role", "mean difference", "standard deviation of a day", "days"), numbers, left=2
+        ("challenger", "role", "mean difference", f"standard deviation of a {period}", f"{period}s"), numbers, left=2
     )
-    title = f"A/A noise: {view.title} by day"
-    return Chart("noise", title, _noise_in_words(view), lambda width: _noise(view, series, width), table=table)
+    title = f"A/A noise: {view.title} by {period}"
+    return Chart("noise", title, _noise_in_words(view, period), lambda width: _noise(view, series, width), table=table)
 
 
-def _noise_in_words(view: NoiseView) -> str:
+def _noise_in_words(view: NoiseView, period: str) -> str:
     if view.a_a_check is None:
         return "There is no A/A check: enter the champion as its own challenger to see the noise of the pipeline."
     check, deviation = "The A/A check, the champion against itself,", view.a_a_check.deviation
     if deviation is None:
-        return f"{check} has too few days to show the noise of the pipeline."
+        return f"{check} has too few {period}s to show the noise of the pipeline."
     if deviation == 0:
-        return f"{check} differs on no day: the pipeline adds no noise."
-    return (
-        f"{check} differs by {measure_of(view.metric, 'difference').say(deviation)} a day: the noise of the pipeline."
-    )
+        return f"{check} differs on no {period}: the pipeline adds no noise."
+    differs = measure_of(view.metric, "difference").say(deviation)
+    return f"{check} differs by {differs} a {period}: the noise of the pipeline."
 
 
 def _noise(view: NoiseView, series: Sequence[NoiseSeries], width: int) -> dict[str, Any]:
@@ -86,15 +85,15 @@ def _spread(each: NoiseSeries, reach: parts.Reach) -> Mapping[str, Any]:
     return row | {"low": low, "mean": each.mean, "high": high}
 
 
-def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord]) -> Chart:
-    """Return each day's verdict, and the changes of the champion above them."""
+def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord], period: str = "day") -> Chart:
+    """Return each day's or week's verdict, and the changes of the champion above them."""
     outcomes = [day.outcome for day in history]
-    tally = ", ".join(f"{name} on {plural(outcomes.count(name), 'day')}" for name in _LANES if name in outcomes)
+    tally = ", ".join(f"{name} on {plural(outcomes.count(name), period)}" for name in _LANES if name in outcomes)
     changes = plural(len(promotions), "change") + " of the champion" if promotions else "no change of the champion"
-    finding = f"{tally or 'No day was judged'}; {changes}."
+    finding = f"{tally or f'No {period} was judged'}; {changes}."
     numbers = [(str(day.day), day.outcome, count(day.revision)) for day in reversed(history)]
     title, table = (
-        "Verdicts by day, promotions and rollbacks",
+        f"Verdicts by {period}, promotions and rollbacks",
         ChartTable(("day", "verdict", "times judged"), numbers, left=2),
     )
     span = (str(history[0].day), str(history[-1].day)) if history else None

@@ -18,7 +18,7 @@ _OVERALL: Final = (2, 3)  # the dashes of the line of all requests
 _SHORT: Final = 15  # letters that a narrow chart has room for
 
 
-def slices(view: SlicesView) -> Chart:
+def slices(view: SlicesView, period: str = "day") -> Chart:
     """Return the forest plot of the slices, each with its interval and number of requests."""
     shown = view.slices[:MOST_SLICES]
     more = len(view.slices) - MOST_SLICES
@@ -27,7 +27,9 @@ def slices(view: SlicesView) -> Chart:
     notes.append(_level(view))
     note, widths = " ".join(notes), (WIDE, NARROW)
     title = f"Slices by what their interval shows: {view.title}"
-    return Chart("slices", title, _finding(view), lambda width: _plot(view, shown, width), widths, _table(view), note)
+    return Chart(
+        "slices", title, _finding(view), lambda width: _plot(view, shown, width), widths, _table(view, period), note
+    )
 
 
 def _level(view: SlicesView) -> str:
@@ -50,7 +52,7 @@ def _finding(view: SlicesView) -> str:
     return f"{finding} Worst is {worst.name}: {interval} on {count(worst.requests)} requests."
 
 
-def _table(view: SlicesView) -> ChartTable:
+def _table(view: SlicesView, period: str) -> ChartTable:
     every, measure = view.slices, measure_of(view.metric, "difference")
     places = measure.places([each.estimate for each in every], 3)
     numbers = []
@@ -59,7 +61,7 @@ def _table(view: SlicesView) -> ChartTable:
         interval = measure.interval(each.lower, each.upper, places)
         estimate = measure.say(each.estimate, places, signed=True)
         numbers.append((each.name, stands, estimate, interval, count(each.requests), count(each.days)))
-    return ChartTable(("slice", "challenger", "estimate", "interval", "requests", "days"), numbers, left=2)
+    return ChartTable(("slice", "challenger", "estimate", "interval", "requests", f"{period}s"), numbers, left=2)
 
 
 def _plot(view: SlicesView, shown: Sequence[SliceView], width: int) -> dict[str, Any]:

@@ -27,15 +27,16 @@ _URGENCY: Final = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 _FAILURE_HEADINGS: Final = ("expectation", "column", "result", "requests")
 
 
-def rules(every: Sequence[RuleView], written: Callable[[str], str] = str) -> ChartTable:
+def rules(every: Sequence[RuleView], written: Callable[[str], str] = str, period: str = "day") -> ChartTable:
     """Return what each rule says: on all requests in the order of the policy, then in slices where it does not pass.
 
-    `written` is how a reason is written.
+    `written` is how a reason is written, `period` what evidence has one entry of.
     """
     in_slices = [rule for rule in every if not rule.is_overall and rule.finding.outcome != "PASS"]
     ordered = sorted(in_slices, key=lambda rule: _URGENCY[rule.finding.outcome])[:MOST_SLICES]
     rows = [_rule(rule, written) for rule in (*(rule for rule in every if rule.is_overall), *ordered)]
-    return ChartTable(("rule", "outcome", "since the evidence of", "days", "requests", "why"), rows, left=3, tail=1)
+    headings = ("rule", "outcome", "since the evidence of", f"{period}s", "requests", "why")
+    return ChartTable(headings, rows, left=3, tail=1)
 
 
 def _rule(rule: RuleView, written: Callable[[str], str]) -> tuple[str, ...]:
@@ -108,13 +109,13 @@ def drift(view: DriftView) -> ChartTable:
             number(each.chance, 3),
             percent(each.reference_missing),
             percent(next((share for share in reversed(each.missing) if share is not None), None)),
-            plural(sum(value is not None for value in each.values), "day"),
+            plural(sum(value is not None for value in each.values), view.period),
         )
         for each in view.series[:MOST_DRIFTING]
     ]
     headings = (
-        "feature or predictions", "drift", "PSI lately", "PSI, newest day", "PSI by chance, about",
-        "missing, first days", "missing, newest day", "kept",
+        "feature or predictions", "drift", "PSI lately", f"PSI, newest {view.period}", "PSI by chance, about",
+        f"missing, first {view.period}s", f"missing, newest {view.period}", "kept",
     )  # fmt: skip
     return ChartTable(headings, rows, left=2)
 
@@ -131,10 +132,10 @@ def _failure(failure: dict[str, Any]) -> tuple[str, str, str, str]:
     return failure["expectation"], failure.get("column") or NOTHING, failure["detail"], requests or NOTHING
 
 
-def validations_in_words(validations: Sequence[ValidationRow]) -> str:
+def validations_in_words(validations: Sequence[ValidationRow], period: str = "day") -> str:
     """Return how often the expectations held."""
     failed = [row for row in validations if not row.success]
-    days = plural(len({row.day for row in validations}), "day")
+    days = plural(len({row.day for row in validations}), period)
     if not failed:
         return f"All expectations held on all {days}."
     named = ", ".join(f"{row.day} ({row.subject})" for row in failed[-3:][::-1])
@@ -225,7 +226,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
     if verdict is None:
         return []
     sampled, population = (sum(getattr(each, name) for each in compared) for name in ("rows", "population"))
-    window = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), 'day')}" if compared else NOTHING
+    window = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), view.period)}" if compared else NOTHING
     rate = f", {percent(sampled / population)}; rate {sampled / population:g}" if population else ""
     return [
         ("Compared with", verdict.champion),
@@ -234,7 +235,7 @@ def provenance(view: DeploymentView) -> list[tuple[str, str]]:
         ("Model file", verdict.uri or NOTHING),
         ("Digest of the model", verdict.model_digest or NOTHING),
         ("Window of evidence", window),
-        ("Days left out", _left_out(verdict)),
+        (f"{view.period.capitalize()}s left out", _left_out(verdict)),
         ("Sample", f"{count(sampled)} of {count(population)} requests{rate}"),
         ("Digest of the day's inputs", snapshot.digest if snapshot else NOTHING),
         ("Snapshot of the day's inputs", snapshot.location if snapshot else NOTHING),

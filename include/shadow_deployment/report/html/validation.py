@@ -78,8 +78,8 @@ def data(view: "ValidationView") -> Facts:
     return [
         ("Requests", f"{requests.table}: production's prediction log, read only"),
         ("Period of evidence", _period(view)),
-        ("A day begins", f"{deployment.schedule} (minute hour), time zone {deployment.timezone}"),
-        ("Requests in these days", count(population)),
+        (f"A {view.page.period} begins", f"{deployment.schedule} (minute hour), time zone {deployment.timezone}"),
+        (f"Requests in these {view.page.period}s", count(population)),
         ("Of these sampled", f"{count(rows)}{f', {percent(rows / population)}' if population else ''}"),
         ("Features that challengers receive", ", ".join(requests.features)),
         ("Slices", ", ".join(deployment.slices) or "none are declared"),
@@ -91,8 +91,8 @@ def data(view: "ValidationView") -> Facts:
 def _period(view: "ValidationView") -> str:
     compared, days = view.page.compared, view.verdict.days
     if not compared:
-        return "no day counts yet"
-    span = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), 'day')} compared"
+        return f"no {view.page.period} counts yet"
+    span = f"{compared[0].day} to {compared[-1].day}, {plural(len(compared), view.page.period)} compared"
     kinds = f"{days.get('live', 0)} live, {days.get('replayed', 0)} replayed, {days.get('waiting', 0)} wait for labels"
     return f"{span}; {days.get('counted', 0)} count toward PASS ({kinds})"
 
@@ -106,7 +106,7 @@ def sampling(view: "ValidationView") -> Facts:
         ("Rate", f"{sample.rate:g}{f'; of single strata: {own}' if own else ''}"),
         ("Strata", " and ".join(sample.strata) or "one: all requests"),
         ("At least, of a stratum", f"{count(sample.minimum_per_stratum)} requests, all where it has fewer"),
-        ("At most, in a day", f"{count(sample.max_rows)} requests"),
+        ("At most, in a window", f"{count(sample.max_rows)} requests"),
         ("Weights", "each request counts with the inverse of its inclusion probability (Horvitz and Thompson 1952)"),
         ("Digest of the design", view.verdict.design),
     ]
@@ -157,13 +157,19 @@ def labels(view: "ValidationView") -> Facts:
     declared, days = view.deployment.labels, view.counted_labels
     sampled, labelled = (sum(getattr(each, name) for each in days) for name in ("sampled", "labelled"))
     aside = {name: sum(getattr(each, name) for each in days) for name in ("contradicted", "invalid", "early")}
-    values = f"; positive: {declared.positive}" if declared.positive else ""
+    values, period = f"; positive: {declared.positive}" if declared.positive else "", view.page.period
     coverage = f"{count(labelled)} of {count(sampled)} requests, {percent(labelled / sampled)}" if sampled else NOTHING
     return [
         ("Label", f"{declared.column}{values}"),
         ("Known since", f"{declared.time}: a label counts for the days that end after it"),
-        ("Maturity", f"labels are expected for {plural(declared.maturity_days, 'day')} after a day has ended"),
-        ("Coverage of the days of evidence", f"{coverage}; PASS needs {percent(view.policy.minimum_coverage)}"),
+        (
+            "Maturity",
+            f"labels are expected for {plural(declared.maturity_days, 'day')} after a {period} has ended",
+        ),
+        (
+            f"Coverage of the {period}s of evidence",
+            f"{coverage}; PASS needs {percent(view.policy.minimum_coverage)}",
+        ),
         ("Set aside", ", ".join(f"{count(number)} {name}" for name, number in aside.items())),
         ("Shared labels", _shared(view.deployment)),
     ]

@@ -46,7 +46,7 @@ def add_challenger(
         disagreements=predictions.disagreements(session, compared, window_of(deployment, verdict.day).end),
         classes=tuple(deployment.classes),
         threshold=deployment.threshold if deployment.task == "binary" else None,
-        drift=drift(session, summary.sampled, compared),
+        drift=drift(session, deployment.policy, summary.sampled, compared),
         validations=tuple(validations.recorded(session, summary.sampled, verdict.challenger_id)),
         history=tuple(each for each in history if each.day <= verdict.day),
         compared=tuple(compared.days),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_deployment.config.policy import Policy
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.drift import BINS, MOST_REFERENCE_DAYS, first_days
 from shadow_deployment.ledger import page
@@ -23,19 +24,21 @@ from shadow_deployment.report.queries.predictions import ComparedPredictions
 
 
 def drift(
-    session: Session[Any], sampled: Sequence[Snapshot], compared: ComparedPredictions | None = None
+    session: Session[Any], policy: Policy, sampled: Sequence[Snapshot], compared: ComparedPredictions | None = None
 ) -> DriftView | None:
-    """Return the drift up to the newest of the sampled days; None where no day has an index.
+    """Return the drift up to the newest of the sampled days, or weeks; None where none has an index.
 
     Predictions are those of the requests that both models answered, on days that are compared.
     """
     days = [each for each in sampled if each.rows]
     rows = ledger_drift.read(session, days)
-    every = [*_features(rows, days), *(_predictions(session, compared, days) if compared else ())]
+    period = policy.days_per_period
+    predictions = _predictions(session, compared, days, period) if compared else ()
+    every = [*_features(rows, days, period), *predictions]
     known = [index for index in range(len(days)) if any(each.values[index] is not None for each in every)]
     if not known:
         return None
-    reference = first_days(days[:-1])
+    reference = first_days(days[:-1], period)
     ordered = sorted(every, key=lambda each: each.lately or 0.0, reverse=True)
     return DriftView(
         days=tuple(days[index].day for index in known),
@@ -43,7 +46,8 @@ def drift(
         reference_days=len(reference),
         first=reference[0].day,
         last=reference[-1].day,
-        is_settled=len(reference) == MOST_REFERENCE_DAYS,
+        is_settled=len(reference) == MOST_REFERENCE_DAYS // period,
+        period=policy.period,
         unknown=len({each.day for each in days} - {row.day for row in rows}),
     )
 
@@ -54,7 +58,7 @@ def _on(series: DriftSeries, known: Sequence[int]) -> DriftSeries:
     return replace(series, values=tuple(series.values[index] for index in known), missing=missing)
 
 
-def _features(rows: Sequence[DriftRow], days: Sequence[Snapshot]) -> Iterator[DriftSeries]:
+def _features(rows: Sequence[DriftRow], days: Sequence[Snapshot], period: int) -> Iterator[DriftSeries]:
     for name, group in groupby(sorted(rows, key=lambda row: row.feature), key=lambda row: row.feature):
         by_day = {row.day: row for row in group}
         newest = by_day[max(by_day)]
@@ -64,18 +68,18 @@ def _features(rows: Sequence[DriftRow], days: Sequence[Snapshot]) -> Iterator[Dr
             tuple(by_day[day].psi if (day := each.day) in by_day else None for each in days),
             tuple(by_day[day].missing if (day := each.day) in by_day else None for each in days),
             newest.reference_missing,
-            *lately(list(by_day.values())),
+            *lately(list(by_day.values()), NEWEST // period),
         )
 
 
-def lately(rows: Sequence[DriftRow]) -> tuple[float | None, float]:
+def lately(rows: Sequence[DriftRow], most: int = NEWEST) -> tuple[float | None, float]:
     """Return the index of the newest days of a feature taken together, and about what it would be by chance.
 
-    None where fewer than seven days, in order, were compared with the newest one's reference.
+    None where fewer than `most` days, in order, were compared with the newest one's reference.
     """
-    newest = rows[-NEWEST:]
+    newest = rows[-most:]
     week = [row for row in newest if row.actual and row.reference == newest[-1].reference]
-    if len(week) < NEWEST or not week[0].expected:
+    if len(week) < most or not week[0].expected:
         return None, 0.0
     requests = sum(row.requests for row in week)
     shares: NDArray[np.float64] = np.sum([np.array(row.actual) * row.requests for row in week], axis=0) / requests
@@ -84,13 +88,13 @@ def lately(rows: Sequence[DriftRow]) -> tuple[float | None, float]:
 
 
 def _predictions(
-    session: Session[Any], compared: ComparedPredictions, days: Sequence[Snapshot]
+    session: Session[Any], compared: ComparedPredictions, days: Sequence[Snapshot], period: int
 ) -> Iterator[DriftSeries]:
     bins = page.daily_bins(session, compared.challenger, compared.days, compared.champion_version)
     for model in MODELS:
         mine = [each for each in bins if each.model == model]
         by_day = {day: list(group) for day, group in groupby(mine, key=lambda each: each.day)}
-        values, index, chance = of_model(by_day)
+        values, index, chance = of_model(by_day, period)
         if values:
             yield DriftSeries(
                 f"{model}'s predictions",
@@ -101,21 +105,24 @@ def _predictions(
             )
 
 
-def of_model(by_day: dict[dt.date, list[DailyBin]]) -> tuple[dict[dt.date, float], float | None, float]:
+def of_model(
+    by_day: dict[dt.date, list[DailyBin]], period: int = 1
+) -> tuple[dict[dt.date, float], float | None, float]:
     """Return the index of each day that has a reference, and, as `lately` does, of the newest days taken together."""
     days, values, length = list(by_day), dict[dt.date, float](), 0
     ends, expected = np.zeros(0), np.zeros(0)
     for number, day in enumerate(days):
-        first = first_days(days[:number])
+        first = first_days(days[:number], period)
         if first and len(first) != length:
             reference, length = _summed([each for day_ in first for each in by_day[day_]]), len(first)
             ends = reference.bin_ends(BINS)
             expected = reference.shares(ends)
         if first:
             values[day] = stability_index(expected, _summed(by_day[day]).shares(ends))
-    if len(days) < NEWEST or len(first_days(days[:-NEWEST])) != length:
+    most = NEWEST // period
+    if len(days) < most or len(first_days(days[:-most], period)) != length:
         return values, None, 0.0
-    week, before = ([each for day_ in some for each in by_day[day_]] for some in (days[-NEWEST:], days[:length]))
+    week, before = ([each for day_ in some for each in by_day[day_]] for some in (days[-most:], days[:length]))
     requests, known = (sum(each.requests for each in some) for some in (week, before))
     return values, stability_index(expected, _summed(week).shares(ends)), _chance(len(expected), requests, known)
 

@@ -63,7 +63,9 @@ def _read(context: DeploymentContext, read: Callable[[Session[Any], Deployment],
     except NotFoundError:
         raise
     except ShadowError as error:
-        return DeploymentView(deployment.name, "broken", error=str(error), policy_words=describe(deployment))
+        return DeploymentView(
+            deployment.name, "broken", deployment.policy.period, error=str(error), policy_words=describe(deployment)
+        )
 
 
 def fingerprint(context: DeploymentContext) -> str:
@@ -129,7 +131,7 @@ def read_page(
     if known.sampled and line.outcome is not None:
         view = add_challenger(session, deployment, known, view, line)
     else:
-        view = replace(view, drift=drift(session, known.sampled))
+        view = replace(view, drift=drift(session, deployment.policy, known.sampled))
     view = replace(view, health=health(session, deployment, known, view))
     return replace(view, missing=why_missing(deployment, view, line))
 
@@ -142,6 +144,7 @@ def _of_deployment(session: Session[Any], deployment: Deployment, known: Deploym
     return DeploymentView(
         name=deployment.name,
         state="ready" if known.sampled else "empty",
+        period=deployment.policy.period,
         next_step=None if known.sampled else _first_step(deployment, None, known.begun),
         champion=champion or CurrentChampion(LOGGED, logged_version(known.sampled), None, None),
         challengers=known.lines,
@@ -156,5 +159,8 @@ def _first_step(deployment: Deployment, day: dt.date | None, begun: Snapshot | N
     if begun is not None:
         windows = f"{len(begun.windows)} of {len(windows_of(deployment, begun.day))} windows"
         return f"{begun.day} has {windows} so far: it is compared once all are sampled"
-    none = f"No day up to {day} was sampled" if day else "No day was sampled yet"
-    return f"{none}. Unpause the DAG shadow_{name} in Airflow, or run a day by hand: shadow run {name} --from {first}"
+    period = deployment.policy.period
+    none = f"No {period} up to {day} was sampled" if day else f"No {period} was sampled yet"
+    return (
+        f"{none}. Unpause the DAG shadow_{name} in Airflow, or run a {period} by hand: shadow run {name} --from {first}"
+    )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.policy import COMPARING, WEEK
+from shadow_deployment.config.policy import COMPARING, FEWEST_WEEKS, WEEK
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.decision.words.wording import name_of, reason_of
@@ -211,7 +211,7 @@ def _is_young(finding: Finding, judged: StoredVerdict) -> bool:
     """Whether a rule is open because there are not yet the days that its first interval takes."""
     days = finding.observations * _days_of(judged)
     is_of_days = finding.alpha_pass is not None or not finding.observations
-    return finding.outcome == "INCONCLUSIVE" and is_of_days and days < int(judged.policy.get("burn_in", 0))
+    return finding.outcome == "INCONCLUSIVE" and is_of_days and days < _needed(judged)
 
 
 def _days_of(judged: StoredVerdict) -> int:
@@ -219,21 +219,27 @@ def _days_of(judged: StoredVerdict) -> int:
     return WEEK if judged.policy.get("unit") == "week" else 1
 
 
+def _needed(judged: StoredVerdict) -> int:
+    """Return how many days its first interval takes."""
+    return max(int(judged.policy.get("burn_in", 0)), FEWEST_WEEKS * WEEK if _days_of(judged) == WEEK else 0)
+
+
 def _collecting(judged: StoredVerdict, young: Sequence[Finding], facts: StatusFacts) -> ChallengerStatus:
     """Return the status before the first interval: how many of the days there are, and when a verdict may come."""
-    needed, waiting = int(judged.policy.get("burn_in", 0)), int(judged.days.get("waiting", 0))
-    counted = min(finding.observations for finding in young) * _days_of(judged)
-    expected = judged.day + dt.timedelta(days=needed - counted)
-    labels = f"; {quantity(waiting, 'day')} more {'waits' if waiting == 1 else 'wait'} for labels" if waiting else ""
+    needed, waiting = _needed(judged), int(judged.days.get("waiting", 0))
+    counted, period = min(finding.observations for finding in young) * _days_of(judged), judged.period
+    expected, length = judged.day + dt.timedelta(days=needed - counted), WEEK if period == "week" else 1
+    labels = f"; {quantity(waiting, period)} more {'waits' if waiting == 1 else 'wait'} for labels" if waiting else ""
     if waiting and not counted:
-        complete = judged.day - dt.timedelta(days=waiting - 1) + facts.maturity
-        labels = f"; its first day's labels are complete about {complete}"
+        complete = judged.day - dt.timedelta(days=(waiting - 1) * length - (length - 1)) + facts.maturity
+        labels = f"; its first {period}'s labels are complete about {complete}"
+    counted, needed = counted // length, -(-needed // length)
     return ChallengerStatus(
         "collecting",
-        f"{judged.name} {judged.version} has {counted} of the {needed} days before the first interval against "
+        f"{judged.name} {judged.version} has {counted} of the {needed} {period}s before the first interval against "
         f"{judged.champion}{labels}.",
         f"Wait: the first interval is expected about {expected}.",
-        f"day {counted} of {needed}",
+        f"{period} {counted} of {needed}",
     )
 
 
@@ -260,7 +266,7 @@ def _after_pass(judged: StoredVerdict, newest: ApprovalRequest | None, facts: St
         return _answered(newest)
     if policy.approval == "automatic":
         return "It is promoted by the policy, without being asked about."
-    days = f" once it has passed on {policy.consecutive} days in a row" if policy.consecutive > 1 else ""
+    days = f" once it has passed on {policy.consecutive} {judged.period}s in a row" if policy.consecutive > 1 else ""
     return f"Somebody is asked to approve its promotion{days}; nothing is served before that."
 
 

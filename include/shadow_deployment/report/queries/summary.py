@@ -74,7 +74,7 @@ def _line(challenger: Challenger, judged: StoredVerdict | None, present: str, fa
     findings = findings_of(judged.findings)
     blocking = [finding for finding in findings if finding.is_blocking]
     more, waiting = waiting_for(judged, blocking)
-    weekly = judged.policy.get("unit") == "week"
+    weekly = judged.policy.get("unit") == "week" and judged.period == "day"
     over_days = [finding for finding in blocking if finding.alpha_pass is not None]
     most = max(over_days or blocking or findings, key=lambda finding: finding.observations, default=None)
     return ChallengerLine(
@@ -89,6 +89,7 @@ def _line(challenger: Challenger, judged: StoredVerdict | None, present: str, fa
         requests=most.requests if most else 0,
         more_days=more,
         waiting=waiting,
+        period=judged.period,
     )
 
 

@@ -12,7 +12,7 @@ from shadow_deployment.data.sources.engines.port import STATEMENTS, QueryEngine,
 from shadow_deployment.data.sources.engines.table import EngineTable
 from shadow_deployment.data.sources.identity import has_key
 
-_LONGEST_WINDOW = dt.timedelta(hours=25)
+_CLOCK_CHANGE = dt.timedelta(hours=1)
 
 
 class EngineLabels:
@@ -35,7 +35,8 @@ class EngineLabels:
         `labels.maturity_days` after its end.
         """
         labels = self.deployment.labels
-        since = since or until - dt.timedelta(days=labels.maturity_days) - _LONGEST_WINDOW
+        longest = labels.maturity_days + self.deployment.policy.days_per_period
+        since = since or until - dt.timedelta(days=longest) - _CLOCK_CHANGE
         with self._engine.open_between(since, until, labels.time, "labels.time") as opened:
             if opened is None:
                 return LABELS.empty_table()

@@ -12,7 +12,7 @@ from shadow_deployment.ledger.audit import chain
 from shadow_deployment.ledger.checks import replay_checks, verifications
 from shadow_deployment.ledger.registry.serving import served_day
 from shadow_deployment.ledger.verdicts import StoredVerdict
-from shadow_deployment.report.analyses.drift import MODERATE, NEWEST, DriftView
+from shadow_deployment.report.analyses.drift import MODERATE, DriftView
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.scorecard import Health, HealthItem
 from shadow_deployment.report.views import DeploymentView
@@ -55,7 +55,7 @@ def _a_a_check(known: DeploymentSummary) -> HealthItem:
         return _item(name, "operation", "alarm", "differs", "the champion differs from itself: trust no verdict")
     if line.outcome is None:
         return _item(name, "operation", "attention", "not judged", line.waiting or "run a day")
-    return _item(name, "operation", "good", "as expected", f"no difference on {plural(line.days, 'day')}")
+    return _item(name, "operation", "good", "as expected", f"no difference on {plural(line.days, line.period)}")
 
 
 def _labels(deployment: Deployment, view: DeploymentView) -> HealthItem:
@@ -70,7 +70,7 @@ def _labels(deployment: Deployment, view: DeploymentView) -> HealthItem:
         "known before the request": sum(day.early for day in mature),
     }
     refused = ", ".join(f"{count(number)} {words}" for words, number in bad.items() if number)
-    detail = f"of {count(sampled)} requests on {plural(len(mature), 'day')}; at least {percent(least)} for PASS"
+    detail = f"of {count(sampled)} requests on {plural(len(mature), view.period)}; at least {percent(least)} for PASS"
     level: Health = "alarm" if share < least else "attention" if refused else "good"
     return _item(name, "operation", level, percent(share), f"{detail}; {refused}" if refused else detail)
 
@@ -80,7 +80,10 @@ def _left_out(verdict: StoredVerdict | None) -> HealthItem:
     if verdict is None:
         return _item(name, "provenance", "attention", "not known", "no verdict yet")
     days = verdict.days.get("left_out", [])
-    counted = plural(int(verdict.days.get("counted", 0)), "day")
+    name, counted = (
+        f"{verdict.period.capitalize()}s left out",
+        plural(int(verdict.days.get("counted", 0)), verdict.period),
+    )
     if not days:
         return _item(name, "provenance", "good", "none", f"{counted} of the trial counted")
     named = ", ".join(f"{each['day']} ({each['why']})" for each in days[-3:])
@@ -107,7 +110,7 @@ def drift_item(view: DriftView | None) -> HealthItem:
         return _item(name, section, "attention", "not known", "no day was compared with the first days yet")
     if not view.is_rated:
         return _item(name, section, "good", "too early", "rated after a week against the same first 14 days")
-    since = f"against the first {plural(view.reference_days, 'day')}; PSI of the newest {NEWEST} days taken together"
+    since = f"against the first {plural(view.reference_days, view.period)}; PSI of the {view.newest} taken together"
     if not view.drifting:
         return _item(name, section, "good", "none", f"{since} below {MODERATE:g}, or what small samples differ by")
     most = ", ".join(f"{each.name} {number(each.lately)}" for each in view.drifting[:_MOST_DRIFTING])

@@ -45,8 +45,8 @@ def _days_of_each_length(deployment: Deployment) -> Iterator[dt.date]:
     firsts = (deployment.start, deployment.start + dt.timedelta(days=_YEAR), STANDING)
     days = [first + dt.timedelta(days=number) for first in firsts for number in range(_YEAR)]
     offsets = [dt.datetime.combine(day, dt.time(12), tzinfo=deployment.zone).utcoffset() for day in days]
-    found = [day for at, day in enumerate(days) if at == 0 or len(set(offsets[max(at - 1, 0) : at + 3])) > 1]
-    for day in found:
+    around = [day for at, day in enumerate(days) if at == 0 or len(set(offsets[max(at - 1, 0) : at + 3])) > 1]
+    for day in around:
         yield from days_between(deployment, day, day + dt.timedelta(deployment.policy.days_per_period - 1))
 
 

@@ -34,13 +34,13 @@ def probes(context: DeploymentContext, known: KnownRequests, day: dt.date) -> It
 
 
 def _answers(context: DeploymentContext, known: KnownRequests, model: Challenger, day: dt.date) -> str:
-    said = _said(context, known, model, day)
+    result = _tried(context, known, model, day)
     if model.newer_versions:
-        raise ConcernError(f"{said}; {model.newer_versions}")
-    return said
+        raise ConcernError(f"{result}; {model.newer_versions}")
+    return result
 
 
-def _said(context: DeploymentContext, known: KnownRequests, model: Challenger, day: dt.date) -> str:
+def _tried(context: DeploymentContext, known: KnownRequests, model: Challenger, day: dt.date) -> str:
     digest = model_digest(model)
     predictor = load(context, model, known.newest_window or window_of(context.deployment, day))
     name = f"{model.model}, {digest[:12]},"

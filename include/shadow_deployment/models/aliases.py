@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from shadow_deployment.base.numbers import quantity
 from shadow_deployment.base.redaction import one_line
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.context import DeploymentContext
@@ -105,14 +106,14 @@ def _newest(model: Challenger, versions: Sequence[RegisteredVersion]) -> Challen
     dates = [_date(version) for version in versions]
     place = next((place for place, day in enumerate(dates) if day is not None), len(versions))
     waiting = [f"version {version.version} in MLflow waits: {_why(version)}" for version in versions[:place]]
-    more = [f"{more} before it wait too"] if (more := len(waiting) - 1) > 0 else []
+    more = [f"{quantity(more, 'older one')} wait{'s' * (more == 1)} too"] if (more := len(waiting) - 1) > 0 else []
     known: dict[str, object] = {"newer_versions": "; ".join([*waiting[:1], *more])}
     if waiting:
         logger.warning("challenger %s: %s", model.name, known["newer_versions"])
     if place == len(versions):
         return model.model_copy(update=known | {"version": versions[0].version})
-    found = versions[place].version
-    return _at(model, found).model_copy(update=known | {"version": found, "trained_until": dates[place]})
+    followed = versions[place].version
+    return _at(model, followed).model_copy(update=known | {"version": followed, "trained_until": dates[place]})
 
 
 def _holds(context: DeploymentContext, model: Challenger, trained_until: dt.date) -> bool:

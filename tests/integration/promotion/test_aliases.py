@@ -173,14 +173,14 @@ def test_the_newest_version_with_a_training_date_is_followed_and_newer_ones_wait
     assert (found().model, found().version) == ("mlflow:models:/flight/8", "8")
     assert found().trained_until == dt.date(2024, 2, 10)
     waits = "version 10 in MLflow waits: its tag trained_until == '2024-02-30', must be a date as YYYY-MM-DD"
-    assert found().newer_versions == f"{waits}; 1 before it wait too"
+    assert found().newer_versions == f"{waits}; 1 older one waits too"
     assert f"challenger newest: {waits}" in caplog.text
     server.tags["flight", "10"] = dated
     assert (found().version, found().newer_versions) == ("10", "")
     server.tags = {}
     model = found()
     assert model.model == NEWEST["model"]
-    waits = "version 10 in MLflow waits: it has no tag trained_until; 2 before it wait too"
+    waits = "version 10 in MLflow waits: it has no tag trained_until; 2 older ones wait too"
     with pytest.raises(ModelError, match=f"challenger newest: model == '{NEWEST['model']}': {waits}"):
         model_digest(model)
     caplog.clear()

@@ -119,15 +119,15 @@ def current_versions(context: DeploymentContext, model: Challenger) -> list[Regi
     name, alias = registered_name(model), model.address.partition("@")[2]
     connection, purpose = _connection(context, model), _purpose(model)
     if connection is None:
-        found = _versions_from_sandbox(context, model, name, alias)
+        versions = _versions_from_sandbox(context, model, name, alias)
     else:
         with open_client(purpose, connection, seconds=SECONDS) as client:
             if model.is_newest:
-                found = ready_versions(purpose, client, name)
+                versions = ready_versions(purpose, client, name)
             else:
-                found = [one for one in [registered_version(purpose, client, name, alias)] if one is not None]
-    if found:
-        return found
+                versions = [each for each in [registered_version(purpose, client, name, alias)] if each is not None]
+    if versions:
+        return versions
     lacks, remedy = ("version that is READY", "register one") if model.is_newest else (f"alias {alias}", "set it")
     raise purpose.refusal(f"model {name} has no {lacks}; {remedy} in MLflow, or correct {purpose.alias_key}")
 

@@ -186,7 +186,7 @@ def test_a_rule_that_nothing_can_be_concluded_for_is_not_young() -> None:
 def test_weeks_are_counted_as_days() -> None:
     young = a_finding("INCONCLUSIVE", observations=2, lower=None, upper=None)
     status = of(TREES, "INCONCLUSIVE", young, policy={"burn_in": 28, "unit": "week"})
-    assert status.label == "Collecting: day 14 of 28"
+    assert status.label == "Collecting: day 14 of 56"
 
 
 def test_undecided_says_about_how_many_more_days() -> None:

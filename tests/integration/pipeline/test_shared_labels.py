@@ -189,8 +189,9 @@ def test_a_key_is_looked_up_in_parquet_files_too(world: World, worlds: Callable[
 
 
 def test_days_that_wait_end_as_if_what_was_erased_had_never_been_there(
-    world: World, worlds: Callable[..., World], invoke: Invoke
+    of_games: World, worlds: Callable[..., World], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world = declare(worlds(own=True, production=of_games.production), monkeypatch)
     erased, last = 4, 6
     log = games()[0].query("predicted_at < @moment(@erased)").sort_values("predicted_at")
     game = log[log.carrier == "g+02-05"].request_id.tolist()

@@ -70,7 +70,7 @@ def test_check_fails_on_a_stale_page_and_writing_mends_it(tmp_path: Path, capsys
     assert main([str(tmp_path)]) == 0
     assert main([str(tmp_path), "--check"]) == 0
     page = tmp_path / "README.md"
-    page.write_text(page.read_text().replace("First day, inclusive.", "Last day, inclusive."))
+    page.write_text(page.read_text().replace("First day, inclusive", "Last day, inclusive"))
     assert main([str(tmp_path), "--check"]) == 1
     assert "is stale: run make reference" in capsys.readouterr().err
 

@@ -123,7 +123,7 @@ def stored(bucket: Any) -> dict[str, str]:
     return {"snapshots": f"s3://{bucket.name}/snapshots", "snapshots_conn_id": "logs_aws"}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(log=logs(), choose=st.data())
 def test_the_same_rows_give_the_same_sample(
     log: Any, choose: st.DataObject, ours: World, lake: Lake, bucket: Any

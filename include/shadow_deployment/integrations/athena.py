@@ -45,7 +45,10 @@ ATHENA: Final = Dialect(
     "athena",
     {
         "keyed_hash": "lower(to_hex(sha256(to_utf8(argument))))",
-        "microseconds": "CAST(round(to_unixtime(argument) * 1000000) AS BIGINT)",  # UNLOAD keeps thousandths
+        "microseconds": (  # UNLOAD keeps thousandths, and one double has no room for the microseconds of this century
+            "CAST(to_unixtime(date_trunc('second', argument)) AS BIGINT) * 1000000 + CAST(round("
+            "(to_unixtime(argument) - to_unixtime(date_trunc('second', argument))) * 1000000) AS BIGINT)"
+        ),
     },
     precision=6,
 )

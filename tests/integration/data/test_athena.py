@@ -258,5 +258,19 @@ def test_a_query_that_fails_says_why_without_a_value(
 def test_a_table_that_is_not_there_is_named(ours: World, lake: Lake, bucket: Any) -> None:
     found = ours.deploy(requests={"table": "athena:shop.nothing", "conn_id": "logs_aws"}, store=stored(bucket),
                         challengers=[{"name": "a_a_check", "model": "champion"}])  # fmt: skip
-    with pytest.raises(SourceError, match=r"requests\.id: column 'time' is of type timestamp, must be text"):
+    with pytest.raises(SourceError, match=r"requests\.table == 'athena:shop\.nothing' in Athena: EntityNotFound"):
+        context(ours, found).request_source.check()
+
+
+def test_a_time_in_a_key_is_refused(ours: World, lake: Lake, bucket: Any) -> None:
+    times = pa.array([moment(0.5).replace(tzinfo=None)], pa.timestamp("us"))
+    table = lake.put("keys", pa.table({"a": ["x"], "time": times, "at": times, "p": [0.5]}))
+    found = ours.deploy(
+        requests={"table": table, "conn_id": "logs_aws", "id": ["a", "at"], "time": "time", "features": ["p"],
+                  "prediction": "p", "version": None, "latency": None},
+        labels={"id": ["a", "b"]}, store=stored(bucket), slices=[],
+        challengers=[{"name": "a_a_check", "model": "champion"}],
+        policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
+    )  # fmt: skip
+    with pytest.raises(SourceError, match=r"requests\.id: column 'at' is of type timestamp, must be text"):
         context(ours, found).request_source.check()

@@ -12,7 +12,7 @@ from shadow_deployment.config.partitions import Pattern, engine_of
 from shadow_deployment.data.connections import Connection, Connections
 from shadow_deployment.data.db import Session, Sessions, connect, translated
 from shadow_deployment.data.documents import Document, open_file
-from shadow_deployment.data.ports import LabelSource, RequestSource
+from shadow_deployment.data.ports import FeatureSource, LabelSource, RequestSource
 from shadow_deployment.data.sources.duckdb.lake import Folder, Lake
 from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.errors import DeploymentError
@@ -188,10 +188,27 @@ class DeploymentContext:
         lake = self.cloud.lake(pattern, table.conn_id)
         return Files(lake, pattern, name, table.table, format_of(key, table), table.flushed_within)
 
+    def feature_source(self, challenger: Challenger) -> FeatureSource | None:
+        """Return where a challenger's own features lie, None where it has none."""
+        if (wanted := challenger.features_from) is None:
+            return None
+        position = [each.name for each in self.deployment.challengers].index(challenger.name)
+        key = f"challengers[{position}].features_from"
+        if wanted.conn_id is None or engine_of(wanted.table) != "postgres":
+            with requires_extra("duckdb", f"{key}.table == {wanted.table!r}"):
+                from shadow_deployment.data.sources.duckdb.features import ParquetFeatures
+
+            return ParquetFeatures(wanted, key, self.cloud.lake(Pattern.parse(wanted.table), wanted.conn_id))
+        from shadow_deployment.data.sources.postgres.features import PostgresFeatures
+
+        return PostgresFeatures(wanted, key, self.connections(wanted.conn_id), self.sessions, self.deployment.throttle)
+
     def check_sources(self) -> None:
         """Raise SourceError where production has not what the deployment names."""
-        self.request_source.check()
-        self.label_source.check()
+        sources = (self.feature_source(challenger) for challenger in self.deployment.challengers)
+        for source in (self.request_source, self.label_source, *sources):
+            if source is not None:
+                source.check()
 
     @contextmanager
     def ledger(self) -> Iterator[Session[Any]]:

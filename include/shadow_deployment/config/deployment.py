@@ -31,13 +31,13 @@ from shadow_deployment.config.fields import (
     TimeZone,
     weekday_of,
 )
-from shadow_deployment.config.model import ModelSettings
+from shadow_deployment.config.model import FeaturesFrom, ModelSettings
 from shadow_deployment.config.policy import WEEK, CustomMetric, Policy
 from shadow_deployment.config.sources.tables import AthenaSettings, Labels, Requests
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError
-from shadow_deployment.metrics.catalog import BASIC, METRICS, Metric, Task, metrics_of
+from shadow_deployment.metrics.catalog import BASIC, METRICS, SKEW, Metric, Task, metrics_of, skew_of
 
 MetricEntry = Annotated[
     Annotated[str, Tag("name")] | Annotated[CustomMetric, Tag("custom")],
@@ -119,6 +119,9 @@ class Challenger(ModelSettings):
         "where `policy.replay` is `count`. An MLflow alias takes it from the tag `trained_until` of its version, as "
         "YYYY-MM-DD; a date here then holds for the version first seen with it. `latest` takes it from the tag alone.",
     )
+    features_from: FeaturesFrom | None = Field(
+        None, description="Features that the champion does not log; a change of it opens another trial."
+    )
 
     @property
     def is_watched(self) -> bool:
@@ -132,10 +135,18 @@ class Challenger(ModelSettings):
 
 
 class Expectations(Section):
-    """Great Expectations suites as JSON files, checked in addition to the package's own expectations."""
+    """Great Expectations suites as JSON files, checked in addition to the package's own expectations.
+
+    A feature or a model that stops varying is also a failure.
+    """
 
     inputs: str | None = Field(None, description="Path of the suite for the sampled requests; a failure stops the day.")
     predictions: str | None = Field(None, description="Path of the suite for each challenger's predictions.")
+    may_be_constant: list[Text] = Field(
+        [],
+        description="Features, challengers, or `champion`, whose values may all be the same on a day; of others 100 "
+        "equal values or more, improbable by the first days, are a failure.",
+    )
 
 
 class Deployment(Section):
@@ -228,7 +239,14 @@ class Deployment(Section):
     @property
     def catalog(self) -> dict[str, Metric]:
         """All metrics by name, those of the deployment's own last."""
-        return METRICS | {name: metric.definition for name, metric in self.custom_metrics.items()}
+        custom = {name: metric.definition for name, metric in self.custom_metrics.items()}
+        return METRICS | custom | {each.name: each for each in map(skew_of, self.skewable)}
+
+    @property
+    def skewable(self) -> list[str]:
+        """The logged features that a challenger takes from elsewhere, so that the two can differ."""
+        own = [each.features_from.features for each in self.challengers if each.features_from]
+        return [name for name in self.requests.features if any(name in features for features in own)]
 
     @property
     def metric_names(self) -> list[str]:
@@ -245,7 +263,15 @@ class Deployment(Section):
         """The metrics to keep evidence of: the basic ones, those that rules name, and `metrics`."""
         declared = {entry for entry in self.metrics if isinstance(entry, str)}
         names = BASIC | {rule.metric for rule in self.policy.rules} | declared
-        return [*(name for name in metrics_of(self.task) if name in names), *self.custom_metrics]
+        skews = [skew_of(name).name for name in self.skewable if SKEW in names]
+        return [*(name for name in metrics_of(self.task) if name in names), *self.custom_metrics, *skews]
+
+    def seen_by(self, challenger: Challenger) -> Self:
+        """Return the deployment with the features that a challenger is shown: those of the log, and its own."""
+        if challenger.features_from is None:
+            return self
+        features = dict.fromkeys([*self.requests.features, *challenger.features_from.features])
+        return self.model_copy(update={"requests": self.requests.model_copy(update={"features": [*features]})})
 
     @property
     def salt(self) -> str:
@@ -302,7 +328,10 @@ def parse_deployment(source: YamlSource) -> Deployment:
 
 def _beside(deployment: Deployment, folder: Path) -> Deployment:
     """Return a deployment with the relative paths of models and suites that lie beside its file written out."""
-    champion, suites = deployment.champion, {key: beside(path, folder) for key, path in deployment.expectations if path}
+    champion, suites = (
+        deployment.champion,
+        {key: beside(path, folder) for key, path in deployment.expectations if isinstance(path, str)},
+    )
     changes = {
         "challengers": [challenger.beside(folder) for challenger in deployment.challengers],
         "champion": champion and champion.beside(folder),

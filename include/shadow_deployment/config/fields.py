@@ -28,6 +28,19 @@ _IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,62}")
 _QUERY = re.compile(r"\s*(\(|(select|with|values)\s)", re.IGNORECASE)
 _MACHINE_ZONES = {"localtime", "Factory"}  # names that mean something else on each machine
 _FOLDER = "must be a path, file:///an/absolute/folder or s3://BUCKET/PREFIX"
+RESERVED = (
+    "request_id",
+    "requested_at",
+    "stratum",
+    "inclusion_probability",
+    "champion",
+    "champion_version",
+    "champion_latency_ms",
+    "champion_probabilities",
+    "label_key",
+)
+LOGGED = "logged:"  # begins the names of the columns in which a snapshot holds what challengers logged
+KEY = "key:"  # and of those by which features of challengers are looked up
 
 
 class Section(BaseModel):
@@ -147,6 +160,17 @@ def _http(value: str) -> str:
     return value
 
 
+def is_reserved(name: str) -> bool:
+    """Return whether a snapshot has a column of its own by this name."""
+    return name in RESERVED or name.startswith((LOGGED, KEY))
+
+
+def _feature(value: str) -> str:
+    if is_reserved(value):
+        raise ValueError("is a name that snapshots use; rename the column")
+    return value
+
+
 def in_words(columns: str | Sequence[str] | None) -> str:
     """Return the columns of an id or a key as a person writes them."""
     return columns if isinstance(columns, str) else " and ".join(columns or ())
@@ -157,6 +181,7 @@ Identifier = Annotated[
     str, Field(json_schema_extra={"pattern": f"^{_IDENTIFIER.pattern}$"}), AfterValidator(_identifier)
 ]
 Column = Annotated[str, Field(min_length=1, max_length=63)]
+Feature = Annotated[Column, AfterValidator(_feature)]
 Columns = Annotated[
     Annotated[Column, Tag("one")] | Annotated[list[Column], Field(min_length=2), Tag("several")],
     Discriminator(lambda value: "several" if isinstance(value, list) else "one"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
+from shadow_deployment.config.fields import is_reserved
 from shadow_deployment.config.model import FOREIGN, REMOTE, ModelSettings
 from shadow_deployment.config.policy import BOUNDING, COMPARING, PROVING, WEEK, WITH_MARGIN, Rule
 from shadow_deployment.config.sources.conflicts import source_conflicts
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
 
 Conflicts = Iterator[tuple[Location, str]]
 
-RESERVED = (
-    "request_id",
-    "requested_at",
-    "stratum",
-    "inclusion_probability",
-    "champion",
-    "champion_version",
-    "champion_latency_ms",
-    "champion_probabilities",
-    "label_key",
-)
-LOGGED = "logged:"  # begins the names of the columns in which a snapshot holds what challengers logged
 _KINDS_WITH = {
     "digest": ("onnx", "skops", "sklearn", "mlflow"),
     "conn_id": ("onnx", "mlflow", "endpoint", "sagemaker"),
@@ -37,6 +26,7 @@ _KINDS_WITH = {
     "unpickle": ("sklearn",),
     "trusted": ("skops",),
     "nulls": ("endpoint",),
+    "features_from": (*FOREIGN, *REMOTE, "onnx"),
 }
 _OF_ONE_VERSION = ("version", "digest", "trained_until")
 
@@ -59,6 +49,7 @@ def deployment_conflicts(deployment: "Deployment") -> Conflicts:
     yield from _classes(deployment)
     yield from _label_texts(deployment)
     yield from _shared_labels(deployment)
+    yield from _own_features(deployment)
     yield from _retention(deployment)
     yield from _models(deployment)
     yield from _promotion(deployment)
@@ -199,7 +190,7 @@ def _columns(deployment: "Deployment") -> Conflicts:
     }
     for key, names in copied.items():
         for position, name in enumerate(names):
-            if name in RESERVED or name.startswith(LOGGED) or (key == "slices" and name == "all"):
+            if is_reserved(name) or (key == "slices" and name == "all"):
                 text = f"{key}[{position}] == {shorten(name)}, is a name that snapshots use; rename the column"
                 yield (*key.split("."), position), text
 
@@ -270,7 +261,7 @@ def _model(location: Location, key: str, model: ModelSettings) -> Conflicts:
         text = "must be true: reading a pickle can run arbitrary code, so confirm that you trust it"
         yield (*location, "unpickle"), f"{key}.unpickle {text}"
     for name, kinds in _KINDS_WITH.items():
-        if getattr(model, name) and model.kind not in kinds:
+        if getattr(model, name, None) and model.kind not in kinds:
             yield (*location, name), f"{key}.{name} does not apply to {model.kind}; remove it"
     if model.limits and model.is_transform:
         yield (*location, "limits"), f"{key}.limits does not apply to a batch transform; remove it"
@@ -368,6 +359,27 @@ def _shared_labels(deployment: "Deployment") -> Conflicts:
     elif labels.shared == "all" and deployment.policy.unit == "request":
         text = "must be first where policy.unit is request: requests that share a label depend on each other"
         yield ("labels", "shared"), f"labels.shared == 'all', {text}"
+
+
+def _own_features(deployment: "Deployment") -> Conflicts:
+    """Yield a look-up by another number of columns than requests have, and what may be constant and is not there."""
+    names = ["champion", *(each.name for each in deployment.challengers), *deployment.requests.features]
+    for position, wanted in enumerate(each.features_from for each in deployment.challengers):
+        if wanted is not None:
+            names += wanted.features
+            matched = wanted.key or deployment.requests.id
+            counts = [1 if isinstance(each, str) else len(each) for each in (wanted.id, matched)]
+            if counts[0] != counts[1]:
+                as_ = "key" if wanted.key else "requests.id"
+                text = f"names {counts[0]} columns, must name {counts[1]}, as {as_} does"
+                yield (
+                    ("challengers", position, "features_from", "id"),
+                    f"challengers[{position}].features_from.id {text}",
+                )
+    for place, name in enumerate(deployment.expectations.may_be_constant):
+        if name not in names:
+            text = f"== {shorten(name)}, must be one of {', '.join(names)}{suggestion(name, names)}"
+            yield ("expectations", "may_be_constant", place), f"expectations.may_be_constant[{place}] {text}"
 
 
 def _duplicates(key: str, names: list[str], part: str = "") -> Conflicts:

@@ -1,4 +1,4 @@
-"""Ports to production, which is only read: the champion's prediction log, and the labels.
+"""Ports to production, which is only read: the champion's prediction log, the labels, and challengers' own features.
 
 A source is three queries, run where the data lies: count the requests of a window by stratum (`Reading.population`),
 draw those with the smallest keyed hashes (`Reading.sample`), and look labels up by request id (`LabelSource.labels`).
@@ -77,8 +77,8 @@ class Reading(Protocol):
         Returns:
             Columns request_id, requested_at, stratum, champion, champion_probabilities where there are classes,
             champion_version, champion_latency_ms, label_key where labels.key is declared, then features, slices and
-            strata under their own names, and as logged:COLUMN each column of the log that holds a challenger's
-            predictions.
+            strata under their own names, as logged:COLUMN each column of the log that holds a challenger's
+            predictions, and as key:COLUMN what its own features are looked up by.
         """
         ...
 
@@ -147,5 +147,24 @@ class LabelSource(Protocol):
         Returns:
             Columns ordinal (int32), value (float64), known_at (timestamp[us, UTC]) and invalid (string). Where what
             stands there is no label of the task, value is NaN and invalid how it begins, else invalid is null.
+        """
+        ...
+
+
+class FeatureSource(Protocol):
+    """Where one challenger's own features lie: `features_from`."""
+
+    def check(self) -> None:
+        """Raise SourceError where the table, a file or a column is missing or of the wrong type."""
+        ...
+
+    def features(self, requests: "pa.Table") -> "pa.Table":
+        """Return the features of requests as they were known when these were made, a row each in their order.
+
+        Args:
+            requests: Columns key (string), which may be null, and requested_at.
+
+        Returns:
+            The columns `features`; nulls where no row of the key was known by then.
         """
         ...

@@ -196,20 +196,28 @@ def rewrite_without(
     Raises:
         SnapshotError: A file is not the one that was written, or the store cannot be written.
     """
+    parts, dropped = rewrite_parts(store, folder, target, manifest.parts, ordinals)
+    rewritten = replace(manifest, parts=parts)
+    with store.writing(f"{target}/manifest.json") as file:
+        file.write(rewritten.to_json().encode())
+    return rewritten, dropped
+
+
+def rewrite_parts(
+    store: Store, folder: str, target: str, written: Sequence[SnapshotPart], ordinals: Collection[int]
+) -> tuple[list[SnapshotPart], list[int]]:
+    """Write parts again without some requests; return them and the places of those left out, as `rewrite_without`."""
     parts, dropped = list[SnapshotPart](), list[int]()
-    for place, part in enumerate(manifest.parts):
+    for place, part in enumerate(written):
         table = read_part(store, folder, part).read()
         kept = [row not in ordinals for row in range(part.first_ordinal, part.first_ordinal + part.rows)]
         table = table.filter(pa.array(kept, pa.bool_()))
         if table.num_rows:
             first = sum(each.rows for each in parts)
-            parts.append(_write_part(len(parts), first, table, store, target))
+            parts.append(write_part(len(parts), first, table, store, target))
         else:
             dropped.append(place)
-    rewritten = replace(manifest, parts=parts)
-    with store.writing(f"{target}/manifest.json") as file:
-        file.write(rewritten.to_json().encode())
-    return rewritten, dropped
+    return parts, dropped
 
 
 def folder_after(folder: str) -> str:
@@ -270,12 +278,13 @@ def _write_parts(batches: Iterator[pa.RecordBatch], rows: int, store: Store, fol
 
     def write(numbered: tuple[int, pa.Table]) -> SnapshotPart:
         number, table = numbered
-        return _write_part(number, number * rows, table, store, folder)
+        return write_part(number, number * rows, table, store, folder)
 
     return prefetch_map(write, enumerate(tables_of_one_size(batches, rows)), threads=_WRITERS)
 
 
-def _write_part(number: int, first_ordinal: int, table: pa.Table, store: Store, folder: str) -> SnapshotPart:
+def write_part(number: int, first_ordinal: int, table: pa.Table, store: Store, folder: str) -> SnapshotPart:
+    """Write one part; its bytes depend on its rows alone."""
     name = f"part-{number:05d}.parquet"
     dictionaries = [
         field.name

@@ -1,9 +1,9 @@
 """A trial: what evidence belongs to, and from which day on.
 
 One challenger version against one champion version on fixed terms: sampling design, requests, labels, input suite,
-blocking rules and the custom metrics that these name. Its registration time, alpha and terms are fixed before any of
-its evidence is computed, so that nothing of them can be chosen to suit what was seen. With
-`requests.champion_identity: service` the champion is whatever production serves, under any version.
+the challenger's own features, blocking rules and the custom metrics that these name. Its registration time, alpha and
+terms are fixed before any of its evidence is computed, so that nothing of them can be chosen to suit what was seen.
+With `requests.champion_identity: service` the champion is whatever production serves, under any version.
 """
 
 import datetime as dt
@@ -24,6 +24,7 @@ PARTS: Final = {  # of a trial's terms, as a verdict names what has changed
     "requests": "what is logged of a request",
     "labels": "the label definition",
     "inputs": "the suite of inputs",
+    "features": "the challenger's features_from",
     "rules": "the blocking rules",
     "metrics": "a custom metric",
 }

@@ -39,15 +39,17 @@ def ledger_probes(context: DeploymentContext) -> Iterator[Probe]:
 
 
 def production_probes(context: DeploymentContext) -> Iterator[Probe]:
-    """Yield what to look at in production: for requests, and for labels where they lie elsewhere."""
+    """Yield what to look at in production: for requests, and for labels and features where they lie elsewhere."""
     deployment = context.deployment
     places: dict[str, str] = {}
-    for key, part in (("requests", deployment.requests), ("labels", deployment.labels)):
-        if part.conn_id is not None and engine_of(part.table) == "postgres":
+    models = enumerate(deployment.challengers)
+    own = {f"challengers[{position}].features_from": each.features_from for position, each in models}
+    for key, part in {"requests": deployment.requests, "labels": deployment.labels, **own}.items():
+        if part and part.conn_id is not None and engine_of(part.table) == "postgres":
             places.setdefault(part.conn_id, key)
     reached: list[str] = []
     for conn_id, key in places.items():
-        what = "production" if key == "requests" else "production of labels"
+        what = "production" if key == "requests" else f"production of {key}"
         reached.append(what)
         yield Probe(what, partial(_reach, context, conn_id), _reachable(f"{key}.conn_id", conn_id))
         yield Probe(
@@ -59,7 +61,7 @@ def production_probes(context: DeploymentContext) -> Iterator[Probe]:
     yield Probe(
         "tables and columns",
         partial(_tables, context),
-        "correct requests and labels in the deployment's file, or grant SELECT on what they name",
+        "correct requests, labels and features_from in the deployment's file, or grant SELECT on what they name",
         tuple(reached),
     )
 
@@ -138,4 +140,6 @@ def _short(lines: list[str]) -> str:
 def _tables(context: DeploymentContext) -> str:
     deployment = context.deployment
     context.check_sources()
-    return f"{deployment.requests.table} and {deployment.labels.table} have what the deployment names"
+    own = [each.features_from.table for each in deployment.challengers if each.features_from]
+    tables = list(dict.fromkeys([deployment.requests.table, deployment.labels.table, *own]))
+    return f"{', '.join(tables[:-1])} and {tables[-1]} have what the deployment names"

@@ -15,6 +15,7 @@ from shadow_deployment.doctor.checks import ConcernError, Probe
 from shadow_deployment.doctor.production.requests import KnownRequests
 from shadow_deployment.errors import ModelError
 from shadow_deployment.models.loading import load, model_digest
+from shadow_deployment.pipeline.challengers.own_features import looked_up
 from shadow_deployment.pipeline.challengers.scoring import score_table
 
 ROWS = 20  # that a model is called with
@@ -50,7 +51,8 @@ def _tried(context: DeploymentContext, known: KnownRequests, model: Challenger, 
         return f"{name} is not called: each call would be a job"
     if not known.newest:
         return f"{name} takes the deployment's features; not called, as there is no request to call it with"
-    return f"{name} {_called(predictor, model, context.deployment, known.newest[:ROWS])}"
+    requests = looked_up(context, model, known.newest[:ROWS])
+    return f"{name} {_called(predictor, model, context.deployment.seen_by(model), requests)}"
 
 
 def _called(predictor: Predictor, model: Challenger, deployment: Deployment, requests: pa.Table) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.policy import BOUNDING, COMPARING, Rule
 from shadow_deployment.config.yaml_source import Location, YamlSource
+from shadow_deployment.metrics.catalog import SKEW
 from shadow_deployment.metrics.ranges import Range, range_of
 
 LARGEST_ALPHA: Final = 0.1
@@ -72,6 +73,9 @@ def _too_late(deployment: Deployment) -> Warnings:
 
 def _rule(rule: Rule, deployment: Deployment) -> Iterator[tuple[str, str]]:
     """Yield the bounds of a rule that always or never hold."""
+    if rule.metric == SKEW and not deployment.skewable:
+        text = "is 0 whatever is served: no challenger's features_from names one of requests.features; name one there"
+        yield "metric", f"== {SKEW!r}, {text}, or remove the rule"
     lowest, highest = range_of(rule.definition, deployment.task)
     name, where = rule.metric, f"{rule.metric} is from {lowest:g} to {highest:g}"
     if rule.margin is not None and rule.margin >= highest - lowest:

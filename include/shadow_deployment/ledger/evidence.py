@@ -24,7 +24,7 @@ from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find
 from shadow_deployment.ledger.writing.revisions import add_revision
 from shadow_deployment.ledger.writing.upserts import upsert
-from shadow_deployment.metrics.catalog import DAILY, METRICS, QUIET
+from shadow_deployment.metrics.catalog import DAILY, METRICS, QUIET, SKEW
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import LargestDisagreements
 from shadow_deployment.metrics.losses import Batch, Both, MetricSettings
@@ -37,7 +37,8 @@ from shadow_deployment.metrics.validity import valid_only
 EVIDENCE_VERSION = 1
 
 _KEY = ("challenger_id", "snapshot_id", "champion_version")
-CustomValues = Callable[[Batch], Mapping[str, Both]]  # of each custom metric, for a batch of valid predictions
+# Of each metric that predictions and labels alone do not give, for a challenger and a batch of valid predictions
+CustomValues = Callable[[int, Batch], Mapping[str, Both]]
 _Cells = dict[tuple[str, tuple[str, str]], list[float]]  # by metric and slice, in the order of FIELDS
 
 
@@ -53,6 +54,7 @@ def statement_digest(deployment: Deployment) -> str:
         custom_terms(deployment, deployment.custom_metrics),
         deployment.requests.champion_identity,
         (deployment.labels.key, deployment.labels.shared),
+        _skewed(deployment),
     )
     return hashlib.sha256(repr(how).encode()).hexdigest()
 
@@ -100,7 +102,7 @@ def compare(
     """Compute a day's evidence for some challengers and note what it rests on; return how many rows changed. Commits.
 
     Metrics that need labels are provisional until the day is mature. A day whose requests are gone keeps the evidence
-    that it has. `custom` computes the custom metrics, and is needed where the deployment has one.
+    that it has. `custom` computes the custom metrics and feature skew, and is needed where the deployment has one.
     """
     session.commit()  # the isolation level is that of a whole transaction
     session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -201,7 +203,7 @@ class _Day:
         """Add a batch to everything that is made of the day; invalid predictions count as missing."""
         batch = valid_only(batch, self._task)
         if self._custom is not None:
-            batch = replace(batch, custom=self._custom(batch))
+            batch = replace(batch, custom=self._custom(self._keys["challenger_id"], batch))
         self._requests += len(batch.ordinal)
         for accumulator in (self._sums, self._daily_values, self._bins, self._disagreements):
             if accumulator is not None:
@@ -292,8 +294,14 @@ def metric_settings(deployment: Deployment) -> MetricSettings:
     """Return the parameters of a deployment's metrics."""
     tolerance = math.nan if deployment.tolerance is None else deployment.tolerance
     falls_back = deployment.policy.fallback == "champion"
-    custom = {name: metric.definition for name, metric in deployment.custom_metrics.items()}
+    custom = {name: deployment.catalog[name] for name in deployment.tracked if name not in METRICS}
     return MetricSettings(deployment.task, deployment.threshold, tolerance, deployment.quantile, falls_back, custom)
+
+
+def _skewed(deployment: Deployment) -> list[object]:
+    """Return what feature skew is computed from, nothing where it is not kept."""
+    models = deployment.challengers if SKEW in deployment.tracked else ()
+    return [(each.name, each.features_from.terms, deployment.skewable) for each in models if each.features_from]
 
 
 def _metrics(deployment: Deployment) -> list[str]:

@@ -40,6 +40,16 @@ def find_challenger(session: Session[Any], deployment: Deployment, challenger: C
     return key
 
 
+def challenger_names(session: Session[Any], deployment: Deployment) -> dict[int, str]:
+    """Return the names of all challengers that were ever scored, by the keys of their models."""
+    rows = session.execute(
+        "SELECT m.id, m.name FROM shadow.model_version AS m JOIN shadow.deployment AS d ON d.id = m.deployment_id "
+        "WHERE d.name = %s",
+        [deployment.name],
+    )
+    return dict(rows.fetchall())
+
+
 def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard: int) -> tuple[int, int] | None:
     """Return rows and errors of a shard whose answers are stored, None where they are not."""
     return session.execute(

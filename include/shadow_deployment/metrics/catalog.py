@@ -59,10 +59,11 @@ class Metric:
         return -1 if self.higher_is_better else 1
 
 
+SKEW = "feature_skew"
 _SHARE = (0.0, 1.0)
 _LOSSES = frozenset({"log_loss", "squared_error", "absolute_error", "pinball_loss"})
 _CHARGED = frozenset({"brier_score", "accuracy", "agreement", "disagreement"}) | _LOSSES
-_OF_EVERY_REQUEST = frozenset({"error_rate", "pairing_loss", "label_coverage"})
+_OF_EVERY_REQUEST = frozenset({"error_rate", "pairing_loss", "label_coverage", SKEW})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _REGRESSION: frozenset[Task] = frozenset({"regression"})
 _CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
@@ -88,6 +89,13 @@ def custom_metric(
 ) -> Metric:
     """Return a metric of a deployment's own: a mean over requests that takes part in everything that losses do."""
     return Metric(name, title, _ALL, needs_label, higher_is_better, is_custom=True, bounds=bounds)
+
+
+def skew_of(feature: str) -> Metric:
+    """Return the part of `feature_skew` that one feature has."""
+    return _of_the_day(
+        f"{SKEW}:{feature}", f"share of requests whose {feature} differs from the logged one", is_sum=True
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -119,6 +127,7 @@ METRICS: dict[str, Metric] = {
         _of_the_day("latency_ratio_p50", "latency ratio p50"),
         _of_the_day("latency_ratio_p95", "latency ratio p95"),
         _of_the_day("latency_ratio_p99", "latency ratio p99"),
+        _of_the_day(SKEW, "share of requests of which a feature differs from the logged one", is_sum=True),
         _of_the_day("pairing_loss", "share of requests that lack a prediction of one of the models", is_sum=True),
         Metric("label_coverage", "share of requests with a label", _ALL, True, True, True, False),
     )

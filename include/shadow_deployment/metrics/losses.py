@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_deployment.metrics.catalog import METRICS, Metric, Task
+from shadow_deployment.metrics.catalog import METRICS, SKEW, Metric, Task
 
 Array = NDArray[np.float64]
 Both = tuple[Array, Array]
@@ -36,7 +36,7 @@ class Batch:
         latency_ms: the challenger's.
         champion_probabilities: shape (n, classes), with several classes only.
         challenger_probabilities: likewise.
-        custom: both models' values of each custom metric by its name, as the functions below return them.
+        custom: both models' values of each metric that is not computed from predictions and labels alone, by its name.
         repeated: whether another request has the same label and counts in its place, so that it has none; None where
             all requests have labels of their own.
     """
@@ -111,9 +111,8 @@ def losses_of(task: Task) -> Mapping[str, Loss]:
 
 def values_of(metric: Metric, batch: Batch, settings: MetricSettings) -> Both:
     """Return the values of a metric that is a mean over requests, of a batch that has those of custom metrics."""
-    if metric.is_custom:
-        return (batch.custom or {})[metric.name]
-    return losses_of(settings.task)[metric.name](batch, settings)
+    loss = losses_of(settings.task).get(metric.name)
+    return (batch.custom or {})[metric.name] if loss is None else loss(batch, settings)
 
 
 def same_prediction(left: Array, right: Array) -> NDArray[np.bool_]:
@@ -239,6 +238,12 @@ def _pairing_loss(batch: Batch, _: MetricSettings) -> Both:
     return np.zeros(len(lost)), lost.astype(np.float64)
 
 
+def _feature_skew(batch: Batch, _: MetricSettings) -> Both:
+    """1 where a feature differs; a challenger that takes no logged feature from elsewhere has none that does."""
+    none = np.zeros(len(batch.champion))
+    return (batch.custom or {}).get(SKEW, (none, none))
+
+
 def _label_coverage(batch: Batch, _: MetricSettings) -> Both:
     labelled = np.where(batch.unlabelled, 0.0, np.where(np.isnan(batch.label), np.nan, 1.0))
     return labelled, labelled
@@ -273,4 +278,5 @@ _OF_ANY_TASK: Final[dict[str, Loss]] = {
     "error_rate": _error_rate,
     "pairing_loss": _pairing_loss,
     "label_coverage": _label_coverage,
+    SKEW: _feature_skew,
 }

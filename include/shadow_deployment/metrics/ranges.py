@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from shadow_deployment.metrics.catalog import Metric, Task
+from shadow_deployment.metrics.catalog import SKEW, Metric, Task
 from shadow_deployment.metrics.charges import worst_of
 
 Range = tuple[float, float]
@@ -13,7 +13,7 @@ _UNBOUNDED: Final = (-math.inf, math.inf)
 _SHARES: Final = frozenset(
     {
         *("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "calibration_error"),
-        *("error_rate", "agreement", "kolmogorov_smirnov", "pairing_loss", "label_coverage"),
+        *("error_rate", "agreement", "kolmogorov_smirnov", "pairing_loss", "label_coverage", SKEW),
     }
 )
 _RANGES: Final[dict[str, Range]] = {

@@ -5,7 +5,7 @@ A new kind is a file with a `load` function and a line in `KINDS`. Importing thi
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shadow_deployment.config.deployment import Challenger
 from shadow_deployment.config.window import Window
@@ -63,7 +63,12 @@ def load(context: DeploymentContext, model: Challenger, window: Window, digest: 
         SourceError, CredentialsError: A column of logged predictions is missing, not a number or not readable.
         TransientError: A server cannot be reached.
     """
-    kind = KINDS[model.kind]
+    kind, context = KINDS[model.kind], _with_features(context, model)
     if digest is not None and kind.digest is not _address_digest:
         model = model.model_copy(update={"digest": digest})
     return kind.load(context, model, window)
+
+
+def _with_features(context: DeploymentContext, model: Challenger) -> DeploymentContext:
+    """Return the context of a model that takes features of its own."""
+    return context if model.features_from is None else replace(context, deployment=context.deployment.seen_by(model))

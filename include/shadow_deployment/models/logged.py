@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shadow_deployment.config.deployment import Challenger, Deployment
-from shadow_deployment.config.validators import LOGGED
+from shadow_deployment.config.fields import LOGGED
 from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.ports import RequestSource

@@ -7,7 +7,7 @@ from shadow_deployment.data.db import exclusively
 from shadow_deployment.ledger import evidence
 from shadow_deployment.pipeline.challengers import trials
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
-from shadow_deployment.pipeline.custom_values import custom_values
+from shadow_deployment.pipeline.feature_skew import request_values
 from shadow_deployment.pipeline.sample import require_snapshot
 
 
@@ -24,5 +24,5 @@ def compare(context: DeploymentContext, day: dt.date) -> int:
             answered = {name: key for name, key in keys.items() if key in {key for _, key in stale}}
             trials.register(session, deployment, snapshot, answered)
             evidence.analyze(session, snapshot)
-            custom = custom_values(context, snapshot)
+            custom = request_values(context, session, snapshot)
             return evidence.compare(session, deployment, snapshot, [key for _, key in stale], custom)

@@ -1,6 +1,6 @@
 """Custom metrics of a day: their functions in sandboxes, and the snapshot's columns that they are shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,6 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext, RequestFunction
 from shadow_deployment.data.rows import SnapshotRows
 from shadow_deployment.ledger.batches.predictions_of_day import BATCH_ROWS
-from shadow_deployment.ledger.evidence import CustomValues
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.losses import Array, Batch, Both
 from shadow_deployment.models.sandbox.metric import SandboxedMetric, identity_of
@@ -25,7 +24,7 @@ def check_custom_metrics(context: DeploymentContext) -> None:
     _loaded(context)
 
 
-def custom_values(context: DeploymentContext, snapshot: Snapshot) -> CustomValues | None:
+def custom_values(context: DeploymentContext, snapshot: Snapshot) -> "Callable[[Batch], dict[str, Both]] | None":
     """Return what computes the custom metrics of a day, batch by batch; None where the deployment has none.
 
     Computing raises MetricError where a function fails or returns what is no value, and SnapshotError where a file of
@@ -39,7 +38,7 @@ def custom_values(context: DeploymentContext, snapshot: Snapshot) -> CustomValue
         return None
     functions = _loaded(context)
     rows = SnapshotRows(context.store, snapshot.location, files_of(context, snapshot).parts)
-    return _Values(context.deployment, functions, _Features(rows, context.deployment.requests.features))
+    return _Values(context.deployment, functions, DayFeatures(rows, context.deployment.requests.features))
 
 
 def _loaded(context: DeploymentContext) -> dict[str, RequestFunction]:
@@ -55,7 +54,9 @@ def _loaded(context: DeploymentContext) -> dict[str, RequestFunction]:
 class _Values:
     """Calls each function twice: with the champion's usable predictions, and with the challenger's."""
 
-    def __init__(self, deployment: Deployment, functions: Mapping[str, RequestFunction], features: "_Features") -> None:
+    def __init__(
+        self, deployment: Deployment, functions: Mapping[str, RequestFunction], features: "DayFeatures"
+    ) -> None:
         self._metrics, self._functions, self._features = deployment.custom_metrics, functions, features
 
     def __call__(self, batch: Batch) -> dict[str, Both]:
@@ -88,7 +89,7 @@ class _Values:
         return values
 
 
-class _Features:
+class DayFeatures:
     """The features of a day's requests by ordinal, BATCH_ROWS in memory: a day is read again for each challenger."""
 
     def __init__(self, rows: SnapshotRows, names: list[str]) -> None:

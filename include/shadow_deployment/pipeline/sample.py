@@ -18,7 +18,7 @@ from shadow_deployment.ledger.checks import drift, newer_versions
 from shadow_deployment.ledger.removal.retention import require_kept
 from shadow_deployment.ledger.snapshots import SampledWindow, Snapshot
 from shadow_deployment.ledger.writing.locks import share_steps
-from shadow_deployment.pipeline.challengers import trials
+from shadow_deployment.pipeline.challengers import own_features, trials
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.window_guard import require_runnable, what_is_missing
 
@@ -57,6 +57,8 @@ def sample(context: DeploymentContext, day: dt.date, windows: Sequence[Window] |
         files = files_of(context, snapshot)
         trials.register(session, deployment, snapshot, challenger_keys(context, session))
         newer_versions.keep(session, deployment)
+        for sampled in snapshot.windows:
+            own_features.fetch(context, session, snapshot, sampled)
         if snapshot.is_complete:
             keep_drift(context, session, snapshot, files)
     starts = {window.start for window in wanted}

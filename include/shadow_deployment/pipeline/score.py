@@ -11,7 +11,7 @@ from shadow_deployment.data import snapshots as snapshots_on_disk
 from shadow_deployment.ledger import predictions
 from shadow_deployment.models import logged
 from shadow_deployment.models.loading import load, model_digest
-from shadow_deployment.pipeline.challengers import scoring
+from shadow_deployment.pipeline.challengers import own_features, scoring
 from shadow_deployment.pipeline.challengers.conclusion import concluded
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 from shadow_deployment.pipeline.sample import files_of, require_sampled
@@ -63,6 +63,7 @@ def score(context: DeploymentContext, day: dt.date, challenger_name: str, shard:
         predictor = logged.sampled(deployment, challenger, file.schema_arrow.names) or load(
             context, challenger, Window(day, sampled.start, sampled.end), digest
         )
-        features, classes = deployment.requests.features, len(deployment.classes)
-        tables = scoring.score(predictor, file, part.first_ordinal, features, classes=classes)
+        shown = own_features.part_of(context, session, snapshot, challenger, shard, file)
+        features, classes = deployment.seen_by(challenger).requests.features, len(deployment.classes)
+        tables = scoring.score(predictor, shown, part.first_ordinal, features, classes=classes)
         return predictions.store(session, snapshot, key, shard, tables)

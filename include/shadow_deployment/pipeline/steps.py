@@ -12,8 +12,8 @@ from shadow_deployment.pipeline.gate import gate
 from shadow_deployment.pipeline.judge import judge
 from shadow_deployment.pipeline.sample import sample
 from shadow_deployment.pipeline.score import score, scoring_plan
-from shadow_deployment.pipeline.validate_inputs import check_suites, validate_inputs
-from shadow_deployment.pipeline.validate_predictions import validate_predictions
+from shadow_deployment.pipeline.validation.inputs import check_suites, validate_inputs
+from shadow_deployment.pipeline.validation.predictions import validate_predictions
 
 __all__ = [  # noqa: RUF022 (in the order of the day)
     "check_suites",

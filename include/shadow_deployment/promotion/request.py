@@ -118,7 +118,7 @@ def assemble(
     newest = promotions.judgement(session, deployment, declared.name, None)
     verdict = newest if day is None else promotions.judgement(session, deployment, declared.name, day)
     problems = [
-        *_policy_problems(deployment, verdict),
+        *_policy_problems(deployment, declared, verdict),
         *_verdict_problems(challenger, verdict, newest, day),
         *_outdated(session, deployment, verdict, observed),
         *_champion_problems(challenger, champion, observed.log_version, verdict),
@@ -152,14 +152,14 @@ def _barred(declared: Challenger, challenger: ModelVersion, champion: CurrentCha
         yield f"it is already champion: {champion}"
 
 
-def _policy_problems(deployment: Deployment, verdict: StoredVerdict | None) -> Iterator[str]:
+def _policy_problems(deployment: Deployment, declared: Challenger, verdict: StoredVerdict | None) -> Iterator[str]:
     if not any(rule.role == "blocking" for rule in deployment.policy.rules):
         yield "the policy has no blocking rule, and advisory rules decide nothing; make one blocking"
     if verdict is None:
         return
     if verdict.policy != _policy(deployment):
         yield f"the policy has changed since {verdict.day} was judged: judge it again"
-    changed = difference(verdict.terms or {}, terms_of(deployment))
+    changed = difference(verdict.terms or {}, terms_of(deployment, declared))
     if changed:
         yield f"{changed} changed since {verdict.day} was judged, which opens a new trial: judge it again"
 

@@ -69,7 +69,7 @@ def test_the_table_shows_what_to_do(reading: World, invoke: Invoke, monkeypatch:
     assert code == 1
     text = " ".join(out.split())
     assert "tables and columns failed requests.table == 'flights.prediction_logs'" in text
-    assert "remedy correct requests and labels" in text
+    assert "remedy correct requests, labels and" in text
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,28 @@ def test_a_role_that_cannot_keep_evidence(
 def test_indexes_that_are_missing_are_created_by_the_remedy(world: World, examined: Callable[..., Any]) -> None:
     world.change_production("CREATE VIEW flights.seen AS SELECT * FROM flights.outcome")
     world.change_production(f"GRANT SELECT ON flights.seen TO {READER}")
-    world.deploy(labels={"table": "flights.seen"})
+    world.change_production(
+        "CREATE TABLE flights.profile AS SELECT request_id, predicted_at AS known_at, dep_hour / 20 AS spend "
+        "FROM flights.prediction_log"
+    )
+    wanted = {"conn_id": "production_db", "table": "flights.profile", "id": "request_id", "known_at": "known_at"}
+    own = {
+        "name": "own",
+        "model": f"onnx:{linear_model(world.folder / 'own.onnx', {'spend': 1.0})}",
+        "features_from": {**wanted, "features": ["spend"]},
+    }
+    logged = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
+    world.deploy(labels={"table": "flights.seen"}, challengers=[logged, own])
     found = examined()
-    assert {name for name, one in found.items() if name.startswith("index ") and one["state"] == "warning"} == UNINDEXED
+    of_features = "index challengers[1].features_from"
+    unindexed = UNINDEXED | {of_features}
+    assert {name for name, one in found.items() if name.startswith("index ") and one["state"] == "warning"} == unindexed
+    assert "flights.profile has no index on request_id, known_at" in found[of_features]["result"]
+    assert "answers the 20 newest requests" in found["model own"]["result"]
+    assert "flights.seen and flights.profile have what" in found["tables and columns"]["result"]
     assert "flights.prediction_log has no index on predicted_at" in found["index requests.time"]["result"]
     assert found["index requests.id"]["state"] == "ok"
-    for name in UNINDEXED:
+    for name in unindexed:
         statement, _, of_views = found[name]["remedy"].partition("; ")
         assert of_views == "where that is a view, on the table behind it"
         with psycopg.connect(world.postgres.uri(world.production, OWNER), autocommit=True) as session:

@@ -133,6 +133,11 @@ def test_more_requests_than_a_year_has_are_doubted(tmp_path: Path, needed: Any) 
     assert doubts(tmp_path, SUPERIOR | {"minimum_requests": 36_500}, sample=sample) == []
 
 
+def test_a_rule_on_skew_without_two_sources_of_a_feature_is_doubted(tmp_path: Path) -> None:
+    (found,) = about(tmp_path, {"metric": "feature_skew", "is": "at_most", "value": 0.01})
+    assert "policy.rules[1].metric == 'feature_skew', is 0 whatever is served" in found
+
+
 def test_every_metric_has_a_range() -> None:
     for metric in METRICS.values():
         for task in metric.tasks:

@@ -7,7 +7,7 @@ Its versions up to 0.18 wrote {"expectation_suite_name": ..., "expectations": [{
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shadow_deployment.base.paths import PROJECT
@@ -50,6 +50,10 @@ class Validation:
     def success(self) -> bool:
         """Whether every expectation holds."""
         return not self.failures
+
+    def with_failures(self, failures: Sequence[Failure]) -> "Validation":
+        """Return it with what else failed, before the others."""
+        return replace(self, evaluated=self.evaluated + len(failures), failures=[*failures, *self.failures])
 
     def failures_json(self) -> str:
         """Return the failures as they are stored."""

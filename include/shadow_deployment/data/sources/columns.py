@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.validators import LOGGED
+from shadow_deployment.config.fields import KEY, LOGGED
+from shadow_deployment.config.model import FeaturesFrom
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import Draw
-from shadow_deployment.data.sources.identity import columns_of_key, key_text
+from shadow_deployment.data.sources.identity import columns_of_key, key_column, key_text
 from shadow_deployment.data.sources.table import Table
 from shadow_deployment.errors import SourceError
 
@@ -46,6 +47,9 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
     for name in chain.from_iterable(each.logged_columns(log.table) for each in deployment.challengers):
         if table.has_number(name):  # else that challenger alone cannot be scored
             columns[f"{LOGGED}{name}"] = table.number(name, "model")
+    for position, challenger in enumerate(deployment.challengers):
+        if (wanted := challenger.features_from) and (name := key_column(deployment, wanted)).startswith(KEY):
+            columns[name] = key_text(table, wanted.key or (), f"challengers[{position}].features_from.key")
     return {
         "id": id_text,
         "ids": sql.SQL(", ").join(map(sql.Identifier, columns_of_key(log.id))),
@@ -55,6 +59,16 @@ def request_pieces(table: Table, deployment: Deployment) -> dict[str, sql.Compos
             sql.SQL("{} AS {}").format(column, sql.Identifier(name)) for name, column in columns.items()
         ),
         "names": sql.SQL(", ").join(map(sql.Identifier, columns)),
+    }
+
+
+def feature_columns(table: Table, wanted: FeaturesFrom, key: str) -> dict[str, sql.Composable]:
+    """Return the SQL of a challenger's own "columns" and their "names"; `key` is the deployment's name for them."""
+    columns = [table.feature(name, f"{key}.features") for name in wanted.features]
+    names = [sql.Identifier(name) for name in wanted.features]
+    return {
+        "columns": sql.SQL(", ").join(map(sql.SQL("{} AS {}").format, columns, names)),
+        "names": sql.SQL(", ").join(names),
     }
 
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from shadow_deployment.config.deployment import Deployment
+from shadow_deployment.config.fields import KEY
+from shadow_deployment.config.model import FeaturesFrom
 from shadow_deployment.data.sources.table import Table
 
 _PART = "replace(replace({}, '%', '%25'), '/', '%2F')"
@@ -17,6 +20,13 @@ _VALUE = "CAST(replace(replace(split_part(\"request id\", '/', {}), '%2F', '/'),
 def columns_of_key(columns: str | Sequence[str]) -> list[str]:
     """Return the columns of an id or a key."""
     return [columns] if isinstance(columns, str) else list(columns)
+
+
+def key_column(deployment: Deployment, wanted: FeaturesFrom) -> str:
+    """Return the column of a sample by which features of a challenger's own are looked up."""
+    if wanted.key in (None, deployment.requests.id):
+        return "request_id"
+    return "label_key" if wanted.key == deployment.labels.key else KEY + ",".join(columns_of_key(wanted.key or ()))
 
 
 def key_text(table: Table, columns: str | Sequence[str], key: str) -> sql.Composable:

@@ -65,6 +65,12 @@ def _wanted(context: DeploymentContext) -> Iterator[WantedIndex]:
         yield WantedIndex(
             "labels.id", labels.conn_id, labels.table, columns_of_key(labels.id), "labels are looked up by it"
         )
+    for position, challenger in enumerate(deployment.challengers):
+        wanted = challenger.features_from
+        if wanted and wanted.conn_id and engine_of(wanted.table) == "postgres":
+            columns = [*columns_of_key(wanted.id), wanted.known_at]
+            uses = f"features of {challenger.name} are looked up by it"
+            yield WantedIndex(f"challengers[{position}].features_from", wanted.conn_id, wanted.table, columns, uses)
 
 
 def _is_used(context: DeploymentContext, wanted: WantedIndex) -> str:

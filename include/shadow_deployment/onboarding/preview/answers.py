@@ -17,6 +17,7 @@ from shadow_deployment.errors import ShadowError
 from shadow_deployment.models.loading import load
 from shadow_deployment.onboarding.preview.days import PreviewedDay
 from shadow_deployment.pipeline.challengers import scoring
+from shadow_deployment.pipeline.challengers.own_features import looked_up
 
 SHOWN: Final = 3  # rows
 
@@ -83,13 +84,14 @@ def _score(
 ) -> list[pa.Table]:
     """Return a table of predictions a day; what is logged is looked up day by day, any other model loaded once."""
     deployment = context.deployment
-    features, classes = deployment.requests.features, len(deployment.classes)
+    features, classes = deployment.seen_by(challenger).requests.features, len(deployment.classes)
     predictor: Any = None
     tables = []
     for day, part in zip(days, parts, strict=True):
         if predictor is None or challenger.kind == "logged":
             predictor = load(context, challenger, day.window)
-        tables.append(scoring.score_table(predictor, part, features, classes=classes))
+        requests = looked_up(context, challenger, part)
+        tables.append(scoring.score_table(predictor, requests, features, classes=classes))
     return tables
 
 

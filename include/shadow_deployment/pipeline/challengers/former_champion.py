@@ -68,7 +68,7 @@ def _as_challenger(deployment: Deployment, model: ModelVersion, uri: str) -> Cha
     declared = [*([deployment.champion] if deployment.champion else []), *deployment.challengers]
     same = next((other for other in declared if _unversioned(other.model) == _unversioned(uri)), None)
     fields = {name: getattr(same, name) for name in DeclaredModel.model_fields} if same else {}
-    fields["model"] = uri
+    fields |= {"model": uri, "features_from": getattr(same, "features_from", None)}
     if same is None and uri.startswith("onnx:s3:"):
         fields["digest"] = model.digest
     return Challenger(name=FORMER_CHAMPION, version=model.version, **fields)

@@ -10,16 +10,18 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.safeguards.lately import successor_got_worse
 from shadow_deployment.decision.safeguards.memory import long_memory_advised
 from shadow_deployment.decision.safeguards.missing_labels import missing_label_warnings
-from shadow_deployment.decision.series import Evidence, digest_of
+from shadow_deployment.decision.series import Evidence, digest_of, gather
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.decision.verdict import VerdictBasis, conclude
 from shadow_deployment.decision.words import wording
 from shadow_deployment.decision.words.explanation import explain
 from shadow_deployment.decision.words.finding import Verdict
 from shadow_deployment.decision.words.naming import features_differ
+from shadow_deployment.ledger import series
 from shadow_deployment.ledger.checks import calibrations, replay_checks, validations
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import NewVerdict
+from shadow_deployment.metrics.catalog import SKEW, skew_of
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline.challengers import too_good
@@ -97,6 +99,7 @@ def _warnings(
     yield from _failed_predictions(session, basis, key)
     yield from long_memory_advised(deployment.policy, evidence)
     yield from _certainly_wrong(evidence)
+    yield from _skewed(session, deployment, basis, key)
     yield from calibrations.warnings(session, deployment, key)
 
 
@@ -200,6 +203,19 @@ def _certainly_wrong(evidence: Evidence) -> Iterator[str]:
         count = max(round(float((share * series.pairs).sum())), int((share > 0).sum()))
         if count:
             yield f"{count} predictions of the {model} were exactly 0 or 1 and wrong; log loss counts each as 36"
+
+
+def _skewed(session: Session[Any], deployment: Deployment, basis: Basis, key: int) -> Iterator[str]:
+    """Yield which features differed from the logged ones on the last day, where a rule is about that."""
+    names = {skew_of(name).name: name for name in deployment.skewable}
+    if not names or all(rule.metric != SKEW for rule in deployment.policy.rules):
+        return
+    rows = evidence_rows(session, key, basis, basis.shown)
+    evidence = gather(series.read(session, rows, metrics=names, squares=False))
+    for metric, name in names.items():
+        found = evidence.get((metric, ALL))
+        if found is not None and found.days and found.challenger[-1] > 0:
+            yield f"{name} differs from the logged {name} in {found.challenger[-1]:.2%} of requests on {found.days[-1]}"
 
 
 def input_of(

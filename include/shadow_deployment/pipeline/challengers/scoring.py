@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.base.prefetch import prefetch
 from shadow_deployment.base.redaction import one_line
+from shadow_deployment.data.features.shown import PartWithFeatures
 from shadow_deployment.data.predictor import Predictor
 from shadow_deployment.errors import ShadowError
 from shadow_deployment.models.bisection import Bisection
@@ -71,7 +72,12 @@ def _lists(rows: NDArray[np.float64], failed: NDArray[np.bool_]) -> pa.Array:
 
 
 def score(
-    predictor: Predictor, file: pq.ParquetFile, first_ordinal: int, features: Sequence[str], *, classes: int = 0
+    predictor: Predictor,
+    file: pq.ParquetFile | PartWithFeatures,
+    first_ordinal: int,
+    features: Sequence[str],
+    *,
+    classes: int = 0,
 ) -> Iterator[pa.Table]:
     """Yield the predictions of a shard, in tables of BATCH_ROWS rows or as many as the model prefers.
 
@@ -80,7 +86,7 @@ def score(
 
     Args:
         predictor: A loaded model.
-        file: The shard's part of the snapshot.
+        file: The shard's part of the snapshot, with the challenger's own features.
         first_ordinal: The number of the shard's first request within the day.
         features: The columns that the model takes.
         classes: How many classes the task has; the model then predicts a probability for each, and the value is the

@@ -98,13 +98,13 @@ def _wanted(deployment: Deployment, challenger: Challenger, key: int, champion_v
         kind=_kind(challenger),
         challenger=key,
         champion_version=champion_version,
-        terms=terms_of(deployment),
+        terms=terms_of(deployment, challenger),
         trained_until=challenger.trained_until,
     )
 
 
-def terms_of(deployment: Deployment) -> dict[str, Any]:
-    """Return all that a trial is judged by; what else a deployment file says may change during a trial."""
+def terms_of(deployment: Deployment, challenger: Challenger) -> dict[str, Any]:
+    """Return all that a challenger's trial is judged by; what else a deployment file says may change during a trial."""
     policy = json.loads(deployment.policy.model_dump_json(by_alias=True, exclude=_NOT_TERMS))
     blocking = [rule for rule in policy["rules"] if rule["role"] == "blocking"]
     elsewhere = dict.fromkeys(_NOT_JUDGED_ON, True) | {"columns": set(deployment.requests.features)}
@@ -115,6 +115,7 @@ def terms_of(deployment: Deployment) -> dict[str, Any]:
         "labels": deployment.labels.model_dump(mode="json", exclude={"conn_id", "flushed_within"})
         | deployment.model_dump(mode="json", include={"task", "threshold", "tolerance", "quantile", "classes"}),
         "inputs": digest(read_suite(deployment.expectations.inputs, "expectations.inputs")),
+        "features": challenger.features_from and challenger.features_from.terms,
         "rules": policy | {"rules": sorted(blocking, key=json.dumps)},
         "metrics": custom_terms(deployment, {rule["metric"] for rule in blocking}),
     }

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
+from shadow_deployment.data.features import kept
 from shadow_deployment.data.snapshots import folder_after, read_manifest, read_part, rewrite_without, window_folder
 from shadow_deployment.errors import DeploymentError, TransientError
 from shadow_deployment.ledger.removal import erasure
@@ -93,6 +94,9 @@ def _erase(context: DeploymentContext, session: Session[Any], held: _Found, subj
         rewritten, without = rewrite_without(
             context.store, f"{snapshot.location}/{name}", f"{target}/{name}", manifest, own
         )
+        for wanted in filter(None, (each.features_from for each in context.deployment.challengers)):
+            files = (f"{snapshot.location}/{name}", f"{target}/{name}")
+            kept.rewrite(context.store, wanted, files, (manifest, rewritten), own)
         digests.append(rewritten.digest)
         dropped += [window.first_shard + place for place in without]
     erasure.erase_requests(

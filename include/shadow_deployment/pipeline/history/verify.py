@@ -31,9 +31,10 @@ from shadow_deployment.ledger.removal import removals
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.verdicts import KeptVerdict
 from shadow_deployment.models.loading import model_digest
+from shadow_deployment.pipeline.challengers import own_features
 from shadow_deployment.pipeline.challengers.basis import evidence_of
 from shadow_deployment.pipeline.challengers.judging import input_of, judge_challenger
-from shadow_deployment.pipeline.custom_values import custom_values
+from shadow_deployment.pipeline.feature_skew import request_values
 from shadow_deployment.pipeline.sample import files_of
 
 _Removals = Mapping[int, Sequence[removals.Removal]]
@@ -152,12 +153,14 @@ def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapsho
     """Return what of a day is not as it was written, or not what it was computed from."""
     try:
         changed = days.changed_request(session, snapshot, files_of(context, snapshot), context.store)
+        own_features.require_unchanged(context, snapshot)
     except SnapshotError as error:
         return str(error)
     if changed is not None:
         return f"{changed} is not in the ledger as its snapshot has it"
     since = _erased_since(context, snapshot, removed)
-    changed = days.changed_evidence(session, context.deployment, snapshot, since, custom_values(context, snapshot))
+    custom = request_values(context, session, snapshot)
+    changed = days.changed_evidence(session, context.deployment, snapshot, since, custom)
     return None if changed is None else f"the ledger has {changed}"
 
 

@@ -117,6 +117,16 @@ class Files:
                 newest = day_of_file
         return files
 
+    def up_to(self, day: dt.date) -> list[LakeFile]:
+        """Return the files of all days up to one and the next, which may hold earlier rows; all where there are none.
+
+        Raises SourceError where there is no file at all.
+        """
+        self.require_some()
+        files = list(self.lake.find(self.pattern))
+        days = [self.pattern.day_of(file.path) for file in files]
+        return [file for file, of in zip(files, days, strict=True) if of is None or of - _DAY <= day] or files
+
     def require_some(self) -> None:
         """Raise SourceError where no file matches, on any day."""
         if next(iter(self.lake.find(self.pattern)), None) is None:

@@ -54,6 +54,33 @@ def reading_session(connection: Connection, sessions: Sessions) -> Iterator[Sess
         yield session
 
 
+@contextmanager
+def arrow_cursor(connection: Connection, sessions: Sessions) -> Iterator[Any]:
+    """Open a cursor in a session as `reading_session` does, whose results are read as Arrow."""
+    import adbc_driver_manager
+
+    try:
+        with sessions.stream(connection, **SETTINGS) as stream, closing(stream.cursor()) as cursor:
+            cursor.execute(utc_statement().as_string())
+            yield cursor
+    except adbc_driver_manager.OperationalError as error:
+        raise TransientError(f"connection {connection} is lost or not there: {first_line(error)}") from error
+    except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
+        raise _stream_error(connection, error) from error
+
+
+def _stream_error(connection: Connection, error: Exception) -> ShadowError:
+    """Return the meaning of an error of the stream; raise SourceError without its cause where that has a value."""
+    state = str(getattr(error, "sqlstate", None))[:2]
+    text = f"connection {connection}: {first_line(error)}"
+    if state == _NAME_ERRORS:
+        return SourceError(text)
+    text = without_quoted(text)
+    if state != _VALUE_ERRORS and any(words in str(error) for words in _TRANSIENT):
+        return TransientError(text)
+    raise SourceError(text) from None
+
+
 class PostgresRequests:
     """One deployment's prediction log, and predictions that were logged elsewhere."""
 
@@ -69,8 +96,6 @@ class PostgresRequests:
     @contextmanager
     def reading(self, window: Window) -> "Iterator[PostgresReading]":
         """Open the window for reading: at once, or in pieces where the index of its time makes them cheaper."""
-        import adbc_driver_manager
-
         with reading_session(self._connection, self._sessions) as session:
             pieces = self._pieces(session)
             share = self._share(session, pieces, window)
@@ -78,17 +103,11 @@ class PostgresRequests:
             bounds = window.bounds | {"start": counted_since(self.deployment, window)}
             first_rows = load_literal_statement(_HERE / "first_rows.sql", pieces, bounds)
             pieces |= {"table": sql.SQL("({}) AS log").format(first_rows)}
-        try:
-            with self._sessions.stream(self._connection, **SETTINGS) as stream, closing(stream.cursor()) as cursor:
-                cursor.execute(utc_statement().as_string())
-                if share < 1:
-                    yield ThrottledReading(cursor, pieces, window, self.deployment, share)
-                else:
-                    yield PostgresReading(cursor, pieces, window, self.deployment.salt)
-        except adbc_driver_manager.OperationalError as error:
-            raise TransientError(f"connection {self._connection} is lost or not there: {first_line(error)}") from error
-        except (adbc_driver_manager.Error, ArrowInvalid, OSError) as error:  # the last two where a stream breaks off
-            raise self._stream_error(error) from error
+        with arrow_cursor(self._connection, self._sessions) as cursor:
+            if share < 1:
+                yield ThrottledReading(cursor, pieces, window, self.deployment, share)
+            else:
+                yield PostgresReading(cursor, pieces, window, self.deployment.salt)
 
     def access(self, window: Window) -> Access:
         """Return how the requests of a window are found: as `reading` would, by an index where it pauses."""
@@ -164,17 +183,6 @@ class PostgresRequests:
     def _share(self, session: Session[Any], pieces: Mapping[str, sql.Composable], window: Window) -> float:
         """Return the share of the time that production works for a window; the earliest rows are found all at once."""
         return feasible_share(session, pieces, window, 1.0 if self._is_first_only else self.deployment.throttle)
-
-    def _stream_error(self, error: Exception) -> ShadowError:
-        """Return the meaning of an error of the stream; raise SourceError without its cause where that has a value."""
-        state = str(getattr(error, "sqlstate", None))[:2]
-        text = f"connection {self._connection}: {first_line(error)}"
-        if state == _NAME_ERRORS:
-            return SourceError(text)
-        text = without_quoted(text)
-        if state != _VALUE_ERRORS and any(words in str(error) for words in _TRANSIENT):
-            return TransientError(text)
-        raise SourceError(text) from None
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:
         log = self.deployment.requests

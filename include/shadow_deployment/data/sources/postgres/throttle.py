@@ -72,13 +72,17 @@ def lookup_throttle(
 
     `pieces` are the SQL of the "table", and "match": that its row `l` has the "request id".
     """
-    if share < 1 and len(ids) > SMALL_LOOKUP_IDS:
-        whole = sql.SQL("SELECT FROM {table}").format(**pieces)
-        fixed = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
-        part = fixed.format(str(ids[0]), **pieces)
-        share = share if is_cheaper(session, part, whole) else 1.0
+    if share < 1 and len(ids) > SMALL_LOOKUP_IDS and not finds_id(session, pieces, str(ids[0])):
+        share = 1.0
     round_trip = 0.0 if share >= 1 else round_trip_seconds(lambda: session.execute("SELECT 1"))
     return Throttle(share, SMALL_LOOKUP_IDS, MAX_CHUNK_IDS, round_trip)
+
+
+def finds_id(session: Session[Any], pieces: Mapping[str, sql.Composable], id_: str) -> bool:
+    """Return whether the planner finds the rows of an id without reading the whole table; `pieces` as above."""
+    whole = sql.SQL("SELECT FROM {table}").format(**pieces)
+    one = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
+    return is_cheaper(session, one.format(id_, **pieces), whole)
 
 
 def has_bulk_index(session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:

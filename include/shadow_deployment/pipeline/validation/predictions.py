@@ -1,7 +1,6 @@
 """The step `validate_predictions`: check one challenger's predictions of a day."""
 
 import datetime as dt
-from dataclasses import replace
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.quality.expectations import Failure, Validation, prediction_expectations
@@ -13,7 +12,8 @@ from shadow_deployment.ledger.checks import validations
 from shadow_deployment.ledger.removal.retention import require_kept
 from shadow_deployment.pipeline.challengers.identities import challenger_key
 from shadow_deployment.pipeline.sample import require_snapshot
-from shadow_deployment.pipeline.validate_inputs import require_success
+from shadow_deployment.pipeline.validation import constancy
+from shadow_deployment.pipeline.validation.inputs import require_success
 
 
 def validate_predictions(context: DeploymentContext, day: dt.date, challenger_name: str) -> Validation:
@@ -42,8 +42,8 @@ def validate_predictions(context: DeploymentContext, day: dt.date, challenger_na
         error = None if challenger.is_a_a_check else predictions.common_error(session, snapshot, key)
         unanswered = _unanswered(snapshot.rows, *error) if error else None
         if unanswered is not None:
-            failures = [Failure("expect_an_answer()", "value", unanswered, []), *validation.failures]
-            validation = replace(validation, evaluated=validation.evaluated + 1, failures=failures)
+            validation = validation.with_failures([Failure("expect_an_answer()", "value", unanswered, [])])
+        validation = validation.with_failures(constancy.of_challenger(context, session, snapshot, challenger, key))
         validations.record(session, snapshot, key, validation)
     if unanswered is not None and len(validation.failures) == 1:
         raise ValidationFailed(f"challenger {challenger.name}, {day}: {unanswered}")

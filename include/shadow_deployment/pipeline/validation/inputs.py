@@ -23,6 +23,7 @@ from shadow_deployment.models.loading import load
 from shadow_deployment.pipeline.challengers import replay_check
 from shadow_deployment.pipeline.challengers.identities import digest_of
 from shadow_deployment.pipeline.sample import files_of, require_snapshot
+from shadow_deployment.pipeline.validation import constancy
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def validate_inputs(context: DeploymentContext, day: dt.date) -> Validation:
             rows = SnapshotRows(context.store, snapshot.location, files_of(context, snapshot).parts)
             _require_features(deployment, day, rows)
             validation = validate(rows, input_expectations(deployment, snapshot.rows))
+            validation = validation.with_failures(constancy.of_inputs(context, session, snapshot, rows))
             _check_replay(context, session, snapshot, rows)
         validations.record(session, snapshot, None, validation)
     require_success(validation, f"the inputs of {day}", _remedy(deployment, validation))

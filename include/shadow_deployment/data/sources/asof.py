@@ -1,0 +1,28 @@
+"""The as-of join: for each request the newest row of its key that was known when the request was made.
+
+A source returns, by the request's place, the rows with the greatest `known_at` that is not after the request. Several
+became known at the same moment: then the one with the greatest features counts, compared in their order, nulls being
+least. Rows are compared here, so that each source has the same order.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PLACE = "request place"
+
+
+def one_each(found: pa.Table, rows: int) -> pa.Table:
+    """Return the features of requests in their order, nulls where none was found.
+
+    Args:
+        found: Rows of the newest moment: a column PLACE, counted from 0, then the features.
+        rows: How many requests there are.
+    """
+    order = {name: "ascending" if name == PLACE else "descending" for name in found.column_names}  # nulls come last
+    found = found.take(pc.sort_indices(found, sort_keys=list(order.items())))
+    places = found[PLACE].to_numpy()
+    first = np.flatnonzero(np.diff(places, prepend=-1))
+    row_of = np.full(rows, -1)
+    row_of[places[first]] = first
+    return found.drop_columns(PLACE).take(pa.array(row_of, mask=row_of < 0)).combine_chunks()

@@ -1,0 +1,1 @@
+"""The steps `validate_inputs` and `validate_predictions`, and what they find beside expectations."""

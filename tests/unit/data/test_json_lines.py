@@ -180,7 +180,8 @@ def test_a_line_that_is_cut_off_is_worth_another_try(put: Any, drawn: Drawn) -> 
 
 def test_a_trial_goes_on_where_files_are_flushed_later_and_features_are_declared_anew(shadow: Any) -> None:
     def terms(**changes: Any) -> dict[str, Any]:
-        return terms_of(shadow(**changes).deployment)
+        deployment = shadow(**changes).deployment
+        return terms_of(deployment, deployment.challengers[0])
 
     assert terms(flushed_within=3, columns=COLUMNS | {"hour": "integer $.input.clock"}) == terms()
     assert terms(columns=COLUMNS | {"p": "number $.output.other"}) != terms()

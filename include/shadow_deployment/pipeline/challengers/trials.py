@@ -17,9 +17,8 @@ from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.trials import NewTrial
 from shadow_deployment.pipeline.challengers.identities import challenger_keys
 
-_NOT_TERMS: Final[
-    Any
-] = {  # of the policy: which days before the registration are shown, and count; when a trial ends, or is wanted to end
+# Of the policy: which days before the registration are shown, and count; when a trial ends, or is wanted to end.
+_NOT_TERMS: Final[Any] = {
     "replay": True,
     "replay_days": True,
     "horizon": True,

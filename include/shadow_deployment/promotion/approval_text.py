@@ -7,8 +7,8 @@ from typing import Final
 from shadow_deployment.base.numbers import MINUS, percent, significant
 from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.policy import COMPARING, Rule
-from shadow_deployment.decision.words.finding import Finding, findings_of, with_rules
+from shadow_deployment.config.policy import COMPARING
+from shadow_deployment.decision.words.finding import Finding, findings_of
 from shadow_deployment.decision.words.wording import interval_of, missing_of, rule_in_words
 from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
@@ -73,8 +73,7 @@ def _recommendation(
 
 def _effect(deployment: Deployment, proposal: Proposal, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield how much better it is: a line for each metric that a blocking rule compares over all requests."""
-    judged = with_rules(findings, deployment.policy)
-    rows = [row for rule, finding in judged if (row := _effect_row(deployment, rule, finding)) is not None]
+    rows = [row for finding in findings if (row := _effect_row(deployment, finding)) is not None]
     if not rows:
         return
     champion, model = proposal.request.champion, proposal.request.challenger
@@ -86,11 +85,11 @@ def _effect(deployment: Deployment, proposal: Proposal, findings: Sequence[Findi
     yield ""
 
 
-def _effect_row(deployment: Deployment, rule: Rule, finding: Finding) -> str | None:
+def _effect_row(deployment: Deployment, finding: Finding) -> str | None:
     if finding.is_ not in COMPARING or not finding.is_blocking or finding.slice != ALL or not finding.champion:
         return None
     metric, champion = deployment.catalog[finding.metric], finding.champion
-    unit = 1.0 if rule.is_relative else abs(champion)
+    unit = 1.0 if _is_relative(deployment, finding) else abs(champion)
     ends = [None if end is None else -metric.sign * end / unit for end in (finding.lower, finding.upper)]
     low, high = ends if metric.higher_is_better else ends[::-1]
     better = "higher" if metric.higher_is_better else "lower"
@@ -106,6 +105,12 @@ def _effect_row(deployment: Deployment, rule: Rule, finding: Finding) -> str | N
 
 def _interval(low: float | None, high: float | None) -> str:
     return f"{f'{MINUS}∞' if low is None else percent(low, 1)} to {'∞' if high is None else percent(high, 1)}"
+
+
+def _is_relative(deployment: Deployment, finding: Finding) -> bool:
+    """Whether a finding's numbers are shares of the champion's value."""
+    same = [rule for rule in deployment.policy.rules if (rule.metric, rule.is_) == (finding.metric, finding.is_)]
+    return any(rule.is_relative and rule.bound == finding.bound for rule in same)
 
 
 def _level(finding: Finding) -> str:

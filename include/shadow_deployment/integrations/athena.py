@@ -117,19 +117,19 @@ class Queries:
         )["QueryExecutionId"]
         try:
             looking = Retrying(retry=retry_if_result(_is_unfinished), wait=wait_exponential(0.1, max=5))
-            found = looking(self._look, query)
+            execution = looking(self._look, query)
         except BaseException:  # too much is scanned, or the step's time is over
             self._athena.stop_query_execution(QueryExecutionId=query)
             raise
-        self.scanned += _scanned(found)
-        logger.info("%s: query %s scanned %s bytes", self.what, query, f"{_scanned(found):,}")
-        if found["Status"]["State"] != "SUCCEEDED":
-            self._raise(found["Status"])
+        self.scanned += _scanned(execution)
+        logger.info("%s: query %s scanned %s bytes", self.what, query, f"{_scanned(execution):,}")
+        if execution["Status"]["State"] != "SUCCEEDED":
+            self._raise(execution["Status"])
 
     def _look(self, query: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
-        self._require_few(_scanned(found))
-        return found
+        execution: dict[str, Any] = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+        self._require_few(_scanned(execution))
+        return execution
 
     def _require_few(self, scanned: int) -> None:
         most = self._settings.max_scanned_gb
@@ -328,8 +328,8 @@ class AthenaEngine:
     def _columns(self) -> dict[str, Column]:
         database, name = self._table.names
         with self._queries.translated():
-            found = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
-        columns = [*found.get("StorageDescriptor", {}).get("Columns", []), *found.get("PartitionKeys", [])]
+            table = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+        columns = [*table.get("StorageDescriptor", {}).get("Columns", []), *table.get("PartitionKeys", [])]
         return {each["Name"]: column_of(each["Name"], _type(each["Type"].lower())) for each in columns}
 
 

@@ -78,8 +78,8 @@ class _Skew:
 def differ(logged: pa.Array, own: pa.Array) -> NDArray[np.bool_]:
     """Return where two columns differ, shape (n,)."""
     if _is_number(logged.type) and _is_number(own.type):
-        one, other = (each.cast(pa.float64()).to_numpy(zero_copy_only=False) for each in (logged, own))
-        return np.asarray(~np.isclose(one, other, rtol=_TOLERANCE, atol=0, equal_nan=True), np.bool_)
+        served, fetched = (each.cast(pa.float64()).to_numpy(zero_copy_only=False) for each in (logged, own))
+        return np.asarray(~np.isclose(served, fetched, rtol=_TOLERANCE, atol=0, equal_nan=True), np.bool_)
     if _is_time(logged.type) and _is_time(own.type):
         logged, own = (each.cast(pa.timestamp("us")) for each in (logged, own))
     same = pc.equal(logged.cast(pa.string()), own.cast(pa.string()))

@@ -60,15 +60,15 @@ def read(store: Store, folder: str, wanted: FeaturesFrom, manifest: Manifest) ->
     path = store.path(f"{target}/manifest.json")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        found = WindowFeatures(target, fields["sample"], [SnapshotPart(**part) for part in fields["parts"]])
+        features = WindowFeatures(target, fields["sample"], [SnapshotPart(**part) for part in fields["parts"]])
     except (ValueError, KeyError, TypeError) as error:
         raise SnapshotError(f"{path} is no manifest: {error}; restore it from a backup") from error
-    if found.sample != manifest.digest:
+    if features.sample != manifest.digest:
         raise SnapshotError(
-            f"{path} belongs to the sample with digest {found.sample}, must belong to {manifest.digest}; "
+            f"{path} belongs to the sample with digest {features.sample}, must belong to {manifest.digest}; "
             "restore it from a backup"
         )
-    return found
+    return features
 
 
 def is_taken(store: Store, folder: str, wanted: FeaturesFrom) -> bool:
@@ -89,8 +89,8 @@ def rewrite(
     """
     (folder, target), (before, after) = folders, manifests
     if is_taken(store, folder, wanted):
-        found = read(store, folder, wanted, before)
-        parts, _ = rewrite_parts(store, found.folder, _folder(target, wanted), found.parts, ordinals)
+        features = read(store, folder, wanted, before)
+        parts, _ = rewrite_parts(store, features.folder, _folder(target, wanted), features.parts, ordinals)
         _written(store, _folder(target, wanted), after, parts)
 
 
@@ -121,10 +121,10 @@ def _fetched(
 
 
 def _written(store: Store, target: str, manifest: Manifest, parts: list[SnapshotPart]) -> WindowFeatures:
-    found = WindowFeatures(target, manifest.digest, parts)
+    features = WindowFeatures(target, manifest.digest, parts)
     with store.writing(f"{target}/manifest.json") as file:
-        file.write(json.dumps(asdict(found), indent=1, sort_keys=True).encode())
-    return found
+        file.write(json.dumps(asdict(features), indent=1, sort_keys=True).encode())
+    return features
 
 
 def _folder(folder: str, wanted: FeaturesFrom) -> str:

@@ -21,9 +21,9 @@ class PartWithFeatures:
         """Yield some columns, as a ParquetFile does."""
         own = self._own.schema_arrow.names
         sampled = self._sampled.iter_batches(batch_size, columns=[name for name in columns if name not in own])
-        for one, other in zip(sampled, self._own.iter_batches(batch_size), strict=True):
-            requests, features = pa.Table.from_batches([one]), pa.Table.from_batches([other])
-            yield from shown(requests, features).select(columns).to_batches()
+        for sample, features in zip(sampled, self._own.iter_batches(batch_size), strict=True):
+            tables = (pa.Table.from_batches([batch]) for batch in (sample, features))
+            yield from shown(*tables).select(columns).to_batches()
 
 
 def shown(requests: pa.Table, features: pa.Table) -> pa.Table:

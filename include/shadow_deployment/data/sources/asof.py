@@ -12,17 +12,17 @@ import pyarrow.compute as pc
 PLACE = "request place"
 
 
-def one_each(found: pa.Table, rows: int) -> pa.Table:
+def one_each(newest: pa.Table, rows: int) -> pa.Table:
     """Return the features of requests in their order, nulls where none was found.
 
     Args:
-        found: Rows of the newest moment: a column PLACE, counted from 0, then the features.
+        newest: Rows of the newest moment: a column PLACE, counted from 0, then the features.
         rows: How many requests there are.
     """
-    order = {name: "ascending" if name == PLACE else "descending" for name in found.column_names}  # nulls come last
-    found = found.take(pc.sort_indices(found, sort_keys=list(order.items())))
-    places = found[PLACE].to_numpy()
+    order = {name: "ascending" if name == PLACE else "descending" for name in newest.column_names}  # nulls come last
+    newest = newest.take(pc.sort_indices(newest, sort_keys=list(order.items())))
+    places = newest[PLACE].to_numpy()
     first = np.flatnonzero(np.diff(places, prepend=-1))
     row_of = np.full(rows, -1)
     row_of[places[first]] = first
-    return found.drop_columns(PLACE).take(pa.array(row_of, mask=row_of < 0)).combine_chunks()
+    return newest.drop_columns(PLACE).take(pa.array(row_of, mask=row_of < 0)).combine_chunks()

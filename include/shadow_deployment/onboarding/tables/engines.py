@@ -32,8 +32,8 @@ class TableOfEngine:
     def columns(self) -> Mapping[str, Column]:
         """The columns that a deployment can use; raise SourceError where there is no such table."""
         with self._engine.open_newest(dt.date.min) as opened:
-            found = opened.table.columns if opened else {}
-        return {name: column for name, column in found.items() if kind_of(column)}
+            columns = opened.table.columns if opened else {}
+        return {name: column for name, column in columns.items() if kind_of(column)}
 
     def sample(self) -> Values:
         """Return the rows that the engine comes to first."""
@@ -47,8 +47,8 @@ class TableOfEngine:
 
     def span(self, time: str) -> tuple[dt.datetime, dt.datetime] | None:
         """Return the first and last value of a column of times."""
-        found = self._rows("engine_span.sql", {"time": sql.Identifier(time)}, {})
-        return None if found["first"][0] is None else (found["first"][0], found["last"][0])
+        span = self._rows("engine_span.sql", {"time": sql.Identifier(time)}, {})
+        return None if span["first"][0] is None else (span["first"][0], span["last"][0])
 
     def _rows(
         self,

@@ -213,9 +213,9 @@ def _skewed(session: Session[Any], deployment: Deployment, basis: Basis, key: in
     rows = evidence_rows(session, key, basis, basis.shown)
     evidence = gather(series.read(session, rows, metrics=names, squares=False))
     for metric, name in names.items():
-        found = evidence.get((metric, ALL))
-        if found is not None and found.days and found.challenger[-1] > 0:
-            yield f"{name} differs from the logged {name} in {found.challenger[-1]:.2%} of requests on {found.days[-1]}"
+        skew = evidence.get((metric, ALL))
+        if skew is not None and skew.days and skew.challenger[-1] > 0:
+            yield f"{name} differs from the logged {name} in {skew.challenger[-1]:.2%} of requests on {skew.days[-1]}"
 
 
 def input_of(

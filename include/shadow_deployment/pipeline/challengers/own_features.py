@@ -72,9 +72,9 @@ def rows_of(context: DeploymentContext, snapshot: Snapshot, challenger: Challeng
         folder, manifest = _window(context, snapshot, window)
         if not kept.is_taken(context.store, folder, wanted):
             return None
-        found = kept.read(context.store, folder, wanted, manifest)
-        inside = found.folder.removeprefix(f"{snapshot.location}/")
-        parts += [replace(part, name=f"{inside}/{part.name}") for part in found.parts]
+        own = kept.read(context.store, folder, wanted, manifest)
+        inside = own.folder.removeprefix(f"{snapshot.location}/")
+        parts += [replace(part, name=f"{inside}/{part.name}") for part in own.parts]
     return SnapshotRows(context.store, snapshot.location, parts)
 
 
@@ -84,9 +84,9 @@ def require_unchanged(context: DeploymentContext, snapshot: Snapshot) -> None:
         folder, manifest = _window(context, snapshot, window)
         for wanted in filter(None, (each.features_from for each in context.deployment.challengers)):
             if kept.is_taken(context.store, folder, wanted):
-                found = kept.read(context.store, folder, wanted, manifest)
-                for number in range(len(found.parts)):
-                    found.part(context.store, number)
+                own = kept.read(context.store, folder, wanted, manifest)
+                for number in range(len(own.parts)):
+                    own.part(context.store, number)
 
 
 def looked_up(context: DeploymentContext, challenger: Challenger, requests: pa.Table) -> pa.Table:

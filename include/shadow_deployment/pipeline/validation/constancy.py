@@ -32,11 +32,11 @@ def of_inputs(context: DeploymentContext, session: Session[Any], snapshot: Snaps
     deployment, features = context.deployment, context.deployment.requests.features
     days = _first_days(session, context, snapshot)
     alive = varying(rows, features)
-    found = [_failure(name, vanished(rows, name, _sampled(context, days))) for name in features if name not in alive]
+    failures = [_failure(name, vanished(rows, name, _sampled(context, days))) for name in features if name not in alive]
     if alive:
         columns = ["champion", *(["champion_probabilities"] if deployment.classes else [])]
-        found.append(_failure("champion", dead(rows, columns, _sampled(context, days))))
-    return _but_allowed(context, found)
+        failures.append(_failure("champion", dead(rows, columns, _sampled(context, days))))
+    return _but_allowed(context, failures)
 
 
 def of_challenger(
@@ -49,13 +49,13 @@ def of_challenger(
     features = challenger.features_from.features if challenger.features_from and own else []
     alive = varying(own, features) if own else set()
     earlier = [rows for rows in (own_features.rows_of(context, day, challenger) for day in days) if rows]
-    found = [_failure(name, vanished(own, name, earlier)) for name in features if own and name not in alive]
+    failures = [_failure(name, vanished(own, name, earlier)) for name in features if own and name not in alive]
     if alive or any(varying(rows, context.deployment.requests.features) for rows in _sampled(context, [snapshot])):
         columns = ["value", *(["lowest", "total"] if context.deployment.classes else [])]
         answered = _first_days(session, context, snapshot, key)
         before = (PredictionRows(session, day, key) for day in answered)
-        found.append(_failure(challenger.name, dead(PredictionRows(session, snapshot, key), columns, before)))
-    return _but_allowed(context, found)
+        failures.append(_failure(challenger.name, dead(PredictionRows(session, snapshot, key), columns, before)))
+    return _but_allowed(context, failures)
 
 
 def _first_days(
@@ -78,6 +78,6 @@ def _failure(name: str, problem: str | None) -> Failure | None:
     return (problem and Failure("expect_values_to_vary()", name, problem + _HINT, [])) or None
 
 
-def _but_allowed(context: DeploymentContext, found: Iterable[Failure | None]) -> list[Failure]:
+def _but_allowed(context: DeploymentContext, failures: Iterable[Failure | None]) -> list[Failure]:
     allowed = context.deployment.expectations.may_be_constant
-    return [each for each in found if each is not None and each.column not in allowed]
+    return [each for each in failures if each is not None and each.column not in allowed]

@@ -41,8 +41,8 @@ class ParquetFeatures:
         with self._files.table(self._files.up_to(newest.date() if newest else dt.date.max)) as (session, table):
             session.register("requests", requests)
             statement = load_literal_statement(_HERE / "features.sql", self._pieces(table), {}).as_string()
-            found = without_field_metadata(session.sql(statement).to_arrow_reader()).read_all()
-        return one_each(found, len(requests))
+            rows = without_field_metadata(session.sql(statement).to_arrow_reader()).read_all()
+        return one_each(rows, len(requests))
 
     def _pieces(self, table: FileTable) -> dict[str, sql.Composable]:
         wanted, key = self._wanted, self._key

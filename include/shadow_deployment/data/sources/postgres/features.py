@@ -48,8 +48,8 @@ class PostgresFeatures:
                 values = {"ids": chunk["key"].to_pylist(), "times": chunk["requested_at"].to_pylist()}
                 with throttle.chunk():
                     cursor.execute(load_literal_statement(statement, pieces, values).as_string())
-                    found = without_field_metadata(cursor.fetch_record_batch()).read_all()
-                parts.append(one_each(found, len(chunk)))
+                    rows = without_field_metadata(cursor.fetch_record_batch()).read_all()
+                parts.append(one_each(rows, len(chunk)))
         return pa.concat_tables(parts)
 
     def _pieces(self, session: Session[Any]) -> dict[str, sql.Composable]:

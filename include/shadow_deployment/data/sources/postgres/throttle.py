@@ -81,8 +81,8 @@ def lookup_throttle(
 def finds_id(session: Session[Any], pieces: Mapping[str, sql.Composable], id_: str) -> bool:
     """Return whether the planner finds the rows of an id without reading the whole table; `pieces` as above."""
     whole = sql.SQL("SELECT FROM {table}").format(**pieces)
-    one = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
-    return is_cheaper(session, one.format(id_, **pieces), whole)
+    look_up = sql.SQL('SELECT FROM {table} AS l, (SELECT {}::text AS "request id") AS r WHERE {match}')
+    return is_cheaper(session, look_up.format(id_, **pieces), whole)
 
 
 def has_bulk_index(session: Session[Any], pieces: Mapping[str, sql.Composable]) -> bool:

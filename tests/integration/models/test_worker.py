@@ -295,10 +295,17 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A stand-in for MLflow's library; the list is what it was asked for."""
     asked: list[Any] = []
 
+    of_alias = types.SimpleNamespace(version=12, status="READY", tags={"trained_until": "2024-02-10"})
+    newest = types.SimpleNamespace(version=13, status="PENDING_REGISTRATION", tags={})
+
     class MlflowClient:
         def get_model_version_by_alias(self, name: str, alias: str) -> Any:
             asked.append((name, alias))
-            return types.SimpleNamespace(version=12, tags={"trained_until": "2024-02-10"})
+            return of_alias
+
+        def search_model_versions(self, *search: Any) -> Any:
+            asked.append(search)
+            return [newest, of_alias]
 
     def load_model(uri: str) -> Any:
         asked.append(uri)
@@ -313,12 +320,15 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_a_model_of_mlflow_is_loaded_by_its_address_and_an_alias_is_read_as_a_version(mlflow: list[Any]) -> None:
     load = frame({"do": "load", "kind": "mlflow", "uri": "models:/delay/12", "number": 1, **ONE_NUMBER})
-    of_alias = frame({"do": "version", "name": "delay", "alias": "champion", "number": 2})
-    ready, version, answer = served(load, of_alias, frame({"do": "predict", "number": 3}, stream(FRAME)))
+    of_alias = frame({"do": "versions", "alias": ["delay", "champion"], "search": ["name='delay'", 1], "number": 2})
+    newest = frame({"do": "versions", "alias": None, "search": ["name='delay'", 1], "number": 3})
+    ready, alias, search, answer = served(load, of_alias, newest, frame({"do": "predict", "number": 4}, stream(FRAME)))
     assert ready[0]["is"] == "ready"
-    assert version[0] == {"is": "version", "version": "12", "trained_until": "2024-02-10", "number": 2}
+    version = ["12", "READY", "2024-02-10"]
+    assert alias[0] == {"is": "versions", "versions": [version], "number": 2}
+    assert search[0] == {"is": "versions", "versions": [["13", "PENDING_REGISTRATION", None], version], "number": 3}
     assert np.frombuffer(answer[1], np.float64).tolist() == [10.0, 20.0, 30.0]
-    assert mlflow == ["models:/delay/12", ("delay", "champion")]
+    assert mlflow == ["models:/delay/12", ("delay", "champion"), ("name='delay'", 1)]
 
 
 def started(load: dict[str, Any], *, parent: int | None = None) -> "tuple[subprocess.Popen[bytes], int, int]":

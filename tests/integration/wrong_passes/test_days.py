@@ -58,6 +58,7 @@ def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(honest: Wo
         "live": 0,
         "champion_versions": [{"version": "7", "days": DAYS}],
         "concluded_on": None,
+        "period": "day",
     }
     (finding,) = found["findings"]
     assert (finding["unanswered"], finding["champion_missing"]) == (0, 0)

@@ -179,7 +179,7 @@ def test_days_with_one_request_say_nothing_of_the_sample() -> None:
 @pytest.mark.parametrize(
     ("rule", "days", "settings", "message"),
     [
-        (SUPERIOR, 1, {}, "1 days of evidence are too few, 2 are needed"),
+        (SUPERIOR, 1, {}, "1 day of evidence is too few, 2 are needed"),
         (SUPERIOR, 13, {"unit": "week"}, "13 days of evidence are too few, 14 are needed"),
         (FEW_ERRORS, 60, {}, "judged day by day"),
         (GUARDRAIL, 60, {}, "passes unless harm is shown"),

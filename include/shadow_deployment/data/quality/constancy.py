@@ -74,7 +74,8 @@ def _most_frequent(tables: Iterator[pa.Table]) -> tuple[float, int]:
 
 
 def _counts(table: pa.Table) -> pa.Table:
-    return table.group_by(table.column_names).aggregate([([], "count_all")])
+    names = [str(place) for place in range(table.num_columns)]  # a name that begins with a dot would be read as a path
+    return table.rename_columns(names).group_by(names).aggregate([([], "count_all")])
 
 
 def _predictions(table: pa.Table) -> pa.Table:

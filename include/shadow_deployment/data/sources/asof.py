@@ -19,8 +19,10 @@ def one_each(newest: pa.Table, rows: int) -> pa.Table:
         newest: Rows of the newest moment: a column PLACE, counted from 0, then the features.
         rows: How many requests there are.
     """
-    order = {name: "ascending" if name == PLACE else "descending" for name in newest.column_names}  # nulls come last
-    newest = newest.take(pc.sort_indices(newest, sort_keys=list(order.items())))
+    names = [str(place) for place in range(newest.num_columns)]  # a name that begins with a dot would be read as a path
+    order = ["ascending" if name == PLACE else "descending" for name in newest.column_names]  # nulls come last
+    sort_keys = list(zip(names, order, strict=True))
+    newest = newest.take(pc.sort_indices(newest.rename_columns(names), sort_keys=sort_keys))
     places = newest[PLACE].to_numpy()
     first = np.flatnonzero(np.diff(places, prepend=-1))
     row_of = np.full(rows, -1)

@@ -124,5 +124,8 @@ def _require_over(deployment: Deployment, window: Window, now: dt.datetime) -> N
 def _require_declared(deployment: Deployment, day: dt.date) -> None:
     first, last = deployment.start, deployment.end
     if day < first or (last is not None and day > last):
-        allowed = f"at least {first} (start)" if last is None else f"from {first} (start) to {last} (end)"
-        raise DeploymentError(f"deployment {deployment.name}: day == {day}, must be {allowed}")
+        is_weekly = deployment.policy.period == "week"
+        start = "the first whole week from start on" if is_weekly else "start"
+        allowed = f"at least {first} ({start})" if last is None else f"from {first} ({start}) to {last} (end)"
+        got = f"{day}, the first day of its week" if is_weekly else day
+        raise DeploymentError(f"deployment {deployment.name}: day == {got}, must be {allowed}")

@@ -55,6 +55,14 @@ policy:
     - {metric: agreement, is: at_least, value: 0.8, role: monitor}
 """
 
+LOG_ALONE: dict[str, Any] = {  # for tests that read a whole log and decide nothing
+    "sample": {"rate": 1.0, "strata": [], "minimum_per_stratum": 0},
+    "slices": [],
+    "challengers": [{"name": "a_a_check", "model": "champion"}],
+    "policy": {"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
+    "expectations": {},
+}
+
 
 def a_deployment(**changes: Any) -> Deployment:
     """Return the example with some keys changed; a mapping changes only the keys that it names."""

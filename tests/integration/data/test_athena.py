@@ -23,7 +23,7 @@ from shadow_deployment.integrations import athena
 from shadow_deployment.integrations.cloud import AwsCloud
 from tests import production
 from tests.builders import asked
-from tests.integration.data.test_same_sample import COLUMNS, IDS, STRATA, deployed, drawn, into_postgres, logs
+from tests.integration.data.test_same_sample import COLUMNS, IDS, STRATA, deployed, designs, drawn, into_postgres, logs
 from tests.integration.engines.test_spark_contract import column
 from tests.parquet import encoded
 from tests.production import World, day, moment
@@ -123,18 +123,13 @@ def stored(bucket: Any) -> dict[str, str]:
     return {"snapshots": f"s3://{bucket.name}/snapshots", "snapshots_conn_id": "logs_aws"}
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(log=logs(), choose=st.data())
 def test_the_same_rows_give_the_same_sample(
     log: Any, choose: st.DataObject, ours: World, lake: Lake, bucket: Any
 ) -> None:
     kind, rows = log
-    sample = {
-        "rate": choose.draw(st.sampled_from([0.1, 0.5, 1.0])),
-        "minimum_per_stratum": choose.draw(st.integers(0, 3)),
-        "strata": choose.draw(st.lists(st.sampled_from(sorted(STRATA)), unique=True)),
-        "salt": choose.draw(st.sampled_from(["", "salt", "s'é\\:"])),
-    }
+    sample = choose.draw(designs())
     duplicates = choose.draw(st.sampled_from(["refuse", "first"]))
     into_postgres(ours, kind, rows)
     deployment = deployed(ours, sample=sample, requests={"duplicates": duplicates})

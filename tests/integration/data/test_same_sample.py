@@ -166,17 +166,24 @@ def drawn(source: Any, deployment: Deployment, window: Window) -> tuple[dict[str
         return population, reading.sample(allocate(deployment.sample, population)).read_all()
 
 
+def designs() -> st.SearchStrategy[dict[str, Any]]:
+    """Sampling designs: the section `sample` of a deployment."""
+    return st.fixed_dictionaries(
+        {
+            "rate": st.sampled_from([0.1, 0.5, 1.0]),
+            "minimum_per_stratum": st.integers(0, 3),
+            "strata": st.lists(st.sampled_from(sorted(STRATA)), unique=True),
+            "salt": st.sampled_from(["", "salt", "s'é\\:"]),
+        }
+    )
+
+
 @settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(log=logs(), choose=st.data())
 def test_the_same_rows_give_the_same_sample(log: Any, choose: st.DataObject, ours: World, tmp_path: Path) -> None:
     kind, rows = log
     into_postgres(ours, kind, rows)
-    sample = {
-        "rate": choose.draw(st.sampled_from([0.1, 0.5, 1.0])),
-        "minimum_per_stratum": choose.draw(st.integers(0, 3)),
-        "strata": choose.draw(st.lists(st.sampled_from(sorted(STRATA)), unique=True)),
-        "salt": choose.draw(st.sampled_from(["", "salt", "s'é:"])),
-    }
+    sample = choose.draw(designs())
     log_keys = {"duplicates": choose.draw(st.sampled_from(["refuse", "first"]))}
     files = {"table": into_parquet(tmp_path, kind, rows, choose)}
     require_the_same(ours, sample, log_keys, files)

@@ -23,6 +23,7 @@ from tests.integration.data.test_same_sample import (
     STRATA,
     array,
     deployed,
+    designs,
     drawn,
     into_postgres,
     logs,
@@ -58,18 +59,13 @@ def column(values: list[Any], type_: pa.DataType) -> pa.Array:
     return array(values, type_)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(log=logs(), choose=st.data())
 def test_the_same_rows_give_the_same_sample(
     log: Any, choose: st.DataObject, ours: World, lake: Connection, in_spark: Callable[..., str]
 ) -> None:
     kind, rows = log
-    sample = {
-        "rate": choose.draw(st.sampled_from([0.1, 0.5, 1.0])),
-        "minimum_per_stratum": choose.draw(st.integers(0, 3)),
-        "strata": choose.draw(st.lists(st.sampled_from(sorted(STRATA)), unique=True)),
-        "salt": choose.draw(st.sampled_from(["", "salt", "s'é\\:"])),
-    }
+    sample = choose.draw(designs())
     duplicates = choose.draw(st.sampled_from(["refuse", "first"]))
     into_postgres(ours, kind, rows)
     deployment = deployed(ours, sample=sample, requests={"duplicates": duplicates})

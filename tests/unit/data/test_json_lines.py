@@ -14,7 +14,7 @@ from shadow_deployment.data.connections import environment
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.errors import ShadowError, SourceError, TransientError
 from shadow_deployment.pipeline.challengers.trials import terms_of
-from tests.builders import a_deployment
+from tests.builders import LOG_ALONE, a_deployment
 from tests.json_lines import compressed, encoded_lines
 from tests.parquet import on_disk
 
@@ -56,11 +56,7 @@ def shadow(tmp_path: Path) -> Callable[..., DeploymentContext]:
         }  # fmt: skip
         deployment = a_deployment(
             requests=requests | changes,
-            sample={"rate": 1.0, "strata": [], "minimum_per_stratum": 0},
-            slices=[],
-            challengers=[{"name": "a_a_check", "model": "champion"}],
-            policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
-            expectations={},
+            **LOG_ALONE,
         )
         return DeploymentContext(deployment, environment)
 

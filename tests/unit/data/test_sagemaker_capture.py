@@ -15,7 +15,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.errors import SourceError
-from tests.builders import a_deployment
+from tests.builders import LOG_ALONE, a_deployment
 from tests.json_lines import encoded_lines
 from tests.parquet import on_disk
 
@@ -72,11 +72,7 @@ def shadow(tmp_path: Path) -> Callable[..., DeploymentContext]:
         deployment = a_deployment(
             requests=requests | changes,
             labels=labels,
-            sample={"rate": 1.0, "strata": [], "minimum_per_stratum": 0},
-            slices=[],
-            challengers=[{"name": "a_a_check", "model": "champion"}],
-            policy={"rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]},
-            expectations={},
+            **LOG_ALONE,
         )
         return DeploymentContext(deployment, environment)
 

@@ -15,9 +15,10 @@ from shadow_deployment.base.sql_templates import columns_of
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000
+from shadow_deployment.data.sources.identity import IdColumn, label_column
 from shadow_deployment.ledger.batches import labels as batches
 from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
-from shadow_deployment.ledger.batches.request_ids import SCHEMA, IdColumn, request_ids
+from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.reading import statement
 from shadow_deployment.ledger.snapshots import Snapshot
@@ -55,7 +56,7 @@ def requests(session: Session[Any], deployment: Deployment, snapshot: Snapshot) 
     They are in the order of their ids, from the first table to the last: so each leaf of an index, and each page of a
     table that is in that order too, is read once, however many requests there are.
     """
-    column = _looked_up_by(deployment)
+    column = label_column(deployment)
     spans = range(0, snapshot.rows, IDS_AT_ONCE)
     drawn = (request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE, column) for first in spans)
     parts: Iterator[pa.Table] = (ids.filter(ids["request_id"].is_valid()) for ids in drawn)
@@ -76,14 +77,10 @@ def _bounds(session: Session[Any], snapshot: Snapshot, column: IdColumn) -> pa.A
     return ids.take(pc.sort_indices(ids)).take(pa.array(places, pa.int64()))
 
 
-def _looked_up_by(deployment: Deployment) -> IdColumn:
-    return "request_id" if deployment.labels.key is None else "label_key"
-
-
 def doubtful(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> pa.Table:
     """Return those requests, as `requests` does, of which a label was ever contradicted, invalid or early."""
     values = {"day": snapshot.day, "snapshot": snapshot.id}
-    pieces = {"column": sql.Identifier(_looked_up_by(deployment))}
+    pieces = {"column": sql.Identifier(label_column(deployment))}
     rows = session.execute(statement("doubtful_requests", pieces), values).fetchall()
     return pa.table(columns_of(SCHEMA.names, rows), schema=SCHEMA)
 

@@ -19,6 +19,7 @@ from shadow_deployment.config import discovery
 from shadow_deployment.config.deployment import load_deployment
 from shadow_deployment.data.connections import environment
 from shadow_deployment.data.db import connect, translated
+from shadow_deployment.data.sources.identity import label_column
 from shadow_deployment.errors import NotFoundError
 from shadow_deployment.ledger import migrations
 from shadow_deployment.ledger.audit import chain
@@ -161,7 +162,7 @@ def erase(
     Exits with 1 where there are none.
     """
     context = context_of(name)
-    chosen = column or erasure.default_column(context)
+    chosen = column or label_column(context.deployment)
     days = erasure.would_erase(context, key, chosen)
     count = sum(each.requests for each in days)
     if days and not dry_run:

@@ -36,6 +36,12 @@ class WindowFeatures:
         return read_part(store, self.folder, self.parts[number])
 
 
+def declared(deployment: Deployment) -> list[FeaturesFrom]:
+    """Return the features that challengers have of their own, once where several have the same."""
+    wanted = [each.features_from for each in deployment.challengers if each.features_from]
+    return list({digest(each.terms): each for each in wanted}.values())
+
+
 def take(
     deployment: Deployment, wanted: FeaturesFrom, source: FeatureSource, store: Store, folder: str, manifest: Manifest
 ) -> WindowFeatures:

@@ -5,6 +5,7 @@ differ where a column does. A time is in UTC, to the microsecond. Where a part i
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from psycopg import sql
 
@@ -13,6 +14,8 @@ from shadow_deployment.config.fields import KEY
 from shadow_deployment.config.model import FeaturesFrom
 from shadow_deployment.data.sources.table import Table
 
+IdColumn = Literal["request_id", "label_key"]
+
 _PART = "replace(replace({}, '%', '%25'), '/', '%2F')"
 _VALUE = "CAST(replace(replace(split_part(\"request id\", '/', {}), '%2F', '/'), '%25', '%') AS {})"
 
@@ -20,6 +23,11 @@ _VALUE = "CAST(replace(replace(split_part(\"request id\", '/', {}), '%2F', '/'),
 def columns_of_key(columns: str | Sequence[str]) -> list[str]:
     """Return the columns of an id or a key."""
     return [columns] if isinstance(columns, str) else list(columns)
+
+
+def label_column(deployment: Deployment) -> IdColumn:
+    """Return the column of a sample by which labels are looked up: it names a subject, too."""
+    return "request_id" if deployment.labels.key is None else "label_key"
 
 
 def key_column(deployment: Deployment, wanted: FeaturesFrom) -> str:

@@ -19,6 +19,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window, day_after, day_of, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.ports import UNVERSIONED
+from shadow_deployment.data.sources.identity import label_column
 from shadow_deployment.doctor.checks import ConcernError, SkippedError
 from shadow_deployment.errors import SourceError
 
@@ -67,7 +68,7 @@ class KnownRequests:
         deployment, mature, window = self.context.deployment, self.mature, self.mature_window
         if mature is None or window is None or not mature.num_rows:
             return np.zeros(0, bool)
-        name = "request_id" if deployment.labels.key is None else "label_key"
+        name = label_column(deployment)
         ids = pc.unique(mature[name]).drop_null()
         asked = pa.table({"ordinal": pa.array(range(len(ids)), pa.int32()), "request_id": ids})
         until = window.end + dt.timedelta(days=deployment.labels.maturity_days)
@@ -94,7 +95,7 @@ def joined(known: KnownRequests) -> str:
         f"{is_labelled.sum()} of {len(is_labelled)} requests of {known.mature_window.day} find a label ({share:.1%})"
     )
     if not is_labelled.any():
-        name = "request_id" if deployment.labels.key is None else "label_key"
+        name = label_column(deployment)
         examples = ", ".join(map(repr, mature[name].drop_null()[:3].to_pylist()))
         raise SourceError(f"{joining}; ids such as {examples} are not in labels.id of {deployment.labels.table}")
     if share < least:

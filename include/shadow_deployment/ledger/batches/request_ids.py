@@ -1,16 +1,16 @@
 """The ids of a day's requests from the ledger, as Arrow, with when they were made."""
 
 import datetime as dt
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
+from shadow_deployment.data.sources.identity import IdColumn
 from shadow_deployment.ledger.batching import cut
 
-IdColumn = Literal["request_id", "label_key"]
 SCHEMA: Final = pa.schema(
     [("ordinal", pa.int32()), ("request_id", pa.string()), ("requested_at", pa.timestamp("us", "UTC"))]
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import deployment_id
 
 
@@ -21,9 +22,10 @@ def keep(session: Session[Any], deployment: Deployment) -> None:
 
 def newest(session: Session[Any], deployment: str, challenger: str) -> str | None:
     """Return which versions of a challenger wait, and why; empty for none, None where that was never entered."""
-    row = session.execute(
+    waiting: str | None = read_value(
+        session,
         "SELECT n.waiting FROM shadow.newer_versions AS n JOIN shadow.deployment AS d ON d.id = n.deployment_id "
         "WHERE d.name = %s AND n.challenger = %s ORDER BY n.id DESC LIMIT 1",
         [deployment, challenger],
-    ).fetchone()
-    return None if row is None else str(row[0])
+    )
+    return waiting

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shadow_deployment.config.window import Window, window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.sampling import Draw, allocate
+from shadow_deployment.data.sources.identity import label_column
 
 ROWS: Final = 400  # requests that are looked at of a day
 SECONDS: Final = 30.0  # after so many no further day is begun, once there are two
@@ -87,7 +88,7 @@ def _read(context: DeploymentContext, window: Window) -> PreviewedDay:
 
 def looked_up(context: DeploymentContext, rows: pa.Table) -> pa.Table:
     """Return the requests as their labels are looked up, in the order of their ids."""
-    ids = rows["label_key" if context.deployment.labels.key else "request_id"]
+    ids = rows[label_column(context.deployment)]
     ordinals = pa.array(np.arange(rows.num_rows, dtype=np.int32))
     return pa.table({"ordinal": ordinals, "request_id": ids}).filter(pc.is_valid(ids)).sort_by("request_id")
 

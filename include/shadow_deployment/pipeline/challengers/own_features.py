@@ -82,7 +82,7 @@ def require_unchanged(context: DeploymentContext, snapshot: Snapshot) -> None:
     """Raise SnapshotError where kept features of a day are not as they were written."""
     for window in snapshot.windows:
         folder, manifest = _window(context, snapshot, window)
-        for wanted in filter(None, (each.features_from for each in context.deployment.challengers)):
+        for wanted in kept.declared(context.deployment):
             if kept.is_taken(context.store, folder, wanted):
                 own = kept.read(context.store, folder, wanted, manifest)
                 for number in range(len(own.parts)):

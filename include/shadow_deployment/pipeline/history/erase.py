@@ -41,11 +41,6 @@ class _Found:
     ids: list[str]
 
 
-def default_column(context: DeploymentContext) -> str:
-    """Return the column of a snapshot that names a subject: the labels' key where there is one, else the id."""
-    return "request_id" if context.deployment.labels.key is None else "label_key"
-
-
 def would_erase(context: DeploymentContext, value: str, column: str) -> list[ErasedDay]:
     """Return which days have requests with this value, as text, in a column of their snapshots."""
     with context.ledger() as session:
@@ -89,14 +84,12 @@ def _erase(context: DeploymentContext, session: Session[Any], held: _Found, subj
     digests, dropped = list[str](), list[int]()
     for window in snapshot.windows:
         name = window_folder(window.start)
-        manifest = read_manifest(context.store, f"{snapshot.location}/{name}")
+        folders = f"{snapshot.location}/{name}", f"{target}/{name}"
+        manifest = read_manifest(context.store, folders[0])
         own = frozenset(ordinal - window.first_ordinal for ordinal in held.ordinals)
-        rewritten, without = rewrite_without(
-            context.store, f"{snapshot.location}/{name}", f"{target}/{name}", manifest, own
-        )
-        for wanted in filter(None, (each.features_from for each in context.deployment.challengers)):
-            files = (f"{snapshot.location}/{name}", f"{target}/{name}")
-            kept.rewrite(context.store, wanted, files, (manifest, rewritten), own)
+        rewritten, without = rewrite_without(context.store, *folders, manifest, own)
+        for wanted in kept.declared(context.deployment):
+            kept.rewrite(context.store, wanted, folders, (manifest, rewritten), own)
         digests.append(rewritten.digest)
         dropped += [window.first_shard + place for place in without]
     erasure.erase_requests(

@@ -5,7 +5,7 @@ What a day is compared with are the first days whose files are there, as drift i
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -30,12 +30,15 @@ _HINT = "; correct what writes it, or name it in expectations.may_be_constant"
 def of_inputs(context: DeploymentContext, session: Session[Any], snapshot: Snapshot, rows: Rows) -> list[Failure]:
     """Return which features of a day stopped varying, and whether the champion's predictions did, as failures."""
     deployment, features = context.deployment, context.deployment.requests.features
-    days = _first_days(session, context, snapshot)
     alive = varying(rows, features)
-    failures = [_failure(name, vanished(rows, name, _sampled(context, days))) for name in features if name not in alive]
+    failures = [
+        _failure(name, vanished(rows, name, _sampled_before(context, session, snapshot)))
+        for name in features
+        if name not in alive
+    ]
     if alive:
         columns = ["champion", *(["champion_probabilities"] if deployment.classes else [])]
-        failures.append(_failure("champion", dead(rows, columns, _sampled(context, days))))
+        failures.append(_failure("champion", dead(rows, columns, _sampled_before(context, session, snapshot))))
     return _but_allowed(context, failures)
 
 
@@ -45,29 +48,55 @@ def of_challenger(
     """Return which of a challenger's own features stopped varying, and whether its predictions did, as failures."""
     if challenger.is_a_a_check:
         return []
-    days, own = _first_days(session, context, snapshot), own_features.rows_of(context, snapshot, challenger)
+    own = own_features.rows_of(context, snapshot, challenger)
     features = challenger.features_from.features if challenger.features_from and own else []
     alive = varying(own, features) if own else set()
-    earlier = [rows for rows in (own_features.rows_of(context, day, challenger) for day in days) if rows]
-    failures = [_failure(name, vanished(own, name, earlier)) for name in features if own and name not in alive]
-    if alive or any(varying(rows, context.deployment.requests.features) for rows in _sampled(context, [snapshot])):
-        columns = ["value", *(["lowest", "total"] if context.deployment.classes else [])]
-        answered = _first_days(session, context, snapshot, key)
-        before = (PredictionRows(session, day, key) for day in answered)
-        failures.append(_failure(challenger.name, dead(PredictionRows(session, snapshot, key), columns, before)))
+    failures = [
+        _failure(name, vanished(own, name, _own_before(context, session, snapshot, challenger)))
+        for name in features
+        if own and name not in alive
+    ]
+    columns = ["value", *(["lowest", "total"] if context.deployment.classes else [])]
+    before = (PredictionRows(session, day, key) for day in _first_days(context, session, snapshot, key))
+    problem = dead(PredictionRows(session, snapshot, key), columns, before)
+    if problem and (alive or _requests_vary(context, snapshot)):
+        failures.append(_failure(challenger.name, problem))
     return _but_allowed(context, failures)
 
 
 def _first_days(
-    session: Session[Any], context: DeploymentContext, snapshot: Snapshot, key: int | None = None
-) -> Sequence[Snapshot]:
-    """Return the first days before one that have requests, or that a challenger has answered."""
+    context: DeploymentContext, session: Session[Any], snapshot: Snapshot, key: int | None = None
+) -> Iterator[Snapshot]:
+    """Yield the first days before one that have requests, or that a challenger has answered.
+
+    They are looked for once the first is asked for: of a day whose values vary none is.
+    """
     sampled = snapshots.snapshots(session, context.deployment, None, snapshot.day - dt.timedelta(days=1))
     answered = {each.id for each in sampled} if key is None else validations.scored(session, sampled, key)
-    return first_days([each for each in sampled if each.rows and each.id in answered])
+    days = [each for each in sampled if each.rows and each.id in answered]
+    yield from first_days(days, context.deployment.policy.days_per_period)
 
 
-def _sampled(context: DeploymentContext, days: Sequence[Snapshot]) -> Iterator[Rows]:
+def _sampled_before(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> Iterator[Rows]:
+    """Yield the requests of the first days before one."""
+    yield from _sampled(context, _first_days(context, session, snapshot))
+
+
+def _own_before(
+    context: DeploymentContext, session: Session[Any], snapshot: Snapshot, challenger: Challenger
+) -> Iterator[Rows]:
+    """Yield a challenger's own features of the first days before one, as far as they are kept."""
+    for day in _first_days(context, session, snapshot):
+        rows = own_features.rows_of(context, day, challenger)
+        if rows is not None:
+            yield rows
+
+
+def _requests_vary(context: DeploymentContext, snapshot: Snapshot) -> bool:
+    return any(varying(rows, context.deployment.requests.features) for rows in _sampled(context, [snapshot]))
+
+
+def _sampled(context: DeploymentContext, days: Iterable[Snapshot]) -> Iterator[Rows]:
     """Yield the requests of those days whose files are there."""
     for day in days:
         with suppress(SnapshotError):

@@ -8,7 +8,7 @@ from psycopg import sql
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.ports import LABELS, Access
 from shadow_deployment.data.sources.columns import label_pieces
-from shadow_deployment.data.sources.engines.port import STATEMENTS, QueryEngine, require_times
+from shadow_deployment.data.sources.engines.port import STATEMENTS, QueryEngine, require_newest
 from shadow_deployment.data.sources.engines.table import EngineTable
 from shadow_deployment.data.sources.identity import has_key
 
@@ -24,9 +24,7 @@ class EngineLabels:
 
     def check(self) -> None:
         """Raise SourceError where there are no rows, or the newest lack a column or have one of the wrong type."""
-        with self._engine.open_newest(dt.date.min) as opened:
-            if opened is not None:
-                require_times(opened, self._pieces(opened.table), "labels.time", self.deployment.labels.time)
+        require_newest(self._engine, self._pieces, "labels.time", self.deployment.labels.time)
 
     def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
         """Return the labels of requests that became known in (since, until], as `LabelSource` does.

@@ -5,7 +5,7 @@ names, and call `keyed_hash(text)`: SHA-256 of the text in UTF-8, as hexadecimal
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -46,14 +46,6 @@ class Opened(NamedTuple):
     table: EngineTable
 
 
-def require_times(opened: Opened, pieces: Pieces, key: str, name: str) -> None:
-    """Raise SourceError where there are rows and none has a time: a misspelt key of JSON lines is one without."""
-    if opened.session.stream(STATEMENTS / "times.sql", pieces, {}).read_all()["are_missing"][0].as_py():
-        raise SourceError(
-            f"{key} == {name!r}, must have a value: none of the newest rows of {opened.table.name} has one"
-        )
-
-
 class QueryEngine(Protocol):
     """Opens one table of production; its errors are SourceError, CredentialsError and TransientError."""
 
@@ -77,3 +69,18 @@ class QueryEngine(Protocol):
     def access(self, start: dt.datetime, end: dt.datetime, time: str, key: str) -> Access:
         """Return what would be read of the rows between two moments, without reading them."""
         ...
+
+
+def require_newest(engine: "QueryEngine", pieces: Callable[[EngineTable], Pieces], key: str, name: str) -> None:
+    """Raise SourceError where the newest rows lack a column, or have one of the wrong type, or none has a time.
+
+    A misspelt key of JSON lines is a column without a value. `pieces` looks the columns up, `key` names that of times.
+    """
+    with engine.open_newest(dt.date.min) as opened:
+        if opened is None:
+            return
+        times = opened.session.stream(STATEMENTS / "times.sql", pieces(opened.table), {}).read_all()
+        if times["are_missing"][0].as_py():
+            raise SourceError(
+                f"{key} == {name!r}, must have a value: none of the newest rows of {opened.table.name} has one"
+            )

@@ -19,7 +19,7 @@ from shadow_deployment.data.sources.columns import (
     request_pieces,
     without_field_metadata,
 )
-from shadow_deployment.data.sources.engines.port import STATEMENTS, EngineSession, QueryEngine, require_times
+from shadow_deployment.data.sources.engines.port import STATEMENTS, EngineSession, QueryEngine, require_newest
 from shadow_deployment.data.sources.engines.table import EngineTable
 from shadow_deployment.data.sources.identity import has_key
 from shadow_deployment.errors import SourceError
@@ -39,9 +39,7 @@ class EngineRequests:
 
     def check(self) -> None:
         """Raise SourceError where there are no rows, or the newest lack a column or have one of the wrong type."""
-        with self._engine.open_newest(dt.date.min) as opened:
-            if opened is not None:
-                require_times(opened, self._pieces(opened.table), "requests.time", self.deployment.requests.time)
+        require_newest(self._engine, self._pieces, "requests.time", self.deployment.requests.time)
 
     @contextmanager
     def reading(self, window: Window) -> "Iterator[EngineReading]":

@@ -2,6 +2,7 @@
 
 import atexit
 import itertools
+import logging
 import multiprocessing
 import os
 import shutil
@@ -160,9 +161,11 @@ def processes(request: pytest.FixtureRequest) -> ForkServerContext:
 
 
 @pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
     """Call the command line in this process as in a pipe; return exit code, standard output and standard error."""
     monkeypatch.delenv("COLUMNS", raising=False)  # pytest's own
+    root = logging.getLogger()
+    before = set(root.handlers)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["shadow", *map(str, arguments)])
@@ -174,7 +177,9 @@ def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
             code = int(end.code or 0)
         return code, *capsys.readouterr()
 
-    return call
+    yield call
+    for handler in set(root.handlers) - before:  # Airflow's own writes to what capsys closes
+        root.removeHandler(handler)
 
 
 def in_memory() -> str | None:

@@ -13,7 +13,7 @@ from tests.receivers import HOST
 Fault = Literal["slow down", "hang", "answer lost", "cut off"]
 Choice = Callable[[str, str, int], Fault | None]
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-LONGER_THAN_PATIENCE = 0.8
+LONGER_THAN_PATIENCE = 2.0
 
 
 def never(*_: object) -> None:

@@ -1,8 +1,8 @@
 """`make compat`: one day of the demo's DAG on other releases of Airflow, by the constraints of managed services.
 
 For each file airflow-VERSION-pythonVERSION.txt in the folder CONSTRAINTS, the wheel is installed beside that Airflow
-into an environment of its own, with this Python where there is no such one, and a project that knows nothing of this
-checkout runs the day by `airflow dags test`.
+into an environment of its own, with that Python, which must be there, and a project that knows nothing of this checkout
+runs the day by `airflow dags test`.
 """
 
 import json
@@ -101,10 +101,7 @@ def _compatible(one: Constraints, wheel: Path, home: Home, folder: Path) -> str:
 
 
 def _install(one: Constraints, wheel: Path, environment: Path) -> Path:
-    try:
-        run([*UV, "venv", "--quiet", "--no-python-downloads", "--python", one.python, str(environment)])
-    except RuntimeError:
-        run([*UV, "venv", "--quiet", "--python", sys.executable, str(environment)])
+    run([*UV, "venv", "--quiet", "--no-python-downloads", "--python", one.python, str(environment)])
     options = ["--python", str(environment / "bin" / "python"), "--constraint", str(one.file)]
     run([*UV, "pip", "install", "--quiet", *options, *one.requirements(wheel, "onnx,report")])
     return environment

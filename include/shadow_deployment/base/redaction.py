@@ -18,7 +18,6 @@ _VALUE = re.compile(  # quoted, a short number that ends a name as in float32, a
     r"""[-+]?\d(?:[\d.,_]*\d)?(?:[eE][-+]?\d+)?"""
 )
 _QUOTED = re.compile(r'".*"|".*')
-_QUOTED_END = re.compile(r': ".*')
 _FAILED_VALUES = re.compile(r"""(?<=value )(["']).*?\1|\[[^]]*\]""")
 _OBSERVED = re.compile(r": observed \S+?(?=;|$)")
 _NOT_EVALUATED = re.compile(r"(could not be evaluated): .*")
@@ -86,11 +85,6 @@ def first_line(error: BaseException | str) -> str:
 def without_quoted(text: str) -> str:
     """Remove what stands in double quotes, closed or not: where Postgres shows a value of a row."""
     return _QUOTED.sub(MARK, text)
-
-
-def without_quoted_end(text: str) -> str:
-    """Remove a quoted value at the end, as in `column x: "value"`; names that are quoted before it stay."""
-    return _QUOTED_END.sub("", text).strip()
 
 
 def without_failed_values(text: str) -> str:

@@ -12,7 +12,6 @@ from shadow_deployment.base.redaction import (
     without_failed_values,
     without_observations,
     without_quoted,
-    without_quoted_end,
     without_secrets,
     without_values,
 )
@@ -84,11 +83,6 @@ def test_the_first_line_of_an_error_is_never_empty() -> None:
 )
 def test_what_postgres_quotes_goes(text: str, expected: str) -> None:
     assert without_quoted(text) == expected
-
-
-def test_a_quoted_value_at_the_end_goes_and_a_quoted_name_stays() -> None:
-    assert without_quoted_end('relation "a" column x: "7345129"') == 'relation "a" column x'
-    assert without_quoted_end('relation "a" does not exist') == 'relation "a" does not exist'
 
 
 def test_the_values_that_an_expectation_failed_on_go() -> None:

@@ -11,6 +11,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.reading import read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.rows import insert
 
 Kind = Literal["failed", "recovered", "late", "asked", "promoted", "rolled_back", "not_served", "test"]
 
@@ -72,23 +73,21 @@ class StoredAlert:
 
 def put(session: Session[Any], deployment: Deployment, alert: Alert, channels: Sequence[str]) -> bool:
     """Store an alert with the channels it is for; return whether it is new: the same one is stored once. Commits."""
-    content = json.dumps(alert.content() | {"channels": list(channels)}, allow_nan=False)
-    row = session.execute(
-        "INSERT INTO shadow.alert (deployment_id, day, kind, signature, content) VALUES (%s, %s, %s, %s, %s) "
-        "ON CONFLICT (deployment_id, day, kind, signature) DO NOTHING RETURNING id",
-        [deployment_id(session, deployment), alert.day, alert.kind, alert.signature, content],
-    ).fetchone()
+    row = {
+        "deployment_id": deployment_id(session, deployment),
+        "day": alert.day,
+        "kind": alert.kind,
+        "signature": alert.signature,
+        "content": json.dumps(alert.content() | {"channels": list(channels)}, allow_nan=False),
+    }
+    is_new = insert(session, "alert", row, once=True)
     session.commit()
-    return row is not None
+    return bool(is_new)
 
 
 def record(session: Session[Any], alert: StoredAlert, channel: str, error: str | None) -> None:
     """Record an attempt to deliver an alert to a channel; `error` is None where it succeeded. Commits."""
-    session.execute(
-        "INSERT INTO shadow.delivery (alert_id, channel, error) VALUES (%s, %s, %s) "
-        "ON CONFLICT (alert_id, channel) WHERE error IS NULL DO NOTHING",
-        [alert.id, channel, error],
-    )
+    insert(session, "delivery", {"alert_id": alert.id, "channel": channel, "error": error}, once=True)
     session.commit()
 
 

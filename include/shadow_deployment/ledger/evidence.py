@@ -21,9 +21,8 @@ from shadow_deployment.decision import calendar
 from shadow_deployment.ledger.batches import histograms, predictions_of_day, shared_labels
 from shadow_deployment.ledger.labels import maturity_of
 from shadow_deployment.ledger.reading import statement
-from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find
-from shadow_deployment.ledger.writing.revisions import add_revision
-from shadow_deployment.ledger.writing.upserts import upsert
+from shadow_deployment.ledger.snapshots import Snapshot, deployment_id, find, keys
+from shadow_deployment.ledger.writing.rows import add_revision, upsert
 from shadow_deployment.metrics.catalog import DAILY, METRICS, QUIET, SKEW
 from shadow_deployment.metrics.daily_values import DailyValues
 from shadow_deployment.metrics.histograms import LargestDisagreements
@@ -282,7 +281,7 @@ def read(
             statement("read_evidence"),
             {
                 "challenger": challenger,
-                "snapshots": [snapshot.id for snapshot in snapshots],
+                "snapshots": keys(snapshots),
                 "champion_version": champion_version,
                 "metrics": None if metrics is None else list(metrics),
                 "slices": None if slices is None else list(slices),

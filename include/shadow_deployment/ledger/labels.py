@@ -21,7 +21,7 @@ from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
 from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.reading import statement
-from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.writing.locks import until_commit
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
@@ -148,7 +148,7 @@ def invalid_examples(session: Session[Any], snapshots: Sequence[Snapshot], momen
     """Return the first invalid values of some days that were known at a moment; verdicts name no request."""
     values = {
         "days": [snapshot.day for snapshot in snapshots],
-        "snapshots": [snapshot.id for snapshot in snapshots],
+        "snapshots": keys(snapshots),
         "known_by": moment,
         "most": MOST_EXAMPLES,
     }

@@ -13,17 +13,15 @@ from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.ledger.batching import in_batches
 from shadow_deployment.ledger.reading import read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
+from shadow_deployment.ledger.writing.rows import insert
 
 
 def challenger_id(session: Session[Any], deployment: Deployment, challenger: Challenger, digest: str) -> int:
     """Return the key of a challenger's model as it is now, entering it at first."""
     key = find_challenger(session, deployment, challenger, digest)
     if key is None:
-        session.execute(
-            "INSERT INTO shadow.model_version (deployment_id, name, version, digest, uri) VALUES (%s, %s, %s, %s, %s) "
-            "ON CONFLICT DO NOTHING",
-            [deployment_id(session, deployment), challenger.name, challenger.version, digest, challenger.model],
-        )
+        row = {"name": challenger.name, "version": challenger.version, "digest": digest, "uri": challenger.model}
+        insert(session, "model_version", row | {"deployment_id": deployment_id(session, deployment)}, once=True)
         key = find_challenger(session, deployment, challenger, digest)
     assert key is not None  # noqa: S101 (it was there or was inserted)
     return key
@@ -91,12 +89,9 @@ def store(
     """Write a shard's answers in one transaction; return rows and errors. A shard that is there stays as it is."""
     table = pa.concat_tables(answers).combine_chunks()
     rows, errors = table.num_rows, pc.count(table["error"]).as_py()
-    entered = session.execute(
-        "INSERT INTO shadow.scoring (snapshot_id, challenger_id, shard, first_ordinal, rows, errors) "
-        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
-        [snapshot.id, challenger, shard, table["ordinal"][0].as_py(), rows, errors],
-    ).fetchone()
-    if entered is not None:
+    key = {"snapshot_id": snapshot.id, "challenger_id": challenger, "shard": shard}
+    result = {"first_ordinal": table["ordinal"][0].as_py(), "rows": rows, "errors": errors}
+    if insert(session, "scoring", key | result, once=True):
         copy(session, "prediction_batch", [_in_batches(table, snapshot, challenger)])
     session.commit()
     return rows, errors

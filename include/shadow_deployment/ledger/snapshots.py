@@ -24,8 +24,9 @@ from shadow_deployment.data.storage import Store
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger.batching import in_batches
-from shadow_deployment.ledger.reading import read_rows
+from shadow_deployment.ledger.reading import read_rows, read_value
 from shadow_deployment.ledger.writing.locks import share
+from shadow_deployment.ledger.writing.rows import insert
 
 _REQUEST_COLUMNS = (
     "request_id",
@@ -113,13 +114,10 @@ FIELDS = ", ".join(
 
 def deployment_id(session: Session[Any], deployment: Deployment) -> int:
     """Return the deployment's key, entering it at first."""
-    row = session.execute("SELECT id FROM shadow.deployment WHERE name = %s", [deployment.name]).fetchone()
-    if row is None:
-        row = session.execute(
-            "INSERT INTO shadow.deployment (name, task) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING RETURNING id",
-            [deployment.name, deployment.task],
-        ).fetchone()
-    return deployment_id(session, deployment) if row is None else int(row[0])  # None: somebody else was first
+    key = read_value(session, "SELECT id FROM shadow.deployment WHERE name = %s", [deployment.name])
+    if key is None:
+        insert(session, "deployment", {"name": deployment.name, "task": deployment.task}, once=True)
+    return deployment_id(session, deployment) if key is None else int(key)
 
 
 def find(session: Session[Any], deployment: Deployment, day: dt.date) -> Snapshot | None:
@@ -236,23 +234,16 @@ def _enter(
     """Enter a window after those of its day; return its first ordinal, and the versions of the day by their numbers."""
     known, first = (before.numbered_versions, before.rows) if before else ([], 0)
     shard = sum(window.shards for window in before.windows) if before else 0
-    session.execute(
-        "INSERT INTO shadow.sampled_window (snapshot_id, number, window_start, window_end, population, first_ordinal, "
-        "rows, first_shard, shards, digest, champion_versions) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [
-            snapshot_id,
-            len(before.windows) + 1 if before else 1,
-            manifest.window_start,
-            manifest.window_end,
-            manifest.population,
-            first,
-            manifest.rows,
-            shard,
-            len(manifest.parts),
-            manifest.digest,
-            list(manifest.champion_versions),
-        ],
-    )
+    same = ("window_start", "window_end", "population", "rows", "digest")
+    row = {name: getattr(manifest, name) for name in same} | {
+        "snapshot_id": snapshot_id,
+        "number": len(before.windows) + 1 if before else 1,
+        "first_ordinal": first,
+        "first_shard": shard,
+        "shards": len(manifest.parts),
+        "champion_versions": list(manifest.champion_versions),
+    }
+    insert(session, "sampled_window", row)
     return first, list(dict.fromkeys([*known, *manifest.champion_versions]))
 
 

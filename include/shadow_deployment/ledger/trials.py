@@ -14,6 +14,7 @@ from shadow_deployment.decision.trial import Kind, Trial, champion_in_words, dif
 from shadow_deployment.ledger.reading import read_row, read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share, until_commit
+from shadow_deployment.ledger.writing.rows import insert
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ def _open(session: Session[Any], deployment: Deployment, key: int, wanted: Seque
     sharing = [each for each in wanted if each.kind == "challenger" and spends_alpha(policy)]
     batch, place = next_batch(session, deployment, at)
     alpha = alpha_of_trial(policy.alpha, place=place, size=max(len(sharing), 1))
-    for each in wanted:
+    newest = read_value(session, "SELECT max(number) FROM shadow.trial WHERE deployment_id = %s", [key]) or 0
+    for number, each in enumerate(wanted, newest + 1):
         spent = (batch, place, alpha) if each in sharing else (None, None, policy.alpha)
-        values = {
-            "deployment": key,
+        row = {
+            "deployment_id": key,
+            "number": number,
             "kind": each.kind,
-            "challenger": each.challenger,
+            "challenger_id": each.challenger,
             "champion_version": each.champion_version,
             "terms": json.dumps(each.terms),
             "terms_digest": digest(each.terms),
@@ -65,7 +68,7 @@ def _open(session: Session[Any], deployment: Deployment, key: int, wanted: Seque
             "opened_because": _cause(session, each),
             "opened_at": at,
         }
-        session.execute(statement("open_trial"), values)
+        insert(session, "trial", row)
 
 
 def _declared(session: Session[Any], wanted: NewTrial) -> Trial:
@@ -73,10 +76,8 @@ def _declared(session: Session[Any], wanted: NewTrial) -> Trial:
     trial = find(session, wanted) or find(session, wanted, newest=True)
     assert trial is not None  # noqa: S101 (it was there or was inserted)
     if trial.trained_until is None and wanted.trained_until is not None:
-        session.execute(
-            "INSERT INTO shadow.trial_training (trial_id, trained_until) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [trial.id, wanted.trained_until],
-        )
+        row = {"trial_id": trial.id, "trained_until": wanted.trained_until}
+        insert(session, "trial_training", row, once=True)
         trial = find(session, wanted) or trial
     return trial
 
@@ -156,13 +157,10 @@ def trials(session: Session[Any], deployment: Deployment) -> list[TrialRecord]:
 
 def withdraw(session: Session[Any], deployment: Deployment, day: dt.date, *, by: str, reason: str) -> bool:
     """Take a day back; return whether it was not withdrawn before. Commits."""
-    done = session.execute(
-        "INSERT INTO shadow.withdrawal (deployment_id, day, reason, withdrawn_by) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT DO NOTHING",
-        [deployment_id(session, deployment), day, reason, by],
-    )
+    key = {"deployment_id": deployment_id(session, deployment), "day": day}
+    is_new = insert(session, "withdrawal", key | {"reason": reason, "withdrawn_by": by}, once=True)
     session.commit()
-    return done.rowcount == 1
+    return bool(is_new)
 
 
 def withdrawn(session: Session[Any], deployment: Deployment) -> dict[dt.date, str]:

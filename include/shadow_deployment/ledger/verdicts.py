@@ -15,6 +15,7 @@ from shadow_deployment.decision.words.finding import Outcome, Verdict
 from shadow_deployment.ledger.reading import read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share
+from shadow_deployment.ledger.writing.rows import add_revision
 
 CODE_VERSION = "0.1.0"
 
@@ -111,32 +112,26 @@ class NewVerdict:
 
 def store(session: Session[Any], deployment: Deployment, new: NewVerdict) -> None:
     """Store a verdict, unless the newest one of the day has the same input. Commits."""
-    key = deployment_id(session, deployment)
+    key = {"deployment_id": deployment_id(session, deployment), "day": new.day, "challenger_id": new.challenger}
     share(session, deployment)
-    session.execute(
-        statement("add_verdict"),
-        {
-            "deployment": key,
-            "day": new.day,
-            "challenger": new.challenger,
-            "champion_version": new.champion_version,
-            "design": digest(design(deployment)),
-            "trial": new.trial.id if new.trial else None,
-            "days": json.dumps(new.days.to_json()),
-            "outcome": new.verdict.outcome,
-            "reasons": json.dumps(list(new.verdict.reasons)),
-            "warnings": json.dumps(list(new.warnings)),
-            "explanation": new.explanation,
-            "findings": json.dumps([finding.to_json() for finding in new.verdict.findings], allow_nan=False),
-            "blocked": json.dumps(list(new.blocked)),
-            "alpha": new.alpha,
-            "counted_evidence": list(new.counted),
-            "shown_evidence": list(new.shown),
-            "policy": deployment.policy.model_dump_json(by_alias=True),
-            "input_digest": digest(new.judged_on),
-            "code_version": CODE_VERSION,
-        },
-    )
+    row = {
+        "champion_version": new.champion_version,
+        "design": digest(design(deployment)),
+        "trial_id": new.trial.id if new.trial else None,
+        "days": json.dumps(new.days.to_json()),
+        "outcome": new.verdict.outcome,
+        "reasons": json.dumps(list(new.verdict.reasons)),
+        "warnings": json.dumps(list(new.warnings)),
+        "explanation": new.explanation,
+        "findings": json.dumps([finding.to_json() for finding in new.verdict.findings], allow_nan=False),
+        "blocked": json.dumps(list(new.blocked)),
+        "alpha": new.alpha,
+        "counted_evidence": list(new.counted),
+        "shown_evidence": list(new.shown),
+        "policy": deployment.policy.model_dump_json(by_alias=True),
+        "code_version": CODE_VERSION,
+    }
+    add_revision(session, "verdict", key, row, digest=digest(new.judged_on), digest_column="input_digest")
     session.commit()
 
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import psycopg
 
-from shadow_deployment.ledger.writing.revisions import add_revision
-from shadow_deployment.ledger.writing.upserts import upsert
+from shadow_deployment.ledger.writing.rows import add_revision, upsert
 from tests.production import SHADOW, World
 
 DAY = ("challenger_id", "snapshot_id")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.ledger.reading import read_rows, statement
-from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.ledger.writing.upserts import upsert
+from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.ledger.writing.rows import upsert
 from shadow_deployment.metrics.histograms import (
     BIN_FIELDS,
     MODELS,
@@ -100,7 +100,7 @@ def largest_disagreements(
     """
     values = {
         "challenger": challenger,
-        "snapshots": [snapshot.id for snapshot in snapshots],
+        "snapshots": keys(snapshots),
         "days": [snapshot.day for snapshot in snapshots],
         "most": MOST_DISAGREEMENTS,
         "known_by": known_by,

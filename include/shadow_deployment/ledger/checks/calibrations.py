@@ -8,23 +8,21 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.rows import insert
 
 
 def store(
     session: Session[Any], deployment: Deployment, challenger: int, warning: str | None, result: Mapping[str, Any]
 ) -> None:
     """Keep a calibration of the present policy. Commits."""
-    session.execute(
-        "INSERT INTO shadow.calibration (deployment_id, challenger_id, policy, warning, result) "
-        "VALUES (%s, %s, %s, %s, %s)",
-        [
-            deployment_id(session, deployment),
-            challenger,
-            deployment.policy.model_dump_json(by_alias=True),
-            warning,
-            json.dumps(result, allow_nan=False),
-        ],
-    )
+    row = {
+        "deployment_id": deployment_id(session, deployment),
+        "challenger_id": challenger,
+        "policy": deployment.policy.model_dump_json(by_alias=True),
+        "warning": warning,
+        "result": json.dumps(result, allow_nan=False),
+    }
+    insert(session, "calibration", row)
     session.commit()
 
 

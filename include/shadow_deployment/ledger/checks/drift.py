@@ -8,12 +8,8 @@ from typing import Any
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.drift import FeatureDrift, Reference
 from shadow_deployment.ledger.reading import read_rows
-from shadow_deployment.ledger.snapshots import Snapshot
-
-_COLUMNS = (
-    "snapshot_id, feature, psi, missing, requests, reference, reference_missing, reference_requests, ends, categories, "
-    "expected, actual"
-)
+from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.ledger.writing.rows import insert
 
 
 @dataclass(frozen=True)
@@ -46,24 +42,17 @@ def references(session: Session[Any], days: Sequence[Snapshot]) -> dict[str, Ref
         "SELECT feature, ends, categories, expected, reference_missing AS missing, reference_requests AS requests "
         "FROM shadow.drift WHERE reference = %s::int[] AND snapshot_id = "
         "(SELECT min(snapshot_id) FROM shadow.drift WHERE reference = %s::int[])",
-        [ids := _ids(days), ids],
+        [ids := keys(days), ids],
     )
     return {row.feature: row for row in rows}
 
 
 def keep(session: Session[Any], snapshot: Snapshot, days: Sequence[Snapshot], drifts: Sequence[FeatureDrift]) -> None:
     """Enter a day's drift from the reference of `days`; what was entered before stays. Commits."""
-    ids = _ids(days)
-    rows = [
-        [snapshot.id, each.feature, each.psi, each.missing, each.requests, ids, *_of(each.reference), each.actual]
-        for each in drifts
-    ]
-    with session.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO shadow.drift ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
-            "ON CONFLICT DO NOTHING",
-            rows,
-        )
+    whose = {"snapshot_id": snapshot.id, "reference": keys(days)}
+    of_day = ("feature", "psi", "missing", "requests", "actual")
+    rows = [whose | {name: getattr(each, name) for name in of_day} | _of(each.reference) for each in drifts]
+    insert(session, "drift", *rows, once=True)
     session.commit()
 
 
@@ -75,16 +64,16 @@ def read(session: Session[Any], snapshots: Sequence[Snapshot]) -> list[DriftRow]
         "SELECT s.day, d.feature, d.psi, d.missing, d.requests, d.reference, d.expected, d.actual, "
         "d.reference_missing, d.reference_requests "
         "FROM shadow.drift AS d JOIN shadow.snapshot AS s ON s.id = d.snapshot_id "
-        "WHERE d.snapshot_id = ANY(%s) ORDER BY s.day, d.feature",
-        [_ids(snapshots)],
+        "WHERE d.snapshot_id = ANY(%s::int[]) ORDER BY s.day, d.feature",
+        [keys(snapshots)],
     )
 
 
-def _ids(snapshots: Sequence[Snapshot]) -> list[int]:
-    return [snapshot.id for snapshot in snapshots]
-
-
-def _of(reference: Reference | None) -> list[Any]:
-    if reference is None:
-        return [None] * 5
-    return [reference.missing, reference.requests, reference.ends, reference.categories, reference.expected]
+def _of(reference: Reference | None) -> dict[str, Any]:
+    return {
+        "reference_missing": reference and reference.missing,
+        "reference_requests": reference and reference.requests,
+        "ends": reference and reference.ends,
+        "categories": reference and reference.categories,
+        "expected": reference and reference.expected,
+    }

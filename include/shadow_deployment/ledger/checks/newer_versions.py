@@ -6,6 +6,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.rows import insert
 
 
 def keep(session: Session[Any], deployment: Deployment) -> None:
@@ -13,10 +14,9 @@ def keep(session: Session[Any], deployment: Deployment) -> None:
     for challenger in deployment.challengers:
         waiting = challenger.newer_versions
         if waiting is not None and waiting != (newest(session, deployment.name, challenger.name) or ""):
-            session.execute(
-                "INSERT INTO shadow.newer_versions (deployment_id, challenger, waiting) VALUES (%s, %s, %s)",
-                [deployment_id(session, deployment), challenger.name, waiting],
-            )
+            key = deployment_id(session, deployment)
+            row = {"deployment_id": key, "challenger": challenger.name, "waiting": waiting}
+            insert(session, "newer_versions", row)
     session.commit()
 
 

@@ -9,8 +9,8 @@ from shadow_deployment.config.deployment import ChampionSettings
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.reading import read_row, read_rows
-from shadow_deployment.ledger.snapshots import Snapshot
-from shadow_deployment.ledger.writing.revisions import add_revision
+from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.ledger.writing.rows import add_revision
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def totals(session: Session[Any], snapshots: Collection[Snapshot]) -> ReplayTota
         ReplayTotals,
         "SELECT count(*) AS days, coalesce(sum(checked), 0) AS checked, "
         "coalesce(sum(mismatched), 0) AS mismatched, max(largest) AS largest "
-        "FROM shadow.newest_replay_check WHERE snapshot_id = ANY(%s)",
-        [[snapshot.id for snapshot in snapshots]],
+        "FROM shadow.newest_replay_check WHERE snapshot_id = ANY(%s::int[])",
+        [keys(snapshots)],
     )
     return row or ReplayTotals(0, 0, 0, None)
 
@@ -66,7 +66,7 @@ def record(
         "largest": check.largest,
         "worst": check.worst_json(),
     }
-    add_revision(session, "replay_check", key, key | result, digest=digest(result))
+    add_revision(session, "replay_check", key, result, digest=digest(result))
     session.commit()
 
 
@@ -78,7 +78,7 @@ def mismatches(
         session,
         ReplayCheck,
         "SELECT checked, mismatched, largest, worst FROM shadow.newest_replay_check AS c "
-        "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s) AND mismatched > 0 "
+        "JOIN shadow.snapshot ON id = snapshot_id WHERE snapshot_id = ANY(%s::int[]) AND mismatched > 0 "
         "AND c.model = %s AND tolerance = %s ORDER BY day",
-        [[snapshot.id for snapshot in snapshots], model, champion.tolerance],
+        [keys(snapshots), model, champion.tolerance],
     )

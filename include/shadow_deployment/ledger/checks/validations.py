@@ -10,7 +10,7 @@ from shadow_deployment.data.quality.expectations import Validation
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.ledger.reading import read_rows, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
-from shadow_deployment.ledger.writing.revisions import add_revision
+from shadow_deployment.ledger.writing.rows import add_revision
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def record(session: Session[Any], snapshot: Snapshot, challenger: int | None, va
         "evaluated": validation.evaluated,
         "failures": validation.failures_json(),
     }
-    add_revision(session, "validation", key, key | result, digest=digest(result))
+    add_revision(session, "validation", key, result, digest=digest(result))
     session.commit()
 
 
@@ -88,6 +88,6 @@ def predictions_failed(session: Session[Any], snapshots: Collection[Snapshot], c
 
 
 def _keys(session: Session[Any], snapshots: Collection[Snapshot], condition: LiteralString, *values: int) -> set[int]:
-    statement = f"SELECT snapshot_id FROM shadow.newest_validation WHERE snapshot_id = ANY(%s) AND {condition}"  # noqa: S608
-    rows = session.execute(statement, [[snapshot.id for snapshot in snapshots], *values])
+    statement = f"SELECT snapshot_id FROM shadow.newest_validation WHERE snapshot_id = ANY(%s::int[]) AND {condition}"  # noqa: S608
+    rows = session.execute(statement, [keys(snapshots), *values])
     return {int(key) for (key,) in rows}

@@ -10,6 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.reading import read_row
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.rows import insert
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,14 @@ def store(
     is_complete: bool,
 ) -> None:
     """Keep what a verification found. Commits."""
-    session.execute(
-        "INSERT INTO shadow.verification (deployment_id, verified, days, is_complete, difference) "
-        "VALUES (%s, %s, %s, %s, %s)",
-        [
-            deployment_id(session, deployment),
-            json.dumps(dict(verified)),
-            None if days is None else list(days),
-            is_complete,
-            difference,
-        ],
-    )
+    row = {
+        "deployment_id": deployment_id(session, deployment),
+        "verified": json.dumps(dict(verified)),
+        "days": None if days is None else list(days),
+        "is_complete": is_complete,
+        "difference": difference,
+    }
+    insert(session, "verification", row)
     session.commit()
 
 

@@ -8,6 +8,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.ledger.reading import read_row, read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
+from shadow_deployment.ledger.writing.rows import insert
 
 Answer = Literal["approved", "rejected", "silence", "changed"]
 LONGEST_WAIT = dt.timedelta(hours=24)  # response_hours is at most 23
@@ -55,21 +56,21 @@ def ask(
     run_id: str,
 ) -> None:
     """Record an approval request; the same promotion request in the same run is recorded once. The caller commits."""
-    session.execute(
-        "INSERT INTO shadow.approval_request "
-        "(deployment_id, challenger_id, terms_digest, day, promotion_request_digest, run_id) "
-        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (deployment_id, run_id, promotion_request_digest) DO NOTHING",
-        [deployment_id(session, deployment), challenger, topic, day, case_digest, run_id],
-    )
+    row = {
+        "deployment_id": deployment_id(session, deployment),
+        "challenger_id": challenger,
+        "terms_digest": topic,
+        "day": day,
+        "promotion_request_digest": case_digest,
+        "run_id": run_id,
+    }
+    insert(session, "approval_request", row, once=True)
 
 
 def answer(session: Session[Any], question: int, given: Answer, by: str | None, reason: str) -> None:
     """Record the decision on an approval request; the first one stands. The caller commits."""
-    session.execute(
-        "INSERT INTO shadow.approval_decision (approval_request_id, decision, decided_by, reason) "
-        "VALUES (%s, %s, %s, %s) ON CONFLICT (approval_request_id) DO NOTHING",
-        [question, given, by, reason],
-    )
+    row = {"approval_request_id": question, "decision": given, "decided_by": by, "reason": reason}
+    insert(session, "approval_decision", row, once=True)
 
 
 def asked(session: Session[Any], deployment: Deployment) -> list[ApprovalRequest]:

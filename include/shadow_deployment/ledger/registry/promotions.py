@@ -9,11 +9,12 @@ from typing import Any, Literal
 from psycopg import errors
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.data.db import Session
+from shadow_deployment.data.db import Session, clock
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.reading import read_row, read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.verdicts import CODE_VERSION, StoredVerdict, latest
+from shadow_deployment.ledger.writing.rows import insert
 
 Kind = Literal["promotion", "rollback", "forced"]
 
@@ -160,22 +161,25 @@ def add(
 
     Raises RegistryError where another promotion has come first.
     """
-    values = {
-        "deployment": deployment_id(session, deployment),
-        "previous": champion.number,
+    model = ("name", "version", "digest", "uri", "model_id")
+    row = {
+        "deployment_id": deployment_id(session, deployment),
+        "number": champion.number + 1,
+        "previous": champion.number or None,
         "kind": kind,
         "undoes": undoes,
-        **{f"from_{key}": getattr(champion, key) for key in ("name", "version", "digest", "uri", "model_id")},
-        **{key: getattr(successor, key) for key in ("name", "version", "digest", "uri", "model_id")},
+        **{f"from_{key}": getattr(champion, key) for key in model},
+        **{f"to_{key}": getattr(successor, key) for key in model},
         **_rests_on(deployment, verdict),
         "overridden": json.dumps(overridden),
         "promotion_request_digest": case_digest,
         "code_version": CODE_VERSION,
         "os_user": getpass.getuser(),
         **asdict(approval),
+        "approved_at": approval.approved_at or clock(session),
     }
     try:
-        session.execute(statement("add_promotion"), values)
+        insert(session, "promotion", row)
     except errors.UniqueViolation as error:
         raise RegistryError(
             f"deployment {deployment.name}: promotion {champion.number + 1} is there already: somebody else was first; "

@@ -10,18 +10,15 @@ from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger.batches.shared_labels import days_before
 from shadow_deployment.ledger.reading import read_value
 from shadow_deployment.ledger.snapshots import Snapshot, keys
+from shadow_deployment.ledger.writing.rows import upsert
 
 _UNNEEDED = "SELECT id, day FROM shadow.unneeded(%s, 'infinity', %s::date[]) WHERE day < %s"
 
 
 def declare(session: Session[Any], deployment: Deployment) -> None:
     """Enter how long a deployment's days are kept, which only the ledger's owner may. The caller commits."""
-    session.execute(
-        "INSERT INTO shadow.retention (deployment, keep_days, maturity_days, look_back) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (deployment) DO UPDATE SET (keep_days, maturity_days, look_back) "
-        "= (excluded.keep_days, excluded.maturity_days, excluded.look_back)",
-        [deployment.name, *_terms(deployment)],
-    )
+    row = {"deployment": deployment.name, **_terms(deployment)}
+    upsert(session, "retention", ["deployment"], [row])
 
 
 def is_declared(session: Session[Any], deployment: Deployment) -> bool:
@@ -29,11 +26,15 @@ def is_declared(session: Session[Any], deployment: Deployment) -> bool:
     row = session.execute(
         "SELECT keep_days, maturity_days, look_back FROM shadow.retention WHERE deployment = %s", [deployment.name]
     ).fetchone()
-    return row is not None and tuple(row) == _terms(deployment)
+    return row is not None and tuple(row) == tuple(_terms(deployment).values())
 
 
-def _terms(deployment: Deployment) -> tuple[int | None, int, int]:
-    return deployment.store.keep_days, deployment.labels.maturity_days, days_before(deployment)
+def _terms(deployment: Deployment) -> dict[str, int | None]:
+    return {
+        "keep_days": deployment.store.keep_days,
+        "maturity_days": deployment.labels.maturity_days,
+        "look_back": days_before(deployment),
+    }
 
 
 def prune(session: Session[Any], deployment: Deployment, keep: Sequence[dt.date], by: str) -> dt.date | None:

@@ -2,7 +2,7 @@
 SELECT *
 FROM shadow.evidence
 WHERE challenger_id = :'challenger'
-  AND snapshot_id = ANY(:'snapshots')
+  AND snapshot_id = ANY(:'snapshots'::int[])
   AND (:'champion_version'::text IS NULL OR champion_version = :'champion_version')
   AND (:'metrics'::text[] IS NULL OR metric = ANY(:'metrics'))
   AND (:'slices'::text[] IS NULL OR slice_column = ANY(:'slices'))

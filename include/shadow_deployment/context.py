@@ -109,8 +109,8 @@ class LocalFiles:
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":  # noqa: ARG002 (it is refused)
         """Raise DeploymentError: SageMaker is not reached from here."""
         raise DeploymentError(
-            f"challenger {model.name}: model == {model.model!r}, must be a model that needs no cloud here: SageMaker "
-            "is opened by shadow_deployment.integrations.cloud, as tasks and the command line do"
+            f"{model.model_key}, must be a model that needs no cloud here: SageMaker is opened by "
+            "shadow_deployment.integrations.cloud, as tasks and the command line do"
         )
 
 

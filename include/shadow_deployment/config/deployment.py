@@ -129,6 +129,11 @@ class Challenger(ModelSettings):
         return self.name == FORMER_CHAMPION
 
     @property
+    def model_key(self) -> str:
+        """The key of its model with its value, as errors name it."""
+        return f"challenger {self.name}: model == {self.model!r}"
+
+    @property
     def is_a_a_check(self) -> bool:
         """Whether this is the champion against itself, which measures noise and can never be promoted."""
         return self.model == "champion"

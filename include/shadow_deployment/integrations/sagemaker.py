@@ -38,7 +38,7 @@ class SageMakerPredictor:
         limits = model.limits or Limits()
         self._client = client
         self._credentials = source_of(model.conn_id)
-        self._name = f"challenger {model.name}: model == {model.model!r}"
+        self._name = model.model_key
         self._endpoint, _, self._variant = model.address.partition("/")
         self._target = {"TargetVariant": self._variant} if self._variant else {}
         self._features = deployment.requests.features
@@ -130,7 +130,7 @@ def client_for(service: str, model: Challenger, **settings: Any) -> Any:
 
     from shadow_deployment.integrations.connections import airflow_connection
 
-    what, credentials = f"challenger {model.name}: model == {model.model!r} cannot be opened", source_of(model.conn_id)
+    what, credentials = f"{model.model_key} cannot be opened", source_of(model.conn_id)
     if model.conn_id is not None:
         airflow_connection(model.conn_id)  # the hook would take other credentials for one that is not declared
     try:

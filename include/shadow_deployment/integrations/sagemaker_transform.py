@@ -43,7 +43,7 @@ class TransformPredictor:
 
     def __init__(self, client: Any, model: Challenger, deployment: Deployment) -> None:
         self._client = client
-        self._name = f"challenger {model.name}: model == {model.model!r}"
+        self._name = model.model_key
         self._credentials = source_of(model.conn_id)
         self._address = model.address
         _, self._model, self._instance = model.address.split("/")

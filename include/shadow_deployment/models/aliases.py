@@ -134,9 +134,7 @@ def _tagged(model: Challenger, version: RegisteredVersion) -> dt.date | None:
     """Return the training date of a version's tag, None where it has none; raise ModelError where it is no date."""
     day = _date(version)
     if day is None and version.trained_until is not None:
-        raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}: version {version.version}: {_why(version)}"
-        )
+        raise ModelError(f"{model.model_key}: version {version.version}: {_why(version)}")
     return day
 
 

@@ -62,7 +62,7 @@ def read(context: DeploymentContext, model: Challenger) -> ModelBytes:
         try:
             return store.path(name or file)
         except SnapshotError as error:
-            raise ModelError(f"challenger {model.name}: model == {model.model!r}: {error}") from error
+            raise ModelError(f"{model.model_key}: {error}") from error
 
     return _read(model, fetched)
 
@@ -72,12 +72,21 @@ def pinned(model: Challenger, files: ModelBytes) -> Challenger:
     return model.model_copy(update={"digest": files.digest})
 
 
+def require_declared(model: Challenger, actual: str, what: str) -> None:
+    """Raise ModelError where a model has not the digest that is declared; `what` has it, as in " has"."""
+    if model.digest not in (None, actual):
+        raise ModelError(
+            f"{model.model_key}{what} SHA-256 {actual}, must have {model.digest}, its digest: restore the "
+            "declared bytes, or declare the new ones under a new version"
+        )
+
+
 def _read_local(model: Challenger) -> ModelBytes:
     path = PROJECT / model.address.removeprefix("file://")
     if not path.is_file():
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}, but {path} does not exist: put the model there or "
-            "beside the deployment's file, or correct challengers[].model; `make demo` trains the models of the demo"
+            f"{model.model_key}, but {path} does not exist: put the model there or beside the deployment's file, or "
+            "correct challengers[].model; `make demo` trains the models of the demo"
         )
 
     def beside(name: str) -> Path:
@@ -98,12 +107,7 @@ def _read(model: Challenger, locate: Callable[[str], Path]) -> ModelBytes:
         if not name or "\\" in name or parts.is_absolute() or ".." in parts.parts:
             raise _refers_outside(model, name)
     read = ModelBytes(content, {name: _bytes(model, locate(name)) for name in names})
-    if model.digest not in (None, read.digest):
-        with_others = f" with {', '.join(names)}" if names else ""
-        raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}{with_others} has SHA-256 {read.digest}, must have "
-            f"{model.digest}, its digest: restore the declared file, or declare the new one under a new version"
-        )
+    require_declared(model, read.digest, f"{' with ' if names else ''}{', '.join(names)} has")
     return read
 
 
@@ -111,12 +115,8 @@ def _bytes(model: Challenger, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}: {path} cannot be read: {error.strerror or error}"
-        ) from error
+        raise ModelError(f"{model.model_key}: {path} cannot be read: {error.strerror or error}") from error
 
 
 def _refers_outside(model: Challenger, name: str) -> ModelError:
-    return ModelError(
-        f"challenger {model.name}: model == {model.model!r} refers to the file {name!r}, must be one in its own folder"
-    )
+    return ModelError(f"{model.model_key} refers to the file {name!r}, must be one in its own folder")

@@ -77,7 +77,7 @@ class EndpointPredictor:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each call
         limits = model.limits or Limits()
         self._model = model
-        self._name = f"challenger {model.name}: model == {model.model!r}"
+        self._name = model.model_key
         self._features = list(features)
         self._classes = classes
         self._seconds = limits.seconds

@@ -17,6 +17,7 @@ from shadow_deployment.config.window import Window
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, ModelError, TransientError
+from shadow_deployment.models.files import require_declared
 from shadow_deployment.models.mlflow_server import (
     NEWEST,
     ORDER,
@@ -85,11 +86,11 @@ def digest(model: Challenger) -> str:
         TransientError: The model is an alias that has not been resolved: an alias may move.
     """
     if model.newer_versions and model.is_newest:
-        raise ModelError(f"challenger {model.name}: model == {model.model!r}: {model.newer_versions}")
+        raise ModelError(f"{model.model_key}: {model.newer_versions}")
     if model.is_alias:
         raise TransientError(
-            f"challenger {model.name}: model == {model.model!r} could not be resolved to a version; see the log of "
-            "this step for MLflow's reason, then try again, or declare a version"
+            f"{model.model_key} could not be resolved to a version; see the log of this step for "
+            " MLflow's reason, then try again, or declare a version"
         )
     if model.address.startswith(REGISTERED):
         return model.digest or _address_digest(model)
@@ -97,12 +98,8 @@ def digest(model: Challenger) -> str:
     try:
         actual = folder_digest(str(folder))
     except ModelOutputError as error:
-        raise ModelError(f"challenger {model.name}: model == {model.model!r}: {error}") from error
-    if model.digest not in (None, actual):
-        raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}: its files have SHA-256 {actual}, must have "
-            f"{model.digest}, its digest: restore the declared files, or declare the new ones under a new version"
-        )
+        raise ModelError(f"{model.model_key}: {error}") from error
+    require_declared(model, actual, ": its files have")
     return actual
 
 
@@ -155,8 +152,8 @@ def _folder(model: Challenger) -> Path:
     folder = PROJECT / model.address.removeprefix("file://")
     if not (folder / "MLmodel").is_file():
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r}, but {folder / 'MLmodel'} does not exist: put a model "
-            "that MLflow saved there, or correct challengers[].model"
+            f"{model.model_key}, but {folder / 'MLmodel'} does not exist: put a model that MLflow saved "
+            "there, or correct challengers[].model"
         )
     return folder
 
@@ -208,8 +205,7 @@ def _connection(context: DeploymentContext, model: Challenger) -> Connection | N
     uri = os.environ.get(VARIABLE, "").strip()
     if not uri:
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r} needs conn_id, the connection of the MLflow server, or "
-            f"{VARIABLE} in the environment"
+            f"{model.model_key} needs conn_id, the connection of the MLflow server, or {VARIABLE} in the environment"
         )
     if not uri.startswith(("http://", "https://")):
         return None
@@ -220,7 +216,7 @@ def _connection(context: DeploymentContext, model: Challenger) -> Connection | N
 
 def _purpose(model: Challenger) -> Purpose:
     return Purpose(
-        problem=f"challenger {model.name}: model == {model.model!r} cannot be looked up",
+        problem=f"{model.model_key} cannot be looked up",
         conn_id=model.conn_id or VARIABLE,
         error=ModelError,
         conn_key=f"challenger {model.name}: conn_id",

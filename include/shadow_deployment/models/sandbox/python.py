@@ -28,8 +28,8 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
     actual = _digest(model, source)
     if model.digest not in (None, actual):
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r} has digest {actual}, had {model.digest} a moment ago: "
-            "its source was changed; run the step once more"
+            f"{model.model_key} has digest {actual}, had {model.digest} a moment ago: its source was "
+            "changed; run the step once more"
         )
     program = SandboxProgram.of(
         model,
@@ -63,6 +63,6 @@ def _source(model: Challenger, module: str) -> bytes | None:
     if source is not None or model.runtime is not None:
         return source
     raise ModelError(
-        f"challenger {model.name}: model == {model.model!r}, but there is no module {module}: put it below {PROJECT} "
-        "or on PYTHONPATH, or correct challengers[].model"
+        f"{model.model_key}, but there is no module {module}: put it below {PROJECT} or on "
+        "PYTHONPATH, or correct challengers[].model"
     )

@@ -21,8 +21,7 @@ def load(context: DeploymentContext, model: Challenger, _: Window) -> SandboxedP
     """
     if model.kind == "sklearn" and not (model.unpickle and model.digest):
         raise ModelError(
-            f"challenger {model.name}: model == {model.model!r} needs digest and unpickle: true: reading such a file "
-            "runs whatever code is in it"
+            f"{model.model_key} needs digest and unpickle: true: reading such a file runs whatever code is in it"
         )
     same = files.pinned(model, files.read(context, model))
     program = SandboxProgram.of(

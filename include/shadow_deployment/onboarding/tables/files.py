@@ -1,24 +1,28 @@
 """Files on disk or on S3: the newest of them, since their rows are not indexed."""
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
+
+from psycopg import sql
 
 from shadow_deployment.config.partitions import JSONL, Pattern
 from shadow_deployment.data.sources.duckdb.files import Files
 from shadow_deployment.data.sources.duckdb.formats import FileFormat, JsonLines, Parquet
 from shadow_deployment.data.sources.duckdb.lake import Lake, LakeFile
-from shadow_deployment.data.sources.duckdb.table import VIEW
+from shadow_deployment.data.sources.duckdb.session import DuckDBSession
+from shadow_deployment.data.sources.engines.port import Opened
 from shadow_deployment.data.sources.table import Column
+from shadow_deployment.onboarding.tables.engines import TableOfEngine, read_rows, selected
 from shadow_deployment.onboarding.tables.line_types import types_of
-from shadow_deployment.onboarding.tables.port import LOOKUP_ROWS, SAMPLE_ROWS, Values, kind_of
+from shadow_deployment.onboarding.tables.port import SAMPLE_ROWS, Values, kind_of
 
 _NEWEST: Final = 90  # files that are looked at
 _SAMPLED: Final = 10  # files of which rows are read
 
 
-class TableFiles:
+class TableFiles(TableOfEngine):
     """The newest files of a pattern as one table; `key` is the flag or question that names it."""
 
     def __init__(self, lake: Lake, name: str, key: str, form: FileFormat | None = None) -> None:
@@ -39,31 +43,21 @@ class TableFiles:
 
     def sample(self) -> Values:
         """Return the first rows of some files, the oldest first."""
-        names = list(self.columns)
-        rows = list[tuple[Any, ...]]()
+        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
+        limit = {"limit": SAMPLE_ROWS // len(self._sampled)}
         with self._files.table(self._sampled) as (session, _):
             for file in self._sampled:
                 present = self._form.open(session, self.name, [file]).columns
-                selected = [_selected(self.columns[name]) if name in present else "NULL" for name in names]
-                statement = f"SELECT {', '.join(selected)} FROM {VIEW} LIMIT $n"  # noqa: S608
-                rows += session.execute(statement, {"n": SAMPLE_ROWS // len(self._sampled)}).fetchall()
-        return _by_column(names, rows)
+                columns = [selected(each) if name in present else _null(name) for name, each in self.columns.items()]
+                pieces = {"columns": sql.SQL(", ").join(columns)}
+                for name, values in read_rows(DuckDBSession(session), "engine_sample.sql", pieces, limit).items():
+                    rows[name] += values
+        return rows
 
-    def matching(self, column: str, texts: Sequence[str]) -> Values:
-        """Return the rows of the newest files whose column has one of these texts."""
-        selected = ", ".join(map(_selected, self.columns.values()))
-        inside = f"{_quoted(column)}::text IN (SELECT unnest($texts))"
-        statement = f"SELECT {selected} FROM {VIEW} WHERE {inside} LIMIT $n"  # noqa: S608
-        with self._files.table(self._newest) as (session, _):
-            rows = session.execute(statement, {"texts": list(texts), "n": LOOKUP_ROWS}).fetchall()
-        return _by_column(list(self.columns), rows)
-
-    def span(self, time: str) -> tuple[dt.datetime, dt.datetime] | None:
-        """Return the first and last time in the newest files."""
-        moment = f"{_quoted(time)}::timestamptz"
-        with self._files.table(self._newest) as (session, _):
-            row = session.execute(f"SELECT min({moment}), max({moment}) FROM {VIEW}").fetchone()  # noqa: S608
-        return (_aware(row[0]), _aware(row[1])) if row and row[0] is not None else None
+    @contextmanager
+    def _opened(self) -> Iterator[Opened | None]:
+        with self._files.table(self._newest) as (session, table):
+            yield Opened(DuckDBSession(session), table)
 
     @cached_property
     def _form(self) -> FileFormat:
@@ -89,21 +83,5 @@ class TableFiles:
         return [self._newest[place] for place in places]
 
 
-def _selected(column: Column) -> str:
-    kind, name = kind_of(column), _quoted(column.name)
-    if kind == "text":
-        return f"left({name}::text, 200)"
-    return f"{name}::timestamptz" if kind == "time" else name
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _by_column(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Values:
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return {name: [_aware(value) for value in column] for name, column in zip(names, columns, strict=True)}
-
-
-def _aware(value: Any) -> Any:
-    return value.astimezone(dt.UTC) if isinstance(value, dt.datetime) else value
+def _null(name: str) -> sql.Composable:
+    return sql.SQL("NULL AS {}").format(sql.Identifier(name))

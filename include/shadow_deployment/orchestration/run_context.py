@@ -13,7 +13,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.integrations.airflow_context import deployment_context
 from shadow_deployment.models.aliases import resolve_aliases
-from shadow_deployment.orchestration.run_type import run_type
+from shadow_deployment.orchestration.run_origin import run_type
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.pipeline.window_guard import next_day, with_missing_before
 

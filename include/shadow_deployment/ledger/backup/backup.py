@@ -1,4 +1,4 @@
-"""Backups of the ledger: what pg_dump writes of the schema `context`, read back and compared with the database.
+"""Backups of the ledger: what pg_dump writes of the schema `shadow`, read back and compared with the database.
 
 What is compared are the definitions, as text, and of each table the number of rows and a digest of them. Sequences,
 owners and privileges are not.
@@ -109,7 +109,7 @@ def restore(connection: Connection, path: Path, pg_bin: Path | None = None) -> B
     """Restore the ledger from a backup into a database that has none, in one transaction; return what is in the file.
 
     The objects belong to whoever restores. Raises LedgerError where the file is not a backup of a ledger, or is of a
-    newer package, and where schema `context` is not empty: the database is then unchanged.
+    newer package, and where schema `shadow` is not empty: the database is then unchanged.
     """
     tools = pg_tools.find(_server(connection), pg_bin)
     kept = _read(path, tools)

@@ -27,7 +27,7 @@ from shadow_deployment.models.sandbox.worker import LENGTHS
 
 MEBIBYTE = 1 << 20
 _POLL_SECONDS = 0.05  # between two measurements of memory
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # no pipe holds more
 _OUTPUT_BYTES = 4_096  # of the end of what it prints
 _OUTPUT_TAIL = 240  # characters of that in an error
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
@@ -118,10 +118,7 @@ class SandboxProcess:
 
     def forget_output(self) -> None:
         """Forget what it has printed so far."""
-        before = -1
-        while before != len(self._printed):
-            before = len(self._printed)
-            self._read(self._output, bytearray())
+        self._read(self._output, bytearray())
         self._printed.clear()
 
     def memory(self) -> float:
@@ -227,10 +224,7 @@ class SandboxProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)  # a pipe closes a moment before its process ends
         for pipe in (self._from, self._output):
-            before = -1
-            while before != len(received) + len(self._printed):
-                before = len(received) + len(self._printed)
-                self._read(pipe, received)
+            self._read(pipe, received)
         reply = self._parse(received, most_bytes)
         if reply is not None:
             return reply

@@ -20,20 +20,12 @@ def in_bytes(size: float) -> str:
 
 def requests_access(access: Access, time: str) -> str:
     """Return how a day's requests are read, and what would make that cheaper."""
-    if access.how == "files":
-        return _files(access)
-    if access.how == "index":
-        return f"{access.table} by {_index(access)}, about {access.rows:,} rows"
-    return _whole(access, time)
+    return _access(access, time, f"about {access.rows or 0:,} rows")
 
 
 def labels_access(access: Access, column: str) -> str:
     """Return how labels are looked up, and what would make that cheaper."""
-    if access.how == "files":
-        return _files(access)
-    if access.how == "index":
-        return f"{access.table} by {_index(access)}, an id at a time"
-    return _whole(access, column)
+    return _access(access, column, "an id at a time")
 
 
 def arrival(labels: LabelArrival) -> str:
@@ -61,14 +53,14 @@ def verdict_days(shown: Preview, challenger: str) -> str:
     return f"{needed} days with labels decide half of the histories; {shown.days_there} are there"
 
 
-def _files(access: Access) -> str:
+def _access(access: Access, column: str, by_index: str) -> str:
+    if access.how == "index":
+        return f"{access.table} by {f'index {access.name}' if access.name else 'an index'}, {by_index}"
+    if access.how != "files":
+        return _whole(access, column)
     if access.files is not None:
         return f"{quantity(access.files, 'file')} of {access.table}, {in_bytes(access.bytes or 0)}"
     return f"{access.table}, {'of unknown size' if access.bytes is None else f'about {in_bytes(access.bytes)}'}"
-
-
-def _index(access: Access) -> str:
-    return f"index {access.name}" if access.name else "an index"
 
 
 def _whole(access: Access, column: str) -> str:

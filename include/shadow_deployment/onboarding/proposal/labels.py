@@ -99,7 +99,7 @@ def shared_keys(log: Profiles, labels: Profiles, taken: Sequence[str]) -> list[s
 def find_value(labels: Profiles, taken: Sequence[str]) -> Answer | None:
     """Return the column of the label: named as one, or the only one that is neither id nor time."""
     free = [each for name, each in labels.items() if name not in taken and each.kind != "time" and each.known]
-    named = sorted((each for each in free if each.names(*_VALUE)), key=lambda each: _rank(each, _VALUE))
+    named = sorted((each for each in free if each.names(*_VALUE)), key=lambda each: each.rank(_VALUE))
     if not named and len(free) != 1:
         booleans = [each for each in free if each.kind == "boolean"]
         if len(booleans) != 1:
@@ -120,7 +120,7 @@ def find_known_time(matches: Matches, log: Profiles, labels: Profiles, request_t
     for each in times:
         delays = delays_of(matches, log, request_time, each)
         late = sum(delay >= 0 for delay in delays) / len(delays) if delays else 0.0
-        ranked.append((-round(late, 1), _rank(each, _KNOWN), each.name, late, len(delays)))
+        ranked.append((-round(late, 1), each.rank(_KNOWN), each.name, late, len(delays)))
     if not ranked:
         return None
     _, _, name, late, count = min(ranked)
@@ -242,7 +242,3 @@ def _candidates(key: Profile, labels: Profiles) -> list[str]:
         return each.name != key.name, not each.names(*_IDS), len(each.counts) < 3, each.kind != key.kind
 
     return [each.name for each in sorted(fitting, key=order)][:_MOST_TRIED]
-
-
-def _rank(profile: Profile, words: Sequence[str]) -> int:
-    return min((words.index(word) for word in profile.words if word in words), default=len(words))

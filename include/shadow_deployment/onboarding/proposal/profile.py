@@ -73,6 +73,10 @@ class Profile:
         """Return whether the name has one of these words."""
         return not set(words).isdisjoint(self.words)
 
+    def rank(self, words: Sequence[str]) -> int:
+        """Return the place of the first of these words that the name has, their number without any."""
+        return min((words.index(word) for word in self.words if word in words), default=len(words))
+
 
 def profiles_of(columns: Mapping[str, Column], values: Values) -> dict[str, Profile]:
     """Return the profile of each column that a deployment can use."""

@@ -29,7 +29,7 @@ _FEATURE_TEXTS: Final = 50  # more different texts are names or notes, and no ca
 def find_id(profiles: Profiles) -> Answer | None:
     """Return the column that is unique in every row and is named as an id, or the only one that is unique."""
     unique = [each for each in profiles.values() if each.is_unique and (each.kind == "text" or each.is_whole)]
-    named = sorted((each for each in unique if each.names(*_ID)), key=lambda each: _rank(each, _ID))
+    named = sorted((each for each in unique if each.names(*_ID)), key=lambda each: each.rank(_ID))
     if not named and len(unique) != 1:
         return None
     chosen = (named or unique)[0]
@@ -43,7 +43,7 @@ def find_time(profiles: Profiles, words: Sequence[str] = _REQUEST_TIME) -> Answe
     times = [each for each in profiles.values() if each.kind == "time" and each.known]
     if not times:
         return None
-    ranked = sorted(times, key=lambda each: (not each.is_complete, not each.names(*words), _rank(each, words)))
+    ranked = sorted(times, key=lambda each: (not each.is_complete, not each.names(*words), each.rank(words)))
     rising = [each for each in ranked if each.is_rising and each.is_complete and each.names(*words)]
     chosen = (rising or ranked)[0]
     if len(times) > 1 and not chosen.names(*words):
@@ -181,10 +181,6 @@ def _add_up(columns: Sequence[Profile]) -> bool:
     rows: list[tuple[Any, ...]] = list(zip(*(each.values for each in columns), strict=True))
     whole = [row for row in rows if None not in row]
     return bool(whole) and all(abs(sum(map(float, row)) - 1) < 0.001 for row in whole)
-
-
-def _rank(profile: Profile, words: Sequence[str]) -> int:
-    return min((words.index(word) for word in profile.words if word in words), default=len(words))
 
 
 def deciding(profiles: Profiles, label: str, taken: Iterable[str]) -> list[str]:

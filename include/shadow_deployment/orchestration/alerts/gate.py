@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from shadow_deployment.config.discovery import deployments_folder, looking_in
 from shadow_deployment.orchestration import engine
-from shadow_deployment.orchestration.run_type import run_type
+from shadow_deployment.orchestration.run_origin import run_type
 from shadow_deployment.orchestration.ui.links import verdict_page
 
 if TYPE_CHECKING:

@@ -14,13 +14,11 @@ from shadow_deployment.config.window import has_several_windows, window_of, wind
 from shadow_deployment.orchestration import assets
 from shadow_deployment.orchestration.alerts.deadline import deadline_of
 from shadow_deployment.orchestration.alerts.gate import gate_callbacks
-from shadow_deployment.orchestration.dags.step import defaults, step
+from shadow_deployment.orchestration.dags.step import SCORING_POOL, defaults, step
 from shadow_deployment.orchestration.tasks import daily as tasks
 from shadow_deployment.orchestration.timetable import LastWindowTimetable
 from shadow_deployment.orchestration.ui.links import VerdictLink
 from shadow_deployment.report.description import describe
-
-SCORING_POOL = "shadow_scoring"
 
 
 def daily_dag(deployment: Deployment) -> DAG:

@@ -8,11 +8,10 @@ import datetime as dt
 
 from airflow.sdk import DAG
 
-from shadow_deployment.orchestration.dags.step import defaults, step
+from shadow_deployment.orchestration.dags.step import SCORING_POOL, defaults, step
 from shadow_deployment.orchestration.tasks import doctor as doctor_tasks
 
 DOCTOR = "shadow_doctor"
-SCORING_POOL = "shadow_scoring"
 
 
 def doctor_dag() -> DAG:

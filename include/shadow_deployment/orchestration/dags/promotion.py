@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, TriggerRule, XComArg
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.orchestration import assets
-from shadow_deployment.orchestration.dags.step import defaults, step
+from shadow_deployment.orchestration.dags.step import on_demand, step
 from shadow_deployment.orchestration.tasks import promotion as tasks
 from shadow_deployment.orchestration.tasks.approval import ANSWER, PromotionApproval
 from shadow_deployment.orchestration.tasks.promotion import ANY, BY_HAND
@@ -31,7 +31,7 @@ def promotion_dag(deployment: Deployment) -> DAG:
         doc_md=describe_promotion(deployment),
         schedule=[assets.promotion_request(deployment.name)],
         tags=["shadow", "promotion"],
-        **_common(),
+        **on_demand(10),
     ) as dag:
         _request_and_promote(deployment)
     challenger = Param(
@@ -77,7 +77,7 @@ def rollback_dag(deployment: Deployment) -> DAG:
         doc_md=describe_rollback(deployment),
         schedule=[assets.regression(deployment.name)] if automatic else None,
         tags=["shadow", "rollback"],
-        **_common(),
+        **on_demand(10),
     ) as dag:
         step(tasks.rollback, outlets=[assets.alias(deployment.name)])(deployment.name)
     undoes = Param(
@@ -95,12 +95,3 @@ def rollback_dag(deployment: Deployment) -> DAG:
 
 def _reason(description: str, **options: Any) -> Param:
     return Param(type="string", title="Reason", description=description, **options)
-
-
-def _common() -> dict[str, Any]:
-    return {
-        "catchup": False,
-        "max_active_runs": 1,
-        "dagrun_timeout": dt.timedelta(hours=24),
-        "default_args": defaults(10),
-    }

@@ -4,14 +4,11 @@ The daily DAG starts it by its asset when it meets a new challenger that declare
 hand; it is a DAG of its own because many past days would hold up the next one.
 """
 
-import datetime as dt
-
 from airflow.sdk import DAG, Param, TriggerRule
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.orchestration import assets
-from shadow_deployment.orchestration.dags.doctor import SCORING_POOL
-from shadow_deployment.orchestration.dags.step import defaults, step
+from shadow_deployment.orchestration.dags.step import SCORING_POOL, on_demand, step
 from shadow_deployment.orchestration.tasks import replay as tasks
 from shadow_deployment.report.description import describe_replay
 
@@ -24,11 +21,8 @@ def replay_dag(deployment: Deployment) -> DAG:
         description=f"Replay of {name}: a new challenger answers the days that are kept",
         doc_md=describe_replay(deployment),
         schedule=[assets.replay(name)],
-        catchup=False,
-        max_active_runs=1,
-        dagrun_timeout=dt.timedelta(hours=24),
-        default_args=defaults(deployment.timeout_minutes),
         tags=["shadow", "replay"],
+        **on_demand(deployment.timeout_minutes),
     ) as dag:
         replayed = (
             step(tasks.replay_day, pool=SCORING_POOL, map_index_template="{{ challenger }} {{ day }}")

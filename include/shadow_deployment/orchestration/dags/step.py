@@ -11,6 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from shadow_deployment.config.discovery import deployments_folder, looking_in
 from shadow_deployment.errors import PermanentError
 
+SCORING_POOL = "shadow_scoring"
+
 
 def step(function: Callable[..., Any], **options: Any) -> Any:
     """Return the task of a function, which looks for deployments where this DAG file does.
@@ -29,6 +31,16 @@ def defaults(minutes: int, *, retries: int = 3) -> dict[str, Any]:
         "retries": retries,
         "retry_delay": dt.timedelta(minutes=1),
         "execution_timeout": dt.timedelta(minutes=minutes),
+    }
+
+
+def on_demand(minutes: int) -> dict[str, Any]:
+    """Return what a DAG takes that an asset or somebody starts, whose tasks may take so many minutes each."""
+    return {
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": dt.timedelta(hours=24),
+        "default_args": defaults(minutes),
     }
 
 

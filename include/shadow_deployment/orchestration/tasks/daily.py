@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from shadow_deployment.base.extras import MissingExtraError
 from shadow_deployment.orchestration import assets, engine
 from shadow_deployment.orchestration.alerts import promotion as announcements
-from shadow_deployment.orchestration.run_type import run_type
+from shadow_deployment.orchestration.run_origin import run_type
 
 if TYPE_CHECKING:
     from shadow_deployment.ledger.verdicts import StoredVerdict

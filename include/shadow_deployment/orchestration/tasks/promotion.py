@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.orchestration import engine
 from shadow_deployment.orchestration.alerts import promotion as announcements
+from shadow_deployment.orchestration.run_origin import asset_events
 from shadow_deployment.orchestration.tasks.approval import ANSWER
 from shadow_deployment.orchestration.ui.links import challenger_page
 
@@ -34,7 +35,7 @@ def prepare_request(name: str) -> dict[str, Any]:
     run = get_current_context()
     context = engine.run_context.context_of(name)
     challenger = _challenger(run, context)
-    by_hand = not _events(run)
+    by_hand = not asset_events(run)
     try:
         approval, proposal = engine.approval.request_approval(context, challenger, run["run_id"], by_hand=by_hand)
     except RegistryError as error:
@@ -126,13 +127,8 @@ def _challenger(run: Mapping[str, Any], context: "DeploymentContext") -> str:
     return engine.approval.only_passing(context) if event is None else str(event["challenger"])
 
 
-def _events(run: Mapping[str, Any]) -> list[Any]:
-    by_asset = run.get("triggering_asset_events") or {}
-    return [event for events in by_asset.values() for event in events]
-
-
 def _newest_event(run: Mapping[str, Any]) -> dict[str, Any] | None:
-    events = sorted(_events(run), key=lambda event: event.timestamp)
+    events = sorted(asset_events(run), key=lambda event: event.timestamp)
     return dict(events[-1].extra) if events else None
 
 

@@ -12,6 +12,7 @@ from airflow.sdk import get_current_context
 
 from shadow_deployment.errors import DeploymentError
 from shadow_deployment.orchestration import engine
+from shadow_deployment.orchestration.run_origin import asset_events
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,7 @@ def judge(name: str) -> dict[str, str]:
 def _challengers(run: Mapping[str, Any]) -> list[str]:
     """Return the challengers that a run is about: the one that its form names, else those that have started it."""
     named = (run.get("params") or {}).get("challenger")
-    events = [event for each in (run.get("triggering_asset_events") or {}).values() for event in each]
-    names = [str(named)] if named else sorted({str(event.extra["challenger"]) for event in events})
+    names = [str(named)] if named else sorted({str(event.extra["challenger"]) for event in asset_events(run)})
     if not names:
         raise DeploymentError("challenger is empty: choose in the form who is to answer the days that are kept")
     return names

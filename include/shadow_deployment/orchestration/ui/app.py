@@ -46,7 +46,7 @@ _HEADERS = {
 }
 
 logger = logging.getLogger(__name__)
-app = FastAPI(title="DeploymentContext", docs_url=None, redoc_url=None, openapi_url=None)
+app = FastAPI(title="Shadow deployments", docs_url=None, redoc_url=None, openapi_url=None)
 _pages = Cache[str](64)
 _rows = Cache[ListedDeployment](4096)
 

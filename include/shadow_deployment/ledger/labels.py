@@ -20,9 +20,10 @@ from shadow_deployment.ledger.batches import labels as batches
 from shadow_deployment.ledger.batches.label_states import NEVER, LabelCounts
 from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
 from shadow_deployment.ledger.batching import BATCH_ROWS
-from shadow_deployment.ledger.reading import statement
+from shadow_deployment.ledger.reading import read_column, read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.writing.locks import until_commit
+from shadow_deployment.ledger.writing.rows import insert
 
 IDS_AT_ONCE = 64 * BATCH_ROWS
 MOST_EXAMPLES = 3
@@ -120,18 +121,14 @@ def correct(session: Session[Any], snapshot: Snapshot, asked: pa.Table, labels: 
 def record(session: Session[Any], before: Snapshot, after: Snapshot, until: dt.datetime) -> None:
     """Record up to when a snapshot's labels have been collected, where that or the labels are new. Commits."""
     if (before.labels_until, before.label_revision) != (until, after.label_revision):
-        whose = {"snapshot": after.id, "until": until, "arrival": after.label_revision}
-        counts = _counts(session, after, until)
-        session.execute(statement("add_collection"), whose | counts)
+        _add_collection(session, after, until)
     session.commit()
 
 
 def count_again(session: Session[Any], snapshot: Snapshot) -> None:
     """Record the newest collection again, of a snapshot from which requests were taken out. The caller commits."""
     if snapshot.labels_until is not None:
-        until = snapshot.labels_until
-        whose = {"snapshot": snapshot.id, "until": until, "arrival": snapshot.label_revision}
-        session.execute(statement("add_collection"), whose | _counts(session, snapshot, until))
+        _add_collection(session, snapshot, snapshot.labels_until)
 
 
 def as_of(session: Session[Any], snapshots: Sequence[Snapshot], moment: dt.datetime) -> list[Snapshot]:
@@ -152,12 +149,20 @@ def invalid_examples(session: Session[Any], snapshots: Sequence[Snapshot], momen
         "known_by": moment,
         "most": MOST_EXAMPLES,
     }
-    return [value for (value,) in session.execute(statement("invalid_labels"), values)]
+    return read_column(session, statement("invalid_labels"), values)
 
 
 def maturity_of(deployment: Deployment) -> dt.timedelta:
     """Return how long after its window a request's label still counts."""
     return dt.timedelta(days=deployment.labels.maturity_days)
+
+
+def _add_collection(session: Session[Any], snapshot: Snapshot, until: dt.datetime) -> None:
+    """Enter a collection after those before; whoever calls this has locked the snapshot's labels."""
+    query = "SELECT coalesce(max(collection), 0) + 1 FROM shadow.label_collection WHERE snapshot_id = %s"
+    key = {"snapshot_id": snapshot.id, "collection": read_value(session, query, [snapshot.id])}
+    state = {"labels_until": until, "arrival": snapshot.label_revision} | _counts(session, snapshot, until)
+    insert(session, "label_collection", key | state)
 
 
 def _counts(session: Session[Any], snapshot: Snapshot, moment: dt.datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.words.finding import Outcome
-from shadow_deployment.ledger.reading import read_rows, read_value, statement
+from shadow_deployment.ledger.reading import read_column, read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.verdicts import StoredVerdict
 
@@ -143,12 +143,11 @@ def newest_sampled(session: Session[Any], deployment: Deployment) -> NewestSampl
 
 def evidence_days(session: Session[Any], verdict: StoredVerdict) -> set[dt.date]:
     """Return the days whose evidence a verdict shows."""
-    rows = session.execute(
+    query = (
         "SELECT DISTINCT b.day FROM shadow.verdict AS v "
-        "JOIN shadow.evidence_batch AS b ON b.id = ANY(v.counted_evidence || v.shown_evidence) WHERE v.id = %s",
-        [verdict.id],
+        "JOIN shadow.evidence_batch AS b ON b.id = ANY(v.counted_evidence || v.shown_evidence) WHERE v.id = %s"
     )
-    return {day for (day,) in rows}
+    return set(read_column(session, query, [verdict.id]))
 
 
 def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:

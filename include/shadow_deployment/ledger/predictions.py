@@ -11,7 +11,7 @@ from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.ledger.batching import in_batches
-from shadow_deployment.ledger.reading import read_value, statement
+from shadow_deployment.ledger.reading import read_column, read_value, statement
 from shadow_deployment.ledger.snapshots import Snapshot, deployment_id
 from shadow_deployment.ledger.writing.rows import insert
 
@@ -58,10 +58,9 @@ def is_scored(session: Session[Any], snapshot: Snapshot, challenger: int, shard:
 
 def unscored(session: Session[Any], snapshot: Snapshot, challenger: int) -> set[int]:
     """Return the shards of a day so far that one challenger has not answered."""
-    rows = session.execute(
-        "SELECT shard FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s", [snapshot.id, challenger]
-    )
-    return set(range(sum(window.shards for window in snapshot.windows))) - {int(shard) for (shard,) in rows}
+    query = "SELECT shard FROM shadow.scoring WHERE snapshot_id = %s AND challenger_id = %s"
+    shards = range(sum(window.shards for window in snapshot.windows))
+    return set(shards).difference(read_column(session, query, [snapshot.id, challenger]))
 
 
 def rows_scored(session: Session[Any], snapshot: Snapshot, challenger: int) -> int:

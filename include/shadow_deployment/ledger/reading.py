@@ -33,6 +33,11 @@ def read_row(session: Session[Any], kind: type[T], query: Query, values: Values 
     return next(iter(read_rows(session, kind, query, values)), None)
 
 
+def read_column(session: Session[Any], query: Query, values: Values = None) -> list[Any]:
+    """Return the first column of the rows of a query."""
+    return [row[0] for row in session.execute(query, values)]
+
+
 def read_value(session: Session[Any], query: Query, values: Values = None) -> Any:
     """Return the first column of the first row of a query, None where there is no row."""
     row = session.execute(query, values).fetchone()

@@ -16,7 +16,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import reading_many, stacked
 from shadow_deployment.decision.calendar import in_order
 from shadow_deployment.decision.series import MISSING, SQUARES, LedgerSeries
-from shadow_deployment.ledger.reading import statement
+from shadow_deployment.ledger.reading import read_column, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.metrics.possible_gains import POSSIBLE
 from shadow_deployment.metrics.slices import ALL
@@ -46,8 +46,7 @@ def newest(
         "mature": keys([snapshot for snapshot in snapshots if counts[snapshot.day]]),
         "champion_version": champion_version,
     }
-    rows = session.execute(statement("newest_evidence"), values)
-    return [key for (key,) in rows]
+    return read_column(session, statement("newest_evidence"), values)
 
 
 def read(

@@ -24,7 +24,7 @@ from shadow_deployment.data.storage import Store
 from shadow_deployment.decision.trial import SERVICE
 from shadow_deployment.errors import SnapshotError
 from shadow_deployment.ledger.batching import in_batches
-from shadow_deployment.ledger.reading import read_rows, read_value
+from shadow_deployment.ledger.reading import read_column, read_rows, read_value
 from shadow_deployment.ledger.writing.locks import share
 from shadow_deployment.ledger.writing.rows import insert
 
@@ -168,12 +168,11 @@ def missing_windows(deployment: Deployment, snapshot: Snapshot) -> list[Window]:
 
 def sampled_before(session: Session[Any], deployment: Deployment, moment: dt.datetime) -> set[dt.date]:
     """Return the days that were sampled by the present design before a moment of the ledger's clock."""
-    rows = session.execute(
+    query = (
         "SELECT s.day FROM shadow.snapshot AS s JOIN shadow.deployment AS d ON d.id = s.deployment_id "
-        "WHERE d.name = %s AND s.design = %s AND s.created_at < %s",
-        [deployment.name, digest(design(deployment)), moment],
+        "WHERE d.name = %s AND s.design = %s AND s.created_at < %s"
     )
-    return {day for (day,) in rows}
+    return set(read_column(session, query, [deployment.name, digest(design(deployment)), moment]))
 
 
 def keys(snapshots: Iterable[Snapshot]) -> str:

@@ -11,7 +11,7 @@ from shadow_deployment.data.db import Session, clock
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.decision.alpha import alpha_of_batch, alpha_of_trial, spends_alpha
 from shadow_deployment.decision.trial import Kind, Trial, champion_in_words, difference
-from shadow_deployment.ledger.reading import read_row, read_rows, read_value, statement
+from shadow_deployment.ledger.reading import read_column, read_row, read_rows, read_value, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share, until_commit
 from shadow_deployment.ledger.writing.rows import insert
@@ -101,8 +101,7 @@ def seen_days(session: Session[Any], trial: Trial) -> set[dt.date]:
     The model is recognized by its digest, and by name and version, in all deployments of this ledger that read the
     same requests.
     """
-    rows = session.execute(statement("seen_days"), {"trial": trial.id})
-    return {day for (day,) in rows}
+    return set(read_column(session, statement("seen_days"), {"trial": trial.id}))
 
 
 def failing_since(

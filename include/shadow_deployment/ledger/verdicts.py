@@ -12,7 +12,7 @@ from shadow_deployment.data.sampling import design, digest
 from shadow_deployment.decision.calendar import DayCounts
 from shadow_deployment.decision.trial import SERVICE, Trial, champion_in_words
 from shadow_deployment.decision.words.finding import Outcome, Verdict
-from shadow_deployment.ledger.reading import read_rows, statement
+from shadow_deployment.ledger.reading import read_column, read_rows, statement
 from shadow_deployment.ledger.snapshots import deployment_id
 from shadow_deployment.ledger.writing.locks import share
 from shadow_deployment.ledger.writing.rows import add_revision
@@ -143,12 +143,11 @@ def latest(session: Session[Any], deployment: Deployment, as_of: dt.date | None 
 
 def judged_days(session: Session[Any], challengers: Collection[int]) -> set[dt.date]:
     """Return the days on which all of these challengers were judged, as the models that they are now."""
-    rows = session.execute(
+    query = (
         "SELECT day FROM shadow.verdict WHERE challenger_id = ANY(%s) GROUP BY day "
-        "HAVING count(DISTINCT challenger_id) = %s",
-        [list(challengers), len(challengers)],
+        "HAVING count(DISTINCT challenger_id) = %s"
     )
-    return {day for (day,) in rows}
+    return set(read_column(session, query, [list(challengers), len(challengers)]))
 
 
 @dataclass(frozen=True)

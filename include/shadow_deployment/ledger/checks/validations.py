@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.quality.expectations import Validation
 from shadow_deployment.data.sampling import digest
-from shadow_deployment.ledger.reading import read_rows, statement
+from shadow_deployment.ledger.reading import read_column, read_rows, statement
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.writing.rows import add_revision
 
@@ -88,6 +88,5 @@ def predictions_failed(session: Session[Any], snapshots: Collection[Snapshot], c
 
 
 def _keys(session: Session[Any], snapshots: Collection[Snapshot], condition: LiteralString, *values: int) -> set[int]:
-    statement = f"SELECT snapshot_id FROM shadow.newest_validation WHERE snapshot_id = ANY(%s::int[]) AND {condition}"  # noqa: S608
-    rows = session.execute(statement, [keys(snapshots), *values])
-    return {int(key) for (key,) in rows}
+    query = f"SELECT snapshot_id FROM shadow.newest_validation WHERE snapshot_id = ANY(%s::int[]) AND {condition}"  # noqa: S608
+    return set(read_column(session, query, [keys(snapshots), *values]))

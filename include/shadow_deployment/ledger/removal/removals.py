@@ -8,7 +8,7 @@ from typing import Any
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
-from shadow_deployment.ledger.reading import read_rows
+from shadow_deployment.ledger.reading import read_column, read_rows
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,11 @@ def removals(session: Session[Any], deployment: Deployment) -> Mapping[int, Sequ
 
 def leftovers(session: Session[Any], deployment: Deployment) -> list[str]:
     """Return the folders below the snapshots' store that no day of the ledger needs, and that may still hold files."""
-    rows = session.execute(
+    query = (
         "SELECT f.location FROM shadow.leftover AS f JOIN shadow.deployment AS d ON d.id = f.deployment_id "
-        "WHERE d.name = %s ORDER BY f.location",
-        [deployment.name],
+        "WHERE d.name = %s ORDER BY f.location"
     )
-    return [location for (location,) in rows]
+    return read_column(session, query, [deployment.name])
 
 
 def cleared(session: Session[Any], location: str) -> None:

@@ -8,7 +8,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.ledger.batches.shared_labels import days_before
-from shadow_deployment.ledger.reading import read_value
+from shadow_deployment.ledger.reading import read_column, read_value
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.writing.rows import upsert
 
@@ -63,12 +63,11 @@ def prune_before(
 
 def waiting(session: Session[Any], deployment: Deployment, before: dt.date) -> list[dt.date]:
     """Return the days before one whose requests are kept."""
-    rows = session.execute(
+    query = (
         "SELECT s.day FROM shadow.snapshot AS s JOIN shadow.deployment AS d ON d.id = s.deployment_id "
-        "WHERE d.name = %s AND s.day < %s AND shadow.is_kept(s.id) ORDER BY s.day",
-        [deployment.name, before],
+        "WHERE d.name = %s AND s.day < %s AND shadow.is_kept(s.id) ORDER BY s.day"
     )
-    return [day for (day,) in rows]
+    return read_column(session, query, [deployment.name, before])
 
 
 def drop_partitions(session: Session[Any]) -> None:
@@ -79,12 +78,11 @@ def drop_partitions(session: Session[Any]) -> None:
 
 def kept(session: Session[Any], snapshots: Sequence[Snapshot]) -> set[int]:
     """Return the keys of those snapshots whose requests are still in the ledger."""
-    rows = session.execute(
+    query = (
         "SELECT s.id FROM unnest(%s::int[], %s::date[]) AS s (id, day) "
-        "WHERE EXISTS (SELECT FROM shadow.request_batch AS r WHERE r.day = s.day AND r.snapshot_id = s.id)",
-        [keys(snapshots), [snapshot.day for snapshot in snapshots]],
+        "WHERE EXISTS (SELECT FROM shadow.request_batch AS r WHERE r.day = s.day AND r.snapshot_id = s.id)"
     )
-    return {int(key) for (key,) in rows}
+    return set(read_column(session, query, [keys(snapshots), [snapshot.day for snapshot in snapshots]]))
 
 
 def require_kept(session: Session[Any], snapshot: Snapshot) -> None:

@@ -16,6 +16,26 @@ from shadow_deployment.ledger.verdicts import StoredVerdict
 
 
 @dataclass(frozen=True)
+class ComparedPredictions:
+    """Which days of whom: a challenger's comparable days against one champion version, and which of them are mature."""
+
+    challenger: int
+    days: Sequence[Snapshot]
+    champion_version: str
+    mature: Mapping[dt.date, bool]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The same as the statements name it."""
+        return {
+            "challenger": self.challenger,
+            "snapshots": keys(self.days),
+            "champion_version": self.champion_version,
+            "mature": keys(day for day in self.days if self.mature.get(day.day)),
+        }
+
+
+@dataclass(frozen=True)
 class ScoringRow:
     """How many rows of a day one model has answered, in how many shards, and how many of them with an error."""
 
@@ -155,37 +175,19 @@ def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:
     return read_rows(session, OutcomeDay, statement("page_history"), {"challenger": challenger})
 
 
-def bins(
-    session: Session[Any],
-    challenger: int,
-    snapshots: Sequence[Snapshot],
-    champion_version: str,
-    mature: Mapping[dt.date, bool],
-) -> list[HistogramRow]:
-    """Return the answers of both models in bins, added up over snapshots, by model and bin."""
-    values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature)
-    return read_rows(session, HistogramRow, statement("page_bins"), values)
+def bins(session: Session[Any], compared: ComparedPredictions) -> list[HistogramRow]:
+    """Return the answers of both models in bins, added up over the days, by model and bin."""
+    return read_rows(session, HistogramRow, statement("page_bins"), compared.values)
 
 
-def daily_bins(
-    session: Session[Any], challenger: int, snapshots: Sequence[Snapshot], champion_version: str
-) -> list[DailyBin]:
+def daily_bins(session: Session[Any], compared: ComparedPredictions) -> list[DailyBin]:
     """Return the answers of both models in the same bins, by day, model and bin."""
-    values = _on(challenger, snapshots) | {"champion_version": champion_version}
-    return read_rows(session, DailyBin, statement("page_daily_bins"), values)
+    return read_rows(session, DailyBin, statement("page_daily_bins"), compared.values)
 
 
-def quadrants(
-    session: Session[Any],
-    challenger: int,
-    snapshots: Sequence[Snapshot],
-    champion_version: str,
-    mature: Mapping[dt.date, bool],
-    threshold: float,
-) -> list[QuadrantRow]:
-    """Return the quadrants at a threshold, added up over snapshots; none where they were kept at another."""
-    values = _on(challenger, snapshots) | _against(champion_version, snapshots, mature) | {"threshold": threshold}
-    return read_rows(session, QuadrantRow, statement("page_quadrants"), values)
+def quadrants(session: Session[Any], compared: ComparedPredictions, threshold: float) -> list[QuadrantRow]:
+    """Return the quadrants at a threshold, added up over the days; none where they were kept at another."""
+    return read_rows(session, QuadrantRow, statement("page_quadrants"), compared.values | {"threshold": threshold})
 
 
 def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:
@@ -196,11 +198,3 @@ def scored(session: Session[Any], snapshot: Snapshot) -> list[ScoringRow]:
 def shards(session: Session[Any], snapshot: Snapshot) -> int:
     """Return in how many parts a day's sample is scored."""
     return int(read_value(session, "SELECT shards FROM shadow.day_so_far WHERE id = %s", [snapshot.id]) or 0)
-
-
-def _on(challenger: int, snapshots: Sequence[Snapshot]) -> dict[str, Any]:
-    return {"challenger": challenger, "snapshots": keys(snapshots)}
-
-
-def _against(champion_version: str, snapshots: Sequence[Snapshot], mature: Mapping[dt.date, bool]) -> dict[str, Any]:
-    return {"champion_version": champion_version, "mature": keys([snap for snap in snapshots if mature.get(snap.day)])}

@@ -17,6 +17,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger import evidence, predictions, snapshots
 from shadow_deployment.ledger import page as ledger_page
 from shadow_deployment.ledger.batches.histograms import largest_disagreements
+from shadow_deployment.ledger.page import ComparedPredictions
 from shadow_deployment.models.loading import model_digest
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day, run_days
@@ -212,7 +213,10 @@ def test_another_threshold_moves_the_quadrants_and_not_the_bins(continued: World
     with shadow.ledger() as session:
         for one in taken:
             evidence.compare(session, shadow.deployment, one, [key])
-        at_old, at_new = (ledger_page.quadrants(session, key, taken, "7", {}, threshold) for threshold in (0.5, 0.2))
+        at_old, at_new = (
+            ledger_page.quadrants(session, ComparedPredictions(key, taken, "7", {}), threshold)
+            for threshold in (0.5, 0.2)
+        )
     assert kept(continued, "score_bin") == before
     assert at_old == []
     rows = answers(continued)
@@ -266,7 +270,7 @@ def test_days_with_bins_of_other_widths_are_added_up_in_the_widest(numbers: Call
     assert len(widths) == 3
     assert all(np.log2(width).is_integer() for width in widths)
     with shadow.ledger() as session:
-        found = ledger_page.bins(session, key, taken, "7", {one.day: True for one in taken})
+        found = ledger_page.bins(session, ComparedPredictions(key, taken, "7", {one.day: True for one in taken}))
     assert len({one.width for one in found}) == 1
     assert found[0].width >= max(widths)
     assert max(one.bin for one in found) - min(one.bin for one in found) <= 61
@@ -289,7 +293,7 @@ def test_days_that_drift_far_apart_are_added_up_in_no_more_than_sixty_bins(numbe
     assert max(width for (width,) in world.query("SELECT width FROM shadow.score_bin")) < 200
     shadow, taken, key = of(world, **REGRESSION)
     with shadow.ledger() as session:
-        found = ledger_page.bins(session, key, taken, "7", {})
+        found = ledger_page.bins(session, ComparedPredictions(key, taken, "7", {}))
     assert max(one.bin for one in found) - min(one.bin for one in found) <= 61
     assert sum(one.requests for one in found) == 2 * len(answers(world))
     assert {one.labelled for one in found} == {0}  # no day is ripe

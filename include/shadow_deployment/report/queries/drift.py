@@ -15,12 +15,11 @@ from shadow_deployment.data.quality.drift import BINS, MOST_REFERENCE_DAYS, firs
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.checks import drift as ledger_drift
 from shadow_deployment.ledger.checks.drift import DriftRow
-from shadow_deployment.ledger.page import DailyBin
+from shadow_deployment.ledger.page import ComparedPredictions, DailyBin
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.histograms import MODELS
 from shadow_deployment.metrics.scores import Distribution, stability_index
 from shadow_deployment.report.analyses.drift import NEWEST, DriftSeries, DriftView
-from shadow_deployment.report.queries.predictions import ComparedPredictions
 
 
 def drift(
@@ -90,7 +89,7 @@ def lately(rows: Sequence[DriftRow], most: int = NEWEST) -> tuple[float | None, 
 def _predictions(
     session: Session[Any], compared: ComparedPredictions, days: Sequence[Snapshot], period: int
 ) -> Iterator[DriftSeries]:
-    bins = page.daily_bins(session, compared.challenger, compared.days, compared.champion_version)
+    bins = page.daily_bins(session, compared)
     for model in MODELS:
         mine = [each for each in bins if each.model == model]
         by_day = {day: list(group) for day, group in groupby(mine, key=lambda each: each.day)}

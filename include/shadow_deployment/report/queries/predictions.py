@@ -2,8 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 from shadow_deployment.config.deployment import Deployment
@@ -11,8 +10,7 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.explanation import DisagreeingRequest
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.batches.histograms import largest_disagreements
-from shadow_deployment.ledger.page import HistogramRow
-from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.page import ComparedPredictions, HistogramRow
 from shadow_deployment.report.views import PredictionBin, QuadrantsView, ScoresView
 
 DAYS_OF_DISAGREEMENTS: Final = 7
@@ -20,19 +18,9 @@ BINARY_BINS: Final = 20
 _95: Final = 1.959963984540054  # the standard normal's 97.5 % point
 
 
-@dataclass(frozen=True)
-class ComparedPredictions:
-    """Which days of whom: a challenger's comparable days against one champion version, and which of them are mature."""
-
-    challenger: int
-    days: Sequence[Snapshot]
-    champion_version: str
-    mature: Mapping[dt.date, bool]
-
-
 def scores(session: Session[Any], deployment: Deployment, compared: ComparedPredictions) -> ScoresView | None:
     """Return both models' predictions in the same bins; None where none were kept."""
-    rows = page.bins(session, compared.challenger, compared.days, compared.champion_version, compared.mature)
+    rows = page.bins(session, compared)
     if not rows:
         return None
     binary, width = deployment.task == "binary", rows[0].width
@@ -90,14 +78,7 @@ def quadrants(session: Session[Any], deployment: Deployment, compared: ComparedP
     """Return where the two say yes and no; None for other tasks, and where no day was kept at this threshold."""
     if deployment.task != "binary":
         return None
-    rows = page.quadrants(
-        session,
-        compared.challenger,
-        compared.days,
-        compared.champion_version,
-        compared.mature,
-        deployment.threshold,
-    )
+    rows = page.quadrants(session, compared, deployment.threshold)
     ordered = sorted(rows, key=lambda row: (row.champion_yes, row.challenger_yes), reverse=True)
     return QuadrantsView(deployment.threshold, tuple(ordered)) if rows else None
 

@@ -11,11 +11,11 @@ from shadow_deployment.data.db import Session
 from shadow_deployment.decision.series import Evidence, gather
 from shadow_deployment.decision.words.finding import Finding, findings_of, with_rules
 from shadow_deployment.ledger import page, series
+from shadow_deployment.ledger.page import ComparedPredictions
 from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.metrics.slices import ALL
 from shadow_deployment.pipeline.challengers.basis import comparable_days, labels_on, mature_labels
 from shadow_deployment.report.queries import rules
-from shadow_deployment.report.queries.predictions import ComparedPredictions
 from shadow_deployment.report.queries.summary import DeploymentSummary
 from shadow_deployment.report.views import ChallengerLine
 

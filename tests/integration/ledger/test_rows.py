@@ -1,10 +1,11 @@
-"""Rows that are computed again: replaced where they differ, or another revision where they are never changed."""
+"""How rows are written: entered once, replaced where they differ, or as another revision of the same key."""
 
 from typing import Any
 
 import psycopg
+import pytest
 
-from shadow_deployment.ledger.writing.rows import add_revision, upsert
+from shadow_deployment.ledger.writing.rows import add_revision, insert, upsert
 from tests.production import SHADOW, World
 
 DAY = ("challenger_id", "snapshot_id")
@@ -28,6 +29,15 @@ def test_only_rows_that_differ_are_written(copied: World) -> None:
         assert upsert(session, "disagreement", key, rows) == 1
         assert cursor.execute(ROWS).fetchall() == rows
         assert upsert(session, "disagreement", key, []) == 0
+
+
+def test_a_row_that_is_there_is_left_out_or_an_error(copied: World) -> None:
+    row, other = ({"name": name, "task": "binary"} for name in ("once", "twice"))
+    with psycopg.connect(copied.postgres.uri(copied.ledger, SHADOW)) as session:
+        assert insert(session, "deployment", row) == 1
+        assert insert(session, "deployment", row, other, once=True) == 1
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            insert(session, "deployment", row)
 
 
 def test_a_new_row_is_inserted(copied: World) -> None:

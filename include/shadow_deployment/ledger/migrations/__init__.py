@@ -6,7 +6,6 @@ Each revision is a folder of SQL files that psql runs too, a pair for each area;
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,6 +145,27 @@ def revisions() -> frozenset[str]:
     return frozenset(script.revision for script in ScriptDirectory(str(_HERE)).walk_revisions())
 
 
+def migrate_in(environment: Any) -> None:
+    """Migrate in the environment of an Alembic command, which `env.py` has from it."""
+    bind, kept, direction = (environment.config.attributes[name] for name in ("bind", "kept", "direction"))
+    environment.configure(
+        connection=bind,
+        dialect_name=None if bind else "postgresql",
+        dialect_opts=None if bind else {"paramstyle": "named"},  # else every % would come out doubled
+        version_table_schema=SCHEMA,
+        transactional_ddl=True,
+    )
+    with environment.begin_transaction():
+        if direction == "up":
+            environment.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            environment.run_migrations()
+        elif not bind or environment.get_context().get_current_heads():
+            _keep_rows(environment, bind, kept)
+            environment.run_migrations()
+            environment.execute(f"DROP TABLE IF EXISTS {SCHEMA}.alembic_version")
+            environment.execute(f"DROP SCHEMA {SCHEMA}")
+
+
 def _keep_rows(environment: Any, bind: Any, kept: Kept | None) -> None:
     """Raise, inside the migration, where the ledger has rows and `kept` does not vouch for them."""
     environment.execute(_sql("lock_tables.sql"))
@@ -156,48 +176,16 @@ def _keep_rows(environment: Any, bind: Any, kept: Kept | None) -> None:
     environment.execute(_sql("refuse_rows.sql"))
 
 
-def _steps(script: Any, direction: Direction, applied: Any, _context: Any) -> Any:
-    if direction == "up":
-        return script._upgrade_revs("head", applied)
-    return script._downgrade_revs("base", applied) if applied else []
-
-
 def _alembic(
     direction: Direction, *, bind: Any = None, output: io.StringIO | None = None, kept: Kept | None = None
 ) -> None:
+    """Run Alembic's command, on a connection or as SQL into `output`."""
+    from alembic import command
     from alembic.config import Config
-    from alembic.runtime.environment import EnvironmentContext
-    from alembic.script import ScriptDirectory
 
-    config = Config()
+    config = Config(output_buffer=output, attributes={"bind": bind, "kept": kept, "direction": direction})
     config.set_main_option("script_location", str(_HERE))
-    script = ScriptDirectory.from_config(config)
-    target, start = ("head", "base") if direction == "up" else ("base", "head")
-    offline = bind is None
-    with EnvironmentContext(
-        config,
-        script,
-        fn=partial(_steps, script, direction),
-        as_sql=offline,
-        starting_rev=start if offline else None,
-        destination_rev=target,
-    ) as environment:
-        environment.configure(
-            connection=bind,
-            dialect_name="postgresql" if offline else None,
-            dialect_opts={"paramstyle": "named"} if offline else None,  # else every % would come out doubled
-            output_buffer=output,
-            version_table_schema=SCHEMA,
-            transactional_ddl=True,
-        )
-        with environment.begin_transaction():
-            if direction == "up":
-                environment.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            elif not offline and not environment.get_context().get_current_heads():
-                return
-            else:
-                _keep_rows(environment, bind, kept)
-            environment.run_migrations()
-            if direction == "down":
-                environment.execute(f"DROP TABLE IF EXISTS {SCHEMA}.alembic_version")
-                environment.execute(f"DROP SCHEMA {SCHEMA}")
+    if direction == "up":
+        command.upgrade(config, "head", sql=bind is None)
+    else:
+        command.downgrade(config, "base" if bind else "head:base", sql=bind is None)

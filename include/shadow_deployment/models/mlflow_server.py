@@ -92,12 +92,6 @@ def server_options(purpose: Purpose, connection: Connection) -> dict[str, Any]:
     return {"base_url": address, **login_options(connection)}
 
 
-def version_of_alias(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> str | None:
-    """Return the version that an alias of a registered model points at; None where there is no such alias."""
-    version = registered_version(purpose, client, name, alias)
-    return None if version is None else version.version
-
-
 def registered_version(purpose: Purpose, client: "httpx.Client", name: str, alias: str) -> RegisteredVersion | None:
     """Return the version of a registered model that an alias points at; None where there is no such alias."""
     response = client.get(ALIAS, params={"name": name, "alias": alias})

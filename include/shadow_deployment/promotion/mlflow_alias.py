@@ -8,7 +8,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import CredentialsError, RegistryError
 from shadow_deployment.ledger.registry.promotions import CurrentChampion
-from shadow_deployment.models.mlflow_server import ALIAS, Purpose, open_client, response_content, version_of_alias
+from shadow_deployment.models.mlflow_server import ALIAS, Purpose, open_client, registered_version, response_content
 
 if TYPE_CHECKING:
     import httpx
@@ -63,7 +63,8 @@ def _point(
 ) -> str:
     key = {"name": declared.model, "alias": declared.alias}
     label = f"alias {declared.alias} of {declared.model} in MLflow"
-    present = version_of_alias(purpose, client, declared.model, declared.alias)
+    registered = registered_version(purpose, client, declared.model, declared.alias)
+    present = registered and registered.version
     if version is None:
         if present is not None:
             response_content(purpose, client.request("DELETE", ALIAS, json=key))

@@ -61,7 +61,7 @@ class TableOfEngine:
             if not isinstance(opened, Opened):
                 return {}
             if wanted is not None:
-                opened.session.bring("wanted", wanted)
+                opened.session.bring("wanted", [wanted])
             rows = opened.session.stream(_HERE / statement, pieces, values).read_all()
         return {name: rows[name].to_pylist() for name in rows.column_names}
 

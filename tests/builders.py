@@ -72,10 +72,9 @@ def a_deployment(**changes: Any) -> Deployment:
     return parse_deployment(YamlSource(FILE, content))
 
 
-def asked(requests: Mapping[int, str], requested_at: dt.datetime | None = None) -> pa.Table:
-    """Return requests, ordinal to id, as labels are asked for, all made at one moment."""
-    moments = [requested_at or dt.datetime(2024, 3, 1, tzinfo=dt.UTC)] * len(requests)
-    return _table([list(requests), list(requests.values()), moments], REQUESTS)
+def asked(requests: Mapping[int, str]) -> pa.Table:
+    """Return requests, ordinal to id, as labels are asked for."""
+    return _table([list(requests), list(requests.values())], REQUESTS)
 
 
 def found_labels(rows: Sequence[tuple[int, float, dt.datetime, str | None]]) -> pa.Table:

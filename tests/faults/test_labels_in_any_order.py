@@ -16,7 +16,7 @@ from shadow_deployment.ledger import labels, snapshots
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
 from tests import production
-from tests.builders import WITHOUT_LABELS, asked, found_labels
+from tests.builders import WITHOUT_LABELS, found_labels
 from tests.faults.sameness import OTHER, rows
 from tests.production import OWNER, SHADOW, World, day, moment
 
@@ -137,10 +137,9 @@ def test_labels_entered_in_any_grouping_and_order_are_usable_alike(
         assert snapshot is not None
         session.execute(WITHOUT_LABELS)
         session.commit()
-        requests = asked({ordinal: f"r{ordinal}" for ordinal in range(4)}, moment(0))
         for group in groups:
             before = labels.lock(session, snapshot)
-            labels.record(session, before, labels.add(session, before, [(requests, entered(group))]), moment(2))
+            labels.record(session, before, labels.add(session, before, iter(entered(group).to_batches())), moment(2))
         usable = dict(session.execute("SELECT ordinal, value FROM shadow.label WHERE conflict IS NULL").fetchall())
         counted = session.execute("SELECT labelled, contradicted FROM shadow.labelled_snapshot").fetchone()
     said = {ordinal: {value for one, value, _ in arrived if one == ordinal} for ordinal, *_ in arrived}

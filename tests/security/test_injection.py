@@ -17,6 +17,7 @@ from psycopg import sql
 from rich.console import Console
 
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.errors import DeploymentError, ShadowError, SourceError
 from shadow_deployment.pipeline.run import run_days
 from tests.builders import asked
@@ -233,7 +234,7 @@ def looked_up(shadow: DeploymentContext, field: str, name: str) -> None:
     if field == "model":
         shadow.request_source.logged(name, ["f0000"], window)
     shadow.check_sources()
-    shadow.label_source.labels(asked({0: "f0000"}), None, window.end)
+    all_labels(shadow.label_source, asked({0: "f0000"}), None, window.end)
 
 
 def hostile_values() -> tuple[pd.DataFrame, pd.DataFrame]:

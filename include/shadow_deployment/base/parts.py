@@ -1,4 +1,4 @@
-"""Rows divided into parts on disk, so that each part is read by itself, in bounded memory."""
+"""Rows in tables of one size, or divided into parts on disk: each is read by itself, in bounded memory."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +38,22 @@ def parts_on_disk(
         files = [stack.enter_context(pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path))))) for path in paths]
         for number in range(count if files else 0):
             yield pa.Table.from_batches([file.get_batch(number) for file in files])
+
+
+def tables_of_one_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of so many rows, the last with the rest."""
+    slices, missing = list[pa.RecordBatch](), rows
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            slices.append(batch.slice(start, missing))
+            start += slices[-1].num_rows
+            missing -= slices[-1].num_rows
+            if not missing:
+                yield pa.Table.from_batches(slices)
+                slices, missing = [], rows
+    if slices:
+        yield pa.Table.from_batches(slices)
 
 
 def places_among(values: pa.ChunkedArray, bounds: pa.Array) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ should not.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -135,20 +135,28 @@ class LabelSource(Protocol):
         """Return how the labels of requests are found, without reading them; the requests as in `labels`."""
         ...
 
-    def labels(self, requests: "pa.Table", since: dt.datetime | None, until: dt.datetime) -> "pa.Table":
-        """Return the labels of requests that became known in (since, until], in any order.
+    def labels(
+        self, requests: Iterable["pa.Table"], since: dt.datetime | None, until: dt.datetime
+    ) -> Generator["pa.RecordBatch"]:
+        """Yield the labels of requests that became known in (since, until], in any order.
 
         Args:
-            requests: Columns ordinal (int32) and request_id (string), best in the order of their ids; where labels.key
-                is declared, request_id is the key.
+            requests: Columns ordinal (int32) and request_id (string), best in the order of their ids from the first
+                table to the last; where labels.key is declared, request_id is the key. They are taken in the thread
+                that takes labels.
             since: None where nothing was collected before, or what was is to be read again.
             until: At most `labels.maturity_days` after the end of the requests' window.
 
-        Returns:
+        Yields:
             Columns ordinal (int32), value (float64), known_at (timestamp[us, UTC]) and invalid (string). Where what
             stands there is no label of the task, value is NaN and invalid how it begins, else invalid is null.
         """
         ...
+
+
+def all_labels(source: LabelSource, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+    """Return the labels of a few requests at once, as `LabelSource.labels` yields them."""
+    return pa.Table.from_batches(source.labels([requests], since, until), LABELS)
 
 
 class FeatureSource(Protocol):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shadow_deployment.base.parts import tables_of_one_size
 from shadow_deployment.base.prefetch import prefetch
-from shadow_deployment.data.snapshots import SnapshotPart, read_part, tables_of_one_size
+from shadow_deployment.data.snapshots import SnapshotPart, read_part
 from shadow_deployment.data.storage import Store
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ once: where there is a manifest, production is not read again.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shadow_deployment.base.parts import tables_of_one_size
 from shadow_deployment.base.prefetch import prefetch_map
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window
@@ -224,22 +225,6 @@ def folder_after(folder: str) -> str:
     """Return the folder that a day is written into again; the first is `folder_of`."""
     base, _, number = folder.partition(".")
     return f"{base}.{int(number or 0) + 1}"
-
-
-def tables_of_one_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Yield tables of so many rows, the last with the rest."""
-    slices, missing = list[pa.RecordBatch](), rows
-    for batch in batches:
-        start = 0
-        while start < batch.num_rows:
-            slices.append(batch.slice(start, missing))
-            start += slices[-1].num_rows
-            missing -= slices[-1].num_rows
-            if not missing:
-                yield pa.Table.from_batches(slices)
-                slices, missing = [], rows
-    if slices:
-        yield pa.Table.from_batches(slices)
 
 
 def _write(

@@ -6,12 +6,12 @@ labels and logged predictions are narrowed by it.
 """
 
 import datetime as dt
-import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -71,6 +71,12 @@ _REST: Final = {
     "newest_version.sql": "ORDER BY {time} DESC LIMIT 1",
 }
 _MOST_STRATA: Final = 1000  # of which each is narrowed by itself; a statement has at most 262,144 bytes
+_HIGHEST: Final = """
+SELECT max(keyed_hash($salt || ':' || id)), bool_and(id IS NOT NULL) FROM (SELECT {} AS id FROM requests)
+"""
+_WHOLE_NUMBER: Final = """
+CASE WHEN regexp_full_match(request_id, '-?[0-9]+') THEN CAST(TRY_CAST(request_id AS bigint) AS varchar) END
+"""
 _VALUE_ERRORS: Final = re.compile(r"(INVALID_CAST_ARGUMENT|INVALID_FUNCTION_ARGUMENT|NUMERIC_VALUE_OUT_OF_RANGE)\b")
 _DENIED: Final = re.compile("access ?denied|not authorized|insufficient .*permission", re.IGNORECASE)
 _SYSTEM: Final = 1  # a category of Athena's errors
@@ -213,12 +219,23 @@ class AthenaSession:
     def __init__(self, queries: Queries, table: EngineTable, rows: Any, ids: Sequence[str], salt: str) -> None:
         self._queries, self._table, self._rows = queries, table, rows
         self._ids, self._salt = ids, salt
-        self._brought: dict[str, pa.Table] = {}
+        self._brought = set[str]()
         self.opened = ExitStack()
 
-    def bring(self, name: str, rows: pa.Table) -> None:
-        """Let statements read these rows under a name."""
-        self._brought[name] = rows
+    @cached_property
+    def _here(self) -> DuckDBSession:
+        session = open_session(self._queries.lake, (), self._queries.what, Parquet())
+        return DuckDBSession(self.opened.enter_context(session))
+
+    @cached_property
+    def _answer(self) -> ExitStack:
+        """What Athena has unloaded last: it goes before the session that reads it."""
+        return self.opened.enter_context(ExitStack())
+
+    def bring(self, name: str, parts: Iterable[pa.Table]) -> None:
+        """Let statements read these rows under a name: they stay here, and say what Athena is asked for."""
+        self._here.bring(name, parts)
+        self._brought.add(name)
 
     def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
         """Run a statement and return its rows in batches."""
@@ -226,27 +243,27 @@ class AthenaSession:
         if statement.name == "population.sql":
             fields = [_Field("stratum", column_of("stratum", "varchar")),
                       _Field("population", column_of("population", "bigint"))]  # fmt: skip
-            return self._unloaded(text, values, fields).stream(STATEMENTS / "answer.sql", {}, {})
+            self._unload(text, values, fields)
+            return self._here.stream(STATEMENTS / "answer.sql", {}, {})
         names = {column.name for column in sqlglot.parse_one(text, read="duckdb").find_all(exp.Column)}
         used = [column for column in self._table.columns.values() if column.name in names]
         fields = [_Field(f"c{place}", column) for place, column in enumerate(used)]
-        session = self._unloaded(self._narrowed(statement.name, pieces, fields), values, fields)
-        for name, rows in self._brought.items():
-            session.bring(name, rows)
-        return session.stream(statement, pieces, values)
+        self._unload(self._narrowed(statement.name, pieces, fields), values, fields)
+        return self._here.stream(statement, pieces, values)
 
-    def _unloaded(self, select: str, values: Mapping[str, Any], fields: Sequence[_Field]) -> DuckDBSession:
-        """Let Athena unload rows, and open them here under the name `files`."""
+    def _unload(self, select: str, values: Mapping[str, Any], fields: Sequence[_Field]) -> None:
+        """Let Athena unload rows, and open them here under the name `files`, in place of those before."""
+        session = self._here.connection
+        self._answer.close()
         written = ATHENA.written(select, self._rows, {**values, "salt": self._salt})
-        files = self.opened.enter_context(self._queries.unloaded(written))
-        session = self.opened.enter_context(open_session(self._queries.lake, files, self._queries.what, Parquet()))
+        files = self._answer.enter_context(self._queries.unloaded(written))
+        self._answer.enter_context(self._queries.lake.serving(session, files))
         if files:
             paths = ", ".join(sql.Literal(file.path).as_string() for file in files)
             columns = f"{', '.join(field.read for field in fields)} FROM read_parquet([{paths}])"
         else:
             columns = f"{', '.join(field.none for field in fields)} WHERE false"
-        session.execute(f"CREATE TEMPORARY VIEW files AS SELECT {columns}")
-        return DuckDBSession(session)
+        session.execute(f"CREATE OR REPLACE TEMPORARY VIEW files AS SELECT {columns}")
 
     def _narrowed(self, statement: str, pieces: Pieces, fields: Sequence[_Field]) -> str:
         """Return the statement of the rows that another one needs."""
@@ -262,10 +279,9 @@ class AthenaSession:
 
     def _drawn(self, pieces: Pieces) -> sql.Composable:
         """Return the hash that no drawn row reaches: of its stratum, or the highest of all."""
-        design = self._brought.get("design")
-        if design is None:
+        if "design" not in self._brought:
             return sql.SQL("")
-        strata, hashes = (design[name].to_pylist() for name in ("stratum", "candidate hashes"))
+        strata, hashes = zip(*self._here.connection.table("design").fetchall(), strict=True)
         if len(strata) > _MOST_STRATA or len(set(hashes)) == 1 or pieces["once"].as_string():
             return sql.Literal(max(hashes))
         cases = [sql.SQL("WHEN {} THEN {}").format(*pair) for pair in zip(strata, hashes, strict=True)]
@@ -276,17 +292,19 @@ class AthenaSession:
 
         An id of several columns, or of one that is neither text nor a whole number, may be written in two ways.
         """
-        requests = self._brought.get("requests")
-        if requests is None:
+        if "requests" not in self._brought:
             return sql.SQL("")
         category = {self._table.columns[name].category for name in self._ids}
         if category == {"S"}:
-            ids = requests["request_id"].to_pylist()
+            text = "request_id"
         elif len(self._ids) == 1 and category == {"N"}:
-            ids = _whole_numbers(requests["request_id"], self._queries.what)
+            text = _WHOLE_NUMBER
         else:
             return sql.SQL("true")
-        highest = max(hashlib.sha256(f"{self._salt}:{each}".encode()).hexdigest() for each in ids)
+        found = self._here.connection.execute(_HIGHEST.format(text), {"salt": self._salt})
+        [(highest, all_are_ids)] = found.fetchall()
+        if not all_are_ids:
+            raise SourceError(f"{self._queries.what}: ids are whole numbers there, and that of a request is none")
         return sql.SQL("keyed_hash($salt || ':' || {}) <= {}").format(pieces["text"], highest)
 
 
@@ -347,15 +365,6 @@ def open_athena(deployment: Deployment, key: str, conn_id: str | None) -> Athena
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise SourceError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
     return AthenaEngine(deployment, key, Queries(deployment, what, athena, s3, credentials), glue)
-
-
-def _whole_numbers(ids: pa.ChunkedArray, what: str) -> list[str]:
-    """Return ids as a column of whole numbers writes them; raise SourceError, without its value, where one is none."""
-    try:
-        written: list[str] = ids.cast(pa.int64()).cast(pa.string()).to_pylist()
-    except pa.ArrowInvalid:
-        raise SourceError(f"{what}: ids are whole numbers there, and that of a request is none") from None
-    return written
 
 
 def _type(of_athena: str) -> str:

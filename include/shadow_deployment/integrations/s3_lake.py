@@ -50,6 +50,9 @@ class S3Lake:
 
         Raises TransientError where one was changed meanwhile, SourceError or CredentialsError where S3 refuses one.
         """
+        if not files:
+            yield
+            return
         objects = _Objects(self, files)
         session.register_filesystem(objects)
         try:
@@ -57,6 +60,8 @@ class S3Lake:
         except Exception:
             if objects.failure is None:
                 raise
+        finally:
+            session.unregister_filesystem(objects.protocol)
         if objects.failure is not None:  # DuckDB has made a text of it
             raise objects.failure
 

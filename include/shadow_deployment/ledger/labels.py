@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from shadow_deployment.base.parts import parts_on_disk, places_among
+from shadow_deployment.base.parts import parts_on_disk, places_among, tables_of_one_size
 from shadow_deployment.base.sql_templates import columns_of
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.data.db import Session
+from shadow_deployment.data.ports import LABELS
 from shadow_deployment.data.postgres_arrays import YEAR_2000
 from shadow_deployment.data.sources.identity import IdColumn, label_column
 from shadow_deployment.ledger.batches import labels as batches
@@ -51,7 +52,7 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
 
 
 def requests(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> Iterator[pa.Table]:
-    """Yield ordinal, request_id and requested_at of a snapshot's requests that have an id, about IDS_AT_ONCE at a time.
+    """Yield ordinal and request_id of a snapshot's requests that have an id, about IDS_AT_ONCE at a time.
 
     Where requests share labels, request_id is the key that labels are looked up by.
     They are in the order of their ids, from the first table to the last: so each leaf of an index, and each page of a
@@ -97,16 +98,18 @@ def lock(session: Session[Any], snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, labels_until=row[0], label_revision=row[1])
 
 
-def add(session: Session[Any], snapshot: Snapshot, arrived: Iterable[tuple[pa.Table, pa.Table]]) -> Snapshot:
+def add(session: Session[Any], snapshot: Snapshot, arrived: Iterator[pa.RecordBatch]) -> Snapshot:
     """Append labels that became known since the last collection; return the snapshot with its newest revision.
 
-    Each item is some requests, as `requests` yields them, and their labels as a `LabelSource` returns them.
+    They come in any order, as a `LabelSource` yields them, and are kept in that of the draw.
     """
     arrival = snapshot.label_revision + 1
-    rows: Iterator[pa.Table] = (batches.of_requests(asked, labels) for asked, labels in arrived)
     parts = math.ceil(snapshot.rows / IDS_AT_ONCE)
-    if parts > 1:  # they come in the order of ids, and are kept in that of the draw
-        rows = parts_on_disk(rows, lambda part: part["ordinal"].to_numpy() // IDS_AT_ONCE, parts)
+    if parts > 1:
+        tables = tables_of_one_size(arrived, IDS_AT_ONCE)
+        rows = parts_on_disk(tables, lambda part: part["ordinal"].to_numpy() // IDS_AT_ONCE, parts)
+    else:
+        rows = iter([pa.Table.from_batches(arrived, LABELS)])
     changed = sum(batches.append(session, snapshot, arrival, each) for each in rows)
     return replace(snapshot, label_revision=arrival) if changed else snapshot
 
@@ -114,7 +117,7 @@ def add(session: Session[Any], snapshot: Snapshot, arrived: Iterable[tuple[pa.Ta
 def correct(session: Session[Any], snapshot: Snapshot, asked: pa.Table, labels: pa.Table) -> Snapshot:
     """Append all labels that production has of some requests where they differ; return the newest revision."""
     arrival = snapshot.label_revision + 1
-    changed = batches.replace(session, snapshot, arrival, asked, batches.of_requests(asked, labels))
+    changed = batches.replace(session, snapshot, arrival, asked["ordinal"].to_numpy(), labels)
     return replace(snapshot, label_revision=arrival) if changed else snapshot
 
 

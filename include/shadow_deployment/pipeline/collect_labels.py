@@ -2,16 +2,12 @@
 
 import datetime as dt
 from contextlib import closing
-from functools import partial
 from typing import Any
 
-import pyarrow as pa
-
-from shadow_deployment.base.prefetch import prefetch_map
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Session
-from shadow_deployment.data.ports import LabelSource
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.ledger import evidence, labels, snapshots
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.ledger.writing.locks import share_steps
@@ -42,28 +38,15 @@ def collect_labels(context: DeploymentContext, day: dt.date) -> list[dt.date]:
 def _collect(context: DeploymentContext, session: Session[Any], snapshot: Snapshot, until: dt.datetime) -> None:
     before = labels.lock(session, snapshot)
     since, source = before.labels_until, context.label_source
-    look_up = source.labels if context.deployment.labels.key is None else partial(_by_key, source)
     end = until if since is None else max(since, until)
-
-    def fetch(asked: pa.Table) -> tuple[pa.Table, pa.Table]:
-        return asked, look_up(asked, since, end)
 
     after = before
     if since != end:
-        with closing(prefetch_map(fetch, labels.requests(session, context.deployment, snapshot))) as arrived:
+        asked = labels.requests(session, context.deployment, snapshot)
+        with closing(source.labels(asked, since, end)) as arrived:
             after = labels.add(session, before, arrived)
     if since is not None:
         doubtful = labels.doubtful(session, context.deployment, snapshot)
         if doubtful.num_rows:
-            after = labels.correct(session, after, doubtful, look_up(doubtful, None, end))
+            after = labels.correct(session, after, doubtful, all_labels(source, doubtful, None, end))
     labels.record(session, before, after, end)
-
-
-def _by_key(source: LabelSource, asked: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
-    """Look each distinct key up once, and return its labels for every request that has it."""
-    keys = asked["request_id"].combine_chunks().dictionary_encode()
-    distinct = pa.table({"place": pa.array(range(len(keys.dictionary)), pa.int32()), "request_id": keys.dictionary})
-    labels = source.labels(distinct.rename_columns({"place": "ordinal"}), since, until)
-    requests = pa.table({"place": keys.indices, "request": asked["ordinal"]})
-    joined = labels.join(requests, keys="ordinal", right_keys="place")
-    return joined.drop_columns("ordinal").rename_columns({"request": "ordinal"}).select(labels.schema.names)

@@ -13,6 +13,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import connect
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres import requests as source
 from shadow_deployment.data.sources.postgres.reading import PostgresReading
@@ -91,8 +92,8 @@ def test_every_session_of_the_source_is_read_only_and_bounded(ours: World) -> No
     (drawn,) = set(pq.read_table(part)["dep_hour"].to_pylist())
     milliseconds = [int(source.SETTINGS[name].removesuffix("s")) * 1000 for name in names[1:]]
     assert drawn.split() == ["on", *map(str, milliseconds)]
-    arrived = shadow.label_source.labels(
-        asked({0: "f0000", 1: "f0001"}), None, window_of(shadow.deployment, day(5)).end
+    arrived = all_labels(
+        shadow.label_source, asked({0: "f0000", 1: "f0001"}), None, window_of(shadow.deployment, day(5)).end
     )
     assert set(arrived["value"].to_pylist()) == {1.0}
     steps.score(shadow, day(0), "spy", 0)
@@ -217,7 +218,7 @@ def test_a_session_that_is_lost_while_labels_are_read_is_worth_another_try(ours:
     owner = Connection("production_db", found.host, found.port, found.user, found.password, found.dbname)
     shadow = DeploymentContext(ours.deploy(labels={"table": "flights.deadly"}), lambda _: owner)
     with pytest.raises(TransientError, match="is lost or not there"):
-        shadow.label_source.labels(asked({0: "f0000"}), None, window_of(shadow.deployment, day(0)).end)
+        all_labels(shadow.label_source, asked({0: "f0000"}), None, window_of(shadow.deployment, day(0)).end)
 
 
 def test_a_lock_in_production_is_not_waited_for(ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +227,7 @@ def test_a_lock_in_production_is_not_waited_for(ours: World, monkeypatch: pytest
     with psycopg.connect(ours.postgres.uri(ours.production, OWNER)) as session:
         session.execute("LOCK TABLE flights.outcome IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(TransientError, match="canceling statement due to lock timeout"):
-            shadow.label_source.labels(asked({0: "f0000"}), None, window_of(shadow.deployment, day(0)).end)
+            all_labels(shadow.label_source, asked({0: "f0000"}), None, window_of(shadow.deployment, day(0)).end)
         session.rollback()
 
 
@@ -249,7 +250,7 @@ def test_a_label_may_have_any_name(ours: World, name: str) -> None:
     select = f"SELECT request_id, is_late AS {name}, known_at FROM flights.outcome"
     ours.change_production(f"CREATE OR REPLACE VIEW flights.named_{name} AS {select}")
     shadow = shadow_of(ours, "named", labels={"table": f"flights.named_{name}", "value": name})
-    arrived = shadow.label_source.labels(
-        asked({0: "f0000", 1: "f0001"}), None, window_of(shadow.deployment, day(5)).end
+    arrived = all_labels(
+        shadow.label_source, asked({0: "f0000", 1: "f0001"}), None, window_of(shadow.deployment, day(5)).end
     )
     assert arrived.num_rows == 2

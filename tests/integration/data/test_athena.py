@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
 from shadow_deployment.integrations import athena
 from shadow_deployment.integrations.cloud import AwsCloud
@@ -181,7 +182,8 @@ def test_labels_and_what_was_logged_are_found_by_their_hash(of_flights: Callable
     ids = rows["request_id"].to_pylist()
     requests = asked(dict(enumerate(ids)))
     until = window.end + dt.timedelta(days=3)
-    got, wanted = (each.label_source.labels(requests, None, until).sort_by("ordinal") for each in (found, expected))
+    sources = (found.label_source, expected.label_source)
+    got, wanted = (all_labels(each, requests, None, until).sort_by("ordinal") for each in sources)
     assert got.equals(wanted)
     assert got.num_rows > 5
     logged = [each.request_source.logged("other_probability", ids, window) for each in (found, expected)]

@@ -10,6 +10,7 @@ from adbc_driver_postgresql import dbapi
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import Sessions, connect
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.data.sources.postgres import requests as source
 from shadow_deployment.errors import SourceError, TransientError
 from tests.builders import asked
@@ -52,7 +53,7 @@ def counting(shadow: DeploymentContext) -> Any:
 READS: dict[str, Callable[[DeploymentContext], Any]] = {
     "check": lambda shadow: shadow.check_sources(),
     "population": counting,
-    "labels": lambda shadow: shadow.label_source.labels(asked({0: "f0000"}), None, window(shadow).end),
+    "labels": lambda shadow: all_labels(shadow.label_source, asked({0: "f0000"}), None, window(shadow).end),
     "logged": lambda shadow: shadow.request_source.logged("other_probability", ["f0000"], window(shadow)),
     "logged elsewhere": lambda shadow: shadow.request_source.logged(
         "flights.slow_other.other_probability", ["f0000"], window(shadow)

@@ -8,6 +8,7 @@ import pytest
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.errors import SourceError
 from shadow_deployment.integrations.cloud import AwsCloud
 from tests.builders import a_deployment
@@ -33,13 +34,13 @@ def test_an_objects_time_is_when_its_labels_are_known_and_its_wrong_line_is_name
     labels = DeploymentContext(deployment, environment, AwsCloud()).label_source
     requests = pa.table({"ordinal": pa.array([0, 1], pa.int32()), "request_id": ["event-0", "event-1"]})
     until = uploaded.last_modified
-    found = labels.labels(requests, until - dt.timedelta(seconds=1), until).to_pylist()
+    found = all_labels(labels, requests, until - dt.timedelta(seconds=1), until).to_pylist()
     assert sorted((row["ordinal"], row["value"], row["known_at"]) for row in found) == [
         (0, 1.0, until),
         (1, 0.0, until),
     ]
-    assert labels.labels(requests, until, until + dt.timedelta(hours=1)).num_rows == 0
+    assert all_labels(labels, requests, until, until + dt.timedelta(hours=1)).num_rows == 0
 
     bucket.put_object(Key="truth/2024/03/09/12/a.jsonl.gz", Body=compressed(encoded_lines(lines)))
     with pytest.raises(SourceError, match=r'a\.jsonl\.gz, line 3: labels\.columns\.is_late == "late", must be a whole'):
-        labels.labels(requests, until - dt.timedelta(seconds=1), until + dt.timedelta(hours=1))
+        all_labels(labels, requests, until - dt.timedelta(seconds=1), until + dt.timedelta(hours=1))

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from shadow_deployment.base.sql_templates import load_statement
 from shadow_deployment.data.db import Sessions
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.data.sources.postgres import labels as postgres_labels
 from shadow_deployment.data.sources.postgres import throttle
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
@@ -77,7 +78,7 @@ def labels_of(ours: World, table: str, share: float = 1) -> PostgresLabels:
 
 
 def found(labels: PostgresLabels, ids: dict[int, str], since: dt.datetime | None, until: dt.datetime) -> list[Any]:
-    arrived = labels.labels(asked(ids), since, until)
+    arrived = all_labels(labels, asked(ids), since, until)
     columns = (arrived[name].to_pylist() for name in ("ordinal", "value", "known_at"))
     return sorted(zip(*columns, strict=True))
 

@@ -12,6 +12,7 @@ import pytest
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.data.db import Sessions
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.data.sources.postgres import throttle as throttles
 from shadow_deployment.data.sources.postgres.labels import PostgresLabels
@@ -106,7 +107,8 @@ def test_production_has_no_transaction_open_while_this_process_pauses_or_writes(
             seen += look().fetchall()
         ids = {number: f"r{number}" for number in range(5000)}
         source.logged("p", list(ids.values()), window)
-        PostgresLabels(deployment, ours.connection("production_db"), Sessions()).labels(asked(ids), None, moment(5))
+        labels = PostgresLabels(deployment, ours.connection("production_db"), Sessions())
+        all_labels(labels, asked(ids), None, moment(5))
     assert rows.num_rows == 10_001
     assert len(seen) > (30 if throttle < 1 else 0)
     assert set(seen) == {("idle", None, None)}
@@ -177,7 +179,7 @@ def test_labels_and_logged_predictions_are_looked_up_in_chunks_where_an_index_fi
     for throttle in (1, 0.1):
         deployment = a_deployment(ours, table, throttle=throttle)
         labels = PostgresLabels(deployment, ours.connection("production_db"), Sessions())
-        table_ = labels.labels(asked(ids), None, moment(5)).sort_by("ordinal")
+        table_ = all_labels(labels, asked(ids), None, moment(5)).sort_by("ordinal")
         requests = PostgresRequests(deployment, ours.connection("production_db"), Sessions())
         logged = requests.logged("p", list(ids.values()), window_of(deployment, day(0)))
         results[throttle] = table_, logged
@@ -190,5 +192,5 @@ def test_labels_and_logged_predictions_are_looked_up_in_chunks_where_an_index_fi
 
 def test_few_labels_are_one_chunk(ours: World, pauses: list[float]) -> None:
     labels = PostgresLabels(a_deployment(ours, "long_log", throttle=0.1), ours.connection("production_db"), Sessions())
-    assert labels.labels(asked({0: "r0", 1: "nobody"}), None, moment(5)).num_rows == 1
+    assert all_labels(labels, asked({0: "r0", 1: "nobody"}), None, moment(5)).num_rows == 1
     assert len(pauses) == 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.ports import all_labels
 from tests import production
 from tests.builders import asked
 from tests.integration.data.test_same_evidence import assert_all_is_the_same, run
@@ -147,7 +148,7 @@ def test_ids_of_several_columns_find_their_labels_and_logged_predictions(
     found = [one for one in ids if one]
     logged = shadow.request_source.logged("p", found, window)
     assert {one[:1] + one[-1]: logged[one] for one in found} == {"a1": (0.1,), "a2": (0.4,), "é1": (0.3,)}
-    labels = shadow.label_source.labels(asked(dict(enumerate(found))), None, window.end + dt.timedelta(days=1))
+    labels = all_labels(shadow.label_source, asked(dict(enumerate(found))), None, window.end + dt.timedelta(days=1))
     got = {found[row["ordinal"]]: (row["value"], row["known_at"]) for row in labels.to_pylist()}
     assert {one[:1] + one[-1]: value for one, value in got.items()} == {
         "a1": (1.0, moment(2)), "a2": (0.0, moment(2)),

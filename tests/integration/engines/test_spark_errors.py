@@ -12,6 +12,7 @@ import pytest
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import LOCAL_FILES, DeploymentContext
 from shadow_deployment.data.connections import Connection
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.errors import CredentialsError, SourceError, TransientError
 from shadow_deployment.onboarding.preview.words import requests_access
 from shadow_deployment.onboarding.tables.opening import open_table
@@ -87,7 +88,7 @@ def test_an_id_that_is_none_there_is_an_error_without_its_value(
     table = in_spark(pa.table({"id": [1, 2], "time": ROWS["time"], "p": [1.0, 0.0]}))
     source = found(ours, lake, table).label_source
     with pytest.raises(SourceError, match=r"labels\.table == ") as caught:
-        source.labels(asked({0: "secret"}), None, moment(2))
+        all_labels(source, asked({0: "secret"}), None, moment(2))
     assert "secret" not in str(caught.value)
 
 
@@ -114,7 +115,7 @@ def test_a_window_without_requests_is_empty(ours: World, lake: Connection, in_sp
     assert population == {}
     assert rows.num_rows == 0
     assert shadow.request_source.newest_time() == moment(0.6)
-    assert shadow.label_source.labels(asked({}), None, moment(2)).num_rows == 0
+    assert all_labels(shadow.label_source, asked({}), None, moment(2)).num_rows == 0
 
 
 def test_a_connection_without_a_host_says_so(ours: World, spark: Any) -> None:

@@ -50,8 +50,7 @@ def without_labels(session: "psycopg.Connection[Any]", world: World) -> Snapshot
 def add(session: "psycopg.Connection[Any]", snapshot: Snapshot, group: Sequence[Label]) -> Snapshot:
     """Enter labels that arrived together."""
     before = labels.lock(session, snapshot)
-    requests = asked({place: f"r{place}" for place in PLACES}, moment(0))
-    after = labels.add(session, before, [(requests, table(group))])
+    after = labels.add(session, before, iter(table(group).to_batches()))
     labels.record(session, before, after, before.labels_until + dt.timedelta(1) if before.labels_until else moment(2))
     return after
 
@@ -118,7 +117,7 @@ def test_a_correction_supersedes_and_what_it_takes_back_is_gone(
     snapshot = without_labels(session, sampled)
     add(session, snapshot, [(0, 1.0, 0), (0, 0.0, 1), (1, 1.0, 0), (1, 0.0, 1), (BATCH_ROWS, 1.0, 0)])
     before = labels.lock(session, snapshot)
-    asked_again = asked({0: "r0", 1: "r1"}, moment(0))
+    asked_again = asked({0: "r0", 1: "r1"})
     after = labels.correct(session, before, asked_again, table([(0, 0.0, 1)]))
     labels.record(session, before, after, moment(3))
     rows = session.execute("SELECT ordinal, value, known_at, conflict FROM shadow.label ORDER BY 1").fetchall()

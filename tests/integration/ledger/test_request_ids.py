@@ -7,8 +7,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from shadow_deployment.data.postgres_arrays import array_of, reading_arrays
-from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids
+from shadow_deployment.data.postgres_arrays import YEAR_2000, array_of, reading_arrays
+from shadow_deployment.ledger.batches.request_ids import SCHEMA, request_ids, request_times
 from tests.integration.ledger.batches import lies_in_batches
 from tests.production import SHADOW, World, day
 
@@ -28,7 +28,7 @@ def a_snapshot(session: "psycopg.Connection[Any]") -> tuple[int, int]:
     return found
 
 
-def test_every_id_is_there_as_it_was(session: "psycopg.Connection[Any]") -> None:
+def test_every_id_and_time_is_there_as_it_was(session: "psycopg.Connection[Any]") -> None:
     snapshot, rows = a_snapshot(session)
     lies_in_batches(session, [day(1), snapshot], 7)
     change = (
@@ -48,9 +48,12 @@ def test_every_id_is_there_as_it_was(session: "psycopg.Connection[Any]") -> None
     found = request_ids(session, day(1), snapshot, 0, rows + 5)
     found.validate(full=True)
     assert found.schema == SCHEMA
-    assert list(zip(*found.to_pydict().values(), strict=True)) == expected
+    ids = [(ordinal, text) for ordinal, text, _ in expected]
+    assert list(zip(*found.to_pydict().values(), strict=True)) == ids
     some = request_ids(session, day(1), snapshot, 3, 9)
-    assert list(zip(*some.to_pydict().values(), strict=True)) == expected[3:9]
+    assert list(zip(*some.to_pydict().values(), strict=True)) == ids[3:9]
+    times = pa.array(request_times(session, day(1), snapshot, 3, 9) + YEAR_2000, pa.timestamp("us", "UTC"))
+    assert times.to_pylist() == [at for _, _, at in expected[3:9]]
     assert not request_ids(session, day(1), snapshot, rows, rows + 1).num_rows
 
 

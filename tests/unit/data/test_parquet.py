@@ -17,7 +17,7 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
-from shadow_deployment.data.ports import UNVERSIONED
+from shadow_deployment.data.ports import UNVERSIONED, all_labels
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.errors import DeploymentError, SourceError, TransientError
 from tests.builders import a_deployment, asked
@@ -158,8 +158,8 @@ def test_a_pattern_that_matches_nothing_on_any_day_says_what_is_there(put: Any, 
         message = refusal(call)
         assert f"requests.table == 'parquet:{tmp_path}/log/{{day}}/*.parquet', must match files" in message
         assert f"what is there is {tmp_path}/log/2024-03-09" in message
-    arriving = shadow().label_source.labels
-    assert "labels.table == " in refusal(lambda: arriving({0: "r0"}, None, NOON))
+    arriving = shadow().label_source
+    assert "labels.table == " in refusal(lambda: all_labels(arriving, asked({0: "r0"}), None, NOON))
 
 
 @pytest.mark.parametrize(
@@ -308,18 +308,18 @@ def test_labels_are_those_that_became_known_since(place: str, put: Any, shadow: 
     put(f"labels/{known[1].date()}.parquet", both) if place == "{day}" else None
     source = shadow(labels="labels/{day}.parquet" if place == "{day}" else "labels/all-*.parquet").label_source
     requests = {7: "r0", 3: "r1", 5: "r2", 6: "other"}
-    found = labels_of(source.labels(asked(requests), None, NOON + 24 * HOUR))
+    found = labels_of(all_labels(source, asked(requests), None, NOON + 24 * HOUR))
     assert found == [(3, 1.0, NOON + 12 * HOUR), (5, 0.0, NOON + 24 * HOUR), (7, 0.0, NOON)]
-    assert labels_of(source.labels(asked(requests), NOON, NOON + 13 * HOUR)) == [(3, 1.0, NOON + 12 * HOUR)]
-    assert labels_of(source.labels(asked({1: "r3"}), None, NOON + 24 * HOUR)) == []
+    assert labels_of(all_labels(source, asked(requests), NOON, NOON + 13 * HOUR)) == [(3, 1.0, NOON + 12 * HOUR)]
+    assert labels_of(all_labels(source, asked({1: "r3"}), None, NOON + 24 * HOUR)) == []
 
 
 def test_a_date_says_that_a_label_was_known_by_the_end_of_that_day(put: Any, shadow: Any) -> None:
     put("labels/2024-03-09.parquet", outcome([NOON]).set_column(2, "known_at", pa.array([NOON.date()])))
     source = shadow().label_source
     midnight = dt.datetime.combine(NOON.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
-    assert labels_of(source.labels(asked({0: "r0"}), None, midnight)) == [(0, 0.0, midnight)]
-    assert labels_of(source.labels(asked({0: "r0"}), None, midnight - dt.timedelta(microseconds=1))) == []
+    assert labels_of(all_labels(source, asked({0: "r0"}), None, midnight)) == [(0, 0.0, midnight)]
+    assert labels_of(all_labels(source, asked({0: "r0"}), None, midnight - dt.timedelta(microseconds=1))) == []
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,8 @@ def test_a_value_that_is_no_label_comes_with_its_text(
     values: list[Any], settings: dict[str, Any], numbers: list[float], invalid: list[str], put: Any, shadow: Any
 ) -> None:
     put("labels/2024-03-09.parquet", outcome([NOON] * 3, is_late=values))
-    found = shadow(**settings).label_source.labels(asked({0: "r0", 1: "r1", 2: "r2"}), None, NOON).sort_by("ordinal")
+    source = shadow(**settings).label_source
+    found = all_labels(source, asked({0: "r0", 1: "r1", 2: "r2"}), None, NOON).sort_by("ordinal")
     assert [value for value in found["value"].to_pylist() if not math.isnan(value)] == numbers
     assert [text for text in found["invalid"].to_pylist() if text is not None] == invalid
 
@@ -344,8 +345,8 @@ def test_a_value_that_is_no_label_comes_with_its_text(
 def test_labels_of_whole_numbers_belong_to_requests_of_text(put: Any, shadow: Any) -> None:
     put("labels/2024-03-09.parquet", outcome([NOON, NOON], request_id=[7, 8], is_late=[True, None]))
     source = shadow().label_source
-    assert labels_of(source.labels(asked({0: "7", 1: "8"}), None, NOON + HOUR)) == [(0, 1.0, NOON)]
-    assert "labels.table == " in refusal(lambda: source.labels(asked({0: "seven"}), None, NOON + HOUR))
+    assert labels_of(all_labels(source, asked({0: "7", 1: "8"}), None, NOON + HOUR)) == [(0, 1.0, NOON)]
+    assert "labels.table == " in refusal(lambda: all_labels(source, asked({0: "seven"}), None, NOON + HOUR))
 
 
 def test_the_newest_version_is_that_of_the_newest_partition(put: Any, shadow: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import environment
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.data.sampling import allocate
 from shadow_deployment.errors import SourceError
 from tests.builders import LOG_ALONE, a_deployment
@@ -159,7 +160,7 @@ def test_ground_truth_is_known_from_its_upload_on_into_whatever_folder(
 
     def labels(first: int, last: int) -> list[tuple[Any, ...]]:
         since, until = (dt.datetime(2024, 3, day, tzinfo=dt.UTC) for day in (first, last))
-        found = shadow().label_source.labels(requests, since, until).to_pylist()
+        found = all_labels(shadow().label_source, requests, since, until).to_pylist()
         return sorted((row["ordinal"], row["value"], row["known_at"]) for row in found)
 
     assert labels(9, 12) == []

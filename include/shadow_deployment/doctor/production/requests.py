@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import Window, day_after, day_of, window_of
 from shadow_deployment.context import DeploymentContext
-from shadow_deployment.data.ports import UNVERSIONED
+from shadow_deployment.data.ports import UNVERSIONED, all_labels
 from shadow_deployment.data.sources.identity import label_column
 from shadow_deployment.doctor.checks import ConcernError, SkippedError
 from shadow_deployment.errors import SourceError
@@ -72,7 +72,7 @@ class KnownRequests:
         ids = pc.unique(mature[name]).drop_null()
         asked = pa.table({"ordinal": pa.array(range(len(ids)), pa.int32()), "request_id": ids})
         until = window.end + dt.timedelta(days=deployment.labels.maturity_days)
-        labelled = self.context.label_source.labels(asked, None, until)["ordinal"]
+        labelled = all_labels(self.context.label_source, asked, None, until)["ordinal"]
         is_in = pc.is_in(mature[name], value_set=ids.take(pc.unique(labelled)))
         return np.asarray(is_in.to_numpy(zero_copy_only=False), np.bool_)
 

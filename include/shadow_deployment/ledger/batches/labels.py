@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shadow_deployment.data.db import Session
 from shadow_deployment.data.postgres_arrays import YEAR_2000, reading_arrays
 from shadow_deployment.data.postgres_copy import copy
 from shadow_deployment.ledger.batches.label_states import NEVER, LabelRows, LabelStates, resolve
+from shadow_deployment.ledger.batches.request_ids import request_times
 from shadow_deployment.ledger.batching import BATCH_ROWS
 from shadow_deployment.ledger.snapshots import Snapshot
 
@@ -30,28 +30,24 @@ def read(session: Session[Any], snapshot: Snapshot, first: int, end: int) -> Lab
     return states
 
 
-def of_requests(requests: pa.Table, labels: pa.Table) -> pa.Table:
-    """Return labels as a `LabelSource` finds them, each with the time of its request."""
-    place = pc.index_in(labels["ordinal"], requests["ordinal"])
-    return labels.append_column("requested_at", requests["requested_at"].take(place))
-
-
 def append(session: Session[Any], snapshot: Snapshot, arrival: int, labels: pa.Table) -> int:
-    """Append what labels, as `of_requests` returns them, add to those that are there; return how many changed."""
+    """Append what labels, as LABELS of `data.ports`, add to those that are there; return how many changed."""
     if not labels.num_rows:
         return 0
     ordinals = labels["ordinal"].to_numpy()
     first = int(ordinals.min())
     touched = first + np.flatnonzero(np.bincount(ordinals - first))  # they lie close together
     before = _at(session, snapshot, touched)
-    after = resolve(before.rows(touched) + _rows(labels), touched)
+    after = resolve(before.rows(touched) + _rows(session, snapshot, labels), touched)
     return _write(session, snapshot, arrival, touched, before, after)
 
 
-def replace(session: Session[Any], snapshot: Snapshot, arrival: int, requests: pa.Table, labels: pa.Table) -> int:
+def replace(
+    session: Session[Any], snapshot: Snapshot, arrival: int, ordinals: NDArray[np.int32], labels: pa.Table
+) -> int:
     """Append all that production has of some requests where it is not what is there; return how many changed."""
-    touched = np.sort(requests["ordinal"].to_numpy()).astype(np.int64)
-    after = resolve(_rows(labels), touched)
+    touched = np.sort(ordinals).astype(np.int64)
+    after = resolve(_rows(session, snapshot, labels), touched)
     return _write(session, snapshot, arrival, touched, _at(session, snapshot, touched), after)
 
 
@@ -60,15 +56,18 @@ def _at(session: Session[Any], snapshot: Snapshot, ordinals: NDArray[np.int64]) 
     return read(session, snapshot, first, int(ordinals[-1]) + 1).at(ordinals - first)
 
 
-def _rows(labels: pa.Table) -> LabelRows:
+def _rows(session: Session[Any], snapshot: Snapshot, labels: pa.Table) -> LabelRows:
     """Return the rows of a source, which are early where they were known before their requests."""
-    known_at = labels["known_at"].to_numpy()
+    ordinal = labels["ordinal"].to_numpy().astype(np.int64)
+    known_at = labels["known_at"].to_numpy().astype(np.int64) - YEAR_2000
+    first, end = (int(ordinal.min()), int(ordinal.max()) + 1) if len(ordinal) else (0, 0)
+    requested_at = request_times(session, snapshot.day, snapshot.id, first, end)
     return LabelRows(
-        ordinal=labels["ordinal"].to_numpy().astype(np.int64),
+        ordinal=ordinal,
         value=labels["value"].to_numpy(),
-        known_at=known_at.astype(np.int64) - YEAR_2000,
+        known_at=known_at,
         invalid=labels["invalid"].to_numpy(zero_copy_only=False),
-        early=known_at < labels["requested_at"].to_numpy(),
+        early=known_at < requested_at[ordinal - first],
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shadow_deployment.config.window import Window, window_of
 from shadow_deployment.context import DeploymentContext
+from shadow_deployment.data.ports import all_labels
 from shadow_deployment.data.sampling import Draw, allocate
 from shadow_deployment.data.sources.identity import label_column
 
@@ -104,7 +105,7 @@ def _labels(
     values, known_at = np.full(rows.num_rows, np.nan), np.full(rows.num_rows, np.nan)
     if not rows.num_rows:
         return values, known_at, 0
-    labels = context.label_source.labels(looked_up(context, rows), None, known_until(context, window))
+    labels = all_labels(context.label_source, looked_up(context, rows), None, known_until(context, window))
     ordinals = labels["ordinal"].to_numpy()
     values[ordinals] = labels["value"].to_numpy()
     known_at[ordinals] = labels["known_at"].cast(pa.int64()).to_numpy() / 1e6

@@ -61,7 +61,7 @@ class TableOfEngine:
             if opened is None:
                 return {}
             if wanted is not None:
-                opened.session.bring("wanted", wanted)
+                opened.session.bring("wanted", [wanted])
             return read_rows(opened.session, statement, pieces, values)
 
     def _selected(self) -> sql.Composable:

@@ -1,7 +1,7 @@
 """DuckDB over files: a session of its own, bounded in memory and threads, that ends with its block."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ _QUERY_ERRORS = (duckdb.ConversionException, duckdb.BinderException, duckdb.OutO
 
 _HASH = "CREATE TEMPORARY MACRO keyed_hash(key) AS sha256(key)"
 _BATCH_ROWS: Final = 8_192
+_PART: Final = "part"
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,14 @@ class DuckDBSession:
 
     connection: duckdb.DuckDBPyConnection
 
-    def bring(self, name: str, rows: pa.Table) -> None:
-        """Let statements read these rows under a name."""
-        self.connection.register(name, rows)
+    def bring(self, name: str, parts: Iterable[pa.Table]) -> None:
+        """Let statements read these rows under a name: they are copied to a table, of which much lies on disk."""
+        put = f"CREATE OR REPLACE TEMPORARY TABLE {name} AS"
+        for part in parts:
+            self.connection.register(_PART, part)
+            self.connection.execute(f"{put} FROM {_PART}")
+            put = f"INSERT INTO {name}"
+        self.connection.unregister(_PART)
 
     def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
         """Run a statement and return its rows in batches."""

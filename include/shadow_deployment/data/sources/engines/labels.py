@@ -1,6 +1,8 @@
 """Labels that a query engine looks up where they lie."""
 
 import datetime as dt
+from collections.abc import Generator, Iterable
+from itertools import chain
 
 import pyarrow as pa
 from psycopg import sql
@@ -12,6 +14,7 @@ from shadow_deployment.data.sources.engines.port import STATEMENTS, QueryEngine,
 from shadow_deployment.data.sources.engines.table import EngineTable
 from shadow_deployment.data.sources.identity import has_key
 
+_IDS = ("ordinal", "request_id")
 _CLOCK_CHANGE = dt.timedelta(hours=1)
 
 
@@ -26,8 +29,10 @@ class EngineLabels:
         """Raise SourceError where there are no rows, or the newest lack a column or have one of the wrong type."""
         require_newest(self._engine, self._pieces, "labels.time", self.deployment.labels.time)
 
-    def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
-        """Return the labels of requests that became known in (since, until], as `LabelSource` does.
+    def labels(
+        self, requests: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
+    ) -> Generator[pa.RecordBatch]:
+        """Yield the labels of requests that became known in (since, until], as `LabelSource` does: by one join.
 
         `since` is None where nothing was collected before: then since the requests' window began, as `until` is at most
         `labels.maturity_days` after its end.
@@ -36,12 +41,14 @@ class EngineLabels:
         longest = labels.maturity_days + self.deployment.policy.days_per_period
         since = since or until - dt.timedelta(days=longest) - _CLOCK_CHANGE
         with self._engine.open_between(since, until, labels.time, "labels.time") as opened:
-            if opened is None or not requests.num_rows:
-                return LABELS.empty_table()
-            opened.session.bring("requests", requests)
+            ids = (part.select(_IDS) for part in requests if part.num_rows)
+            first = next(ids, None)
+            if opened is None or first is None:
+                return
+            opened.session.bring("requests", chain([first], ids))
             values = {"start": since, "end": until}
-            rows = opened.session.stream(STATEMENTS / "labels.sql", self._pieces(opened.table), values).read_all()
-        return rows.cast(LABELS)
+            for batch in opened.session.stream(STATEMENTS / "labels.sql", self._pieces(opened.table), values):
+                yield batch.cast(LABELS)
 
     def access(self, requests: pa.Table, since: dt.datetime, until: dt.datetime) -> Access:  # noqa: ARG002 (no index)
         """Return what holds the labels that became known in between."""

@@ -5,7 +5,7 @@ names, and call `keyed_hash(text)`: SHA-256 of the text in UTF-8, as hexadecimal
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -24,8 +24,8 @@ Pieces = Mapping[str, sql.Composable]
 class EngineSession(Protocol):
     """A session in UTC; it ends with its block."""
 
-    def bring(self, name: str, rows: pa.Table) -> None:
-        """Let statements read these rows under a name."""
+    def bring(self, name: str, parts: Iterable[pa.Table]) -> None:
+        """Let statements read the rows of these tables, of which there is one at least, under a name."""
         ...
 
     def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:

@@ -76,7 +76,7 @@ class EngineRequests:
             }
             if not requests:
                 return {}
-            opened.session.bring("requests", pa.table({"request_id": pa.array(requests, pa.string())}))
+            opened.session.bring("requests", [pa.table({"request_id": pa.array(requests, pa.string())})])
             rows = opened.session.stream(STATEMENTS / "logged.sql", pieces, window.bounds).read_all()
         ids, *values = (column.to_pylist() for column in rows.columns)
         return dict(zip(ids, zip(*values, strict=True), strict=True))
@@ -150,7 +150,7 @@ class EngineReading:
         candidates = [_digits(HASHES if all_candidates else draw.candidates) for draw in draws]
         design = {"stratum": [draw.stratum for draw in draws], "candidate hashes": candidates}
         schema = pa.schema([(name, pa.string()) for name in design])
-        self._session.bring("design", pa.table(design, schema=schema))
+        self._session.bring("design", [pa.table(design, schema=schema)])
         rows = self._session.stream(STATEMENTS / "sample.sql", self._pieces, {**self._bounds, "salt": self._salt})
         return first_of_each_stratum(without_field_metadata(rows), draws)
 

@@ -7,8 +7,9 @@ import datetime as dt
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,7 @@ with warnings.catch_warnings():  # it warns of pandas 3, of which nothing is use
     from pyspark.errors import PySparkException
     from pyspark.errors.exceptions.connect import SparkConnectGrpcException
     from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
 SETTINGS: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
@@ -61,9 +63,10 @@ class ConnectSession:
         self._spark = spark
         self._table = table
 
-    def bring(self, name: str, rows: pa.Table) -> None:
+    def bring(self, name: str, parts: Iterable[pa.Table]) -> None:
         """Let statements read these rows under a name: they are sent, and kept until the session ends."""
-        self._spark.createDataFrame(rows).createOrReplaceTempView(name)
+        frames = map(self._spark.createDataFrame, parts)
+        reduce(DataFrame.unionAll, frames).createOrReplaceTempView(name)
 
     def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
         """Run a statement and return its rows in batches, as Spark sends them."""

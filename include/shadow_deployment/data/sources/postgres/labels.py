@@ -1,8 +1,8 @@
 """Labels in Postgres, looked up by the ids of the requests."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
+from shadow_deployment.base.prefetch import prefetch_map
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement, load_statement
 from shadow_deployment.config.deployment import Deployment
@@ -51,11 +52,31 @@ class PostgresLabels:
         with reading_session(self._connection, self._sessions) as session:
             self._pieces(session)
 
-    def labels(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
-        """Return the labels of requests that became known in (since, until], as `LabelSource` does.
+    def labels(
+        self, requests: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
+    ) -> Generator[pa.RecordBatch]:
+        """Yield the labels of requests that became known in (since, until], as `LabelSource` does.
 
-        Ids are sent as one array, and each column comes back as one: no value is converted by itself.
+        Each table is looked up by itself, while the caller works on the labels of the one before it.
         """
+        look_up = self._looked_up_at_once if self.deployment.labels.key is None else self._by_key
+        with closing(prefetch_map(lambda part: look_up(part, since, until), requests)) as tables:
+            for table in tables:
+                yield from table.to_batches()
+
+    def _by_key(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Look each distinct key up once, and return its labels for every request that has it."""
+        keys = requests["request_id"].combine_chunks().dictionary_encode()
+        distinct = pa.table(
+            {"ordinal": pa.array(range(len(keys.dictionary)), pa.int32()), "request_id": keys.dictionary}
+        )
+        labels = self._looked_up_at_once(distinct, since, until)
+        places = pa.table({"place": keys.indices, "request": requests["ordinal"]})
+        joined = labels.join(places, keys="ordinal", right_keys="place")
+        return joined.drop_columns("ordinal").rename_columns({"request": "ordinal"}).select(labels.schema.names)
+
+    def _looked_up_at_once(self, requests: pa.Table, since: dt.datetime | None, until: dt.datetime) -> pa.Table:
+        """Ids are sent as one array, and each column comes back as one: no value is converted by itself."""
         tables = [LABELS.empty_table()]
         with reading_session(self._connection, self._sessions) as session:
             pieces = self._pieces(session)

@@ -34,7 +34,7 @@ from shadow_deployment.pipeline.history.verify import verify
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.report import text
 from shadow_deployment.report.analyses.decisions import confusion, sweep
-from shadow_deployment.report.html import tables
+from shadow_deployment.report.html import rendering
 from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
 from shadow_deployment.report.queries.predictions import wilson
@@ -498,7 +498,7 @@ def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: Deployme
         "SELECT sum(rows)::int, sum(population)::int FROM shadow.snapshot WHERE champion_versions = '{7}'"
     )
     sample = f"{rows} of {population} requests, {percent(rows / population)}; rate {rows / population:g}"
-    assert dict(tables.provenance(shown))["Sample"] == sample
+    assert f"<dt>Sample</dt><dd><code>{sample}</code>" in rendering.report(shown)
     assert 0.7 < rows / population < 1
     assert found.uri == "logged:flights.prediction_log.other_probability"
 

@@ -11,8 +11,10 @@ from markupsafe import Markup
 
 from shadow_deployment.base import numbers
 from shadow_deployment.base.extras import MissingExtraError, requires_extra
+from shadow_deployment.config.fields import in_words
+from shadow_deployment.decision.words import wording as words
 from shadow_deployment.report import wording
-from shadow_deployment.report.html import cells, frameworks, intervals, markup, tables, validation
+from shadow_deployment.report.html import cells, intervals, markup, sections, tables
 from shadow_deployment.report.html.serving import Links, asset, policy_of_file
 from shadow_deployment.report.overview import Overview
 from shadow_deployment.report.views import DeploymentView
@@ -70,9 +72,6 @@ def validation_report(view: "ValidationView") -> str:
         view=view,
         charts=catalog(view.page),
         written=cells.writer(view.page),
-        elsewhere=frameworks.ELSEWHERE,
-        frameworks=frameworks.FRAMEWORKS,
-        error_rates=frameworks.ERROR_RATES,
     )
 
 
@@ -89,9 +88,12 @@ def notice_page(heading: str, links: Links, *, notice: str = "", names: Sequence
 def _render(template: str, links: Links, assets: Sequence[str] = _ASSETS, **content: Any) -> str:
     is_file = links.base is None
     inlined = {name: Markup(asset(name).decode()) for name in assets} if is_file else {}  # noqa: S704 (our own files)
-    policy = policy_of_file() if is_file else None
-    page = _environment().get_template(template)
-    return page.render(links=links, is_file=is_file, assets=assets, inlined=inlined, policy=policy, **content)
+    given = {"is_file": is_file, "assets": assets, "inlined": inlined} | content
+    return (
+        _environment()
+        .get_template(template)
+        .render(links=links, content_policy=policy_of_file() if is_file else None, **given)
+    )
 
 
 @cache
@@ -99,11 +101,12 @@ def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        extensions=["jinja2.ext.do"],
         undefined=StrictUndefined,
         finalize=markup.shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(cells=cells, facts=validation, intervals=intervals, listings=tables, markup=markup)
-    made.globals.update(numbers=numbers, wording=wording)
+    made.globals.update(cells=cells, in_words=in_words, intervals=intervals, listings=tables, markup=markup)
+    made.globals.update(numbers=numbers, sections=sections, wording=wording, words=words)
     return made

@@ -41,4 +41,4 @@ def redis(folder: Path) -> Iterator[str]:
         yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=120)

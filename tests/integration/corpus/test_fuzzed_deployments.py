@@ -118,13 +118,13 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @given(text=documents())
-@settings(deadline=2000, max_examples=120, derandomize=True)
+@settings(deadline=20_000, max_examples=120, derandomize=True)
 def test_several_places_that_are_spoilt_are_a_message_about_the_file(text: str) -> None:
     refusal(None, text=text)
 
 
 @given(text=documents(), cut=st.floats(0, 1), noise=st.text(max_size=8), at=st.floats(0, 1))
-@settings(deadline=2000, max_examples=120, derandomize=True)
+@settings(deadline=20_000, max_examples=120, derandomize=True)
 def test_a_file_that_is_cut_off_or_has_noise_in_it_is_a_message_about_the_file(
     text: str, cut: float, noise: str, at: float
 ) -> None:

@@ -286,7 +286,7 @@ def test_what_draws_charts_is_loaded_once_while_the_list_is_looked_at(
     app._warm_up_soon.cache_clear()
     for _ in range(2):
         assert client.get("/").status_code == 200
-    assert begun.acquire(timeout=10)
+    assert begun.acquire(timeout=120)
     assert not begun.acquire(timeout=0.2)
 
 

@@ -83,7 +83,7 @@ def test_what_cannot_be_made_of_an_item_is_raised_in_its_turn() -> None:
 
 
 def test_with_two_threads_two_are_made_at_once_and_come_in_their_order() -> None:
-    both, taken = threading.Barrier(2, timeout=10), list[int]()
+    both, taken = threading.Barrier(2, timeout=120), list[int]()
 
     def items() -> Iterator[int]:
         for number in range(6):

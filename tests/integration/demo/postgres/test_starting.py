@@ -106,7 +106,7 @@ def test_start_waits_for_the_last_process_of_a_killed_server(own):
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(backend, signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     assert process.returncode == 0
     assert kept(own)
 
@@ -137,7 +137,7 @@ def test_server_outlives_its_killed_owner_and_is_reused(own):
 
 def test_output_of_the_owner_is_not_held_open(own):
     process = owner(own.folder)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert own.is_running()
 
 

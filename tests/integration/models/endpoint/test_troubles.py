@@ -71,17 +71,17 @@ def test_a_server_that_is_not_there_is_left_to_a_later_try(server: Server) -> No
 
 @pytest.mark.parametrize("fault", [hang, drip])
 def test_a_row_that_takes_too_long_is_an_error_and_a_server_that_hangs_is_none(server: Server, fault: Any) -> None:
-    one = predictor(server, limits={"rows": 4, "seconds": 0.15})
+    one = predictor(server, limits={"rows": 4, "seconds": 0.3})
     server.faults = [None, fault, fault, fault]
     answers = one.predict(flights(8))
-    assert answers.errors == {4: "no response within 0.15 s"}
+    assert answers.errors == {4: "no response within 0.3 s"}
     server.always = fault
     began = time.monotonic()
-    assert "no response within 0.15 s, 3 times in a row" in refusal(lambda: one.predict(flights(2)), TransientError)
-    assert "no response within 0.15 s, 8 times in a row" in refusal(lambda: one.predict(flights(64)), TransientError)
-    assert time.monotonic() - began < 5
+    assert "no response within 0.3 s, 3 times in a row" in refusal(lambda: one.predict(flights(2)), TransientError)
+    assert "no response within 0.3 s, 8 times in a row" in refusal(lambda: one.predict(flights(64)), TransientError)
+    assert time.monotonic() - began < 20
     server.when_described = [fault]
-    assert "no response within" in refusal(lambda: predictor(server, limits={"seconds": 0.1}), TransientError)
+    assert "no response within" in refusal(lambda: predictor(server, limits={"seconds": 0.3}), TransientError)
 
 
 def test_an_answer_without_end_is_not_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

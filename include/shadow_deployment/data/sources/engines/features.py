@@ -14,7 +14,10 @@ from shadow_deployment.data.sources.engines.port import STATEMENTS, QueryEngine,
 from shadow_deployment.data.sources.engines.table import EngineTable
 from shadow_deployment.data.sources.identity import columns_of_key, has_key
 
-_NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # of no request, which still needs the types of features
+_NOBODY = pa.table({  # of whom there is nothing but the types of features: Spark takes no rows that are none
+    "key": pa.array([None], pa.string()),
+    "requested_at": pa.array([dt.datetime(1970, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", "UTC")),
+})  # fmt: skip
 _ONCE = (
     "QUALIFY {moment} > $start::timestamptz OR rank() OVER "
     "(PARTITION BY {ids}, {moment} > $start::timestamptz ORDER BY {moment} DESC) = 1"
@@ -33,10 +36,10 @@ class EngineFeatures:
 
     def features(self, requests: pa.Table) -> pa.Table:
         """Return the features of requests as they were known when these were made, as `FeatureSource` does."""
-        asked = requests.select(["key", "requested_at"]).rename_columns(["request_id", "requested_at"])
-        asked = asked.append_column("ordinal", pa.array(np.arange(len(requests))))
-        first, last = pc.min_max(requests["requested_at"]).as_py().values()
-        bounds = {"start": first or _NEVER, "end": last or _NEVER}
+        asked = (requests if len(requests) else _NOBODY).select(["key", "requested_at"])
+        asked = asked.rename_columns(["request_id", "requested_at"])
+        asked = asked.append_column("ordinal", pa.array(np.arange(len(asked))))
+        bounds = dict(zip(("start", "end"), pc.min_max(asked["requested_at"]).as_py().values(), strict=True))
         with self._engine.open_until(bounds["end"]) as opened:
             opened.session.bring("requests", [asked])
             rows = opened.session.stream(STATEMENTS / "features.sql", self._pieces(opened.table), bounds)

@@ -82,7 +82,10 @@ _REST: Final = {
 _MOST_STRATA: Final = 1000  # of which each is narrowed by itself; a statement has at most 262,144 bytes
 _HASHES: Final = """
 SELECT {}, coalesce(bool_and(id IS NOT NULL), true)
-FROM (SELECT id, keyed_hash($salt || ':' || id) AS hash FROM (SELECT {} AS id FROM requests WHERE request_id IS NOT NULL))
+FROM (
+    SELECT id, keyed_hash($salt || ':' || id) AS hash
+    FROM (SELECT {} AS id FROM requests WHERE request_id IS NOT NULL)
+)
 """
 _WHOLE_NUMBER: Final = """
 CASE WHEN regexp_full_match(request_id, '-?[0-9]+') THEN CAST(TRY_CAST(request_id AS bigint) AS varchar) END

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from shadow_deployment.config.sources.tables import Labels, Requests
+    from shadow_deployment.config.sources.tables import SourceTable
     from shadow_deployment.data.predictor import Predictor
     from shadow_deployment.data.sources.engines.port import QueryEngine
 
@@ -70,8 +70,8 @@ class Cloud(Protocol):
         """Return where files of production lie."""
         ...
 
-    def athena(self, deployment: Deployment, key: str, conn_id: str | None) -> "QueryEngine":
-        """Return what reads the table of Athena that `key` names, such as requests.table."""
+    def athena(self, deployment: Deployment, key: str, table: "SourceTable") -> "QueryEngine":
+        """Return what reads a table of Athena; `key` names it, such as requests.table."""
         ...
 
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
@@ -99,7 +99,7 @@ class LocalFiles:
             )
         return Folder()
 
-    def athena(self, deployment: Deployment, key: str, conn_id: str | None) -> "QueryEngine":  # noqa: ARG002
+    def athena(self, deployment: Deployment, key: str, table: "SourceTable") -> "QueryEngine":  # noqa: ARG002
         """Raise DeploymentError: Athena is not reached from here."""
         raise DeploymentError(
             f"deployment {deployment.name}: {key} must not be in Athena here: it is opened by "
@@ -170,12 +170,12 @@ class DeploymentContext:
 
         return PostgresLabels(self.deployment, self.connections(conn_id), self.sessions)
 
-    def _engine(self, key: str, table: "Requests | Labels") -> "QueryEngine":
+    def _engine(self, key: str, table: "SourceTable") -> "QueryEngine":
         """Return what reads a table that is not in Postgres; `key` is its section."""
         name, engine = f"{key}.table", engine_of(table.table)
         if engine == "athena":
             with requires_extra("athena", f"{name} == {table.table!r}"):
-                return self.cloud.athena(self.deployment, name, table.conn_id)
+                return self.cloud.athena(self.deployment, name, table)
         if engine == "spark" and table.conn_id is not None:
             with requires_extra("spark", f"{name} == {table.table!r}"):
                 from shadow_deployment.data.sources.engines.spark import SparkEngine
@@ -195,10 +195,9 @@ class DeploymentContext:
         position = [each.name for each in self.deployment.challengers].index(challenger.name)
         key = f"challengers[{position}].features_from"
         if wanted.conn_id is None or engine_of(wanted.table) != "postgres":
-            with requires_extra("duckdb", f"{key}.table == {wanted.table!r}"):
-                from shadow_deployment.data.sources.duckdb.features import ParquetFeatures
+            from shadow_deployment.data.sources.engines.features import EngineFeatures
 
-            return ParquetFeatures(wanted, key, self.cloud.lake(Pattern.parse(wanted.table), wanted.conn_id))
+            return EngineFeatures(wanted, key, self._engine(key, wanted))
         from shadow_deployment.data.sources.postgres.features import PostgresFeatures
 
         return PostgresFeatures(wanted, key, self.connections(wanted.conn_id), self.sessions, self.deployment.throttle)

@@ -31,9 +31,9 @@ from shadow_deployment.config.fields import (
     TimeZone,
     weekday_of,
 )
-from shadow_deployment.config.model import FeaturesFrom, ModelSettings
+from shadow_deployment.config.model import ModelSettings
 from shadow_deployment.config.policy import WEEK, CustomMetric, Policy
-from shadow_deployment.config.sources.tables import AthenaSettings, Labels, Requests
+from shadow_deployment.config.sources.tables import AthenaSettings, FeaturesFrom, Labels, Requests
 from shadow_deployment.config.validators import deployment_conflicts
 from shadow_deployment.config.yaml_source import YamlSource, suggestion, text_of
 from shadow_deployment.errors import DeploymentError

@@ -1,4 +1,4 @@
-"""A model in a deployment file: where it lies, what it runs in, what a call may take, and features of its own."""
+"""A model in a deployment file: where it lies, what it runs in, and what a call may take."""
 
 import hashlib
 import re
@@ -11,8 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from pydantic.json_schema import SkipJsonSchema
 
 from shadow_deployment.base.paths import PROJECT, beside, is_supported_address
-from shadow_deployment.config.fields import FROM_FILE, Column, Columns, Feature, Section, Table, Text, matching
-from shadow_deployment.config.partitions import PARQUET, engine_of
+from shadow_deployment.config.fields import FROM_FILE, Section, Text, matching
 
 
 @dataclass(frozen=True)
@@ -155,52 +154,6 @@ class Limits(Section):
     calls_per_second: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] | None = Field(
         None, description="Rate limit of one task on an endpoint, in calls per second; by default unlimited."
     )
-
-
-class FeaturesFrom(Section):
-    """Features that a challenger takes from a table of its own, as they were known when each request was made.
-
-    For each request the newest row of its id counts whose `known_at` is not after the request, to the microsecond; of
-    rows known at the same moment the one with the greatest features, compared in the order of `features`. A request
-    without such a row has nulls. The challenger is shown `requests.features`, those of the same name replaced, and
-    then the others.
-    """
-
-    conn_id: Text | None = Field(None, description="Airflow connection, as for `requests`.")
-    table: Table = Field(
-        description="As for `requests`; of Parquet files, all days up to the requests' are read. In Postgres an index "
-        "on `id` and `known_at` is needed."
-    )
-    id: Columns = Field(
-        description="Column of the request id, or of what `key` is matched with; as many columns as that has, in its "
-        "order."
-    )
-    key: Columns | None = Field(
-        None,
-        description="Column of the requests that `id` is matched with, such as a customer's number; by default "
-        "`requests.id`.",
-    )
-    known_at: Column = Field(
-        description="Column of the time at which a row became known to production, which must not be the time of what "
-        "it describes; a date means the end of that day, in UTC."
-    )
-    features: Annotated[list[Feature], Field(min_length=1)] = Field(description="Columns that the challenger receives.")
-
-    @model_validator(mode="after")
-    def _require_distinct(self) -> Self:
-        is_parquet = self.table.startswith(PARQUET)
-        if engine_of(self.table) != "postgres" and not is_parquet:
-            raise ValueError("must have a table in Postgres or parquet:PATH")
-        if self.conn_id is None and not is_parquet:
-            raise ValueError("must have a conn_id: its table is no Parquet file")
-        if self.known_at == self.id or len({*self.features, self.known_at}) <= len(self.features):
-            raise ValueError("must name each column once: id, known_at and features are different columns")
-        return self
-
-    @property
-    def terms(self) -> dict[str, object]:
-        """What decides which values a request gets; where the table is reached may change."""
-        return self.model_dump(mode="json", exclude={"conn_id"})
 
 
 class ModelSettings(Section):

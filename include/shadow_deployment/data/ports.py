@@ -4,9 +4,9 @@ A source is three queries, run where the data lies: count the requests of a wind
 draw those with the smallest keyed hashes (`Reading.sample`), and look labels up by request id (`LabelSource.labels`).
 `RequestSource` also looks logged predictions and the newest champion version up.
 
-Postgres implements `RequestSource`, `Reading` and `LabelSource` by itself (`sources/postgres`), and `sources/engines`
-does for all query engines, of which a new one is one file with a branch in `DeploymentContext`. The same rows must give
-the same sample in every source:
+Postgres implements `RequestSource`, `Reading`, `LabelSource` and `FeatureSource` by itself (`sources/postgres`), and
+`sources/engines` does for all query engines, of which a new one is one file with a branch in `DeploymentContext`. The
+same rows must give the same sample in every source:
 
 - A stratum is the text of its columns, null as "(null)", joined by "/"; without strata it is "all".
 - The keyed hash is the first 52 bits of SHA-256 of "salt:id" in UTF-8, and -1 where the id is null. Where labels.key is

@@ -2,7 +2,8 @@
 
 What it answers is unloaded as Parquet below the snapshots' address, read from there by DuckDB, which draws, orders and
 joins as it does over files, and removed. Ids are not brought to Athena: of a drawn request the keyed hash is low, so
-labels and logged predictions are narrowed by it.
+labels and logged predictions are narrowed by it. What a challenger's own features are looked up by was not drawn: of it
+the first digits of each hash are brought.
 """
 
 import datetime as dt
@@ -26,6 +27,7 @@ from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.partitions import LakeTable, Pattern
+from shadow_deployment.config.sources.tables import SourceTable
 from shadow_deployment.data.ports import Access
 from shadow_deployment.data.sources.duckdb.formats import Parquet
 from shadow_deployment.data.sources.duckdb.lake import LakeFile
@@ -61,22 +63,35 @@ _INSIDE: Final = {
     "sample.sql": "{time} >= {since} AND {time} < {end} AND {hash} < {drawn}",
     "newest.sql": _WINDOW,
     "newest_time.sql": "{time} IS NOT NULL",
+    "times.sql": "true",
     "newest_version.sql": "{time} >= {start}",
-    "logged.sql": f"{_WINDOW} AND {{is_low}}",
-    "labels.sql": "{time} > {start} AND {time} <= {end} AND {label} IS NOT NULL AND {is_low}",
+    "logged.sql": f"{_WINDOW} AND {{is_asked}}",
+    "labels.sql": "{time} > {start} AND {time} <= {end} AND {label} IS NOT NULL AND {is_asked}",
+    "features.sql": "{moment} <= $end::timestamptz AND {is_asked}",
 }
+_IS_LOW: Final = "keyed_hash($salt || ':' || {}) <= {}"
+_IS_ONE: Final = (
+    "left(keyed_hash($salt || ':' || {}), {}) IN (SELECT hash FROM unnest(string_split({}, ' ')) AS hashes (hash))"
+)
 _REST: Final = {
     "newest.sql": "ORDER BY {time} DESC LIMIT $most",
     "newest_time.sql": "ORDER BY {time} DESC LIMIT 1",
     "newest_version.sql": "ORDER BY {time} DESC LIMIT 1",
+    "times.sql": "ORDER BY {moment} NULLS LAST LIMIT 1",
 }
 _MOST_STRATA: Final = 1000  # of which each is narrowed by itself; a statement has at most 262,144 bytes
-_HIGHEST: Final = """
-SELECT max(keyed_hash($salt || ':' || id)), bool_and(id IS NOT NULL) FROM (SELECT {} AS id FROM requests)
+_HASHES: Final = """
+SELECT {}, coalesce(bool_and(id IS NOT NULL), true)
+FROM (
+    SELECT id, keyed_hash($salt || ':' || id) AS hash
+    FROM (SELECT {} AS id FROM requests WHERE request_id IS NOT NULL)
+)
 """
 _WHOLE_NUMBER: Final = """
 CASE WHEN regexp_full_match(request_id, '-?[0-9]+') THEN CAST(TRY_CAST(request_id AS bigint) AS varchar) END
 """
+_DIGITS: Final = 8  # of a hash
+_MOST_HASHES: Final = 20_000  # of a statement
 _VALUE_ERRORS: Final = re.compile(r"(INVALID_CAST_ARGUMENT|INVALID_FUNCTION_ARGUMENT|NUMERIC_VALUE_OUT_OF_RANGE)\b")
 _DENIED: Final = re.compile("access ?denied|not authorized|insufficient .*permission", re.IGNORECASE)
 _SYSTEM: Final = 1  # a category of Athena's errors
@@ -243,20 +258,21 @@ class AthenaSession:
         if statement.name == "population.sql":
             fields = [_Field("stratum", column_of("stratum", "varchar")),
                       _Field("population", column_of("population", "bigint"))]  # fmt: skip
-            self._unload(text, values, fields)
+            self._unload([text], values, fields)
             return self._here.stream(STATEMENTS / "answer.sql", {}, {})
         names = {column.name for column in sqlglot.parse_one(text, read="duckdb").find_all(exp.Column)}
         used = [column for column in self._table.columns.values() if column.name in names]
         fields = [_Field(f"c{place}", column) for place, column in enumerate(used)]
-        self._unload(self._narrowed(statement.name, pieces, fields), values, fields)
+        asked = self._asked(statement.name, pieces)
+        self._unload([self._narrowed(statement.name, pieces, fields, each) for each in asked], values, fields)
         return self._here.stream(statement, pieces, values)
 
-    def _unload(self, select: str, values: Mapping[str, Any], fields: Sequence[_Field]) -> None:
+    def _unload(self, selects: Sequence[str], values: Mapping[str, Any], fields: Sequence[_Field]) -> None:
         """Let Athena unload rows, and open them here under the name `files`, in place of those before."""
         session = self._here.connection
         self._answer.close()
-        written = ATHENA.written(select, self._rows, {**values, "salt": self._salt})
-        files = self._answer.enter_context(self._queries.unloaded(written))
+        written = (ATHENA.written(select, self._rows, {**values, "salt": self._salt}) for select in selects)
+        files = [file for each in written for file in self._answer.enter_context(self._queries.unloaded(each))]
         self._answer.enter_context(self._queries.lake.serving(session, files))
         if files:
             paths = ", ".join(sql.Literal(file.path).as_string() for file in files)
@@ -265,10 +281,10 @@ class AthenaSession:
             columns = f"{', '.join(field.none for field in fields)} WHERE false"
         session.execute(f"CREATE OR REPLACE TEMPORARY VIEW files AS SELECT {columns}")
 
-    def _narrowed(self, statement: str, pieces: Pieces, fields: Sequence[_Field]) -> str:
+    def _narrowed(self, statement: str, pieces: Pieces, fields: Sequence[_Field], is_asked: sql.Composable) -> str:
         """Return the statement of the rows that another one needs."""
-        once = pieces["once"] if statement == "newest.sql" else sql.SQL("")
-        given = {**pieces, "drawn": self._drawn(pieces), "is_low": self._is_low(pieces)}
+        once = pieces["once"] if statement in ("newest.sql", "features.sql") else sql.SQL("")
+        given = {**pieces, "drawn": self._drawn(pieces), "is_asked": is_asked}
         narrowed = {
             "raw": sql.SQL(", ").join(field.written for field in fields),
             "inside": sql.SQL(_INSIDE[statement]).format(**given),
@@ -287,34 +303,48 @@ class AthenaSession:
         cases = [sql.SQL("WHEN {} THEN {}").format(*pair) for pair in zip(strata, hashes, strict=True)]
         return sql.SQL("CASE {} {} END").format(pieces["stratum"], sql.SQL(" ").join(cases))
 
-    def _is_low(self, pieces: Pieces) -> sql.Composable:
-        """Return the condition that an id's hash is none above those of the ids that are looked up.
+    def _asked(self, statement: str, pieces: Pieces) -> Sequence[sql.Composable]:
+        """Return the conditions, one for each query, that an id may be one of those that are looked up.
+
+        Drawn ids have no hash above the highest of them; of others each hash is asked for.
+        """
+        text = self._text_of_ids()
+        if text is None:
+            return [sql.SQL("true")]
+        if statement != "features.sql":
+            return [sql.SQL(_IS_LOW).format(pieces["text"], self._hashes("max(hash)", text))]
+        digits = self._hashes(f"coalesce(list_sort(list(DISTINCT left(hash, {_DIGITS}))), [])", text)
+        parts = (digits[start : start + _MOST_HASHES] for start in range(0, len(digits) or 1, _MOST_HASHES))
+        return [sql.SQL(_IS_ONE).format(pieces["text"], _DIGITS, " ".join(part)) for part in parts]
+
+    def _hashes(self, wanted: str, text: str) -> Any:
+        """Return what is wanted of the hashes of the ids that are looked up, whose text in Athena is this SQL."""
+        [(found, all_are_ids)] = self._here.connection.execute(
+            _HASHES.format(wanted, text), {"salt": self._salt}
+        ).fetchall()
+        if not all_are_ids:
+            raise SourceError(f"{self._queries.what}: ids are whole numbers there, and that of a request is none")
+        return found
+
+    def _text_of_ids(self) -> str | None:
+        """Return the ids that are looked up as Athena has their text; None without ids, or where that may differ.
 
         An id of several columns, or of one that is neither text nor a whole number, may be written in two ways.
         """
-        if "requests" not in self._brought:
-            return sql.SQL("")
         category = {self._table.columns[name].category for name in self._ids}
+        if "requests" not in self._brought:
+            return None
         if category == {"S"}:
-            text = "request_id"
-        elif len(self._ids) == 1 and category == {"N"}:
-            text = _WHOLE_NUMBER
-        else:
-            return sql.SQL("true")
-        found = self._here.connection.execute(_HIGHEST.format(text), {"salt": self._salt})
-        [(highest, all_are_ids)] = found.fetchall()
-        if not all_are_ids:
-            raise SourceError(f"{self._queries.what}: ids are whole numbers there, and that of a request is none")
-        return sql.SQL("keyed_hash($salt || ':' || {}) <= {}").format(pieces["text"], highest)
+            return "request_id"
+        return _WHOLE_NUMBER if len(self._ids) == 1 and category == {"N"} else None
 
 
 class AthenaEngine:
-    """One table of Athena; `key` is what the deployment calls it, such as requests.table."""
+    """One table of Athena, which a deployment names."""
 
-    def __init__(self, deployment: Deployment, key: str, queries: Queries, glue: Any) -> None:
-        part = deployment.requests if key == "requests.table" else deployment.labels
-        self._name, self._ids, self._salt = part.table, columns_of_key(part.id), deployment.salt
-        self._table = LakeTable.parse(part.table)
+    def __init__(self, table: SourceTable, salt: str, queries: Queries, glue: Any) -> None:
+        self._name, self._ids, self._salt = table.table, columns_of_key(table.id), salt
+        self._table = LakeTable.parse(table.table)
         self._queries, self._glue = queries, glue
 
     @contextmanager
@@ -322,6 +352,12 @@ class AthenaEngine:
         """Open the partitions of these days, and of the day before and after, or all where there is none of a day."""
         self._queries.scanned = 0
         with self._opened(start.date(), end.date()) as opened:
+            yield opened
+
+    @contextmanager
+    def open_until(self, until: dt.datetime) -> Iterator[Opened]:  # noqa: ARG002 (statements name the time)
+        """Open the table."""
+        with self._opened() as opened:
             yield opened
 
     @contextmanager
@@ -351,20 +387,20 @@ class AthenaEngine:
         return {each["Name"]: column_of(each["Name"], _type(each["Type"].lower())) for each in columns}
 
 
-def open_athena(deployment: Deployment, key: str, conn_id: str | None) -> AthenaEngine:
-    """Return what reads the table that `key` of a deployment names, with the credentials of a connection to AWS.
+def open_athena(deployment: Deployment, key: str, table: SourceTable) -> AthenaEngine:
+    """Return what reads a table that a deployment names by `key`, with the credentials of its connection to AWS.
 
-    None takes the credentials that boto3 finds by itself. Raises CredentialsError where the connection is not declared,
+    Without one, with those that boto3 finds by itself. Raises CredentialsError where the connection is not declared,
     SourceError where it cannot be used.
     """
-    table = (deployment.requests if key == "requests.table" else deployment.labels).table
-    credentials, what = source_of(conn_id), f"{key} == {table!r}"
+    conn_id = table.conn_id
+    credentials, what = source_of(conn_id), f"{key} == {table.table!r}"
     try:
         with translated(what, credentials, _RIGHTS, kind=SourceError):
             athena, s3, glue = (client(service, conn_id) for service in ("athena", "s3", "glue"))
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise SourceError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
-    return AthenaEngine(deployment, key, Queries(deployment, what, athena, s3, credentials), glue)
+    return AthenaEngine(table, deployment.salt, Queries(deployment, what, athena, s3, credentials), glue)
 
 
 def _type(of_athena: str) -> str:

@@ -13,6 +13,7 @@ from shadow_deployment.data.storage import Store, open_store
 from shadow_deployment.integrations.aws import open_document
 
 if TYPE_CHECKING:
+    from shadow_deployment.config.sources.tables import SourceTable
     from shadow_deployment.data.predictor import Predictor
     from shadow_deployment.data.sources.engines.port import QueryEngine
 
@@ -58,14 +59,14 @@ class AwsCloud:
 
         return open_lake(str(pattern), conn_id)
 
-    def athena(self, deployment: Deployment, key: str, conn_id: str | None) -> "QueryEngine":
-        """Return what reads the table of Athena that `key` names, such as requests.table.
+    def athena(self, deployment: Deployment, key: str, table: "SourceTable") -> "QueryEngine":
+        """Return what reads a table of Athena; `key` names it, such as requests.table.
 
         Raises CredentialsError where the connection is not declared, SourceError where it cannot be used.
         """
         from shadow_deployment.integrations.athena import open_athena
 
-        return open_athena(deployment, key, conn_id)
+        return open_athena(deployment, key, table)
 
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
         """Return a model on SageMaker.
@@ -95,10 +96,10 @@ class TerminalCloud(AwsCloud):
         with redirect_stdout(sys.stderr):
             return super().lake(pattern, conn_id)
 
-    def athena(self, deployment: Deployment, key: str, conn_id: str | None) -> "QueryEngine":
+    def athena(self, deployment: Deployment, key: str, table: "SourceTable") -> "QueryEngine":
         """Return what reads a table of Athena as `Cloud` does."""
         with redirect_stdout(sys.stderr):
-            return super().athena(deployment, key, conn_id)
+            return super().athena(deployment, key, table)
 
     def sagemaker(self, model: Challenger, deployment: Deployment) -> "Predictor":
         """Return a model on SageMaker as `Cloud` does."""

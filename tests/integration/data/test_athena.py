@@ -24,6 +24,7 @@ from shadow_deployment.integrations import athena
 from shadow_deployment.integrations.cloud import AwsCloud
 from tests import production
 from tests.builders import asked
+from tests.integration.data import test_features_as_of as as_of
 from tests.integration.data.test_same_sample import COLUMNS, IDS, STRATA, deployed, designs, drawn, into_postgres, logs
 from tests.integration.engines.test_spark_contract import column
 from tests.parquet import encoded
@@ -47,6 +48,7 @@ class Athena:
     bucket: Any
     session: duckdb.DuckDBPyConnection
     statements: list[str] = field(default_factory=list)
+    unloaded: list[int] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     failure: dict[str, Any] | None = None
     scanned: int = 0
@@ -57,6 +59,7 @@ class Athena:
         assert unload is not None
         [select] = sqlglot.transpile(unload[1], read="athena", write="duckdb")
         rows = self.session.sql(select).to_arrow_table()
+        self.unloaded.append(rows.num_rows)
         for number, batch in enumerate(rows.to_batches(max_chunksize=7)):  # in some files, in no order
             self.bucket.put_object(Key=f"{unload[2]}{9 - number}-part", Body=encoded(pa.Table.from_batches([batch])))
         return self.moto.start_query_execution(**options)
@@ -194,6 +197,20 @@ def test_labels_and_what_was_logged_are_found_by_their_hash(of_flights: Callable
         assert not any(f"'{one}'" in statement for one in ids), "ids are brought to nobody"
 
 
+def test_features_of_a_challengers_own_are_those_that_were_known(
+    ours: World, lake: Lake, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what was known before all requests only the newest rows of their keys are unloaded; no key is brought."""
+    monkeypatch.setattr(athena, "_MOST_HASHES", 100)
+    place = {"table": lake.put("history", naive(as_of.everything())), "conn_id": "logs_aws"}
+    found = context(ours, ours.deploy(challengers=[as_of.challenger("athena", place)], store=stored(bucket)))
+    as_of.assert_as_planted(found, "athena")
+    assert lake.athena.unloaded == [1, 8]
+    assert not any(f"{customer}" in lake.athena.statements[-1] for customer in as_of.planted()[1])
+    as_of.assert_as_pandas_joins(found, "athena")
+    assert [one > 1 for one in lake.athena.unloaded[2:]] == [False, True, True, False, False]
+
+
 def test_a_window_scans_its_partitions_and_says_how_much(of_flights: Callable[..., Any], lake: Lake) -> None:
     found, _ = of_flights()
     source, window = found.request_source, window_of(found.deployment, day(1))
@@ -207,6 +224,7 @@ def test_a_window_scans_its_partitions_and_says_how_much(of_flights: Callable[..
 
 def test_the_newest_are_found(of_flights: Callable[..., Any]) -> None:
     found, expected = of_flights()
+    found.check_sources()
     assert found.request_source.newest_time() == expected.request_source.newest_time()
     assert found.request_source.newest_version(moment(1)) == "7"
     window = window_of(found.deployment, day(1))

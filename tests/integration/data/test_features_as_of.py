@@ -1,4 +1,7 @@
-"""A challenger's own features are those that were known when a request was made, the same from each source."""
+"""A challenger's own features are those that were known when a request was made, the same from each source.
+
+Those in Spark and Athena are looked up by the tests of these engines, against the same rows.
+"""
 
 import datetime as dt
 from collections.abc import Callable
@@ -12,15 +15,22 @@ import pytest
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.errors import SourceError
+from tests.json_lines import encoded_lines
 from tests.parquet import by_day, encoded, on_disk
 from tests.production import OWNER, World, moment
 
 TICK = dt.timedelta(microseconds=1)
 ASKED = moment(5.5)
-COLUMNS = ["customer", "known_at", "spend", "tier", "visits", "vip"]
+TIME = pa.timestamp("us", "UTC")
+SCHEMA = pa.schema([
+    ("customer", pa.int64()), ("known_at", TIME), ("spend", pa.float64()), ("tier", pa.string()),
+    ("visits", pa.int64()), ("vip", pa.bool_()),
+])  # fmt: skip
 FEATURES = ["spend", "tier", "visits", "vip"]
+LINES = {"customer": "integer", "known_at": "timestamp", "spend": "number $.of.spend", "tier": "string",
+         "visits": "integer", "vip": "boolean"}  # fmt: skip
 TABLE = """CREATE TABLE flights.{name} (
-    customer bigint, known_at timestamptz, spend float8, tier text, visits int, vip boolean
+    customer bigint, known_at timestamptz, spend float8, tier text, visits bigint, vip boolean
 )"""
 
 
@@ -66,7 +76,7 @@ def drawn() -> tuple[pd.DataFrame, pd.DataFrame]:
             "known_at": [moment(float(at)) for at in random.random(3000) * 8],
             "spend": random.normal(size=3000),
             "tier": random.choice(["a", "b", "c"], 3000),
-            "visits": random.integers(0, 50, 3000).astype(np.int32),
+            "visits": random.integers(0, 50, 3000),
         }
     )
     rows["vip"] = rows["visits"] > 40
@@ -74,68 +84,68 @@ def drawn() -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows, pd.DataFrame({"key": random.integers(0, 250, 400), "requested_at": asked})
 
 
+def everything() -> pa.Table:
+    """Return the rows of both, in no order of time."""
+    rows = pd.concat([drawn()[0], pd.DataFrame(planted()[0])])[SCHEMA.names].astype(object)
+    return pa.Table.from_pandas(rows.where(rows.notna(), None), SCHEMA, preserve_index=False)
+
+
+def challenger(name: str, place: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a challenger whose own features lie somewhere."""
+    columns = {"id": "customer", "key": "carrier", "known_at": "known_at", "features": FEATURES}
+    return {"name": name, "model": "python:tests.integration.data.test_features_as_of:spent",
+            "features_from": {**place, **columns, **changes}}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def sources(worlds: Callable[..., World]) -> DeploymentContext:
-    """The same rows in a table with an index, in one without, and in Parquet files of each day."""
+    """The same rows in a table with an index, in one without, and in files of each day."""
     world = worlds(own=True)
-    rows = pd.concat([drawn()[0], pd.DataFrame(planted()[0])])[COLUMNS].astype(object)
-    rows = rows.where(rows.notna(), None)
+    rows = everything()
     with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session, session.cursor() as cursor:
         for name in ("indexed", "unindexed"):
             cursor.execute(TABLE.format(name=name))
             with cursor.copy(f"COPY flights.{name} FROM STDIN") as stream:
-                for each in rows.itertuples(index=False):
-                    stream.write_row(each)
+                for each in rows.to_pylist():
+                    stream.write_row(tuple(each.values()))
         cursor.execute("CREATE INDEX ON flights.indexed (customer, known_at)")
         cursor.execute("ANALYZE flights.indexed; ANALYZE flights.unindexed")
-    schema = [("customer", pa.int64()), ("known_at", pa.timestamp("us", "UTC")), ("spend", pa.float64())]
-    schema += [("tier", pa.string()), ("visits", pa.int32()), ("vip", pa.bool_())]
-    for day, part in by_day(pa.Table.from_pandas(rows, pa.schema(schema), preserve_index=False), "known_at").items():
-        on_disk(world.folder)(f"features/dt={day}/0.parquet", encoded(part))
-    where: dict[str, Any] = {
-        "indexed": {"conn_id": "production_db", "table": "flights.indexed"},
-        "unindexed": {"conn_id": "production_db", "table": "flights.unindexed"},
-        "parquet": {"table": f"parquet:{world.folder}/features/dt={{day}}/*.parquet"},
-    }
+    put = on_disk(world.folder)
+    for day, part in by_day(rows, "known_at").items():
+        put(f"features/dt={day}/0.parquet", encoded(part.append_column("never", pa.nulls(len(part), TIME))))
+        put(f"features/dt={day}/0.jsonl", encoded_lines({**row, "of": row} for row in part.to_pylist()))
+    folder = f"{world.folder}/features/dt={{day}}"
     return world.shadow(
         challengers=[
-            {
-                "name": name,
-                "model": "python:tests.integration.data.test_features_as_of:spent",
-                "features_from": {
-                    **place,
-                    "id": "customer",
-                    "key": "carrier",
-                    "known_at": "known_at",
-                    "features": FEATURES,
-                },
-            }
-            for name, place in where.items()
+            challenger("indexed", {"conn_id": "production_db", "table": "flights.indexed"}),
+            challenger("unindexed", {"conn_id": "production_db", "table": "flights.unindexed"}),
+            challenger("parquet", {"table": f"parquet:{folder}/*.parquet"}),
+            challenger("jsonl", {"table": f"jsonl:{folder}/*.jsonl", "columns": LINES}),
         ]
     )
 
 
 def looked_up(context: DeploymentContext, name: str, key: list[Any], at: list[dt.datetime]) -> pa.Table:
-    requests = pa.table({"key": pa.array(key, pa.string()), "requested_at": pa.array(at, pa.timestamp("us", "UTC"))})
+    requests = pa.table({"key": pa.array(key, pa.string()), "requested_at": pa.array(at, TIME)})
     source = context.feature_source(context.deployment.challenger(name))
     assert source is not None
     source.check()
     return source.features(requests)
 
 
-@pytest.mark.parametrize("name", ["indexed", "unindexed", "parquet"])
-def test_what_became_known_after_the_request_is_not_there(name: str, sources: DeploymentContext) -> None:
+def assert_as_planted(context: DeploymentContext, name: str) -> None:
+    """Look planted rows up: what became known after the request is not there."""
     expected = planted()[1]
-    found = looked_up(sources, name, [*map(str, expected), None], [ASKED] * (len(expected) + 1))
+    found = looked_up(context, name, [*map(str, expected), None], [ASKED] * (len(expected) + 1))
     rows = [tuple(each.values()) for each in found.to_pylist()]
     nothing = (None,) * len(FEATURES)
     assert rows == [each or nothing for each in expected.values()] + [nothing]
 
 
-@pytest.mark.parametrize("name", ["indexed", "unindexed", "parquet"])
-def test_each_request_has_the_newest_row_as_pandas_joins_it(name: str, sources: DeploymentContext) -> None:
+def assert_as_pandas_joins(context: DeploymentContext, name: str) -> None:
+    """Look drawn rows up: each request has the newest row of its key."""
     rows, requests = drawn()
-    found = looked_up(sources, name, [*map(str, requests["key"])], [*requests["requested_at"]])
+    found = looked_up(context, name, [*map(str, requests["key"])], [*requests["requested_at"]])
     joined = pd.merge_asof(
         requests.reset_index().sort_values("requested_at"),
         rows.sort_values("known_at"),
@@ -145,10 +155,19 @@ def test_each_request_has_the_newest_row_as_pandas_joins_it(name: str, sources: 
         right_by="customer",
     ).sort_values("index")
     assert 0.2 < joined["spend"].isna().mean() < 0.4
-    assert found.schema.types == [pa.float64(), pa.string(), pa.int32(), pa.bool_()]
-    for column in FEATURES:
-        expected = joined[column].astype(object).where(joined[column].notna(), None)
-        assert found[column].to_pylist() == expected.tolist()
+    expected = joined[FEATURES].astype(object)
+    schema = pa.schema([SCHEMA.field(name) for name in FEATURES])
+    assert found.equals(pa.Table.from_pandas(expected.where(expected.notna(), None), schema, preserve_index=False))
+    assert found.schema.equals(schema, check_metadata=True)
+    assert looked_up(context, name, [], []).equals(schema.empty_table())
+
+
+@pytest.mark.parametrize("name", ["indexed", "unindexed", "parquet", "jsonl"])
+def test_each_request_has_the_newest_row_and_none_that_became_known_later(
+    name: str, sources: DeploymentContext
+) -> None:
+    assert_as_planted(sources, name)
+    assert_as_pandas_joins(sources, name)
 
 
 def test_the_index_is_searched_for_each_key_twice(sources: DeploymentContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,18 +185,28 @@ def test_the_index_is_searched_for_each_key_twice(sources: DeploymentContext, mo
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("name", "changes", "says"),
     [
-        ({"table": "flights.nowhere"}, "features_from.table == 'flights.nowhere', must be a table in"),
-        ({"features": ["spend", "spent"]}, "features_from.features == 'spent', must be a column of flights.indexed"),
-        ({"known_at": "tier"}, "features_from.known_at == 'tier' is of type text, must be timestamptz"),
-        ({"id": "client"}, "features_from.id == 'client', must be a column of flights.indexed"),
+        ("indexed", {"table": "flights.nowhere"}, "table == 'flights.nowhere', must be a table in"),
+        ("indexed", {"features": ["spend", "spent"]}, "features == 'spent', must be a column of flights.indexed"),
+        ("indexed", {"known_at": "tier"}, "known_at == 'tier' is of type text, must be timestamptz"),
+        ("indexed", {"id": "client"}, "id == 'client', must be a column of flights.indexed"),
+        ("parquet", {"table": "parquet:nowhere/*"}, "table == 'parquet:nowhere/*', must match files: there are none"),
+        ("parquet", {"features": ["spend", "spent"]}, "features == 'spent', must be a column of parquet:"),
+        ("parquet", {"known_at": "tier"}, "known_at == 'tier' is of type varchar, must be timestamptz"),
+        ("parquet", {"id": "spend"}, "id == 'spend' is of type double, must be text, a whole number or a UUID"),
+        (
+            "parquet",
+            {"known_at": "never"},
+            "known_at == 'never', must have a value: none of the newest rows of parquet:",
+        ),
+        ("jsonl", {"columns": LINES | {"known_at": "timestamp $.tier"}}, 'columns.known_at == "'),
     ],
 )
 def test_what_is_missing_or_of_the_wrong_type_is_named(
-    changes: dict[str, Any], says: str, sources: DeploymentContext
+    name: str, changes: dict[str, Any], says: str, sources: DeploymentContext
 ) -> None:
-    challenger = sources.deployment.challenger("indexed")
+    challenger = sources.deployment.challenger(name)
     wanted = challenger.features_from
     assert wanted is not None
     wrong = challenger.model_copy(update={"features_from": wanted.model_copy(update=changes)})
@@ -185,5 +214,5 @@ def test_what_is_missing_or_of_the_wrong_type_is_named(
     assert source is not None
     with pytest.raises(SourceError) as error:
         source.check()
-    assert says in str(error.value)
-    assert str(error.value).startswith("challengers[0].")
+    position = sources.deployment.challengers.index(challenger)
+    assert f"challengers[{position}].features_from.{says}" in str(error.value)

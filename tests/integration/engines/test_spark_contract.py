@@ -16,6 +16,7 @@ from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.ports import all_labels
 from tests import production
 from tests.builders import asked
+from tests.integration.data import test_features_as_of as as_of
 from tests.integration.data.test_same_evidence import assert_all_is_the_same, run
 from tests.integration.data.test_same_sample import (
     COLUMNS,
@@ -153,3 +154,14 @@ def test_ids_of_several_columns_find_their_labels_and_logged_predictions(
     assert {one[:1] + one[-1]: value for one, value in got.items()} == {
         "a1": (1.0, moment(2)), "a2": (0.0, moment(2)),
     }  # fmt: skip
+
+
+def test_features_of_a_challengers_own_are_those_that_were_known(
+    ours: World, lake: Connection, in_spark: Callable[..., str]
+) -> None:
+    rows = as_of.everything()
+    place = {"table": in_spark(rows[1000:], rows[:1000]), "conn_id": "lake"}
+    deployment = ours.deploy(challengers=[as_of.challenger("spark", place)])
+    context = DeploymentContext(deployment, connections(ours, lake))
+    as_of.assert_as_planted(context, "spark")
+    as_of.assert_as_pandas_joins(context, "spark")

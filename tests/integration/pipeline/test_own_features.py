@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pyarrow.parquet as pq
 import pytest
+from psycopg.rows import dict_row
 
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.db import connect
@@ -18,7 +20,8 @@ from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.history.erase import erase
 from shadow_deployment.pipeline.history.verify import verify
 from tests.conftest import Invoke, declare
-from tests.production import World, day, linear_model
+from tests.json_lines import encoded_lines
+from tests.production import OWNER, World, day, linear_model
 
 PROFILE = """
 CREATE TABLE flights.profile (request_id text, known_at timestamptz, spend float8, age float8);
@@ -27,6 +30,11 @@ FROM flights.prediction_log WHERE right(request_id, 1) <> '9';
 INSERT INTO flights.profile SELECT request_id, predicted_at + interval '1 microsecond', 50, 50
 FROM flights.prediction_log;
 CREATE INDEX ON flights.profile (request_id, known_at)
+"""
+SERVED = """
+SELECT request_id, predicted_at AS known_at, CASE request_id WHEN 'f0301' THEN 60 ELSE 1 END * dep_hour AS dep_hour,
+    1.0::float8 AS wind
+FROM flights.prediction_log WHERE request_id <> 'f0302'
 """
 SHARDS = 3
 WITHOUT = 6  # requests of a day whose first row is the leak
@@ -174,13 +182,12 @@ def test_features_that_differ_from_the_logged_ones_bar_a_challenger(
 ) -> None:
     """Of 60 requests one is served in another unit and one without a value; the other feature is not logged."""
     declare(ours, monkeypatch)
-    ours.change_production(
-        "CREATE TABLE flights.served AS SELECT request_id, predicted_at AS known_at, dep_hour, 1.0 AS wind, origin "
-        "FROM flights.prediction_log; "
-        "UPDATE flights.served SET dep_hour = dep_hour * 60 WHERE request_id = 'f0301';"
-        "DELETE FROM flights.served WHERE request_id = 'f0302'"
-    )
-    skewed = challenger(ours, "skewed", "dep_hour", "wind", table="flights.served")
+    with psycopg.connect(ours.postgres.uri(ours.production, OWNER), row_factory=dict_row) as session:
+        rows = session.execute(SERVED).fetchall()
+    (ours.folder / "served.jsonl").write_bytes(encoded_lines(rows))
+    columns = {"request_id": "string", "known_at": "timestamp", "dep_hour": "number", "wind": "number"}
+    place = {"conn_id": None, "table": f"jsonl:{ours.folder}/served.jsonl", "columns": columns}
+    skewed = challenger(ours, "skewed", "dep_hour", "wind", **place)
     context = ours.shadow(
         challengers=[skewed, challenger(ours, "unskewed", "age")],
         policy={"rules": [{"metric": "feature_skew", "is": "at_most", "value": 0.01}]},

@@ -3,72 +3,99 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from shadow_deployment.config.partitions import JSONL, Pattern, engine_of, is_files
+from shadow_deployment.config.partitions import JSONL, LakeTable, Pattern, engine_of, is_files
 from shadow_deployment.config.sources.json_lines import BUILT_IN, ROOTS, LineColumn
 from shadow_deployment.config.yaml_source import Location, shorten, suggestion
 
 if TYPE_CHECKING:
     from shadow_deployment.config.deployment import Deployment
-    from shadow_deployment.config.sources.tables import Labels, Requests
-
+    from shadow_deployment.config.sources.tables import SourceTable
 
 Conflicts = Iterator[tuple[Location, str]]
+Used = str | list[str] | None
 
 
 def source_conflicts(deployment: "Deployment") -> Conflicts:
     """Yield what an engine lacks, keys that belong to JSON lines only, and their columns that are declared wrongly."""
-    yield from _engines(deployment)
-    yield from _conflicts("requests", deployment.requests, _columns_of_requests(deployment))
-    yield from _conflicts("labels", deployment.labels, _columns_of_labels(deployment))
+    for location, table, columns in _tables(deployment):
+        yield from _engine(location, table, deployment)
+        yield from _columns(location, table, columns)
+    yield from _logged(deployment)
 
 
-def _conflicts(key: str, table: "Requests | Labels", used: Mapping[Location, str | list[str]]) -> Conflicts:
+def _tables(deployment: "Deployment") -> Iterator[tuple[Location, "SourceTable", Mapping[Location, Used]]]:
+    """Yield the place of each table in the file, the table, and the columns of it that are used, by their place."""
+    yield ("requests",), deployment.requests, _columns_of_requests(deployment)
+    labels = deployment.labels
+    yield ("labels",), labels, {("labels", name): getattr(labels, name) for name in ("id", "value", "time")}
+    for position, challenger in enumerate(deployment.challengers):
+        if own := challenger.features_from:
+            location: Location = ("challengers", position, "features_from")
+            yield location, own, {(*location, name): getattr(own, name) for name in ("id", "known_at", "features")}
+
+
+def _engine(location: Location, table: "SourceTable", deployment: "Deployment") -> Conflicts:
+    """Yield a connection that a table lacks, a place that Athena lacks, and partitions that are read all the same."""
+    key, engine = _key(location), engine_of(table.table)
+    if table.conn_id is None and engine in ("postgres", "spark"):
+        yield (*location, "conn_id"), f"{key}.conn_id is missing"
+    if engine == "athena" and not deployment.store.snapshots.startswith("s3://"):
+        text = "must be s3://BUCKET/PREFIX, where Athena can write what it answers"
+        yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
+    if location[0] == "challengers" and engine in ("spark", "athena") and LakeTable.parse(table.table).partition:
+        text = "must be without /COLUMN={day}: what was known may be of any day, so that all partitions are read"
+        yield (*location, "table"), f"{key}.table == {shorten(table.table)}, {text}"
+
+
+def _columns(location: Location, table: "SourceTable", used: Mapping[Location, Used]) -> Conflicts:
+    key = _key(location)
     if "flushed_within" in table.model_fields_set and not (
         is_files(table.table) and Pattern.parse(table.table).is_daily
     ):
         text = f"belongs to files with {{day}} in {key}.table"
-        yield (key, "flushed_within"), f"{key}.flushed_within == {table.flushed_within}, {text}"
+        yield (*location, "flushed_within"), f"{key}.flushed_within == {table.flushed_within}, {text}"
     if not table.table.startswith(JSONL):
         for name in ("columns", "format"):
             if getattr(table, name):
-                yield (key, name), f"{key}.{name} belongs to JSON lines: {key}.table must be jsonl:PATH"
+                yield (*location, name), f"{key}.{name} belongs to JSON lines: {key}.table must be jsonl:PATH"
         return
     built_in = BUILT_IN[table.format]
     if not table.columns:
-        yield (key, "columns"), f"{key}.columns is missing: JSON lines need the type of each column that is used"
+        yield (*location, "columns"), f"{key}.columns is missing: JSON lines need the type of each column that is used"
         return
-    yield from _wrong_declarations(key, table)
+    yield from _wrong_declarations(location, table)
     names = [*table.columns, *built_in]
-    for location, columns in used.items():
-        for position, name in enumerate([columns] if isinstance(columns, str) else columns):
+    for place, columns in used.items():
+        for position, name in enumerate([columns] if isinstance(columns, str) else columns or ()):
             if name not in names:
-                where = location if isinstance(columns, str) else (*location, position)
+                where = place if isinstance(columns, str) else (*place, position)
                 text = f"must be one of {key}.columns: {', '.join(names)}{suggestion(name, names)}"
                 yield where, f"{_key(where)} == {shorten(name)}, {text}"
 
 
-def _wrong_declarations(key: str, table: "Requests | Labels") -> Conflicts:
+def _wrong_declarations(location: Location, table: "SourceTable") -> Conflicts:
     """Yield columns that hide another one, and paths that a format does not have."""
     seen = {name.lower(): name for name in BUILT_IN[table.format]}
     keys: dict[str, str] = {}
     for name, text in table.columns.items():
-        where = f"{key}.columns.{name}"
+        place = (*location, "columns", name)
+        where = _key(place)
         other = seen.setdefault(name.lower(), name)
         if other != name or name in BUILT_IN[table.format]:
-            yield (key, "columns", name), f"{where} must differ from {other} in more than capitals"
+            yield place, f"{where} must differ from {other} in more than capitals"
         path, roots = LineColumn.parse(text).path, ROOTS.get(table.format, ())
         if path and roots and path[0] not in roots:
             allowed = ", ".join(f"$.{root}" for root in roots)
-            yield (key, "columns", name), f"{where} == {shorten(text)}, must begin with one of {allowed}"
+            yield place, f"{where} == {shorten(text)}, must begin with one of {allowed}"
         first = path[0] if path else name
         if not roots and keys.setdefault(first.lower(), first) != first and other == name:
             like = f"must begin with a key that differs from {keys[first.lower()]} in more than capitals"
-            yield (key, "columns", name), f"{where} == {shorten(text)}, {like}"
+            yield place, f"{where} == {shorten(text)}, {like}"
 
 
-def _columns_of_requests(deployment: "Deployment") -> dict[Location, str | list[str]]:
+def _columns_of_requests(deployment: "Deployment") -> dict[Location, Used]:
     log = deployment.requests
-    used: dict[Location, str | list[str] | None] = {
+    used: dict[Location, Used] = {
         ("requests", "id"): log.id,
         ("requests", "time"): log.time,
         ("requests", "features"): log.features,
@@ -82,12 +109,9 @@ def _columns_of_requests(deployment: "Deployment") -> dict[Location, str | list[
     for position, each in enumerate(deployment.challengers):
         for name in each.logged_columns(log.table):
             used["challengers", position, "model"] = name
-    return {location: columns for location, columns in used.items() if columns is not None}
-
-
-def _columns_of_labels(deployment: "Deployment") -> dict[Location, str | list[str]]:
-    labels = deployment.labels
-    return {("labels", "id"): labels.id, ("labels", "value"): labels.value, ("labels", "time"): labels.time}
+        if each.features_from:
+            used["challengers", position, "features_from", "key"] = each.features_from.key
+    return used
 
 
 def _key(location: Location) -> str:
@@ -96,15 +120,8 @@ def _key(location: Location) -> str:
     return text.removeprefix(".")
 
 
-def _engines(deployment: "Deployment") -> Conflicts:
-    """Yield a connection that production lacks, and another table than the log where that is not in Postgres."""
-    for key, section in (("requests", deployment.requests), ("labels", deployment.labels)):
-        engine = engine_of(section.table)
-        if section.conn_id is None and engine in ("postgres", "spark"):
-            yield (key, "conn_id"), f"{key}.conn_id is missing"
-        if engine == "athena" and not deployment.store.snapshots.startswith("s3://"):
-            text = "must be s3://BUCKET/PREFIX, where Athena can write what it answers"
-            yield ("store", "snapshots"), f"store.snapshots == {shorten(deployment.store.snapshots)}, {text}"
+def _logged(deployment: "Deployment") -> Conflicts:
+    """Yield another table than the log where that is not in Postgres."""
     is_in_postgres = engine_of(deployment.requests.table) == "postgres"
     for position, challenger in enumerate(deployment.challengers):
         if challenger.kind == "logged" and "." in challenger.address and not is_in_postgres:

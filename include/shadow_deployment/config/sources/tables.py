@@ -1,11 +1,11 @@
-"""Where requests and labels come from."""
+"""Where requests, labels and challengers' own features come from."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from shadow_deployment.config.fields import Column, Columns, Positive, PredictionColumns, Section, Table, Text
+from shadow_deployment.config.fields import Column, Columns, Feature, Positive, PredictionColumns, Section, Table, Text
 from shadow_deployment.config.partitions import engine_of
 from shadow_deployment.config.sources.json_lines import DeclaredColumn
 
@@ -130,3 +130,47 @@ class Labels(TableSettings):
     def column(self) -> str:
         """The labels in words: TABLE.COLUMN, or COLUMN of what is not in Postgres."""
         return f"{self.table}.{self.value}" if engine_of(self.table) == "postgres" else f"{self.value} of {self.table}"
+
+
+class FeaturesFrom(TableSettings):
+    """Features that a challenger takes from a table of its own, as they were known when each request was made.
+
+    For each request the newest row of its id counts whose `known_at` is not after the request, to the microsecond; of
+    rows known at the same moment the one with the greatest features, compared in the order of `features`. A request
+    without such a row has nulls. The challenger is shown `requests.features`, those of the same name replaced, and
+    then the others.
+    """
+
+    format: ClassVar[None] = None
+    table: Table = Field(
+        description="As for `requests`, in Spark and Athena without `/COLUMN={day}`; of files, all days up to the "
+        "requests' are read. In Postgres an index on `id` and `known_at` is needed."
+    )
+    id: Columns = Field(
+        description="Column of the request id, or of what `key` is matched with; as many columns as that has, in its "
+        "order."
+    )
+    key: Columns | None = Field(
+        None,
+        description="Column of the requests that `id` is matched with, such as a customer's number; by default "
+        "`requests.id`.",
+    )
+    known_at: Column = Field(
+        description="Column of the time at which a row became known to production, which must not be the time of what "
+        "it describes; a date means the end of that day, in UTC."
+    )
+    features: Annotated[list[Feature], Field(min_length=1)] = Field(description="Columns that the challenger receives.")
+
+    @model_validator(mode="after")
+    def _require_distinct(self) -> Self:
+        if self.known_at == self.id or len({*self.features, self.known_at}) <= len(self.features):
+            raise ValueError("must name each column once: id, known_at and features are different columns")
+        return self
+
+    @property
+    def terms(self) -> dict[str, object]:
+        """What decides which values a request gets; where the table is reached may change."""
+        return self.model_dump(mode="json", exclude={"conn_id", "flushed_within"})
+
+
+SourceTable = Requests | Labels | FeaturesFrom

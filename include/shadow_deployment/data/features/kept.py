@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.model import FeaturesFrom
+from shadow_deployment.config.sources.tables import FeaturesFrom
 from shadow_deployment.data.ports import FeatureSource
 from shadow_deployment.data.sampling import digest
 from shadow_deployment.data.snapshots import Manifest, SnapshotPart, read_part, rewrite_parts, write_part

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.fields import KEY, LOGGED
-from shadow_deployment.config.model import FeaturesFrom
+from shadow_deployment.config.sources.tables import FeaturesFrom
 from shadow_deployment.data.ports import UNVERSIONED
 from shadow_deployment.data.sampling import Draw
 from shadow_deployment.data.sources.identity import columns_of_key, key_column, key_text

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.fields import KEY
-from shadow_deployment.config.model import FeaturesFrom
+from shadow_deployment.config.sources.tables import FeaturesFrom
 from shadow_deployment.data.sources.table import Table
 
 IdColumn = Literal["request_id", "label_key"]

@@ -10,7 +10,7 @@ from shadow_deployment.errors import DeploymentError
 from shadow_deployment.onboarding.tables.port import ProductionTable
 
 if TYPE_CHECKING:
-    from shadow_deployment.config.sources.tables import Labels, Requests
+    from shadow_deployment.config.sources.tables import SourceTable
 
 
 def open_table(
@@ -19,7 +19,7 @@ def open_table(
     key: str,
     connections: Connections,
     cloud: Cloud,
-    declared: "Requests | Labels | None" = None,
+    declared: "SourceTable | None" = None,
 ) -> ProductionTable:
     """Return a table of production; `key` is the flag or question that names it, for errors.
 

@@ -60,6 +60,12 @@ class Files:
             yield opened
 
     @contextmanager
+    def open_until(self, until: dt.datetime) -> Iterator[Opened]:
+        """Open the files of all days up to a moment's, or all where there are none; raise as `open_between` does."""
+        with self.table(self._up_to(until.date())) as (session, table):
+            yield Opened(DuckDBSession(session), table)
+
+    @contextmanager
     def open_newest(self, since: dt.date) -> Iterator[Opened | None]:
         """Open the files of the newest day that has any; raise SourceError where there is none on any day."""
         files = self.newest(since)
@@ -117,15 +123,13 @@ class Files:
                 newest = day_of_file
         return files
 
-    def up_to(self, day: dt.date) -> list[LakeFile]:
-        """Return the files of all days up to one and the next, which may hold earlier rows; all where there are none.
-
-        Raises SourceError where there is no file at all.
-        """
+    def _up_to(self, day: dt.date) -> list[LakeFile]:
+        """Return the files of all days up to one, and of those behind it whose files may hold its rows."""
         self.require_some()
+        last = day + self._within * _DAY
         files = list(self.lake.find(self.pattern))
         days = [self.pattern.day_of(file.path) for file in files]
-        return [file for file, of in zip(files, days, strict=True) if of is None or of - _DAY <= day] or files
+        return [file for file, of in zip(files, days, strict=True) if of is None or of <= last] or files
 
     def require_some(self) -> None:
         """Raise SourceError where no file matches, on any day."""

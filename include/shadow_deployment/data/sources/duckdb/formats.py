@@ -15,7 +15,7 @@ from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import ShadowError, SourceError
 
 if TYPE_CHECKING:
-    from shadow_deployment.config.sources.tables import Labels, Requests
+    from shadow_deployment.config.sources.tables import SourceTable
 
 
 class FileFormat(Protocol):
@@ -66,6 +66,6 @@ class JsonLines:
             return first_fault(self._schema, self._key, file.path, content)
 
 
-def format_of(key: str, table: "Requests | Labels") -> FileFormat:
-    """Return the format of a deployment's files, `key` being requests or labels."""
+def format_of(key: str, table: "SourceTable") -> FileFormat:
+    """Return the format of a deployment's files; `key` is the section that declares them, such as requests."""
     return JsonLines(key, table.columns, table.format) if table.table.startswith(JSONL) else Parquet()

@@ -62,6 +62,10 @@ class QueryEngine(Protocol):
         """
         ...
 
+    def open_until(self, until: dt.datetime) -> AbstractContextManager[Opened]:
+        """Open the rows up to a moment, it included, and perhaps others."""
+        ...
+
     def open_newest(self, since: dt.date) -> AbstractContextManager[Opened | None]:
         """Open the newest rows that there are, of a day from `since` on; None where there are none."""
         ...

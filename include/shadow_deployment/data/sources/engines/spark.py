@@ -108,6 +108,12 @@ class SparkEngine:
             yield Opened(session, table)
 
     @contextmanager
+    def open_until(self, until: dt.datetime) -> Iterator[Opened]:  # noqa: ARG002 (statements name the time)
+        """Open the table."""
+        with self._opened() as (session, table):
+            yield Opened(session, table)
+
+    @contextmanager
     def open_newest(self, since: dt.date) -> Iterator[Opened]:  # noqa: ARG002 (statements name the time)
         """Open the table."""
         with self._opened() as (session, table):

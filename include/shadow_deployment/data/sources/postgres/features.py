@@ -7,7 +7,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from shadow_deployment.base.sql_templates import load_literal_statement
-from shadow_deployment.config.model import FeaturesFrom
+from shadow_deployment.config.sources.tables import FeaturesFrom
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.db import Session, Sessions
 from shadow_deployment.data.sources.asof import one_each

@@ -312,6 +312,7 @@ def test_commands_and_the_page_of_a_weekly_deployment_count_weeks(
         "inside": ("withdraw", "late", "--day", day(9), "--reason", "none"),
         "plan": ("plan", "late", "--effect", "0.01"),
         "preview": ("preview", "late"),
+        "verify": ("verify", "late"),
         "report": ("report", "late", "--out", weekly.folder / "page.html"),
     }
     texts = {name: " ".join(" ".join(invoke(*command)[1:]).split()) for name, command in shown.items()}
@@ -324,3 +325,7 @@ def test_commands_and_the_page_of_a_weekly_deployment_count_weeks(
     page = (weekly.folder / "page.html").read_text()
     assert "other 1 has 1 of the 8 weeks before the first interval against champion 7; 1 week more waits" in page
     assert "<dt>Weeks of evidence</dt><dd>1</dd>" in page
+    assert "late: as it was written: chain, trials, 2 weeks, " in texts["verify"]
+    of_days = r">day</|>Day|by day\b|\bone day\b|first days|\bday's (?:evidence|inputs)|\b[Nn]o day\b|\bevery day\b"
+    assert set(re.findall(of_days, re.sub("<script>.*?</script>|<pre.*?</pre>", "", page, flags=re.DOTALL))) == set()
+    assert "Labels by week" in page

@@ -107,7 +107,8 @@ def _parts(
         if wanted is None or snapshot.day in wanted:
             is_pruned = any(each.kind == "retention" for each in removed.get(snapshot.id, ()))
             look = _of_pruned_day if is_pruned else _of_day
-            yield ("pruned days" if is_pruned else "days"), partial(look, context, session, snapshot, removed)
+            kind = f"{'pruned ' if is_pruned else ''}{deployment.policy.period}s"
+            yield kind, partial(look, context, session, snapshot, removed)
     for kept in verdicts.kept(session, deployment, wanted):
         yield "verdicts", partial(_of_verdict, session, kept)
     declared = {challenger.name for challenger in deployment.challengers}

@@ -26,7 +26,7 @@ def catalog(view: DeploymentView) -> Catalog:
         "quadrants": [quadrants(view.quadrants)] if view.quadrants else [],
         "drift": [drift(view.drift)] if view.drift else [],
         "labels": [labels(view.labels, view.period)] if view.labels else [],
-        "latency": [latency(view.latency)] if view.latency and view.latency.days else [],
+        "latency": [latency(view.latency, view.period)] if view.latency and view.latency.days else [],
         "distances": distances(view.distances, view.period) if view.distances and view.distances.days else [],
         "noise": [noise(view.noise, view.period)] if view.noise and (view.noise.a_a_check or view.noise.others) else [],
         "history": [timeline(view.history, view.promotions, view.period)] if view.history or view.promotions else [],

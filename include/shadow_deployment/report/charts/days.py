@@ -33,12 +33,14 @@ def labels(days: Sequence[LabelDay], period: str = "day") -> Chart:
     for day in reversed(days):
         counts = (day.sampled, day.labelled, day.expected, day.waiting, day.contradicted)
         numbers.append((str(day.day), *map(count, counts), "yes" if day.mature else "not yet"))
-    table = ChartTable(("day", "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
+    table = ChartTable((period, "sampled", "labelled", "expected", "waiting", "contradicted", "counts"), numbers)
     span = (str(days[0].day), str(days[-1].day))
-    return Chart("labels", f"Labels by {period}", finding, lambda width: _labels(days, width), table=table, span=span)
+    return Chart(
+        "labels", f"Labels by {period}", finding, lambda width: _labels(days, period, width), table=table, span=span
+    )
 
 
-def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
+def _labels(days: Sequence[LabelDay], period: str, width: int) -> dict[str, Any]:
     x = parts.day_axis(days[0].day, days[-1].day, width)
     y = parts.value_axis(alt.Y, (0.0, 1.06 * max(1, *(day.sampled for day in days))), Measure(), count=5)
     starts = [parts.milliseconds(day.day) - parts.DAY / 2 for day in days]
@@ -68,13 +70,13 @@ def _labels(days: Sequence[LabelDay], width: int) -> dict[str, Any]:
     immature = parts.rows(day=[start for start, day in zip(starts, days, strict=True) if not day.mature][:1])
     if immature:
         layers.append(parts.layer("immature", parts.rule(dash=(3, 3)), immature, x=x("day")))
-        legend.append(parts.Entry("line", "ink", "first immature day", dash=(3, 3)))
+        legend.append(parts.Entry("line", "ink", f"first immature {period}", dash=(3, 3)))
     layers.append(parts.days_ends(x, [day.day for day in days]))
-    return parts.framed(width, _HEIGHT, layers, legend=legend, caption="sampled requests, number by day")
+    return parts.framed(width, _HEIGHT, layers, legend=legend, caption=f"sampled requests, number by {period}")
 
 
-def latency(daily: DailySeries) -> Chart:
-    """Return the percentiles of both models' latency by day, on a logarithmic axis."""
+def latency(daily: DailySeries, period: str = "day") -> Chart:
+    """Return the percentiles of both models' latency by day or week, on a logarithmic axis."""
     measure, newest = measure_of("latency_p50"), []
     for percentile, (words, _) in _PERCENTILES.items():
         champion, challenger = (_newest(daily.values.get(f"{model} {percentile}", ())) for model in _MODELS)
@@ -89,11 +91,11 @@ def latency(daily: DailySeries) -> Chart:
         if (key := f"{model} {percentile}") in daily.values
     ]
     columns = [map(str, daily.days), *(map(number, values) for _, values in lines)]
-    table = ChartTable(("day", *(heading for heading, _ in lines)), list(zip(*columns, strict=True))[::-1])
+    table = ChartTable((period, *(heading for heading, _ in lines)), list(zip(*columns, strict=True))[::-1])
+    title, span = f"Latency by {period}", _span(daily.days)
     return Chart(
-        "latency", "Latency by day", finding, lambda width: _latency(daily, width), table=table, note=note,
-        span=_span(daily.days),
-    )  # fmt: skip
+        "latency", title, finding, lambda width: _latency(daily, period, width), table=table, note=note, span=span
+    )
 
 
 def _span(days: Sequence[dt.date]) -> tuple[str, str]:
@@ -104,7 +106,7 @@ def _newest(values: Sequence[float | None]) -> float | None:
     return next((value for value in reversed(values) if value is not None), None)
 
 
-def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
+def _latency(daily: DailySeries, period: str, width: int) -> dict[str, Any]:
     x = parts.day_axis(daily.days[0], daily.days[-1], width)
     y = parts.log_axis([value for values in daily.values.values() for value in values if value])
     days, layers = [parts.milliseconds(day) for day in daily.days], []
@@ -121,7 +123,7 @@ def _latency(daily: DailySeries, width: int) -> dict[str, Any]:
         if any(key.endswith(percentile) for key in daily.values)
     ]
     layers.append(parts.days_ends(x, daily.days))
-    return parts.framed(width, _HEIGHT, layers, legend=legend, caption="milliseconds by day, logarithmic")
+    return parts.framed(width, _HEIGHT, layers, legend=legend, caption=f"milliseconds by {period}, logarithmic")
 
 
 def _thickness(days: Sequence[dt.date]) -> float:
@@ -142,16 +144,22 @@ def _of_metric(daily: DailySeries, metric: str, index: int, period: str) -> Char
     if bound is not None:
         above = sum(value is not None and value > bound for value in values)
         finding += f", bound {measure.exact(bound)}; above it on {plural(above, period)} of {count(len(values))}"
-    table = ChartTable(("day", "value"), list(zip(map(str, daily.days), map(measure.say, values), strict=True))[::-1])
-    title, name = capitalised(METRICS[metric].title), f"distance-{index}"
-    return Chart(
-        name, title, f"{finding}.", lambda width: _distance(daily.days, values, bound, measure, width), table=table,
-        span=_span(daily.days),
-    )  # fmt: skip
+    table = ChartTable((period, "value"), list(zip(map(str, daily.days), map(measure.say, values), strict=True))[::-1])
+    title, name, span = capitalised(METRICS[metric].title), f"distance-{index}", _span(daily.days)
+
+    def spec(width: int) -> dict[str, Any]:
+        return _distance(daily.days, values, bound, measure, period, width)
+
+    return Chart(name, title, f"{finding}.", spec, table=table, span=span)
 
 
 def _distance(
-    days: Sequence[dt.date], values: Sequence[float | None], bound: float | None, measure: Measure, width: int
+    days: Sequence[dt.date],
+    values: Sequence[float | None],
+    bound: float | None,
+    measure: Measure,
+    period: str,
+    width: int,
 ) -> dict[str, Any]:
     x = parts.day_axis(days[0], days[-1], width)
     known = [value for value in (*values, bound, 0.0) if value is not None]
@@ -164,9 +172,9 @@ def _distance(
         parts.layer("line", line, daily, x=x("day"), y=y("value")),
         parts.days_ends(x, days),
     ]
-    legend = [parts.Entry("line", "challenger", "one day")]
+    legend = [parts.Entry("line", "challenger", f"one {period}")]
     if bound is not None:
         layers.append(parts.layer("bound", parts.rule(), parts.rows(value=bound), y=y("value")))
         legend.append(parts.Entry("line", "ink", f"bound {measure.exact(bound)}", dash=parts.DASH))
-    caption = "no unit, by day; 0 where the two models' predictions are spread alike"
+    caption = f"no unit, by {period}; 0 where the two models' predictions are spread alike"
     return parts.framed(width, _HEIGHT, layers, legend=legend, caption=caption)

@@ -24,8 +24,8 @@ def drift(view: DriftView) -> Chart:
     shown = _shown(view)
     columns = [map(str, view.days), *(map(_say, each.values) for each in shown)]
     rows = list(zip(*columns, strict=True))[::-1]
-    table = ChartTable(("day", *(f"PSI, {each.name}" for each in shown)), rows)
-    title, widths = "Population stability index against the first days", (WIDE, NARROW)
+    table = ChartTable((view.period, *(f"PSI, {each.name}" for each in shown)), rows)
+    title, widths = f"Population stability index against the first {view.period}s", (WIDE, NARROW)
     span = (str(view.days[0]), str(view.days[-1]))
     return Chart("drift", title, _in_words(view), lambda width: _plot(view, width), widths, table, _note(view), span)
 
@@ -56,9 +56,10 @@ def _note(view: DriftView) -> str:
     notes = [
         f"Each {view.period} is compared with {reference}; {growing}." if view.is_settled else f"{_growing(view)}."
     ]
+    alone = " A single day differs more." if view.period == "day" else ""
     notes.append(
         f"{MODERATE:g} (moderate) and {LARGE:g} (large) are conventions, not tests; what samples of this size differ "
-        "by without any drift is not called drift. A single day differs more. Nothing is judged on it."
+        f"by without any drift is not called drift.{alone} Nothing is judged on it."
     )
     if any(value is not None and value > _HIGHEST for each in _shown(view) for value in each.values):
         notes.append(f"Values above {_HIGHEST:g} are drawn at {_HIGHEST:g}.")
@@ -86,7 +87,7 @@ def _plot(view: DriftView, width: int) -> dict[str, Any]:
         parts.Entry("line", "ink", f"{LARGE:g}, large", dash=parts.DASH),
         parts.Entry("line", "ink", f"{MODERATE:g}, moderate", dash=(2, 3)),
     ]
-    caption = f"population stability index (no unit), 0 to {_HIGHEST:g} in each row, by day"
+    caption = f"population stability index (no unit), 0 to {_HIGHEST:g} in each row, by {view.period}"
     return parts.framed(width, _ROW * len(shown) + 84, layers, legend=legend, caption=caption, left=8)
 
 

@@ -37,7 +37,9 @@ def noise(view: NoiseView, period: str = "day") -> Chart:
         ("challenger", "role", "mean difference", f"standard deviation of a {period}", f"{period}s"), numbers, left=2
     )
     title = f"A/A noise: {view.title} by {period}"
-    return Chart("noise", title, _noise_in_words(view, period), lambda width: _noise(view, series, width), table=table)
+    return Chart(
+        "noise", title, _noise_in_words(view, period), lambda width: _noise(view, series, period, width), table=table
+    )
 
 
 def _noise_in_words(view: NoiseView, period: str) -> str:
@@ -52,7 +54,7 @@ def _noise_in_words(view: NoiseView, period: str) -> str:
     return f"{check} differs by {differs} a {period}: the noise of the pipeline."
 
 
-def _noise(view: NoiseView, series: Sequence[NoiseSeries], width: int) -> dict[str, Any]:
+def _noise(view: NoiseView, series: Sequence[NoiseSeries], period: str, width: int) -> dict[str, Any]:
     every = sorted(difference for each in series for difference in each.differences)
     outer = len(every) // 100
     reach = parts.reach([*every[outer : len(every) - outer], 0.0], 0.04)
@@ -69,7 +71,7 @@ def _noise(view: NoiseView, series: Sequence[NoiseSeries], width: int) -> dict[s
         parts.layer("mean", diamond, rows, x=x("mean"), y=y, color=tint),
         parts.layer("series", name, rows, x=parts.at(0), y=parts.row_axis(0.3), **parts.WORDS),
     ]
-    legend = [parts.Entry("dots", "champion", "one day"), parts.Entry("line", "ink", "mean ± standard deviation")]
+    legend = [parts.Entry("dots", "champion", f"one {period}"), parts.Entry("line", "ink", "mean ± standard deviation")]
     caption = f"champion's loss minus the challenger's, {view.title}"
     return parts.framed(width, alt.Step(46), layers, legend=legend, caption=caption, left=0)
 
@@ -94,7 +96,7 @@ def timeline(history: Sequence[OutcomeDay], promotions: Sequence[PromotionRecord
     numbers = [(str(day.day), day.outcome, count(day.revision)) for day in reversed(history)]
     title, table = (
         f"Verdicts by {period}, promotions and rollbacks",
-        ChartTable(("day", "verdict", "times judged"), numbers, left=2),
+        ChartTable((period, "verdict", "times judged"), numbers, left=2),
     )
     span = (str(history[0].day), str(history[-1].day)) if history else None
     return Chart(

@@ -81,7 +81,7 @@ def _note(view: SequenceView) -> str:
     if view.replayed:
         notes.append(f"{plural(view.replayed, view.per)} before the registration, drawn hollow, were replayed.")
     if not view.agrees:
-        notes.append("Evidence has changed since this verdict: the last day is not the one judged.")
+        notes.append(f"Evidence has changed since this verdict: the last {view.per} is not the one judged.")
     return " ".join(notes)
 
 

@@ -44,7 +44,7 @@ def _rule(rule: RuleView, written: Callable[[str], str]) -> tuple[str, ...]:
 
 
 def disagreements(
-    requests: Sequence[DisagreeingRequest], classes: Sequence[str], threshold: float | None = None
+    requests: Sequence[DisagreeingRequest], classes: Sequence[str], threshold: float | None = None, period: str = "day"
 ) -> ChartTable:
     """Return the requests on which the two differ most, by how much, and which of the two was right.
 
@@ -68,7 +68,7 @@ def disagreements(
         for request in requests
     ]
     difference = () if classes else ("difference",)
-    headings = ("request", "day", "champion", "challenger", *difference, "label", _RIGHT[_kind_of(threshold, classes)])
+    headings = ("request", period, "champion", "challenger", *difference, "label", _RIGHT[_kind_of(threshold, classes)])
     return ChartTable((*headings, "slices"), rows, left=2, tail=1)
 
 

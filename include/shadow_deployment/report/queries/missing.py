@@ -21,8 +21,8 @@ _OF_CHALLENGER: Final = [
     "history",
     "compared",
 ]
-_NO_DAY: Final = "no day counts yet: a day needs valid inputs and predictions, one champion, and mature labels"
-_NOT_KEPT: Final = "the days were compared before this was kept: the next run compares them again"
+_NOTHING_COUNTS: Final = "no {0} counts yet: a {0} needs valid inputs and predictions, one champion, and mature labels"
+_NOT_KEPT: Final = "the {0}s were compared before this was kept: the next run compares them again"
 _NO_A_A_CHECK: Final = "there is no A/A check: add a challenger with model: champion to see the noise of the pipeline"
 
 
@@ -31,21 +31,23 @@ def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLi
 
     Where the challenger shown was never judged, that is the reason for all that is of the challenger.
     """
-    kept = _NOT_KEPT if view.compared else _NO_DAY
+    period = view.period
+    nothing = _NOTHING_COUNTS.format(period)
+    kept = _NOT_KEPT.format(period) if view.compared else nothing
     reasons = {
         "rules": "the verdict has no finding that fits its policy",
-        "sequences": _sequences(deployment),
+        "sequences": _sequences(deployment) or nothing,
         "slices": "no slice has evidence" if deployment.slices else "the deployment declares no slices",
         "scores": "predictions of several classes are not kept in bins" if deployment.classes else kept,
         "quadrants": kept if deployment.task == "binary" else "only a yes or no has quadrants: task is not binary",
         "disagreements": "the two predicted the same for every request, or their requests are no longer kept",
-        "labels": "no day was sampled yet",
-        "drift": "no day was compared with the first days: two sampled days are needed, and older ones were sampled "
-        "before this was kept",
-        "latency": _latency(deployment, line),
+        "labels": f"no {period} was sampled yet",
+        "drift": f"no {period} was compared with the first ones: two sampled {period}s are needed, and older ones were "
+        "sampled before this was kept",
+        "latency": _latency(deployment, line) or nothing,
         "validations": "nothing was validated yet",
-        "distances": _distances(deployment),
-        "noise": _NO_DAY,
+        "distances": _distances(deployment) or nothing,
+        "noise": nothing,
         "promotions": "nothing was promoted yet",
         "approvals": "no approval was requested yet",
         "alerts": _alerts(deployment),
@@ -59,8 +61,8 @@ def why_missing(deployment: Deployment, view: DeploymentView, line: ChallengerLi
 
 def _sequences(deployment: Deployment) -> str:
     if any(rule.role == "blocking" and not rule.is_daily for rule in deployment.policy.rules):
-        return _NO_DAY
-    return "no blocking rule is judged over days: each is judged on a day's value"
+        return ""
+    return f"no blocking rule is judged over {deployment.policy.period}s: each is judged on one's value"
 
 
 def _latency(deployment: Deployment, line: ChallengerLine) -> str:
@@ -70,13 +72,13 @@ def _latency(deployment: Deployment, line: ChallengerLine) -> str:
         return "requests.latency is not declared: the log does not say how long the champion took"
     if not set(LATENCIES.values()) & set(deployment.tracked):
         return f"no percentile is kept: add {', '.join(LATENCIES.values())} to the deployment's metrics"
-    return _NO_DAY
+    return ""
 
 
 def _distances(deployment: Deployment) -> str:
     if not set(DISTANCES) & set(deployment.tracked):
         return f"no distance is kept: add {', '.join(DISTANCES)} to the deployment's metrics"
-    return _NO_DAY
+    return ""
 
 
 def _alerts(deployment: Deployment) -> str:

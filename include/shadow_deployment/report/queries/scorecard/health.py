@@ -32,7 +32,7 @@ def health(
     return (
         _a_a_check(known),
         _labels(deployment, view),
-        _left_out(view.verdict),
+        _left_out(view.verdict, view.period),
         drift_item(view.drift),
         *_windows(deployment, known),
         _sampling(deployment, known),
@@ -54,7 +54,7 @@ def _a_a_check(known: DeploymentSummary) -> HealthItem:
     if line.status.stage == "a_a_alarm":
         return _item(name, "operation", "alarm", "differs", "the champion differs from itself: trust no verdict")
     if line.outcome is None:
-        return _item(name, "operation", "attention", "not judged", line.waiting or "run a day")
+        return _item(name, "operation", "attention", "not judged", line.waiting or f"run a {line.period}")
     return _item(name, "operation", "good", "as expected", f"no difference on {plural(line.days, line.period)}")
 
 
@@ -62,7 +62,7 @@ def _labels(deployment: Deployment, view: DeploymentView) -> HealthItem:
     name, mature = "Label coverage", [day for day in view.labels if day.mature and day.sampled]
     sampled, least = sum(day.sampled for day in mature), deployment.policy.minimum_coverage
     if not sampled:
-        return _item(name, "operation", "attention", "none yet", "no day has all its labels")
+        return _item(name, "operation", "attention", "none yet", f"no {view.period} has all its labels")
     share = sum(day.labelled for day in mature) / sampled
     bad = {
         "contradicted": sum(day.contradicted for day in mature),
@@ -75,15 +75,11 @@ def _labels(deployment: Deployment, view: DeploymentView) -> HealthItem:
     return _item(name, "operation", level, percent(share), f"{detail}; {refused}" if refused else detail)
 
 
-def _left_out(verdict: StoredVerdict | None) -> HealthItem:
-    name = "Days left out"
+def _left_out(verdict: StoredVerdict | None, period: str) -> HealthItem:
+    name = f"{period.capitalize()}s left out"
     if verdict is None:
         return _item(name, "provenance", "attention", "not known", "no verdict yet")
-    days = verdict.days.get("left_out", [])
-    name, counted = (
-        f"{verdict.period.capitalize()}s left out",
-        plural(int(verdict.days.get("counted", 0)), verdict.period),
-    )
+    days, counted = verdict.days.get("left_out", []), plural(int(verdict.days.get("counted", 0)), period)
     if not days:
         return _item(name, "provenance", "good", "none", f"{counted} of the trial counted")
     named = ", ".join(f"{each['day']} ({each['why']})" for each in days[-3:])
@@ -159,8 +155,8 @@ def _replay(session: Session[Any], deployment: Deployment, known: DeploymentSumm
         return _item(name, "expectations", "attention", "none", "champion.model is not declared: skew would go unseen")
     checked = replay_checks.totals(session, known.sampled)
     if not checked.days:
-        return _item(name, "expectations", "attention", "not run", "no day has been replayed")
-    requests = f"{count(int(checked.checked))} requests on {plural(checked.days, 'day')}"
+        return _item(name, "expectations", "attention", "not run", f"no {deployment.policy.period} has been replayed")
+    requests = f"{count(int(checked.checked))} requests on {plural(checked.days, deployment.policy.period)}"
     if checked.mismatched:
         detail = (
             f"the champion's own model predicts otherwise than the log: {count(int(checked.mismatched))} of {requests}"
@@ -179,10 +175,11 @@ def _verified(session: Session[Any], deployment: Deployment) -> HealthItem:
         return _item(name, "provenance", "alarm", "differs", f"{newest.difference} ({when})")
     word = "verified" if newest.is_complete else "verified in part"
     counts = ", ".join(f"{count(number)} {kind}" for kind, number in newest.verified.items())
-    which = "every day" if newest.days is None else _named(newest.days)
+    period = deployment.policy.period
+    which = f"every {period}" if newest.days is None else _named(newest.days, period)
     level: Health = "good" if newest.is_complete else "attention"
     return _item(name, "provenance", level, word, f"{when}, {which}: {counts}; {at}")
 
 
-def _named(days: Sequence[object]) -> str:
-    return " and ".join(map(str, days)) if len(days) <= 2 else plural(len(days), "day")
+def _named(days: Sequence[object], period: str) -> str:
+    return " and ".join(map(str, days)) if len(days) <= 2 else plural(len(days), period)

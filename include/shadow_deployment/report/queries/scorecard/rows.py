@@ -115,7 +115,7 @@ def _row(
         group=group,
         scores=tuple(scores),
         champion=mine.champion if mine else None,
-        what="" if metric.is_sum or metric.name not in METRICS else "mean of the days' values",
+        what="" if metric.is_sum or metric.name not in METRICS else f"mean of the {own.judged.line.period}s' values",
         note=LATENCY_NOTE if metric.name.startswith("latency_") else "",
     )
 

@@ -54,7 +54,7 @@ SECONDS, TIMES = (
     2.0,
     10,
 )  # a test may take so many seconds of the processor, and so many times as long as without change
-STRICT = re.compile(r",?\s*\bstrict=(True|False|None)\b")
+STRICT = re.compile(r",\s*(strict=(True|False|None))?\s*(?=\))")
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,10 @@ coverage: $(VENV) ## the share of the engine's branches that the tests take; fai
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m tests.branches
 
-mutants: $(VENV) ## change what decides in every small way, and list what no test notices (MUTANTS="*statistics.margin*")
-	@mkdir -p mutants
-	@ln -sfn ../include mutants/src && ln -sfn ../include ../tests ../pyproject.toml mutants/
-	@cd mutants && OPENBLAS_NUM_THREADS=1 ../.venv/bin/python -m mutmut run --max-children 2 $(MUTANTS)
-	@cd mutants && ../.venv/bin/python -m mutmut results
+mutants: $(VENV) ## change what decides in every small way, and list what no unit test notices (MUTANTS="statistics.margin ...")
+	@OPENBLAS_NUM_THREADS=1 nice -n 10 .venv/bin/python -m pytest -q -s -p tests.mutants -p no:xdist -p no:cacheprovider \
+	  --timeout=0 --tb=native --assert=plain -m "not slow" tests/unit/statistics tests/unit/decision \
+	  tests/unit/data/test_sampling.py
 
 simulate: $(VENV) ## how often policies err and how long they take, simulated
 	@.venv/bin/python -m tests.simulation

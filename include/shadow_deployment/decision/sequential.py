@@ -146,11 +146,11 @@ def _one_sided(
     rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
 ) -> list[SequentialResult]:
     results: dict[int, SequentialResult] = {}
-    for places, alpha, bounds in _sequences(rule, judged, terms, looks):
+    for places, alpha, bounds in _sequences(judged, terms, looks):
         size = np.stack([size_of(judged[place][0]) for place in places])
-        wanted = np.s_[..., first_of(looks, size.shape[-1]) :]
+        wanted = np.s_[:, first_of(looks, size.shape[1]) :]
         blind = only_rounding(np.stack([judged[place][1].gains for place in places]), size)[wanted]
-        lower = np.where(blind, -np.inf, bounds.lower - _one_more_day(rule, size.shape[-1], terms)[wanted])
+        lower = np.where(blind, -np.inf, bounds.lower - _one_more_day(rule, size.shape[1], terms)[wanted[1:]])
         size = size[wanted]
         upper = np.where(blind, np.inf, bounds.upper)
         passes, fails = _decisions(rule, ConfidenceSequence(lower, upper, bounds.estimate), size, blind)
@@ -174,7 +174,7 @@ def newest(rule: Rule, many: Sequence[Series], terms: JudgingTerms) -> Floats:
     """
     judged = [(series, estimand_of(rule, series)) for series in many]
     looks = np.empty((len(many), 3))
-    for places, _, bounds in _sequences(rule, judged, terms, "newest"):
+    for places, _, bounds in _sequences(judged, terms, "newest"):
         looks[places] = np.column_stack([bounds.estimate, bounds.lower, bounds.upper])
     return looks
 
@@ -183,14 +183,14 @@ def _decisions(rule: Rule, bounds: ConfidenceSequence, size: Floats, blind: Flag
     """Return at which looks the rule passes and fails; all arrays have shape (series, observations)."""
     passes, fails = holds(rule, bounds.lower, size) & ~blind, (bounds.upper < 0) & ~blind
     if rule.is_ == "guardrail":
-        later = np.arange(blind.shape[-1]) > 0
-        shown = np.logical_or.accumulate(fails, axis=-1) | (later & blind)  # harm that is the same every day is harm
+        later = np.arange(blind.shape[1]) > 0
+        shown = np.logical_or.accumulate(fails, axis=1) | (later & blind)  # harm that is the same every day is harm
         passes = ~fails & ~(shown & (bounds.estimate < 0))  # and a day of still more of it does not take it back
     return passes, fails
 
 
 def _sequences(
-    rule: Rule, judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
+    judged: Sequence[tuple[Series, Estimand]], terms: JudgingTerms, looks: Looks
 ) -> Iterator[tuple[list[int], tuple[float, float], ConfidenceSequence]]:
     """Yield the places of some series with their alphas and their sequences, of shape (series, looks).
 
@@ -200,7 +200,7 @@ def _sequences(
     for place, (series, estimand) in enumerate(judged):
         alpha = terms.alphas_in(series.slice)
         if terms.policy.unit == "request" and series.squares is not None:
-            bounds = _of_requests(rule, series, series.squares, estimand, terms)
+            bounds = _of_requests(series, series.squares, estimand, alpha, terms.policy)
             wanted = np.s_[None, first_of(looks, len(series.days)) :]
             yield (
                 [place],
@@ -214,11 +214,11 @@ def _sequences(
 
 
 def _of_requests(
-    rule: Rule, series: Series, squares: Floats, estimand: Estimand, terms: JudgingTerms
+    series: Series, squares: Floats, estimand: Estimand, alpha: tuple[float, float], policy: Policy
 ) -> ConfidenceSequence:
     """Bound the mean of requests; how many a day has is taken from the burn-in, so that past bounds never move."""
     weight2, weight2_difference, weight2_difference2 = squares.T
-    margin, sign, policy = rule.margin or 0.0, estimand.scale, terms.policy
+    sign, margin = estimand.scale, -estimand.scale * estimand.offset
     return weighted_confidence_sequence(
         count=series.pairs,
         weight=estimand.weight,
@@ -226,7 +226,7 @@ def _of_requests(
         weight2=weight2,
         weight2_difference=sign * weight2_difference + margin * weight2,
         weight2_difference2=weight2_difference2 + 2 * margin * sign * weight2_difference + margin**2 * weight2,
-        alpha=terms.alphas_in(series.slice),
+        alpha=alpha,
         burn_in=policy.burn_in,
         tuned_for=policy.tuned_for * max(float(series.pairs[: policy.burn_in].mean()), 1.0),
     )

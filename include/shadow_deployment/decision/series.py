@@ -115,7 +115,7 @@ class Series:
         is left out.
         """
         first = self.days[0] if self.days else dt.date.min
-        number = np.array([(day - first).days // WEEK for day in self.days], np.int64)
+        number = np.array([(day - first).days // WEEK for day in self.days])
         last_is_over = bool(self.days) and (self.days[-1] - first).days % WEEK == WEEK - 1
         whole = number < (number[-1] + last_is_over) if len(number) else np.zeros(0, bool)
         blocks, position = np.unique(number[whole], return_inverse=True)
@@ -196,7 +196,7 @@ class _Days:
         key = numbers.tobytes(), there.tobytes()
         if key not in self._cache:
             places = np.flatnonzero(there)
-            places = places[np.argsort(numbers[places], kind="stable")]
+            places = places[np.argsort(numbers[places])]
             self._cache[key] = places, tuple(_EPOCH + dt.timedelta(days=number) for number in numbers[places].tolist())
         return self._cache[key]
 

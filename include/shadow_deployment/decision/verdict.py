@@ -296,7 +296,7 @@ def _lately(
 
 def _undecided(finding: Finding, reason: str) -> Finding:
     """Return a finding that passes by its sequence alone, undecided for a reason."""
-    return replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None, more_days=None)
+    return replace(finding, outcome="INCONCLUSIVE", reason=reason, decided_on=None)
 
 
 def _outcome(result: SequentialResult) -> Outcome:

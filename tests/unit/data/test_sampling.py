@@ -55,6 +55,7 @@ def test_a_stratum_gives_its_rate_and_at_least_the_minimum(
         ({"a": 1_000_000, "b": 1}, 10, {"a": 9, "b": 1}),
         ({"a": 5, "b": 5}, 10, {"a": 5, "b": 5}),
         ({"a": 5, "b": 5}, 2, {"a": 1, "b": 1}),
+        ({"a": 1, "b": 1}, 2, {"a": 1, "b": 1}),
         ({"a": 7}, 3, {"a": 3}),
         ({"b": 1000, "a": 1000, "c": 1000}, 5, {"a": 2, "b": 2, "c": 1}),
         ({"a": 11, "b": 21, "c": 31}, 9, {"a": 2, "b": 3, "c": 4}),
@@ -210,6 +211,7 @@ def test_a_design_is_written_down_as_it_always_was() -> None:
     assert design(a_deployment()) == DESIGN
     text = json.dumps(DESIGN).replace(", ", ",").replace(": ", ":")
     assert digest(design(a_deployment())) == hashlib.sha256(text.encode()).hexdigest()
+    assert design(a_deployment(labels={"key": "game_id"})) == DESIGN | {"label_key": "game_id"}
 
 
 def test_the_salt_is_the_name_unless_it_is_given() -> None:

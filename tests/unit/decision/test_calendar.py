@@ -157,6 +157,7 @@ def test_the_days_of_a_verdict_in_short() -> None:
     }
     concluded = counts_of(calendar, taken, labels, dt.date(2024, 1, 3))
     assert replace(concluded, concluded_on=dt.date(2024, 1, 4)).to_json()["concluded_on"] == "2024-01-04"
+    assert [replace(concluded, period=period).say(2) for period in ("day", "week")] == ["2 days", "2 weeks"]
 
 
 def test_days_are_comparable_where_that_champion_served_and_the_challenger_answered() -> None:
@@ -195,7 +196,9 @@ def test_what_is_expected_of_a_day_follows_from_the_mature_ones() -> None:
     final, waiting = Day(1, labelled=90, collected_after=7), Day(9, rows=50, labelled=10)
     more = replace(waiting, id=10, labelled=48)
     assert [one.expected for one in progress(final, waiting, more)] == [90, 45, 48]
+    assert [one.labelled for one in progress(final, waiting)] == [90, 10]
     assert [one.expected for one in progress(waiting)] == [None]
+    assert [one.expected for one in progress(final, Day(2, labelled=70, collected_after=7))] == [90, 70]
     contradicted = Day(2, labelled=98, complete_at=moment(2))
     assert [one.expected for one in progress(contradicted, waiting)] == [98, 49]
 

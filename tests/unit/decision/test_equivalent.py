@@ -12,18 +12,19 @@ from numpy.testing import assert_allclose
 from shadow_deployment.config.policy import Policy, Rule
 from shadow_deployment.decision.alpha import AlphaSplit
 from shadow_deployment.decision.calibration import calibrate
-from shadow_deployment.decision.estimand import estimand_of
+from shadow_deployment.decision.estimand import estimand_of, estimands_of
 from shadow_deployment.decision.power import power_analysis
 from shadow_deployment.decision.safeguards.left_out import at_their_worst
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding
-from shadow_deployment.decision.words.wording import change_needed, measurement_of, rule_of
+from shadow_deployment.decision.words.wording import change_needed, left_out_reason, measurement_of, rule_of
 from shadow_deployment.report.html.intervals import picture
 from shadow_deployment.report.scorecard import ModelScore, ScoreRow
 from shadow_deployment.report.views import RuleView
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
+from shadow_deployment.statistics.margin import independent_margin
 
 FIRST = dt.date(2024, 1, 1)
 EQUIVALENT = {"metric": "brier_score", "is": "equivalent", "margin": 0.02}
@@ -112,25 +113,23 @@ def test_equal_models_are_found_equivalent_and_those_at_the_margin_rarely() -> N
     assert passed[0.02] / runs <= 0.05 + 2 * 0.0126
 
 
-def test_what_is_left_out_is_entered_at_its_worst_on_both_sides() -> None:
-    policy = Policy.model_validate({"rules": [EQUIVALENT], "recent_days": 0})
-    for sign in (1, -1):
-        one = days_of(0.0, days=60, noise=0.001)
-        one.difference[10] = sign * 0.5
-        one.difference[11:] -= sign * 0.5 / 49
-        left_out = [one.days[58]]
-        shown = judge(policy, {("brier_score", "all"): one}).outcome
-        kept = [day for number, day in enumerate(one.days) if number != 58]
-        rest = np.delete(np.arange(60), 58)
-        short = Series(
-            *("brier_score", "all", tuple(kept), one.pairs[rest], None),
-            champion=one.champion[rest],
-            challenger=one.challenger[rest],
-            difference=one.difference[rest],
-        )
-        widened = judge(policy, {("brier_score", "all"): short}, left_out=left_out)
-        assert shown == judge(policy, {("brier_score", "all"): short}).outcome
-        assert widened.findings[0].outcome != "PASS"
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_left_out_is_entered_at_its_worst_on_both_sides(sign: int) -> None:
+    one, policy = days_of(sign * 0.008), Policy.model_validate({"rules": [EQUIVALENT], "recent_days": 0})
+    rest = np.delete(np.arange(120), np.arange(5, 105, 5))
+    columns = {name: getattr(one, name)[rest] for name in ("pairs", "champion", "challenger", "difference")}
+    short = replace(one, days=tuple(one.days[place] for place in rest), **columns)
+    evidence, left_out = {("brier_score", "all"): short}, [one.days[place] for place in range(5, 105, 5)]
+    (alone,), (widened,) = (judge(policy, evidence, left_out=each).findings for each in ((), left_out))
+    assert (alone.outcome, widened.outcome) == ("PASS", "INCONCLUSIVE")
+    assert widened.reason == left_out_reason(alone.reason, 20)
+
+
+def test_both_sides_read_alike_in_the_rules_unit() -> None:
+    one = days_of(0.003)
+    for rule, level in ((EQUIVALENT, 1.0), (RELATIVE, 0.5)):
+        sides = estimands_of(Rule.model_validate(rule), one)
+        assert_allclose([side.natural(side.mean) for side in sides], [0.003 / level] * 2, rtol=1e-9)
 
 
 def test_days_left_out_are_entered_where_they_were_with_all_that_the_worst_day_has() -> None:
@@ -215,6 +214,41 @@ def test_a_rule_that_even_the_best_truth_would_not_decide_in_time_says_so(
     found = finding(days_of(mean, noise=noise), rule, horizon=horizon)
     assert found.outcome == "INCONCLUSIVE"
     assert found.reason.endswith(FUTILE.format(horizon)) == is_futile
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        (SUPERIOR, {}),
+        (SUPERIOR, {"method": "plain"}),
+        (SUPERIOR | {"worst_day": 0.1}, {}),
+        (SUPERIOR | {"worst_day": 0.1}, {"unit": "week"}),
+    ],
+)
+def test_it_is_futile_up_to_the_day_on_which_the_best_truth_would_pass(
+    rule: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    drawn = np.random.default_rng(1).standard_normal(140)
+    drawn = np.convolve(drawn, [1.0, 0.7, 0.4])[:140]  # days that resemble those before widen the margin
+    one = days_of(0.0, days=140)
+    one.difference[:] = 0.001 + 0.02 * (drawn - drawn.mean())
+    policy = Policy.model_validate({"rules": [rule], "recent_days": 0, **changes})
+    terms = JudgingTerms(policy, AlphaSplit(policy.alpha, policy.alpha))
+    observed, length = one.observed(policy), policy.days_per_observation
+    looks, seen = judge_sequence(policy.rules[0], observed, terms), len(observed.days)
+    estimate, lower, upper = (float(each[-1]) for each in (looks.estimate, looks.lower, looks.upper))
+    charge = rule.get("worst_day", 0.0) / length
+    times = np.arange(seen, 5 * seen + 1.0)
+    shape = independent_margin(times, policy.alpha, terms.tuned_for, policy.method)
+    independent = looks.estimand.linearised.std(ddof=1) * shape[0]
+    margin = max(estimate - lower - charge / seen, independent) * shape / shape[0]
+    passes = (seen * estimate + (times - seen) * upper - charge) / times > margin
+    first = int(times[passes.argmax()])
+    assert seen + 1 < first < 5 * seen, "there is a day before which it is futile, and one from which it is not"
+    assert [finding(one, rule, horizon=length * each, **changes).is_futile for each in (first - 1, first)] == [
+        True,
+        False,
+    ]
 
 
 def test_what_is_called_futile_does_not_pass_where_the_best_truth_comes_true() -> None:

@@ -15,7 +15,7 @@ from shadow_deployment.decision.alpha import alpha_of_batch
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
 from shadow_deployment.decision.words.finding import Finding
-from shadow_deployment.decision.words.wording import reason_of
+from shadow_deployment.decision.words.wording import missing_note, reason_of
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.statistics.confidence_sequence import confidence_sequence
 
@@ -422,3 +422,11 @@ def test_every_column_is_judged_in_the_order_of_its_name_and_all_requests_once()
     policy = Policy.model_validate({"rules": [SUPERIOR | {"slices": ["origin", "all", "carrier"]}]})
     verdict = judge(policy, {("brier_score", name): series([0.1], name=name) for name in names})
     assert [finding.slice for finding in verdict.findings] == ["all", "carrier=AA", "carrier=UA", "origin=JFK"]
+
+
+def test_a_finding_counts_the_requests_that_lack_a_prediction() -> None:
+    lacking = {"unanswered": np.full(DAYS, 2), "champion_missing": np.full(DAYS, 1)}
+    policy = Policy.model_validate({"rules": [SUPERIOR]})
+    (found,) = judge(policy, {("brier_score", "all"): series(noise("normal"), **lacking)}).findings
+    assert (found.unanswered, found.champion_missing) == (120, 60)
+    assert found.reason.endswith(missing_note(METRICS["brier_score"], 120, 60))

@@ -102,6 +102,15 @@ def test_the_newest_days_must_be_on_the_side_of_the_rules_own_bound(
     assert passes or "but no longer lately" in found.reason
 
 
+def test_means_of_a_relative_rule_are_shares_of_the_champions_value() -> None:
+    one = days_of((100, 0.03), (28, 0.01))
+    policy = Policy.model_validate({"rules": [{"metric": "brier_score", "is": "non_inferior", "relative_margin": 0.1}]})
+    means = lately(policy.rules[0], one, policy)
+    assert means is not None
+    assert means.since_first == pytest.approx(one.difference.mean() / 0.5)
+    assert means.newest == pytest.approx(one.difference[-56:].mean() / 0.5)
+
+
 def test_a_change_that_the_newest_days_do_not_show_yet_is_the_alarms() -> None:
     one = days_of((203, 0.03), (28, -0.02), noise=0.01)
     assert one.difference[-56:].mean() > 0

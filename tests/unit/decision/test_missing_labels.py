@@ -165,6 +165,17 @@ def test_days_without_any_label_count_at_their_worst() -> None:
     assert tips.share == pytest.approx(1 / 3)
 
 
+def test_slices_with_requests_without_a_label_are_each_judged_by_their_own() -> None:
+    given = Policy.model_validate({"burn_in": 10, "rules": [SUPERIOR | {"slices": ["origin"]}]})
+    holds, tips = series(gains(), unlabelled(-0.2)), series(gains(), unlabelled(-0.9, 40.0))
+    evidence: Evidence = {
+        ("brier_score", "all"): tips,
+        ("brier_score", "origin=EWR"): replace(holds, slice="origin=EWR"),
+    }
+    found = [each.missing_labels for each in judge(given, evidence).findings]
+    assert [each.holds for each in found if each is not None] == [False, True]
+
+
 def test_left_out_days_are_at_their_worst_too() -> None:
     one = series(
         np.delete(gains(mean=0.014), [30, 31]), unlabelled(-0.2, 2.0, 20, first=10), days=days(30) + days(28, first=32)

@@ -11,7 +11,7 @@ from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.series import Evidence, Series
 from shadow_deployment.decision.verdict import VerdictBasis, conclude, judge
 from shadow_deployment.decision.words.finding import Verdict
-from shadow_deployment.decision.words.wording import NO_EVIDENCE
+from shadow_deployment.decision.words.wording import NO_EVIDENCE, no_value_on
 
 FIRST = dt.date(2024, 1, 1)
 SUPERIOR = {"metric": "brier_score", "is": "superior"}
@@ -50,6 +50,16 @@ def test_what_passes_with_replayed_days_alone_would_pass_and_does_not() -> None:
     assert len(verdict.reasons) == 2
     (few,), (of_few,) = (concluded(evidence((10, BETTER)), days).findings for days in (shown, None))
     assert few.reason.endswith(f"on the days that count: {of_few.reason}")
+
+
+def test_a_verdict_is_at_the_alpha_and_of_the_day_of_its_basis() -> None:
+    daily = {"metric": "error_rate", "is": "at_most", "value": 0.9}
+    policy = Policy.model_validate({"rules": [SUPERIOR, daily], "burn_in": 28})
+    counted = evidence((60, BETTER)) | evidence((60, BETTER), metric="error_rate")
+    day = FIRST + dt.timedelta(days=60)
+    of_sequence, of_day = conclude(policy, VerdictBasis(day, 0.01, (), (), counted=counted)).findings
+    assert (of_sequence.alpha_pass, of_day.outcome) == (0.01, "INCONCLUSIVE")
+    assert of_day.reason == no_value_on(day, day - dt.timedelta(days=1))
 
 
 def test_it_passes_where_the_days_that_count_pass_too() -> None:

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.alpha import AlphaSplit, alpha_of_evidence
-from shadow_deployment.decision.estimand import estimand_of
+from shadow_deployment.decision.estimand import estimand_of, only_rounding
 from shadow_deployment.decision.sequential import JudgingTerms, judge_sequence, judge_sequences, newest
 from shadow_deployment.decision.series import Series
 from shadow_deployment.decision.verdict import judge
@@ -81,8 +81,6 @@ def test_many_at_once_are_each_by_itself_in_their_order(method: str) -> None:
 )
 @pytest.mark.parametrize("changes", [{}, {"unit": "week", "burn_in": 14}, {"unit": "request"}])
 def test_the_newest_look_alone_decides_what_the_last_of_all_does(rule: dict[str, Any], changes: dict[str, Any]) -> None:
-    if rule["is"] == "equivalent" and changes.get("unit") == "request":
-        return
     given = policy(rules=[{"metric": "brier_score", **rule}], **changes)
     terms = JudgingTerms(given, AlphaSplit(0.02, 0.007))
     many = [series("all", days, seed) for seed, days in enumerate([*LENGTHS, 200, 200])]
@@ -120,6 +118,10 @@ def test_a_gain_within_rounding_of_no_change_is_none_in_the_rules_unit() -> None
     assert_allclose(estimand.naturals(gains), [0.0, 1e-9, 0.2], rtol=1e-6, atol=0)
     assert estimand.naturals(gains)[0] == 0.0
     assert [estimand.natural(gain) for gain in gains.tolist()] == estimand.naturals(gains).tolist()
+
+
+def test_numbers_that_are_all_0_differ_by_nothing() -> None:
+    assert only_rounding(np.zeros(3), np.zeros(3)).all()
 
 
 def test_days_to_come_are_counted_with_the_margin_as_wide_as_it_is_now() -> None:

@@ -53,6 +53,10 @@ def test_a_loss_below_a_twentieth_of_the_champions_is_too_good(loss: float, rais
     assert kinds(series("squared_error", [0.2, 0.2], [loss, loss])) == raised
 
 
+def test_a_loss_that_no_day_has_raises_nothing() -> None:
+    assert kinds(series("brier_score", [], [])) == []
+
+
 def test_a_perfect_champion_makes_no_challenger_too_good() -> None:
     assert kinds(series("brier_score", [0.0, 0.0], [0.0, 0.0])) == []
 

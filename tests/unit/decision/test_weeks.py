@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from shadow_deployment.config.policy import Policy
 from shadow_deployment.decision.series import Series
 
 FIRST = dt.date(2024, 3, 6)  # no Monday
@@ -54,6 +55,13 @@ def test_the_newest_block_counts_once_its_seventh_day_is_there(series: Series) -
     ends = [*series.days[:5], FIRST + dt.timedelta(days=34)]
     assert len(replace(series, days=tuple(ends)).by_week().days) == 3
     assert len(replace(series, days=(*series.days[:5], FIRST + dt.timedelta(days=33))).by_week().days) == 2
+
+
+@pytest.mark.parametrize("method", ["robust", "betting"])
+def test_weeks_that_are_bet_on_weigh_the_same_however_many_days_they_have(series: Series, method: str) -> None:
+    rule = {"metric": "brier_score", "is": "superior"}
+    policy = Policy.model_validate({"rules": [rule], "unit": "week", "weighting": "day", "method": method})
+    assert series.observed(policy).weights.tolist() == ([1.0, 1.0] if method == "betting" else [3.0, 2.0])
 
 
 def test_no_days_are_no_blocks() -> None:

@@ -99,7 +99,7 @@ def _changes(
 
 def _weeks(days: Days, period: int) -> tuple[list[dt.date], NDArray[np.int64]]:
     """Return the first day of each week that is over and has a day, and the places of each week's first one."""
-    offset = np.array([(day - days[0]).days for day in days], np.int64)
+    offset = np.array([(day - days[0]).days for day in days])
     weeks, starts = np.unique(offset // WEEK, return_index=True)
     over = weeks[weeks < (offset[-1] + period) // WEEK]
     return [days[0] + dt.timedelta(days=int(week) * WEEK) for week in over], starts

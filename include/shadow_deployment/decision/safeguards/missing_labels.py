@@ -15,6 +15,7 @@ seen, and with many missing no challenger would ever pass. How many may be missi
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -168,9 +169,8 @@ class _Filled:
         larger than it would be.
         """
         return [
-            Series(
-                metric=self.series.metric,
-                slice=self.series.slice,
+            replace(
+                self.series,
                 days=self._days,
                 pairs=self._pairs,
                 identical=None,
@@ -178,6 +178,10 @@ class _Filled:
                 challenger=self._challenger,
                 difference=difference,
                 weight=self._total,
+                squares=None,
+                unanswered=None,
+                champion_missing=None,
+                unlabelled=None,
             )
             for difference in self._differences(gains)
         ]

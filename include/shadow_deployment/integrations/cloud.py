@@ -64,7 +64,7 @@ class AwsCloud:
 
         Raises CredentialsError where the connection is not declared, SourceError where it cannot be used.
         """
-        from shadow_deployment.integrations.athena import open_athena
+        from shadow_deployment.integrations.athena.tables import open_athena
 
         return open_athena(deployment, key, table)
 

@@ -20,7 +20,7 @@ from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.ports import all_labels
 from shadow_deployment.errors import CredentialsError, ShadowError, SourceError, TransientError
-from shadow_deployment.integrations import athena
+from shadow_deployment.integrations.athena import queries, tables
 from shadow_deployment.integrations.cloud import AwsCloud
 from tests import production
 from tests.builders import asked
@@ -101,14 +101,14 @@ class Lake:
 
 @pytest.fixture
 def lake(bucket: Any, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
-    of_aws = athena.client
+    of_aws = tables.client
     with duckdb.connect() as session:
         session.execute("SET TimeZone = 'UTC'; CREATE SCHEMA shop")
         answering = Athena(of_aws("athena", "logs_aws"), bucket, session)
         glue = of_aws("glue", "logs_aws")
         glue.create_database(DatabaseInput={"Name": "shop"})
-        monkeypatch.setattr(athena, "client", lambda name, conn: answering if name == "athena" else of_aws(name, conn))
-        monkeypatch.setattr(athena, "wait_exponential", lambda *_, **__: lambda _: 0)
+        monkeypatch.setattr(tables, "client", lambda name, conn: answering if name == "athena" else of_aws(name, conn))
+        monkeypatch.setattr(queries, "wait_exponential", lambda *_, **__: lambda _: 0)
         yield Lake(answering, glue)
         assert [each.key for each in bucket.objects.all()] == [], "what was unloaded is removed"
         glue.delete_database(Name="shop")
@@ -201,7 +201,7 @@ def test_features_of_a_challengers_own_are_those_that_were_known(
     ours: World, lake: Lake, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what was known before all requests only the newest rows of their keys are unloaded; no key is brought."""
-    monkeypatch.setattr(athena, "_MOST_HASHES", 100)
+    monkeypatch.setattr(tables, "_MOST_HASHES", 100)
     place = {"table": lake.put("history", naive(as_of.everything())), "conn_id": "logs_aws"}
     found = context(ours, ours.deploy(challengers=[as_of.challenger("athena", place)], store=stored(bucket)))
     as_of.assert_as_planted(found, "athena")

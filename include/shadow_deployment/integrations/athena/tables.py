@@ -7,41 +7,34 @@ the first digits of each hash are brought.
 """
 
 import datetime as dt
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import pyarrow as pa
 import sqlglot
 from psycopg import sql
 from sqlglot import exp
-from tenacity import Retrying, retry_if_result, wait_exponential
 
-from shadow_deployment.base.redaction import first_line
 from shadow_deployment.base.sql_templates import load_literal_statement
 from shadow_deployment.config.deployment import Deployment
-from shadow_deployment.config.partitions import LakeTable, Pattern
+from shadow_deployment.config.partitions import LakeTable
 from shadow_deployment.config.sources.tables import SourceTable
 from shadow_deployment.data.ports import Access
 from shadow_deployment.data.sources.duckdb.formats import Parquet
-from shadow_deployment.data.sources.duckdb.lake import LakeFile
 from shadow_deployment.data.sources.duckdb.session import DuckDBSession, open_session
 from shadow_deployment.data.sources.engines.dialect import Dialect, rows_of
 from shadow_deployment.data.sources.engines.port import STATEMENTS, Opened, Pieces
 from shadow_deployment.data.sources.engines.table import EngineTable, column_of
 from shadow_deployment.data.sources.identity import columns_of_key
 from shadow_deployment.data.sources.table import Column
-from shadow_deployment.errors import CredentialsError, SourceError, TransientError
+from shadow_deployment.errors import SourceError
+from shadow_deployment.integrations.athena.queries import RIGHTS, Queries
 from shadow_deployment.integrations.aws import client, source_of, translated
-from shadow_deployment.integrations.s3_lake import S3Lake
-
-logger = logging.getLogger(__name__)
 
 ATHENA: Final = Dialect(
     "athena",
@@ -53,10 +46,6 @@ ATHENA: Final = Dialect(
         ),
     },
     precision=6,
-)
-_RIGHTS: Final = (
-    "allow athena:StartQueryExecution, GetQueryExecution and StopQueryExecution, glue:GetTable and GetPartitions, "
-    "s3:GetObject of the table, and s3:PutObject, GetObject, DeleteObject and ListBucket of the snapshots"
 )
 _WINDOW: Final = "{time} >= {start} AND {time} < {end}"
 _INSIDE: Final = {
@@ -92,91 +81,7 @@ CASE WHEN regexp_full_match(request_id, '-?[0-9]+') THEN CAST(TRY_CAST(request_i
 """
 _DIGITS: Final = 8  # of a hash
 _MOST_HASHES: Final = 20_000  # of a statement
-_VALUE_ERRORS: Final = re.compile(r"(INVALID_CAST_ARGUMENT|INVALID_FUNCTION_ARGUMENT|NUMERIC_VALUE_OUT_OF_RANGE)\b")
-_DENIED: Final = re.compile("access ?denied|not authorized|insufficient .*permission", re.IGNORECASE)
-_SYSTEM: Final = 1  # a category of Athena's errors
-_GB: Final = 1_000_000_000
 _RECENT: Final = dt.timedelta(days=400)  # as many partitions are named at most
-
-
-class Queries:
-    """Runs statements of Athena and finds what they unloaded; `what` names the table in errors."""
-
-    def __init__(self, deployment: Deployment, what: str, athena: Any, s3: Any, credentials: str) -> None:
-        self.what = f"{what} in Athena"
-        self.lake = S3Lake(s3, credentials)
-        self.scanned = 0  # bytes, since it was last set to none
-        self._athena, self._s3, self._credentials = athena, s3, credentials
-        self._settings = deployment.athena
-        self._root = f"{deployment.store.snapshots.rstrip('/')}/athena/"
-
-    @contextmanager
-    def unloaded(self, select: str) -> Iterator[list[LakeFile]]:
-        """Unload the rows of a statement to files that are removed after the block."""
-        place = f"{self._root}{uuid4().hex}/"
-        try:
-            with self.translated():
-                self._run(f"UNLOAD ({select}) TO '{place}rows/' WITH (format = 'PARQUET')", f"{place}result/")
-            yield list(self.lake.find(Pattern(f"{place}rows/*")))
-        except BaseException:
-            with suppress(Exception):  # what went wrong first is what helps
-                self._remove(place)
-            raise
-        with self.translated():
-            self._remove(place)
-
-    def translated(self) -> AbstractContextManager[None]:
-        """Raise SourceError or TransientError for an error of boto3's."""
-        return translated(self.what, self._credentials, _RIGHTS, kind=SourceError)
-
-    def _run(self, statement: str, output: str) -> None:
-        query = self._athena.start_query_execution(
-            QueryString=statement,
-            WorkGroup=self._settings.workgroup,
-            ResultConfiguration={"OutputLocation": output},
-            ClientRequestToken=uuid4().hex,
-        )["QueryExecutionId"]
-        try:
-            looking = Retrying(retry=retry_if_result(_is_unfinished), wait=wait_exponential(0.1, max=5))
-            execution = looking(self._look, query)
-        except BaseException:  # too much is scanned, or the step's time is over
-            self._athena.stop_query_execution(QueryExecutionId=query)
-            raise
-        self.scanned += _scanned(execution)
-        logger.info("%s: query %s scanned %s bytes", self.what, query, f"{_scanned(execution):,}")
-        if execution["Status"]["State"] != "SUCCEEDED":
-            self._raise(execution["Status"])
-
-    def _look(self, query: str) -> dict[str, Any]:
-        execution: dict[str, Any] = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
-        self._require_few(_scanned(execution))
-        return execution
-
-    def _require_few(self, scanned: int) -> None:
-        most = self._settings.max_scanned_gb
-        if most is not None and scanned > most * _GB:
-            raise SourceError(
-                f"{self.what}: a query scanned {scanned / _GB:.3g} GB, athena.max_scanned_gb == {most:g}: it was "
-                "cancelled; name the table's partitions, as in athena:DATABASE.TABLE/COLUMN={day}, or allow more"
-            )
-
-    def _raise(self, status: Mapping[str, Any]) -> None:
-        reason = first_line(status.get("StateChangeReason") or status["State"])
-        error = status.get("AthenaError") or {}
-        if value := _VALUE_ERRORS.search(reason):  # the reason shows it
-            raise SourceError(f"{self.what}: a value cannot be read: {value[1]}")
-        if _DENIED.search(reason):
-            raise CredentialsError(f"{self.what}: {reason}; {_RIGHTS}")
-        if error.get("Retryable") or error.get("ErrorCategory") == _SYSTEM:
-            raise TransientError(f"{self.what}: {reason}")
-        raise SourceError(f"{self.what}: {reason}")
-
-    def _remove(self, place: str) -> None:
-        bucket, _, prefix = place.removeprefix("s3://").partition("/")
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            keys = [{"Key": each["Key"]} for each in page.get("Contents", [])]
-            if keys:
-                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
 
 
 class AthenaTable(EngineTable):
@@ -396,7 +301,7 @@ def open_athena(deployment: Deployment, key: str, table: SourceTable) -> AthenaE
     conn_id = table.conn_id
     credentials, what = source_of(conn_id), f"{key} == {table.table!r}"
     try:
-        with translated(what, credentials, _RIGHTS, kind=SourceError):
+        with translated(what, credentials, RIGHTS, kind=SourceError):
             athena, s3, glue = (client(service, conn_id) for service in ("athena", "s3", "glue"))
     except ValueError as error:  # an endpoint or a setting that boto3 refuses
         raise SourceError(f"{what}: {error} (credentials of {credentials}); correct the connection") from error
@@ -406,11 +311,3 @@ def open_athena(deployment: Deployment, key: str, table: SourceTable) -> AthenaE
 def _type(of_athena: str) -> str:
     """Return a type as DuckDB names it."""
     return "varchar" if re.match(r"(var)?char\(|string$", of_athena) else {"int": "integer"}.get(of_athena, of_athena)
-
-
-def _scanned(query: Mapping[str, Any]) -> int:
-    return int(query.get("Statistics", {}).get("DataScannedInBytes", 0))
-
-
-def _is_unfinished(query: Mapping[str, Any]) -> bool:
-    return query["Status"]["State"] in ("QUEUED", "RUNNING")

@@ -215,6 +215,34 @@ def require_same(snapshot: Snapshot, manifest: Manifest) -> None:
         )
 
 
+def register_features(session: Session[Any], snapshot: Snapshot, folder: str, found: str) -> None:
+    """Enter the digest of a challenger's own features of a window; those that are there already are only checked.
+
+    Raises SnapshotError where the folder is registered with another digest.
+    """
+    session.execute(
+        "INSERT INTO shadow.own_features (folder, snapshot_id, digest) VALUES (%s, %s, %s) "
+        "ON CONFLICT (folder) DO NOTHING",
+        [folder, snapshot.id, found],
+    )
+    require_same_features(folder, found, registered_features(session, snapshot)[folder])
+
+
+def registered_features(session: Session[Any], snapshot: Snapshot) -> dict[str, str]:
+    """Return the digests of challengers' own features of a day, by the folder of each."""
+    query = "SELECT folder, digest FROM shadow.own_features WHERE snapshot_id = %s ORDER BY folder"
+    return dict(session.execute(query, [snapshot.id]).fetchall())
+
+
+def require_same_features(folder: str, found: str, registered: str) -> None:
+    """Raise SnapshotError where features are registered with another digest."""
+    if found != registered:
+        raise SnapshotError(
+            f"features in {folder} have digest {found}, must be {registered} as registered: they were changed; restore "
+            "them from a backup"
+        )
+
+
 def _day(session: Session[Any], deployment: Deployment, key: int, manifest: Manifest, folder: str) -> int:
     """Enter a day, whose first window is about to be; return its key."""
     whole, source = window_of(deployment, manifest.day), deployment.requests.table

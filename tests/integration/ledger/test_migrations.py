@@ -37,6 +37,7 @@ TABLES = {
     "label_collection",
     "leftover",
     "model_version",
+    "own_features",
     "prediction_batch",
     "promotion",
     "provisional_evidence",

@@ -1,5 +1,6 @@
 """Features that the champion never logged: each challenger sees its own, as known, once and for good."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -173,8 +174,18 @@ def test_features_that_were_changed_are_found_and_an_erased_request_has_none(our
     assert [part.num_rows for part in kept] == [25, 24, 10]
     assert verify(context, [day(0)]).difference is None
     changed = next(path for path in files(ours) if path.suffix == ".parquet")
-    changed.write_bytes(changed.read_bytes().replace(b"PAR1", b"PAR1 ", 1))
+    manifest, before = changed.with_name("manifest.json"), changed.read_bytes()
+    changed.write_bytes(before.replace(b"PAR1", b"PAR1 ", 1))
     assert f"{changed} has SHA-256" in (verify(context, [day(0)]).difference or "")
+    sums = [hashlib.sha256(each).hexdigest() for each in (before, changed.read_bytes())]
+    manifest.write_text(manifest.read_text().replace(*sums))
+    undeclared = ours.shadow(challengers=[challenger(ours, "ages", "age")])
+    for each in (context, undeclared):
+        assert "as registered: they were changed; restore them" in (verify(each, [day(0)]).difference or "")
+    with pytest.raises(SnapshotError, match=r"features in late/.* have digest .*, must be .* as registered"):
+        steps.sample(context, day(0))
+    manifest.unlink()
+    assert f"{manifest}" in (verify(context, [day(0)]).difference or "")
 
 
 def test_features_that_differ_from_the_logged_ones_bar_a_challenger(

@@ -26,7 +26,7 @@ WITH = {
     "trial": "sampled_window",  # a day's sampling opens trials
     "trial_training": "sampled_window",
 }
-NOT_SHOWN = {"calibration", "leftover", "retention"}
+NOT_SHOWN = {"calibration", "leftover", "own_features", "retention"}
 
 
 def tables() -> list[str]:

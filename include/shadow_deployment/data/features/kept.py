@@ -31,6 +31,11 @@ class WindowFeatures:
     sample: str
     parts: list[SnapshotPart]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the manifest says."""
+        return digest(asdict(self))
+
     def part(self, store: Store, number: int) -> pq.ParquetFile:
         """Open the features of one part of the window; raise SnapshotError where it is not the one that was written."""
         return read_part(store, self.folder, self.parts[number])
@@ -62,7 +67,11 @@ def take(
 
 def read(store: Store, folder: str, wanted: FeaturesFrom, manifest: Manifest) -> WindowFeatures:
     """Return a window's features; raise SnapshotError where they are missing or belong to another sample."""
-    target = _folder(folder, wanted)
+    return read_from(store, _folder(folder, wanted), manifest)
+
+
+def read_from(store: Store, target: str, manifest: Manifest) -> WindowFeatures:
+    """Return the features in a folder of their own, as `read` does."""
     path = store.path(f"{target}/manifest.json")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -88,16 +97,17 @@ def rewrite(
     folders: tuple[str, str],
     manifests: tuple[Manifest, Manifest],
     ordinals: Collection[int],
-) -> None:
-    """Write a window's features into another folder without some requests, where there are some; see snapshots.
+) -> WindowFeatures | None:
+    """Write a window's features into another folder without some requests, and return them, where there are some.
 
     `folders` and `manifests` are the window's, before and after.
     """
     (folder, target), (before, after) = folders, manifests
-    if is_taken(store, folder, wanted):
-        features = read(store, folder, wanted, before)
-        parts, _ = rewrite_parts(store, features.folder, _folder(target, wanted), features.parts, ordinals)
-        _written(store, _folder(target, wanted), after, parts)
+    if not is_taken(store, folder, wanted):
+        return None
+    features = read(store, folder, wanted, before)
+    parts, _ = rewrite_parts(store, features.folder, _folder(target, wanted), features.parts, ordinals)
+    return _written(store, _folder(target, wanted), after, parts)
 
 
 def lookup(deployment: Deployment, wanted: FeaturesFrom, requests: pa.Table, where: str) -> pa.Table:

@@ -20,7 +20,13 @@ from shadow_deployment.data.features.shown import PartWithFeatures, shown
 from shadow_deployment.data.rows import SnapshotRows
 from shadow_deployment.data.snapshots import Manifest, SnapshotPart, read_manifest, window_folder
 from shadow_deployment.errors import CredentialsError, SourceError, TransientError
-from shadow_deployment.ledger.snapshots import SampledWindow, Snapshot
+from shadow_deployment.ledger.snapshots import (
+    SampledWindow,
+    Snapshot,
+    register_features,
+    registered_features,
+    require_same_features,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +52,10 @@ def features_of(
         return None
     folder, manifest = _window(context, snapshot, window)
     with exclusively(session, f"features/{folder}"):
-        return kept.take(context.deployment, wanted, source, context.store, folder, manifest)
+        own = kept.take(context.deployment, wanted, source, context.store, folder, manifest)
+        register_features(session, snapshot, own.folder, own.digest)
+        session.commit()
+        return own
 
 
 def part_of(
@@ -78,15 +87,16 @@ def rows_of(context: DeploymentContext, snapshot: Snapshot, challenger: Challeng
     return SnapshotRows(context.store, snapshot.location, parts)
 
 
-def require_unchanged(context: DeploymentContext, snapshot: Snapshot) -> None:
-    """Raise SnapshotError where kept features of a day are not as they were written."""
+def require_unchanged(context: DeploymentContext, session: Session[Any], snapshot: Snapshot) -> None:
+    """Raise SnapshotError where features of a day, of whatever challenger, are not as they were registered."""
+    registered = registered_features(session, snapshot)
     for window in snapshot.windows:
         folder, manifest = _window(context, snapshot, window)
-        for wanted in kept.declared(context.deployment):
-            if kept.is_taken(context.store, folder, wanted):
-                own = kept.read(context.store, folder, wanted, manifest)
-                for number in range(len(own.parts)):
-                    own.part(context.store, number)
+        for target in (each for each in registered if each.startswith(f"{folder}/")):
+            own = kept.read_from(context.store, target, manifest)
+            require_same_features(target, own.digest, registered[target])
+            for number in range(len(own.parts)):
+                own.part(context.store, number)
 
 
 def looked_up(context: DeploymentContext, challenger: Challenger, requests: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ from shadow_deployment.data.features import kept
 from shadow_deployment.data.snapshots import folder_after, read_manifest, read_part, rewrite_without, window_folder
 from shadow_deployment.errors import DeploymentError, TransientError
 from shadow_deployment.ledger.removal import erasure
-from shadow_deployment.ledger.snapshots import Snapshot
+from shadow_deployment.ledger.snapshots import Snapshot, register_features
 from shadow_deployment.ledger.writing.locks import no_steps
 from shadow_deployment.pipeline.history.prune import remove_leftovers
 from shadow_deployment.pipeline.sample import files_of
@@ -89,7 +89,9 @@ def _erase(context: DeploymentContext, session: Session[Any], held: _Found, subj
         own = frozenset(ordinal - window.first_ordinal for ordinal in held.ordinals)
         rewritten, without = rewrite_without(context.store, *folders, manifest, own)
         for wanted in kept.declared(context.deployment):
-            kept.rewrite(context.store, wanted, folders, (manifest, rewritten), own)
+            features = kept.rewrite(context.store, wanted, folders, (manifest, rewritten), own)
+            if features is not None:
+                register_features(session, snapshot, features.folder, features.digest)
         digests.append(rewritten.digest)
         dropped += [window.first_shard + place for place in without]
     erasure.erase_requests(

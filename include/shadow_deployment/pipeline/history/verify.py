@@ -1,7 +1,7 @@
 """Verification: all that verdicts rest on is as it was, and they follow from it.
 
 The chain of verdicts, promotions and removals, trials against their terms and batches, snapshots against their
-manifests, requests against snapshots, evidence against predictions and labels, verdicts against evidence, and models
+manifests, features of challengers' own against their digests, requests against snapshots, evidence against predictions and labels, verdicts against evidence, and models
 against the digests that were judged. Where requests were removed, sums are compared with their digests alone.
 """
 
@@ -154,7 +154,7 @@ def _of_day(context: DeploymentContext, session: Session[Any], snapshot: Snapsho
     """Return what of a day is not as it was written, or not what it was computed from."""
     try:
         changed = days.changed_request(session, snapshot, files_of(context, snapshot), context.store)
-        own_features.require_unchanged(context, snapshot)
+        own_features.require_unchanged(context, session, snapshot)
     except SnapshotError as error:
         return str(error)
     if changed is not None:

@@ -115,7 +115,15 @@ COMMENT ON COLUMN shadow.drift.categories IS 'texts: the reference''s most frequ
 COMMENT ON COLUMN shadow.drift.expected IS 'the share of the reference''s weight in each bin';
 COMMENT ON COLUMN shadow.drift.actual IS 'the share of the day''s weight in each bin; days of one reference may be added up';
 
-CALL shadow.make_append_only(ARRAY['drift']);
+CREATE TABLE shadow.own_features (
+    folder       text PRIMARY KEY,
+    snapshot_id  int NOT NULL REFERENCES shadow.sampled_day,
+    digest       text NOT NULL
+);
+COMMENT ON TABLE shadow.own_features IS 'append-only: features of challengers'' own of one window, which are Parquet files; one line for each features_from';
+COMMENT ON COLUMN shadow.own_features.folder IS 'where they are, below the window''s; an erasure writes them into another';
+
+CALL shadow.make_append_only(ARRAY['drift', 'own_features']);
 CALL shadow.make_append_only(ARRAY['sampled_day', 'sampled_window'], but_for_removal => true);
 
 -- Whole arrays are compared, not one row per element, which took longer than the insert itself. A comparison with ALL

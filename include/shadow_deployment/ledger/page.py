@@ -14,6 +14,8 @@ from shadow_deployment.ledger.reading import read_column, read_rows, read_value,
 from shadow_deployment.ledger.snapshots import Snapshot, keys
 from shadow_deployment.ledger.verdicts import StoredVerdict
 
+MOST_BINS, MOST_BINS_OF_A_DAY = 60, 200
+
 
 @dataclass(frozen=True)
 class ComparedPredictions:
@@ -52,9 +54,11 @@ class ScoringRow:
 class HistogramRow:
     """Answers of one model in one bin, from bin * width to (bin + 1) * width, summed with their weights.
 
-    `days` were added up, from `first` to `last`; what is of labels is of the mature ones among them.
+    They are of one `day`, or where that is None added up over all `days`, from `first` to `last`; what is of labels is
+    of the mature ones among them.
     """
 
+    day: dt.date | None
     model: str
     width: float
     bin: int
@@ -69,17 +73,6 @@ class HistogramRow:
     days: int
     first: dt.date
     last: dt.date
-
-
-@dataclass(frozen=True)
-class DailyBin:
-    """Answers of one model in one bin on one day, with their weight."""
-
-    day: dt.date
-    model: str
-    bin: int
-    requests: int
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -175,14 +168,10 @@ def history(session: Session[Any], challenger: int) -> list[OutcomeDay]:
     return read_rows(session, OutcomeDay, statement("page_history"), {"challenger": challenger})
 
 
-def bins(session: Session[Any], compared: ComparedPredictions) -> list[HistogramRow]:
-    """Return the answers of both models in bins, added up over the days, by model and bin."""
-    return read_rows(session, HistogramRow, statement("page_bins"), compared.values)
-
-
-def daily_bins(session: Session[Any], compared: ComparedPredictions) -> list[DailyBin]:
-    """Return the answers of both models in the same bins, by day, model and bin."""
-    return read_rows(session, DailyBin, statement("page_daily_bins"), compared.values)
+def bins(session: Session[Any], compared: ComparedPredictions, *, by_day: bool = False) -> list[HistogramRow]:
+    """Return the answers of both models in the same bins, added up over the days or `by_day`, by model and bin."""
+    shape = {"by_day": by_day, "most": MOST_BINS_OF_A_DAY if by_day else MOST_BINS}
+    return read_rows(session, HistogramRow, statement("page_bins"), compared.values | shape)
 
 
 def quadrants(session: Session[Any], compared: ComparedPredictions, threshold: float) -> list[QuadrantRow]:

@@ -376,7 +376,7 @@ def test_a_page_whose_days_were_sampled_before_drift_was_kept_says_so(
         session.execute("DELETE FROM shadow.score_bin")
     bare = pages.deployment_page(world.shadow(**CHANGES), "other")
     assert bare.drift is None
-    assert bare.missing["drift"].startswith("no day was compared with the first days")
+    assert bare.missing["drift"].startswith("no day was compared with the first ones")
     health = next(one for one in bare.health if one.name == "Drift")
     assert (health.level, health.word) == ("attention", "not known")
 

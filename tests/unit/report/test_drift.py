@@ -3,11 +3,12 @@
 import datetime as dt
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shadow_deployment.ledger.checks.drift import DriftRow
-from shadow_deployment.ledger.page import DailyBin
+from shadow_deployment.ledger.page import HistogramRow
 from shadow_deployment.report.html.tables import drift
 from shadow_deployment.report.queries.drift import lately, of_model
 from shadow_deployment.report.queries.scorecard import health
@@ -63,11 +64,14 @@ def test_the_table_has_every_feature_with_its_index_and_missing_shares() -> None
 
 @pytest.mark.parametrize(("number", "moved"), [(40, False), (40, True), (33, True)])
 def test_predictions_of_a_week_are_taken_together_too(number: int, moved: bool) -> None:
-    def bins(day: int) -> list[DailyBin]:
-        at = day % 7 + (7 if moved and day >= number - 7 else 0)
-        return [DailyBin(dt.date(2024, 1, 1) + dt.timedelta(days=day), "champion", at, 50, 50.0)]
+    nothing: dict[str, Any] = dict.fromkeys(HistogramRow.__dataclass_fields__)
 
-    by_day = {each[0].day: each for each in map(bins, range(number))}
+    def bins(day: int) -> list[HistogramRow]:
+        at = day % 7 + (7 if moved and day >= number - 7 else 0)
+        of_bin = {"day": dt.date(2024, 1, 1) + dt.timedelta(days=day), "bin": at, "requests": 50, "weight": 50.0}
+        return [HistogramRow(**nothing | of_bin)]
+
+    by_day = {day: rows for rows in map(bins, range(number)) if (day := rows[0].day)}
     values, index, chance = of_model(by_day)
     assert len(values) == number - 1
     if number < 34:

@@ -1,5 +1,5 @@
--- Histograms added up over snapshots, in bins of the widest of their widths, or of a power of two times that where there
--- would be more than 60; labels count on mature days only.
+-- Histograms added up over snapshots, or by day, in bins of the widest of their widths, or of a power of two times that
+-- where there would be more than some; labels count on mature days only.
 WITH kept AS MATERIALIZED (
     SELECT b.*, s.day, s.id = ANY(:'mature'::int[]) AS mature
     FROM shadow.score_bin AS b
@@ -10,7 +10,7 @@ WITH kept AS MATERIALIZED (
 grid AS MATERIALIZED (
     SELECT
         days, first, last,
-        widest * 2::float8 ^ greatest(ceil(log(2, ((upper - lower) / widest / 60)::numeric)), 0) AS widest
+        widest * 2::float8 ^ greatest(ceil(log(2, ((upper - lower) / widest / :'most'::int)::numeric)), 0) AS widest
     FROM (
         SELECT count(DISTINCT day)::int AS days, min(day) AS first, max(day) AS last, max(width) AS widest,
             min(bin * width) AS lower, max((bin + 1) * width) AS upper
@@ -18,7 +18,7 @@ grid AS MATERIALIZED (
     ) AS a
 )
 SELECT
-    model, widest AS width, floor(bin * (width / widest))::bigint AS bin, sum(requests)::bigint AS requests,
+    CASE WHEN :'by_day'::bool THEN day END AS day, model, widest AS width, floor(bin * (width / widest))::bigint AS bin, sum(requests)::bigint AS requests,
     sum(weight) AS weight, coalesce(sum(labelled) FILTER (WHERE mature), 0)::bigint AS labelled,
     coalesce(sum(labelled_weight) FILTER (WHERE mature), 0) AS labelled_weight,
     coalesce(sum(labelled_weight_squares) FILTER (WHERE mature), 0) AS labelled_weight_squares,
@@ -27,5 +27,5 @@ SELECT
     coalesce(sum(label_squares) FILTER (WHERE mature), 0) AS label_squares, days, first, last
 FROM kept
 CROSS JOIN grid
-GROUP BY 1, 2, 3, days, first, last
-ORDER BY 1, 3
+GROUP BY 1, 2, 3, 4, days, first, last
+ORDER BY 1, 2, 4

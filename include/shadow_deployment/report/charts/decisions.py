@@ -59,7 +59,7 @@ def _matrices(by_model: dict[Model, Decisions], numbers: dict[Model, Decisions],
     tint, depth = parts.raw(alt.Fill, "colour"), alt.FillOpacity("depth:Q", scale=None)
     box = {"x": x, "y": y, "x2": alt.X2("x2"), "y2": alt.Y2("y2"), "fill": tint, "fillOpacity": depth}
     middle = {"x": alt.X("middle:Q"), "y": alt.Y("height:Q")}
-    columns = [{"x": each["middle"], "words": each["said"]} for each in cells if each["y"] == 0]
+    columns = [{"x": each["middle"], "words": each["predicted"]} for each in cells if each["y"] == 0]
     lines = [{"y": height, "words": words} for height, words in ((1.5, "label yes"), (0.5, "label no"))]
     head, side = parts.mark("text", fontWeight=600, **text), parts.small(align="right", dx=-8)
     layers = [
@@ -84,7 +84,7 @@ def _cell(name: str, yes: bool, true: bool, start: float, weights: Decisions, nu
     left, low, share = start + yes, int(true), getattr(weights, name) / (weights.total or 1.0)
     return {
         "x": left, "x2": left + 1, "middle": left + 0.5, "y": low, "y2": low + 1, "height": low + 0.5,
-        "said": "yes" if yes else "no",
+        "predicted": "yes" if yes else "no",
         "colour": colour("challenger" if yes == true else "fail"),
         "depth": 0.06 + 0.44 * share,
         "share": percent(share),

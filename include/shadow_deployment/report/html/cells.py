@@ -47,10 +47,10 @@ def level(score: ModelScore) -> str:
 
 def outcome(line: ChallengerLine, score: ModelScore) -> Markup:
     """Return what a rule says of a challenger; of the A/A check, which shall not differ, that it does not."""
-    said_of = score.finding.outcome if score.finding else None
-    if line.role == "a_a_check" and said_of == "INCONCLUSIVE" and not score.shown:
+    verdict = score.finding.outcome if score.finding else None
+    if line.role == "a_a_check" and verdict == "INCONCLUSIVE" and not score.shown:
         return state(ChallengerStatus("as_expected", "", ""), short=True)
-    return badge(said_of)
+    return badge(verdict)
 
 
 def quantity(row: ScoreRow) -> str:

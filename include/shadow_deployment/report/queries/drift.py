@@ -15,7 +15,7 @@ from shadow_deployment.data.quality.drift import BINS, MOST_REFERENCE_DAYS, firs
 from shadow_deployment.ledger import page
 from shadow_deployment.ledger.checks import drift as ledger_drift
 from shadow_deployment.ledger.checks.drift import DriftRow
-from shadow_deployment.ledger.page import ComparedPredictions, DailyBin
+from shadow_deployment.ledger.page import ComparedPredictions, HistogramRow
 from shadow_deployment.ledger.snapshots import Snapshot
 from shadow_deployment.metrics.histograms import MODELS
 from shadow_deployment.metrics.scores import Distribution, stability_index
@@ -89,10 +89,10 @@ def lately(rows: Sequence[DriftRow], most: int = NEWEST) -> tuple[float | None, 
 def _predictions(
     session: Session[Any], compared: ComparedPredictions, days: Sequence[Snapshot], period: int
 ) -> Iterator[DriftSeries]:
-    bins = page.daily_bins(session, compared)
+    bins = page.bins(session, compared, by_day=True)
     for model in MODELS:
         mine = [each for each in bins if each.model == model]
-        by_day = {day: list(group) for day, group in groupby(mine, key=lambda each: each.day)}
+        by_day = {day: list(group) for day, group in groupby(mine, key=lambda each: each.day) if day}
         values, index, chance = of_model(by_day, period)
         if values:
             yield DriftSeries(
@@ -105,7 +105,7 @@ def _predictions(
 
 
 def of_model(
-    by_day: dict[dt.date, list[DailyBin]], period: int = 1
+    by_day: dict[dt.date, list[HistogramRow]], period: int = 1
 ) -> tuple[dict[dt.date, float], float | None, float]:
     """Return the index of each day that has a reference, and, as `lately` does, of the newest days taken together."""
     days, values, length = list(by_day), dict[dt.date, float](), 0
@@ -126,7 +126,7 @@ def of_model(
     return values, stability_index(expected, _summed(week).shares(ends)), _chance(len(expected), requests, known)
 
 
-def _summed(bins: Sequence[DailyBin]) -> Distribution:
+def _summed(bins: Sequence[HistogramRow]) -> Distribution:
     places: NDArray[np.float64] = np.array([each.bin for each in bins], np.float64)
     return Distribution(places, np.array([each.weight for each in bins], np.float64))
 

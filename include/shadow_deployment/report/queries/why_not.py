@@ -56,22 +56,10 @@ def _of_verdict(judged: StoredVerdict) -> dict[str, Any]:
 
 
 def _rule(finding: Finding) -> dict[str, Any]:
-    keys = (
-        "slice",
-        "outcome",
-        "reason",
-        "estimate",
-        "lower",
-        "upper",
-        "bound",
-        "observations",
-        "requests",
-        "more_days",
-    )
     plain = finding.to_json()
     return {
         "rule": rule_of(finding),
-        **{key: plain[key] for key in keys},
+        **{key: plain[key] for key in _OF_FINDING},
         "is_futile": finding.is_futile,
         "what_would_decide": change_needed(finding),
     }

@@ -87,7 +87,8 @@ class Queries:
         if most is not None and scanned > most * _GB:
             raise SourceError(
                 f"{self.what}: a query scanned {scanned / _GB:.3g} GB, athena.max_scanned_gb == {most:g}: it was "
-                "cancelled; name the table's partitions, as in athena:DATABASE.TABLE/COLUMN={day}, or allow more"
+                "cancelled; allow more, or name the partitions of requests and labels, as in "
+                "athena:DATABASE.TABLE/COLUMN={day}"
             )
 
     def _raise(self, status: Mapping[str, Any]) -> None:

@@ -16,7 +16,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 import sys
 import tempfile
@@ -49,7 +48,6 @@ CHANGED = ("statistics/*.py", "decision/*.py", "decision/safeguards/*.py", "data
 WANTED = [f"*{each}*" for each in os.environ.get("MUTANTS", "").split()] or ["*"]
 FOUND = PROJECT / "mutants/found.txt"
 BUDGET = 10.0  # seconds of the processor that the tests of one function take: more are not tried on a change
-MEMORY = 8 << 30  # bytes that a process may take
 SECONDS, TIMES = (
     2.0,
     10,
@@ -207,7 +205,6 @@ def measure(items: Sequence[pytest.Item], file: IO[str]) -> bool:
 
 def survives(mutant: Mutant, tests: Sequence[Test]) -> bool:
     """Return whether no test notices a change."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     set_mutant_under_test(f"{mutant.module}.{mutant.name}")
     return all(test.passes() for test in tests)
 

@@ -1,8 +1,9 @@
 """Verification: all that verdicts rest on is as it was, and they follow from it.
 
 The chain of verdicts, promotions and removals, trials against their terms and batches, snapshots against their
-manifests, features of challengers' own against their digests, requests against snapshots, evidence against predictions and labels, verdicts against evidence, and models
-against the digests that were judged. Where requests were removed, sums are compared with their digests alone.
+manifests, features of challengers' own against their digests, requests against snapshots, evidence against predictions
+and labels, verdicts against evidence, and models against the digests that were judged. Where requests were removed,
+sums are compared with their digests alone.
 """
 
 import datetime as dt

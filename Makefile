@@ -71,7 +71,10 @@ compat: $(VENV) ## a day of the demo on other releases of Airflow, by their cons
 	@.venv/bin/python -m tests.compat
 
 test-engines: $(VENV) ## the contract of sources on a real Spark Connect server (needs Java; installs Spark into .shadow)
-	@.venv/bin/python -m tests.engines
+	@.venv/bin/python -m tests.engines test
+
+bench-engines: $(VENV) ## a sample of a large log by Spark, beside its own count and hash (needs Java; SIZE="--quick")
+	@.venv/bin/python -m tests.engines bench $(SIZE)
 
 env: ## write the secrets that docker compose needs into .env, where they are missing, and print the login
 	@python3 include/shadow_demo/env_file.py
@@ -99,4 +102,4 @@ lock: $(VENV) ## renew requirements.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade pyproject.toml --extra all --group dev -o requirements.txt
 
-.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit compat test-engines env deploy destroy package up down clean lock
+.PHONY: help demo test test-unit test-slow coverage mutants simulate bench reference lint audit compat test-engines bench-engines env deploy destroy package up down clean lock

@@ -1,6 +1,7 @@
-"""`make test-engines`: the contract of sources on a real Spark Connect server, in environments of their own.
+"""A real Spark Connect server, for `make test-engines` (the contract of sources) and `make bench-engines`.
 
-One holds what users install (the extra `spark`), the other the whole of Spark, which needs a Java runtime.
+Of two environments one holds what users install (the extra `spark`), the other the whole of Spark, which needs a Java
+runtime.
 """
 
 import os
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shadow_deployment.base.paths import PROJECT
-from tests.integration.engines.conftest import TOKEN
 
 UV = [sys.executable, "-m", "uv"]
 HOME = PROJECT / ".shadow" / "engines"
@@ -26,6 +26,12 @@ SETTINGS = {
     "spark.log.level": "WARN",
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.enabled": "false",
+}
+ADDRESS = os.environ.get("TEST_SPARK_CONNECT", "")  # localhost:PORT, where a token needs no TLS
+TOKEN = "neverToBeSeenInAnyText"
+WORK = {
+    "test": ["pytest", "-q", "tests/integration/engines"],
+    "bench": ["tests.bench", "large_log"],
 }
 PATIENCE = 180  # seconds until the server answers
 
@@ -76,13 +82,14 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.5)
-    sys.exit(f"test-engines: the server does not answer:\n{(HOME / 'server.log').read_text()[-3000:]}")
+    sys.exit(f"engines: the server does not answer:\n{(HOME / 'server.log').read_text()[-3000:]}")
 
 
 def main() -> None:
-    """Make the environments, start the server, run the tests; exit as pytest does."""
+    """Make the environments, start the server, run the tests or the bench; exit as they do."""
+    what, *arguments = sys.argv[1:]
     if shutil.which("java") is None:
-        sys.exit("test-engines: Spark needs a Java runtime, such as Debian's openjdk-17-jre-headless")
+        sys.exit("engines: Spark needs a Java runtime, such as Debian's openjdk-17-jre-headless")
     HOME.mkdir(parents=True, exist_ok=True)
     lock = ["--requirements", str(PROJECT / "requirements.txt")]
     client = install("client", *lock)
@@ -90,12 +97,12 @@ def main() -> None:
     ask = "import importlib.metadata as m; print(m.version('pyspark-client'))"
     found = subprocess.run([client, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
     spark = install("spark", f"pyspark=={found}")
-    print(f"test-engines: Spark {found}", flush=True)
+    print(f"engines: Spark {found}", flush=True)
     with server(spark) as address:
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         variables = kept | {"TEST_SPARK_CONNECT": address}
-        tests = [client, "-m", "pytest", "-q", "tests/integration/engines", *sys.argv[1:]]
-        code = subprocess.run(tests, cwd=PROJECT, env=variables, check=False).returncode
+        work = [client, "-m", *WORK[what], *arguments]
+        code = subprocess.run(work, cwd=PROJECT, env=variables, check=False).returncode
     sys.exit(code)
 
 

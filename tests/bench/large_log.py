@@ -1,14 +1,16 @@
 """A sample of 100,000 from a log of many rows a day, drawn and written by the engine that reads the log where it lies.
 
-Beside it: the engine's own count by stratum, and its own SHA-256 of each id, by which every source draws. An engine is
-one entry of ENGINES; one that is a server needs its address, and the log where it can read it.
+Beside it: the engine's own count by stratum, and its own SHA-256 of each id, by which every source draws. DuckDB is
+measured by `make bench`, and beside it Spark by `make bench-engines`, which starts a server of it. Seconds of the
+processor are those of our process, without that server's.
 """
 
 import datetime as dt
 import math
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +28,7 @@ from shadow_deployment.data.storage import FolderStore
 from tests.bench.apart import Work, alternating
 from tests.bench.table import Row
 from tests.builders import a_deployment
+from tests.engines import ADDRESS, TOKEN
 
 TITLE = "a sample of 100,000 from a large log"
 SIZES = {"full": (1_000_000, 10_000_000, 100_000_000), "quick": (1_000_000, 2_000_000)}
@@ -56,11 +59,12 @@ WHERE requested_at >= $start AND requested_at < $end AND sha256('salt:' || reque
 
 @dataclass(frozen=True)
 class Engine:
-    """What reads the log: `table` is its address of the log in a folder, `floor` its own count and hash of a day."""
+    """What reads the log: `table` is its name of the log in a folder, `floor` its own count and hash of a day."""
 
     table: Callable[[str], str]
     floor: Callable[..., None]
     uses: tuple[str, ...]
+    prepared: Callable[[str], AbstractContextManager[None]] = nullcontext
 
 
 def deployment(folder: str, engine: str, rows: int) -> Deployment:
@@ -90,7 +94,7 @@ def deployment(folder: str, engine: str, rows: int) -> Deployment:
 def draw(folder: str, engine: str, rows: int) -> int:
     """Count the day, draw its sample and write it, as the step `sample` does; return how many were drawn."""
     declared = deployment(folder, engine, rows)
-    source = DeploymentContext(declared, _no_connection).request_source
+    source = DeploymentContext(declared, _spark_connection).request_source
     with tempfile.TemporaryDirectory(dir=folder) as store:
         return snapshots.take(declared, window_of(declared, DAY), source, FolderStore(Path(store))).rows
 
@@ -105,7 +109,41 @@ def duckdb_floor(folder: str, engine: str, rows: int) -> None:
             session.execute(statement.format(log=log), window_of(declared, DAY).bounds).fetchall()
 
 
+def spark_floor(folder: str, engine: str, rows: int) -> None:
+    """Count and hash the day by Spark."""
+    bounds = window_of(deployment(folder, engine, rows), DAY).bounds
+    with _spark() as session:
+        for statement in (COUNT, HASH.replace("sha256('salt:' || request_id)", "sha2('salt:' || request_id, 256)")):
+            session.sql(statement.replace("$", ":").format(log=_name_in_spark(folder)), args=bounds).collect()
+
+
+@contextmanager
+def in_spark(folder: str) -> Iterator[None]:
+    """Let a table of Spark be the log's files."""
+    with _spark() as session:
+        session.sql(f"CREATE TABLE {_name_in_spark(folder)} USING parquet LOCATION '{folder}'").collect()
+        yield
+        session.sql(f"DROP TABLE {_name_in_spark(folder)}").collect()
+
+
+def _name_in_spark(folder: str) -> str:
+    return Path(folder).name.replace("-", "_")
+
+
+@contextmanager
+def _spark() -> Iterator[Any]:
+    from pyspark.sql.connect.session import SparkSession
+
+    session = SparkSession.builder.remote(f"sc://{ADDRESS}/;token={TOKEN}").create()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    yield session
+    session.stop()
+
+
 ENGINES = {"duckdb": Engine("parquet:{}/*.parquet".format, duckdb_floor, ("duckdb", "pyarrow.parquet"))}
+if ADDRESS:
+    used = ("pyspark.sql.connect.session", "pyarrow.parquet")
+    ENGINES["spark"] = Engine(lambda folder: f"spark:{_name_in_spark(folder)}", spark_floor, used, in_spark)
 
 
 def measure(size: str, rows: int | None = None) -> dict[str, Any]:
@@ -117,10 +155,12 @@ def measure(size: str, rows: int | None = None) -> dict[str, Any]:
                 continue
             _fill(folder, count)
             megabytes = sum(path.stat().st_size for path in Path(folder).glob("*.parquet")) / 1e6
+            Path(folder).chmod(0o755)  # another user's server may read it
             for name, engine in ENGINES.items():
                 given = {"folder": folder, "engine": name, "rows": count}
                 works = [Work(draw, given, engine.uses), Work(engine.floor, given, engine.uses)]
-                ours, floor = alternating(works, ROUNDS)
+                with engine.prepared(folder):
+                    ours, floor = alternating(works, ROUNDS)
                 one = {"engine": name, "rows": count, "file_mb": megabytes, "drawn": ours.result}
                 found["logs"].append(one | {"ours": vars(ours), "floor": vars(floor)})
     return found
@@ -163,5 +203,6 @@ def _fill(folder: str, count: int) -> None:
             session.execute(ROWS.format(path=f"{folder}/{first:012d}.parquet"), values)
 
 
-def _no_connection(conn_id: str) -> Connection:
-    raise AssertionError(f"{conn_id}: files need no connection")
+def _spark_connection(conn_id: str) -> Connection:
+    host, _, port = ADDRESS.partition(":")
+    return Connection(conn_id, host, int(port), "bench", TOKEN)

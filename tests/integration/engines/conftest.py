@@ -10,10 +10,9 @@ import pyarrow as pa
 import pytest
 
 from shadow_deployment.data.connections import Connection
+from tests.engines import ADDRESS, TOKEN
 from tests.parquet import encoded, on_disk
 
-ADDRESS = os.environ.get("TEST_SPARK_CONNECT", "")  # localhost:PORT, where a token needs no TLS
-TOKEN = "neverToBeSeenInAnyText"
 _tables = itertools.count(1)
 
 

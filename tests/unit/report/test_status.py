@@ -202,6 +202,17 @@ def test_undecided_says_about_how_many_more_days() -> None:
     assert status.action.endswith("to about 2024-05-13.")
 
 
+@pytest.mark.parametrize("changes", [{"observations": 12, "lower": None, "upper": None}, {"more_days": 16}])
+def test_nobody_waits_for_a_day_after_the_deployments_end(changes: dict[str, Any]) -> None:
+    """Either is expected on 2024-05-17, 16 days after the judged day."""
+    found = a_finding("INCONCLUSIVE", **changes)
+    ends, ended = (facts(end=DAY + dt.timedelta(days=days)) for days in (16, 15))
+    assert of(TREES, "INCONCLUSIVE", found, known=ends, reasons=[OPEN]).action.startswith("Wait: ")
+    action = of(TREES, "INCONCLUSIVE", found, known=ended, reasons=[OPEN]).action
+    assert action.startswith("Set a later end than 2024-05-16, or none: ")
+    assert action.endswith(" about 2024-05-17, when no day is run any more.")
+
+
 def test_what_waiting_does_not_decide_is_said() -> None:
     status = of(TREES, "INCONCLUSIVE", a_finding("INCONCLUSIVE"), reasons=[OPEN])
     assert (status.stage, status.label) == ("undecided", "Undecided")

@@ -9,6 +9,7 @@ from shadow_deployment.base.numbers import quantity
 from shadow_deployment.config.actions import PromotionPolicy
 from shadow_deployment.config.deployment import Challenger, Deployment
 from shadow_deployment.config.policy import COMPARING, FEWEST_WEEKS, WEEK
+from shadow_deployment.config.window import day_after
 from shadow_deployment.data.db import Session
 from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.decision.words.wording import name_of, reason_of
@@ -39,6 +40,13 @@ class StatusFacts:
     served: ServedDay | None
     is_acknowledged: bool = False
     maturity: dt.timedelta = dt.timedelta(0)
+    end: dt.date | None = None
+
+    def wait(self, what: str, expected: dt.date) -> str:
+        """Return what to do about something expected on a day: wait, unless the deployment ends before that day."""
+        if self.end is None or expected <= self.end:
+            return f"Wait: {what} about {expected}."
+        return f"Set a later end than {self.end}, or none: {what} about {expected}, when no day is run any more."
 
     @property
     def is_served(self) -> bool:
@@ -62,6 +70,7 @@ def status_facts(session: Session[Any], deployment: Deployment, former: StoredVe
         served_day(session, deployment, history),
         is_acknowledged=known is not None and known.at >= history[-1].created_at,
         maturity=maturity_of(deployment),
+        end=deployment.end and day_after(deployment, deployment.end) - dt.timedelta(days=1),
     )
 
 
@@ -202,8 +211,7 @@ def _undecided(judged: StoredVerdict, blocking: Sequence[Finding], facts: Status
         return ChallengerStatus("undecided", sentence, f"Waiting does not decide it: {reason_of(stuck)}.")
     wait = quantity(more, "more day")
     sentence = f"{undecided}, about {wait} would decide the rest."
-    by = judged.day + dt.timedelta(days=more)
-    action = f"Wait: about {wait} like those so far would decide it, to about {by}."
+    action = facts.wait(f"about {wait} like those so far would decide it, to", judged.day + dt.timedelta(days=more))
     return ChallengerStatus("undecided", sentence, action, f"about {wait}")
 
 
@@ -238,7 +246,7 @@ def _collecting(judged: StoredVerdict, young: Sequence[Finding], facts: StatusFa
         "collecting",
         f"{judged.name} {judged.version} has {counted} of the {needed} {period}s before the first interval against "
         f"{judged.champion}{labels}.",
-        f"Wait: the first interval is expected about {expected}.",
+        facts.wait("the first interval is expected", expected),
         f"{period} {counted} of {needed}",
     )
 

@@ -10,6 +10,8 @@ import pytest
 from shadow_deployment.data.quality.constancy import dead, vanished, varying
 from tests.rows import TableRows
 
+GUSTY_DAYS = [(388, 90), (272, 132), (249, 186), (78, 414), (359, 125)]  # New York in March 2013: null is calm
+
 
 def rows(values: Sequence[Any], type_: pa.DataType | None = None) -> TableRows:
     return TableRows(pa.table({"value": pa.array(values, type_)}))
@@ -20,7 +22,8 @@ def flags(count: int, ones: int) -> TableRows:
 
 
 DRAWN = [rows(np.random.default_rng(day).normal(size=150).tolist()) for day in range(3)]
-LETTERS = [rows(["a", "b"] * 75)]
+LETTERS = [rows(["a", "b"] * 75)] * 5
+GUSTS = [rows([None] * none + list(range(gusts)), pa.float64()) for none, gusts in GUSTY_DAYS]
 WEEKDAYS = [rows([float(day % 7)] * 150) for day in range(3)]
 
 
@@ -29,18 +32,31 @@ WEEKDAYS = [rows([float(day % 7)] * 150) for day in range(3)]
     [
         (rows([None] * 150, pa.float64()), DRAWN, "all 150 requests have no value, and none of 3 earlier days was so"),
         (rows([-1.0] * 150), DRAWN, "all 150 requests have the same value, and none of 3 earlier days was so"),
+        (rows(["n/a"] * 150), LETTERS, "all 150 requests have the same value, and none of 5 earlier days was so"),
+        (rows(["n/a"] * 150), LETTERS[:1], None),  # one day does not say how much days differ
         (
-            rows(["n/a"] * 150),
-            [rows(["a", "b"] * 75)],
-            "all 150 requests have the same value, and none of 1 earlier day was so",
+            rows([None] * 150, pa.float64()),
+            DRAWN[:1],
+            "all 150 requests have no value, and none of 1 earlier day was so",
         ),
+        (rows([None] * 460, pa.float64()), GUSTS, None),  # a calm day
+        (rows([None] * 460, pa.float64()), GUSTS[:3], None),
+        (
+            rows([1.0] * 150),
+            [rows([1.0] * 149 + [2.0]), rows([float(n) for n in range(150)])],
+            None,
+        ),  # some days are so
         (rows([None] * 149 + [2.0]), DRAWN, None),
         (rows([None] * 99, pa.float64()), DRAWN, None),  # too few to say
         (rows([None] * 150, pa.float64()), [], None),  # nor is there any day to compare with
         (rows([3.0] * 150), WEEKDAYS, None),  # one value a day
         (rows([None] * 150, pa.float64()), [*DRAWN, rows([None] * 150, pa.float64())], None),  # it was so before
-        (flags(300, 0), [flags(300, 6)], None),  # 2 % of a flag: none of 300 has a chance of 0.2 %
-        (flags(3000, 0), [flags(300, 6)], "all 3000 requests have the same value, and none of 1 earlier day was so"),
+        (flags(300, 0), [flags(300, 6)] * 14, None),  # 2 % of a flag
+        (
+            flags(3000, 0),
+            [flags(300, 45)] * 14,
+            "all 3000 requests have the same value, and none of 14 earlier days was so",
+        ),
     ],
 )
 def test_a_column_that_disappeared(today: TableRows, earlier: list[TableRows], says: str | None) -> None:

@@ -1,10 +1,12 @@
 """Values that stopped varying: all of a day are the same, and on earlier days they were not.
 
 A column that disappeared is all null or one default, a model that is dead says one number. A flag that is seldom set is
-neither: where the most frequent value of an earlier day had the share s, n values drawn alike are all the same with
-probability s^n, and only what is less probable than one in a million is a finding.
+neither, nor is the gust of a calm day: the most frequent value has another share each day. With shares that are Beta
+distributed, with the mean of the earlier days and their variance, n values are all the same with a probability of
+B(a + n, b) / B(a, b), and only what is less probable than one in a million is a finding.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -33,7 +35,7 @@ def vanished(rows: Rows, column: str, earlier: Iterable[Rows]) -> str | None:
         return None
     seen = [_most_frequent(other.read([column], PART_ROWS)) for other in earlier if column in other.schema.names]
     shares = [share for share, of in seen if of >= FEWEST]
-    if not shares or max(shares) ** count >= IMPROBABLE:
+    if not shares or _probability(shares, count) >= IMPROBABLE:
         return None
     what = "have no value" if first[column].null_count else "have the same value"
     return f"all {quantity(count, 'request')} {what}, and none of {quantity(len(shares), 'earlier day')} was so"
@@ -49,7 +51,7 @@ def dead(rows: Rows, columns: Sequence[str], earlier: Iterable[Rows]) -> str | N
         return None
     seen = [_most_frequent(map(_predictions, other.read(columns, PART_ROWS))) for other in earlier]
     shares = [share for share, of in seen if of >= FEWEST and share < 1]
-    if max(shares) ** count >= IMPROBABLE if shares else count < FEWEST_AT_FIRST:
+    if _probability(shares, count) >= IMPROBABLE if shares else count < FEWEST_AT_FIRST:
         return None
     return f"all {quantity(count, 'prediction')} are the same"
 
@@ -71,6 +73,22 @@ def _most_frequent(tables: Iterator[pa.Table]) -> tuple[float, int]:
     if table is None or not table.num_rows:
         return 1.0, 0
     return pc.max(_counts(table)["count_all"]).as_py() / table.num_rows, table.num_rows
+
+
+def _probability(shares: Sequence[float], count: int) -> float:
+    """Return the probability that so many values are all the same, by the most frequent value's share on some days.
+
+    To the variance of few days that of a uniform share is added, as though it were that of one more day: a third of the
+    greatest that a share of this mean can have.
+    """
+    mean = sum(shares) / len(shares)
+    greatest = mean * (1 - mean)
+    variance = (sum((share - mean) ** 2 for share in shares) + greatest / 3) / len(shares)
+    if max(shares) == 1 or variance >= greatest:
+        return 1.0
+    total = greatest / variance - 1
+    a = mean * total
+    return math.exp(math.lgamma(a + count) - math.lgamma(a) + math.lgamma(total) - math.lgamma(total + count))
 
 
 def _counts(table: pa.Table) -> pa.Table:

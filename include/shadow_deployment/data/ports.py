@@ -125,7 +125,9 @@ class RequestSource(Protocol):
 
 
 class LabelSource(Protocol):
-    """Where the ground truth arrives."""
+    """Where the ground truth arrives; `seeks_ids` where ids are found one by one, best in their order."""
+
+    seeks_ids: bool
 
     def check(self) -> None:
         """Raise SourceError where a table, file or column that the deployment names is missing or of the wrong type."""
@@ -141,9 +143,8 @@ class LabelSource(Protocol):
         """Yield the labels of requests that became known in (since, until], in any order.
 
         Args:
-            requests: Columns ordinal (int32) and request_id (string), best in the order of their ids from the first
-                table to the last; where labels.key is declared, request_id is the key. They are taken in the thread
-                that takes labels.
+            requests: Columns ordinal (int32) and request_id (string), which is the key where labels.key is declared.
+                They are taken in the thread that takes labels.
             since: None where nothing was collected before, or what was is to be read again.
             until: At most `labels.maturity_days` after the end of the requests' window.
 

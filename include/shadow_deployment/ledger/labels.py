@@ -51,17 +51,22 @@ def until(snapshot: Snapshot, maturity: dt.timedelta, cutoff: dt.datetime) -> dt
     return min(cutoff, snapshot.window_end + maturity)
 
 
-def requests(session: Session[Any], deployment: Deployment, snapshot: Snapshot) -> Iterator[pa.Table]:
+def requests(
+    session: Session[Any], deployment: Deployment, snapshot: Snapshot, *, in_order: bool
+) -> Iterator[pa.Table]:
     """Yield ordinal and request_id of a snapshot's requests that have an id, about IDS_AT_ONCE at a time.
 
     Where requests share labels, request_id is the key that labels are looked up by.
-    They are in the order of their ids, from the first table to the last: so each leaf of an index, and each page of a
-    table that is in that order too, is read once, however many requests there are.
+    They may be wanted in the order of their ids, from the first table to the last: so each leaf of an index, and each
+    page of a table that is in that order too, is read once, however many requests there are.
     """
     column = label_column(deployment)
     spans = range(0, snapshot.rows, IDS_AT_ONCE)
     drawn = (request_ids(session, snapshot.day, snapshot.id, first, first + IDS_AT_ONCE, column) for first in spans)
     parts: Iterator[pa.Table] = (ids.filter(ids["request_id"].is_valid()) for ids in drawn)
+    if not in_order:
+        yield from parts
+        return
     if len(spans) > 1:
         bounds = _bounds(session, snapshot, column)
         parts = parts_on_disk(parts, lambda ids: places_among(ids["request_id"], bounds), len(bounds) + 1)

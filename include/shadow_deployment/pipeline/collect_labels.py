@@ -42,7 +42,7 @@ def _collect(context: DeploymentContext, session: Session[Any], snapshot: Snapsh
 
     after = before
     if since != end:
-        asked = labels.requests(session, context.deployment, snapshot)
+        asked = labels.requests(session, context.deployment, snapshot, in_order=source.seeks_ids)
         with closing(source.labels(asked, since, end)) as arrived:
             after = labels.add(session, before, arrived)
     if since is not None:

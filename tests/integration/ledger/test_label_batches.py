@@ -142,7 +142,7 @@ def test_a_large_day_is_asked_for_in_the_order_of_its_ids_and_kept_in_that_of_th
     assert found is not None
     fifth = found.rows // 5
     monkeypatch.setattr(labels, "IDS_AT_ONCE", fifth)
-    tables = list(labels.requests(session, sampled.deploy(), found))
+    tables = list(labels.requests(session, sampled.deploy(), found, in_order=True))
     ids = [id_ for one in tables for id_ in one["request_id"].to_pylist()]
     assert len(tables) == 8
     assert max(one.num_rows for one in tables) <= fifth

@@ -2,20 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import duckdb
 
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.config.partitions import JSONL
 from shadow_deployment.data.sources.duckdb.json_lines import LineSchema
-from shadow_deployment.data.sources.duckdb.lake import SETTINGS, Lake, LakeFile, open_lines
+from shadow_deployment.data.sources.duckdb.lake import SETTINGS, THREADS, Lake, LakeFile, open_lines
 from shadow_deployment.data.sources.duckdb.line_faults import first_fault
 from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import ShadowError, SourceError
 
 if TYPE_CHECKING:
     from shadow_deployment.config.sources.tables import SourceTable
+
+
+_MEMORY: Final = 250_000_000  # bytes, for joins and sorts, beyond which they spill
+_MOST_MEMORY: Final = 1_000_000_000  # that of SETTINGS
+_LARGEST_GROUP: Final = """
+SELECT max(bytes) FROM (
+    SELECT sum(total_compressed_size + total_uncompressed_size)::bigint AS bytes
+    FROM parquet_metadata($file) GROUP BY row_group_id
+)
+"""  # each thread has one in memory, as it lies there and as it is read
 
 
 class FileFormat(Protocol):
@@ -34,8 +44,14 @@ class Parquet:
     """Parquet files, which know their types."""
 
     def open(self, session: duckdb.DuckDBPyConnection, name: str, files: Sequence[LakeFile]) -> FileTable:
-        """Let the view VIEW be these files and return its columns."""
-        return open_table(session, name, [file.path for file in files])
+        """Let the view VIEW be these files and return its columns; leave the session no more memory than they need."""
+        table = open_table(session, name, [file.path for file in files])
+        largest = max(files, key=lambda file: file.size)
+        [(group,)] = session.execute(_LARGEST_GROUP, {"file": largest.path}).fetchall()
+        needed = _MEMORY + THREADS * (group or 0)
+        if needed < _MOST_MEMORY:
+            session.execute(f"SET memory_limit = '{needed}B'")
+        return table
 
     def fault(self, lake: Lake, file: LakeFile) -> ShadowError | None:
         """Return why a file cannot be read to its end, None where it can."""

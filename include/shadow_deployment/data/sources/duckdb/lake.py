@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, cast
 
 from shadow_deployment.errors import TransientError
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from shadow_deployment.config.partitions import Pattern
 
+THREADS: Final = 2
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "1GB",
-    "threads": 2,
+    "threads": THREADS,
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,  # nothing is fetched from anywhere
     "autoload_known_extensions": False,

@@ -21,6 +21,8 @@ _CLOCK_CHANGE = dt.timedelta(hours=1)
 class EngineLabels:
     """One deployment's labels, read by a query engine."""
 
+    seeks_ids = False
+
     def __init__(self, deployment: Deployment, engine: QueryEngine) -> None:
         self.deployment = deployment
         self._engine = engine

@@ -40,6 +40,8 @@ _BEGINNING = "0001-01-01"  # no label became known before that, whatever a table
 class PostgresLabels:
     """One deployment's labels; its sessions are read-only and bounded, as those that read the log are."""
 
+    seeks_ids = True
+
     def __init__(self, deployment: Deployment, connection: Connection, sessions: Sessions) -> None:
         self.deployment = deployment
         self._connection, self._sessions = connection, sessions

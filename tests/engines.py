@@ -71,7 +71,7 @@ def server(python: Path) -> Iterator[str]:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+            process.wait(120)
 
 
 def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UNPRIVILEGED_UID = 65534
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 
 
 class EmbeddedPostgresError(Exception):
@@ -119,4 +119,4 @@ def command_line(pid: int) -> str:
             return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
         return ""
     ps = ("/bin/ps", "-ww", "-o", "command=", "-p", str(pid))  # macOS
-    return subprocess.run(ps, capture_output=True, text=True, timeout=10, check=False).stdout
+    return subprocess.run(ps, capture_output=True, text=True, timeout=60, check=False).stdout

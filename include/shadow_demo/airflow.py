@@ -27,7 +27,7 @@ from shadow_deployment.base.paths import PROJECT
 USER = "admin"
 SCORING_POOL, SCORING_SLOTS = "shadow_scoring", 2
 WORKERS = ("worker-1", "worker-2")
-START_SECONDS = 120
+START_SECONDS = 300
 BECOMING_SECONDS = 0.5
 # Airflow would write all of its defaults there, with this folder's paths, which a copy of the checkout then kept.
 CONFIGURATION = "# Airflow is configured by its environment: see shadow_demo/airflow.py.\n"

@@ -33,7 +33,7 @@ def redis(folder: Path) -> Iterator[str]:
         assert process.stdin is not None
         process.stdin.write("\n".join(settings).encode())
         process.stdin.close()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 120
         while "Ready to accept connections" not in log.read_text():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, "Redis does not start"

@@ -269,10 +269,11 @@ def test_pages_inside_airflow_are_found_read_and_left_again(live: Live) -> None:
     """From the login to the navigation, a deployment, its worst slice, a gate's verdict, and to Airflow's own page."""
     from playwright.sync_api import sync_playwright
 
-    assert httpx.get(f"{live.airflow.url}/shadow/deployments/late").status_code == 401
+    assert httpx.get(f"{live.airflow.url}/shadow/deployments/late", timeout=120).status_code == 401
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(1000 * SECONDS)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "/shadow/" in request.frame.url else None)
         page.goto(f"{live.airflow.url}/")

@@ -60,7 +60,7 @@ def test_training_again_gives_the_same_bytes(models: Path, tmp_path: Path) -> No
     """In another process, with other string hashes and another number of threads."""
     command = "import pathlib, sys; from shadow_demo import train; train.ensure_models(pathlib.Path(sys.argv[1]))"
     environment = os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", command, tmp_path], cwd=PROJECT, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", command, tmp_path], cwd=PROJECT, env=environment, check=True, timeout=300)
     digests = [
         {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in train.FILES}
         for folder in (models, tmp_path)

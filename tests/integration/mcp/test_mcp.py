@@ -258,20 +258,20 @@ def url(answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr(server.uvicorn, "Server", Kept)
     thread = threading.Thread(target=server.serve_http, args=(answers, TOKEN, 0))
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not (made and made[0].started) and time.monotonic() < until:
         time.sleep(0.02)
     said = capsys.readouterr().err
     assert said.startswith("listening on http://127.0.0.1:")
     yield said.removeprefix("listening on ").strip()
     made[0].should_exit = True
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
 
 
 def test_over_http_who_knows_the_token_is_answered(url: str) -> None:
     async def run() -> dict[str, Any]:
-        http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"})
+        http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=120)
         async with http, Client(streamable_http_client(url, http_client=http)) as client:
             return await call(client, "trials", deployment="late")
 
@@ -292,7 +292,7 @@ def test_over_http_who_knows_the_token_is_answered(url: str) -> None:
 def test_over_http_others_and_pages_of_other_hosts_are_refused(url: str, headers: dict[str, str], status: int) -> None:
     accepts = {"Accept": "application/json, text/event-stream"}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    found = httpx2.post(url, json=body, headers=accepts | headers)
+    found = httpx2.post(url, json=body, headers=accepts | headers, timeout=120)
     assert found.status_code == status
     assert "deployments" not in found.text
 

@@ -65,9 +65,7 @@ def declare(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     extra = {"endpoint_url": endpoint, "region_name": REGION}
     fields = {"conn_type": "aws", "login": "testing", "password": SECRET, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MODELS_AWS", json.dumps(fields))
-    monkeypatch.setattr(
-        edge, "PATIENCE", {"connect_timeout": 1, "read_timeout": 2, "retries": {"total_max_attempts": 1}}
-    )
+    monkeypatch.setattr(edge, "PATIENCE", edge.PATIENCE | {"retries": {"total_max_attempts": 1}})
 
 
 def on_s3(digest: str, **changes: Any) -> dict[str, Any]:

@@ -277,7 +277,7 @@ def test_without_credentials_connection_or_region_no_call_is_made(aws: Aws, monk
 
 
 def test_a_call_has_its_seconds(aws: Aws) -> None:
-    aws.seconds = 1.0
+    aws.seconds = 120.0
     one = predictor(seconds=0.1)
     assert "no response within 0.1 s" in refusal(lambda: one.predict(flights(1)), TransientError)
 
@@ -337,7 +337,7 @@ def test_canned_answers_of_moto_are_read(moto: str, monkeypatch: pytest.MonkeyPa
 
     results = [{"Body": "0.25\n0.5\n", "ContentType": "text/csv", "InvokedProductionVariant": "AllTraffic"}]
     content = {"region": REGION, "results": results}
-    httpx.post(f"{moto}/moto-api/static/sagemaker/endpoint-results", json=content).raise_for_status()
+    httpx.post(f"{moto}/moto-api/static/sagemaker/endpoint-results", json=content, timeout=120).raise_for_status()
     monkeypatch.setenv("AIRFLOW_CONN_MODELS_AWS", Aws(port=int(moto.rpartition(":")[2])).connection())
     assert predictor().predict(flights(2)).values.tolist() == [0.25, 0.5]
 

@@ -351,7 +351,7 @@ def ended(process: "subprocess.Popen[bytes]", to: int, back: int) -> tuple[int, 
     os.close(to)
     with open(back, "rb") as file:
         answers = frames_of(file.read())
-    return process.wait(20), answers
+    return process.wait(120), answers
 
 
 LISTENING = """

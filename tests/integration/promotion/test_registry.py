@@ -495,7 +495,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
         together, lock = threading.Barrier(len(actions)), locks.whole
 
         def meeting(*arguments: Any) -> None:
-            together.wait(30)
+            together.wait(120)
             lock(*arguments)
 
         def outcome(action: Callable[[], PromotionRecord]) -> PromotionRecord | str:
@@ -647,7 +647,7 @@ def run(processes: ForkServerContext) -> Run:
     def call(world: World, digest: str, fault: tuple[Any, str, str, int] | None) -> int:
         process = processes.Process(target=program, args=(world.variables(), digest, fault))
         process.start()
-        process.join(60)
+        process.join(300)
         assert process.exitcode is not None
         return process.exitcode
 

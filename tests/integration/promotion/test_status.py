@@ -483,7 +483,7 @@ def test_killed_anywhere_the_file_is_whole_and_the_next_run_ends_it(
     for one in (fault, None):
         process = processes.Process(target=program, args=(world.variables(), one))
         process.start()
-        process.join(60)
+        process.join(300)
         endings.append((process.exitcode, len(json.loads(path.read_text()))))
     assert endings == [(-signal.SIGKILL, 2 if fault[1] == "after" else 0), (0, 2)]
     assert {one.name for one in path.parent.iterdir()} == {path.name, f".{path.name}.lock"}

@@ -88,6 +88,7 @@ class Watched:
             **options,
         )
         self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(120_000)  # milliseconds
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))

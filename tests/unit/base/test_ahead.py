@@ -20,7 +20,7 @@ def test_items_come_in_their_order_each_made_while_the_one_before_is_worked_on()
         asked[4].set()
 
     for number in prefetch(items()):
-        assert asked[number + 1].wait(10), "the next one is made meanwhile"
+        assert asked[number + 1].wait(120), "the next one is made meanwhile"
         assert len(made) <= number + 2, "and none beyond it"
     assert made == list(range(4))
 

@@ -138,7 +138,7 @@ def test_a_program_that_takes_no_lock_is_seen_until_the_renaming(path: Path, mon
 def hold(path: Path, ready: Any, done: Any) -> None:
     with FileDocument(path)._locked():
         ready.set()
-        done.wait(30)
+        done.wait(300)
 
 
 def count(path: Path, times: int) -> None:
@@ -158,7 +158,7 @@ def test_processes_that_write_at_once_lose_nothing(path: Path, processes: ForkSe
     for process in crowd:
         process.start()
     for process in crowd:
-        process.join(60)
+        process.join(300)
     assert [process.exitcode for process in crowd] == [0] * 4
     assert (path.read_bytes(), beside(path)) == (b"80", set())
 
@@ -170,12 +170,12 @@ def test_a_lock_that_is_held_for_too_long_is_worth_another_try(
     ready, done = processes.Event(), processes.Event()
     holder = processes.Process(target=hold, args=(path, ready, done))
     holder.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     monkeypatch.setattr(documents, "PATIENCE", 0.2)
     message = refusal(lambda: FileDocument(path).replace(NEW, None), TransientError)
     assert f"another process has held {path.parent}/.{path.name}.lock for 0.2 s" in message
     holder.kill()  # the kernel gives the lock back
-    holder.join(30)
+    holder.join(120)
     FileDocument(path).replace(NEW, None)
     assert path.read_bytes() == NEW
 
@@ -193,7 +193,7 @@ def test_killed_anywhere_the_file_is_the_old_or_the_new_one_and_the_next_run_end
     for fault in ((where, name, when), None):
         process = processes.Process(target=write, args=(path, fault))
         process.start()
-        process.join(60)
+        process.join(300)
         endings.append((process.exitcode, path.read_bytes()))
     assert endings == [(-signal.SIGKILL, NEW if (name, when) == ("replace", "after") else OLD), (0, NEW)]
     assert beside(path) == set()

@@ -150,7 +150,7 @@ def test_nothing_is_read_any_more_once_putting_in_order_has_failed(monkeypatch: 
     def read() -> Iterator[pa.RecordBatch]:
         for number, batch in enumerate(slowly):
             if number == 2:
-                assert failed.wait(10)
+                assert failed.wait(120)
                 time.sleep(0.2)
             yield batch
 

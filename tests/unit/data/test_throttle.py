@@ -6,24 +6,7 @@ import pytest
 
 from shadow_deployment.data.sources.postgres import throttle as throttles
 from shadow_deployment.data.sources.postgres.throttle import CHUNK_SECONDS, FREE_SECONDS, MAX_PAUSE_SECONDS, Throttle
-
-
-class Clock:
-    """Time that passes only where the work says so, or where somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = self.slept = self.computed = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def thread_time(self) -> float:
-        return self.computed
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.now += seconds
-        self.slept += seconds
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_two_processes_start_one_server(tmp_path):
     server = EmbeddedPostgres(tmp_path / "pg")
     processes = [owner(server.folder), owner(server.folder)]
     try:
-        assert [process.wait(60) for process in processes] == [0, 0]
+        assert [process.wait(300) for process in processes] == [0, 0]
         log = (server.folder / "server.log").read_text()
         assert log.count("The files belonging to this database system") == 1
         assert log.count("database system is ready to accept connections") == 1

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,21 @@ from numpy.testing import assert_allclose
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data.connections import Connection
 from shadow_deployment.errors import CredentialsError, TransientError
-from shadow_deployment.models.remote import calls
-from shadow_deployment.models.remote.calls import RetryLimits
 from shadow_deployment.pipeline import run
+from tests.clock import Clock
 from tests.integration.models.endpoint.asking import QUICK, SECRET, _Renamed, flights, predictor, refusal, scored_by
 from tests.integration.models.inference_server import Server, changed, status
 from tests.production import World, day
 
 
-def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = changed(lambda message: time.sleep(0.1))
+def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, clock: Clock) -> None:
+    slow = changed(lambda message: clock.sleep(0.1))
     server.faults = [slow, None]
-    monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(first=1.0, longest=1.0))
-    monkeypatch.setattr(calls.random, "uniform", lambda *_: 0.3)
     one = predictor(server, limits={"rows": 2})
     server.faults = [slow, status(503), None]
     latency = scored_by(_Renamed(one), [1.0, 2.0, 3.0, 4.0])["latency_ms"].to_pylist()
-    assert 50 <= latency[0] == latency[1] < 100
-    assert latency[2] == latency[3] < 50
+    assert latency == pytest.approx([50, 50, 0, 0])
+    assert clock.now > 0.1  # it has waited before its second try
 
 
 def declared(server: Server, **changes: Any) -> Connection:

@@ -1,7 +1,7 @@
 """Collecting the labels of a day by the ids of its requests, and how its cost grows with the day.
 
 From Postgres, beside reading the same labels by one scan; and from Parquet, beside DuckDB's own join of the same files.
-Requests are in the order of the draw, which is random.
+Requests are in the order of the draw, which is random; labels are in that of time, in Postgres that of ids too.
 """
 
 import datetime as dt
@@ -41,7 +41,7 @@ VACUUM ANALYZE outcome_{rows}
 """
 LOG = """
 COPY (
-    SELECT 'r' || n AS request_id, $day::timestamptz + to_microseconds(n * 86400000000 // $rows) AS requested_at,
+    SELECT 'r' || hash(n) AS request_id, $day::timestamptz + to_microseconds(n * 86400000000 // $rows) AS requested_at,
         random() AS age, random() AS champion
     FROM range($rows) AS t (n)
 ) TO '{folder}/log_{rows}.parquet' (FORMAT parquet)

@@ -26,7 +26,11 @@ def test_labels_of_all_parts_of_the_ids_are_found_by_one_statement(
     outcome = pa.table({"request_id": ["r0", "r1", "r2"], "is_late": [0, 1, 0], "known_at": known_at})
     pq.write_table(outcome, tmp_path / "labels.parquet")
     table = f"parquet:{tmp_path}/*.parquet"
-    deployment = a_deployment(requests={"conn_id": None, "table": table}, labels={"conn_id": None, "table": table})
+    deployment = a_deployment(
+        requests={"conn_id": None, "table": table},
+        labels={"conn_id": None, "table": table},
+        challengers=[{"name": "a_a_check", "model": "champion"}],
+    )
     read, stream = list[str](), DuckDBSession.stream
     monkeypatch.setattr(DuckDBSession, "stream", lambda *given: read.append(given[1].name) or stream(*given))
     parts = iter([asked({7: "r0"}), asked({}), asked({3: "r1", 4: "r0"})])
@@ -35,7 +39,7 @@ def test_labels_of_all_parts_of_the_ids_are_found_by_one_statement(
     assert read == ["labels.sql"]
 
 
-@pytest.mark.parametrize(("values", "megabytes"), [(1_000, 250), (2_000_000, 315)])
+@pytest.mark.parametrize(("values", "megabytes"), [(1_000, 200), (2_000_000, 265)])
 def test_a_session_has_memory_for_a_row_group_in_each_thread_and_little_more(
     values: int, megabytes: float, tmp_path: Path
 ) -> None:

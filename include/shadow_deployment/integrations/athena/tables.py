@@ -247,6 +247,8 @@ class AthenaSession:
 class AthenaEngine:
     """One table of Athena, which a deployment names."""
 
+    holds_many = True
+
     def __init__(self, table: SourceTable, salt: str, queries: Queries, glue: Any) -> None:
         self._name, self._ids, self._salt = table.table, columns_of_key(table.id), salt
         self._table = LakeTable.parse(table.table)

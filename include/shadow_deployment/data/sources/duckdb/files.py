@@ -33,6 +33,8 @@ class Files:
     their files.
     """
 
+    holds_many = True
+
     def __init__(self, lake: Lake, pattern: Pattern, key: str, name: str, form: FileFormat, within: int) -> None:
         self.lake = lake
         self.pattern = pattern

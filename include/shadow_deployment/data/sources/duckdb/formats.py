@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shadow_deployment.config.sources.tables import SourceTable
 
 
-_MEMORY: Final = 250_000_000  # bytes, for joins and sorts, beyond which they spill
+_MEMORY: Final = 200_000_000  # bytes, for joins and sorts, beyond which they spill
 _MOST_MEMORY: Final = 1_000_000_000  # that of SETTINGS
 _LARGEST_GROUP: Final = """
 SELECT max(bytes) FROM (

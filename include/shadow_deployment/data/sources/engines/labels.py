@@ -1,7 +1,7 @@
 """Labels that a query engine looks up where they lie."""
 
 import datetime as dt
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 
 import pyarrow as pa
@@ -34,16 +34,20 @@ class EngineLabels:
     def labels(
         self, requests: Iterable[pa.Table], since: dt.datetime | None, until: dt.datetime
     ) -> Generator[pa.RecordBatch]:
-        """Yield the labels of requests that became known in (since, until], as `LabelSource` does: by one join.
+        """Yield the labels of requests that became known in (since, until], as `LabelSource` does.
 
         `since` is None where nothing was collected before: then since the requests' window began, as `until` is at most
-        `labels.maturity_days` after its end.
+        `labels.maturity_days` after its end. All ids are joined at once, or a table of them where more do not fit.
         """
         labels = self.deployment.labels
         longest = labels.maturity_days + self.deployment.policy.days_per_period
         since = since or until - dt.timedelta(days=longest) - _CLOCK_CHANGE
-        with self._engine.open_between(since, until, labels.time, "labels.time") as opened:
-            ids = (part.select(_IDS) for part in requests if part.num_rows)
+        ids = (part.select(_IDS) for part in requests if part.num_rows)
+        for parts in [ids] if self._engine.holds_many else (iter([part]) for part in ids):
+            yield from self._joined(parts, since, until)
+
+    def _joined(self, ids: Iterator[pa.Table], since: dt.datetime, until: dt.datetime) -> Iterator[pa.RecordBatch]:
+        with self._engine.open_between(since, until, self.deployment.labels.time, "labels.time") as opened:
             first = next(ids, None)
             if opened is None or first is None:
                 return

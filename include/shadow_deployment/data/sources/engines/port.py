@@ -47,7 +47,12 @@ class Opened(NamedTuple):
 
 
 class QueryEngine(Protocol):
-    """Opens one table of production; its errors are SourceError, CredentialsError and TransientError."""
+    """Opens one table of production; its errors are SourceError, CredentialsError and TransientError.
+
+    `holds_many` where a session has room for any number of rows that are brought.
+    """
+
+    holds_many: bool
 
     def open_between(
         self, start: dt.datetime, end: dt.datetime, time: str, key: str

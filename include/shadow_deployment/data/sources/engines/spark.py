@@ -9,7 +9,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import reduce
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +33,6 @@ with warnings.catch_warnings():  # it warns of pandas 3, of which nothing is use
     from pyspark.errors import PySparkException
     from pyspark.errors.exceptions.connect import SparkConnectGrpcException
     from pyspark.sql.connect.client.retries import DefaultPolicy
-    from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
 SETTINGS: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
@@ -65,8 +63,7 @@ class ConnectSession:
 
     def bring(self, name: str, parts: Iterable[pa.Table]) -> None:
         """Let statements read these rows under a name: they are sent, and kept until the session ends."""
-        frames = map(self._spark.createDataFrame, parts)
-        reduce(DataFrame.unionAll, frames).createOrReplaceTempView(name)
+        self._spark.createDataFrame(pa.concat_tables(parts)).createOrReplaceTempView(name)
 
     def stream(self, statement: Path, pieces: Pieces, values: Mapping[str, Any]) -> pa.RecordBatchReader:
         """Run a statement and return its rows in batches, as Spark sends them."""
@@ -94,6 +91,8 @@ class SparkEngine:
 
     Statements name the time of what they read, by which Spark leaves out partitions and files.
     """
+
+    holds_many = False  # a driver of 1 GB has no room for three million ids
 
     def __init__(self, connection: Connection, key: str, name: str) -> None:
         self._connection = connection

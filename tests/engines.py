@@ -14,8 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from shadow_deployment.base.paths import PROJECT
+from shadow_deployment.data.connections import Connection
 
 UV = [sys.executable, "-m", "uv"]
 HOME = PROJECT / ".shadow" / "engines"
@@ -34,6 +36,24 @@ WORK = {
     "bench": ["tests.bench", "large_log"],
 }
 PATIENCE = 180  # seconds until the server answers
+
+
+@contextmanager
+def spark_session() -> Iterator[Any]:
+    """Yield a session on the server that was started."""
+    from pyspark.sql.connect.session import SparkSession
+
+    session = SparkSession.builder.remote(f"sc://{ADDRESS}/;token={TOKEN}").create()
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+def connection(conn_id: str) -> Connection:
+    """Return the connection to that server which a deployment names."""
+    host, _, port = ADDRESS.partition(":")
+    return Connection(conn_id, host, int(port), "tester", TOKEN)
 
 
 def install(name: str, *requirements: str) -> Path:

@@ -4,8 +4,8 @@ A plugin of pytest. mutmut makes the changes, all those of a module in one copy 
 measured once without a change. Each change is then tried by a process forked from there: on the tests that call the
 changed function, the quickest first, up to one that fails. The variable MUTANTS has what to change, as parts of names
 with spaces between them. They are tried in a random order: what was tried when a run is stopped by Ctrl-C, is a sample.
-`mutants/found.txt` keeps what was found, so that a run can go on where it was stopped, and
-after a new test only what had survived is tried; a changed module begins anew.
+`mutants/found.txt` keeps what was found, so that a run can go on where it was stopped, and after a new test only what
+had survived is tried; a changed module begins anew.
 """
 
 import contextlib
@@ -48,10 +48,7 @@ CHANGED = ("statistics/*.py", "decision/*.py", "decision/safeguards/*.py", "data
 WANTED = [f"*{each}*" for each in os.environ.get("MUTANTS", "").split()] or ["*"]
 FOUND = PROJECT / "mutants/found.txt"
 BUDGET = 10.0  # seconds of the processor that the tests of one function take: more are not tried on a change
-SECONDS, TIMES = (
-    2.0,
-    10,
-)  # a test may take so many seconds of the processor, and so many times as long as without change
+SECONDS, TIMES = 2.0, 10  # more of the processor, and times as long as without a change, that a test may take
 STRICT = re.compile(r",\s*(strict=(True|False|None))?\s*(?=\))")
 
 

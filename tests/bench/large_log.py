@@ -22,13 +22,12 @@ from shadow_deployment.config.deployment import Deployment
 from shadow_deployment.config.window import window_of
 from shadow_deployment.context import DeploymentContext
 from shadow_deployment.data import snapshots
-from shadow_deployment.data.connections import Connection
 from shadow_deployment.data.sources.duckdb.lake import SETTINGS
 from shadow_deployment.data.storage import FolderStore
 from tests.bench.apart import Work, alternating
 from tests.bench.table import Row
 from tests.builders import a_deployment
-from tests.engines import ADDRESS, TOKEN
+from tests.engines import ADDRESS, connection, spark_session
 
 TITLE = "a sample of 100,000 from a large log"
 SIZES = {"full": (1_000_000, 10_000_000, 100_000_000), "quick": (1_000_000, 2_000_000)}
@@ -94,7 +93,7 @@ def deployment(folder: str, engine: str, rows: int) -> Deployment:
 def draw(folder: str, engine: str, rows: int) -> int:
     """Count the day, draw its sample and write it, as the step `sample` does; return how many were drawn."""
     declared = deployment(folder, engine, rows)
-    source = DeploymentContext(declared, _spark_connection).request_source
+    source = DeploymentContext(declared, connection).request_source
     with tempfile.TemporaryDirectory(dir=folder) as store:
         return snapshots.take(declared, window_of(declared, DAY), source, FolderStore(Path(store))).rows
 
@@ -112,7 +111,8 @@ def duckdb_floor(folder: str, engine: str, rows: int) -> None:
 def spark_floor(folder: str, engine: str, rows: int) -> None:
     """Count and hash the day by Spark."""
     bounds = window_of(deployment(folder, engine, rows), DAY).bounds
-    with _spark() as session:
+    with spark_session() as session:
+        session.conf.set("spark.sql.session.timeZone", "UTC")
         for statement in (COUNT, HASH.replace("sha256('salt:' || request_id)", "sha2('salt:' || request_id, 256)")):
             session.sql(statement.replace("$", ":").format(log=_name_in_spark(folder)), args=bounds).collect()
 
@@ -120,7 +120,7 @@ def spark_floor(folder: str, engine: str, rows: int) -> None:
 @contextmanager
 def in_spark(folder: str) -> Iterator[None]:
     """Let a table of Spark be the log's files."""
-    with _spark() as session:
+    with spark_session() as session:
         session.sql(f"CREATE TABLE {_name_in_spark(folder)} USING parquet LOCATION '{folder}'").collect()
         yield
         session.sql(f"DROP TABLE {_name_in_spark(folder)}").collect()
@@ -130,20 +130,14 @@ def _name_in_spark(folder: str) -> str:
     return Path(folder).name.replace("-", "_")
 
 
-@contextmanager
-def _spark() -> Iterator[Any]:
-    from pyspark.sql.connect.session import SparkSession
-
-    session = SparkSession.builder.remote(f"sc://{ADDRESS}/;token={TOKEN}").create()
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    yield session
-    session.stop()
-
-
 ENGINES = {"duckdb": Engine("parquet:{}/*.parquet".format, duckdb_floor, ("duckdb", "pyarrow.parquet"))}
 if ADDRESS:
-    used = ("pyspark.sql.connect.session", "pyarrow.parquet")
-    ENGINES["spark"] = Engine(lambda folder: f"spark:{_name_in_spark(folder)}", spark_floor, used, in_spark)
+    ENGINES["spark"] = Engine(
+        lambda folder: f"spark:{_name_in_spark(folder)}",
+        spark_floor,
+        ("pyspark.sql.connect.session", "pyarrow.parquet"),
+        in_spark,
+    )
 
 
 def measure(size: str, rows: int | None = None) -> dict[str, Any]:
@@ -201,8 +195,3 @@ def _fill(folder: str, count: int) -> None:
         for first in range(0, count, FILE_ROWS):
             values = {"day": str(DAY), "rows": count, "first": first, "last": min(first + FILE_ROWS, count)}
             session.execute(ROWS.format(path=f"{folder}/{first:012d}.parquet"), values)
-
-
-def _spark_connection(conn_id: str) -> Connection:
-    host, _, port = ADDRESS.partition(":")
-    return Connection(conn_id, host, int(port), "bench", TOKEN)

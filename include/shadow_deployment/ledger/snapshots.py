@@ -220,11 +220,7 @@ def register_features(session: Session[Any], snapshot: Snapshot, folder: str, fo
 
     Raises SnapshotError where the folder is registered with another digest.
     """
-    session.execute(
-        "INSERT INTO shadow.own_features (folder, snapshot_id, digest) VALUES (%s, %s, %s) "
-        "ON CONFLICT (folder) DO NOTHING",
-        [folder, snapshot.id, found],
-    )
+    insert(session, "own_features", {"folder": folder, "snapshot_id": snapshot.id, "digest": found}, once=True)
     require_same_features(folder, found, registered_features(session, snapshot)[folder])
 
 

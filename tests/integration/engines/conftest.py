@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shadow_deployment.data.connections import Connection
-from tests.engines import ADDRESS, TOKEN
+from tests.engines import ADDRESS, connection, spark_session
 from tests.parquet import encoded, on_disk
 
 _tables = itertools.count(1)
@@ -21,18 +21,14 @@ def spark() -> Iterator[Any]:
     """A session of the tests' own on the server, which shares this machine's disk."""
     if not ADDRESS:
         pytest.skip("there is no Spark Connect server: make test-engines starts one")
-    from pyspark.sql.connect.session import SparkSession
-
-    session = SparkSession.builder.remote(f"sc://{ADDRESS}/;token={TOKEN}").create()
-    yield session
-    session.stop()
+    with spark_session() as session:
+        yield session
 
 
 @pytest.fixture(scope="session")
 def lake(spark: Any) -> Connection:
     """The connection that a deployment names."""
-    host, _, port = ADDRESS.partition(":")
-    return Connection("lake", host, int(port), "tester", TOKEN)
+    return connection("lake")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def digest(model: Challenger) -> str:
     if model.is_alias:
         raise TransientError(
             f"{model.model_key} could not be resolved to a version; see the log of this step for "
-            " MLflow's reason, then try again, or declare a version"
+            "MLflow's reason, then try again, or declare a version"
         )
     if model.address.startswith(REGISTERED):
         return model.digest or _address_digest(model)

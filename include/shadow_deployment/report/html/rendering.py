@@ -88,12 +88,9 @@ def notice_page(heading: str, links: Links, *, notice: str = "", names: Sequence
 def _render(template: str, links: Links, assets: Sequence[str] = _ASSETS, **content: Any) -> str:
     is_file = links.base is None
     inlined = {name: Markup(asset(name).decode()) for name in assets} if is_file else {}  # noqa: S704 (our own files)
-    given = {"is_file": is_file, "assets": assets, "inlined": inlined} | content
-    return (
-        _environment()
-        .get_template(template)
-        .render(links=links, content_policy=policy_of_file() if is_file else None, **given)
-    )
+    policy = policy_of_file() if is_file else None
+    page = _environment().get_template(template)
+    return page.render(links=links, is_file=is_file, assets=assets, inlined=inlined, content_policy=policy, **content)
 
 
 @cache

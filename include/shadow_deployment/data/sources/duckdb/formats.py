@@ -9,7 +9,7 @@ import duckdb
 from shadow_deployment.base.redaction import first_line
 from shadow_deployment.config.partitions import JSONL
 from shadow_deployment.data.sources.duckdb.json_lines import LineSchema
-from shadow_deployment.data.sources.duckdb.lake import SETTINGS, THREADS, Lake, LakeFile, open_lines
+from shadow_deployment.data.sources.duckdb.lake import MOST_MEMORY, SETTINGS, THREADS, Lake, LakeFile, open_lines
 from shadow_deployment.data.sources.duckdb.line_faults import first_fault
 from shadow_deployment.data.sources.duckdb.table import FileTable, open_table
 from shadow_deployment.errors import ShadowError, SourceError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 _MEMORY: Final = 200_000_000  # bytes, for joins and sorts, beyond which they spill
-_MOST_MEMORY: Final = 1_000_000_000  # that of SETTINGS
 _LARGEST_GROUP: Final = """
 SELECT max(bytes) FROM (
     SELECT sum(total_compressed_size + total_uncompressed_size)::bigint AS bytes
@@ -49,7 +48,7 @@ class Parquet:
         largest = max(files, key=lambda file: file.size)
         [(group,)] = session.execute(_LARGEST_GROUP, {"file": largest.path}).fetchall()
         needed = _MEMORY + THREADS * (group or 0)
-        if needed < _MOST_MEMORY:
+        if needed < MOST_MEMORY:
             session.execute(f"SET memory_limit = '{needed}B'")
         return table
 

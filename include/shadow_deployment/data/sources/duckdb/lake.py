@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from shadow_deployment.config.partitions import Pattern
 
+MOST_MEMORY: Final = 1_000_000_000  # bytes
 THREADS: Final = 2
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "1GB",
+    "memory_limit": f"{MOST_MEMORY}B",
     "threads": THREADS,
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,  # nothing is fetched from anywhere

@@ -1,9 +1,8 @@
-"""The doctor: everything that can be missing is named with what to do, and what is there is proved by using it."""
+"""The doctor: everything that can be missing is named, with what to do about it."""
 
 import importlib.metadata
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,32 +16,12 @@ from shadow_deployment.doctor.checks import Probe, SkippedError, examine
 from shadow_deployment.doctor.packages import probes as package_probes
 from shadow_deployment.errors import TransientError
 from tests.conftest import Invoke, database, declare
+from tests.integration.doctor.conftest import failed
 from tests.production import OWNER, READER, SHADOW, World, day, linear_model
-from tests.receivers import HOST, KEYS, REGION, Topic, aws, mail_server, topic, web_server
+from tests.receivers import HOST
 
 ELSEWHERE = {"Airflow", "pool", "isolation"}  # of an Airflow that no test here has
 UNINDEXED = {"index requests.time", "index labels.id"}  # in this production, whose days are small
-
-
-@pytest.fixture
-def examined(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Run the doctor; return its checks by what they are of, and require that the exit code says the same."""
-    for name in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
-        monkeypatch.delenv(name, raising=False)  # another test may have made Airflow's database, without a pool
-
-    def call(*arguments: object) -> dict[str, dict[str, Any]]:
-        code, out, err = invoke("doctor", "late", "--json", *arguments)
-        found = json.loads(out)
-        assert code == (1 if any(one["state"] == "failed" for one in found) else 0), err
-        assert all(bool(one["remedy"]) == (one["state"] in ("failed", "warning")) for one in found)
-        assert "Traceback" not in out
-        return {one["what"]: one for one in found}
-
-    return call
-
-
-def failed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return {name: one["result"] for name, one in found.items() if one["state"] == "failed"}
 
 
 def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., Any]) -> None:
@@ -264,89 +243,6 @@ class answering:  # noqa: N801 (used as a context manager)
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Topic]:
-    import boto3
-
-    with aws() as endpoint:
-        s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, **KEYS)
-        s3.create_bucket(Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield topic(endpoint, "doctor")
-
-
-@pytest.fixture
-def with_aws(cloud: Topic, reading: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world whose snapshots lie on S3, and which uses CloudWatch and SNS."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    extra = {"endpoint_url": cloud.endpoint, "region_name": REGION}
-    declared = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "s3cret", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(declared))
-    reading.deploy(
-        store={"snapshots": "s3://evidence/snapshots", "snapshots_conn_id": "aws_default"},
-        cloudwatch={"environment": "dev"},
-        promotion={"manifest": "s3://evidence/champion.json", "conn_id": "aws_default"},
-        alerts={"channels": [{"kind": "sns", "topic": cloud.arn}]},
-    )
-    return reading
-
-
-def test_each_permission_on_aws_is_used(with_aws: World, cloud: Topic, examined: Callable[..., Any]) -> None:
-    import boto3
-
-    found = examined()
-    assert failed(found) == {}
-    assert "arn:aws:" in found["AWS credentials aws_default"]["result"]
-    assert "s3://evidence/snapshots is written and read" in found["snapshots"]["result"]
-    assert "is not there yet" in found["promotion.manifest"]["result"]
-    s3 = boto3.client("s3", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket="evidence")["Contents"]]
-    assert keys == ["snapshots/late/doctor.json"]
-    metrics = boto3.client("cloudwatch", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
-    assert [one["MetricName"] for one in metrics.list_metrics(Namespace="Shadow")["Metrics"]] == ["doctor"]
-    assert cloud.received() == []
-
-
-def test_a_bucket_a_topic_and_credentials_that_are_missing(
-    with_aws: World, cloud: Topic, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_aws.deploy(
-        store={"snapshots": "s3://elsewhere/snapshots", "snapshots_conn_id": "aws_default"},
-        alerts={"channels": [{"kind": "sns", "topic": cloud.arn.replace("doctor", "nobody")}]},
-        status={"file": "s3://evidence/status.json", "conn_id": "aws_nowhere"},
-    )
-    found = failed(examined())
-    nobody = f"sns:{cloud.arn.replace('doctor', 'nobody')}"
-    assert set(found) == {"snapshots", "status.file", "AWS credentials aws_nowhere", f"channel {nobody}"}
-    assert "NoSuchBucket" in found["snapshots"]
-    assert "create the bucket" in found["snapshots"]
-    assert "aws_nowhere is not declared" in found["status.file"]
-
-
-def test_a_test_alert_reaches_every_channel(
-    reading: World, cloud: Topic, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with web_server() as hook, mail_server() as mailbox:
-        monkeypatch.setenv("AIRFLOW_CONN_HOOK", hook.connection())
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mailbox.connection())
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", cloud.connection())
-        channels = [
-            {"kind": "webhook", "conn_id": "hook"},
-            {"kind": "email", "to": ["a@example.org"]},
-            {"kind": "sns", "topic": cloud.arn},
-        ]
-        reading.deploy(alerts={"channels": channels})
-        assert failed(examined()) == {}
-        assert (hook.received, mailbox.received, cloud.received()) == ([], [], [])
-        assert failed(examined("--send-test")) == {}
-        assert hook.titles == ["late: a test of this channel"]
-        assert [str(message["Subject"]) for _, message in mailbox.received] == hook.titles
-        assert [one["Message"].splitlines()[0] for one in cloud.received()] == hook.titles
-        hook.status = 500
-        said = failed(examined("--send-test"))
-        assert list(said.values()) == ["the webhook refuses it: HTTP 500"]
 
 
 def test_the_health_of_airflow_is_checked(

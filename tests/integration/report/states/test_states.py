@@ -1,95 +1,34 @@
-"""What a page says where there is nothing to show or something broke, of all deployments, and when it has changed."""
+"""What a page says where there is nothing to show or something broke."""
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-from rich.console import Console
 
 from shadow_deployment.config.actions import FORMER_CHAMPION
 from shadow_deployment.config.deployment import Challenger
-from shadow_deployment.context import DeploymentContext
-from shadow_deployment.decision.words.finding import Finding, Outcome, Verdict
+from shadow_deployment.decision.words.finding import Finding, Outcome
 from shadow_deployment.errors import LedgerError, NotFoundError
-from shadow_deployment.ledger import alerts, migrations, predictions, trials, verdicts
-from shadow_deployment.ledger.alerts import Alert
-from shadow_deployment.ledger.registry import approval_requests
-from shadow_deployment.models.loading import model_digest
-from shadow_deployment.pipeline import steps
-from shadow_deployment.pipeline.challengers.trials import open_trials
-from shadow_deployment.pipeline.run import run_days
-from shadow_deployment.promotion import registry
+from shadow_deployment.ledger import migrations
 from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
-from shadow_deployment.report.views import DeploymentView
-from tests.builders import a_verdict
-from tests.production import SHADOW, World, day, unguarded
+from tests.integration.report.states.acting import (
+    CONTROL,
+    OTHER,
+    SECOND,
+    asked,
+    finding,
+    judge,
+    line,
+    page_of,
+    promoted,
+    told,
+)
+from tests.production import SHADOW, World, day
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
-
-OTHER = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
-SECOND = {"name": "second", "model": "logged:flights.prediction_log.dep_hour"}
-CONTROL = {"name": "a_a_check", "model": "champion"}
-CHANNELS = {"channels": [{"kind": "webhook", "conn_id": "ops"}]}
-
-
-@pytest.fixture
-def empty(worlds: Callable[..., World]) -> World:
-    return worlds()
-
-
-@pytest.fixture(scope="module")
-def ran(worlds: Callable[..., World]) -> World:
-    """Two days of the usual deployment. Tests copy it."""
-    world = worlds()
-    assert run(world, 0, 1) == []
-    return world
-
-
-@pytest.fixture
-def world(worlds: Callable[..., World], ran: World) -> World:
-    return worlds(ran)
-
-
-def run(world: World, *numbers: int, **changes: Any) -> list[Exception]:
-    return list(run_days(world.shadow(**changes), [day(one) for one in numbers], Console(file=io.StringIO())))
-
-
-def page_of(world: World, challenger: str | None = None, **changes: Any) -> DeploymentView:
-    return pages.deployment_page(world.shadow(**changes), challenger)
-
-
-def finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> Finding:
-    said = {"reason": "as the test says", "observations": 40, "requests": 900} | changes
-    return Finding(metric, "all", changes.pop("is_", "superior"), "blocking", outcome, 0.0, **said)
-
-
-def judge(
-    shadow: DeploymentContext, number: int, outcome: Outcome, name: str, *found: Finding, reasons: Any = ()
-) -> None:
-    """Keep a verdict of a day without evidence for it."""
-    one = shadow.deployment.challenger(name)
-    with shadow.ledger() as session:
-        key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
-        new = a_verdict(
-            day(number),
-            key,
-            Verdict(outcome, list(reasons), list(found)),
-            trial=open_trials(session, shadow.deployment, {one.name: key}, "7")[one.name],
-            warnings=["a warning"],
-            explanation="in plain words",
-            judged_on={"number": number, "outcome": outcome, "name": name},
-        )
-        verdicts.store(session, shadow.deployment, new)
-
-
-def line(shadow: DeploymentContext, name: str) -> Any:
-    one = pages.deployment_page(shadow)
-    assert (one.state, one.error) == ("ready", None) if one.last_day else ("empty", None)
-    return next(line for line in one.challengers if line.name == name)
 
 
 def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
@@ -267,40 +206,6 @@ def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: Wo
     assert [one.name for one in pages.deployment_page(shadow).challengers] == ["other", "a_a_check"]
 
 
-def promoted(world: World) -> DeploymentContext:
-    """Promote `other` and take that back."""
-    shadow = world.shadow(promotion={"allow_force": True})
-    registry.promote(shadow, "other", approved_by="ada", reason="better on <all> days", force=True)
-    registry.rollback(shadow, approved_by="bob", reason="worse")
-    return shadow
-
-
-def asked(world: World, answer: approval_requests.Answer | None) -> DeploymentContext:
-    shadow = world.shadow()
-    with shadow.ledger() as session:
-        one = shadow.deployment.challenger("other")
-        key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
-        approval_requests.ask(
-            session, shadow.deployment, challenger=key, topic="t", day=day(1), case_digest="c", run_id="a run"
-        )
-        session.commit()
-        if answer is not None:
-            approval_requests.answer(
-                session, approval_requests.asked(session, shadow.deployment)[0].id, answer, "ada", "not now"
-            )
-    return shadow
-
-
-def told(world: World, *attempts: str | None) -> DeploymentContext:
-    shadow = world.shadow(alerts=CHANNELS)
-    with shadow.ledger() as session:
-        alert = Alert("failed", "late", day(1), "signature", "late: gate closed", todo="look")
-        alerts.put(session, shadow.deployment, alert, ["webhook:ops"])
-        for error in attempts:
-            alerts.record(session, alerts.history(session, shadow.deployment)[0], "webhook:ops", error)
-    return shadow
-
-
 def test_promotions_and_rollbacks_are_a_timeline_newest_first(world: World) -> None:
     found = pages.deployment_page(promoted(world), "other")
     assert [(one.number, one.kind, one.name, one.approved_by) for one in found.promotions] == [
@@ -333,149 +238,3 @@ def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[An
     (alert,) = pages.deployment_page(shadow, "other").alerts
     assert (alert.kind, alert.content["title"], len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
     assert alert.delivered == ([] if undelivered else ["webhook:ops"])
-
-
-def again(world: World) -> DeploymentContext:
-    """Compare a day once more, by statements that have changed."""
-    shadow = world.shadow()
-    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "comparison"):
-        session.execute("UPDATE shadow.comparison SET method_digest = 'older'")
-    before = pages.fingerprint(shadow)
-    assert steps.compare(shadow, day(0)) == 0
-    assert pages.fingerprint(shadow) != before
-    return shadow
-
-
-def validated(world: World) -> DeploymentContext:
-    """Record another outcome of a validation."""
-    shadow = world.shadow()
-    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "validation"):
-        session.execute("UPDATE shadow.validation SET success = false, validated_at = now()")
-    return shadow
-
-
-def labelled(world: World) -> DeploymentContext:
-    shadow = world.shadow()
-    steps.sample(shadow, day(2))
-    before = pages.fingerprint(shadow)
-    steps.collect_labels(shadow, day(2))
-    assert pages.fingerprint(shadow) != before
-    return shadow
-
-
-def sampled(world: World) -> DeploymentContext:
-    shadow = world.shadow()
-    steps.sample(shadow, day(2))
-    return shadow
-
-
-def scored(world: World) -> DeploymentContext:
-    shadow = sampled(world)
-    before = pages.fingerprint(shadow)
-    steps.score(shadow, day(2), "other", 0)
-    assert pages.fingerprint(shadow) != before
-    return shadow
-
-
-def rejudged(world: World) -> DeploymentContext:
-    shadow = world.shadow()
-    judge(shadow, 1, "PASS", "other", finding("PASS"))
-    return shadow
-
-
-def withdrawn(world: World) -> DeploymentContext:
-    """Take a day back by hand: its verdicts are shown no more."""
-    shadow = world.shadow()
-    with shadow.ledger() as session:
-        trials.withdraw(session, shadow.deployment, day(1), by="ada", reason="the log was loaded twice")
-    return shadow
-
-
-CHANGING: list[Callable[[World], DeploymentContext]] = [
-    sampled,
-    scored,
-    labelled,
-    again,
-    validated,
-    rejudged,
-    withdrawn,
-    promoted,
-    lambda world: asked(world, None),
-    lambda world: asked(world, "approved"),
-    told,
-    lambda world: told(world, "no route"),
-    lambda world: told(world, "no route", None),
-    lambda world: world.shadow(policy={"alpha": 0.01}),
-    lambda world: world.shadow(challengers=[OTHER]),
-]
-
-
-@pytest.mark.parametrize("change", CHANGING)
-def test_whatever_changes_a_page_changes_its_fingerprint(
-    world: World, change: Callable[[World], DeploymentContext]
-) -> None:
-    before = pages.fingerprint(world.shadow())
-    assert pages.fingerprint(world.shadow()) == before
-    assert pages.fingerprint(change(world)) != before
-
-
-def test_attempts_to_deliver_and_answers_change_the_fingerprint_by_themselves(world: World) -> None:
-    shadow = told(world)
-    found = [pages.fingerprint(shadow)]
-    with shadow.ledger() as session:
-        alerts.record(session, alerts.history(session, shadow.deployment)[0], "webhook:ops", "no route")
-    found.append(pages.fingerprint(shadow))
-    asked(world, None)
-    found.append(pages.fingerprint(shadow))
-    with shadow.ledger() as session:
-        approval_requests.answer(
-            session, approval_requests.asked(session, shadow.deployment)[0].id, "silence", None, "nobody"
-        )
-    found.append(pages.fingerprint(shadow))
-    assert len(set(found)) == 4
-
-
-@pytest.mark.parametrize(
-    ("table", "column"),
-    [
-        ("comparison", "compared_at"),
-        ("validation", "validated_at"),
-        ("scoring", "scored_at"),
-    ],
-)
-def test_a_row_that_is_written_again_changes_the_fingerprint_to_the_microsecond(
-    world: World, table: str, column: str
-) -> None:
-    shadow = world.shadow()
-    before = pages.fingerprint(shadow)
-    with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, table):
-        assert session.execute(f"UPDATE shadow.{table} SET {column} = {column} - interval '1 microsecond'").rowcount
-    assert pages.fingerprint(shadow) != before
-
-
-def test_labels_that_were_collected_change_the_fingerprint(world: World) -> None:
-    shadow = world.shadow()
-    before = pages.fingerprint(shadow)
-    world.query(
-        "INSERT INTO shadow.label_collection "
-        "SELECT snapshot_id, collection + 1, labels_until + interval '1 microsecond', arrival, labelled, "
-        "contradicted, invalid, early FROM shadow.label_collection ORDER BY 2 DESC LIMIT 1 RETURNING 1"
-    )
-    assert pages.fingerprint(shadow) != before
-
-
-def test_a_replay_check_changes_the_fingerprint(world: World) -> None:
-    shadow = world.shadow()
-    before = pages.fingerprint(shadow)
-    world.query(
-        "INSERT INTO shadow.replay_check (snapshot_id, revision, digest, model, tolerance, checked, mismatched, "
-        "largest, worst) SELECT max(id), 9, '', '', 0.1, 10, 0, 0, '[]' FROM shadow.snapshot RETURNING 1"
-    )
-    assert pages.fingerprint(shadow) != before
-
-
-def test_another_deployment_does_not_change_the_fingerprint_or_the_page(world: World) -> None:
-    shadow = world.shadow()
-    before = pages.deployment_page(shadow)
-    assert run(world, 0, name="second") == []
-    assert pages.deployment_page(shadow) == before

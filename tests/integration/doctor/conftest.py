@@ -17,14 +17,14 @@ def examined(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
 
     def call(*arguments: object) -> dict[str, dict[str, Any]]:
         code, out, err = invoke("doctor", "late", "--json", *arguments)
-        found = json.loads(out)
-        assert code == (1 if any(one["state"] == "failed" for one in found) else 0), err
-        assert all(bool(one["remedy"]) == (one["state"] in ("failed", "warning")) for one in found)
+        checks = json.loads(out)
+        assert code == (1 if any(check["state"] == "failed" for check in checks) else 0), err
+        assert all(bool(check["remedy"]) == (check["state"] in ("failed", "warning")) for check in checks)
         assert "Traceback" not in out
-        return {one["what"]: one for one in found}
+        return {check["what"]: check for check in checks}
 
     return call
 
 
-def failed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return {name: one["result"] for name, one in found.items() if one["state"] == "failed"}
+def failed(checks: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: check["result"] for name, check in checks.items() if check["state"] == "failed"}

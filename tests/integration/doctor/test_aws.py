@@ -42,11 +42,11 @@ def with_aws(cloud: Topic, reading: World, monkeypatch: pytest.MonkeyPatch) -> W
 def test_each_permission_on_aws_is_used(with_aws: World, cloud: Topic, examined: Callable[..., Any]) -> None:
     import boto3
 
-    found = examined()
-    assert failed(found) == {}
-    assert "arn:aws:" in found["AWS credentials aws_default"]["result"]
-    assert "s3://evidence/snapshots is written and read" in found["snapshots"]["result"]
-    assert "is not there yet" in found["promotion.manifest"]["result"]
+    checks = examined()
+    assert failed(checks) == {}
+    assert "arn:aws:" in checks["AWS credentials aws_default"]["result"]
+    assert "s3://evidence/snapshots is written and read" in checks["snapshots"]["result"]
+    assert "is not there yet" in checks["promotion.manifest"]["result"]
     s3 = boto3.client("s3", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket="evidence")["Contents"]]
     assert keys == ["snapshots/late/doctor.json"]
@@ -63,12 +63,12 @@ def test_a_bucket_a_topic_and_credentials_that_are_missing(
         alerts={"channels": [{"kind": "sns", "topic": cloud.arn.replace("doctor", "nobody")}]},
         status={"file": "s3://evidence/status.json", "conn_id": "aws_nowhere"},
     )
-    found = failed(examined())
+    failures = failed(examined())
     nobody = f"sns:{cloud.arn.replace('doctor', 'nobody')}"
-    assert set(found) == {"snapshots", "status.file", "AWS credentials aws_nowhere", f"channel {nobody}"}
-    assert "NoSuchBucket" in found["snapshots"]
-    assert "create the bucket" in found["snapshots"]
-    assert "aws_nowhere is not declared" in found["status.file"]
+    assert set(failures) == {"snapshots", "status.file", "AWS credentials aws_nowhere", f"channel {nobody}"}
+    assert "NoSuchBucket" in failures["snapshots"]
+    assert "create the bucket" in failures["snapshots"]
+    assert "aws_nowhere is not declared" in failures["status.file"]
 
 
 def test_a_test_alert_reaches_every_channel(
@@ -91,5 +91,5 @@ def test_a_test_alert_reaches_every_channel(
         assert [str(message["Subject"]) for _, message in mailbox.received] == hook.titles
         assert [one["Message"].splitlines()[0] for one in cloud.received()] == hook.titles
         hook.status = 500
-        said = failed(examined("--send-test"))
-        assert list(said.values()) == ["the webhook refuses it: HTTP 500"]
+        failures = failed(examined("--send-test"))
+        assert list(failures.values()) == ["the webhook refuses it: HTTP 500"]

@@ -45,9 +45,9 @@ def test_nothing_is_unpickled_that_is_not_trusted_by_digest(tmp_path: Path) -> N
         loaded({"model": f"sklearn:{path}", "digest": right})
     for lacking in ({"digest": right}, {"unpickle": True}):
         shadow, _ = surrounded({"model": "champion"})
-        one = Challenger.model_validate({"name": "one", "model": f"sklearn:{path}", **lacking})
+        challenger = Challenger.model_validate({"name": "one", "model": f"sklearn:{path}", **lacking})
         with pytest.raises(ModelError, match="needs digest and unpickle: true"):
-            load(shadow, one, window_of(shadow.deployment, day(0)))
+            load(shadow, challenger, window_of(shadow.deployment, day(0)))
     with pytest.raises(ModelError, match="has SHA-256"):
         loaded({"model": f"sklearn:{path}", "unpickle": True, "digest": "0" * 64})
     assert not mark.exists()

@@ -16,8 +16,8 @@ from tests.integration.models.estimators import CLASSES, HOURS, THREE, fitted, f
 @pytest.mark.parametrize("how", ["joblib", "pickle", "skops"])
 def test_a_classifier_answers_with_the_probability_of_the_second_class(tmp_path: Path, how: str) -> None:
     model = fitted([0, 0, 1, 1])
-    found = loaded(saved(tmp_path, model, how)).predict(batch(HOURS)).values
-    assert_allclose(found, model.predict_proba(frame(HOURS))[:, 1], rtol=1e-12)
+    probabilities = loaded(saved(tmp_path, model, how)).predict(batch(HOURS)).values
+    assert_allclose(probabilities, model.predict_proba(frame(HOURS))[:, 1], rtol=1e-12)
 
 
 def test_one_without_probabilities_or_for_another_task_answers_with_what_it_predicts(tmp_path: Path) -> None:
@@ -35,10 +35,11 @@ def test_one_without_probabilities_or_for_another_task_answers_with_what_it_pred
 @pytest.mark.parametrize("labels", [["away", "draw", "home", "home"], [2, 1, 0, 0]], ids=["names", "numbers"])
 def test_classes_come_in_the_order_of_the_deployment(tmp_path: Path, labels: list[Any]) -> None:
     model = fitted(labels)
-    found = loaded(saved(tmp_path, model), **{k: v for k, v in THREE.items() if k != "challengers"})
-    values = found.predict(batch(HOURS)).values
+    predictor = loaded(saved(tmp_path, model), **{k: v for k, v in THREE.items() if k != "challengers"})
+    values = predictor.predict(batch(HOURS)).values
     columns = [
-        list(map(str, model.classes_)).index(one if labels[0] == "away" else str(CLASSES.index(one))) for one in CLASSES
+        list(map(str, model.classes_)).index(name if labels[0] == "away" else str(CLASSES.index(name)))
+        for name in CLASSES
     ]
     assert_allclose(values, model.predict_proba(frame(HOURS))[:, columns], rtol=1e-12)
 

@@ -23,7 +23,7 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
     assert deployment.requests.features == ["dep_hour", "distance"]
     assert deployment.labels.maturity_days == 3
     assert (deployment.sample.rate, deployment.sample.minimum_per_stratum) == (0.5, 100)
-    assert [one.version for one in deployment.challengers] == ["1", "1", "1"]
+    assert [challenger.version for challenger in deployment.challengers] == ["1", "1", "1"]
     assert [rule.is_ for rule in deployment.policy.rules] == ["superior", "non_inferior", "at_most", "at_least"]
     assert [rule.role for rule in deployment.policy.rules] == ["blocking", "blocking", "blocking", "advisory"]
 
@@ -138,7 +138,7 @@ def test_an_alias_repeats_what_its_anchor_holds() -> None:
 
 def test_only_challengers_that_are_not_the_control_can_be_promoted() -> None:
     deployment = a_deployment()
-    assert [one.name for one in deployment.promotable] == ["gradient_boosting", "logged_elsewhere"]
+    assert [challenger.name for challenger in deployment.promotable] == ["gradient_boosting", "logged_elsewhere"]
     assert deployment.challenger("a_a_check").is_a_a_check
 
 

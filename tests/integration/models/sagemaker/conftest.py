@@ -15,8 +15,8 @@ from tests.integration.models.sagemaker.asking import client_for, logistic
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Aws]:
-    with aws_server() as found:
-        yield found
+    with aws_server() as aws:
+        yield aws
 
 
 @pytest.fixture

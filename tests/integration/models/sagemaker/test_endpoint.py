@@ -48,7 +48,7 @@ def test_a_row_on_which_the_container_fails_is_found(aws: Aws) -> None:
     failed = Refusal(
         424, "ModelError", "see the log", {"OriginalStatusCode": 500, "OriginalMessage": "cannot 'JFK' 37.0"}
     )
-    numbers = [float(one) for one in range(8)]
+    numbers = [float(row) for row in range(8)]
 
     class Poisoned(list[Any]):
         def __bool__(self) -> bool:
@@ -87,16 +87,16 @@ def test_calls_that_are_too_large_are_halved(aws: Aws, monkeypatch: pytest.Monke
     ],
 )
 def test_what_passes_is_waited_for_and_then_left_to_a_later_try(aws: Aws, busy: Refusal) -> None:
-    one = predictor()
+    model = predictor()
     aws.refusals = [busy, busy]
-    assert not one.predict(flights(3)).errors
+    assert not model.predict(flights(3)).errors
     assert len(aws.bodies) == 3
     aws.always = busy
     aws.bodies.clear()
-    said = refusal(lambda: one.predict(flights(3)), TransientError)
-    assert busy.code in said
-    assert said.endswith(f"{len(aws.bodies)} times")  # boto3 does not try again by itself, beside the rate
-    assert said.count("challenger served") == 1
+    message = refusal(lambda: model.predict(flights(3)), TransientError)
+    assert busy.code in message
+    assert message.endswith(f"{len(aws.bodies)} times")  # boto3 does not try again by itself, beside the rate
+    assert message.count("challenger served") == 1
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_what_passes_is_waited_for_and_then_left_to_a_later_try(aws: Aws, busy: 
 )
 def test_what_aws_refuses_ends_the_task_and_says_what_to_do(aws: Aws, answer: Refusal, text: str) -> None:
     aws.always = answer
-    said = refusal(lambda: predictor().predict(flights(600)))
-    assert answer.code in said
-    assert answer.message in said
-    assert text in said
-    assert "credentials of connection models_aws" in said
+    message = refusal(lambda: predictor().predict(flights(600)))
+    assert answer.code in message
+    assert answer.message in message
+    assert text in message
+    assert "credentials of connection models_aws" in message
     assert len(aws.bodies) == 1
 
 
@@ -134,8 +134,8 @@ def test_without_credentials_connection_or_region_no_call_is_made(aws: Aws, monk
 
 def test_a_call_has_its_seconds(aws: Aws) -> None:
     aws.seconds = 120.0
-    one = predictor(seconds=0.1)
-    assert "no response within 0.1 s" in refusal(lambda: one.predict(flights(1)), TransientError)
+    model = predictor(seconds=0.1)
+    assert "no response within 0.1 s" in refusal(lambda: model.predict(flights(1)), TransientError)
 
 
 def test_two_variants_are_two_models(aws: Aws) -> None:
@@ -144,19 +144,19 @@ def test_two_variants_are_two_models(aws: Aws) -> None:
     assert not predictor("late/blue").predict(flights(1)).errors
     assert aws.asked[-1][1]["X-Amzn-SageMaker-Target-Variant"] == "blue"
     assert "variants green and blue" in refusal(lambda: predictor("late/green").predict(flights(1)))
-    one = predictor()
-    assert not one.predict(flights(1)).errors
+    model = predictor()
+    assert not model.predict(flights(1)).errors
     aws.variant = "green"
-    said = refusal(lambda: one.predict(flights(1)))
-    assert "variants blue and green of the endpoint respond: evidence is of one model" in said
+    message = refusal(lambda: model.predict(flights(1)))
+    assert "variants blue and green of the endpoint respond: evidence is of one model" in message
 
 
 def test_a_program_without_the_cloud_says_so(worlds: Callable[..., World]) -> None:
     shadow = worlds().shadow(challengers=[{"name": "served", "model": "sagemaker:late"}])
     model = shadow.deployment.challengers[0]
-    said = refusal(lambda: load(shadow, model, window_of(shadow.deployment, day(0))), DeploymentError)
-    assert "model == 'sagemaker:late'" in said
-    assert "shadow_deployment.integrations.cloud" in said
+    message = refusal(lambda: load(shadow, model, window_of(shadow.deployment, day(0))), DeploymentError)
+    assert "model == 'sagemaker:late'" in message
+    assert "shadow_deployment.integrations.cloud" in message
 
 
 def test_the_evidence_of_an_endpoint_is_that_of_the_file(

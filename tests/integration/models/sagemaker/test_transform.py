@@ -54,7 +54,7 @@ class Jobs:
 
     def named(self) -> list[str]:
         """Return the keys of the bucket."""
-        return [one["Key"] for one in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+        return [content["Key"] for content in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
 
     def play(self, job: Any) -> None:
         """Do what the container would: read lines, write a line for each."""
@@ -76,18 +76,18 @@ def jobs(moto: str, monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
     def played(self: Any, *arguments: Any, **named: Any) -> Any:
         job = create(self, *arguments, **named)
-        found.started.append(named)
-        job.transform_job_status, job.failure_reason = found.status, found.reason
-        if found.status == "Completed":
-            found.play(job)
+        jobs.started.append(named)
+        job.transform_job_status, job.failure_reason = jobs.status, jobs.reason
+        if jobs.status == "Completed":
+            jobs.play(job)
         return job
 
-    found = Jobs(moto)
+    jobs = Jobs(moto)
     monkeypatch.setattr(SageMakerModelBackend, "create_transform_job", played)
     monkeypatch.setattr(sagemaker, "client_for", client_for)
     monkeypatch.setattr(s3_storage, "client", client_for_s3)
     monkeypatch.setenv("AIRFLOW_CONN_MODELS_AWS", Aws(port=int(moto.rpartition(":")[2])).connection())
-    return found
+    return jobs
 
 
 def transforming(jobs: Jobs, **changes: Any) -> Any:
@@ -164,17 +164,17 @@ def test_a_job_that_is_not_done_in_time_is_left_to_a_later_try(jobs: Jobs, monke
     clock = iter(range(0, 10_000, 40))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     jobs.status = "InProgress"
-    said = refusal(lambda: transforming(jobs, timeout_minutes=2).predict(flights(2)), TransientError)
-    assert "is InProgress after 2 minutes; the next try waits for the same job" in said
+    message = refusal(lambda: transforming(jobs, timeout_minutes=2).predict(flights(2)), TransientError)
+    assert "is InProgress after 2 minutes; the next try waits for the same job" in message
 
 
 def test_a_job_that_fails_ends_the_task_and_another_try_is_another_job(jobs: Jobs) -> None:
     jobs.status, jobs.reason = "Failed", "AlgorithmError: no column 7"
-    sent, one = flights(5), transforming(jobs)
+    sent, model = flights(5), transforming(jobs)
     for number in range(3):
-        said = refusal(lambda: one.predict(sent))
-        assert f"-{number} is Failed: AlgorithmError: no column …; see its log in CloudWatch" in said
-    assert "3 transform jobs have failed on this shard" in refusal(lambda: one.predict(sent))
+        message = refusal(lambda: model.predict(sent))
+        assert f"-{number} is Failed: AlgorithmError: no column …; see its log in CloudWatch" in message
+    assert "3 transform jobs have failed on this shard" in refusal(lambda: model.predict(sent))
     assert len(jobs.started) == 3
 
 
@@ -183,7 +183,7 @@ def test_a_job_after_one_that_failed_has_a_folder_of_its_own(jobs: Jobs) -> None
     refusal(lambda: transforming(jobs).predict(flights(5)))
     jobs.status = "Completed"
     assert not transforming(jobs).predict(flights(5)).errors
-    assert [one["transform_output"]["S3OutputPath"][-8:] for one in jobs.started] == ["output-0", "output-1"]
+    assert [job["transform_output"]["S3OutputPath"][-8:] for job in jobs.started] == ["output-0", "output-1"]
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_an_address_names_an_endpoint_or_a_model_and_its_machine(address: str, i
 
 def test_a_transform_without_a_bucket_is_refused_where_it_is_declared() -> None:
     model = {"name": "served", "model": "sagemaker:transform/late/ml.m5.large"}
-    said = refusal(lambda: a_deployment(challengers=[model]), DeploymentError)
-    assert "must be s3://BUCKET/PREFIX where challengers[0] is a batch transform" in said
-    said = refusal(lambda: a_deployment(challengers=[{**model, "limits": {"rows": 5}}]), DeploymentError)
-    assert "challengers[0].limits does not apply to a batch transform" in said
+    message = refusal(lambda: a_deployment(challengers=[model]), DeploymentError)
+    assert "must be s3://BUCKET/PREFIX where challengers[0] is a batch transform" in message
+    message = refusal(lambda: a_deployment(challengers=[{**model, "limits": {"rows": 5}}]), DeploymentError)
+    assert "challengers[0].limits does not apply to a batch transform" in message
 
 
 def test_what_sagemaker_refuses_is_reported(jobs: Jobs, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,9 +236,9 @@ def test_what_sagemaker_refuses_is_reported(jobs: Jobs, aws: Aws, monkeypatch: p
     aws.always = Refusal(400, "AccessDeniedException", "not authorized")
     monkeypatch.setenv("AIRFLOW_CONN_STORE_AWS", Aws(port=int(jobs.endpoint.rpartition(":")[2])).connection())
     store = {"conn_id": "shadow_db", "snapshots": f"s3://{jobs.bucket}/late", "snapshots_conn_id": "store_aws"}
-    one = predictor("transform/late/ml.m5.large", a_deployment(store=store), "other_aws")
-    said = refusal(lambda: one.predict(flights(2)))
-    assert "allow sagemaker:CreateTransformJob and sagemaker:DescribeTransformJob" in said
+    transform = predictor("transform/late/ml.m5.large", a_deployment(store=store), "other_aws")
+    message = refusal(lambda: transform.predict(flights(2)))
+    assert "allow sagemaker:CreateTransformJob and sagemaker:DescribeTransformJob" in message
 
 
 def test_the_evidence_of_a_transform_is_that_of_the_file(
@@ -266,5 +266,5 @@ def test_a_shard_is_shown_at_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -
     file = io.BytesIO()
     pq.write_table(pa.Table.from_batches([flights(10)]), file)
     tables = list(scoring.score(transforming(jobs), pq.ParquetFile(file), 0, FEATURES))
-    assert ([one.num_rows for one in tables], len(jobs.started)) == ([10], 1)
+    assert ([table.num_rows for table in tables], len(jobs.started)) == ([10], 1)
     assert isinstance(transforming(jobs).predict(flights(1)), Predictions)

@@ -23,16 +23,16 @@ def test_running_all_days_again_changes_no_row_and_no_file(whole: World) -> None
 def test_drawing_twice_gives_the_same_snapshot_whatever_the_order_of_the_rows(
     worlds: Callable[..., World], whole: World
 ) -> None:
-    other = worlds(whole, own=True)
-    shutil.rmtree(other.snapshots)
-    other.change_production(
+    reordered = worlds(whole, own=True)
+    shutil.rmtree(reordered.snapshots)
+    reordered.change_production(
         "CREATE TABLE flights.again AS TABLE flights.prediction_log; TRUNCATE flights.prediction_log;"
         "INSERT INTO flights.prediction_log SELECT * FROM flights.again ORDER BY distance DESC"
     )
-    shadow = other.shadow(**settings(other))
+    shadow = reordered.shadow(**settings(reordered))
     with pytest.raises(Exception, match="is missing: it was registered"):
         steps.sample(shadow, day(0))
-    fresh = worlds(production=other.production)
+    fresh = worlds(production=reordered.production)
     shadow = fresh.shadow(**settings(fresh))
     first = steps.sample(shadow, day(0))
     before = fresh.dump()
@@ -116,7 +116,7 @@ def test_a_contradicting_label_is_marked_and_shown_and_never_overwrites(changed:
     assert int(row[row.day == day(3)].labelled.iloc[0]) == before - 1
     lenient = verdict_of(changed, "other", RUN, policy=LENIENT)
     assert lenient.outcome == "INCONCLUSIVE"
-    assert any("1 requests have contradictory labels in flights.outcome" in one for one in lenient.reasons)
+    assert any("1 requests have contradictory labels in flights.outcome" in reason for reason in lenient.reasons)
     assert verdict_of(changed, "other", RUN - 1, policy=LENIENT).outcome == "PASS", "nobody knew of it then"
 
 
@@ -138,12 +138,12 @@ def test_two_labels_at_once_that_contradict_each_other_count_for_nothing(world: 
 def test_days_in_any_order_end_with_the_same_evidence_labels_and_verdict(
     worlds: Callable[..., World], whole: World
 ) -> None:
-    other = worlds()
-    shutil.copy(whole.folder / "linear.onnx", other.folder)
-    run(other, [3, 0, 4, 2, 1, 4])
-    assert other.content() == whole.content()
-    last = [row[3:] for row in other.verdicts() if row[0] == day(4)]
-    newest = {tuple(row[:2]): row[3:] for row in other.verdicts()}
+    shuffled = worlds()
+    shutil.copy(whole.folder / "linear.onnx", shuffled.folder)
+    run(shuffled, [3, 0, 4, 2, 1, 4])
+    assert shuffled.content() == whole.content()
+    last = [row[3:] for row in shuffled.verdicts() if row[0] == day(4)]
+    newest = {tuple(row[:2]): row[3:] for row in shuffled.verdicts()}
     assert last
     assert {key: newest[key] for key in newest if key[0] == day(4)} == {
         tuple(row[:2]): row[3:] for row in whole.verdicts() if row[0] == day(4)

@@ -38,9 +38,9 @@ from tests.production import World, day, moment
 def expected_evidence(world: World, challenger: str) -> pd.DataFrame:
     rows = []
     for number in range(RUN):
-        one = paired(world, number, challenger)
-        largest = largest_log_loss(one)
-        for column, value, part in slices(one):
+        sample = paired(world, number, challenger)
+        largest = largest_log_loss(sample)
+        for column, value, part in slices(sample):
             rows += [
                 {"day": day(number), "slice_column": column, "slice_value": value, "metric": metric}
                 | summed(scored(part, metric, largest))
@@ -54,19 +54,21 @@ def expected_evidence(world: World, challenger: str) -> pd.DataFrame:
 @pytest.mark.parametrize(("challenger", "tolerance"), [("other", 1e-9), ("same", 1e-9), ("linear", 1e-3)])
 def test_evidence_is_what_pandas_works_out(whole: World, challenger: str, tolerance: float) -> None:
     # The ONNX model calculates in single precision, so that its sums agree with numpy's to fewer digits.
-    found = whole.evidence()
-    found = found[found.challenger == challenger].reset_index(drop=True)
+    evidence = whole.evidence()
+    evidence = evidence[evidence.challenger == challenger].reset_index(drop=True)
     expected = expected_evidence(whole, challenger)
     keys = ["day", "slice_column", "slice_value", "metric"]
-    assert found[keys].to_dict("list") == expected[keys].to_dict("list")
-    assert found[COUNTS].to_dict("list") == expected[COUNTS].to_dict("list")
-    assert_allclose(found[SUMS].astype(float), expected[SUMS], rtol=1e-12, atol=tolerance)
+    assert evidence[keys].to_dict("list") == expected[keys].to_dict("list")
+    assert evidence[COUNTS].to_dict("list") == expected[COUNTS].to_dict("list")
+    assert_allclose(evidence[SUMS].astype(float), expected[SUMS], rtol=1e-12, atol=tolerance)
     assert (expected.labelled < expected.requests).any()
     assert expected.weight_squares.gt(expected.weight).any(), "no weight above one: the sample was not thinned"
 
 
 def test_weighted_means_are_those_of_scikit_learn(whole: World) -> None:
-    found = whole.evidence().query("challenger == 'other'").set_index(["day", "slice_column", "slice_value", "metric"])
+    evidence = (
+        whole.evidence().query("challenger == 'other'").set_index(["day", "slice_column", "slice_value", "metric"])
+    )
     compared = 0
     for number in range(RUN):
         day_rows = paired(whole, number, "other")
@@ -79,7 +81,7 @@ def test_weighted_means_are_those_of_scikit_learn(whole: World) -> None:
                 charged = known.label * worst + (1 - known.label) * (1 - worst)
                 known = known.assign(challenger=known.challenger.fillna(charged))
                 known = known.assign(champion=known.champion.fillna(known.challenger))
-                row = found.loc[(day(number), column, value, metric)]
+                row = evidence.loc[(day(number), column, value, metric)]
                 champion, challenger = (
                     function(known.label, known[side], sample_weight=known.weight, labels=[0, 1])
                     for side in ("champion", "challenger")
@@ -87,13 +89,13 @@ def test_weighted_means_are_those_of_scikit_learn(whole: World) -> None:
                 got = [row.champion_sum / row.weight, row.challenger_sum / row.weight, row.difference_sum / row.weight]
                 assert_allclose(got, [champion, challenger, champion - challenger], atol=1e-9, rtol=0)
                 compared += 1
-            row = found.loc[(day(number), column, value, "agreement")]
+            row = evidence.loc[(day(number), column, value, "agreement")]
             served = part[part.champion.notna()]
             positive = served.champion >= 0.5
             same = (served.challenger >= 0.5).where(served.challenger.notna(), ~positive)
             agreement = accuracy_score(positive, same, sample_weight=served.weight)
             assert row.challenger_sum / row.weight == pytest.approx(agreement, abs=1e-9)
-            row = found.loc[(day(number), column, value, "error_rate")]
+            row = evidence.loc[(day(number), column, value, "error_rate")]
             rate = np.average(part.challenger.isna(), weights=part.weight)
             assert row.challenger_sum / row.weight == pytest.approx(rate, abs=1e-9)
     assert compared > RUN * 8
@@ -112,13 +114,13 @@ def test_the_linear_model_answered_what_numpy_answers(whole: World) -> None:
 def test_the_sample_is_the_smallest_keyed_hashes_of_each_stratum(whole: World) -> None:
     log = log_of(whole)
     for number in range(RUN):
-        found = whole.query(
+        sample = whole.query(
             "SELECT request_id, inclusion_probability FROM shadow.request WHERE day = %s ORDER BY ordinal",
             [day(number)],
         )
         expected = drawn(log, number)
-        assert [key for key, _ in found] == expected.request_id.tolist()
-        assert_allclose([share for _, share in found], 1 / expected.weight, rtol=1e-15)
+        assert [key for key, _ in sample] == expected.request_id.tolist()
+        assert_allclose([share for _, share in sample], 1 / expected.weight, rtol=1e-15)
     population = whole.query("SELECT population, rows FROM shadow.snapshot ORDER BY day")
     assert {rows < number for number, rows in population} == {True}
 
@@ -128,26 +130,28 @@ def test_labels_are_those_known_by_the_last_day_and_within_maturity(whole: World
     for number in range(RUN):
         known = known_labels(whole, number, RUN)
         expected = {key: known[key] for key in drawn(log_of(whole), number).request_id if key in known}
-        found = whole.query(
+        labels = whole.query(
             "SELECT request_id, value, known_at, labelled FROM shadow.label "
             "JOIN shadow.request USING (day, snapshot_id, ordinal) "
             "JOIN shadow.labelled_snapshot AS s ON s.id = snapshot_id WHERE shadow.request.day = %s",
             [day(number)],
         )
-        assert {key: value for key, value, *_ in found} == expected
-        assert {labelled for *_, labelled in found} == {len(expected)}
-        late += sum(known_at >= moment(number + 1) for _, _, known_at, _ in found)
+        assert {key: value for key, value, *_ in labels} == expected
+        assert {labelled for *_, labelled in labels} == {len(expected)}
+        late += sum(known_at >= moment(number + 1) for _, _, known_at, _ in labels)
     assert late, "no label came after its day: the test does not test late labels"
 
 
 def test_a_cancelled_request_counts_as_a_request_without_a_label(whole: World) -> None:
-    one = whole.evidence().query("challenger == 'other' and slice_column == 'all' and metric == 'error_rate'").iloc[0]
+    evidence = (
+        whole.evidence().query("challenger == 'other' and slice_column == 'all' and metric == 'error_rate'").iloc[0]
+    )
     rows = paired(whole, 0, "other")
     outcome = frame(whole, "SELECT * FROM flights.outcome")
     cancelled = set(rows.request_id) - set(outcome.request_id)
     assert cancelled
-    assert (one.requests, one.pairs) == (len(rows), len(rows))
-    assert one.labelled <= len(rows) - len(cancelled)
+    assert (evidence.requests, evidence.pairs) == (len(rows), len(rows))
+    assert evidence.labelled <= len(rows) - len(cancelled)
 
 
 def test_a_request_that_is_not_answered_is_an_error_and_no_gap(whole: World) -> None:
@@ -204,7 +208,7 @@ def test_a_regression_is_scored_by_squared_and_absolute_error(world: World) -> N
         challengers=[OTHER],
         policy={"rules": rules},
     )
-    found = world.evidence().query("slice_column == 'all'").set_index("metric")
+    evidence = world.evidence().query("slice_column == 'all'").set_index("metric")
     log = log_of(world).query("predicted_at < @moment(1)").set_index("request_id")
     outcome = frame(world, "SELECT request_id, is_late::float8, known_at FROM flights.outcome").set_index("request_id")
     known = outcome[outcome.known_at <= moment(1)].is_late
@@ -214,16 +218,16 @@ def test_a_regression_is_scored_by_squared_and_absolute_error(world: World) -> N
     errors = full[["champion_probability", "other_probability"]].sub(full.label, axis=0).abs()
     full = full.assign(other_probability=full.other_probability.fillna(full.label + errors.max(axis=None)))
     full = full.assign(champion_probability=full.champion_probability.fillna(full.other_probability))
-    assert sorted(found.index) == ["absolute_error", "agreement", "error_rate", "squared_error"]
+    assert sorted(evidence.index) == ["absolute_error", "agreement", "error_rate", "squared_error"]
     for metric, function in (("squared_error", mean_squared_error), ("absolute_error", mean_absolute_error)):
-        row = found.loc[metric]
+        row = evidence.loc[metric]
         expected = [function(full.label, full[name]) for name in ("champion_probability", "other_probability")]
         got = [row.champion_sum / row.weight, row.challenger_sum / row.weight]
         assert_allclose(got, expected, rtol=1e-12)
         assert row.difference_sum / row.weight == pytest.approx(expected[0] - expected[1], abs=1e-9)
     agree = (served.champion_probability - served.other_probability).abs() <= 60
-    assert found.loc["agreement"].challenger_sum == agree.sum() > 0
-    assert found.loc["agreement"].pairs == len(served)
+    assert evidence.loc["agreement"].challenger_sum == agree.sum() > 0
+    assert evidence.loc["agreement"].pairs == len(served)
 
 
 def test_a_snapshot_is_parquet_with_a_manifest_that_names_its_bytes(whole: World) -> None:

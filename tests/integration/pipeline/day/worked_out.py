@@ -88,15 +88,15 @@ def log_of(world: World) -> pd.DataFrame:
 def frame(world: World, statement: str) -> pd.DataFrame:
     with psycopg.connect(world.postgres.uri(world.production, production.OWNER)) as session:
         cursor = session.execute(statement)
-        return pd.DataFrame(cursor.fetchall(), columns=[one.name for one in cursor.description or ()])
+        return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
 
 
 def drawn(log: pd.DataFrame, number: int) -> pd.DataFrame:
     """Return a day's sample, drawn anew: in each stratum the requests with the smallest SHA-256 of salt:id."""
-    one = log[(log.predicted_at >= moment(number)) & (log.predicted_at < moment(number + 1))].copy()
-    one["hash"] = [hashlib.sha256(f"{SALT}:{key}".encode()).hexdigest()[:13] for key in one.request_id]
+    requests = log[(log.predicted_at >= moment(number)) & (log.predicted_at < moment(number + 1))].copy()
+    requests["hash"] = [hashlib.sha256(f"{SALT}:{key}".encode()).hexdigest()[:13] for key in requests.request_id]
     parts = []
-    for origin, stratum in one.groupby("origin"):
+    for origin, stratum in requests.groupby("origin"):
         size = min(len(stratum), max(math.ceil(RATES.get(str(origin), RATE) * len(stratum)), MINIMUM))
         parts.append(stratum.sort_values("hash").head(size).assign(weight=len(stratum) / size))
     return pd.concat(parts)

@@ -44,10 +44,10 @@ def judged(world: World, number: int, **changes: Any) -> NewVerdict:
 
 def known(log: pd.DataFrame, outcome: pd.DataFrame, number: int, cutoff: int) -> pd.DataFrame:
     """A day's requests with the label that was known at the cutoff, NaN where none was."""
-    one = log[(log.predicted_at >= moment(number)) & (log.predicted_at < moment(number + 1))]
+    requests = log[(log.predicted_at >= moment(number)) & (log.predicted_at < moment(number + 1))]
     until = min(moment(cutoff), moment(number + 1 + MATURITY))
     there = outcome[outcome.known_at <= until].set_index("request_id").is_late
-    return one.assign(label=one.request_id.map(there))
+    return requests.assign(label=requests.request_id.map(there))
 
 
 def labels_of(invoke: Invoke, world: World, **changes: Any) -> list[dict[str, Any]]:

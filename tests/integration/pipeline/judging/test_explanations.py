@@ -35,9 +35,9 @@ def test_answers_that_were_certain_and_wrong_are_counted_and_shown(
     late.deploy(challengers=[OTHER])
     _, out, _ = invoke("verdict", "late", "--json")
     (challenger,) = json.loads(out)["challengers"]
-    assert [one for one in challenger["warnings"] if "exactly 0 or 1" in one] == expected
+    assert [warning for warning in challenger["warnings"] if "exactly 0 or 1" in warning] == expected
     assert list(judged(late, RUN - 1).warnings) == challenger["warnings"]
-    assert not any("exactly 0 or 1" in one for one in judged(late, 2).warnings), "no day is ripe yet"
+    assert not any("exactly 0 or 1" in warning for warning in judged(late, 2).warnings), "no day is ripe yet"
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_an_explanation_says_each_rule_as_it_was_found(explained: str, late: Wor
 def test_an_explanation_lists_the_slices_and_says_worse_only_where_an_interval_does(
     explained: str, late: World
 ) -> None:
-    found = late.evidence()
-    ripe = found[(found.day <= day(2)) & (found.metric == "brier_score") & (found.slice_column != "all")]
+    evidence = late.evidence()
+    ripe = evidence[(evidence.day <= day(2)) & (evidence.metric == "brier_score") & (evidence.slice_column != "all")]
     ripe = ripe[ripe.pairs > 0]
     expected = ripe.groupby(["slice_column", "slice_value"])[["difference_sum", "weight", "pairs"]].sum()
     expected["mean"] = expected.difference_sum / expected.weight
@@ -157,8 +157,8 @@ def test_a_calibration_warns_of_the_policy_that_it_was_made_for_and_of_no_other(
     world = declare(continued, monkeypatch)
     keep_calibration(world, "it promotes 12 % of equals", policy=PASSING)
     assert "it promotes 12 % of equals" in judged(world, RUN - 1, policy=PASSING).warnings
-    for other in (PASSING | {"alpha": 0.01}, PASSING | {"rules": [LENIENT | {"value": 0.4}]}, {}):
-        assert "it promotes 12 % of equals" not in judged(world, RUN - 1, policy=other).warnings
+    for policy in (PASSING | {"alpha": 0.01}, PASSING | {"rules": [LENIENT | {"value": 0.4}]}, {}):
+        assert "it promotes 12 % of equals" not in judged(world, RUN - 1, policy=policy).warnings
     shadow = world.shadow(challengers=[OTHER], policy=PASSING)
     steps.judge(shadow, day(RUN - 1), "other")
     _, out, _ = invoke("verdict", "late", "--json")

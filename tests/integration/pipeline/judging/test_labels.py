@@ -20,23 +20,23 @@ def test_each_day_says_how_many_labels_it_has_and_how_many_are_expected(
     days = [known(*flown, number, RUN) for number in range(RUN)]
     mature = [number + 1 + MATURITY <= RUN for number in range(RUN)]
     assert sum(mature) == 3
-    final = sum(int(one.label.notna().sum()) for one in days[:3]) / sum(map(len, days[:3]))
-    labelled = [int(one.label.notna().sum()) for one in days]
+    final = sum(int(requests.label.notna().sum()) for requests in days[:3]) / sum(map(len, days[:3]))
+    labelled = [int(requests.label.notna().sum()) for requests in days]
     assert labelled[-1] < final * len(days[-1]), "no label is late: the test does not test what is expected"
     assert labels_of(invoke, late) == [
         {
             "day": str(day(number)),
-            "sampled": len(one),
+            "sampled": len(requests),
             "labelled": labelled[number],
-            "expected": labelled[number] if mature[number] else max(labelled[number], round(final * len(one))),
-            "share": labelled[number] / len(one),
+            "expected": labelled[number] if mature[number] else max(labelled[number], round(final * len(requests))),
+            "share": labelled[number] / len(requests),
             "contradicted": 0,
             "invalid": 0,
             "early": 0,
             "collected_until": min(moment(RUN), moment(number + 1 + MATURITY)).isoformat(),
             "mature": mature[number],
         }
-        for number, one in enumerate(days)
+        for number, requests in enumerate(days)
     ]
 
 
@@ -66,7 +66,10 @@ def test_a_day_counts_once_all_labels_were_there_or_are_no_longer_expected_whate
     policy = {"burn_in": 2, "minimum_coverage": coverage, "rules": [rule]}
     for number in range(RUN):
         days = [known(*flown, earlier, number + 1) for earlier in range(number + 1)]
-        ripe = [one.label.count() == len(one) or earlier + MATURITY <= number for earlier, one in enumerate(days)]
+        ripe = [
+            requests.label.count() == len(requests) or earlier + MATURITY <= number
+            for earlier, requests in enumerate(days)
+        ]
         (finding,) = judged(late, number, policy=policy).verdict.findings
         assert finding.observations == [*ripe, False].index(False)
     assert [row["mature"] for row in labels_of(invoke, late, policy=policy)] == ripe
@@ -97,7 +100,7 @@ def test_a_past_day_is_judged_as_it_was_although_labels_came_since(late: World) 
         again = judged(late, number).verdict
         outcome, reasons, findings = stored[day(number)]
         assert (again.outcome, list(again.reasons)) == (outcome, reasons)
-        assert [one.estimate for one in again.findings] == [one["estimate"] for one in findings]
+        assert [finding.estimate for finding in again.findings] == [finding["estimate"] for finding in findings]
 
 
 @pytest.fixture(scope="module")

@@ -55,17 +55,17 @@ def checked(log: pa.Table, model: Model, **champion: Any) -> ReplayCheck:
 def test_parity_holds_where_the_model_says_what_was_logged_but_for_the_tolerance() -> None:
     log = {"a": 0.5, "b": 0.25, "c": 0.75}
     assert checked(logged(log), Model(log)) == ReplayCheck(3, 0, 0.0, [])
-    found = checked(logged(log), Model(log | {"b": 0.25 + 0.0078125}), tolerance=0.0078125)
-    assert (found.mismatched, found.largest) == (0, 0.0078125)
+    result = checked(logged(log), Model(log | {"b": 0.25 + 0.0078125}), tolerance=0.0078125)
+    assert (result.mismatched, result.largest) == (0, 0.0078125)
 
 
 def test_what_the_model_says_otherwise_or_not_at_all_is_named_furthest_first() -> None:
     log = dict.fromkeys("abcde", 0.5)
     model = Model(log | {"b": 0.6, "c": np.nan, "d": 0.1, "e": 0.5}, {"e": "cannot"})
-    found = checked(logged(log), model)
-    assert (found.checked, found.mismatched) == (5, 4)
-    assert found.largest == pytest.approx(0.4)
-    assert json.loads(found.worst_json()) == [
+    result = checked(logged(log), model)
+    assert (result.checked, result.mismatched) == (5, 4)
+    assert result.largest == pytest.approx(0.4)
+    assert json.loads(result.worst_json()) == [
         {"request_id": "c", "logged": 0.5, "again": None},
         {"request_id": "e", "logged": 0.5, "again": None},
         {"request_id": "d", "logged": 0.5, "again": 0.1},
@@ -75,9 +75,9 @@ def test_what_the_model_says_otherwise_or_not_at_all_is_named_furthest_first() -
 
 def test_no_more_than_twenty_requests_are_named_and_all_are_counted() -> None:
     log = {f"r{number:03d}": 0.0 for number in range(50)}
-    found = checked(logged(log), Model({name: number / 100 for number, name in enumerate(log)}))
-    assert (found.checked, found.mismatched, len(found.worst)) == (50, 49, MOST_WORST)
-    assert found.worst[0]["request_id"] == "r049"
+    result = checked(logged(log), Model({name: number / 100 for number, name in enumerate(log)}))
+    assert (result.checked, result.mismatched, len(result.worst)) == (50, 49, MOST_WORST)
+    assert result.worst[0]["request_id"] == "r049"
 
 
 @pytest.mark.parametrize(("rows", "sample", "shown"), [(10, 20, 10), (10, 10, 10), (100, 10, 10), (101, 10, 10)])
@@ -97,7 +97,7 @@ def test_what_the_champion_did_not_answer_or_another_version_did_is_passed_over(
     assert checked(logged(log), Model({}), version="9") == ReplayCheck(0, 0, 0.0, [])
 
 
-def keep_parity(world: World, number: int, found: ReplayCheck) -> dict[str, Any]:
+def keep_parity(world: World, number: int, result: ReplayCheck) -> dict[str, Any]:
     """Keep what a check of the champion's own model has found; return the deployment that it is the model of."""
     model = f"onnx:{linear_model(world.folder / 'champion.onnx', {'dep_hour': 1.0})}"
     changes = {"champion": {"model": model}, "policy": PASSING}
@@ -106,7 +106,7 @@ def keep_parity(world: World, number: int, found: ReplayCheck) -> dict[str, Any]
         snapshot = snapshots.find(session, deployment, day(number))
         assert snapshot is not None
         digest = model_digest(Challenger(name="champion", model=model))
-        replay_checks.record(session, snapshot, ChampionSettings(model=model), digest, found)
+        replay_checks.record(session, snapshot, ChampionSettings(model=model), digest, result)
     return changes
 
 

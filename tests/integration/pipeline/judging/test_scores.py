@@ -79,11 +79,11 @@ def numbers(produce: Produce) -> tuple[World, pd.DataFrame]:
 
 def means_of(world: World) -> dict[tuple[str, str], tuple[float, float, float]]:
     """Champion, challenger and difference of each slice and metric on the first day, as the ledger has them."""
-    found = world.evidence()
-    found = found[(found.day == day(0)) & (found.weight > 0)]
-    names = found.slice_value.where(found.slice_column != "all", "all")
-    sums = (found[f"{side}_sum"] / found.weight for side in ("champion", "challenger", "difference"))
-    return dict(zip(zip(names, found.metric, strict=True), zip(*sums, strict=True), strict=True))
+    evidence = world.evidence()
+    evidence = evidence[(evidence.day == day(0)) & (evidence.weight > 0)]
+    names = evidence.slice_value.where(evidence.slice_column != "all", "all")
+    sums = (evidence[f"{side}_sum"] / evidence.weight for side in ("champion", "challenger", "difference"))
+    return dict(zip(zip(names, evidence.metric, strict=True), zip(*sums, strict=True), strict=True))
 
 
 def slices(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -135,8 +135,8 @@ def stability(expected: pd.Series, got: pd.Series, weight: pd.Series) -> float:
     """The population stability index over the deciles of the expected values."""
     ends = np.quantile(expected, np.arange(1, 10) / 10, method="inverted_cdf", weights=weight)
     shares = [
-        np.maximum(np.bincount(np.digitize(one, ends, right=True), weight, 10) / weight.sum(), 1e-4)
-        for one in (expected, got)
+        np.maximum(np.bincount(np.digitize(scores, ends, right=True), weight, 10) / weight.sum(), 1e-4)
+        for scores in (expected, got)
     ]
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
@@ -202,15 +202,15 @@ def test_a_metric_that_becomes_undefined_loses_its_row(produce: Produce) -> None
     world = produce(log, outcome)
     run(world, range(1), metrics=["roc_auc", "recall"])
 
-    def found() -> set[tuple[str, str]]:
+    def kept() -> set[tuple[str, str]]:
         return {key for key in means_of(world) if key[1] in ("roc_auc", "recall", "accuracy")}
 
     names = {"all", "AA", "EWR", "JFK"}
-    assert found() == {(name, metric) for name in names for metric in ("roc_auc", "recall")}
+    assert kept() == {(name, metric) for name in names for metric in ("roc_auc", "recall")}
     before = means_of(world)
     world.change_production("INSERT INTO flights.outcome VALUES ('f0003', 0, %s)", [moment(1.5)])
     run(world, range(1, 2), metrics=["roc_auc", "recall"])
-    assert found() == {(name, metric) for name in names - {"EWR"} for metric in ("roc_auc", "recall")}
+    assert kept() == {(name, metric) for name in names - {"EWR"} for metric in ("roc_auc", "recall")}
     after = means_of(world)
     assert after["all", "roc_auc"] != before["all", "roc_auc"]
     assert after["JFK", "roc_auc"] == before["JFK", "roc_auc"]

@@ -28,7 +28,7 @@ CHANNELS = {"channels": [{"kind": "webhook", "conn_id": "ops"}]}
 
 
 def run(world: World, *numbers: int, **changes: Any) -> list[Exception]:
-    return list(run_days(world.shadow(**changes), [day(one) for one in numbers], Console(file=io.StringIO())))
+    return list(run_days(world.shadow(**changes), [day(number) for number in numbers], Console(file=io.StringIO())))
 
 
 def page_of(world: World, challenger: str | None = None, **changes: Any) -> DeploymentView:
@@ -36,22 +36,22 @@ def page_of(world: World, challenger: str | None = None, **changes: Any) -> Depl
 
 
 def finding(outcome: Outcome, metric: str = "brier_score", **changes: Any) -> Finding:
-    said = {"reason": "as the test says", "observations": 40, "requests": 900} | changes
-    return Finding(metric, "all", changes.pop("is_", "superior"), "blocking", outcome, 0.0, **said)
+    fields = {"reason": "as the test says", "observations": 40, "requests": 900} | changes
+    return Finding(metric, "all", changes.pop("is_", "superior"), "blocking", outcome, 0.0, **fields)
 
 
 def judge(
-    shadow: DeploymentContext, number: int, outcome: Outcome, name: str, *found: Finding, reasons: Any = ()
+    shadow: DeploymentContext, number: int, outcome: Outcome, name: str, *findings: Finding, reasons: Any = ()
 ) -> None:
     """Keep a verdict of a day without evidence for it."""
-    one = shadow.deployment.challenger(name)
+    challenger = shadow.deployment.challenger(name)
     with shadow.ledger() as session:
-        key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
+        key = predictions.challenger_id(session, shadow.deployment, challenger, model_digest(challenger))
         new = a_verdict(
             day(number),
             key,
-            Verdict(outcome, list(reasons), list(found)),
-            trial=open_trials(session, shadow.deployment, {one.name: key}, "7")[one.name],
+            Verdict(outcome, list(reasons), list(findings)),
+            trial=open_trials(session, shadow.deployment, {challenger.name: key}, "7")[challenger.name],
             warnings=["a warning"],
             explanation="in plain words",
             judged_on={"number": number, "outcome": outcome, "name": name},
@@ -60,9 +60,9 @@ def judge(
 
 
 def line(shadow: DeploymentContext, name: str) -> Any:
-    one = pages.deployment_page(shadow)
-    assert (one.state, one.error) == ("ready", None) if one.last_day else ("empty", None)
-    return next(line for line in one.challengers if line.name == name)
+    page = pages.deployment_page(shadow)
+    assert (page.state, page.error) == ("ready", None) if page.last_day else ("empty", None)
+    return next(line for line in page.challengers if line.name == name)
 
 
 def promoted(world: World) -> DeploymentContext:
@@ -76,8 +76,8 @@ def promoted(world: World) -> DeploymentContext:
 def asked(world: World, answer: approval_requests.Answer | None) -> DeploymentContext:
     shadow = world.shadow()
     with shadow.ledger() as session:
-        one = shadow.deployment.challenger("other")
-        key = predictions.challenger_id(session, shadow.deployment, one, model_digest(one))
+        challenger = shadow.deployment.challenger("other")
+        key = predictions.challenger_id(session, shadow.deployment, challenger, model_digest(challenger))
         approval_requests.ask(
             session, shadow.deployment, challenger=key, topic="t", day=day(1), case_digest="c", run_id="a run"
         )

@@ -91,18 +91,18 @@ def test_whatever_changes_a_page_changes_its_fingerprint(
 
 def test_attempts_to_deliver_and_answers_change_the_fingerprint_by_themselves(world: World) -> None:
     shadow = told(world)
-    found = [pages.fingerprint(shadow)]
+    fingerprints = [pages.fingerprint(shadow)]
     with shadow.ledger() as session:
         alerts.record(session, alerts.history(session, shadow.deployment)[0], "webhook:ops", "no route")
-    found.append(pages.fingerprint(shadow))
+    fingerprints.append(pages.fingerprint(shadow))
     asked(world, None)
-    found.append(pages.fingerprint(shadow))
+    fingerprints.append(pages.fingerprint(shadow))
     with shadow.ledger() as session:
         approval_requests.answer(
             session, approval_requests.asked(session, shadow.deployment)[0].id, "silence", None, "nobody"
         )
-    found.append(pages.fingerprint(shadow))
-    assert len(set(found)) == 4
+    fingerprints.append(pages.fingerprint(shadow))
+    assert len(set(fingerprints)) == 4
 
 
 @pytest.mark.parametrize(

@@ -33,27 +33,27 @@ pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
 
 def test_without_a_day_the_page_says_how_to_begin(empty: World) -> None:
     shadow = empty.shadow()
-    found = pages.deployment_page(shadow)
-    assert (found.state, found.error, found.day, found.rules) == ("empty", None, None, ())
-    assert "Unpause the DAG shadow_late" in str(found.next_step)
-    assert f"shadow run late --from {day(0)}" in str(found.next_step)
-    assert [one.name for one in found.challengers] == ["other", "a_a_check"]
-    assert all(one.outcome is None for one in found.challengers)
-    assert "was never judged" in found.missing["verdict"]
-    assert "never judged" in found.missing["sequences"]
-    assert "passes when every blocking rule holds" in found.policy_words
-    assert found.champion is not None
-    assert str(found.champion) == "champion none, as the log says"
-    assert (found.last_day, found.last_run) == (None, None)
+    page = pages.deployment_page(shadow)
+    assert (page.state, page.error, page.day, page.rules) == ("empty", None, None, ())
+    assert "Unpause the DAG shadow_late" in str(page.next_step)
+    assert f"shadow run late --from {day(0)}" in str(page.next_step)
+    assert [one.name for one in page.challengers] == ["other", "a_a_check"]
+    assert all(one.outcome is None for one in page.challengers)
+    assert "was never judged" in page.missing["verdict"]
+    assert "never judged" in page.missing["sequences"]
+    assert "passes when every blocking rule holds" in page.policy_words
+    assert page.champion is not None
+    assert str(page.champion) == "champion none, as the log says"
+    assert (page.last_day, page.last_run) == (None, None)
 
 
 def test_a_ledger_that_is_not_migrated_is_an_error_that_says_what_to_do(worlds: Callable[..., World]) -> None:
     world = worlds()
     migrations.migrate(world.connection("shadow_owner"), "down")
     shadow = world.shadow()
-    for found in (pages.deployment_page(shadow), pages.run_page(shadow, day(0))):
-        assert found.state == "broken"
-        assert "run shadow migrate" in str(found.error)
+    for page in (pages.deployment_page(shadow), pages.run_page(shadow, day(0))):
+        assert page.state == "broken"
+        assert "run shadow migrate" in str(page.error)
     assert pages.run_page(shadow, day(0)).run is None
     assert pages.deployment_page(shadow).policy_words
     with pytest.raises(LedgerError):
@@ -66,16 +66,16 @@ def test_a_name_that_is_no_challenger_is_an_error_that_lists_them(world: World) 
 
 
 def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world: World) -> None:
-    found = page_of(world, "second", challengers=[OTHER, SECOND, CONTROL])
-    assert (found.state, found.verdict, found.day) == ("ready", None, None)
-    assert "it was never judged" in str(found.next_step)
-    assert "it was never judged" in found.missing["rules"]
-    assert len(found.labels) == 2
-    other = page_of(world, "other", challengers=[{**OTHER, "version": "2"}, CONTROL])
-    assert other.challenger is not None
-    assert other.challenger.outcome is None
-    assert f"version 2 was never judged, 1 last on {day(1)}" in other.challenger.status.sentence
-    assert other.missing["slices"] == other.challenger.waiting
+    page = page_of(world, "second", challengers=[OTHER, SECOND, CONTROL])
+    assert (page.state, page.verdict, page.day) == ("ready", None, None)
+    assert "it was never judged" in str(page.next_step)
+    assert "it was never judged" in page.missing["rules"]
+    assert len(page.labels) == 2
+    newer = page_of(world, "other", challengers=[{**OTHER, "version": "2"}, CONTROL])
+    assert newer.challenger is not None
+    assert newer.challenger.outcome is None
+    assert f"version 2 was never judged, 1 last on {day(1)}" in newer.challenger.status.sentence
+    assert newer.missing["slices"] == newer.challenger.waiting
     redrawn = page_of(world, "other", sample={"rate": 0.5})
     assert (redrawn.state, redrawn.verdict) == ("empty", None)
     assert redrawn.challenger is not None
@@ -84,14 +84,14 @@ def test_a_challenger_that_was_never_judged_says_so_and_the_rest_is_shown(world:
 
 
 def test_sections_that_are_empty_say_what_would_fill_them(world: World) -> None:
-    found = page_of(world, "other", challengers=[OTHER])
-    assert "add latency_p50, latency_p95, latency_p99 to the deployment's metrics" in found.missing["latency"]
-    assert "population_stability_index" in found.missing["distances"]
-    assert found.missing["promotions"] == "nothing was promoted yet"
-    assert "alerts go nowhere" in found.missing["alerts"]
-    assert "add a challenger with model: champion" in found.missing["a_a_check"]
+    page = page_of(world, "other", challengers=[OTHER])
+    assert "add latency_p50, latency_p95, latency_p99 to the deployment's metrics" in page.missing["latency"]
+    assert "population_stability_index" in page.missing["distances"]
+    assert page.missing["promotions"] == "nothing was promoted yet"
+    assert "alerts go nowhere" in page.missing["alerts"]
+    assert "add a challenger with model: champion" in page.missing["a_a_check"]
     assert "a_a_check" not in page_of(world, "other").missing
-    assert not {"scores", "quadrants", "labels", "history", "verdict", "compared"} & set(found.missing)
+    assert not {"scores", "quadrants", "labels", "history", "verdict", "compared"} & set(page.missing)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         session.execute("TRUNCATE shadow.score_bin, shadow.quadrant, shadow.disagreement")
     again = page_of(world, "other")
@@ -151,10 +151,10 @@ def test_a_verdict_is_one_sentence_and_says_how_long_to_wait(
 ) -> None:
     shadow = empty.shadow()
     judge(shadow, 0, outcome, "other", *found, reasons=reasons)
-    one = line(shadow, "other")
-    assert one.status.sentence.endswith(sentence)
-    assert (one.outcome, one.more_days, one.waiting) == (outcome, more, waiting)
-    assert (one.days, one.requests, one.day) == (40, 900, day(0))
+    shown = line(shadow, "other")
+    assert shown.status.sentence.endswith(sentence)
+    assert (shown.outcome, shown.more_days, shown.waiting) == (outcome, more, waiting)
+    assert (shown.days, shown.requests, shown.day) == (40, 900, day(0))
 
 
 def test_a_decision_says_when_it_was_first_reached(empty: World) -> None:
@@ -192,12 +192,12 @@ def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: Wo
     watching = replace(usual, deployment=usual.deployment.model_copy(update={"challengers": challengers}))
     judge(watching, 1, "PASS", FORMER_CHAMPION, finding("PASS"))
     shadow = world.shadow()
-    found = pages.deployment_page(shadow, FORMER_CHAMPION)
-    assert found.challenger is not None
-    assert (found.challenger.role, found.challenger.version) == ("watched", "7")
-    assert "the former champion is better than the one that followed it" in found.challenger.status.sentence
-    assert found.next_step == "Roll back, or acknowledge it and say why."
-    assert {one.name: one.role for one in found.challengers} == {
+    page = pages.deployment_page(shadow, FORMER_CHAMPION)
+    assert page.challenger is not None
+    assert (page.challenger.role, page.challenger.version) == ("watched", "7")
+    assert "the former champion is better than the one that followed it" in page.challenger.status.sentence
+    assert page.next_step == "Roll back, or acknowledge it and say why."
+    assert {one.name: one.role for one in page.challengers} == {
         "other": "promotable",
         "a_a_check": "a_a_check",
         FORMER_CHAMPION: "watched",
@@ -207,16 +207,16 @@ def test_a_former_champion_that_is_watched_is_there_while_it_is_judged(world: Wo
 
 
 def test_promotions_and_rollbacks_are_a_timeline_newest_first(world: World) -> None:
-    found = pages.deployment_page(promoted(world), "other")
-    assert [(one.number, one.kind, one.name, one.approved_by) for one in found.promotions] == [
+    page = pages.deployment_page(promoted(world), "other")
+    assert [(change.number, change.kind, change.name, change.approved_by) for change in page.promotions] == [
         (2, "rollback", "champion", "bob"),
         (1, "forced", "other", "ada"),
     ]
-    assert (found.promotions[0].undoes, found.promotions[1].undone_by) == (1, 2)
-    assert found.promotions[1].reason == "better on <all> days"
-    assert found.promotions[1].overridden
-    assert found.champion is not None
-    assert (found.champion.number, found.champion.approved_by) == (2, "bob")
+    assert (page.promotions[0].undoes, page.promotions[1].undone_by) == (1, 2)
+    assert page.promotions[1].reason == "better on <all> days"
+    assert page.promotions[1].overridden
+    assert page.champion is not None
+    assert (page.champion.number, page.champion.approved_by) == (2, "bob")
 
 
 def test_approval_requests_are_shown_with_their_answer(world: World, worlds: Callable[..., World]) -> None:
@@ -233,8 +233,8 @@ def test_approval_requests_are_shown_with_their_answer(world: World, worlds: Cal
 )
 def test_alerts_that_did_not_arrive_are_counted(world: World, attempts: tuple[Any, ...], undelivered: int) -> None:
     shadow = told(world, *attempts)
-    (one,) = listing.overview([shadow]).deployments
-    assert one.undelivered == bool(undelivered)
+    (listed,) = listing.overview([shadow]).deployments
+    assert listed.undelivered == bool(undelivered)
     (alert,) = pages.deployment_page(shadow, "other").alerts
     assert (alert.kind, alert.content["title"], len(alert.undelivered)) == ("failed", "late: gate closed", undelivered)
     assert alert.delivered == ([] if undelivered else ["webhook:ops"])

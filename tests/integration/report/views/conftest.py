@@ -40,6 +40,6 @@ def shadow(whole: World) -> DeploymentContext:
 @pytest.fixture(scope="session")
 def shown(shadow: DeploymentContext) -> DeploymentView:
     """The page on `other`, as of the newest day."""
-    found = pages.deployment_page(shadow, "other")
-    assert (found.state, found.error) == ("ready", None)
-    return found
+    page = pages.deployment_page(shadow, "other")
+    assert (page.state, page.error) == ("ready", None)
+    return page

@@ -32,20 +32,20 @@ CHANGES: dict[str, Any] = {
 
 
 def key_of(session: Any, shadow: DeploymentContext, name: str) -> int:
-    one = shadow.deployment.challenger(name)
-    key = predictions.find_challenger(session, shadow.deployment, one, model_digest(one))
+    challenger = shadow.deployment.challenger(name)
+    key = predictions.find_challenger(session, shadow.deployment, challenger, model_digest(challenger))
     assert key is not None
     return key
 
 
 def stored(world: World, name: str, number: int) -> list[dict[str, Any]]:
     """Return the findings of the newest verdict of a day."""
-    ((found,),) = world.query(
+    ((findings,),) = world.query(
         "SELECT v.findings FROM shadow.verdict AS v JOIN shadow.model_version AS m ON m.id = v.challenger_id "
         "WHERE m.name = %s AND v.day = %s ORDER BY v.id DESC LIMIT 1",
         [name, day(number)],
     )
-    return found
+    return findings
 
 
 def counted_evidence(shadow: DeploymentContext) -> Any:

@@ -41,12 +41,12 @@ def leaves(value: Any) -> Iterator[Any]:
         for name in value.__dataclass_fields__:
             yield from leaves(getattr(value, name))
     elif isinstance(value, dict):
-        for key, one in value.items():
+        for key, part in value.items():
             yield key
-            yield from leaves(one)
+            yield from leaves(part)
     elif isinstance(value, tuple | list):
-        for one in value:
-            yield from leaves(one)
+        for part in value:
+            yield from leaves(part)
     else:
         yield value
 
@@ -64,11 +64,11 @@ def test_everything_is_plain_finite_and_in_utc(shown: DeploymentView, shadow: De
 def test_the_last_point_of_a_sequence_is_the_finding(
     whole: World, shadow: DeploymentContext, name: str, number: int
 ) -> None:
-    found = pages.deployment_page(shadow, name, day(number))
-    assert found.day == day(number)
+    page = pages.deployment_page(shadow, name, day(number))
+    assert page.day == day(number)
     findings = {(one["metric"], one["slice"]): one for one in stored(whole, name, number)}
-    assert [one.rule.finding.metric for one in found.sequences] == ["brier_score", "log_loss", "accuracy"]
-    for one in found.sequences:
+    assert [one.rule.finding.metric for one in page.sequences] == ["brier_score", "log_loss", "accuracy"]
+    for one in page.sequences:
         finding = one.rule.finding
         expected = findings[finding.metric, "all"]
         assert len(one.days) == expected["observations"] >= 2
@@ -83,14 +83,14 @@ def test_the_last_point_of_a_sequence_is_the_finding(
 def test_a_sequence_begins_with_the_burn_in_and_has_every_days_own_estimate(
     shadow: DeploymentContext, shown: DeploymentView
 ) -> None:
-    one = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
-    assert (one.rule.unit, one.rule.holds_above, one.per, one.burn_in) == ("difference", True, "day", 3)
-    assert one.lower[:2] == one.upper[:2] == (None, None)
-    assert None not in one.lower[2:] + one.upper[2:]
-    assert one.burn_in_end == one.days[2]
+    brier = next(brier for brier in shown.sequences if brier.rule.finding.metric == "brier_score")
+    assert (brier.rule.unit, brier.rule.holds_above, brier.per, brier.burn_in) == ("difference", True, "day", 3)
+    assert brier.lower[:2] == brier.upper[:2] == (None, None)
+    assert None not in brier.lower[2:] + brier.upper[2:]
+    assert brier.burn_in_end == brier.days[2]
     weight = counted_evidence(shadow)["brier_score", "all"].weight
-    assert_allclose(one.mean, np.cumsum(weight * one.observed) / np.cumsum(weight), rtol=1e-12)
-    assert [one.rule.unit for one in shown.sequences] == ["difference", "share", "share"]
+    assert_allclose(brier.mean, np.cumsum(weight * brier.observed) / np.cumsum(weight), rtol=1e-12)
+    assert [brier.rule.unit for brier in shown.sequences] == ["difference", "share", "share"]
 
 
 def test_a_sequence_whose_evidence_has_changed_since_says_so(worlds: Callable[..., World], whole: World) -> None:
@@ -101,8 +101,8 @@ def test_a_sequence_whose_evidence_has_changed_since_says_so(worlds: Callable[..
             "WHERE needs_labels AND day = %s",
             [day(0)],
         )
-    found = pages.deployment_page(world.shadow(**CHANGES), "other")
-    assert {one.rule.finding.metric: one.agrees for one in found.sequences} == {
+    page = pages.deployment_page(world.shadow(**CHANGES), "other")
+    assert {sequence.rule.finding.metric: sequence.agrees for sequence in page.sequences} == {
         "brier_score": False,
         "log_loss": True,
         "accuracy": True,
@@ -124,9 +124,9 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
         mature = mature_labels(shadow.deployment, labels_on(session, shadow.deployment, comparable, day(LAST)))
         read = series.newest(session, key, comparable, mature, champion_version="7")
         assert read == rows
-        found = gather(series.read(session, read, metrics={name for name, _ in expected}, squares=squares))
-    assert {key: one.days for key, one in found.items()} == {key: one.days for key, one in expected.items()}
-    for name, one in found.items():
+        read_again = gather(series.read(session, read, metrics={name for name, _ in expected}, squares=squares))
+    assert {key: one.days for key, one in read_again.items()} == {key: one.days for key, one in expected.items()}
+    for name, one in read_again.items():
         for field in ("pairs", "champion", "challenger", "difference", "weight"):
             assert (getattr(one, field) == getattr(expected[name], field)).all()
         if squares and expected[name].squares is not None:
@@ -136,13 +136,13 @@ def test_series_are_those_that_verdicts_are_judged_on(shadow: DeploymentContext,
 
 
 def test_predictions_that_do_not_meet_their_expectations_count_and_are_named(shadow: DeploymentContext) -> None:
-    found = pages.deployment_page(shadow, "worse")
-    assert found.verdict is not None
-    assert found.challenger is not None
-    assert found.challenger.status.sentence.startswith("worse 2 fails against champion 7")
-    assert found.sequences
-    assert any("predictions do not meet their expectations on 6 days" in one for one in found.verdict.warnings)
-    refused = [one for one in found.validations if not one.success]
+    page = pages.deployment_page(shadow, "worse")
+    assert page.verdict is not None
+    assert page.challenger is not None
+    assert page.challenger.status.sentence.startswith("worse 2 fails against champion 7")
+    assert page.sequences
+    assert any("predictions do not meet their expectations on 6 days" in one for one in page.verdict.warnings)
+    refused = [one for one in page.validations if not one.success]
     assert {(one.day, one.subject) for one in refused} == {(day(n), "predictions") for n in range(LAST + 1)}
     (failure,) = refused[0].failures or ()
     assert failure["expectation"].startswith("expect_column_values_to_be_between")
@@ -151,7 +151,7 @@ def test_predictions_that_do_not_meet_their_expectations_count_and_are_named(sha
 
 
 def test_rules_are_in_order_with_their_unit_in_words_and_as_they_are_spelled(shown: DeploymentView) -> None:
-    assert [(one.finding.metric, one.finding.slice, one.unit) for one in shown.rules] == [
+    assert [(rule.finding.metric, rule.finding.slice, rule.unit) for rule in shown.rules] == [
         ("brier_score", "all", "difference"),
         ("log_loss", "all", "share"),
         ("log_loss", "origin=EWR", "share"),
@@ -161,11 +161,11 @@ def test_rules_are_in_order_with_their_unit_in_words_and_as_they_are_spelled(sho
         ("error_rate", "all", "value"),
         ("calibration_error", "all", "value"),
     ]
-    assert [one.finding.role for one in shown.rules][-2:] == ["blocking", "advisory"]
-    for one in shown.rules:
-        finding = one.finding
-        assert one.holds_above == (finding.is_ != "at_most")
-        assert one.spelling.startswith(f"{{metric: {finding.metric}, is: {finding.is_}")
+    assert [rule.finding.role for rule in shown.rules][-2:] == ["blocking", "advisory"]
+    for rule in shown.rules:
+        finding = rule.finding
+        assert rule.holds_above == (finding.is_ != "at_most")
+        assert rule.spelling.startswith(f"{{metric: {finding.metric}, is: {finding.is_}")
     assert shown.rules[1].text == "log loss is not worse by 0.05 of its value or more, overall and in every origin"
     assert shown.rules[6].text == "error rate is at most 50\xa0%"
 
@@ -173,18 +173,18 @@ def test_rules_are_in_order_with_their_unit_in_words_and_as_they_are_spelled(sho
 def test_slices_come_in_the_order_of_what_their_intervals_show(
     shadow: DeploymentContext, shown: DeploymentView
 ) -> None:
-    found = shown.slices
-    assert found is not None
-    assert (found.metric, found.left_out) == ("brier_score", 0)
+    slices = shown.slices
+    assert slices is not None
+    assert (slices.metric, slices.left_out) == ("brier_score", 0)
     overall = next(one for one in shown.sequences if one.rule.finding.metric == "brier_score")
-    assert found.overall == pytest.approx(overall.mean[-1])
-    assert {one.name for one in found.slices} == {
+    assert slices.overall == pytest.approx(overall.mean[-1])
+    assert {one.name for one in slices.slices} == {
         *(f"origin={one}" for one in ("EWR", "JFK", "LGA")),
         *(f"carrier={one}" for one in ("AA", "UA", "(null)")),
     }
-    assert list(found.slices) == sorted(found.slices, key=lambda each: each.order)
+    assert list(slices.slices) == sorted(slices.slices, key=lambda each: each.order)
     evidence = counted_evidence(shadow)
-    for one in found.slices:
+    for one in slices.slices:
         expected = evidence["brier_score", one.name]
         assert one.estimate == pytest.approx(expected.mean_difference)
         assert (one.days, one.requests) == (len(expected.days), expected.total_requests)
@@ -197,14 +197,14 @@ def test_reliability_is_that_of_the_requests_of_mature_days(whole: World, shown:
     rows = rows[rows.day != day(2)]
     mature = {one.day for one in shown.labels if one.mature}
     assert day(LAST) not in mature
-    found = shown.scores
-    assert found is not None
-    assert (found.unit, found.edges) == ("probability", tuple(number / 20 for number in range(21)))
-    assert (found.days, found.first, found.last, found.requests) == (6, day(0), day(LAST), len(rows))
-    for name, side in (("champion", found.champion), ("challenger", found.challenger)):
+    scores = shown.scores
+    assert scores is not None
+    assert (scores.unit, scores.edges) == ("probability", tuple(number / 20 for number in range(21)))
+    assert (scores.days, scores.first, scores.last, scores.requests) == (6, day(0), day(LAST), len(rows))
+    for name, side in (("champion", scores.champion), ("challenger", scores.challenger)):
         bins = np.minimum(np.floor(rows[name] * 20), 19).astype(int)
         known = rows[rows.label.notna() & rows.day.isin(mature)]
-        assert sum(one.labelled for one in side) == len(known) == found.labelled
+        assert sum(one.labelled for one in side) == len(known) == scores.labelled
         for number in range(20):
             one = side[number]
             inside, labelled = rows[bins == number], known[bins[known.index] == number]
@@ -283,10 +283,10 @@ def test_a_page_whose_days_were_sampled_before_drift_was_kept_says_so(
     world = worlds(whole, production=whole.production)
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session, unguarded(session, "drift"):
         session.execute("DELETE FROM shadow.drift")
-    found = pages.deployment_page(world.shadow(**CHANGES), "other")
-    assert found.drift is not None
-    assert {one.kind for one in found.drift.series} == {"predictions"}
-    assert found.drift.unknown == LAST + 1
+    page = pages.deployment_page(world.shadow(**CHANGES), "other")
+    assert page.drift is not None
+    assert {one.kind for one in page.drift.series} == {"predictions"}
+    assert page.drift.unknown == LAST + 1
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         session.execute("DELETE FROM shadow.score_bin")
     bare = pages.deployment_page(world.shadow(**CHANGES), "other")
@@ -307,29 +307,34 @@ def test_labels_are_those_of_the_command_line(shadow: DeploymentContext, shown: 
     with shadow.ledger() as session:
         expected = text.maturity(session, shadow.deployment)
     assert [
-        (str(one.day), one.sampled, one.labelled, one.expected, one.contradicted, one.mature) for one in shown.labels
+        (str(labels.day), labels.sampled, labels.labelled, labels.expected, labels.contradicted, labels.mature)
+        for labels in shown.labels
     ] == [
-        tuple(one[key] for key in ("day", "sampled", "labelled", "expected", "contradicted", "mature"))
-        for one in expected
+        tuple(labels[key] for key in ("day", "sampled", "labelled", "expected", "contradicted", "mature"))
+        for labels in expected
     ]
-    assert all(one.waiting == (None if one.expected is None else one.expected - one.labelled) for one in shown.labels)
+    assert all(
+        labels.waiting == (None if labels.expected is None else labels.expected - labels.labelled)
+        for labels in shown.labels
+    )
 
 
 def test_labels_of_a_past_day_are_those_that_were_known_then(whole: World, shadow: DeploymentContext) -> None:
     then = pages.deployment_page(shadow, "other", day(3)).labels
     end = dt.datetime.combine(day(4), dt.time(), dt.UTC)
-    assert [one.day for one in then] == [day(number) for number in range(4)]
-    for one in then:
+    assert [labels.day for labels in then] == [day(number) for number in range(4)]
+    for labels in then:
         ((known,),) = whole.query(
-            "SELECT count(*) FROM shadow.label WHERE day = %s AND known_at <= %s AND conflict IS NULL", [one.day, end]
+            "SELECT count(*) FROM shadow.label WHERE day = %s AND known_at <= %s AND conflict IS NULL",
+            [labels.day, end],
         )
-        assert one.labelled == known
-        assert one.collected_until is not None
-        assert one.collected_until <= end
-    assert [one.mature for one in then] == [True, False, False, False]
+        assert labels.labelled == known
+        assert labels.collected_until is not None
+        assert labels.collected_until <= end
+    assert [labels.mature for labels in then] == [True, False, False, False]
     final = then[0].labelled / then[0].sampled
-    assert [one.expected for one in then] == [
+    assert [labels.expected for labels in then] == [
         then[0].labelled,
-        *(max(one.labelled, round(final * one.sampled)) for one in then[1:]),
+        *(max(labels.labelled, round(final * labels.sampled)) for labels in then[1:]),
     ]
     assert then[3].waiting

@@ -63,12 +63,12 @@ def test_the_control_shows_no_noise_and_stands_beside_the_others(shown: Deployme
 
 
 def test_the_days_before_and_after_one_are_there_and_history_ends_with_it(shadow: DeploymentContext) -> None:
-    found = pages.deployment_page(shadow, "other", day(4))
-    assert found.days == tuple(day(number) for number in range(LAST + 1))
-    assert [one.day for one in found.history] == list(found.days[:5])
-    assert found.day == found.last_day == day(4)
-    assert all(one.day <= day(4) for one in (*found.labels, *found.validations))
-    assert (found.compared[0].day, found.compared[-1].day, len(found.compared)) == (day(0), day(4), 4)
+    page = pages.deployment_page(shadow, "other", day(4))
+    assert page.days == tuple(day(number) for number in range(LAST + 1))
+    assert [one.day for one in page.history] == list(page.days[:5])
+    assert page.day == page.last_day == day(4)
+    assert all(one.day <= day(4) for one in (*page.labels, *page.validations))
+    assert (page.compared[0].day, page.compared[-1].day, len(page.compared)) == (day(0), day(4), 4)
 
 
 def test_a_day_that_is_compared_and_not_judged_yet_is_no_part_of_the_verdict(
@@ -81,12 +81,12 @@ def test_a_day_that_is_compared_and_not_judged_yet_is_no_part_of_the_verdict(
         steps.score(shadow, day(LAST + 1), "other", shard)
     steps.validate_predictions(shadow, day(LAST + 1), "other")
     assert steps.compare(shadow, day(LAST + 1)) > 0
-    found = pages.deployment_page(shadow, "other")
-    assert (found.day, found.last_day, found.labels[-1].day) == (day(LAST), day(LAST + 1), day(LAST + 1))
-    assert all(one.agrees for one in found.sequences)
-    assert found.latency is not None
-    assert found.scores is not None
-    assert found.compared[-1].day == found.latency.days[-1] == found.scores.last == day(LAST)
+    page = pages.deployment_page(shadow, "other")
+    assert (page.day, page.last_day, page.labels[-1].day) == (day(LAST), day(LAST + 1), day(LAST + 1))
+    assert all(sequence.agrees for sequence in page.sequences)
+    assert page.latency is not None
+    assert page.scores is not None
+    assert page.compared[-1].day == page.latency.days[-1] == page.scores.last == day(LAST)
 
 
 def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: DeploymentView) -> None:
@@ -96,36 +96,36 @@ def test_provenance_says_what_the_verdict_rests_on(whole: World, shown: Deployme
         "WHERE m.name = 'other' AND v.day = %s ORDER BY v.id DESC LIMIT 1",
         [day(LAST)],
     )
-    found = shown.verdict
-    assert found is not None
+    verdict = shown.verdict
+    assert verdict is not None
     assert shown.snapshot is not None
-    assert (found.input_digest, found.design, found.code_version) == (digest, design, code)
-    assert (found.model_digest, shown.snapshot.digest, found.champion_version) == (model, snapshot, "7")
+    assert (verdict.input_digest, verdict.design, verdict.code_version) == (digest, design, code)
+    assert (verdict.model_digest, shown.snapshot.digest, verdict.champion_version) == (model, snapshot, "7")
     ((rows, population),) = whole.query(
         "SELECT sum(rows)::int, sum(population)::int FROM shadow.snapshot WHERE champion_versions = '{7}'"
     )
     sample = f"{rows} of {population} requests, {percent(rows / population)}; rate {rows / population:g}"
     assert f"<dt>Sample</dt><dd><code>{sample}</code>" in rendering.report(shown)
     assert 0.7 < rows / population < 1
-    assert found.uri == "logged:flights.prediction_log.other_probability"
+    assert verdict.uri == "logged:flights.prediction_log.other_probability"
 
 
 def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -> None:
-    found = pages.run_page(shadow, day(2)).run
-    assert found is not None
+    run = pages.run_page(shadow, day(2)).run
+    assert run is not None
     ((rows, shards),) = whole.query("SELECT rows, shards FROM shadow.snapshot WHERE day = %s", [day(2)])
-    assert found.snapshot is not None
-    assert (found.snapshot.population, found.snapshot.rows, found.shards) == (60, rows, shards)
-    assert sorted(found.snapshot.champion_versions) == ["7", "8"]
-    assert found.window.end - found.window.start == dt.timedelta(days=1)
-    assert [(subject, one and one.success) for subject, one in found.validations.items()] == [
+    assert run.snapshot is not None
+    assert (run.snapshot.population, run.snapshot.rows, run.shards) == (60, rows, shards)
+    assert sorted(run.snapshot.champion_versions) == ["7", "8"]
+    assert run.window.end - run.window.start == dt.timedelta(days=1)
+    assert [(subject, step and step.success) for subject, step in run.validations.items()] == [
         ("inputs", True),
         ("a_a_check", True),
         ("other", True),
         ("worse", False),
     ]
-    assert found.validations["worse"]
-    assert (found.validations["worse"].failures or [])[0]["requests"]
+    assert run.validations["worse"]
+    assert (run.validations["worse"].failures or [])[0]["requests"]
     scored = dict(
         whole.query(
             "SELECT m.name, sum(errors)::int FROM shadow.scoring AS o "
@@ -134,33 +134,33 @@ def test_a_run_shows_what_its_day_did(whole: World, shadow: DeploymentContext) -
             [day(2)],
         )
     )
-    assert {name: one and one.errors for name, one in found.scoring.items()} == scored
-    assert {one and (one.rows, one.shards) for one in found.scoring.values()} == {(rows, shards)}
-    assert found.labels is not None
-    assert found.labels.day == day(2)
-    assert found.judged == dict.fromkeys(("a_a_check", "other", "worse"), "INCONCLUSIVE")
+    assert {name: step and step.errors for name, step in run.scoring.items()} == scored
+    assert {step and (step.rows, step.shards) for step in run.scoring.values()} == {(rows, shards)}
+    assert run.labels is not None
+    assert run.labels.day == day(2)
+    assert run.judged == dict.fromkeys(("a_a_check", "other", "worse"), "INCONCLUSIVE")
 
 
 def test_a_run_of_a_day_that_was_not_sampled_has_only_its_window(shadow: DeploymentContext) -> None:
-    found = pages.run_page(shadow, day(LAST + 1))
-    assert found.run is not None
-    assert (found.run.snapshot, found.run.shards, found.run.labels, found.run.validations) == (None, 0, None, {})
-    assert set(found.run.judged.values()) == {None}
-    assert found.day == day(LAST)
+    page = pages.run_page(shadow, day(LAST + 1))
+    assert page.run is not None
+    assert (page.run.snapshot, page.run.shards, page.run.labels, page.run.validations) == (None, 0, None, {})
+    assert set(page.run.judged.values()) == {None}
+    assert page.day == day(LAST)
     before = pages.run_page(shadow, day(-5))
     assert (before.state, before.verdict) == ("empty", None)
     assert f"No day up to {day(-5)} was sampled" in str(before.next_step)
 
 
 def test_without_a_name_the_one_that_needs_looking_at_is_shown(shadow: DeploymentContext) -> None:
-    found = pages.deployment_page(shadow)
-    assert found.challenger is not None
-    assert [one.name for one in found.challengers] == ["a_a_check", "other", "worse"]
-    lines = {one.name: one for one in found.challengers}
-    assert found.challenger == lines["worse"]
+    page = pages.deployment_page(shadow)
+    assert page.challenger is not None
+    assert [challenger.name for challenger in page.challengers] == ["a_a_check", "other", "worse"]
+    lines = {challenger.name: challenger for challenger in page.challengers}
+    assert page.challenger == lines["worse"]
 
     def first(**outcomes: Any) -> str:
-        changed = [replace(line, outcome=outcomes.get(line.name, line.outcome)) for line in found.challengers]
+        changed = [replace(line, outcome=outcomes.get(line.name, line.outcome)) for line in page.challengers]
         return pages.summary.first_to_look_at(changed).name
 
     assert first(a_a_check="PASS", other="FAIL", worse="INCONCLUSIVE") == "other"
@@ -180,8 +180,8 @@ def test_reading_writes_nothing_and_a_page_is_of_one_moment(
 
     def settings(session: Any, *_: Any) -> DeploymentView:
         names = ("transaction_read_only", "transaction_isolation", "statement_timeout")
-        found = [session.execute(f"SHOW {name}").fetchone()[0] for name in names]
-        assert found == ["on", "repeatable read", "20s"]
+        values = [session.execute(f"SHOW {name}").fetchone()[0] for name in names]
+        assert values == ["on", "repeatable read", "20s"]
         return DeploymentView("late", "ready")
 
     monkeypatch.setattr(pages, "read_page", settings)
@@ -195,9 +195,9 @@ def test_names_are_as_they_were_written(worlds: Callable[..., World], whole: Wor
         changed = "UPDATE shadow.evidence_batch SET slice_values = array_replace(slice_values, 'AA', %s)"
         with unguarded(session, "evidence_batch"):
             session.execute(changed, [strange])
-    found = pages.deployment_page(world.shadow(**CHANGES), "other").slices
-    assert found is not None
-    assert strange in {one.value for one in found.slices}
+    slices = pages.deployment_page(world.shadow(**CHANGES), "other").slices
+    assert slices is not None
+    assert strange in {one.value for one in slices.slices}
 
 
 def row_of(view: DeploymentView, metric: str, group: str = "") -> ScoreRow:
@@ -224,13 +224,13 @@ def test_the_scorecard_has_every_kept_metric_of_every_model(shadow: DeploymentCo
 def test_a_score_is_what_the_verdict_rests_on(whole: World, shadow: DeploymentContext, shown: DeploymentView) -> None:
     row = row_of(shown, "brier_score")
     champion, challenger = counted_evidence(shadow)["brier_score", "all"].means
-    other = row.scores[0]
-    assert other is not None
-    assert (row.champion, other.champion, other.value) == pytest.approx((champion, champion, challenger))
-    assert other.change == pytest.approx((challenger - champion) / champion)
+    score = row.scores[0]
+    assert score is not None
+    assert (row.champion, score.champion, score.value) == pytest.approx((champion, champion, challenger))
+    assert score.change == pytest.approx((challenger - champion) / champion)
     (stored_one,) = [one for one in stored(whole, "other", LAST) if one["metric"] == "brier_score"]
-    assert other.finding is not None
-    assert other.finding.to_json() == Finding.from_json(stored_one).to_json()
+    assert score.finding is not None
+    assert score.finding.to_json() == Finding.from_json(stored_one).to_json()
     check = row.scores[2]
     assert check is not None
     assert (check.value, check.change) == (check.champion, 0.0)
@@ -254,10 +254,10 @@ def test_a_daily_rule_has_the_newest_days_value_and_latencies_are_not_compared(s
 
 
 def test_the_a_a_check_has_no_latency_of_its_own(shadow: DeploymentContext) -> None:
-    found = pages.deployment_page(shadow, "a_a_check")
-    assert found.latency is None
-    assert "repeats the log" in found.missing["latency"]
-    row = row_of(found, "latency_p50")
+    page = pages.deployment_page(shadow, "a_a_check")
+    assert page.latency is None
+    assert "repeats the log" in page.missing["latency"]
+    row = row_of(page, "latency_p50")
     assert row.scores[2] is None
     assert row.champion is not None
 
@@ -267,12 +267,12 @@ def health_of(view: DeploymentView) -> dict[str, HealthItem]:
 
 
 def test_health_is_what_the_ledger_says(worlds: Callable[..., World], whole: World, shown: DeploymentView) -> None:
-    found = health_of(shown)
-    assert {name: item.level for name, item in found.items()} == {
+    health = health_of(shown)
+    assert {name: item.level for name, item in health.items()} == {
         "A/A check": "good",
         "Drift": "good",
-        "Label coverage": found["Label coverage"].level,
-        "Days left out": found["Days left out"].level,
+        "Label coverage": health["Label coverage"].level,
+        "Days left out": health["Days left out"].level,
         "Sampling rate": "good",
         "Production serves": "good",
         "Alerts go to": "attention",
@@ -281,9 +281,9 @@ def test_health_is_what_the_ledger_says(worlds: Callable[..., World], whole: Wor
     }
     mature = [one for one in shown.labels if one.mature]
     share = sum(one.labelled for one in mature) / sum(one.sampled for one in mature)
-    assert found["Label coverage"].word == percent(share)
-    assert (found["Production serves"].word, found["Alerts go to"].word) == ("7", "nobody")
-    assert "shadow verify late" in found["Ledger"].detail
+    assert health["Label coverage"].word == percent(share)
+    assert (health["Production serves"].word, health["Alerts go to"].word) == ("7", "nobody")
+    assert "shadow verify late" in health["Ledger"].detail
     shadow = worlds(whole).shadow(**CHANGES)
     before = pages.fingerprint(shadow)
     assert verify(shadow, [day(1)]).difference is None
@@ -315,9 +315,9 @@ def test_days_that_the_challenger_may_have_learned_from_are_not_drawn(worlds: Ca
     policy = CHANGES["policy"] | {"replay": "count"}
     shadow = world.shadow(**CHANGES | {"challengers": [trained], "policy": policy})
     run_days(shadow, [day(number) for number in range(LAST + 1)], Console(file=io.StringIO()))
-    found = pages.deployment_page(shadow, "other")
-    assert found.compared[0].day > day(0)
-    assert found.sequences
-    assert all(one.agrees for one in found.sequences), "the verdict rests on the days that are drawn"
-    assert found.scorecard is not None
-    assert found.scorecard.first == found.compared[0].day
+    page = pages.deployment_page(shadow, "other")
+    assert page.compared[0].day > day(0)
+    assert page.sequences
+    assert all(sequence.agrees for sequence in page.sequences), "the verdict rests on the days that are drawn"
+    assert page.scorecard is not None
+    assert page.scorecard.first == page.compared[0].day

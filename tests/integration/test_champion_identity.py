@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import Invoke, declare
-from tests.integration.wrong_passes.story import DAYS, OTHER, better, deploy, produce, run, verdict
+from tests.integration.wrong_passes.story import DAYS, OTHER, better, deploy, newest_verdict, produce, run
 from tests.production import TRAINED_UNTIL, World, day, linear_model
 
 RETRAINED = 6
@@ -52,10 +52,10 @@ def promote(invoke: Invoke, *options: str) -> tuple[int, str]:
 def test_a_new_version_opens_another_trial_and_evidence_starts_over(world: World, invoke: Invoke) -> None:
     deploy(world)
     run(invoke, 0, RETRAINED)
-    found = verdict(invoke)
+    found = newest_verdict(invoke)
     assert f"the champion changed during {day(RETRAINED)} (versions 7, 8); evidence starts over" in found["reasons"]
     run(invoke, RETRAINED + 1, RETRAINED + 2)
-    found = verdict(invoke)
+    found = newest_verdict(invoke)
     assert (found["champion_version"], found["trial"]["number"]) == ("8", 2)
     assert found["trial"]["opened_because"] == "it is now against champion 8, in trial 1 it was against champion 7"
     assert found["days"]["counted"] == 2
@@ -65,7 +65,7 @@ def test_a_new_version_opens_another_trial_and_evidence_starts_over(world: World
 def test_a_trial_against_the_service_goes_on_and_says_which_versions_it_met(world: World, invoke: Invoke) -> None:
     deploy(world, requests=SERVICE)
     assert run(invoke, 0, DAYS - 1)[0] == 0
-    found = verdict(invoke)
+    found = newest_verdict(invoke)
     assert found["outcome"] == "PASS", found["reasons"]
     assert (found["champion_version"], found["trial"]["number"], found["days"]["counted"]) == ("service", 1, DAYS)
     assert f"it is compared with {SERVED}: requests.champion_identity == service" in found["warnings"]
@@ -108,7 +108,7 @@ def test_another_identity_of_the_champion_opens_another_trial(world: World, invo
     run(invoke, 0, RETRAINED - 1)
     deploy(world, requests=SERVICE)
     run(invoke, RETRAINED)
-    found = verdict(invoke)
+    found = newest_verdict(invoke)
     assert (found["trial"]["number"], found["days"]["counted"]) == (2, 1), "days that were seen before do not count"
     assert found["trial"]["opened_because"] == (
         "it is now against whatever production serves, in trial 1 it was against champion 7"
@@ -120,7 +120,7 @@ def test_another_identity_of_the_champion_opens_another_trial(world: World, invo
 def test_a_pass_against_a_version_that_is_gone_promotes_nothing(world: World, invoke: Invoke) -> None:
     deploy(world, policy=LENIENT)
     run(invoke, 0, RETRAINED - 1)
-    assert verdict(invoke)["outcome"] == "PASS"
+    assert newest_verdict(invoke)["outcome"] == "PASS"
     code, shown = promote(invoke)
     assert code == 1
     assert f"{day(RETRAINED - 1)} was judged against champion 7, but the log now has version 8" in shown
@@ -141,7 +141,7 @@ def test_a_pass_against_the_service_promotes_nothing_that_the_log_could_not_tell
 ) -> None:
     deploy(world, requests=SERVICE, challenger={"version": "8"}, policy=LENIENT)
     run(invoke, 0, RETRAINED - 1)
-    assert verdict(invoke)["outcome"] == "PASS"
+    assert newest_verdict(invoke)["outcome"] == "PASS"
     code, shown = promote(invoke)
     assert code == 1
     assert "its version 8 is also that of the current champion in the log" in shown
@@ -192,7 +192,7 @@ def test_a_promotion_request_says_how_many_trials_its_champion_has_seen(world: W
     for number, value in enumerate((0.998, 0.999)):
         deploy(world, policy={"rules": [{"metric": "agreement", "is": "at_least", "value": value}]})
         run(invoke, number)
-        assert verdict(invoke)["outcome"] == "FAIL"
+        assert newest_verdict(invoke)["outcome"] == "FAIL"
     deploy(world, policy=LENIENT)
     run(invoke, 2)
     code, shown = promote(invoke, "--force")
@@ -206,6 +206,6 @@ def test_a_challenger_of_the_service_is_replayed_on_days_of_every_version(world:
     deploy(world, requests=SERVICE, policy=LENIENT)
     code, out, err = invoke("replay", "late", "--challenger", "other")
     assert code == 0, err
-    found = verdict(invoke)
+    found = newest_verdict(invoke)
     assert (found["outcome"], found["days"]["counted"]) == ("PASS", RETRAINED + 2), (out, found["reasons"])
     assert [each["version"] for each in found["days"]["champion_versions"]] == ["7", "8"]

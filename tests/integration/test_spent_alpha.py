@@ -20,9 +20,9 @@ from tests.integration.wrong_passes.story import (
     TRAINED_UNTIL,
     better,
     deploy,
+    newest_verdict,
     produce,
     run,
-    verdict,
 )
 from tests.production import World, day
 
@@ -99,13 +99,13 @@ def test_who_begins_again_has_less_alpha(world: World, invoke: Invoke, renewed: 
     run(invoke, 0, 1)
     deploy(world, **renewed)
     run(invoke, 2)
-    found = verdict(invoke)["trial"]
+    found = newest_verdict(invoke)["trial"]
     assert (found["number"], found["batch"], found["place"]) == (2, 2, 2)
     assert found["alpha"] == pytest.approx(BATCHES[1])
     assert next_alpha(invoke) == pytest.approx(BATCHES[2])
     deploy(world)
     run(invoke, 3)
-    assert verdict(invoke)["trial"]["number"] == 1, "the first trial goes on at its own alpha"
+    assert newest_verdict(invoke)["trial"]["number"] == 1, "the first trial goes on at its own alpha"
     assert verified(invoke)[0] == 0
 
 

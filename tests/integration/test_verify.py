@@ -14,7 +14,7 @@ from shadow_deployment.ledger import snapshots
 from shadow_deployment.ledger.evidence import digest_of_row
 from shadow_deployment.pipeline.sample import files_of
 from tests.conftest import Invoke, declare
-from tests.integration.wrong_passes.story import DAYS, better, deploy, produce, run, run_all, verdict, worse
+from tests.integration.wrong_passes.story import DAYS, better, deploy, newest_verdict, produce, run, run_all, worse
 from tests.production import SHADOW, World, day, linear_model, unguarded
 
 MODEL = "model.onnx"
@@ -182,10 +182,10 @@ def test_a_forged_pass_is_not_promoted_and_is_found(
     produce(world, worse)
     deploy(world)
     run(invoke, 0, DAYS - 1)
-    assert verdict(invoke)["outcome"] == "FAIL"
+    assert newest_verdict(invoke)["outcome"] == "FAIL"
     with psycopg.connect(world.postgres.uri(world.ledger, SHADOW)) as session:
         session.execute(FORGED, [day(DAYS - 1)])
-    assert verdict(invoke)["outcome"] == "PASS"
+    assert newest_verdict(invoke)["outcome"] == "PASS"
     code, found = promote(invoke)
     assert code == 1
     assert f"its verdict of {day(DAYS - 1)} says PASS, and the ledger's evidence gives FAIL now" in found

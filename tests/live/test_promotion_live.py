@@ -20,7 +20,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_day
 from shadow_deployment.promotion import approval, registry
-from tests.integration.promotion.test_registry import CALM, POLICY, judge
+from tests.integration.promotion.promoting import CALM, POLICY, judge
 from tests.integration.report.test_browser import CHROMIUM, QUIET
 from tests.live.live import home_in
 from tests.production import SHADOW, World, day, unguarded

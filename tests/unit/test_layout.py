@@ -47,6 +47,11 @@ def test_a_file_is_one_concept_and_a_function_one_thought(path: Path) -> None:
     assert not {name: lines for name, lines in long.items() if lines > MOST_FUNCTION_LINES}
 
 
+def test_a_file_of_tests_has_one_subject() -> None:
+    sizes = {named(path): path.read_text(encoding="utf-8").count("\n") for path in (PROJECT / "tests").rglob("*.py")}
+    assert not {name: lines for name, lines in sizes.items() if lines > MOST_LINES}
+
+
 def test_a_class_has_a_name_of_its_own() -> None:
     places = defaultdict(list)
     for path in MODULES:

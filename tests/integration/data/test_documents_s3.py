@@ -19,7 +19,7 @@ from shadow_deployment.promotion import registry, status
 from tests import receivers
 from tests.conftest import PROJECT as FOLDER
 from tests.conftest import Invoke, declare
-from tests.integration.promotion.test_registry import by, judge, settings
+from tests.integration.promotion.promoting import by, judge, settings
 from tests.production import World
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

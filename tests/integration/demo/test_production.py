@@ -15,7 +15,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.ledger.registry.serving import served_day
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
-from tests.integration.promotion.test_registry import by, judge, settings
+from tests.integration.promotion.promoting import by, judge, settings
 from tests.production import OWNER, SHADOW, World, day, moment
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

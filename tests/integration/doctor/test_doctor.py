@@ -1,9 +1,8 @@
-"""The doctor: everything that can be missing is named with what to do, and what is there is proved by using it."""
+"""The doctor: everything that can be missing is named, with what to do about it."""
 
 import importlib.metadata
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,49 +16,29 @@ from shadow_deployment.doctor.checks import Probe, SkippedError, examine
 from shadow_deployment.doctor.packages import probes as package_probes
 from shadow_deployment.errors import TransientError
 from tests.conftest import Invoke, database, declare
+from tests.integration.doctor.conftest import failed
 from tests.production import OWNER, READER, SHADOW, World, day, linear_model
-from tests.receivers import HOST, KEYS, REGION, Topic, aws, mail_server, topic, web_server
+from tests.receivers import HOST
 
 ELSEWHERE = {"Airflow", "pool", "isolation"}  # of an Airflow that no test here has
 UNINDEXED = {"index requests.time", "index labels.id"}  # in this production, whose days are small
 
 
-@pytest.fixture
-def examined(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Run the doctor; return its checks by what they are of, and require that the exit code says the same."""
-    for name in ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
-        monkeypatch.delenv(name, raising=False)  # another test may have made Airflow's database, without a pool
-
-    def call(*arguments: object) -> dict[str, dict[str, Any]]:
-        code, out, err = invoke("doctor", "late", "--json", *arguments)
-        found = json.loads(out)
-        assert code == (1 if any(one["state"] == "failed" for one in found) else 0), err
-        assert all(bool(one["remedy"]) == (one["state"] in ("failed", "warning")) for one in found)
-        assert "Traceback" not in out
-        return {one["what"]: one for one in found}
-
-    return call
-
-
-def failed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return {name: one["result"] for name, one in found.items() if one["state"] == "failed"}
-
-
 def test_where_all_is_there_all_is_ok(reading: World, examined: Callable[..., Any]) -> None:
     rule = {"metric": "brier_score", "is": "superior"}
     deployment = reading.deploy(policy={"burn_in": 28, "rules": [rule]})
-    found = examined()
-    assert {name for name, one in found.items() if one["state"] != "ok"} - ELSEWHERE == {"alert channels"} | UNINDEXED
-    assert found["alert channels"]["state"] == "warning"
-    assert "nobody is told" in found["alert channels"]["result"]
+    checks = examined()
+    assert {name for name, one in checks.items() if one["state"] != "ok"} - ELSEWHERE == {"alert channels"} | UNINDEXED
+    assert checks["alert channels"]["state"] == "warning"
+    assert "nobody is told" in checks["alert channels"]["result"]
     wanted = {"ledger", "migrations", "ledger rights", "production", "production is read only", "tables and columns"}
-    assert wanted | {f"model {one.name}" for one in deployment.challengers} | {"snapshots", "suites"} <= set(found)
-    assert READER in found["production is read only"]["result"]
+    assert wanted | {f"model {one.name}" for one in deployment.challengers} | {"snapshots", "suites"} <= set(checks)
+    assert READER in checks["production is read only"]["result"]
     assert [path.name for path in reading.snapshots.rglob("*") if path.is_file()] == ["doctor.json"]
-    assert found["labels join"]["result"] == f"50 of 60 requests of {day(3)} find a label (83.3%)"
-    assert found["logged version"]["result"] == "the newest 60 requests are of 7"
-    assert found["filtered log"]["result"].startswith("no sign in 60 requests")
-    assert "has 19 of the 20 newest requests" in found["model other"]["result"]
+    assert checks["labels join"]["result"] == f"50 of 60 requests of {day(3)} find a label (83.3%)"
+    assert checks["logged version"]["result"] == "the newest 60 requests are of 7"
+    assert checks["filtered log"]["result"].startswith("no sign in 60 requests")
+    assert "has 19 of the 20 newest requests" in checks["model other"]["result"]
 
 
 def test_the_table_shows_what_to_do(reading: World, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +69,9 @@ def test_a_role_that_could_write_production_is_refused(
     with psycopg.connect(world.postgres.uri(world.production, SUPERUSER), autocommit=True) as session:
         for statement in grant.format(role=READER).split("; "):
             session.execute(statement.encode())
-    found = failed(examined())
-    assert set(found) == {"production is read only"}
-    assert said in found["production is read only"]
+    failures = failed(examined())
+    assert set(failures) == {"production is read only"}
+    assert said in failures["production is read only"]
 
 
 @pytest.mark.parametrize(("role", "said"), [(OWNER, "may INSERT, UPDATE"), (SUPERUSER, "is a superuser")])
@@ -110,14 +89,14 @@ def test_a_ledger_that_is_not_there_or_not_migrated(
     reading.deploy()
     empty = database(reading.postgres, SHADOW)
     monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", reading.postgres.uri(empty, SHADOW))
-    found = examined()
-    assert set(failed(found)) == {"migrations"}
-    assert found["migrations"]["remedy"] == "shadow migrate"
-    assert found["ledger rights"] == {**found["ledger rights"], "state": "skipped", "result": "needs migrations"}
+    checks = examined()
+    assert set(failed(checks)) == {"migrations"}
+    assert checks["migrations"]["remedy"] == "shadow migrate"
+    assert checks["ledger rights"] == {**checks["ledger rights"], "state": "skipped", "result": "needs migrations"}
     monkeypatch.delenv("AIRFLOW_CONN_SHADOW_DB")
-    found = examined()
-    assert set(failed(found)) == {"ledger"}
-    assert "connection shadow_db is not declared" in found["ledger"]["result"]
+    checks = examined()
+    assert set(failed(checks)) == {"ledger"}
+    assert "connection shadow_db is not declared" in checks["ledger"]["result"]
 
 
 def test_a_role_that_cannot_keep_evidence(
@@ -128,9 +107,9 @@ def test_a_role_that_cannot_keep_evidence(
         session.execute(f"GRANT USAGE ON SCHEMA shadow TO {READER}".encode())
         session.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA shadow TO {READER}".encode())
     monkeypatch.setenv("AIRFLOW_CONN_SHADOW_DB", reading.postgres.uri(reading.ledger, READER))
-    said = failed(examined())["ledger rights"]
-    assert "may not call shadow.ensure_partitions" in said
-    assert "may not INSERT shadow.alert" in said
+    failure = failed(examined())["ledger rights"]
+    assert "may not call shadow.ensure_partitions" in failure
+    assert "may not INSERT shadow.alert" in failure
 
 
 def test_indexes_that_are_missing_are_created_by_the_remedy(world: World, examined: Callable[..., Any]) -> None:
@@ -148,21 +127,23 @@ def test_indexes_that_are_missing_are_created_by_the_remedy(world: World, examin
     }
     logged = {"name": "other", "model": "logged:flights.prediction_log.other_probability"}
     world.deploy(labels={"table": "flights.seen"}, challengers=[logged, own])
-    found = examined()
+    checks = examined()
     of_features = "index challengers[1].features_from"
     unindexed = UNINDEXED | {of_features}
-    assert {name for name, one in found.items() if name.startswith("index ") and one["state"] == "warning"} == unindexed
-    assert "flights.profile has no index on request_id, known_at" in found[of_features]["result"]
-    assert "answers the 20 newest requests" in found["model own"]["result"]
-    assert "flights.seen and flights.profile have what" in found["tables and columns"]["result"]
-    assert "flights.prediction_log has no index on predicted_at" in found["index requests.time"]["result"]
-    assert found["index requests.id"]["state"] == "ok"
+    assert {
+        name for name, check in checks.items() if name.startswith("index ") and check["state"] == "warning"
+    } == unindexed
+    assert "flights.profile has no index on request_id, known_at" in checks[of_features]["result"]
+    assert "answers the 20 newest requests" in checks["model own"]["result"]
+    assert "flights.seen and flights.profile have what" in checks["tables and columns"]["result"]
+    assert "flights.prediction_log has no index on predicted_at" in checks["index requests.time"]["result"]
+    assert checks["index requests.id"]["state"] == "ok"
     for name in unindexed:
-        statement, _, of_views = found[name]["remedy"].partition("; ")
+        statement, _, of_views = checks[name]["remedy"].partition("; ")
         assert of_views == "where that is a view, on the table behind it"
         with psycopg.connect(world.postgres.uri(world.production, OWNER), autocommit=True) as session:
             session.execute(statement.replace('"seen"', '"outcome"').encode())
-    assert {one["state"] for name, one in examined().items() if name.startswith("index ")} == {"ok"}
+    assert {check["state"] for name, check in examined().items() if name.startswith("index ")} == {"ok"}
 
 
 def test_each_model_is_called_with_the_newest_requests(world: World, examined: Callable[..., Any]) -> None:
@@ -174,16 +155,16 @@ def test_each_model_is_called_with_the_newest_requests(world: World, examined: C
     answers = "python:tests.integration.corpus.answers"
     models = {"windy": f"{answers}:asks_for_wind", "far": f"{answers}:sorted_by_value", "linear": f"onnx:{linear}"}
     world.deploy(challengers=[{"name": name, "model": model} for name, model in models.items()])
-    found = examined()
-    assert set(failed(found)) == {"model windy", "model far"}
+    checks = examined()
+    assert set(failed(checks)) == {"model windy", "model far"}
     assert (
         "fails on all of the 20 newest requests: ModelCallError: KeyError: the model needs the column wind"
-        in (found["model windy"]["result"])
+        in (checks["model windy"]["result"])
     )
-    assert "must be probabilities from 0 to 1" in found["model far"]["result"]
-    assert (found["model linear"]["state"], "fails on 3 of the 20 newest requests: the model predicted nan") == (
+    assert "must be probabilities from 0 to 1" in checks["model far"]["result"]
+    assert (checks["model linear"]["state"], "fails on 3 of the 20 newest requests: the model predicted nan") == (
         "warning",
-        found["model linear"]["result"].partition(" ")[2].partition(";")[0],
+        checks["model linear"]["result"].partition(" ")[2].partition(";")[0],
     )
 
 
@@ -193,10 +174,10 @@ def test_a_log_without_requests_is_no_failure(
     world = declare(worlds(production=empty_production), monkeypatch)
     linear = linear_model(world.folder / "linear.onnx", {"dep_hour": 0.1})
     world.deploy(challengers=[{"name": "linear", "model": f"onnx:{linear}"}])
-    found = examined()
-    assert failed(found) == {}
-    assert (found["newest requests"]["state"], found["labels join"]["result"]) == ("skipped", "needs newest requests")
-    assert "not called, as there is no request to call it with" in found["model linear"]["result"]
+    checks = examined()
+    assert failed(checks) == {}
+    assert (checks["newest requests"]["state"], checks["labels join"]["result"]) == ("skipped", "needs newest requests")
+    assert "not called, as there is no request to call it with" in checks["model linear"]["result"]
 
 
 def test_every_other_check_goes_on_without_production(
@@ -204,11 +185,11 @@ def test_every_other_check_goes_on_without_production(
 ) -> None:
     reading.deploy()
     monkeypatch.setenv("AIRFLOW_CONN_PRODUCTION_DB", "postgresql://nobody:s3cret@127.0.0.1:1/none")
-    found = examined()
-    assert set(failed(found)) == {"production"}
-    assert "s3cret" not in json.dumps(found)
-    assert found["model other"]["state"] == found["tables and columns"]["state"] == "skipped"
-    assert found["ledger rights"]["state"] == found["snapshots"]["state"] == "ok"
+    checks = examined()
+    assert set(failed(checks)) == {"production"}
+    assert "s3cret" not in json.dumps(checks)
+    assert checks["model other"]["state"] == checks["tables and columns"]["state"] == "skipped"
+    assert checks["ledger rights"]["state"] == checks["snapshots"]["state"] == "ok"
 
 
 def test_models_suites_and_snapshots_that_are_missing(reading: World, examined: Callable[..., Any]) -> None:
@@ -218,11 +199,11 @@ def test_models_suites_and_snapshots_that_are_missing(reading: World, examined: 
         expectations={"inputs": "include/expectations/lost.json"},
         store={"snapshots": str(reading.folder / "file" / "snapshots")},
     )
-    found = failed(examined())
-    assert set(found) == {"model lost", "suites", "snapshots"}
-    assert "lost.onnx does not exist" in found["model lost"]
-    assert "lost.json" in found["suites"]
-    assert "cannot be written" in found["snapshots"]
+    failures = failed(examined())
+    assert set(failures) == {"model lost", "suites", "snapshots"}
+    assert "lost.onnx does not exist" in failures["model lost"]
+    assert "lost.json" in failures["suites"]
+    assert "cannot be written" in failures["snapshots"]
 
 
 def test_a_broken_deployment_file_is_its_only_check(reading: World, invoke: Invoke) -> None:
@@ -230,8 +211,8 @@ def test_a_broken_deployment_file_is_its_only_check(reading: World, invoke: Invo
     path = reading.deployments / "late.yaml"
     path.write_text(path.read_text().replace("task: binary", "task: binry"))
     code, out, _ = invoke("doctor", "--json")
-    checks = [one for one in json.loads(out) if one["about"] == "late"]
-    assert (code, [one["what"] for one in checks]) == (1, ["deployment file"])
+    checks = [check for check in json.loads(out) if check["about"] == "late"]
+    assert (code, [check["what"] for check in checks]) == (1, ["deployment file"])
     assert "task == 'binry'" in checks[0]["result"]
 
 
@@ -239,8 +220,8 @@ def test_a_broken_deployment_file_is_its_only_check(reading: World, invoke: Invo
 def test_a_dependency_must_answer(status: int, state: str, reading: World, examined: Callable[..., Any]) -> None:
     with answering(status) as address:
         reading.deploy(dependencies=[{"name": "mcp", "url": f"{address}/mcp"}])
-        found = examined()["dependency mcp"]
-    assert (found["state"], str(status) in found["result"]) == (state, True)
+        check = examined()["dependency mcp"]
+    assert (check["state"], str(status) in check["result"]) == (state, True)
     assert failed(examined()) == {"dependency mcp": f"{address}/mcp does not answer: ConnectError"}
 
 
@@ -266,100 +247,20 @@ class answering:  # noqa: N801 (used as a context manager)
         self.server.server_close()
 
 
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Topic]:
-    import boto3
-
-    with aws() as endpoint:
-        s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, **KEYS)
-        s3.create_bucket(Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield topic(endpoint, "doctor")
-
-
-@pytest.fixture
-def with_aws(cloud: Topic, reading: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world whose snapshots lie on S3, and which uses CloudWatch and SNS."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    extra = {"endpoint_url": cloud.endpoint, "region_name": REGION}
-    declared = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "s3cret", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(declared))
-    reading.deploy(
-        store={"snapshots": "s3://evidence/snapshots", "snapshots_conn_id": "aws_default"},
-        cloudwatch={"environment": "dev"},
-        promotion={"manifest": "s3://evidence/champion.json", "conn_id": "aws_default"},
-        alerts={"channels": [{"kind": "sns", "topic": cloud.arn}]},
-    )
-    return reading
-
-
-def test_each_permission_on_aws_is_used(with_aws: World, cloud: Topic, examined: Callable[..., Any]) -> None:
-    import boto3
-
-    found = examined()
-    assert failed(found) == {}
-    assert "arn:aws:" in found["AWS credentials aws_default"]["result"]
-    assert "s3://evidence/snapshots is written and read" in found["snapshots"]["result"]
-    assert "is not there yet" in found["promotion.manifest"]["result"]
-    s3 = boto3.client("s3", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket="evidence")["Contents"]]
-    assert keys == ["snapshots/late/doctor.json"]
-    metrics = boto3.client("cloudwatch", endpoint_url=cloud.endpoint, region_name=REGION, **KEYS)
-    assert [one["MetricName"] for one in metrics.list_metrics(Namespace="Shadow")["Metrics"]] == ["doctor"]
-    assert cloud.received() == []
-
-
-def test_a_bucket_a_topic_and_credentials_that_are_missing(
-    with_aws: World, cloud: Topic, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_aws.deploy(
-        store={"snapshots": "s3://elsewhere/snapshots", "snapshots_conn_id": "aws_default"},
-        alerts={"channels": [{"kind": "sns", "topic": cloud.arn.replace("doctor", "nobody")}]},
-        status={"file": "s3://evidence/status.json", "conn_id": "aws_nowhere"},
-    )
-    found = failed(examined())
-    nobody = f"sns:{cloud.arn.replace('doctor', 'nobody')}"
-    assert set(found) == {"snapshots", "status.file", "AWS credentials aws_nowhere", f"channel {nobody}"}
-    assert "NoSuchBucket" in found["snapshots"]
-    assert "create the bucket" in found["snapshots"]
-    assert "aws_nowhere is not declared" in found["status.file"]
-
-
-def test_a_test_alert_reaches_every_channel(
-    reading: World, cloud: Topic, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with web_server() as hook, mail_server() as mailbox:
-        monkeypatch.setenv("AIRFLOW_CONN_HOOK", hook.connection())
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mailbox.connection())
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", cloud.connection())
-        channels = [
-            {"kind": "webhook", "conn_id": "hook"},
-            {"kind": "email", "to": ["a@example.org"]},
-            {"kind": "sns", "topic": cloud.arn},
-        ]
-        reading.deploy(alerts={"channels": channels})
-        assert failed(examined()) == {}
-        assert (hook.received, mailbox.received, cloud.received()) == ([], [], [])
-        assert failed(examined("--send-test")) == {}
-        assert hook.titles == ["late: a test of this channel"]
-        assert [str(message["Subject"]) for _, message in mailbox.received] == hook.titles
-        assert [one["Message"].splitlines()[0] for one in cloud.received()] == hook.titles
-        hook.status = 500
-        said = failed(examined("--send-test"))
-        assert list(said.values()) == ["the webhook refuses it: HTTP 500"]
-
-
 def test_the_health_of_airflow_is_checked(
     reading: World, examined: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.deploy()
     well = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "healthy"}, "triggerer": {"status": None}}
     ill = {**well, "scheduler": {"status": "unhealthy"}}
-    for said, state, words in ((well, "ok", "metadatabase, scheduler are healthy"), (ill, "failed", "scheduler is un")):
-        with answering(200, json.dumps(said).encode()) as address:
+    for health, state, words in (
+        (well, "ok", "metadatabase, scheduler are healthy"),
+        (ill, "failed", "scheduler is un"),
+    ):
+        with answering(200, json.dumps(health).encode()) as address:
             monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"{address}/execution/")
-            found = examined()["Airflow"]
-        assert (found["state"], words in found["result"]) == (state, True), found
+            check = examined()["Airflow"]
+        assert (check["state"], words in check["result"]) == (state, True), check
     assert "does not answer as Airflow does" in failed(examined())["Airflow"]
 
 
@@ -372,7 +273,7 @@ def test_packages_that_are_missing_or_old_are_named(tmp_path: Path) -> None:
     assert packages.result.startswith("no-such-package-here is not installed, must be >=1; numpy is ")
     assert packages.result.endswith("must be <1")
     file.unlink()
-    assert {one.state for one in examine("here", package_probes(file))[:2]} == {"skipped"}
+    assert {check.state for check in examine("here", package_probes(file))[:2]} == {"skipped"}
 
 
 def test_the_mcp_server_is_optional_and_says_how_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,11 +281,14 @@ def test_the_mcp_server_is_optional_and_says_how_it_is_installed(monkeypatch: py
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", installed)
-    found = next(one for one in examine("here", package_probes()) if one.what == "MCP server")
-    assert (found.state, found.result) == ("skipped", 'only shadow mcp needs it: pip install "shadow-deployment[mcp]"')
+    server = next(check for check in examine("here", package_probes()) if check.what == "MCP server")
+    assert (server.state, server.result) == (
+        "skipped",
+        'only shadow mcp needs it: pip install "shadow-deployment[mcp]"',
+    )
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.30.0")
-    found = next(one for one in examine("here", package_probes()) if one.what == "MCP server")
-    assert (found.state, found.result) == ("ok", "shadow mcp can serve, with mcp 1.30.0")
+    server = next(check for check in examine("here", package_probes()) if check.what == "MCP server")
+    assert (server.state, server.result) == ("ok", "shadow mcp can serve, with mcp 1.30.0")
 
 
 def test_one_check_does_not_keep_the_next_from_looking() -> None:
@@ -394,7 +298,7 @@ def test_one_check_does_not_keep_the_next_from_looking() -> None:
 
         return look
 
-    found = examine(
+    checks = examine(
         "late",
         [
             Probe("a", raises(TransientError("lost")), "find it"),
@@ -404,7 +308,7 @@ def test_one_check_does_not_keep_the_next_from_looking() -> None:
             Probe("e", lambda: "fine", "none"),
         ],
     )
-    assert [(one.state, one.result, one.remedy) for one in found] == [
+    assert [(check.state, check.result, check.remedy) for check in checks] == [
         ("failed", "lost", "find it"),
         ("failed", "KeyError: 'x'", "report it"),
         ("skipped", "cannot tell", ""),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.promotion.test_registry import settings
+from tests.integration.promotion.promoting import settings
 from tests.production import World
 from tests.receivers import REGION
 

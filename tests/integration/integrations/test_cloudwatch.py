@@ -25,7 +25,7 @@ from tests.conftest import declare
 from tests.integration.infrastructure.template import PARSED
 from tests.integration.integrations.cloudwatch_receiver import SECRET, Receiver, asked, errors
 from tests.integration.orchestration.test_promotion_tasks import Events
-from tests.integration.promotion.test_registry import judge, settings
+from tests.integration.promotion.promoting import judge, settings
 from tests.production import MATURITY, World, day
 from tests.receivers import REGION, aws, free_port
 

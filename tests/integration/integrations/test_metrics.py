@@ -21,7 +21,7 @@ from shadow_deployment.pipeline.challengers.trials import open_trials
 from shadow_deployment.promotion import registry
 from tests.builders import a_verdict
 from tests.conftest import PROJECT
-from tests.integration.promotion.test_registry import by, judge, settings
+from tests.integration.promotion.promoting import by, judge, settings
 from tests.production import World, day
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

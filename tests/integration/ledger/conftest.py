@@ -14,7 +14,7 @@ from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from tests.conftest import KEPT, connection_to, database, declare
 from tests.integration.alerting.outbox.sending import CHANNELS, Recorder, one
-from tests.integration.promotion.test_registry import by
+from tests.integration.promotion.promoting import by
 from tests.production import SHADOW, World, day
 
 POLICY = {"minimum_coverage": 0.2, "burn_in": 2, "rules": [{"metric": "error_rate", "is": "at_most", "value": 0.5}]}

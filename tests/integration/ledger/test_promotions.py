@@ -14,7 +14,7 @@ from shadow_deployment.ledger.registry.promotions import Approval, CurrentChampi
 from shadow_deployment.ledger.writing import locks
 from shadow_deployment.promotion import registry
 from tests.integration.ledger.constraints.inserting import again
-from tests.integration.promotion.test_registry import by, judge, settings
+from tests.integration.promotion.promoting import by, judge, settings
 from tests.production import READER, SHADOW, World, day
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

@@ -27,7 +27,7 @@ from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.pipeline.sample import require_snapshot
 from shadow_deployment.report.publishing import publish
 from tests.conftest import Invoke, declare
-from tests.integration.wrong_passes.story import DAYS, OTHER, better, deploy, produce, run, verdict
+from tests.integration.wrong_passes.story import DAYS, OTHER, better, deploy, newest_verdict, produce, run
 from tests.production import SHADOW, WRITER, World, day, unguarded
 
 SUMS = ("evidence_batch", "comparison", "verdict", "label_collection", "score_bin")
@@ -88,7 +88,7 @@ def verified(invoke: Invoke) -> tuple[int, str]:
 
 
 def test_the_daily_run_removes_what_is_older_than_the_owner_declared(world: World, invoke: Invoke) -> None:
-    before, found = sums(world), verdict(invoke)
+    before, found = sums(world), newest_verdict(invoke)
     small(world, keep_days=30)
     sampled_long_ago(world, 4)
     assert prune(context(world)).days == []  # the owner has not declared it
@@ -106,7 +106,7 @@ def test_the_daily_run_removes_what_is_older_than_the_owner_declared(world: Worl
     assert (code, "5 pruned days, 9 days" in said, "removed by retention: 5 days" in said) == (0, True, True), said
     assert json.loads(invoke("verify", "late", "--json")[1])["removed"]
     assert invoke("run", "late", "--missing")[0] == 0  # they are not missing
-    assert (sums(world), verdict(invoke)) == (before, found)
+    assert (sums(world), newest_verdict(invoke)) == (before, found)
 
 
 def test_the_role_that_runs_the_days_removes_nothing_else(world: World) -> None:
@@ -163,7 +163,7 @@ def test_days_before_one_are_removed_by_hand_and_those_that_wait_are_kept(world:
 
 
 def test_a_subject_is_erased_from_ledger_and_files_and_the_sums_stay(world: World, invoke: Invoke) -> None:
-    before, found = sums(world, "label_collection"), verdict(invoke)
+    before, found = sums(world, "label_collection"), newest_verdict(invoke)
     assert SUBJECT in str(world.dump())
     code, out, _ = invoke("erase", "late", "--key", SUBJECT, "--dry-run")
     assert (code, f"{day(ITS_DAY)}: 1 request would be erased" in out) == (0, True)
@@ -180,7 +180,7 @@ def test_a_subject_is_erased_from_ledger_and_files_and_the_sums_stay(world: Worl
         elif path.is_file():
             assert SUBJECT not in path.read_text()
     assert world.query("SELECT removed_by, requests, kind FROM shadow.removal") == [("ann", 1, "erasure")]
-    assert (sums(world, "label_collection"), verdict(invoke)) == (before, found)
+    assert (sums(world, "label_collection"), newest_verdict(invoke)) == (before, found)
     code, said = verified(invoke)
     assert (code, "erased: 1 request of 1 day" in said) == (0, True), said
     assert run(invoke, ITS_DAY)[0] == 0

@@ -13,7 +13,7 @@ from shadow_deployment.errors import RegistryError
 from shadow_deployment.pipeline.challengers.former_champion import with_former_champion
 from shadow_deployment.promotion import registry
 from tests.conftest import declare
-from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
+from tests.integration.promotion.promoting import CHANGED, by, judge, settings
 from tests.production import World, day
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

@@ -12,7 +12,7 @@ from shadow_deployment.decision.words.finding import Finding
 from shadow_deployment.errors import RegistryError
 from shadow_deployment.ledger.registry.approval_requests import Answer
 from shadow_deployment.promotion import approval, approval_text, registry
-from tests.integration.promotion.test_registry import CHANGED, by, judge, refusal, settings
+from tests.integration.promotion.promoting import CHANGED, by, judge, refusal, settings
 from tests.production import SHADOW, World, day, linear_model, moment
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

@@ -21,7 +21,7 @@ from shadow_deployment.ledger.registry.promotions import CurrentChampion
 from shadow_deployment.promotion import mlflow_alias, registry
 from tests.builders import a_deployment
 from tests.conftest import Invoke, declare
-from tests.integration.promotion.test_registry import ALWAYS, by, judge, settings
+from tests.integration.promotion.promoting import ALWAYS, by, judge, settings
 from tests.production import World, moment
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

@@ -16,7 +16,7 @@ from shadow_deployment.pipeline import steps
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.report.queries import pages
-from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
+from tests.integration.promotion.promoting import CHANGED, by, judge, settings
 from tests.production import World, day
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

@@ -20,7 +20,7 @@ from shadow_deployment.pipeline.challengers.former_champion import with_former_c
 from shadow_deployment.pipeline.run import run_days
 from shadow_deployment.promotion import registry
 from shadow_deployment.promotion.watch import regression
-from tests.integration.promotion.test_registry import CHANGED, by, judge, settings
+from tests.integration.promotion.promoting import CHANGED, by, judge, settings
 from tests.production import SHADOW, World, day, linear_model, unguarded
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")

@@ -16,18 +16,10 @@ from shadow_deployment.report.html.serving import Cache
 from shadow_deployment.report.overview import ListedDeployment, Overview
 from shadow_deployment.report.queries import overview as listing
 from shadow_deployment.report.queries import pages
-from tests.integration.report.test_states import promoted, run, told
+from tests.integration.report.states.acting import promoted, run, told
 from tests.production import World, day
 
 pytestmark = pytest.mark.usefixtures("stored_verdicts_stand")
-
-
-@pytest.fixture(scope="module")
-def ran(worlds: Callable[..., World]) -> World:
-    """Two days of the usual deployment. Tests copy it."""
-    world = worlds()
-    assert run(world, 0, 1) == []
-    return world
 
 
 @pytest.fixture

@@ -53,9 +53,9 @@ def produce(world: World, challenger: Predictions, **others: Predictions) -> Non
     )
     shown = log.assign(late=late, label=label, number=number)
     log["other_probability"] = challenger(shown, random)
-    for name, other in others.items():
+    for name, column in others.items():
         world.change_production(f"ALTER TABLE flights.prediction_log ADD COLUMN {name} float8")
-        log[name] = other(shown, random)
+        log[name] = column(shown, random)
     known = [when + dt.timedelta(hours=1) for when in at]
     outcome = pd.DataFrame({"request_id": log.request_id, "is_late": label, "known_at": known})
     with psycopg.connect(world.postgres.uri(world.production, OWNER)) as session:
@@ -85,19 +85,19 @@ def judge_again(world: World, invoke: Invoke, **changes: Any) -> dict[str, Any]:
     """Judge all days by other terms, as if they had been those of the first day."""
     world.register_before_the_first_day(deploy(world, **changes))
     run(invoke, DAYS - 1)
-    return verdict(invoke)
+    return newest_verdict(invoke)
 
 
-def verdict(invoke: Invoke) -> dict[str, Any]:
-    (found,) = verdicts(invoke)
-    return found
+def newest_verdict(invoke: Invoke) -> dict[str, Any]:
+    (verdict,) = verdicts(invoke)
+    return verdict
 
 
 def verdicts(invoke: Invoke) -> list[dict[str, Any]]:
     code, out, err = invoke("verdict", "late", "--json")
     assert code == 0, err
-    found: list[dict[str, Any]] = json.loads(out)["challengers"]
-    return found
+    stored: list[dict[str, Any]] = json.loads(out)["challengers"]
+    return stored
 
 
 def run(invoke: Invoke, first: int, last: int | None = None) -> tuple[int, str, str]:

@@ -19,10 +19,10 @@ from tests.integration.wrong_passes.story import (
     deploy,
     judge_again,
     logged,
+    newest_verdict,
     produce,
     run,
     run_all,
-    verdict,
     verdicts,
 )
 from tests.production import World, day
@@ -46,11 +46,13 @@ def honest(passed: World, worlds: Callable[..., World], monkeypatch: pytest.Monk
 
 
 def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(honest: World, invoke: Invoke) -> None:
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    assert any(one.endswith(f"rests on the declared training date {TRAINED_UNTIL}") for one in found["warnings"])
-    assert (found["trial"]["number"], found["trial"]["alpha"]) == (1, pytest.approx(0.05 * 6 / math.pi**2))
-    assert found["days"] == {
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    assert any(
+        warning.endswith(f"rests on the declared training date {TRAINED_UNTIL}") for warning in verdict["warnings"]
+    )
+    assert (verdict["trial"]["number"], verdict["trial"]["alpha"]) == (1, pytest.approx(0.05 * 6 / math.pi**2))
+    assert verdict["days"] == {
         "counted": DAYS,
         "waiting": 0,
         "left_out": [],
@@ -60,7 +62,7 @@ def test_an_honest_better_challenger_passes_and_says_what_it_rests_on(honest: Wo
         "concluded_on": None,
         "period": "day",
     }
-    (finding,) = found["findings"]
+    (finding,) = verdict["findings"]
     assert (finding["unanswered"], finding["champion_missing"]) == (0, 0)
     ((gain, pairs),) = honest.query(
         "SELECT avg((champion - l.value) ^ 2 - (p.value - l.value) ^ 2), count(*) FROM shadow.request "
@@ -74,8 +76,8 @@ def test_days_that_the_same_model_was_seen_on_elsewhere_do_not_count(honest: Wor
     code, _, err = invoke("run", "again", "--from", day(0), "--to", day(DAYS - 1))
     assert code == 0, err
     _, out, _ = invoke("verdict", "again", "--json")
-    (found,) = json.loads(out)["challengers"]
-    assert (found["outcome"], found["days"]["counted"], found["days"]["left_out"]) == ("INCONCLUSIVE", 0, [])
+    (verdict,) = json.loads(out)["challengers"]
+    assert (verdict["outcome"], verdict["days"]["counted"], verdict["days"]["left_out"]) == ("INCONCLUSIVE", 0, [])
 
 
 def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(world: World, invoke: Invoke) -> None:
@@ -90,10 +92,10 @@ def test_days_whose_predictions_fail_their_expectations_stay_in_the_evidence(wor
     code, _, err = run(invoke, 0, DAYS - 1)
     assert code == 1
     assert "expectations are not met by the predictions of other" in " ".join(err.split())
-    found = verdict(invoke)
-    assert found["outcome"] != "PASS"
-    assert found["days"]["counted"] == DAYS
-    assert any("predictions do not meet their expectations on 5 days" in one for one in found["warnings"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] != "PASS"
+    assert verdict["days"]["counted"] == DAYS
+    assert any("predictions do not meet their expectations on 5 days" in warning for warning in verdict["warnings"])
 
 
 def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(world: World, invoke: Invoke) -> None:
@@ -106,9 +108,9 @@ def test_a_challenger_that_has_turned_worse_does_not_pass_on_how_good_it_was(wor
     deploy(world, policy={"recent_days": 0, "method": "plain"})
     run(invoke, 0, DAYS - 1)
     for recent_days, outcome in ((0, "PASS"), (4, "INCONCLUSIVE")):
-        found = judge_again(world, invoke, policy={"recent_days": recent_days, "method": "plain"})
-        assert found["outcome"] == outcome, found["reasons"]
-        (finding,) = found["findings"]
+        verdict = judge_again(world, invoke, policy={"recent_days": recent_days, "method": "plain"})
+        assert verdict["outcome"] == outcome, verdict["reasons"]
+        (finding,) = verdict["findings"]
         assert finding["lower"] > 0, "the mean over all days is shown to be better"
     assert f"but no longer lately: since {day(0)} " in finding["reason"]
     assert " better, in the last 4 days " in finding["reason"]
@@ -130,8 +132,8 @@ def test_requests_of_days_that_go_up_and_down_together_do_not_pass_as_so_many_re
     run(invoke, 0, DAYS - 1)
     apart, together = verdicts(invoke)
     assert apart["outcome"] == "PASS", apart["reasons"]
-    found = judge_again(world, invoke, challenger=logged("of_days"), policy={"unit": "day"})
-    for one, is_refused in ((together, True), (found, False)):
+    verdict = judge_again(world, invoke, challenger=logged("of_days"), policy={"unit": "day"})
+    for one, is_refused in ((together, True), (verdict, False)):
         assert one["outcome"] == "INCONCLUSIVE"
         reason = one["findings"][0]["reason"]
         assert ("days differ by more than their requests explain (design effect " in reason) is is_refused
@@ -153,15 +155,15 @@ def test_running_only_the_good_days_does_not_pass_and_the_others_are_named_and_c
     good = [number for number in range(DAYS) if number % 3]
     for number in good:
         assert run(invoke, number)[0] == 0
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
     bad = [number for number in range(good[-1]) if number % 3 == 0]
-    assert found["days"]["left_out"] == [{"day": str(day(number)), "why": "not run"} for number in bad]
-    assert f"{len(bad)} days are left out, at most 2 may be" in found["reasons"][0]
-    assert "shadow run late --missing" in found["reasons"][0]
+    assert verdict["days"]["left_out"] == [{"day": str(day(number)), "why": "not run"} for number in bad]
+    assert f"{len(bad)} days are left out, at most 2 may be" in verdict["reasons"][0]
+    assert "shadow run late --missing" in verdict["reasons"][0]
     code, _, err = invoke("run", "late", "--missing")
     assert code == 0, err
-    filled = verdict(invoke)
+    filled = newest_verdict(invoke)
     assert filled["days"]["left_out"] == []
     assert filled["outcome"] != "PASS"
     assert filled["trial"]["number"] == 1
@@ -171,7 +173,7 @@ def test_a_check_of_the_champion_begins_with_its_first_sampled_day(world: World,
     produce(world, better)
     world.deploy(challengers=[{"name": "a_a_check", "model": "champion"}], policy=POLICY, slices=[])
     run(invoke, 4, 5)
-    days = verdict(invoke)["days"]
+    days = newest_verdict(invoke)["days"]
     assert [days[name] for name in ("counted", "waiting", "left_out", "replayed", "live")] == [2, 0, [], 2, 0]
 
 
@@ -180,10 +182,11 @@ def test_one_day_left_out_is_entered_at_its_worst(world: World, invoke: Invoke) 
     deploy(world)
     run(invoke, 0, 4)
     run(invoke, 6, DAYS - 1)
-    found = verdict(invoke)
-    assert found["days"]["left_out"] == [{"day": str(day(5)), "why": "not run"}]
+    verdict = newest_verdict(invoke)
+    assert verdict["days"]["left_out"] == [{"day": str(day(5)), "why": "not run"}]
     assert any(
-        f"1 day left out, entered at the worst value counted so far: {day(5)}" in one for one in found["warnings"]
+        f"1 day left out, entered at the worst value counted so far: {day(5)}" in warning
+        for warning in verdict["warnings"]
     )
 
 
@@ -218,13 +221,13 @@ def test_a_withdrawn_day_is_named_charged_and_never_the_newest(honest: World, in
         "withdraw", "late", "--day", day(DAYS - 1), "--reason", "the log was loaded twice", "--by", "ada"
     )
     assert (code, out.strip()) == (0, f"{day(DAYS - 1)} is withdrawn")
-    assert verdict(invoke)["day"] == str(day(DAYS - 2))
+    assert newest_verdict(invoke)["day"] == str(day(DAYS - 2))
     code, out, _ = invoke("withdraw", "late", "--day", day(5), "--reason", "the log was loaded twice", "--by", "ada")
     code, _, err = run(invoke, 5)
     assert code == 1
     assert f"{day(5)} was withdrawn: the log was loaded twice" in " ".join(err.split())
     run(invoke, DAYS - 2)
-    assert verdict(invoke)["days"]["left_out"] == [{"day": str(day(5)), "why": "withdrawn"}]
+    assert newest_verdict(invoke)["days"]["left_out"] == [{"day": str(day(5)), "why": "withdrawn"}]
     assert honest.query("SELECT withdrawn_by FROM shadow.withdrawal ORDER BY day") == [("ada",), ("ada",)]
     code, _, err = invoke("withdraw", "late", "--day", day(60), "--reason", "never there")
     assert code == 1

@@ -13,9 +13,9 @@ from tests.integration.wrong_passes.story import (
     better,
     deploy,
     judge_again,
+    newest_verdict,
     produce,
     run,
-    verdict,
     worse,
 )
 from tests.production import World, day
@@ -38,10 +38,14 @@ def test_labels_that_were_known_before_their_requests_are_no_evidence(world: Wor
     deploy(world, policy={"minimum_coverage": 0.01})
     known_early(world, ">= 'f'")
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    said = "1680 requests (100.00%) had a label known before the request: known_at of flights.outcome is before"
-    assert [one for one in found["reasons"] if one.startswith(said) and "policy.max_invalid_labels == 0.001" in one]
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    words = "1680 requests (100.00%) had a label known before the request: known_at of flights.outcome is before"
+    assert [
+        reason
+        for reason in verdict["reasons"]
+        if reason.startswith(words) and "policy.max_invalid_labels == 0.001" in reason
+    ]
     assert {(row["early"], row["labelled"]) for row in labels(invoke)} == {(PER_DAY, 0)}
 
 
@@ -50,9 +54,11 @@ def test_one_label_that_was_known_before_its_request_is_named_and_not_used(world
     deploy(world)
     known_early(world, "= 'f00001'")
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    assert any(one.startswith("1 request (0.06%) had a label known before the request") for one in found["warnings"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    assert any(
+        warning.startswith("1 request (0.06%) had a label known before the request") for warning in verdict["warnings"]
+    )
     assert [(row["early"], row["labelled"]) for row in labels(invoke)][:2] == [(1, PER_DAY - 1), (0, PER_DAY)]
 
 
@@ -72,17 +78,17 @@ def test_contradicting_labels_bar_a_pass_until_production_has_corrected_them(
         "SELECT request_id, 1 - is_late, known_at + interval '1 minute', true FROM flights.outcome ORDER BY 1 LIMIT 10"
     )
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert found["reasons"][0].startswith("10 requests have contradictory labels in flights.outcome")
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert verdict["reasons"][0].startswith("10 requests have contradictory labels in flights.outcome")
     assert labels(invoke)[0]["contradicted"] == 10
     for correction in ("DELETE FROM flights.outcome WHERE wrong", OVERWRITTEN):
         corrected = declare(worlds(world, own=True), monkeypatch)
         deploy(corrected)
         corrected.change_production(correction)
         run(invoke, DAYS - 1)
-        found = verdict(invoke)
-        assert found["outcome"] == "PASS", found["reasons"]
+        verdict = newest_verdict(invoke)
+        assert verdict["outcome"] == "PASS", verdict["reasons"]
         assert labels(invoke)[0]["contradicted"] == 0
 
 
@@ -91,10 +97,10 @@ def test_an_invalid_label_is_set_aside_and_the_day_goes_on(world: World, invoke:
     deploy(world)
     world.change_production("UPDATE flights.outcome SET is_late = 7 WHERE request_id = 'f00003'")
     assert run(invoke, 0, DAYS - 1)[0] == 0
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    said = "1 request (0.06%) had an invalid label: '7'; flights.outcome.is_late must be 0 or 1"
-    assert any(one.startswith(said) for one in found["warnings"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    words = "1 request (0.06%) had an invalid label: '7'; flights.outcome.is_late must be 0 or 1"
+    assert any(warning.startswith(words) for warning in verdict["warnings"])
     assert [(row["invalid"], row["labelled"]) for row in labels(invoke)][:2] == [(1, PER_DAY - 1), (0, PER_DAY)]
 
 
@@ -103,15 +109,15 @@ def test_too_many_invalid_labels_bar_a_pass_until_production_has_corrected_them(
     deploy(world)
     world.change_production("UPDATE flights.outcome SET is_late = is_late + 7 WHERE request_id < 'f00010'")
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    said = "10 requests (0.60%) had an invalid label: "
-    assert found["reasons"][0].startswith(said)
-    assert found["reasons"][0].startswith(f"{said}'7', '8'; ")
-    assert "at most 0.10% may (policy.max_invalid_labels == 0.001)" in found["reasons"][0]
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    words = "10 requests (0.60%) had an invalid label: "
+    assert verdict["reasons"][0].startswith(words)
+    assert verdict["reasons"][0].startswith(f"{words}'7', '8'; ")
+    assert "at most 0.10% may (policy.max_invalid_labels == 0.001)" in verdict["reasons"][0]
     world.change_production("UPDATE flights.outcome SET is_late = is_late - 7 WHERE is_late > 1")
     run(invoke, DAYS - 1)
-    assert verdict(invoke)["outcome"] == "PASS"
+    assert newest_verdict(invoke)["outcome"] == "PASS"
 
 
 def test_labels_of_too_few_requests_bar_a_pass_and_make_no_day_mature(world: World, invoke: Invoke) -> None:
@@ -120,16 +126,16 @@ def test_labels_of_too_few_requests_bar_a_pass_and_make_no_day_mature(world: Wor
     deploy(world, policy={"minimum_coverage": 0.95, "method": "plain"}, **terms)
     world.change_production("DELETE FROM flights.outcome WHERE right(request_id, 1) = '1'")
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE", found["reasons"]
-    assert (found["days"]["counted"], found["days"]["waiting"]) == (DAYS - 1, 1)
-    said = (
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE", verdict["reasons"]
+    assert (verdict["days"]["counted"], verdict["days"]["waiting"]) == (DAYS - 1, 1)
+    words = (
         "90.0% of the requests of 13 counted days have a label, at least 95.0% must (policy.minimum_coverage == 0.95)"
     )
-    assert said in found["reasons"]
-    found = judge_again(world, invoke, policy={"minimum_coverage": 0.85, "method": "plain"}, **terms)
-    assert found["outcome"] == "PASS", found["reasons"]
-    assert (found["days"]["counted"], found["days"]["waiting"]) == (DAYS - 1, 1)
+    assert words in verdict["reasons"]
+    verdict = judge_again(world, invoke, policy={"minimum_coverage": 0.85, "method": "plain"}, **terms)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    assert (verdict["days"]["counted"], verdict["days"]["waiting"]) == (DAYS - 1, 1)
 
 
 def at(invoke: Invoke, number: int) -> str:
@@ -147,10 +153,10 @@ def test_labels_may_be_texts_and_another_text_is_invalid(world: World, invoke: I
     deploy(world, labels={"positive": "yes", "negative": "no"})
     code, _, err = run(invoke, 0, DAYS - 1)
     assert code == 0, err
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    said = "'maybe'; flights.outcome.is_late must be 'yes' or 'no'"
-    assert any(said in one for one in found["warnings"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    words = "'maybe'; flights.outcome.is_late must be 'yes' or 'no'"
+    assert any(words in warning for warning in verdict["warnings"])
 
 
 def withhold(world: World, where: str) -> None:
@@ -180,11 +186,11 @@ def test_labels_that_never_come_are_entered_at_their_worst(
     withhold(world, where)
     deploy(world, policy={"minimum_coverage": 0.01, "method": "plain"}, labels={"maturity_days": 1})
     assert run(invoke, 0, DAYS - 1)[0] == 0
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", "what labels might have been is no evidence against it"
-    (finding,) = found["findings"]
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", "what labels might have been is no evidence against it"
+    (finding,) = verdict["findings"]
     assert f"; {said}" in finding["reason"]
-    assert any('"Brier score is better" passes and holds unless' in one for one in found["warnings"]) is (
+    assert any('"Brier score is better" passes and holds unless' in warning for warning in verdict["warnings"]) is (
         "unless" in said
     )
     ((share, least),) = world.query(

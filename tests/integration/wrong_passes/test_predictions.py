@@ -15,9 +15,9 @@ from tests.integration.wrong_passes.story import (
     better,
     deploy,
     logged,
+    newest_verdict,
     produce,
     run,
-    verdict,
     verdicts,
     worse,
 )
@@ -58,9 +58,9 @@ def test_no_usable_prediction_where_it_would_be_wrong_is_charged_or_where_a_metr
         metrics=[CLOSENESS],
     )
     run(invoke, 0, DAYS - 1)
-    for found in verdicts(invoke):
-        assert found["outcome"] == "FAIL", found["reasons"]
-        *charged, ranked = found["findings"]
+    for verdict in verdicts(invoke):
+        assert verdict["outcome"] == "FAIL", verdict["reasons"]
+        *charged, ranked = verdict["findings"]
         for finding in charged:
             assert finding["outcome"] == "FAIL", finding["reason"]
             assert finding["requests"] == DAYS * PER_DAY, "every request is in the pairs"
@@ -87,9 +87,9 @@ def test_an_invalid_prediction_is_charged_and_not_what_its_number_would_cost(wor
     )
     assert (charged, pairs) == (pytest.approx(used + 1), PER_DAY)
     run(invoke, 1, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] != "PASS"
-    assert any("have no usable prediction of the challenger" in reason for reason in found["reasons"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] != "PASS"
+    assert any("have no usable prediction of the challenger" in reason for reason in verdict["reasons"])
 
 
 @pytest.mark.parametrize("fallback", ["none", "champion"])
@@ -103,19 +103,19 @@ def test_unanswered_requests_on_all_days_but_the_last_do_not_pass(fallback: str,
     rules = [RULE, {"metric": "error_rate", "is": "at_most", "value": 0.001}]
     deploy(world, policy={"fallback": fallback, "rules": rules})
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == ("INCONCLUSIVE" if fallback == "champion" else "FAIL")
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == ("INCONCLUSIVE" if fallback == "champion" else "FAIL")
     share = 100 * ((DAYS - 1) * PER_DAY / 3 + PER_DAY / 3) / (DAYS * PER_DAY)
     assert (
         f"{share:.3g} % of the requests on {DAYS} days have no usable prediction of the challenger, at most 0.1 % may "
         f"(policy.max_unanswered == 0.001); most on {day(5)}: 66.7 %"
-    ) in found["reasons"]
+    ) in verdict["reasons"]
     if fallback == "champion":
-        brier, errors = found["findings"]
+        brier, errors = verdict["findings"]
         assert (brier["outcome"], errors["outcome"]) == ("PASS", "PASS"), "nothing but the share stands in the way"
         deploy(world, policy={"fallback": fallback, "rules": rules, "max_unanswered": 0.4})
         run(invoke, DAYS - 1)
-        assert verdict(invoke)["trial"]["opened_because"] == "the blocking rules changed since trial 1"
+        assert newest_verdict(invoke)["trial"]["opened_because"] == "the blocking rules changed since trial 1"
 
 
 def test_a_champion_that_logged_nothing_for_half_of_the_requests_cannot_be_beaten(world: World, invoke: Invoke) -> None:
@@ -125,11 +125,11 @@ def test_a_champion_that_logged_nothing_for_half_of_the_requests_cannot_be_beate
     )
     deploy(world)
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    (reason,) = [each for each in found["reasons"] if "policy.max_champion_missing == 0.001" in each]
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    (reason,) = [each for each in verdict["reasons"] if "policy.max_champion_missing == 0.001" in each]
     assert "have no usable prediction of the champion, at most 0.1 % may" in reason
-    (finding,) = found["findings"]
+    (finding,) = verdict["findings"]
     assert finding["requests"] == DAYS * PER_DAY
     assert (
         f"{finding['champion_missing']} requests without the champion's prediction, counted as equal"
@@ -148,9 +148,9 @@ def test_a_champion_missing_where_it_was_better_leaves_nothing_gained_there(worl
     deploy(world, policy={"max_champion_missing": 1.0})
     run(invoke, 0, DAYS - 1)
     assert world.query("SELECT DISTINCT difference_squares FROM shadow.evidence WHERE metric = 'brier_score'") == [(0,)]
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert any("predictions are identical to the champion's" in reason for reason in found["reasons"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert any("predictions are identical to the champion's" in reason for reason in verdict["reasons"])
 
 
 def test_predictions_in_another_order_find_their_rows_and_one_number_for_all_is_an_error_of_each(
@@ -167,7 +167,9 @@ def test_predictions_in_another_order_find_their_rows_and_one_number_for_all_is_
         "SELECT m.name, r.request_id, p.value FROM shadow.prediction AS p "
         "JOIN shadow.model_version AS m ON m.id = p.challenger_id JOIN shadow.request AS r USING (snapshot_id, ordinal)"
     )
-    found = {name: {request: value for of, request, value in rows if of == name} for name in names}
-    assert found["sorted"] == {request: pytest.approx(int(request[-3:]) / 1000) for request in found["sorted"]}
-    assert len(found["sorted"]) == PER_DAY
-    assert set(found["one"].values()) == {None}
+    predictions = {name: {request: value for of, request, value in rows if of == name} for name in names}
+    assert predictions["sorted"] == {
+        request: pytest.approx(int(request[-3:]) / 1000) for request in predictions["sorted"]
+    }
+    assert len(predictions["sorted"]) == PER_DAY
+    assert set(predictions["one"].values()) == {None}

@@ -16,10 +16,10 @@ from tests.integration.wrong_passes.story import (
     better,
     deploy,
     logged,
+    newest_verdict,
     produce,
     run,
     run_all,
-    verdict,
     worse,
 )
 from tests.production import World, day
@@ -31,25 +31,25 @@ def test_a_first_backfill_says_what_its_replayed_days_would_decide_and_which_key
     produce(world, better)
     deploy(world, policy={"replay": "shown"}, challenger={"trained_until": None})
     run(invoke, 0, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert found["reasons"][0].startswith("with its replayed days it would PASS since ")
-    assert "trained_until is declared and policy.replay is count" in found["reasons"][0]
-    assert found["days"]["counted"] == 0
-    assert found["days"]["replayed"] == DAYS
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert verdict["reasons"][0].startswith("with its replayed days it would PASS since ")
+    assert "trained_until is declared and policy.replay is count" in verdict["reasons"][0]
+    assert verdict["days"]["counted"] == 0
+    assert verdict["days"]["replayed"] == DAYS
     deploy(world)
     run(invoke, DAYS - 1)
-    assert verdict(invoke)["outcome"] == "PASS"
-    assert verdict(invoke)["trial"]["number"] == 1, "declaring what was not declared opens no trial"
-    said = f"training date {TRAINED_UNTIL}, which was declared once {DAYS} days had been seen"
-    assert any(said in one for one in verdict(invoke)["warnings"])
+    assert newest_verdict(invoke)["outcome"] == "PASS"
+    assert newest_verdict(invoke)["trial"]["number"] == 1, "declaring what was not declared opens no trial"
+    words = f"training date {TRAINED_UNTIL}, which was declared once {DAYS} days had been seen"
+    assert any(words in warning for warning in newest_verdict(invoke)["warnings"])
 
 
 def test_replayed_days_may_fail_although_they_cannot_pass(world: World, invoke: Invoke) -> None:
     produce(world, worse)
     deploy(world, policy={"replay": "shown"})
     run(invoke, 0, DAYS - 1)
-    assert verdict(invoke)["outcome"] == "FAIL"
+    assert newest_verdict(invoke)["outcome"] == "FAIL"
 
 
 def test_a_model_that_memorized_its_first_days_does_not_pass_on_them(world: World, invoke: Invoke) -> None:
@@ -59,12 +59,12 @@ def test_a_model_that_memorized_its_first_days_does_not_pass_on_them(world: Worl
     produce(world, memorized)
     deploy(world, policy={"replay": "shown"}, challenger={"trained_until": None})
     run(invoke, 0, MEMORIZED - 1)
-    assert verdict(invoke)["outcome"] == "INCONCLUSIVE"
+    assert newest_verdict(invoke)["outcome"] == "INCONCLUSIVE"
     deploy(world, challenger={"trained_until": str(day(MEMORIZED - 1))})
     run(invoke, MEMORIZED, MEMORIZED + 7)
-    found = verdict(invoke)
-    assert found["outcome"] != "PASS"
-    assert found["days"]["counted"] == 8 - 2, "from the training date and the time labels take to mature"
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] != "PASS"
+    assert verdict["days"]["counted"] == 8 - 2, "from the training date and the time labels take to mature"
 
 
 def test_training_dates_are_required_where_replayed_days_count(world: World, invoke: Invoke) -> None:
@@ -102,34 +102,34 @@ def test_a_replay_of_the_good_days_alone_does_not_pass_and_one_of_all_days_says_
 ) -> None:
     deploy(sampled)
     assert invoke("replay", "late", "--challenger", "other", "--days", 7)[0] == 0
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert [finding["outcome"] for finding in found["findings"]] != ["FAIL"]
-    assert found["days"]["left_out"] == [{"day": str(day(number)), "why": "not run"} for number in range(DAYS - 7)]
-    assert "7 days are left out, at most 2 may be" in found["reasons"][0]
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert [finding["outcome"] for finding in verdict["findings"]] != ["FAIL"]
+    assert verdict["days"]["left_out"] == [{"day": str(day(number)), "why": "not run"} for number in range(DAYS - 7)]
+    assert "7 days are left out, at most 2 may be" in verdict["reasons"][0]
     assert invoke("replay", "late", "--challenger", "other")[0] == 0
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    shown = {name: found["days"][name] for name in ("counted", "waiting", "left_out", "replayed", "live")}
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    shown = {name: verdict["days"][name] for name in ("counted", "waiting", "left_out", "replayed", "live")}
     assert shown == {"counted": DAYS, "waiting": 0, "left_out": [], "replayed": DAYS, "live": 0}
-    assert any(f"rests on the declared training date {TRAINED_UNTIL}" in one for one in found["warnings"])
+    assert any(f"rests on the declared training date {TRAINED_UNTIL}" in warning for warning in verdict["warnings"])
 
 
 def test_replayed_days_of_a_model_that_memorized_them_do_not_pass(sampled: World, invoke: Invoke) -> None:
     deploy(sampled, challenger={**logged("near_the_label"), "trained_until": str(day(DAYS - 4))})
     invoke("replay", "late", "--challenger", "near_the_label")
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert found["days"]["counted"] == 1, "from the training date and the time labels take to mature"
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert verdict["days"]["counted"] == 1, "from the training date and the time labels take to mature"
 
 
 def test_replayed_days_are_seen_days_of_the_trial_that_follows(sampled: World, invoke: Invoke) -> None:
     model = logged("worse")
     deploy(sampled, challenger=model)
     invoke("replay", "late", "--challenger", "worse")
-    assert verdict(invoke)["outcome"] == "FAIL"
+    assert newest_verdict(invoke)["outcome"] == "FAIL"
     deploy(sampled, challenger=model, policy={"rules": [{"metric": "brier_score", "is": "non_inferior", "margin": 5}]})
     invoke("replay", "late", "--challenger", "worse")
-    found = verdict(invoke)
-    assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 0)
-    assert found["trial"]["opened_because"].startswith("the blocking rules changed since trial")
+    verdict = newest_verdict(invoke)
+    assert (verdict["outcome"], verdict["days"]["counted"]) == ("INCONCLUSIVE", 0)
+    assert verdict["trial"]["opened_because"].startswith("the blocking rules changed since trial")

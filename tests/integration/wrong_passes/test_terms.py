@@ -18,10 +18,10 @@ from tests.integration.wrong_passes.story import (
     TRAINED_UNTIL,
     better,
     deploy,
+    newest_verdict,
     produce,
     run,
     run_all,
-    verdict,
     worse,
 )
 from tests.production import World, day, linear_model
@@ -39,8 +39,8 @@ def test_another_function_of_a_custom_metric_starts_anew(
         (tmp_path / "money.py").write_text(f"def earned(prediction, label, request):\n    return {source}\n")
         deploy(world, metrics=[money], policy={"rules": rules})
         assert run(invoke, 0 if not outcomes else DAYS - 1, DAYS - 1)[0] == 0
-        found = verdict(invoke)
-        outcomes.append((found["outcome"], found["trial"]["number"], found["days"]["counted"]))
+        verdict = newest_verdict(invoke)
+        outcomes.append((verdict["outcome"], verdict["trial"]["number"], verdict["days"]["counted"]))
     assert outcomes[0] == ("FAIL", 1, DAYS)
     assert outcomes[1] == ("INCONCLUSIVE", 2, 0), "the days were seen before its trial was opened"
 
@@ -51,22 +51,22 @@ def test_another_fallback_opens_another_trial(world: World, invoke: Invoke) -> N
     run(invoke, 0, 5)
     deploy(world, policy={"fallback": "champion"})
     run(invoke, 6)
-    found = verdict(invoke)
-    assert (found["trial"]["number"], found["days"]["counted"]) == (2, 1)
+    verdict = newest_verdict(invoke)
+    assert (verdict["trial"]["number"], verdict["days"]["counted"]) == (2, 1)
 
 
 def test_a_rule_that_is_exchanged_after_a_fail_starts_over(world: World, invoke: Invoke) -> None:
     produce(world, worse)
     deploy(world)
     run(invoke, 0, DAYS - 2)
-    assert verdict(invoke)["outcome"] == "FAIL"
+    assert newest_verdict(invoke)["outcome"] == "FAIL"
     deploy(world, policy={"rules": [{"metric": "brier_score", "is": "non_inferior", "margin": 5}]})
     run(invoke, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert found["trial"]["number"] == 2
-    assert found["trial"]["opened_because"] == "the blocking rules changed since trial 1"
-    assert found["days"]["counted"] == 1
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert verdict["trial"]["number"] == 2
+    assert verdict["trial"]["opened_because"] == "the blocking rules changed since trial 1"
+    assert verdict["days"]["counted"] == 1
     _, out, _ = invoke("trials", "late", "--json")
     trials = [json.loads(line) for line in out.splitlines()]
     assert [(one["number"], one["outcome"], one["judged"]) for one in trials] == [
@@ -86,9 +86,9 @@ def test_alpha_does_not_grow_when_other_challengers_leave(world: World, invoke: 
     run(invoke, 0, 6)
     deploy(world)
     run(invoke, 7)
-    found = verdict(invoke)
-    assert found["trial"]["alpha"] == pytest.approx(0.05 * 6 / math.pi**2 / 4)
-    assert [finding["alpha"] for finding in found["findings"]] == [found["trial"]["alpha"]]
+    verdict = newest_verdict(invoke)
+    assert verdict["trial"]["alpha"] == pytest.approx(0.05 * 6 / math.pi**2 / 4)
+    assert [finding["alpha"] for finding in verdict["findings"]] == [verdict["trial"]["alpha"]]
 
 
 def test_another_label_starts_over(world: World, invoke: Invoke) -> None:
@@ -100,9 +100,9 @@ def test_another_label_starts_over(world: World, invoke: Invoke) -> None:
     )
     deploy(world, labels={"value": "is_very_late"})
     run(invoke, MEMORIZED + 1)
-    found = verdict(invoke)
-    assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 1)
-    assert found["trial"]["opened_because"] == "the label definition changed since trial 1"
+    verdict = newest_verdict(invoke)
+    assert (verdict["outcome"], verdict["days"]["counted"]) == ("INCONCLUSIVE", 1)
+    assert verdict["trial"]["opened_because"] == "the label definition changed since trial 1"
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +126,10 @@ def test_predictions_equal_to_the_label_pass_only_once_a_person_has_acknowledged
     too_good: World, invoke: Invoke
 ) -> None:
     run(invoke, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "INCONCLUSIVE"
-    assert [finding["outcome"] for finding in found["findings"]] == ["PASS"]
-    loss, auc = found["reasons"]
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "INCONCLUSIVE"
+    assert [finding["outcome"] for finding in verdict["findings"]] == ["PASS"]
+    loss, auc = verdict["reasons"]
     assert "0.00% of the champion's" in loss
     assert "look for a feature that is known only with the label" in loss
     assert "then shadow acknowledge late --challenger other --reason WHY" in loss
@@ -140,10 +140,10 @@ def test_predictions_equal_to_the_label_pass_only_once_a_person_has_acknowledged
     assert code == 0, err
     assert f"shadow run late --from {day(DAYS - 1)}" in " ".join(out.split())
     run(invoke, DAYS - 1)
-    found = verdict(invoke)
-    assert found["outcome"] == "PASS", found["reasons"]
-    assert sum("acknowledged by ada on" in one for one in found["warnings"]) == 2
-    assert any(one.endswith(": the label is decided by rule") for one in found["warnings"])
+    verdict = newest_verdict(invoke)
+    assert verdict["outcome"] == "PASS", verdict["reasons"]
+    assert sum("acknowledged by ada on" in warning for warning in verdict["warnings"]) == 2
+    assert any(warning.endswith(": the label is decided by rule") for warning in verdict["warnings"])
     kept = too_good.query("SELECT alarm, acknowledged_by FROM shadow.acknowledgement ORDER BY alarm")
     assert kept == [("auc", "ada"), ("loss", "ada")]
     code, _, err = invoke("acknowledge", "late", "--challenger", "other", "--reason", "once more")
@@ -157,17 +157,17 @@ def test_an_acknowledgement_is_of_one_model_and_not_of_its_successor(world: Worl
     run(invoke, 0, 1)
     assert invoke("acknowledge", "late", "--challenger", "other", "--reason", "looked into")[0] == 0
     run(invoke, 2)
-    assert not any("too good to be true" in one for one in verdict(invoke)["reasons"])
+    assert not any("too good to be true" in reason for reason in newest_verdict(invoke)["reasons"])
     deploy(world, challenger={"version": "2"})
     run(invoke, 3)
-    assert any("too good to be true" in one for one in verdict(invoke)["reasons"])
+    assert any("too good to be true" in reason for reason in newest_verdict(invoke)["reasons"])
 
 
 def test_a_copy_of_the_champion_and_a_copy_of_a_challenger_do_not_pass(world: World, invoke: Invoke) -> None:
     produce(world, lambda log, _: np.asarray(log.champion_probability + 4e-7))
     deploy(world)
     run(invoke, 0, 1)
-    (reason, *_) = verdict(invoke)["reasons"]
+    (reason, *_) = newest_verdict(invoke)["reasons"]
     assert f"identical to the champion's on 100.00% of {2 * PER_DAY} requests" in reason
     world.change_production(
         "UPDATE flights.prediction_log SET other_probability = least(champion_probability + 0.05, 1)"
@@ -176,16 +176,16 @@ def test_a_copy_of_the_champion_and_a_copy_of_a_challenger_do_not_pass(world: Wo
     world.deploy(name="late", challengers=twins, policy={**POLICY, "replay": "count"}, slices=[])
     run(invoke, 2, 3)
     _, out, _ = invoke("verdict", "late", "--json")
-    for found, other in zip(json.loads(out)["challengers"], ("two", "one"), strict=True):
-        assert f"identical to those of challenger {other} on 100.00% of the newest requests" in found["reasons"][0]
+    for verdict, other in zip(json.loads(out)["challengers"], ("two", "one"), strict=True):
+        assert f"identical to those of challenger {other} on 100.00% of the newest requests" in verdict["reasons"][0]
 
 
 def test_thresholds_that_are_loosened_after_an_alarm_start_over(too_good: World, invoke: Invoke) -> None:
     deploy(too_good, policy={"too_good": {"loss_ratio": 1e-300, "champion_auc": 0.51}})
     run(invoke, DAYS - 1)
-    found = verdict(invoke)
-    assert found["trial"]["number"] == 2
-    assert (found["outcome"], found["days"]["counted"]) == ("INCONCLUSIVE", 1)
+    verdict = newest_verdict(invoke)
+    assert verdict["trial"]["number"] == 2
+    assert (verdict["outcome"], verdict["days"]["counted"]) == ("INCONCLUSIVE", 1)
 
 
 def test_weights_that_are_exchanged_in_a_file_beside_the_model_start_over(world: World, invoke: Invoke) -> None:
@@ -194,14 +194,14 @@ def test_weights_that_are_exchanged_in_a_file_beside_the_model_start_over(world:
     model = {"name": "other", "model": f"onnx:{path}", "trained_until": TRAINED_UNTIL}
     deploy(world, challenger=model)
     run(invoke, 0, 2)
-    assert verdict(invoke)["trial"]["number"] == 1
+    assert newest_verdict(invoke)["trial"]["number"] == 1
     content = path.read_bytes()
     linear_model(path, {"dep_hour": -0.1}, beside="late.weights")
     assert path.read_bytes() == content, "the model's own file is the same"
     run(invoke, 3)
-    found = verdict(invoke)
-    assert found["trial"]["number"] == 2
-    assert found["trial"]["opened_because"].startswith("the model is another one than in trial 1: version 1, digest ")
-    assert found["days"]["counted"] == 1
+    verdict = newest_verdict(invoke)
+    assert verdict["trial"]["number"] == 2
+    assert verdict["trial"]["opened_because"].startswith("the model is another one than in trial 1: version 1, digest ")
+    assert verdict["days"]["counted"] == 1
     values = world.query("SELECT DISTINCT round(value::numeric, 2)::float8 FROM shadow.prediction ORDER BY 1")
     assert values == [(0.31,), (0.69,)], "each digest has the predictions of its own weights"

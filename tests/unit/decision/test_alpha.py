@@ -14,7 +14,7 @@ from shadow_deployment.decision.alpha import (
     alpha_used,
     spends_alpha,
 )
-from tests.unit.decision.test_calibration import policy, series
+from tests.unit.decision.histories import policy, series
 
 ADVISORY = {"metric": "log_loss", "is": "superior", "role": "advisory"}
 SLICED = {"metric": "brier_score", "is": "superior", "slices": ["origin"]}

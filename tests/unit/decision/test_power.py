@@ -13,7 +13,7 @@ from shadow_deployment.decision.series import Series
 from shadow_deployment.errors import LedgerError
 from shadow_deployment.statistics.first_passage import decision_times
 from shadow_deployment.statistics.long_run_variance import long_run_ratio
-from tests.unit.decision.test_calibration import (
+from tests.unit.decision.histories import (
     ALPHA,
     AT_MOST,
     FEW_ERRORS,

@@ -13,8 +13,7 @@ from numpy.testing import assert_allclose
 from shadow_deployment.decision.series import Series
 from shadow_deployment.metrics.catalog import METRICS
 from shadow_deployment.statistics.confidence_sequence import weighted_confidence_sequence
-from tests.unit.decision.test_evidence import gather, row
-from tests.unit.decision.test_rules import (
+from tests.unit.decision.paired import (
     DAILY,
     EVERY_RULE,
     GUARDRAIL,
@@ -25,6 +24,7 @@ from tests.unit.decision.test_rules import (
     paired,
     worse,
 )
+from tests.unit.decision.test_evidence import gather, row
 
 SEARCH = settings(derandomize=True, max_examples=150)
 SHARES = st.floats(0, 1, width=32)

@@ -17,7 +17,7 @@ from shadow_deployment.report.html import cells
 from shadow_deployment.report.scorecard import ModelScore, ScoreRow
 from shadow_deployment.report.text import evidence_table
 from tests.builders import a_deployment
-from tests.unit.decision.test_calibration import evidence, series
+from tests.unit.decision.histories import evidence, series
 
 DAY = dt.date(2024, 3, 1)
 RULE = {"metric": "squared_error", "is": "at_most", "value": 9.0}

@@ -1,4 +1,4 @@
-"""The scores against scikit-learn, scipy and numpy, where they are undefined, and what must hold whatever the data."""
+"""The scores against scikit-learn, scipy and numpy, and what is undefined."""
 
 import math
 import subprocess
@@ -6,76 +6,22 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from shadow_deployment.metrics.scores import SCORES, Pairs, compute_scores
-
-NAN = math.nan
-EXACT = {"rtol": 1e-9, "atol": 1e-9}
-THRESHOLD = 0.4
-BINARY = ("precision", "recall", "f1", "roc_auc", "average_precision", "calibration_error")
-DISTANCES = ("population_stability_index", "kolmogorov_smirnov")
-LATENCIES = ("latency_p50", "latency_p95", "latency_p99")
-RATIOS = ("latency_ratio_p50", "latency_ratio_p95", "latency_ratio_p99")
-
-
-def answers(champion, challenger, *, label=None, weight=None, champion_latency=None, latency=None) -> Pairs:
-    n = len(champion)
-
-    def given_or(column, default: float) -> np.ndarray:
-        return np.full(n, default) if column is None else np.asarray(column, float)
-
-    return Pairs(
-        weight=given_or(weight, 1.0),
-        champion=np.asarray(champion, float),
-        challenger=np.asarray(challenger, float),
-        label=given_or(label, NAN),
-        champion_latency_ms=given_or(champion_latency, NAN),
-        latency_ms=given_or(latency, NAN),
-    )
-
-
-def columns(of: Pairs) -> dict[str, np.ndarray]:
-    return dict(vars(of))
-
-
-def scores_of(kind: str, rng: np.random.Generator, n: int) -> np.ndarray:
-    scores = rng.beta(2, 3, n)
-    if kind == "tied":
-        return np.round(scores, 1)
-    if kind == "zeros and ones":
-        return np.where(rng.random(n) < 0.3, rng.integers(0, 2, n), scores)
-    return np.full(n, 0.4) if kind == "constant" else scores
-
-
-def a_day(scores: str = "tied", weights: str = "random", n: int = 701, seed: int = 5) -> Pairs:
-    """A day with ties, answers missing on either side, labels that have not come and latencies not logged."""
-    rng = np.random.default_rng(seed)
-
-    def holed(column: np.ndarray, share: float) -> np.ndarray:
-        return np.where(rng.random(n) < share, NAN, column)
-
-    label = (rng.random(n) < 0.35).astype(float)
-    weight = {"none": np.ones(n), "whole": rng.integers(1, 6, n), "random": rng.exponential(size=n) + 0.01}[weights]
-    return answers(
-        holed(scores_of(scores, rng, n), 0.05),
-        holed(np.clip(scores_of(scores, rng, n) * 0.9 + 0.1 * label * (scores != "constant"), 0, 1), 0.1),
-        label=holed(label, 0.2),
-        weight=weight,
-        champion_latency=holed(np.round(rng.lognormal(1, 1, n), 1), 0.1),
-        latency=holed(np.round(rng.lognormal(1.2, 1, n), 1), 0.1),
-    )
-
-
-def pairs(of: Pairs, *, label: bool = False, latency: bool = False) -> dict[str, np.ndarray]:
-    keep = ~np.isnan(of.champion) & ~np.isnan(of.challenger)
-    if label:
-        keep &= ~np.isnan(of.label)
-    if latency:
-        keep &= ~np.isnan(of.champion_latency_ms) & ~np.isnan(of.latency_ms)
-    return {name: column[keep] for name, column in columns(of).items()}
+from tests.unit.metrics.days import (
+    BINARY,
+    DISTANCES,
+    EXACT,
+    LATENCIES,
+    NAN,
+    RATIOS,
+    THRESHOLD,
+    a_day,
+    answers,
+    columns,
+    pairs,
+)
 
 
 @pytest.fixture(params=["continuous", "tied", "zeros and ones", "constant"])
@@ -350,79 +296,3 @@ def test_integers_and_single_precision_are_computed_in_double() -> None:
 def test_importing_the_scores_imports_neither_scipy_nor_scikit_learn() -> None:
     code = "import sys, shadow_deployment.metrics.scores; sys.exit(any(m in sys.modules for m in ('scipy', 'sklearn')))"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-ROW = st.tuples(
-    st.floats(0.01, 100),
-    *[st.one_of(st.just(NAN), st.integers(0, 16).map(lambda k: k / 16), st.integers(0, 16).map(lambda k: k / 16))] * 2,
-    st.sampled_from([NAN, 0.0, 1.0, 0.0, 1.0]),
-    *[st.one_of(st.just(NAN), st.integers(1, 30).map(float))] * 2,
-)
-DAYS = st.lists(ROW, min_size=1, max_size=30).map(lambda rows: Pairs(*np.array(rows).T))
-whatever_the_day = settings(max_examples=60)
-
-
-def assert_same(left: Pairs, right: Pairs, *, same_pairs: bool = True) -> None:
-    first, second = (compute_scores(day, SCORES, threshold=THRESHOLD) for day in (left, right))
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        assert_allclose(second[name][:2], value[:2], rtol=1e-12, atol=1e-12, err_msg=name)
-        assert not same_pairs or second[name][2] == value[2]
-
-
-@given(DAYS, st.randoms(use_true_random=False))
-@whatever_the_day
-def test_the_order_of_rows_changes_nothing(day: Pairs, random) -> None:
-    order = list(range(day.weight.size))
-    random.shuffle(order)
-    assert_same(day, Pairs(**{name: column[order] for name, column in columns(day).items()}))
-
-
-@given(DAYS, st.floats(1e-3, 1e6))
-@whatever_the_day
-def test_the_scale_of_the_weights_changes_nothing(day: Pairs, scale: float) -> None:
-    assert_same(day, Pairs(**{**columns(day), "weight": day.weight * scale}))
-
-
-@given(DAYS, st.data())
-@whatever_the_day
-def test_a_row_twice_counts_as_a_row_of_twice_the_weight(day: Pairs, data) -> None:
-    row = data.draw(st.integers(0, day.weight.size - 1))
-    twice = Pairs(**{name: np.append(column, column[row]) for name, column in columns(day).items()})
-    weight = day.weight.copy()
-    weight[row] *= 2
-    assert_same(twice, Pairs(**{**columns(day), "weight": weight}), same_pairs=False)
-
-
-@given(DAYS)
-@whatever_the_day
-def test_turning_the_scores_round_turns_the_roc_auc_round(day: Pairs) -> None:
-    turned = Pairs(**{**columns(day), "champion": 1 - day.champion, "challenger": 1 - day.challenger})
-    value, other = SCORES["roc_auc"](day), SCORES["roc_auc"](turned)
-    assert (value is None) == (other is None)
-    if value is not None:
-        assert_allclose(np.add(value[:2], other[:2]), 1, rtol=1e-12)
-
-
-@given(DAYS)
-@whatever_the_day
-def test_identical_models_have_identical_values_and_no_distance(day: Pairs) -> None:
-    same = {**columns(day), "challenger": day.champion, "latency_ms": day.champion_latency_ms}
-    for name, (champion, challenger, _) in compute_scores(Pairs(**same), SCORES, threshold=THRESHOLD).items():
-        assert champion == challenger, name
-        if name in DISTANCES:
-            assert challenger == 0
-
-
-@given(DAYS)
-@whatever_the_day
-def test_every_value_is_in_its_range(day: Pairs) -> None:
-    for name, (champion, challenger, count) in compute_scores(day, SCORES, threshold=THRESHOLD).items():
-        assert 1 <= count <= day.weight.size
-        assert math.isfinite(champion)
-        assert math.isfinite(challenger)
-        if name in (*BINARY, "kolmogorov_smirnov"):
-            assert min(champion, challenger) >= 0
-            assert max(champion, challenger) <= 1 + 1e-12
-        if name == "population_stability_index":
-            assert challenger >= 0

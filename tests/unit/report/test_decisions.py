@@ -11,7 +11,7 @@ from shadow_deployment.ledger.page import QuadrantRow
 from shadow_deployment.report.analyses.decisions import Decisions, confusion, sweep, who_was_right
 from shadow_deployment.report.html.tables import disagreements, disagreements_in_words
 from shadow_deployment.report.views import PredictionBin, QuadrantsView
-from tests.unit.report import examples
+from tests.unit.report import figures
 
 RANDOM = np.random.default_rng(3)
 N = 600
@@ -108,4 +108,4 @@ def test_the_totals_of_disagreements_are_those_of_the_labelled_requests() -> Non
     assert f"Of {apart.sum()}\xa0labelled requests on which they disagree at the threshold of 0.5" in words
     assert f"the challenger was right on {right} (" in words
     assert f"the champion on {apart.sum() - right} (" in words
-    assert "No labelled request" in disagreements_in_words(QuadrantsView(0.5, examples.quadrants().rows[:1]))
+    assert "No labelled request" in disagreements_in_words(QuadrantsView(0.5, figures.quadrants().rows[:1]))

@@ -12,14 +12,14 @@ from shadow_deployment.ledger.page import HistogramRow
 from shadow_deployment.report.html.tables import drift
 from shadow_deployment.report.queries.drift import lately, of_model
 from shadow_deployment.report.queries.scorecard import health
-from tests.unit.report import examples
+from tests.unit.report import figures
 
 
 def test_the_health_line_names_what_drifts_most_and_is_never_an_alarm() -> None:
-    item = health.drift_item(examples.drift())
+    item = health.drift_item(figures.drift())
     assert (item.level, item.word, item.section) == ("attention", "large in 2", "drift")
     assert item.detail.startswith("distance 0.605, carrier 0.158 against the first 14\xa0days; PSI")
-    calm = replace(examples.drift(), series=examples.drift().series[2:])
+    calm = replace(figures.drift(), series=figures.drift().series[2:])
     assert (health.drift_item(calm).level, health.drift_item(calm).word) == ("good", "none")
     assert health.drift_item(None).word == "not known"
     young = replace(calm, series=tuple(replace(each, lately=None) for each in calm.series))
@@ -44,14 +44,14 @@ def test_a_week_is_taken_together_so_that_a_weekday_is_no_drift() -> None:
 
 
 def test_how_strong_a_drift_is_follows_the_usual_marks_and_chance() -> None:
-    series = replace(examples.drift(20).series[0], chance=0.0)
+    series = replace(figures.drift(20).series[0], chance=0.0)
     for index, strength in ((0.09, "none"), (0.1, "moderate"), (0.24, "moderate"), (0.25, "large"), (None, "none")):
         assert replace(series, lately=index).strength == strength
     assert replace(series, lately=0.3, chance=0.15).strength == "none"
 
 
 def test_the_table_has_every_feature_with_its_index_and_missing_shares() -> None:
-    table = drift(examples.drift())
+    table = drift(figures.drift())
     assert len(table.rows) == 14
     name, strength, lately, newest, chance, first, missing, kept = table.rows[0]
     assert (name, strength, lately, chance, first, kept) == (

@@ -14,7 +14,7 @@ from shadow_deployment.report.html.rendering import deployment_page, error_page,
 from shadow_deployment.report.html.serving import ASSETS, CONTENT_SECURITY_POLICY, Cache, Links, asset
 from shadow_deployment.report.overview import Overview, UnreadableLedger
 from shadow_deployment.report.status import ChallengerStatus, Stage
-from tests.unit.report import examples
+from tests.unit.report import examples, records
 
 HERE = Links("/shadow")
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -202,7 +202,7 @@ def test_hostile_names_are_text_in_the_list_and_in_a_run() -> None:
     status = ChallengerStatus("ready", examples.HOSTILE, examples.HOSTILE, examples.HOSTILE)
     hostile = replace(
         rows[2], name=examples.HOSTILE, owner=examples.HOSTILE, status=status, champion=replace(
-            examples.champion(), version=examples.HOSTILE
+            records.champion(), version=examples.HOSTILE
         ),
     )  # fmt: skip
     away = UnreadableLedger(examples.HOSTILE, examples.HOSTILE, ("lost",))
@@ -253,7 +253,7 @@ def test_a_broken_deployment_says_what_broke() -> None:
 
 
 def test_a_challenger_that_was_never_judged_has_a_page() -> None:
-    line = examples.a_line("linear", None)
+    line = records.a_line("linear", None)
     bare = replace(
         examples.a_deployment_page(), challenger=line, verdict=None, rules=(), sequences=(), slices=None, scores=None,
         quadrants=None, disagreements=(), latency=None, validations=(), distances=None, noise=None,

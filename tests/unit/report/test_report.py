@@ -19,7 +19,7 @@ from shadow_deployment.report.description import describe
 from shadow_deployment.report.status import ChallengerStatus
 from shadow_deployment.report.text import MOST_REASONS
 from tests.builders import a_deployment
-from tests.unit.report.examples import a_line
+from tests.unit.report.records import a_line
 
 DAY = dt.date(2013, 4, 30)
 KEYS = {"metric", "slice", "is", "role", "outcome", "estimate", "lower", "upper", "bound", "observations", "reason"}

@@ -10,7 +10,7 @@ from shadow_deployment.report.html import cells
 from shadow_deployment.report.html.intervals import WIDTH, picture
 from shadow_deployment.report.html.rendering import report
 from shadow_deployment.report.scorecard import ModelScore, ScoreRow
-from tests.unit.report import examples
+from tests.unit.report import examples, figures, records
 from tests.unit.report.test_rendering import Page
 
 
@@ -50,12 +50,12 @@ def test_latency_of_serving_is_not_compared_with_that_of_batch_scoring(html: str
 
 
 def test_better_and_worse_are_said_only_where_the_interval_shows_it() -> None:
-    rule = examples.a_rule("INCONCLUSIVE", lower=-0.001)
+    rule = figures.a_rule("INCONCLUSIVE", lower=-0.001)
     assert ModelScore(0.1, 0.2, rule.finding).shown == ""
     assert ModelScore(0.1, 0.2, None).shown == ""
-    assert ModelScore(0.1, 0.2, examples.a_rule().finding).shown == "better"
-    assert ModelScore(0.3, 0.2, examples.a_rule("FAIL", lower=-0.2, upper=-0.1).finding).shown == "worse"
-    bounded = examples.a_rule(is_="at_least", lower=0.7, upper=0.8)
+    assert ModelScore(0.1, 0.2, figures.a_rule().finding).shown == "better"
+    assert ModelScore(0.3, 0.2, figures.a_rule("FAIL", lower=-0.2, upper=-0.1).finding).shown == "worse"
+    bounded = figures.a_rule(is_="at_least", lower=0.7, upper=0.8)
     assert ModelScore(0.1, 0.2, bounded.finding).shown == "", "the interval of a value is none of a difference"
     assert ModelScore(0.1, 0.0).change is None
 
@@ -86,8 +86,8 @@ def numbers_at(svg: str, kind: str) -> list[float]:
 
 
 def test_a_picture_has_0_and_the_bound_labelled_and_lies_on_the_rows_scale() -> None:
-    rule = examples.a_rule(metric="log_loss", is_="non_inferior", bound=-0.005, lower=-0.004, estimate=0.01, upper=0.03)
-    row = examples.a_score_row(rule)
+    rule = figures.a_rule(metric="log_loss", is_="non_inferior", bound=-0.005, lower=-0.004, estimate=0.01, upper=0.03)
+    row = records.a_score_row(rule)
     svg = picture(row, rule.finding)
     words = re.findall(r">([^<>]+)</text>", svg)
     assert f"bound {MINUS}0.005" in words
@@ -101,32 +101,30 @@ def test_a_picture_has_0_and_the_bound_labelled_and_lies_on_the_rows_scale() -> 
 
 
 def test_an_open_side_is_an_arrow_and_no_interval_is_no_picture() -> None:
-    closed, opened = examples.a_rule(), examples.a_rule(lower=None)
-    assert picture(examples.a_score_row(closed), closed.finding) != picture(
-        examples.a_score_row(opened), opened.finding
-    )
-    none = examples.a_rule("INCONCLUSIVE", lower=None, estimate=None, upper=None)
-    assert picture(examples.a_score_row(none), none.finding) == ""
+    closed, opened = figures.a_rule(), figures.a_rule(lower=None)
+    assert picture(records.a_score_row(closed), closed.finding) != picture(records.a_score_row(opened), opened.finding)
+    none = figures.a_rule("INCONCLUSIVE", lower=None, estimate=None, upper=None)
+    assert picture(records.a_score_row(none), none.finding) == ""
     assert cells.no_interval(none.finding) == "no interval yet"
     assert cells.no_interval(replace(none.finding, estimate=0.0)) == "no difference on any day"
 
 
 def test_the_a_a_check_is_as_expected_unless_its_interval_shows_a_difference() -> None:
-    check = examples.a_line("a_a_check", "INCONCLUSIVE", "a_a_check")
-    alike = examples.a_rule("INCONCLUSIVE", lower=None, upper=None, estimate=0.0)
-    assert "as expected" in cells.outcome(check, examples.a_score(alike))
-    assert "INCONCLUSIVE" in cells.outcome(examples.a_line("trees"), examples.a_score(alike))
-    differs = examples.a_rule("INCONCLUSIVE", lower=0.1, upper=0.2)
-    assert "INCONCLUSIVE" in cells.outcome(check, examples.a_score(differs))
-    assert "FAIL" in cells.outcome(check, examples.a_score(examples.a_rule("FAIL")))
+    check = records.a_line("a_a_check", "INCONCLUSIVE", "a_a_check")
+    alike = figures.a_rule("INCONCLUSIVE", lower=None, upper=None, estimate=0.0)
+    assert "as expected" in cells.outcome(check, records.a_score(alike))
+    assert "INCONCLUSIVE" in cells.outcome(records.a_line("trees"), records.a_score(alike))
+    differs = figures.a_rule("INCONCLUSIVE", lower=0.1, upper=0.2)
+    assert "INCONCLUSIVE" in cells.outcome(check, records.a_score(differs))
+    assert "FAIL" in cells.outcome(check, records.a_score(figures.a_rule("FAIL")))
 
 
 def test_a_number_is_written_the_same_in_a_reason_and_in_the_scorecard() -> None:
     reason = "after 365 days the interval -0.1858 to -0.01214 is entirely below 0 on 2013-05-12"
-    rule = examples.a_rule("FAIL", estimate=-0.1, lower=-0.1858, upper=-0.012139, reason=reason)
-    usual = examples.a_line("gradient_boosting", "FAIL")
+    rule = figures.a_rule("FAIL", estimate=-0.1, lower=-0.1858, upper=-0.012139, reason=reason)
+    usual = records.a_line("gradient_boosting", "FAIL")
     line = replace(usual, status=replace(usual.status, sentence=f"gradient-boosting 1 fails: {reason}."))
-    card = replace(examples.a_scorecard((line,)), rows=(examples.a_score_row(rule),))
+    card = replace(records.a_scorecard((line,)), rows=(records.a_score_row(rule),))
     page = Page(report(examples.a_small_page(challengers=(line,), challenger=line, scorecard=card, rules=(rule,))))
     written = f"the interval {MINUS}0.186 to {MINUS}0.012 is entirely below 0 on 2013-05-12"
     assert page.text.count(written) == 2, "in the head, and in the table of rules"
@@ -144,10 +142,10 @@ def test_a_reason_has_the_numbers_of_its_own_rule_and_not_another_rules_unit() -
 
 
 def test_places_are_those_that_the_narrowest_interval_needs() -> None:
-    wide = examples.a_rule("FAIL", lower=-5.0, estimate=-3.0, upper=-1.0)
-    narrow = examples.a_rule(lower=0.00123, estimate=0.0123, upper=0.0234)
-    row = examples.a_score_row(wide, narrow)
-    assert row.interval_places == examples.a_score_row(narrow).interval_places == 4
+    wide = figures.a_rule("FAIL", lower=-5.0, estimate=-3.0, upper=-1.0)
+    narrow = figures.a_rule(lower=0.00123, estimate=0.0123, upper=0.0234)
+    row = records.a_score_row(wide, narrow)
+    assert row.interval_places == records.a_score_row(narrow).interval_places == 4
     assert row.reach == (-5.0, 0.0234)
 
 

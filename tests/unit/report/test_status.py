@@ -14,7 +14,7 @@ from shadow_deployment.ledger.registry.serving import ServedDay
 from shadow_deployment.ledger.verdicts import StoredVerdict
 from shadow_deployment.report.queries.status import StatusFacts, not_started, status_of
 from shadow_deployment.report.status import LABELS, ChallengerStatus
-from tests.unit.report import examples
+from tests.unit.report import examples, records
 
 TREES = Challenger(name="trees", version="2", model="onnx:trees.onnx")
 A_A_CHECK = Challenger(name="a_a_check", version="1", model="champion")
@@ -120,7 +120,12 @@ def test_what_follows_a_pass_is_what_the_deployment_says(policy: dict[str, Any],
 )
 def test_a_pass_says_what_approvers_were_asked_last_and_answered(answer: Any, words: str) -> None:
     newest = replace(
-        examples.approvals()[0], challenger="trees", version="2", answer=answer, answered_by="dana", reason="fine"
+        records.approvals()[0],
+        challenger="trees",
+        version="2",
+        answer=answer,
+        answered_by="dana",
+        reason="fine",
     )
     sooner = replace(newest, asked_at=newest.asked_at - dt.timedelta(hours=3), answer="silence")
     of_others = replace(newest, challenger="other", asked_at=newest.asked_at + dt.timedelta(hours=3), answer="rejected")
@@ -132,7 +137,7 @@ def test_a_pass_says_what_approvers_were_asked_last_and_answered(answer: Any, wo
 def test_a_request_that_waits_leads_to_airflows_form() -> None:
     asked_at = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     request = replace(
-        examples.approvals()[0], challenger="trees", version="2", answer=None, asked_at=asked_at, run_id="run 7"
+        records.approvals()[0], challenger="trees", version="2", answer=None, asked_at=asked_at, run_id="run 7"
     )
     status = of(TREES, "PASS", a_finding("PASS"), known=facts(approvals=[request]))
     assert status.approval_run == "run 7"

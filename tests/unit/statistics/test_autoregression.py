@@ -14,7 +14,7 @@ from shadow_deployment.statistics.autoregression import (
     shock_index,
     stationary,
 )
-from tests.unit.decision.test_calibration import normal, remembering
+from tests.unit.decision.histories import normal, remembering
 
 
 def test_least_squares_are_those_of_statsmodels_for_each_series() -> None:

@@ -8,7 +8,7 @@ from scipy.special import ndtr, stdtrit
 
 from shadow_deployment.statistics.first_passage import decision_times
 from shadow_deployment.statistics.margin import student_margin
-from tests.unit.statistics.test_confidence_sequence import boundary
+from tests.unit.statistics.references import boundary
 
 DESIGN = {"alpha": 0.05, "tuned_for": 60.0, "burn_in": 28}
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from shadow_deployment.statistics.resampling import block_length, resampled_days
-from tests.unit.decision.test_calibration import normal, remembering
+from tests.unit.decision.histories import normal, remembering
 
 
 def test_block_length_is_the_published_one() -> None:

@@ -10,7 +10,7 @@ from shadow_deployment.context import DeploymentContext
 from shadow_deployment.decision.words.finding import Outcome
 from shadow_deployment.errors import TransientError
 from tests.integration.alerting.outbox.sending import CHANNELS, NAMES, Recorder, failed, opened
-from tests.integration.promotion.test_registry import judge
+from tests.integration.promotion.promoting import judge
 from tests.production import World, day
 
 

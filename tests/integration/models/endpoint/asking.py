@@ -62,8 +62,8 @@ def answered(answers: Predictions) -> list[int]:
 class _Renamed:
     """Scores rows whose one number is x."""
 
-    def __init__(self, one: EndpointPredictor) -> None:
-        self._one = one
+    def __init__(self, predictor: EndpointPredictor) -> None:
+        self._one = predictor
 
     def predict(self, rows: pa.RecordBatch) -> Predictions:
         return self._one.predict(pa.record_batch(dict.fromkeys(FEATURES, rows["x"])))

@@ -22,9 +22,9 @@ from tests.production import World, day
 def test_latency_is_that_of_the_answer_and_goes_to_the_ledger(server: Server, clock: Clock) -> None:
     slow = changed(lambda message: clock.sleep(0.1))
     server.faults = [slow, None]
-    one = predictor(server, limits={"rows": 2})
+    model = predictor(server, limits={"rows": 2})
     server.faults = [slow, status(503), None]
-    latency = scored_by(_Renamed(one), [1.0, 2.0, 3.0, 4.0])["latency_ms"].to_pylist()
+    latency = scored_by(_Renamed(model), [1.0, 2.0, 3.0, 4.0])["latency_ms"].to_pylist()
     assert latency == pytest.approx([50, 50, 0, 0])
     assert clock.now > 0.1  # it has waited before its second try
 
@@ -131,10 +131,10 @@ def test_the_connection_of_conn_id_is_the_one_that_is_used(server: Server, world
     from shadow_deployment.models.loading import load
 
     world = worlds()
-    one = {"name": "served", "model": server.model, "conn_id": "inference"}
-    deployment = world.deploy(challengers=[one])
+    challenger = {"name": "served", "model": server.model, "conn_id": "inference"}
+    deployment = world.deploy(challengers=[challenger])
     shadow = DeploymentContext(deployment, lambda conn_id: declared(server, password=f"{SECRET}{conn_id}"))
-    found = load(shadow, deployment.challengers[0], window_of(deployment, day(0)))
-    assert not found.predict(flights(2)).errors
+    model = load(shadow, deployment.challengers[0], window_of(deployment, day(0)))
+    assert not model.predict(flights(2)).errors
     assert server.headers[0]["Authorization"] == f"Bearer {SECRET}inference"
-    assert json.dumps(one).count(SECRET) == 0
+    assert json.dumps(challenger).count(SECRET) == 0

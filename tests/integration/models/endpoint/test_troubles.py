@@ -38,27 +38,27 @@ def test_patience_with_a_busy_server_ends(server: Server, monkeypatch: pytest.Mo
     slept: list[float] = []
     monkeypatch.setattr(calls.time, "sleep", slept.append)
     monkeypatch.setattr(calls, "RETRY_LIMITS", RetryLimits(seconds=10, first=1.0, longest=2.0))
-    one = predictor(server)
+    model = predictor(server)
     server.always = status(503)
-    message = refusal(lambda: one.predict(flights(3)), TransientError)
+    message = refusal(lambda: model.predict(flights(3)), TransientError)
     assert re.search(r"HTTP 503 Service Unavailable, \d+ times$", message)
     assert 6 < sum(slept) <= 10
     slept.clear()
     server.always = status(429, Retry_After="3600")
     assert "HTTP 429 Too Many Requests, once, and asks for 3600 s more" in refusal(
-        lambda: one.predict(flights(3)), TransientError
+        lambda: model.predict(flights(3)), TransientError
     )
     assert not slept
 
 
 @pytest.mark.parametrize("fault", [reset, status(502), status(504)])
 def test_what_breaks_is_tried_again_and_then_left_to_a_later_try(server: Server, fault: Any) -> None:
-    one = predictor(server)
+    model = predictor(server)
     server.faults = [fault, fault]
-    assert answered(one.predict(flights(3))) == [0, 1, 2]
+    assert answered(model.predict(flights(3))) == [0, 1, 2]
     server.asked.clear()
     server.always = fault
-    message = refusal(lambda: one.predict(flights(3)), TransientError)
+    message = refusal(lambda: model.predict(flights(3)), TransientError)
     assert message.startswith(f"challenger served: model == {server.model!r}: ")
     assert message.endswith("3 times")
     assert len(server.asked) == QUICK.attempts
@@ -78,20 +78,20 @@ def test_a_row_that_takes_too_long_is_an_error_of_its_own(server: Server, fault:
 
 @pytest.mark.parametrize("fault", [hang, drip])
 def test_a_server_that_hangs_is_left_to_a_later_try(server: Server, fault: Any) -> None:
-    one = predictor(server, limits={"rows": 4})
-    one._seconds = one._client.timeout = 0.1  # it has described itself at leisure
+    model = predictor(server, limits={"rows": 4})
+    model._seconds = model._client.timeout = 0.1  # it has described itself at leisure
     server.always = fault
-    assert "no response within 0.1 s, 3 times in a row" in refusal(lambda: one.predict(flights(2)), TransientError)
-    assert "no response within 0.1 s, 8 times in a row" in refusal(lambda: one.predict(flights(64)), TransientError)
+    assert "no response within 0.1 s, 3 times in a row" in refusal(lambda: model.predict(flights(2)), TransientError)
+    assert "no response within 0.1 s, 8 times in a row" in refusal(lambda: model.predict(flights(64)), TransientError)
     server.when_described = [fault]
     assert "no response within" in refusal(lambda: predictor(server, limits={"seconds": 0.1}), TransientError)
 
 
 def test_an_answer_without_end_is_not_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "LARGEST_RESPONSE", 1 << 20)
-    one = predictor(server)
+    model = predictor(server)
     server.always = status(200, b" " * (3 << 20))
-    assert one.predict(flights(1)).errors == {0: "the response is larger than 1 MB"}
+    assert model.predict(flights(1)).errors == {0: "the response is larger than 1 MB"}
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_an_answer_without_end_is_not_read(server: Server, monkeypatch: pytest.M
     ],
 )
 def test_an_error_about_no_row_ends_the_task(server: Server, code: int, kind: type[ShadowError], text: str) -> None:
-    one = predictor(server)
+    model = predictor(server)
     server.faults = [None, status(code, b"", Location=f"http://127.0.0.1:{server.port}/v2/models/other")]
-    message = refusal(lambda: one.predict(flights(600)), kind)
+    message = refusal(lambda: model.predict(flights(600)), kind)
     assert f"HTTP {code}" in message
     assert text in message
     assert len(server.asked) == 2
@@ -151,8 +151,8 @@ def test_a_server_that_does_not_tell_its_version_is_believed_once_it_has_only_on
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.version = None
-    one = predictor(server, version="of spring", limits={"rows": 2})
-    assert answered(one.predict(flights(6))) == list(range(6))
+    model = predictor(server, version="of spring", limits={"rows": 2})
+    assert answered(model.predict(flights(6))) == list(range(6))
     assert caplog.text.count("the server does not say which version predicts") == 1
     server.metadata = server.described() | {"versions": ["1", "2"]}
     message = refusal(lambda: predictor(server).predict(flights(1)), ModelError)
@@ -161,9 +161,9 @@ def test_a_server_that_does_not_tell_its_version_is_believed_once_it_has_only_on
 
 
 def test_calls_keep_to_the_rate_that_is_allowed(server: Server, clock: Clock) -> None:
-    one = predictor(server, limits={"rows": 1, "calls_per_second": 2})
+    model = predictor(server, limits={"rows": 1, "calls_per_second": 2})
     server.faults = [None, status(503)]
-    answers = one.predict(flights(5))
+    answers = model.predict(flights(5))
     assert np.diff(server.moments).tolist() == pytest.approx([0.5] * 5)
     assert answers.latency_ms is not None
     assert answers.latency_ms.tolist() == [0.0] * 5  # the time of the answer, not of the wait before it
